@@ -1,0 +1,120 @@
+"""Every exception of the package, in one place.
+
+Three roots exist because callers of the published package catch them by name:
+`ModelException` (definitions, values, saving), `QueryException` (asking) and
+`PopotoException` (the framework itself). Errors of the server pass through as
+redis-py raises them; the two subclasses of `redis.ConnectionError` below only
+add whether anything can have been written.
+"""
+
+from __future__ import annotations
+
+import logging
+
+import redis.exceptions
+
+__all__ = [
+    "AlreadyExistsError",
+    "ConfigurationError",
+    "ConflictError",
+    "KeyMutationError",
+    "ModelException",
+    "NothingWrittenError",
+    "OutcomeUnknownError",
+    "OutcomeUnknownTimeoutError",
+    "PopotoException",
+    "PublisherException",
+    "QueryException",
+    "SkipSaveException",
+    "StoredDataError",
+    "SubscriberException",
+    "UniquenessError",
+    "ValidationError",
+]
+
+_logger = logging.getLogger("POPOTO-REDIS_DB")
+
+
+class PopotoException(Exception):
+    """A failure of the framework itself. Creating one logs its message at ERROR."""
+
+    def __init__(self, message: str) -> None:
+        self.message = message
+        _logger.error(message)
+        super().__init__(message)
+
+
+class ModelException(Exception):
+    """A model definition, a value, or a save, load or delete that cannot be carried out."""
+
+
+class ValidationError(ModelException, ValueError):
+    """A value does not fit its field. Raised before anything is written.
+
+    Attributes: `model_name`, `field_name`, `value` (each may be None when unknown).
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        model_name: str | None = None,
+        field_name: str | None = None,
+        value: object = None,
+    ) -> None:
+        super().__init__(message)
+        self.model_name = model_name
+        self.field_name = field_name
+        self.value = value
+
+
+class UniquenessError(ModelException):
+    """Another live record holds a value that has to be unique. Nothing was written."""
+
+
+class AlreadyExistsError(ModelException):
+    """`create()` or a key migration met a stored record under the key. Nothing was written."""
+
+
+class KeyMutationError(ModelException):
+    """A key field of a stored record changed without `save(migrate_key=True)`."""
+
+
+class ConflictError(ModelException):
+    """The stored record changed since it was read, and the caller asked to be told."""
+
+
+class StoredDataError(ModelException):
+    """Bytes on the server cannot be decoded as the field that they belong to."""
+
+
+class SkipSaveException(ModelException):
+    """Raised inside a write filter to leave a record unsaved; `save()` catches it."""
+
+
+class QueryException(Exception):
+    """A query that cannot be answered as written, or a lookup with several answers."""
+
+
+class PublisherException(Exception):
+    """A message has no channel to go to."""
+
+
+class SubscriberException(Exception):
+    """A message handler failed."""
+
+
+class ConfigurationError(ValueError):
+    """A connection URL or setting that cannot be used. Raised before any connection is opened."""
+
+
+class NothingWrittenError(redis.exceptions.ConnectionError):
+    """The server could not be reached, so the command was never sent."""
+
+
+class OutcomeUnknownError(redis.exceptions.ConnectionError):
+    """The connection failed after a write was sent: it may or may not have been carried out."""
+
+
+class OutcomeUnknownTimeoutError(OutcomeUnknownError, redis.exceptions.TimeoutError):
+    """No reply to a write within `socket_timeout`: it may or may not have been carried out."""
