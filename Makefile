@@ -1,0 +1,100 @@
+# Every chore is one target; each makes the environment it needs. `make` alone lists them.
+# Wanted on the machine: make, and Python 3.11 or newer (PYTHON=/path/to/python names one).
+
+SHELL := /bin/sh
+MAKEFLAGS += --no-print-directory
+.DEFAULT_GOAL := help
+
+VENV := .venv
+RUN := $(VENV)/bin/python
+PYTEST := $(RUN) -m pytest
+# One server for each worker process. A file's tests stay together, because some files start clusters.
+PARALLEL := -n 2 --dist loadfile
+PIP_FLAGS := --quiet --disable-pip-version-check --no-input
+REDIS_SERVER ?= $(shell command -v redis-server 2>/dev/null)
+# Extra arguments for pytest, e.g. make test ARGS='-k expiry -x'
+ARGS :=
+
+.PHONY: help demo test test-fast test-redis test-oldest peer lint format types imports bench docs clean
+
+help: ## list the targets
+	@sed -n 's/^\([a-z][a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
+
+# ── Environments: a stamp newer than pyproject.toml means that there is nothing to do ──────────
+
+$(VENV)/bin/python:
+	@python=$$(.ci/python) && "$$python" -m venv $(VENV)
+
+$(VENV)/.demo: pyproject.toml | $(VENV)/bin/python
+	@echo "installing popoto[embedded,demo] into $(VENV)"
+	@$(RUN) -m pip install $(PIP_FLAGS) --editable '.[embedded,demo]'
+	@touch $@
+
+$(VENV)/.dev: pyproject.toml | $(VENV)/bin/python
+	@echo "installing popoto[dev] into $(VENV)"
+	@$(RUN) -m pip install $(PIP_FLAGS) --editable '.[dev]'
+	@touch $(VENV)/.demo $@
+
+$(VENV)/.docs: pyproject.toml | $(VENV)/bin/python
+	@echo "installing popoto[docs] into $(VENV)"
+	@$(RUN) -m pip install $(PIP_FLAGS) --editable '.[docs]'
+	@touch $@
+
+# The published package, with which stored data moves both ways; it never meets ours in one process.
+.venv-peer/.installed: Makefile
+	@echo "installing the published popoto 1.6.1 into .venv-peer"
+	@python=$$(.ci/python) && "$$python" -m venv .venv-peer
+	@.venv-peer/bin/python -m pip install $(PIP_FLAGS) popoto==1.6.1 'redis<9' 'msgpack<2'
+	@touch $@
+
+.venv-oldest/.installed: pyproject.toml
+	@echo "installing the oldest supported dependencies into .venv-oldest"
+	@python=$$(.ci/python) && "$$python" -m venv .venv-oldest
+	@.venv-oldest/bin/python -m pip install $(PIP_FLAGS) --editable '.[dev]' \
+		$$(sed -n 's/^dependencies = \[\(.*\)\]/\1/p' pyproject.toml | tr -d '",' | sed 's/>=/==/g')
+	@touch $@
+
+# ── What people run ────────────────────────────────────────────────────────────────────────────
+
+demo: $(VENV)/.demo ## 1,000 airports, found by name, country and distance, on a server of the demo's own
+	@$(RUN) -m examples.airports
+
+test: $(VENV)/.dev peer ## every test, among them those beside the published popoto 1.6.1
+	@$(PYTEST) $(PARALLEL) $(ARGS)
+
+test-fast: $(VENV)/.dev ## the tests that take less than a minute together
+	@$(PYTEST) $(PARALLEL) -m 'not slow and not cluster and not interop' $(ARGS)
+
+test-redis: $(VENV)/.dev peer ## every test on the machine's redis-server instead of the embedded Valkey
+	@test -n '$(REDIS_SERVER)' || { \
+		echo 'make test-redis: no redis-server in PATH.'; \
+		echo 'Install one (Debian: apt-get install redis-server), or name yours: make test-redis REDIS_SERVER=/path'; \
+		exit 1; }
+	@POPOTO_TEST_ENGINE=redis POPOTO_TEST_REDIS_SERVER='$(REDIS_SERVER)' $(PYTEST) $(PARALLEL) $(ARGS)
+
+test-oldest: .venv-oldest/.installed peer ## every test with the oldest dependencies that pyproject.toml allows
+	@.venv-oldest/bin/python -m pytest $(PARALLEL) $(ARGS)
+
+peer: .venv-peer/.installed ## the environment of the published popoto 1.6.1
+
+lint: $(VENV)/.dev ## lint rules, formatting, floors
+	@$(RUN) -m ruff check .
+	@$(RUN) -m ruff format --check .
+	@$(VENV)/bin/lint-imports
+
+format: $(VENV)/.dev ## put the code into shape
+	@$(RUN) -m ruff check --fix-only .
+	@$(RUN) -m ruff format .
+
+types: $(VENV)/.dev ## the strict type checks of src
+	@$(RUN) -m pyright --pythonpath $(RUN)
+
+bench: $(VENV)/.demo peer ## every operation against hand-written redis-py and the published popoto
+	@$(RUN) -m benchmarks.measure $(ARGS)
+
+docs: $(VENV)/.docs ## the documentation site, into site/
+	@$(RUN) -m mkdocs build --strict --quiet
+	@echo 'open site/index.html'
+
+clean: ## remove what the other targets made
+	@rm -rf $(VENV) .venv-peer .venv-oldest site dist .pytest_cache .ruff_cache .mypy_cache .import_linter_cache .hypothesis
