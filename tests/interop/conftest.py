@@ -1,0 +1,48 @@
+"""Both packages on the private server of the test session."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from .sides import OurSide, PeerMissingError, PublishedSide, Side
+
+
+@pytest.fixture(autouse=True)
+def utc(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Scores of naive datetimes depend on the zone of the process; the peer runs in UTC."""
+    monkeypatch.setenv("TZ", "UTC")
+    time.tzset()
+    yield
+    monkeypatch.undo()
+    time.tzset()
+
+
+@pytest.fixture(scope="session")
+def ours() -> Side:
+    return OurSide()
+
+
+@pytest.fixture(scope="session")
+def published(server_url: str) -> Iterator[Side]:
+    """The published package. Without its environment the test fails and says `make peer`."""
+    try:
+        side = PublishedSide(server_url)
+    except PeerMissingError as missing:
+        pytest.fail(str(missing), pytrace=False)
+    yield side
+    side.close()
+
+
+@pytest.fixture
+def writer(pair: tuple[str, str], request: pytest.FixtureRequest) -> Side:
+    side: Side = request.getfixturevalue(pair[0])
+    return side
+
+
+@pytest.fixture
+def reader(pair: tuple[str, str], request: pytest.FixtureRequest) -> Side:
+    side: Side = request.getfixturevalue(pair[1])
+    return side
