@@ -1,0 +1,64 @@
+"""Fixtures of the whole suite. Every test runs on a private server and begins with it empty."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from urllib.parse import urlsplit
+
+# popoto reads this when it is imported; no test may reach the server that a user's URL names.
+os.environ.pop("REDIS_URL", None)
+
+import pytest
+import redis
+
+try:  # until it is written
+    from popoto import redis_db
+except ImportError:
+    redis_db = None
+from tests.driver import Api, RoundTrips, count_round_trips, start_server
+
+
+@pytest.fixture(scope="session")
+def server_url() -> Iterator[str]:
+    """One server for each test process (pytest-xdist worker), `unix:///path`."""
+    server = start_server()
+    yield server.url
+    server.close()
+
+
+@pytest.fixture(scope="session")
+def _raw_client(server_url: str) -> Iterator[redis.Redis]:
+    with redis.Redis.from_url(server_url) as client:
+        yield client
+
+
+@pytest.fixture(autouse=True)
+def _fresh_server(server_url: str, _raw_client: redis.Redis) -> None:
+    """Popoto talks to the private server, which is empty, whatever the last test did."""
+    _raw_client.flushall()
+    if redis_db is None:
+        return
+    redis_db.set_REDIS_DB_settings(unix_socket_path=urlsplit(server_url).path)
+    redis_db._POPOTO_ASYNC_REDIS_DB = None
+
+
+@pytest.fixture
+def redis_client(_raw_client: redis.Redis) -> redis.Redis:
+    """A plain client on the same server, answering in bytes: the stored state as it is."""
+    return _raw_client
+
+
+@pytest.fixture(params=["sync", "async"])
+def api(request: pytest.FixtureRequest) -> Iterator[Api]:
+    """Both ways of calling: `api(Model.create, name="x")`."""
+    both = Api(is_async=request.param == "async")
+    yield both
+    both.close()
+
+
+@pytest.fixture
+def round_trips(_raw_client: redis.Redis) -> Callable[[], AbstractContextManager[RoundTrips]]:
+    """`with round_trips() as seen: ...`, then `seen.sends` and `seen.commands`."""
+    return lambda: count_round_trips(_raw_client)

