@@ -34,7 +34,7 @@ def dump(server: redis.Redis) -> dict[bytes, Stored]:
     for key in sorted(server.scan_iter(count=1000)):
         if not key.startswith(KEYS_ADDED_BY_OURS):
             kind = cast("bytes", server.type(key)).decode()
-            found[key] = (kind, _READERS[kind](server, key), cast("int", server.ttl(key)) > 0)
+            found[key] = (kind, _READERS[kind](server, key), server.ttl(key) > 0)
     return found
 
 

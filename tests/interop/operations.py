@@ -53,7 +53,7 @@ class Operations:
 
     def prefix(self, class_name: str) -> str:
         """`field_class_key` of an exported field class, or of a new subclass so named."""
-        field_class = getattr(self._package, class_name, None)
+        field_class: Any = getattr(self._package, class_name, None)
         if field_class is None:
             field_class = type(class_name, (self._package.Field,), {})
         return str(field_class.field_class_key)
@@ -178,7 +178,8 @@ class Operations:
         return self._keys(self._models[model].query.all())
 
     def keys(self, model: str) -> list[str]:
-        return [key.decode() for key in self._models[model].query.keys()]
+        stored: list[bytes] = self._models[model].query.keys()
+        return [key.decode() for key in stored]
 
     # -- index upkeep ---------------------------------------------------------
 

@@ -91,7 +91,8 @@ class PublishedSide:
             encoding="utf-8",
         )
         self._answers: queue.Queue[str | None] = queue.Queue()
-        threading.Thread(target=self._collect, daemon=True).start()
+        self._collector = threading.Thread(target=self._collect, daemon=True)
+        self._collector.start()
         version = self.call("version")
         if version != PUBLISHED_VERSION:
             self.close()
@@ -103,8 +104,9 @@ class PublishedSide:
 
     def _collect(self) -> None:
         assert self._process.stdout is not None
-        for line in self._process.stdout:
-            self._answers.put(line)
+        with self._process.stdout as answers:
+            for line in answers:
+                self._answers.put(line)
         self._answers.put(None)
 
     def call(self, operation: str, **arguments: object) -> Any:
@@ -130,13 +132,14 @@ class PublishedSide:
         return content["result"]
 
     def close(self) -> None:
-        assert self._process.stdin is not None and self._process.stdout is not None
+        assert self._process.stdin is not None
         self._process.stdin.close()
         try:
             self._process.wait(timeout=5)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait(timeout=5)
+        self._collector.join(timeout=5)
 
 
 def peer_python() -> Path:

@@ -51,7 +51,7 @@ def _tag(kind: str, payload: object) -> dict[str, object]:
     return {"$": kind, "v": payload}
 
 
-def _to_json(value: object) -> object:  # noqa: PLR0911 - one line per kind
+def _to_json(value: object) -> object:
     if value is None or isinstance(value, bool | int | float | str):
         return value
     if isinstance(value, list):

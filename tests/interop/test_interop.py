@@ -171,9 +171,7 @@ def test_every_field_of_found_records_is_read(writer: Side, reader: Side, model:
 def test_lookup(writer: Side, reader: Side, lookup: Lookup) -> None:
     keys = write(writer, lookup.model)
     expected = sorted(
-        key
-        for key, record in zip(keys, SAMPLES[lookup.model], strict=True)
-        if lookup.keeps(record)
+        key for key, record in zip(keys, SAMPLES[lookup.model], strict=True) if lookup.keeps(record)
     )
     found = reader.call("filter", model=lookup.model, lookup=lookup.conditions)
     assert sorted(found) == expected
@@ -182,7 +180,8 @@ def test_lookup(writer: Side, reader: Side, lookup: Lookup) -> None:
 
 @pytest.mark.parametrize("pair", PAIRS, ids="-".join)
 def test_order_limit_and_values(writer: Side, reader: Side) -> None:
-    keys = dict(zip(["one", "two", "three", "four"], write(writer, "Ranked"), strict=True))
+    names = [record["name"] for record in SAMPLES["Ranked"]]
+    keys = dict(zip(names, write(writer, "Ranked"), strict=True))
     ordered = reader.call("filter", model="Ranked", lookup={}, order_by="-score", limit=3)
     assert ordered == [keys["four"], keys["three"], keys["one"]]
     in_score_order = reader.call("filter", model="Ranked", lookup={"place__lt": 5})
@@ -256,6 +255,26 @@ def test_deleting_every_record_leaves_no_key(
     assert dump(redis_client) == {}
     if reader.name == "ours":
         assert list(redis_client.scan_iter()) == []
+
+
+@pytest.mark.parametrize("model", SAMPLES)
+def test_what_the_published_package_deletes_is_gone_for_ours(
+    ours: Side, published: Side, redis_client: redis.Redis, model: str
+) -> None:
+    """The keys that ours adds stay behind; no answer may come from them."""
+    expected = fresh_dump(ours, redis_client, model, SAMPLES[model])
+    for key in ours.call("keys", model=model):
+        published.call("delete", model=model, key=key)
+    published.call("delete_all", model="Owner")
+    assert ours.call("count", model=model) == 0
+    assert ours.call("all", model=model) == []
+    for lookup in LOOKUPS:
+        refers = any(isinstance(value, Reference) for value in lookup.conditions.values())
+        if lookup.model == model and not refers:
+            assert ours.call("filter", model=model, lookup=lookup.conditions) == [], str(lookup)
+    assert ours.call("check_indexes", model=model) == 0
+    write(ours, model)
+    assert dump(redis_client) == expected
 
 
 @pytest.mark.parametrize(
@@ -335,7 +354,8 @@ def test_both_write_to_one_model(writer: Side, reader: Side, redis_client: redis
         for text in texts:
             side.call("create", model="Case", values={"text": text, "label": text})
     # each package deletes and changes records of the other
-    writer.call("delete", model="Case", key=reader.call("find", model="Case", lookup={"text": "a/b"}))
+    gone = reader.call("find", model="Case", lookup={"text": "a/b"})
+    writer.call("delete", model="Case", key=gone)
     changed = writer.call("find", model="Case", lookup={"text": "a:b"})
     reader.call("update", model="Case", key=changed, changes={"label": "changed"})
     labels = {text: text for text in HOSTILE_TEXT if text != "a/b"} | {"a:b": "changed"}
