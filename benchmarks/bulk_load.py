@@ -1,0 +1,24 @@
+"""bulk load: 1,000 new records in one `Restaurant.bulk_create([...])`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import redis
+
+from benchmarks.restaurant import Record, Restaurant, store
+
+COUNT = 1000
+
+
+def by_hand(client: redis.Redis, records: list[Record]) -> Iterator[None]:
+    yield
+    with client.pipeline() as pipeline:
+        for record in records:
+            store(pipeline, record)
+        pipeline.execute()
+
+
+def by_popoto(client: redis.Redis, records: list[Record]) -> Iterator[None]:
+    yield
+    Restaurant.bulk_create([Restaurant(**record) for record in records])
