@@ -269,7 +269,7 @@ CHANGES: dict[str, Record] = {
     "Ticket": {"title": "a:b"},
     "Booking": {"room": "red", "slot": 7, "guest": "Cy", "_token": "t*", "log": ["x", "y"]},
     "Lease": {"state": "closed", "rank": 2.0},
-    "Case": {"label": "a:b", "target": None},
+    "Case": {"label": "b:a*", "target": None},
 }  # fmt: skip
 
 # Assigned to the first sample and saved with `migrate_key=True`.

@@ -6,6 +6,7 @@ whichever side gave it and a test's sample values cannot be changed by a side.
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import os
 import queue
@@ -93,9 +94,15 @@ class PublishedSide:
         self._answers: queue.Queue[str | None] = queue.Queue()
         self._collector = threading.Thread(target=self._collect, daemon=True)
         self._collector.start()
+        try:
+            self._prepare(python)
+        except BaseException:
+            self.close()
+            raise
+
+    def _prepare(self, python: Path) -> None:
         version = self.call("version")
         if version != PUBLISHED_VERSION:
-            self.close()
             raise PeerMissingError(
                 f"{python} has popoto {version}, not {PUBLISHED_VERSION}: "
                 "delete .venv-peer and run `make peer`"
@@ -133,7 +140,8 @@ class PublishedSide:
 
     def close(self) -> None:
         assert self._process.stdin is not None
-        self._process.stdin.close()
+        with contextlib.suppress(BrokenPipeError):
+            self._process.stdin.close()
         try:
             self._process.wait(timeout=5)
         except subprocess.TimeoutExpired:
