@@ -1,7 +1,7 @@
 """Runs single rounds for `benchmarks.measure`, in the environment of one side.
 
-Each line on standard input names an operation; the answer is one line, the seconds that its round
-took for each record. The server is that of REDIS_URL, which both the published popoto and ours read.
+Each line on standard input names an operation; the answer is one line: the seconds that its round
+took for each record. The server is that of REDIS_URL, which popoto, published or ours, reads too.
 """
 
 from __future__ import annotations
