@@ -51,7 +51,7 @@ class Seat:
         return os.path.join(self.socket_directory, places.SERVER_SOCKET)
 
     def confirm(self) -> bool:
-        """Have the supervisor make sure that the server answers. False if the supervisor is gone."""
+        """Have the supervisor make sure that the server answers. False if it is gone itself."""
         try:
             self.connection.sendall(b"?")
         except OSError:
@@ -59,7 +59,10 @@ class Seat:
         return self.wait_until_ready()
 
     def wait_until_ready(self) -> bool:
-        """False if the supervisor went away. Raises `EmbeddedServerError` if it cannot start the server."""
+        """False if the supervisor went away.
+
+        Raises `EmbeddedServerError` if the supervisor cannot start the server.
+        """
         self.connection.settimeout(_SILENCE_SECONDS)
         try:
             with self.connection.makefile("rb") as replies:
@@ -71,9 +74,10 @@ class Seat:
                         raise _start_failure(self.place, replies.read().decode(errors="replace"))
         except TimeoutError as error:
             raise EmbeddedServerError(
-                f"The supervisor of the embedded server of {self.place.directory!r} has been silent for "
-                f"{_SILENCE_SECONDS:.0f} s. If it was stopped or hangs, end it (its command line contains "
-                "popoto/embedded/supervisor.py) and try again; no acknowledged write is lost by that."
+                f"The supervisor of the embedded server of {self.place.directory!r} has been "
+                f"silent for {_SILENCE_SECONDS:.0f} s. If it was stopped or hangs, end it (its "
+                "command line contains popoto/embedded/supervisor.py) and try again; no "
+                "acknowledged write is lost by that."
             ) from error
         except OSError:
             return False
@@ -128,8 +132,8 @@ def join(place: Place, *, may_start: bool = True) -> Seat:
             unanswered_since = now
         if fruitless_launches == _LAUNCHES:
             raise EmbeddedServerError(
-                f"The supervisor of the embedded server of {place.directory!r} ended {_LAUNCHES} times "
-                f"before the server answered. {_log_tail(place)}"
+                f"The supervisor of the embedded server of {place.directory!r} ended {_LAUNCHES} "
+                f"times before the server answered. {_log_tail(place)}"
             )
         if now > deadline:
             raise _not_answered(place) if may_start else _not_ours_to_start(place)
@@ -148,17 +152,17 @@ def _takes_its_seat(seat: Seat) -> bool:
 
 def _not_ours_to_start(place: Place) -> EmbeddedServerError:
     return EmbeddedServerError(
-        f"The temporary embedded server at {place.directory!r} belonged to another process, from which "
-        "this one was forked, and has ended with it. Start a server in this process, or share one by "
-        "naming a directory."
+        f"The temporary embedded server at {place.directory!r} belonged to another process, from "
+        "which this one was forked, and has ended with it. Start a server in this process, or "
+        "share one by naming a directory."
     )
 
 
 def _not_answered(place: Place) -> EmbeddedServerError:
     return EmbeddedServerError(
-        f"The embedded server of {place.directory!r} could not be joined within {_JOIN_SECONDS:.0f} s: "
-        f"a process holds {place.lock_path!r} but does not answer. Find it with "
-        f"`lsof {place.lock_path}`, end it and try again. {_log_tail(place)}"
+        f"The embedded server of {place.directory!r} could not be joined within "
+        f"{_JOIN_SECONDS:.0f} s: a process holds {place.lock_path!r} but does not answer. "
+        f"Find it with `lsof {place.lock_path}`, end it and try again. {_log_tail(place)}"
     )
 
 
@@ -198,7 +202,8 @@ def launch(place: Place, lock: int, recorded: str | None) -> Seat:
         connection = _connect(os.path.join(socket_directory, places.CONTROL_SOCKET))
         if connection is None:
             raise EmbeddedServerError(
-                f"The embedded server of {place.directory!r} cannot use sockets in {socket_directory!r}."
+                f"The embedded server of {place.directory!r} cannot use its socket in "
+                f"{socket_directory!r}."
             )
         arguments = [binary, place.directory, place.lock_path]
         arguments.append(os.path.join(socket_directory, places.CONTROL_SOCKET))
@@ -310,8 +315,8 @@ def _start_failure(place: Place, log: str) -> EmbeddedServerError:
     message = f"The embedded server of {place.directory!r} cannot be started. "
     if "valkey-check-aof" in log or "Bad file format" in log:
         message += (
-            "Its append-only file is damaged before its end, which a killed server does not cause. Copy "
-            "the directory, then repair it with valkey-check-aof --fix, or restore a backup. "
+            "Its append-only file is damaged before its end, which a killed server does not cause. "
+            "Copy the directory, then repair it with valkey-check-aof --fix, or restore a backup. "
         )
     else:
         message += "The log tells why; correct that and try again. "

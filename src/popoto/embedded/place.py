@@ -43,6 +43,13 @@ class Place:
     def log_path(self) -> str:
         return os.path.join(self.directory, "popoto.log")
 
+    def make(self) -> None:
+        """Make the directory unless it exists. Raises `EmbeddedServerError`."""
+        try:
+            os.makedirs(self.directory, mode=0o700, exist_ok=True)
+        except OSError as error:
+            raise self.refusal(error) from error
+
     def open_lock(self) -> int:
         """A new descriptor of the lock file, not locked yet. Raises `EmbeddedServerError`."""
         flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -101,15 +108,12 @@ def persistent_place(directory: str | os.PathLike[str]) -> Place:
     given = os.fspath(directory)
     if not given:
         raise EmbeddedServerError(
-            "The embedded server got an empty path. Name a directory, or pass None for a temporary server."
+            "The embedded server got an empty path. "
+            "Name a directory, or pass None for a temporary server."
         )
-    path = os.path.realpath(given)
-    place = Place(path, persistent=True)
-    try:
-        os.makedirs(path, mode=0o700, exist_ok=True)
-    except OSError as error:
-        raise place.refusal(error) from error
-    if not os.access(path, os.R_OK | os.W_OK | os.X_OK):
+    place = Place(os.path.realpath(given), persistent=True)
+    place.make()
+    if not os.access(place.directory, os.R_OK | os.W_OK | os.X_OK):
         raise place.refusal(PermissionError(f"user id {os.geteuid()} may not write to it"))
     return place
 
@@ -135,7 +139,7 @@ def make_short_directory() -> str:
     """A new directory, mode 0700, whose path leaves room for a socket's name."""
     base = os.path.realpath(tempfile.gettempdir())
     if not _is_addressable(os.path.join(base, "popoto-12345678", CONTROL_SOCKET)):
-        base = os.path.realpath("/tmp")
+        base = os.path.realpath("/tmp")  # noqa: S108 - mkdtemp makes it private
     try:
         return tempfile.mkdtemp(prefix="popoto-", dir=base)
     except OSError as error:

@@ -1,4 +1,4 @@
-"""The small process that owns an embedded server and stops it when nobody uses it any more.
+r"""The small process that owns an embedded server and stops it when nobody uses it any more.
 
 It is started by path (`python -I -S supervisor.py ...`, see `joining.launch`), never imported, and
 uses the standard library alone: that makes it ready in some 20 ms, where importing the package and
@@ -11,15 +11,15 @@ newcomer could be both accepted and forgotten: either it is counted before the d
 the control socket is closed and it starts a supervisor of its own as soon as this one has gone.
 
 The lock on the directory is an `flock` on an open file description that the starter took, this
-process inherited, and the server inherits from it. It is free exactly when none of the three lives,
-so two servers never write one append-only file.
+process inherited, and the server inherits from it. It is free exactly when none of the three
+lives, so two servers never write one append-only file.
 
 What is said on a control connection:
 
     user ->        any byte        make sure that the server runs, and tell me when it does
-    supervisor ->  starting\\n      about once a second while that takes time
-    supervisor ->  ready N\\n       it answers; N counts the starts of the server by this supervisor
-    supervisor ->  failed\\n...     it cannot be started; the server's last log lines follow, then the end
+    supervisor ->  starting\n      about once a second while that takes time
+    supervisor ->  ready N\n       it answers; N counts how often this supervisor has started it
+    supervisor ->  failed\n...     it cannot be started; its last log lines follow, then the end
 
 A new connection counts as a first request. A user leaves by closing its side; the other side is
 closed in return, for the last user only when the server and its files are gone.
@@ -35,7 +35,7 @@ import socket
 import sys
 import time
 
-START_SECONDS = 30.0  # silence of a starting server after which it is given up; loading is not silence
+START_SECONDS = 30.0  # without any reply of a starting server; "loading" is one
 STOP_SECONDS = 20.0  # for a regular shutdown, which flushes the append-only file; then SIGKILL
 REPLY_SECONDS = 0.25
 HEARTBEAT_SECONDS = 1.0
@@ -46,7 +46,7 @@ PR_SET_PDEATHSIG = 1
 
 
 class Supervisor:
-    """One run: starts the server, serves its users, stops it. `run` returns the exit status."""
+    """One run: starts the server, answers its users, stops it."""
 
     def __init__(self, arguments: list[str]) -> None:
         binary, directory, lock_path, control_path, server_path, mode, lock, listener = arguments
@@ -90,25 +90,27 @@ class Supervisor:
         self.poll.register(self.listener, select.POLLIN)
 
     def run(self) -> int:
-        self.launch()
-        while not (self.failed or self.terminated or self.is_deserted()):
-            self.wait_for_events()
-            self.reap()
-            self.advance()
-            self.answer()
-            self.sync()
-        self.stop()
+        """Serve until the last user has gone. Returns the exit status: 1 if the server failed."""
+        self._launch()
+        while not (self.failed or self.terminated or self._is_deserted()):
+            self._wait_for_events()
+            self._reap()
+            self._advance()
+            self._answer()
+            self._sync()
+        self._stop()
         return 1 if self.failed else 0
 
     def terminate(self, *_: object) -> None:
+        """Handler of SIGTERM: stop in an orderly way, users or not."""
         self.terminated = True
 
     # Users
 
-    def is_deserted(self) -> bool:
+    def _is_deserted(self) -> bool:
         """Whether the last user has gone; those who merely queue on the control socket count."""
         if not self.users:
-            self.welcome()
+            self._welcome()
         if not self.users:
             return True
         for connection in self.leaving:
@@ -116,16 +118,16 @@ class Supervisor:
         self.leaving.clear()
         return False
 
-    def wait_for_events(self) -> None:
-        for descriptor, _ in self.poll.poll(self.patience()):
+    def _wait_for_events(self) -> None:
+        for descriptor, _ in self.poll.poll(self._patience()):
             if descriptor == self.wakeup:
                 os.read(self.wakeup, 512)
             elif descriptor == self.listener.fileno():
-                self.welcome()
+                self._welcome()
             else:
-                self.hear(descriptor)
+                self._hear(descriptor)
 
-    def patience(self) -> float | None:
+    def _patience(self) -> float | None:
         """Milliseconds until there is something to do even if nothing happens; None for never."""
         now = time.monotonic()
         if self.process and not self.ready:
@@ -134,7 +136,7 @@ class Supervisor:
             return max(0.0, self.restart_at - now) * 1000.0 + 1.0
         return SYNC_SECONDS * 1000.0 if self.persistent and self.process else None
 
-    def welcome(self) -> None:
+    def _welcome(self) -> None:
         while True:
             try:
                 connection, _ = self.listener.accept()
@@ -146,7 +148,7 @@ class Supervisor:
             self.doubted = True
             self.poll.register(connection, select.POLLIN)
 
-    def hear(self, descriptor: int) -> None:
+    def _hear(self, descriptor: int) -> None:
         try:
             request = self.users[descriptor].recv(64)
         except BlockingIOError:
@@ -161,17 +163,17 @@ class Supervisor:
         self.waiting.discard(descriptor)
         self.leaving.append(self.users.pop(descriptor))
 
-    def answer(self) -> None:
+    def _answer(self) -> None:
         if self.ready:
-            self.say(b"ready %d\n" % self.starts)
+            self._say(b"ready %d\n" % self.starts)
             self.waiting.clear()
         elif self.failed:
-            self.say(b"failed\n" + self.log_tail())
+            self._say(b"failed\n" + self._log_tail())
         elif time.monotonic() - self.last_heartbeat >= HEARTBEAT_SECONDS:
             self.last_heartbeat = time.monotonic()
-            self.say(b"starting\n")
+            self._say(b"starting\n")
 
-    def say(self, message: bytes) -> None:
+    def _say(self, message: bytes) -> None:
         for descriptor in self.waiting:
             try:
                 self.users[descriptor].send(message)
@@ -180,7 +182,7 @@ class Supervisor:
 
     # The server
 
-    def launch(self) -> None:
+    def _launch(self) -> None:
         self.starts += 1
         self.ready = False
         self.restart_at = None
@@ -188,9 +190,9 @@ class Supervisor:
         supervisor = os.getpid()
         self.process = os.fork()
         if self.process == 0:
-            self.become_server(supervisor)
+            self._become_server(supervisor)
 
-    def become_server(self, supervisor: int) -> None:
+    def _become_server(self, supervisor: int) -> None:
         try:
             if self.libc is not None:
                 # Whoever kills the supervisor takes the server along. macOS has nothing like it:
@@ -198,31 +200,39 @@ class Supervisor:
                 self.libc.prctl(PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0)
                 if os.getppid() != supervisor:
                     os._exit(1)
-            os.execv(self.binary, [self.binary, *self.server_options()])
+            os.execv(self.binary, [self.binary, *self._server_options()])  # noqa: S606
         except OSError as error:
-            os.write(2, f"{self.binary}: {error}\n".encode(errors="surrogateescape"))
+            _log(f"{self.binary}: {error}")
         finally:
             os._exit(127)
 
-    def server_options(self) -> list[str]:
+    def _server_options(self) -> list[str]:
         options = ["--port", "0", "--daemonize", "no", "--save", "", "--dir", self.directory]
         options += ["--unixsocket", self.server_path, "--unixsocketperm", "700"]
         if not self.persistent:
             return [*options, "--appendonly", "no"]
         # Under `everysec` the server puts its write() off for up to two seconds while a background
-        # fsync runs, and acknowledges commands meanwhile: a SIGKILL then loses them. Under `no`
-        # every command is with the kernel before its reply is sent; the fsync once a second, which
-        # only a power failure makes matter, is `sync` below.
-        return [*options, "--appendonly", "yes", "--appendfsync", "no", "--aof-load-truncated", "yes"]
+        # fsync runs, and acknowledges commands meanwhile: a SIGKILL then loses them (seen with a
+        # slow disk: 180 of 2000). Under `no` every command is with the kernel before its reply is
+        # sent; the fsync once a second, which only a power failure makes matter, is `_sync`.
+        return [
+            *options,
+            "--appendonly",
+            "yes",
+            "--appendfsync",
+            "no",
+            "--aof-load-truncated",
+            "yes",
+        ]
 
-    def reap(self) -> None:
+    def _reap(self) -> None:
         if not self.process:
             return
         process, status = os.waitpid(self.process, os.WNOHANG)
         if process:
-            self.bury(os.waitstatus_to_exitcode(status))
+            self._bury(os.waitstatus_to_exitcode(status))
 
-    def bury(self, exit_code: int) -> None:
+    def _bury(self, exit_code: int) -> None:
         self.process = 0
         if not self.ready:
             self.failed = True
@@ -235,20 +245,20 @@ class Supervisor:
             short_life = now - self.ready_since < SHORT_LIFE_SECONDS
             self.restart_at = now + (SHORT_LIFE_SECONDS if short_life else 0.0)
 
-    def advance(self) -> None:
+    def _advance(self) -> None:
         now = time.monotonic()
-        if self.ready and self.doubted and self.request("PING") is None:
+        if self.ready and self.doubted and self._request("PING") is None:
             # Somebody could not connect. The sockets of a dying process close before its parent is
             # told, and one that lives behind a deleted socket file is as good as dead.
             os.kill(self.process, signal.SIGKILL)
             os.waitpid(self.process, 0)
-            self.bury(-int(signal.SIGKILL))
+            self._bury(-int(signal.SIGKILL))
         self.doubted = False
         if not self.process and not self.failed:
             if self.waiting or (self.restart_at is not None and now >= self.restart_at):
-                self.launch()
+                self._launch()
         elif not self.ready and not self.failed:
-            reply = self.request("PING")
+            reply = self._request("PING")
             if reply is not None and reply.startswith(b"+PONG"):
                 self.ready = True
                 self.ready_since = now
@@ -257,7 +267,7 @@ class Supervisor:
             elif now - self.last_sign > START_SECONDS:
                 self.failed = True
 
-    def request(self, command: str) -> bytes | None:
+    def _request(self, command: str) -> bytes | None:
         """The server's reply, empty if it is too busy to give one, None if it is not there."""
         with socket.socket(socket.AF_UNIX) as connection:
             connection.settimeout(REPLY_SECONDS)
@@ -270,7 +280,7 @@ class Supervisor:
             except OSError:
                 return None
 
-    def sync(self) -> None:
+    def _sync(self) -> None:
         """Flush what was appended since the last call to the disk, at most once a second."""
         now = time.monotonic()
         if not self.persistent or not self.ready or now - self.last_sync < SYNC_SECONDS:
@@ -283,37 +293,37 @@ class Supervisor:
                     if entry.name.endswith(".incr.aof"):
                         synced[entry.name] = entry.stat().st_size
                         if self.synced.get(entry.name) != synced[entry.name]:
-                            flush(entry.path)
+                            _flush(entry.path)
         except OSError as error:
-            print(f"cannot flush the append-only file: {error}", file=sys.stderr, flush=True)
+            _log(f"cannot flush the append-only file: {error}")
             return
         self.synced = synced
 
-    def log_tail(self) -> bytes:
+    def _log_tail(self) -> bytes:
         log = sys.stderr.fileno()
         offset = max(self.log_offset, os.fstat(log).st_size - LOG_TAIL_BYTES)
         return os.pread(log, LOG_TAIL_BYTES, offset)
 
     # The end
 
-    def stop(self) -> None:
+    def _stop(self) -> None:
         self.listener.close()
-        undisturbed = self.owns_the_path()
+        undisturbed = self._owns_the_path()
         if undisturbed:
-            remove_file(self.control_path)
+            _remove_file(self.control_path)
         if self.process:
             # Shutting down, a server removes its socket by name. Where the directory was replaced
-            # meanwhile that name may be its successor's. A temporary server has nothing to save, and
-            # one that is still starting has acknowledged nothing and may yet miss a SIGTERM.
+            # meanwhile that name may be its successor's. A temporary server has nothing to save,
+            # and one that is still starting has acknowledged nothing and may yet miss a SIGTERM.
             regularly = self.persistent and undisturbed and self.ready
             if regularly:
-                self.request("SHUTDOWN")  # at once, where SIGTERM waits for a tenth of a second
+                self._request("SHUTDOWN")  # at once, where SIGTERM waits for a tenth of a second
             os.kill(self.process, signal.SIGTERM if regularly else signal.SIGKILL)
-            self.wait_for_exit()
+            self._wait_for_exit()
         if undisturbed:
-            self.remove_files()
+            self._remove_files()
 
-    def owns_the_path(self) -> bool:
+    def _owns_the_path(self) -> bool:
         """Whether the directory is still the one that was locked, not removed or made anew."""
         try:
             there, held = os.stat(self.lock_path), os.fstat(self.lock)
@@ -321,7 +331,7 @@ class Supervisor:
             return False
         return (there.st_dev, there.st_ino) == (held.st_dev, held.st_ino)
 
-    def wait_for_exit(self) -> None:
+    def _wait_for_exit(self) -> None:
         deadline = time.monotonic() + STOP_SECONDS
         while os.waitpid(self.process, os.WNOHANG)[0] == 0:
             if time.monotonic() > deadline:
@@ -330,22 +340,26 @@ class Supervisor:
                 return
             time.sleep(0.002)
 
-    def remove_files(self) -> None:
-        remove_file(self.server_path)
+    def _remove_files(self) -> None:
+        _remove_file(self.server_path)
         socket_directory = os.path.dirname(self.server_path)
         if socket_directory != self.directory:
-            remove_directory(socket_directory)
+            _remove_directory(socket_directory)
         if self.persistent:
             return
         for parent, directories, files in os.walk(self.directory, topdown=False):
             for name in files:
-                remove_file(os.path.join(parent, name))
+                _remove_file(os.path.join(parent, name))
             for name in directories:
-                remove_directory(os.path.join(parent, name))
-        remove_directory(self.directory)
+                _remove_directory(os.path.join(parent, name))
+        _remove_directory(self.directory)
 
 
-def flush(path: str) -> None:
+def _log(message: str) -> None:
+    os.write(2, f"popoto supervisor: {message}\n".encode(errors="surrogateescape"))
+
+
+def _flush(path: str) -> None:
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -353,37 +367,37 @@ def flush(path: str) -> None:
         os.close(descriptor)
 
 
-def remove_file(path: str) -> None:
+def _remove_file(path: str) -> None:
     try:
         os.unlink(path)
     except FileNotFoundError:
         return
     except OSError as error:
-        print(f"cannot remove {path}: {error}", file=sys.stderr, flush=True)
+        _log(f"cannot remove {path}: {error}")
 
 
-def remove_directory(path: str) -> None:
+def _remove_directory(path: str) -> None:
     try:
         os.rmdir(path)
     except FileNotFoundError:
         return
     except OSError as error:
-        print(f"cannot remove {path}: {error}", file=sys.stderr, flush=True)
+        _log(f"cannot remove {path}: {error}")
 
 
-def wake_up(*_: object) -> None:
-    """A signal that has a handler is also written to the wakeup descriptor, which is all it is for."""
+def _wake_up(*_: object) -> None:
+    """Having a handler, a signal is written to the wakeup descriptor, which is all it is for."""
 
 
-def main() -> int:
+def _main() -> int:
     os.umask(0o077)
     supervisor = Supervisor(sys.argv[1:])
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, supervisor.terminate)
-    signal.signal(signal.SIGCHLD, wake_up)
+    signal.signal(signal.SIGCHLD, _wake_up)
     return supervisor.run()
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(_main())
