@@ -9,7 +9,6 @@ result has the declared type.
 
 from __future__ import annotations
 
-import math
 import struct
 from collections.abc import Callable
 from datetime import date, datetime, time
@@ -127,7 +126,7 @@ def equal_encodings(type_: type, value: object) -> tuple[bytes, ...] | None:
     base = base_type(type_)
     if value is None:
         return (NIL,)
-    if isinstance(value, float | Decimal) and math.isnan(value):
+    if value.is_nan() if isinstance(value, Decimal) else value != value:  # noqa: PLR0124
         return ()
     equal = _EQUAL.get(base)
     return None if equal is None else equal(base, value)
@@ -392,7 +391,8 @@ def _equal_numbers(base: type, value: object) -> tuple[bytes, ...]:
         if whole in (0, 1):
             wholes.append(_encode_bool(whole == 1))
     if base is float:
-        return (*floats, *wholes, _encode_str(repr(float(value))))
+        texts = [repr(float(value))] if value else ["0.0", "-0.0"]
+        return (*floats, *wholes, *map(_encode_str, texts))
     canonical = _encode_int(value if isinstance(value, int) else whole)
     return tuple(dict.fromkeys((canonical, *wholes, *floats)))
 

@@ -151,7 +151,8 @@ def _list_tree(value: object, depth: int) -> object:
         raise EncodeError(_TOO_DEEP)
     # Most containers hold scalars only; finding that out this way never leaves C.
     if set(map(type, items)) <= SCALARS:
-        return items
+        # A copy of a subclass: msgpack would write its own ExtType, which is a tuple.
+        return items if type(items) in (list, tuple) else list(items)
     return [item if type(item) in SCALARS else tree_of(item, depth + 1) for item in items]
 
 
