@@ -1,0 +1,248 @@
+"""What users hand in, turned into a value of a field's type, or refused with a reason.
+
+A conversion happens where nobody can mean anything else and nothing is lost: `"5"` and
+`5.0` are the integer 5, `(1, 2)` is a list. One that loses something, or that Python
+performs by accident, is refused: 5.7 for an int, text split into the characters of a
+list, a number as the length of some bytes, the `b'...'` of bytes as text.
+"""
+
+from __future__ import annotations
+
+import math
+import reprlib
+from collections.abc import Callable, Iterable, Mapping
+from datetime import date, datetime, time
+from decimal import Context, Decimal, InvalidOperation
+from typing import SupportsFloat, SupportsIndex, SupportsInt, cast
+
+from popoto.engine.codec import MAX_DIGITS, MAX_INT, MIN_INT
+
+__all__ = ["CoercionError", "coerce", "describe"]
+
+_BOOLEAN_TEXTS = {"true": True, "1": True, "false": False, "0": False}
+# What the caller's own context traps must not decide what is accepted.
+_EXACT = Context(traps=[InvalidOperation])
+_CONVERSION_ERRORS = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
+
+
+class CoercionError(ValueError):
+    """A value that is not, and does not become, one of the expected type.
+
+    The message is the reason. It names no field: the caller adds model and field.
+    """
+
+
+def coerce(type_: type, value: object) -> object:
+    """`value` itself when it is an instance of `type_`, else what it stands for as one.
+
+    `None` passes. Instances of subclasses stay as they are: True in an int field, a
+    datetime in a date field. A type that is not in the table of conversions below takes
+    its instances only.
+
+    Raises CoercionError when the value does not fit; errors of Python's own conversions
+    never leak. Refused although they are instances of the type, because they have no
+    stored form: an integer outside -2**63 .. 2**64-1, and pandas' "not a time".
+    """
+    if isinstance(value, type_):
+        check = _CHECKS.get(type_)
+        return value if check is None else check(value)
+    if value is None:
+        return None
+    convert = _CONVERSIONS.get(type_)
+    if convert is None:
+        raise _refusal(type_.__name__, value)
+    try:
+        return convert(value)
+    except CoercionError:
+        raise
+    except _CONVERSION_ERRORS as error:
+        raise _refusal(type_.__name__, value) from error
+
+
+def describe(value: object) -> str:
+    """At most 80 printable characters that show a value, whatever its own repr does."""
+    try:
+        text = _SHORT.repr(value)
+    except Exception:  # noqa: BLE001 - a repr may raise anything, and this is for messages
+        text = f"<{type(value).__name__} object>"
+    text = "".join(character if character.isprintable() else " " for character in text[:200])
+    text = " ".join(text.split())
+    return text if len(text) <= 80 else text[:79] + "…"
+
+
+class _ShortRepr(reprlib.Repr):
+    """Never builds the repr of something long, only to cut it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.maxstring = self.maxother = 70
+
+    def repr_bytes(self, value: bytes, _level: int) -> str:
+        return repr(value[:40]) + ("..." if len(value) > 40 else "")
+
+    def repr_bytearray(self, value: bytearray, _level: int) -> str:
+        return repr(value[:40]) + ("..." if len(value) > 40 else "")
+
+    def repr_int(self, x: int, level: int) -> str:
+        # The decimal text of a huge int is slow, and beyond a length refused by Python.
+        return repr(x) if x.bit_length() < 200 else f"<int of {x.bit_length()} bits>"
+
+
+_SHORT = _ShortRepr()
+
+
+def _refusal(expected: str, value: object, reason: str = "") -> CoercionError:
+    message = f"expected {expected}, got {type(value).__name__} {describe(value)}"
+    return CoercionError(f"{message}: {reason}" if reason else message)
+
+
+def _text(value: object) -> str | None:
+    """The text that a str or bytes-like value holds; None for other values."""
+    if isinstance(value, str):
+        return value
+    return bytes(cast("bytes", value)).decode() if _is_bytes_like(value) else None
+
+
+def _is_bytes_like(value: object) -> bool:
+    return isinstance(value, bytes | bytearray | memoryview)
+
+
+def _in_range(number: int | Decimal, value: object) -> object:
+    if not MIN_INT <= number <= MAX_INT:
+        raise _refusal("int", value, "integers are stored in 64 bits, -2**63 .. 2**64-1")
+    return number
+
+
+def _is_storable(value: object) -> object:
+    return _in_range(cast("int", value), value)
+
+
+def _is_moment(value: object) -> object:
+    if value != value:  # noqa: PLR0124 - NaT, the only one that differs from itself
+        raise _refusal("date", value, "it is no point in time")
+    return value
+
+
+def _to_int(value: object) -> object:
+    text = _text(value)
+    if text is not None:
+        # The same limit for every interpreter setting: long digits take quadratic time.
+        if len(text) > MAX_DIGITS:
+            raise _refusal("int", value, f"longer than {MAX_DIGITS} digits")
+        return _in_range(int(text), value)
+    if isinstance(value, SupportsIndex):
+        return _in_range(value.__index__(), value)
+    if isinstance(value, Decimal):
+        _in_range(value, value)  # first: a huge exponent would become as many digits
+    number = int(cast("SupportsInt", value))
+    if number != value:
+        raise _refusal("int", value, "the fraction would be lost")
+    return _in_range(number, value)
+
+
+def _to_float(value: object) -> object:
+    text = _text(value)
+    number = float(cast("SupportsFloat", value) if text is None else text)
+    if math.isinf(number):
+        infinite = value.is_infinite() if isinstance(value, Decimal) else number == value
+        if not infinite and (text is None or "inf" not in text.lower()):
+            raise _refusal("float", value, "it is too large for a float")
+    return number
+
+
+def _to_decimal(value: object) -> object:
+    if isinstance(value, str):
+        if len(value) > MAX_DIGITS:
+            raise _refusal("Decimal", value, f"longer than {MAX_DIGITS} characters")
+        return Decimal(value, _EXACT)
+    if isinstance(value, int | float):
+        return Decimal(value, _EXACT)
+    return Decimal(cast("SupportsIndex", value).__index__(), _EXACT)
+
+
+def _to_str(value: object) -> object:
+    if _is_bytes_like(value):
+        raise _refusal("str", value, "decode the bytes first")
+    # A class without a text of its own would be stored as its repr.
+    if isinstance(value, int | float) or type(value).__str__ is not object.__str__:
+        return str(value)
+    raise _refusal("str", value, "it has no text of its own; convert it first")
+
+
+def _to_bool(value: object) -> object:
+    text = _text(value)
+    if text is not None:
+        if (known := _BOOLEAN_TEXTS.get(text.lower())) is not None:
+            return known
+        raise _refusal("bool", value, "the texts for bool are true, false, 1 and 0")
+    # Numbers have a truth value of their own; that of a container is only its length.
+    if hasattr(type(value), "__bool__") and not hasattr(type(value), "__len__"):
+        return bool(value)
+    raise _refusal("bool", value)
+
+
+def _to_bytes(value: object) -> object:
+    if isinstance(value, str):
+        raise _refusal("bytes", value, "encode the text first")
+    if isinstance(value, list | tuple | range) or hasattr(type(value), "__bytes__"):
+        return bytes(cast("Iterable[SupportsIndex]", value))
+    return bytes(memoryview(cast("bytes", value)))
+
+
+def _elements(expected: str, value: object) -> Iterable[object]:
+    if isinstance(value, str) or _is_bytes_like(value):
+        raise _refusal(expected, value, f"put it into a {expected}")
+    if isinstance(value, Mapping):
+        raise _refusal(expected, cast("object", value), "its values would be lost")
+    return cast("Iterable[object]", value)
+
+
+def _to_list(value: object) -> object:
+    return list(_elements("list", value))
+
+
+def _to_tuple(value: object) -> object:
+    return tuple(_elements("tuple", value))
+
+
+def _to_set(value: object) -> object:
+    return set(_elements("set", value))
+
+
+def _to_dict(value: object) -> object:
+    if isinstance(value, Mapping):
+        return dict(cast("Mapping[object, object]", value))
+    result: dict[object, object] = {}
+    for pair in _elements("dict", value):
+        # Only real pairs: Python would take the text "ab" for one.
+        if not isinstance(pair, list | tuple):
+            raise _refusal("dict", value, "it takes pairs of key and value")
+        key, item = cast("Iterable[object]", pair)
+        result[key] = item
+    return result
+
+
+def _to_time(value: object) -> object:
+    if isinstance(value, int) and not isinstance(value, bool):
+        return time(value)
+    raise _refusal("time", value)
+
+
+_CONVERSIONS: dict[type, Callable[[object], object]] = {
+    int: _to_int,
+    float: _to_float,
+    Decimal: _to_decimal,
+    str: _to_str,
+    bool: _to_bool,
+    bytes: _to_bytes,
+    list: _to_list,
+    tuple: _to_tuple,
+    set: _to_set,
+    dict: _to_dict,
+    time: _to_time,  # an hour, as datetime.time(hour)
+}
+_CHECKS: dict[type, Callable[[object], object]] = {
+    int: _is_storable,
+    date: _is_moment,
+    datetime: _is_moment,
+}
