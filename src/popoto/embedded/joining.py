@@ -43,7 +43,7 @@ class Seat:
     connection: socket.socket
     socket_directory: str
     lock_identity: tuple[int, int]
-    launched: bool = False
+    supervisor: int | None = None  # process id if this process started it
     starts: int = 0
 
     @property
@@ -83,24 +83,29 @@ class Seat:
             return False
         return False
 
-    def leave(self) -> None:
-        """Stop being a user; returns when the supervisor has seen to it.
+    def leave(self) -> bool:
+        """Stop being a user; returns when the supervisor has seen to it, False if that is gone.
 
         For the last user that is when the server has stopped and its sockets are removed, at most
         some 25 s (a normal stop takes a few milliseconds).
         """
+        last_word = b""
         try:
             self.connection.shutdown(socket.SHUT_WR)
             deadline = time.monotonic() + _STOP_SECONDS
             while (left := deadline - time.monotonic()) > 0:
                 self.connection.settimeout(left)
-                if not self.connection.recv(4096):
+                word = self.connection.recv(4096)
+                if not word:
                     break
+                last_word = word
         except OSError:  # the supervisor is gone already, and the server with it
             pass
         finally:
             self.connection.close()
-            reap_supervisors(patience=0.5)
+            if last_word.endswith(b"stopped\n"):
+                reap_supervisors(self.supervisor, patience=1.0)
+        return last_word != b""
 
     def is_current(self) -> bool:
         """Whether the directory is still the one that was joined, not removed or made anew."""
@@ -125,7 +130,7 @@ def join(place: Place, *, may_start: bool = True) -> Seat:
             if _takes_its_seat(seat):
                 return seat
             unanswered_since = time.monotonic()
-            fruitless_launches += seat.launched
+            fruitless_launches += seat.supervisor is not None
         now = time.monotonic()
         if now - unanswered_since > _ORPHAN_SECONDS:
             dismiss_orphan(place)
@@ -231,7 +236,7 @@ def launch(place: Place, lock: int, recorded: str | None) -> Seat:
     # It may well outlive this process, which is nothing to warn about: `reap_supervisors` waits.
     process.returncode = 0
     _supervisors.add(process.pid)
-    return Seat(place, connection, socket_directory, places.identity(os.fstat(lock)), launched=True)
+    return Seat(place, connection, socket_directory, places.identity(os.fstat(lock)), process.pid)
 
 
 def _listen(place: Place, recorded: str | None) -> tuple[socket.socket, str]:
@@ -295,8 +300,8 @@ def dismiss_orphan(place: Place) -> None:
             server.recv(256)
 
 
-def reap_supervisors(patience: float = 0.0) -> None:
-    """Wait for ended supervisors, `patience` seconds for those that are about to end."""
+def reap_supervisors(ending: int | None = None, patience: float = 0.0) -> None:
+    """Wait for supervisors that have ended, and up to `patience` seconds for the `ending` one."""
     deadline = time.monotonic() + patience
     while True:
         for process in list(_supervisors):
@@ -306,7 +311,7 @@ def reap_supervisors(patience: float = 0.0) -> None:
                 ended = True
             if ended:
                 _supervisors.discard(process)
-        if not _supervisors or time.monotonic() >= deadline:
+        if ending not in _supervisors or time.monotonic() >= deadline:
             return
         time.sleep(0.002)
 

@@ -6,6 +6,7 @@ import os
 import shutil
 import stat
 import tempfile
+import time
 from contextlib import suppress
 from dataclasses import dataclass
 from urllib.parse import quote
@@ -22,6 +23,7 @@ CONTROL_SOCKET = "popoto-control.sock"
 # A socket address holds 104 bytes on macOS and 108 on Linux, closing NUL included.
 _ADDRESS_BYTES = 100
 _LOG_BYTES = 1_000_000
+_ABANDONED_SECONDS = 2.0
 
 
 @dataclass(frozen=True)
@@ -124,15 +126,20 @@ def temporary_place() -> Place:
 
 
 def remove_abandoned(place: Place) -> None:
-    """Remove what a temporary server left behind if its supervisor was killed."""
-    if place.lock_identity() is None:
-        return
-    lock = place.open_lock()
-    try:
-        if place.take_lock(lock):
-            shutil.rmtree(place.directory, ignore_errors=True)
-    finally:
-        os.close(lock)
+    """Remove what a temporary server left behind if its supervisor was killed.
+
+    The server, which was killed with it, may need a moment to end.
+    """
+    deadline = time.monotonic() + _ABANDONED_SECONDS
+    while place.lock_identity() is not None and time.monotonic() < deadline:
+        lock = place.open_lock()
+        try:
+            if place.take_lock(lock):
+                shutil.rmtree(place.directory, ignore_errors=True)
+                return
+        finally:
+            os.close(lock)
+        time.sleep(0.002)
 
 
 def make_short_directory() -> str:

@@ -168,7 +168,7 @@ class _Membership:
             self.place.make()
         self.seat = join(self.place, may_start=is_owner)
         self.socket_path = self.seat.server_path
-        if seat is not None and self.seat.launched and not self.place.persistent:
+        if seat is not None and self.seat.supervisor and not self.place.persistent:
             self._warn_of_loss()
 
     def _warn_of_loss(self) -> None:
@@ -180,13 +180,13 @@ class _Membership:
 
     def _stand_up(self) -> None:
         if self.seat is not None:
-            self.seat.leave()
+            is_seen_to = self.seat.leave()
             self.seat = None
-            self._remove_traces()
+            self._remove_traces(by_supervisor=is_seen_to)
 
-    def _remove_traces(self) -> None:
+    def _remove_traces(self, *, by_supervisor: bool = False) -> None:
         if not self.place.persistent:
-            if self.owner == os.getpid():
+            if self.owner == os.getpid() and not by_supervisor:
                 remove_abandoned(self.place)
             _memberships.pop(self.place.directory, None)
 

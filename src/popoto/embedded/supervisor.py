@@ -21,8 +21,9 @@ What is said on a control connection:
     supervisor ->  ready N\n       it answers; N counts how often this supervisor has started it
     supervisor ->  failed\n...     it cannot be started; its last log lines follow, then the end
 
-A new connection counts as a first request. A user leaves by closing its side; the other side is
-closed in return, for the last user only when the server and its files are gone.
+A new connection counts as a first request. A user leaves by closing its side. It is told
+`left`, or, being the last, `stopped` when the server and its files are gone and this process is
+about to end; then the other side is closed, too.
 """
 
 from __future__ import annotations
@@ -113,10 +114,17 @@ class Supervisor:
             self._welcome()
         if not self.users:
             return True
-        for connection in self.leaving:
-            connection.close()
-        self.leaving.clear()
+        self._dismiss(b"left\n")
         return False
+
+    def _dismiss(self, last_word: bytes) -> None:
+        for connection in self.leaving:
+            with connection:
+                try:
+                    connection.send(last_word)
+                except OSError:  # the process has ended, not closed
+                    continue
+        self.leaving.clear()
 
     def _wait_for_events(self) -> None:
         for descriptor, _ in self.poll.poll(self._patience()):
@@ -322,6 +330,7 @@ class Supervisor:
             self._wait_for_exit()
         if undisturbed:
             self._remove_files()
+        self._dismiss(b"stopped\n")
 
     def _owns_the_path(self) -> bool:
         """Whether the directory is still the one that was locked, not removed or made anew."""
