@@ -1,0 +1,378 @@
+"""Connections to one server, for the tasks of one event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import select
+import time
+from collections import deque
+from collections.abc import Callable
+from functools import cache
+from typing import Final, cast
+
+import redis
+import redis.asyncio as redis_asyncio
+from redis.asyncio.connection import AbstractConnection
+from redis.asyncio.connection import Connection as StreamConnection
+from redis.asyncio.connection import SSLConnection as StreamSSLConnection
+from redis.asyncio.connection import UnixDomainSocketConnection as StreamUnixConnection
+from redis.asyncio.retry import Retry
+from redis.asyncio.sentinel import Sentinel, SentinelConnectionPool
+from redis.asyncio.sentinel import SentinelManagedConnection as StreamSentinelConnection
+from redis.asyncio.sentinel import SentinelManagedSSLConnection as StreamSentinelSSLConnection
+from redis.backoff import NoBackoff
+from redis.connection import AbstractConnection as SyncAbstractConnection
+
+from popoto._connection import policy
+from popoto._connection.pools import DEFAULT_WAIT, LARGEST_READ, READ_SIZE, Pool, SentinelPool
+from popoto._connection.resp import INCOMPLETE, Reply, ReplyReader
+from popoto._connection.settings import Options, Settings, accepted_options, describe, is_unix, pool_arguments
+from popoto.exceptions import NothingWrittenError
+
+__all__ = ["AsyncPool", "DirectAsyncConnection", "make_async_pool", "sync_settings"]
+
+DEFAULT_ASYNC_CONNECTIONS: Final = 50
+# Beyond this many unsent bytes a task waits for the socket before it goes on.
+_DRAIN_ABOVE: Final = 1 << 16
+_NOT_FOR_STREAMS: Final = frozenset(
+    {
+        "command_packer",
+        "connection_class",
+        "event_dispatcher",
+        "himport_registry",
+        "max_connections",
+        "parser_class",
+        "redis_connect_func",
+        "retry",
+        "retry_on_error",
+        "retry_on_timeout",
+        "timeout",
+    }
+    # What redis-py adds to the options of a pool for its own use.
+    | {
+        "maint_notifications_config",
+        "maint_notifications_pool_handler",
+        "orig_host_address",
+        "orig_socket_connect_timeout",
+        "orig_socket_timeout",
+        "oss_cluster_maint_notifications_handler",
+    }
+)
+
+
+class DirectAsyncConnection(AbstractConnection):
+    """A redis-py stream connection that can also send packed commands and read raw replies."""
+
+    sent = False
+    """Whether the last `exchange` handed its bytes to the stream."""
+
+    _own_stream: asyncio.StreamReader | None = None
+    _replies: ReplyReader
+    _poll: select.poll
+
+    async def prepare(self) -> None:
+        """Connect, or find out that the server has closed the connection, and reconnect."""
+        if self._writer is None:
+            await self.connect()
+        elif self._has_input() or not await self._healthy():
+            await self.disconnect(nowait=True)
+            await self.connect()
+
+    def _has_input(self) -> bool:
+        """Whether something lies unread: a reply nobody asked for, or the end of the stream."""
+        stream = self._reader
+        if stream is not self._own_stream:
+            self._adopt()
+        # The loop may not have had a turn since the server closed, so the socket is asked too.
+        return bool(stream is None or stream.at_eof() or stream._buffer or self._closed_by_server())  # type: ignore[attr-defined]
+
+    def _closed_by_server(self) -> bool:
+        return bool(self._poll.poll(0)) and self._plain
+
+    async def _healthy(self) -> bool:
+        if not self.health_check_interval or time.monotonic() <= self.next_health_check:
+            return True
+        try:
+            await self.check_health()
+        except (redis.RedisError, OSError):
+            return False
+        return True
+
+    def _adopt(self) -> None:
+        self._own_stream = self._reader
+        self._replies = ReplyReader()
+        self._poll = select.poll()
+        writer = self._writer
+        # Bytes on a TLS socket may be records of its own, so only a plain one is asked.
+        self._plain = writer is not None and writer.get_extra_info("ssl_object") is None
+        own_socket = writer.get_extra_info("socket") if writer is not None else None
+        if own_socket is not None and own_socket.fileno() >= 0:
+            self._poll.register(own_socket.fileno(), select.POLLIN)
+
+    async def exchange(self, data: bytes, count: int) -> list[Reply]:
+        """Send packed commands and read `count` replies.
+
+        After any exception, cancellation included, the connection has to be dropped.
+        """
+        self.sent = False
+        if self._reader is not self._own_stream:
+            self._adopt()
+        stream, writer, reader = self._reader, self._writer, self._replies
+        if stream is None or writer is None:
+            raise redis.ConnectionError("Connection closed by server.")
+        replies: list[Reply] = []
+        async with asyncio.timeout(self.socket_timeout):
+            writer.write(data)
+            self.sent = True
+            if writer.transport.get_write_buffer_size() > _DRAIN_ABOVE:
+                await writer.drain()
+            while len(replies) < count:
+                reply = reader.take()
+                if reply is INCOMPLETE:
+                    chunk = await stream.read(min(max(reader.wanted, READ_SIZE), LARGEST_READ))
+                    if not chunk:
+                        raise redis.ConnectionError("Connection closed by server.")
+                    reader.feed(chunk)
+                else:
+                    replies.append(cast(Reply, reply))
+        if not reader.clean:
+            raise redis.InvalidResponse("The server sent more replies than there were commands.")
+        if self.health_check_interval:
+            self.next_health_check = time.monotonic() + self.health_check_interval
+        return replies
+
+    def drop(self) -> None:
+        """Close at once, without waiting: usable while a task is being cancelled."""
+        self._parser.on_disconnect()
+        self.reset_should_reconnect()
+        writer = self._writer
+        self._reader = self._writer = None
+        if writer is not None:
+            try:
+                writer.transport.abort()
+            except RuntimeError:
+                pass  # its loop is closed, and the socket with it
+
+
+@cache
+def direct(connection_class: type[AbstractConnection]) -> type[DirectAsyncConnection]:
+    """The connection class with `exchange` added to it."""
+    if issubclass(connection_class, DirectAsyncConnection):
+        return connection_class
+    return type(f"Direct{connection_class.__name__}", (DirectAsyncConnection, connection_class), {})
+
+
+class AsyncPool(redis_asyncio.ConnectionPool):
+    """Connections to one server for one event loop.
+
+    When all `max_connections` are in use, tasks wait for one in the order they came,
+    for at most `wait` seconds.
+    """
+
+    def __init__(
+        self,
+        *,
+        url: str,
+        connection_class: type[AbstractConnection] = StreamConnection,
+        max_connections: int | None = None,
+        timeout: float | None = DEFAULT_WAIT,
+        locate: Callable[[], Options] | None = None,
+        **options: object,
+    ) -> None:
+        options["retry"] = Retry(NoBackoff(), 0)
+        self.url = url
+        self.wait = timeout
+        self.locate = locate
+        self._retired = False
+        self._waiters: deque[asyncio.Future[DirectAsyncConnection]] = deque()
+        super().__init__(
+            connection_class=direct(connection_class),
+            max_connections=max_connections or DEFAULT_ASYNC_CONNECTIONS,
+            **options,
+        )
+
+    @property
+    def connect_timeout(self) -> float:
+        """Seconds within which a connection is made or given up."""
+        return cast("float | None", self.connection_kwargs.get("socket_connect_timeout")) or policy.PATIENCE
+
+    async def checkout(self) -> DirectAsyncConnection:
+        """A connection that is open and has nothing unread. Raises as the sync pool's."""
+        if self._available_connections:
+            connection = cast(DirectAsyncConnection, self._available_connections.pop())
+            self._in_use_connections.add(connection)
+        elif len(self._in_use_connections) < self.max_connections:
+            connection = await self._make()
+        else:
+            connection = await self._wait_for_one()
+        try:
+            await connection.prepare()
+        except (redis.RedisError, OSError) as error:
+            await self._connect_again(connection, error)
+        except BaseException:
+            self._discard(connection)
+            raise
+        return connection
+
+    def checkin(self, connection: AbstractConnection) -> None:
+        """Give a connection back. One that failed must have been dropped."""
+        if connection not in self._in_use_connections:
+            return
+        direct_connection = cast(DirectAsyncConnection, connection)
+        if self._retired or connection.should_reconnect():
+            direct_connection.drop()
+        while self._waiters:
+            waiter = self._waiters.popleft()
+            if not waiter.done():
+                # It stays in use: handed over, so that nobody comes in between.
+                waiter.set_result(direct_connection)
+                return
+        self._in_use_connections.discard(connection)
+        self._available_connections.append(connection)
+
+    async def get_connection(self, command_name: object = None, *keys: object, **options: object) -> AbstractConnection:
+        """redis-py's name of `checkout`."""
+        return await self.checkout()
+
+    async def release(self, connection: AbstractConnection) -> None:
+        """redis-py's name of `checkin`."""
+        self.checkin(connection)
+
+    def retire(self) -> None:
+        """Close what is idle now, and every other connection when it comes back."""
+        self._retired = True
+        for connection in self._available_connections:
+            cast(DirectAsyncConnection, connection).drop()
+
+    async def _make(self) -> DirectAsyncConnection:
+        # Counted before anything is awaited, so that the limit holds.
+        connection = cast(DirectAsyncConnection, self.make_connection())
+        self._in_use_connections.add(connection)
+        if self.locate is not None:
+            try:
+                await self._relocate(connection)
+            except BaseException:
+                self._discard(connection)
+                raise
+        return connection
+
+    async def _relocate(self, connection: DirectAsyncConnection) -> None:
+        if self.locate is not None:
+            # Starting a process blocks for a moment, which the loop must not notice.
+            located = await asyncio.to_thread(self.locate)
+            self.connection_kwargs.update(located)
+            for name, value in located.items():
+                setattr(connection, name, value)
+
+    async def _wait_for_one(self) -> DirectAsyncConnection:
+        waiter: asyncio.Future[DirectAsyncConnection] = asyncio.get_running_loop().create_future()
+        self._waiters.append(waiter)
+        try:
+            async with asyncio.timeout(self.wait):
+                return await waiter
+        except BaseException as error:
+            if waiter.done() and not waiter.cancelled():
+                self.checkin(waiter.result())  # came in the moment of giving up
+            if isinstance(error, TimeoutError):
+                raise NothingWrittenError(
+                    f"All {self.max_connections} connections to {self.url} stayed in use for "
+                    f"{self.wait:g} s. Nothing was sent. Raise max_connections."
+                ) from error
+            raise
+
+    async def _connect_again(self, connection: DirectAsyncConnection, error: Exception) -> None:
+        """Try to connect for a little longer, where a little longer is likely to help."""
+        deadline = time.monotonic() + self.connect_timeout
+        attempt = 0
+        try:
+            while True:
+                connection.drop()
+                pause = policy.connect_pause(error, attempt, deadline)
+                if pause is None:
+                    break
+                attempt += 1
+                await asyncio.sleep(pause)
+                try:
+                    await self._relocate(connection)
+                    await connection.connect()
+                    return
+                except (redis.RedisError, OSError) as next_error:
+                    error = next_error
+        except BaseException:
+            self._discard(connection)
+            raise
+        self._discard(connection)
+        if policy.is_connect_failure(error):
+            raise policy.connect_failure(error, self.url) from error
+        raise error
+
+    def _discard(self, connection: DirectAsyncConnection) -> None:
+        connection.drop()
+        self.checkin(connection)
+
+
+class AsyncSentinelPool(AsyncPool, SentinelConnectionPool):
+    """Connections to the primary that the sentinels name at the time of connecting."""
+
+    def checkin(self, connection: AbstractConnection) -> None:
+        """Give a connection back; one to a former primary is closed."""
+        address = (cast(StreamConnection, connection).host, cast(StreamConnection, connection).port)
+        if self.is_master and self.master_address != address:
+            cast(DirectAsyncConnection, connection).drop()
+        super().checkin(connection)
+
+
+def make_async_pool(pool: redis.ConnectionPool, url: str) -> AsyncPool:
+    """A pool for the running loop that leads where a sync pool leads. Opens nothing."""
+    options = pool_arguments(pool)
+    connection_class = _stream_class(pool.connection_class, options)
+    accepted = accepted_options(connection_class) - _NOT_FOR_STREAMS
+    stream_options = {name: value for name, value in options.items() if name in accepted}
+    # The sync limit of connections is a limit of threads. A caller's own choice holds for both.
+    limit = pool.max_connections if not isinstance(pool, Pool) or pool.limited else None
+    wait = pool.wait if isinstance(pool, Pool) else DEFAULT_WAIT
+    if isinstance(pool, SentinelPool):
+        sentinels = [
+            (str(one.connection_pool.connection_kwargs["host"]), int(one.connection_pool.connection_kwargs["port"]))
+            for one in pool.sentinel_manager.sentinels
+        ]
+        sentinel_options = dict(pool.sentinel_manager.sentinel_kwargs) | {"retry": Retry(NoBackoff(), 0)}
+        return AsyncSentinelPool(
+            url=url,
+            connection_class=connection_class,
+            max_connections=limit,
+            timeout=wait,
+            service_name=pool.service_name,
+            sentinel_manager=Sentinel(sentinels, sentinel_kwargs=sentinel_options),
+            **stream_options,  # type: ignore[arg-type]
+        )
+    return AsyncPool(
+        url=url,
+        connection_class=connection_class,
+        max_connections=limit,
+        timeout=wait,
+        locate=pool.locate if isinstance(pool, Pool) else None,
+        **stream_options,  # type: ignore[arg-type]
+    )
+
+
+def sync_settings(pool: redis_asyncio.ConnectionPool) -> Settings:
+    """Settings for threads that lead where an asyncio pool leads."""
+    secure = issubclass(pool.connection_class, StreamSSLConnection)
+    connection_class: type[SyncAbstractConnection] = redis.SSLConnection if secure else redis.Connection
+    if issubclass(pool.connection_class, StreamUnixConnection):
+        connection_class = redis.UnixDomainSocketConnection
+    accepted = accepted_options(connection_class) - _NOT_FOR_STREAMS
+    options = {name: value for name, value in pool.connection_kwargs.items() if name in accepted}
+    options["connection_class"] = connection_class
+    options["max_connections"] = pool.max_connections
+    return Settings("single", describe(options), options)
+
+
+def _stream_class(connection_class: type[SyncAbstractConnection], options: Options) -> type[AbstractConnection]:
+    secure = issubclass(connection_class, redis.SSLConnection)
+    if issubclass(connection_class, redis.sentinel.SentinelManagedConnection):
+        return StreamSentinelSSLConnection if secure else StreamSentinelConnection
+    if is_unix(options):
+        return StreamUnixConnection
+    return StreamSSLConnection if secure else StreamConnection

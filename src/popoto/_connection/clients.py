@@ -1,0 +1,234 @@
+"""redis-py's client and pipeline under our policy, for direct use.
+
+redis-py's own default client repeats every command after a lost reply, an INCR as
+well as a GET. These repeat reads only.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, TypeVar
+
+import redis
+import redis.client
+from redis.backoff import NoBackoff
+from redis.cluster import ClusterNode, RedisCluster
+from redis.exceptions import CrossSlotTransactionError, RedisClusterException, RedisError, WatchError
+from redis.retry import Retry
+
+from popoto._connection import policy
+from popoto._connection.pools import Pool, make_pool
+from popoto._connection.resp import Command, Reply
+from popoto._connection.routing import slot_of
+from popoto._connection.settings import Address, Options, Settings
+from popoto._connection.sync import ClusterConnection, SyncConnection
+
+__all__ = ["Client", "Pipeline", "make_client"]
+
+T = TypeVar("T")
+
+
+class Client(redis.Redis):
+    """A redis-py client that repeats reads only, and says what it knows after a failure.
+
+    `raw` sends commands past redis-py's response callbacks.
+    """
+
+    raw: SyncConnection
+    override: Callable[[], Client | None] | None = None
+    """For the global client: finds the one to use instead in this context."""
+
+    target: object = None
+    """For `targets`, which knows what it keeps here."""
+
+    cluster_options: Options | None = None
+    """What redis-py's own cluster client takes; None if this is no cluster."""
+
+    _cluster_client: RedisCluster | None = None
+
+    def _current(self) -> Client:
+        return (self.override() if self.override is not None else None) or self
+
+    def execute_command(self, *args: Any, **options: Any) -> Any:
+        """Send a command, and again if it is a read whose reply was lost."""
+        current = self._current()
+        send = redis.Redis.execute_command if current.cluster_options is None else Client._ask_cluster
+        return under_policy(
+            lambda: send(current, *args, **options), current.raw.url, repeatable=policy.is_read(args)
+        )
+
+    def pipeline(self, transaction: bool = True, shard_hint: str | None = None) -> redis.client.Pipeline:
+        """A pipeline as redis-py's. It is repeated only if it holds nothing but reads."""
+        current = self._current()
+        arguments = (current.connection_pool, current.response_callbacks, transaction, shard_hint)
+        if isinstance(current.raw, ClusterConnection):
+            return ClusterPipeline(current.raw, *arguments)
+        return Pipeline(current.raw, *arguments)
+
+    def pubsub(self, **kwargs: Any) -> redis.client.PubSub:
+        """redis-py's subscriber, on a connection of its own."""
+        current = self._current()
+        if current.cluster_options is not None:
+            return current._cluster().pubsub(**kwargs)
+        return redis.Redis.pubsub(current, **kwargs)
+
+    def scan_iter(self, *args: Any, **kwargs: Any) -> Iterator[Any]:
+        """The keys of the database; on a cluster, of all its nodes."""
+        current = self._current()
+        if current.cluster_options is not None:
+            return current._cluster().scan_iter(*args, **kwargs)
+        return redis.Redis.scan_iter(current, *args, **kwargs)
+
+    def become(self, other: Client) -> None:
+        """Lead where another client leads, from the next command on.
+
+        Attributes that a test has patched on this object stay patched.
+        """
+        before = self.connection_pool
+        self.__dict__.update(
+            {name: value for name, value in vars(other).items() if name not in ("raw", "override", "target")}
+        )
+        self._cluster_client = None
+        self.cluster_options = other.cluster_options
+        self.raw = other.raw if other.raw.is_cluster else SyncConnection(self)
+        other.auto_close_connection_pool = False
+        if before is not self.connection_pool:
+            # Those in use close when they come back to a pool that nobody holds.
+            before.disconnect(inuse_connections=False)
+
+    def _ask_cluster(self, *args: Any, **options: Any) -> Any:
+        return self._cluster().execute_command(*args, **options)
+
+    def _cluster(self) -> RedisCluster:
+        """redis-py's cluster client. Made at the first use, since making it connects."""
+        if self._cluster_client is None:
+            try:
+                self._cluster_client = RedisCluster(
+                    startup_nodes=[ClusterNode(*address) for address in self._seeds()],
+                    retry=Retry(NoBackoff(), 0),
+                    **self.cluster_options or {},  # type: ignore[arg-type]
+                )
+            except RedisClusterException as error:
+                raise policy.connect_failure(error, self.raw.url) from error
+        return self._cluster_client
+
+    def _seeds(self) -> tuple[Address, ...]:
+        return self.raw.topology.seeds if isinstance(self.raw, ClusterConnection) else ()
+
+
+class Pipeline(redis.client.Pipeline):
+    """redis-py's pipeline under our policy."""
+
+    def __init__(self, raw: SyncConnection, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self.raw = raw
+
+    def execute(self, raise_on_error: bool = True) -> list[Any]:
+        """Send the commands. Raises OutcomeUnknownError if the connection fails after that."""
+        commands = list(self.command_stack)
+        repeatable = not self.watching and all(policy.is_read(args) for args, _ in commands)
+
+        def send() -> list[Any]:
+            self.command_stack = list(commands)
+            return redis.client.Pipeline.execute(self, raise_on_error)
+
+        try:
+            return under_policy(send, self.raw.url, repeatable=repeatable)
+        except WatchError as error:
+            raise policy.broken_watch(error, self.raw.url) from error
+
+    def immediate_execute_command(self, *args: Any, **options: Any) -> Any:
+        """Send a command at once, while watching keys."""
+        try:
+            return redis.client.Pipeline.immediate_execute_command(self, *args, **options)
+        except WatchError as error:
+            if policy.is_read(args):
+                raise
+            raise policy.broken_watch(error, self.raw.url) from error
+
+
+class ClusterPipeline(Pipeline):
+    """A pipeline for a cluster. A transaction must keep to one hash slot.
+
+    redis-py's own sends commands again, one by one, whose reply was lost.
+    """
+
+    def __init__(self, cluster: ClusterConnection, *arguments: Any) -> None:
+        super().__init__(cluster, *arguments)
+        self.cluster = cluster
+
+    def execute(self, raise_on_error: bool = True) -> list[Any]:
+        """Send the commands to the nodes of their keys."""
+        commands = list(self.command_stack)
+        self.reset()
+        if not commands:
+            return []
+        requests = [args for args, _ in commands]
+        if self.transaction:
+            check_one_slot(requests)
+            replies = self.cluster.transaction(requests)
+        else:
+            replies = self.cluster.call_many(requests, repeatable=all(map(policy.is_read, requests)))
+        if raise_on_error:
+            self.raise_first_error(commands, replies)
+        return interpreted(replies, commands, self.response_callbacks)
+
+    def immediate_execute_command(self, *args: Any, **options: Any) -> Any:
+        """Refused: there is no WATCH over the nodes of a cluster."""
+        raise RedisClusterException("WATCH is not available on a cluster. Use a script.")
+
+
+def interpreted(
+    replies: list[Reply],
+    commands: list[tuple[tuple[Any, ...], dict[str, Any]]],
+    callbacks: Mapping[Any, Callable[..., Any]],
+) -> list[Any]:
+    """Replies as redis-py's response callbacks make them; errors as they are."""
+    return [
+        callbacks[args[0]](reply, **options) if args[0] in callbacks and not isinstance(reply, RedisError) else reply
+        for reply, (args, options) in zip(replies, commands, strict=True)
+    ]
+
+
+def check_one_slot(commands: Sequence[Command]) -> None:
+    """Raise CrossSlotTransactionError if the commands of a transaction belong to several slots."""
+    slots = {slot_of(command) for command in commands} - {None}
+    if len(slots) > 1:
+        raise CrossSlotTransactionError("All keys of a transaction on a cluster must be in one hash slot.")
+
+
+def under_policy(send: Callable[[], T], url: str, *, repeatable: bool) -> T:
+    """Call `send`, again after failures as far as the policy allows."""
+    attempts: policy.Attempts | None = None
+    while True:
+        try:
+            return send()
+        except (redis.ConnectionError, redis.TimeoutError) as error:
+            if attempts is None:
+                attempts = policy.Attempts(url, repeatable=repeatable)
+            time.sleep(attempts.pause_after(error))
+
+
+def make_client(settings: Settings) -> Client:
+    """A client for a server, sentinel group or cluster. Opens no connection."""
+    if settings.kind != "cluster":
+        client = Client(connection_pool=make_pool(settings))
+        client.raw = SyncConnection(client)
+        return client
+    options = dict(settings.options)
+    # Only what describes the first node; commands go through redis-py's cluster client.
+    host, port = settings.addresses[0]
+    client = Client(connection_pool=Pool(url=settings.url, **(options | {"host": host, "port": port})))  # type: ignore[arg-type]
+    client.raw = ClusterConnection(settings)
+    options.pop("timeout", None)
+    secure = "SSL" in getattr(options.pop("connection_class", None), "__name__", "")
+    client.cluster_options = options | {"ssl": secure}
+    return client
+
+
+def client_of_pool(pool: redis.ConnectionPool) -> Client:
+    """A client on a pool made elsewhere."""
+    client = Client(connection_pool=pool)
+    client.raw = SyncConnection(client)
+    return client

@@ -1,0 +1,180 @@
+"""When a command may be sent again, and which error a failure becomes.
+
+A reply can be lost after the server carried the command out. Repeating a read
+then does no harm; repeating a write may do it twice. So a write is repeated only
+if its caller says that a repetition is harmless, or if it surely never reached
+the server; else the error says that the outcome is unknown.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Sequence
+from typing import Final
+
+import redis.exceptions
+from redis.commands import READ_COMMANDS
+
+from popoto.exceptions import NothingWrittenError, OutcomeUnknownError, OutcomeUnknownTimeoutError
+
+__all__ = [
+    "Attempts",
+    "broken_watch",
+    "connect_failure",
+    "connect_pause",
+    "is_connect_failure",
+    "is_read",
+    "lost_reply",
+    "waiting_pause",
+]
+
+REPEATS: Final = 2
+"""How often a command that may be repeated is sent again after a lost reply."""
+
+PATIENCE: Final = 5.0
+"""Seconds to wait for a server that says it is loading, or a cluster that is settling."""
+
+_REFUSED_PAUSES: Final = (0.05, 0.15)
+
+# redis-py lists what may be sent to a replica; that leaves out reads that name no key.
+_READS: Final = (
+    frozenset(READ_COMMANDS)
+    | {"BITFIELD_RO", "COMMAND", "ECHO", "GEORADIUS_RO", "GEORADIUSBYMEMBER_RO", "INFO", "LASTSAVE", "MEMORY"}
+    | {"OBJECT", "PING", "PUBSUB", "ROLE", "SORT_RO", "SUBSTR", "TIME", "TOUCH", "XINFO"}
+) - {"FT.PROFILE"}
+_READS_OF_A_FAMILY: Final = frozenset(
+    {
+        ("CLIENT", "ID"),
+        ("CLIENT", "INFO"),
+        ("CLIENT", "LIST"),
+        ("CLUSTER", "INFO"),
+        ("CLUSTER", "NODES"),
+        ("CLUSTER", "SHARDS"),
+        ("CLUSTER", "SLOTS"),
+        ("CONFIG", "GET"),
+        ("SCRIPT", "EXISTS"),
+        ("SCRIPT", "LOAD"),
+    }
+)
+
+
+def is_read(command: Sequence[object]) -> bool:
+    """Whether sending the command twice leaves everything as sending it once does."""
+    name = _text(command[0]).upper()
+    if name in _READS:
+        return True
+    first, _, second = name.partition(" ")
+    if not second and len(command) > 1:
+        second = _text(command[1]).upper()
+    return (first, second) in _READS_OF_A_FAMILY
+
+
+def _text(part: object) -> str:
+    return part.decode("latin-1") if isinstance(part, bytes) else str(part)
+
+
+def lost_reply(error: BaseException, url: str, *, repeatable: bool) -> redis.exceptions.RedisError:
+    """The error for a connection that failed after something was sent."""
+    timed_out = isinstance(error, (TimeoutError, redis.exceptions.TimeoutError))
+    what = "No reply came in time" if timed_out else "The connection failed before the reply came"
+    detail = str(error) or type(error).__name__
+    if repeatable:
+        text = f"{what} from {url}: {detail}"
+        return redis.exceptions.TimeoutError(text) if timed_out else redis.exceptions.ConnectionError(text)
+    text = (
+        f"{what} from {url}: {detail}. The command had been sent, so it may or may not have been "
+        "carried out. Look at the stored data before repeating it."
+    )
+    return OutcomeUnknownTimeoutError(text) if timed_out else OutcomeUnknownError(text)
+
+
+def connect_failure(error: BaseException, url: str) -> NothingWrittenError:
+    """The error for a server that cannot be reached."""
+    detail = str(error) or type(error).__name__
+    return NothingWrittenError(
+        f"Cannot reach the server at {url}: {detail}. Nothing was sent. "
+        "Start a server there, set REDIS_URL to another one, or use the embedded one: "
+        "pip install 'popoto[embedded]' and REDIS_URL=embedded://"
+    )
+
+
+def is_connect_failure(error: BaseException) -> bool:
+    """Whether the server was not reached, as opposed to reached and unwilling."""
+    if isinstance(error, NothingWrittenError):
+        return False
+    refusals = (
+        redis.exceptions.AuthenticationError,
+        redis.exceptions.AuthorizationError,
+        redis.exceptions.BusyLoadingError,
+        redis.exceptions.MaxConnectionsError,
+    )
+    failures = (redis.exceptions.ConnectionError, redis.exceptions.TimeoutError, OSError)
+    return isinstance(error, failures) and not isinstance(error, refusals)
+
+
+def connect_pause(error: BaseException, attempt: int, deadline: float) -> float | None:
+    """Seconds to wait before connecting again, or None to give up.
+
+    A refused connection is often a server that is just restarting. A timeout has
+    used up the time that there was.
+    """
+    if isinstance(error, redis.exceptions.BusyLoadingError):
+        return waiting_pause(attempt, deadline)
+    if not is_connect_failure(error) or isinstance(error, (redis.exceptions.TimeoutError, TimeoutError)):
+        return None
+    if attempt >= len(_REFUSED_PAUSES):
+        return None
+    pause = _REFUSED_PAUSES[attempt] * random.uniform(0.5, 1.0)
+    return pause if time.monotonic() + pause < deadline else None
+
+
+def waiting_pause(attempt: int, deadline: float) -> float | None:
+    """Seconds to wait for a server that will be ready soon, or None when time is up."""
+    pause = min(0.02 * 2**attempt, 0.5) * random.uniform(0.5, 1.0)
+    return pause if time.monotonic() + pause < deadline else None
+
+
+class Attempts:
+    """The failures of one command so far. Made at the first failure."""
+
+    __slots__ = ("_deadline", "_failures", "_repeatable", "_url")
+
+    def __init__(self, url: str, *, repeatable: bool) -> None:
+        self._url = url
+        self._repeatable = repeatable
+        self._failures = 0
+        self._deadline = time.monotonic() + PATIENCE
+
+    def failed(self, error: BaseException, *, sent: bool) -> None:
+        """Return if the command may be sent again; else raise what the caller is to see."""
+        self._failures += 1
+        if (self._repeatable or not sent) and self._failures <= REPEATS:
+            return
+        if not sent:
+            raise connect_failure(error, self._url) from error
+        raise lost_reply(error, self._url, repeatable=self._repeatable) from error
+
+    def pause_after(self, error: Exception) -> float:
+        """As `failed`, for an error as redis-py raises it: the seconds to wait before repeating."""
+        if isinstance(error, redis.exceptions.BusyLoadingError):
+            pause = waiting_pause(self._failures, self._deadline)
+            self._failures += 1
+            if pause is None:
+                raise error
+            return pause
+        if not is_connect_failure(error):
+            raise error
+        self.failed(error, sent=True)
+        return 0.0
+
+
+def broken_watch(error: redis.exceptions.WatchError, url: str) -> Exception:
+    """What a WatchError is when redis-py made it from a failed connection: an unknown outcome.
+
+    Callers take a WatchError as the invitation to do the transaction again.
+    """
+    cause = error.__context__
+    if isinstance(cause, (redis.exceptions.ConnectionError, redis.exceptions.TimeoutError)):
+        return lost_reply(cause, url, repeatable=False)
+    return error

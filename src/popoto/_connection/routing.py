@@ -1,0 +1,148 @@
+"""Which node of a cluster serves a command. No I/O."""
+
+from __future__ import annotations
+
+import random
+import threading
+from collections.abc import Iterable
+from typing import Final
+
+import redis
+from redis.crc import key_slot
+from redis.exceptions import AskError, MovedError, RedisError
+
+from popoto._connection.resp import Argument, Command, Reply
+from popoto._connection.settings import Address
+from popoto.exceptions import NothingWrittenError
+
+__all__ = ["Topology", "slot_of"]
+
+# Where the first key stands, for commands where that is not 1. A command with all its keys in
+# one slot, as every command of ours, is served where its first key is.
+_KEY_POSITION: Final = {
+    b"BITOP": 2,
+    b"MEMORY": 2,
+    b"OBJECT": 2,
+    b"XGROUP": 2,
+    b"XINFO": 2,
+}
+# Commands that count their keys: where the count stands. The keys follow it.
+_COUNT_POSITION: Final = {
+    b"BLMPOP": 2,
+    b"BZMPOP": 2,
+    b"EVAL": 2,
+    b"EVALSHA": 2,
+    b"EVALSHA_RO": 2,
+    b"EVAL_RO": 2,
+    b"FCALL": 2,
+    b"FCALL_RO": 2,
+    b"LMPOP": 1,
+    b"SINTERCARD": 1,
+    b"ZDIFF": 1,
+    b"ZINTER": 1,
+    b"ZINTERCARD": 1,
+    b"ZMPOP": 1,
+    b"ZUNION": 1,
+}
+_KEYS_AFTER_STREAMS: Final = frozenset({b"XREAD", b"XREADGROUP"})
+_WITHOUT_KEYS: Final = frozenset(
+    b"""ACL ASKING AUTH BGREWRITEAOF BGSAVE CLIENT CLUSTER COMMAND CONFIG DBSIZE DEBUG DISCARD ECHO EXEC
+    FLUSHALL FLUSHDB FUNCTION HELLO INFO KEYS LASTSAVE LATENCY MODULE MONITOR MULTI PING PUBLISH PUBSUB
+    QUIT RANDOMKEY READONLY READWRITE RESET ROLE SAVE SCAN SCRIPT SELECT SLOWLOG SWAPDB TIME UNWATCH WAIT
+    WAITAOF""".split()
+)
+
+
+def slot_of(command: Command) -> int | None:
+    """The hash slot that a command belongs to; None if it names no key."""
+    name = _bytes(command[0]).upper()
+    if name in _WITHOUT_KEYS:
+        return None
+    if name in _COUNT_POSITION:
+        position = _COUNT_POSITION[name]
+        if len(command) <= position + 1 or int(command[position]) == 0:
+            return None
+        position += 1
+    elif name in _KEYS_AFTER_STREAMS:
+        names = [_bytes(part).upper() for part in command]
+        if b"STREAMS" not in names:
+            return None
+        position = names.index(b"STREAMS") + 1
+    else:
+        position = _KEY_POSITION.get(name, 1)
+    if len(command) <= position:
+        return None
+    return key_slot(_bytes(command[position]))
+
+
+def _bytes(part: Argument) -> bytes:
+    return part if isinstance(part, bytes) else str(part).encode()
+
+
+class Topology:
+    """Which primary serves which slot, as far as known. Safe among threads."""
+
+    def __init__(self, seeds: Iterable[Address]) -> None:
+        self.seeds: tuple[Address, ...] = tuple(seeds)
+        self.stale = True
+        """Whether the nodes should be asked again before the next command."""
+        self.lock = threading.Lock()
+        self._served_by: dict[int, Address] = {}
+        self._primaries: tuple[Address, ...] = ()
+
+    @property
+    def primaries(self) -> tuple[Address, ...]:
+        """Every primary that serves slots."""
+        return self._primaries
+
+    def candidates(self) -> list[Address]:
+        """Whom to ask for the slots: known primaries in any order, then the seeds."""
+        known = list(self._primaries)
+        random.shuffle(known)
+        return known + [seed for seed in self.seeds if seed not in known]
+
+    def node(self, slot: int | None) -> Address:
+        """The address of the primary for a slot; any primary for None. Raises NothingWrittenError."""
+        if slot is None and self._primaries:
+            return self._primaries[0]
+        address = self._served_by.get(slot) if slot is not None else None
+        if address is None:
+            self.stale = True
+            raise NothingWrittenError(f"No node of the cluster serves slot {slot}. Nothing was sent.")
+        return address
+
+    def learn(self, reply: Reply, asked: Address) -> None:
+        """Take in the answer to CLUSTER SLOTS. Raises redis.RedisError if it is none."""
+        if isinstance(reply, RedisError):
+            raise reply
+        if not isinstance(reply, list):
+            raise redis.RedisError(f"Unexpected answer to CLUSTER SLOTS from {asked[0]}:{asked[1]}.")
+        served_by: dict[int, Address] = {}
+        for span in reply:
+            if not isinstance(span, list) or not isinstance(span[2], list):
+                raise redis.RedisError(f"Unexpected answer to CLUSTER SLOTS from {asked[0]}:{asked[1]}.")
+            first, last, (host, port, *_) = span[0], span[1], span[2]
+            if not isinstance(first, int) or not isinstance(last, int) or not isinstance(port, int):
+                raise redis.RedisError(f"Unexpected answer to CLUSTER SLOTS from {asked[0]}:{asked[1]}.")
+            # A node that does not know its own name leaves it to be the one that was asked.
+            name = host.decode() if isinstance(host, bytes) and host not in (b"", b"?") else asked[0]
+            served_by.update(dict.fromkeys(range(first, last + 1), (name, port)))
+        self._served_by = served_by
+        self._primaries = tuple(dict.fromkeys(served_by.values()))
+        self.stale = False
+
+    def redirected(self, error: AskError, asked: Address) -> Address:
+        """Where MOVED or ASK points; a MOVED is remembered."""
+        address = (error.host or asked[0], error.port)
+        if isinstance(error, MovedError):
+            self._served_by[error.slot_id] = address
+            self.stale = True
+        return address
+
+    def moved_transaction(self, answers: list[Reply], asked: Address) -> bool:
+        """Whether a transaction was refused because another node serves its keys now."""
+        for answer in answers[:-1]:
+            if isinstance(answer, MovedError):
+                self.redirected(answer, asked)
+                return True
+        return False

@@ -1,0 +1,302 @@
+"""The connection: the only module that knows how a server is reached.
+
+`POPOTO_REDIS_DB` is the client of the whole process and stays one object, so code that
+imported it follows a reconfiguration. Every model looks the connection up for each
+operation. Importing this module reads the environment and connects to nothing.
+
+=================== =========================================================================
+`REDIS_URL`         redis://, rediss://, unix:///path.sock, redis+cluster://host:port,...,
+                    redis+sentinel://host:port,.../service/db, embedded://, embedded:///directory.
+                    Unset or empty: 127.0.0.1:6379, database 0. `rediss+cluster` and
+                    `rediss+sentinel` use TLS. Query options are those of redis-py, and `timeout`:
+                    seconds to wait for a free connection (20).
+`BEGINNING_OF_TIME` a floor for time-series queries, in seconds since 1970 (0)
+`POPOTO_LOG_LEVEL`  level of the logger POPOTO-REDIS_DB (WARNING)
+=================== =========================================================================
+
+After a lost reply, reads are sent again. A write is not: `OutcomeUnknownError` says that it
+may have been carried out, `NothingWrittenError` that it was not.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any, Final
+
+import redis
+import redis.asyncio as redis_asyncio
+
+from popoto._connection.asynchronous import AsyncConnection
+from popoto._connection.asynchronous_clients import AsyncClient
+from popoto._connection.clients import Client, client_of_pool, make_client
+from popoto._connection.resp import Argument, Command, Reply
+from popoto._connection.settings import Settings, from_arguments, from_url
+from popoto._connection.sync import SyncConnection
+from popoto._connection.targets import Target, target_of
+from popoto.exceptions import PopotoException
+
+__all__ = [
+    "BEGINNING_OF_TIME",
+    "ENCODING",
+    "POPOTO_REDIS_DB",
+    "REDIS_URL",
+    "Argument",
+    "AsyncConnection",
+    "Command",
+    "PopotoException",
+    "Reply",
+    "SyncConnection",
+    "async_check_connection",
+    "async_connection",
+    "async_scan_keys",
+    "check_connection",
+    "connection",
+    "get_REDIS_DB",
+    "get_async_redis_db",
+    "print_redis_info",
+    "scan_keys",
+    "set_REDIS_DB_settings",
+    "set_async_redis_db_settings",
+    "using",
+]
+
+logger = logging.getLogger("POPOTO-REDIS_DB")
+
+ENCODING: Final = "utf-8"
+"""How text becomes bytes in keys and values."""
+
+
+def _log_level_from_environment() -> None:
+    name = os.environ.get("POPOTO_LOG_LEVEL", "WARNING").strip().upper()
+    if name in logging.getLevelNamesMapping():
+        logger.setLevel(name)
+
+
+def _beginning_of_time() -> int:
+    text = os.environ.get("BEGINNING_OF_TIME", "").strip()
+    try:
+        return int(text or 0)
+    except ValueError:
+        logger.critical("BEGINNING_OF_TIME is not a whole number of seconds: %r. Using 0.", text)
+        return 0
+
+
+def _settings_from_environment() -> Settings:
+    return from_url(REDIS_URL or "redis://127.0.0.1:6379/0")
+
+
+_log_level_from_environment()
+
+BEGINNING_OF_TIME: Final = _beginning_of_time()
+REDIS_URL: Final = os.environ.get("REDIS_URL", "").strip()
+
+_override: ContextVar[Target | None] = ContextVar("popoto_connection", default=None)
+
+
+def _overriding_client() -> Client | None:
+    target = _override.get()
+    return target.client if target is not None else None
+
+
+_client = make_client(_settings_from_environment())
+_client.override = _overriding_client
+
+POPOTO_REDIS_DB: redis.Redis = _client
+"""The client of this process: redis-py's, except that it repeats reads only."""
+
+_POPOTO_ASYNC_REDIS_DB: redis_asyncio.Redis | None = None
+# The async client used last. Callers assign None for a new one, or a client of their own.
+
+_async_redis_lock: asyncio.Lock | None = None
+# Assigned by existing test suites. Nothing waits for it: making a client does not.
+
+_async_target: Target | None = None
+# What the async side uses instead of the sync settings, once it was configured separately.
+
+
+def __getattr__(name: str) -> redis_asyncio.Redis | None:
+    if name == "POPOTO_ASYNC_REDIS_DB":
+        return _POPOTO_ASYNC_REDIS_DB
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def connection() -> SyncConnection:
+    """How raw commands reach the current server: the one of `using`, else the global one."""
+    target = _override.get()
+    if target is not None:
+        return target.client.raw
+    client = POPOTO_REDIS_DB
+    return client.raw if isinstance(client, Client) else target_of(client).client.raw
+
+
+async def async_connection() -> AsyncConnection:
+    """As `connection`, for the running event loop. Opens no connection yet."""
+    target = _override.get()
+    if target is not None:
+        return target.async_client().raw
+    client = _async_client()
+    return client.raw if isinstance(client, AsyncClient) else target_of(client).async_client().raw
+
+
+@contextmanager
+def using(place: str | redis.Redis | redis_asyncio.Redis) -> Iterator[None]:
+    """Use another server inside the `with` block, in this thread or task and those it starts.
+
+    `place` is a connection URL or a redis-py client. Models, `POPOTO_REDIS_DB` and the
+    functions of this module follow, sync and async. The connections are kept for the next
+    time the same place is used. Raises ConfigurationError for a bad URL.
+    """
+    token = _override.set(target_of(place))
+    try:
+        yield
+    finally:
+        _override.reset(token)
+
+
+def get_REDIS_DB() -> redis.Redis:
+    """The current sync client."""
+    return _overriding_client() or POPOTO_REDIS_DB
+
+
+def set_REDIS_DB_settings(env_partition_name: str = "", *args: Any, url: str | None = None, **kwargs: Any) -> None:
+    """Use another server from now on, everywhere in the process.
+
+    Takes the arguments of `redis.Redis`, of which those not given have redis-py's defaults
+    (localhost:6379, database 0) and not the previous values; or `url` alone, in the forms of
+    REDIS_URL. `socket_timeout` and `socket_connect_timeout` default to 5 s; None means no
+    limit. `retry` and its kin are accepted and not used, since they would repeat writes.
+    `env_partition_name` has no effect.
+
+    Opens no connection. Raises TypeError for an unknown argument, ConfigurationError for
+    `decode_responses=True` or a bad URL. The async client follows unless it was configured
+    by `set_async_redis_db_settings`. Commands under way end on the old server.
+    """
+    _client.become(_client_of(args, url, kwargs))
+
+
+async def get_async_redis_db() -> redis_asyncio.Redis:
+    """The asyncio client of the running loop, made at the first call. Opens no connection.
+
+    Every event loop has its own, since connections cannot move between loops. It is closed
+    when the loop shuts down its asynchronous generators, as `asyncio.run` does.
+    """
+    target = _override.get()
+    return target.async_client() if target is not None else _async_client()
+
+
+async def set_async_redis_db_settings(
+    env_partition_name: str = "", *args: Any, url: str | None = None, **kwargs: Any
+) -> None:
+    """Give the async side a server of its own, and close the client of the running loop.
+
+    Arguments, defaults and errors as in `set_REDIS_DB_settings`. The async side follows the
+    sync settings again after `_POPOTO_ASYNC_REDIS_DB = None`.
+    """
+    global _POPOTO_ASYNC_REDIS_DB, _async_target
+    target = Target(_client_of(args, url, kwargs))
+    for known in (_async_target, target_of(_client)):
+        before = known.forget() if known is not None else None
+        if before is not None:
+            await before.aclose()
+    _async_target = target
+    _POPOTO_ASYNC_REDIS_DB = target.async_client()
+
+
+def check_connection() -> bool:
+    """Whether the server answers PING. Costs one round trip; False after at most the timeouts."""
+    try:
+        return bool(get_REDIS_DB().ping())
+    except Exception as error:
+        logger.debug("The server does not answer: %s", error)
+        return False
+
+
+async def async_check_connection() -> bool:
+    """As `check_connection`."""
+    try:
+        return bool(await (await get_async_redis_db()).ping())
+    except Exception as error:
+        logger.debug("The server does not answer: %s", error)
+        return False
+
+
+def scan_keys(pattern: str | bytes, count: int = 1000) -> list[bytes]:
+    """Every key that matches the glob pattern, once each, in no order.
+
+    Visits the whole keyspace, on a cluster that of every primary: one round trip per
+    `count` keys stored.
+    """
+    found: dict[bytes, None] = {}
+    for node in connection().per_node():
+        cursor: Argument = b"0"
+        while True:
+            cursor, keys = _scan_page(node.call(("SCAN", cursor, "MATCH", pattern, "COUNT", count), repeatable=True))
+            found.update(dict.fromkeys(keys))
+            if cursor == b"0":
+                break
+    return list(found)
+
+
+async def async_scan_keys(pattern: str | bytes, count: int = 1000) -> list[bytes]:
+    """As `scan_keys`."""
+    found: dict[bytes, None] = {}
+    for node in await (await async_connection()).per_node():
+        cursor: Argument = b"0"
+        while True:
+            reply = await node.call(("SCAN", cursor, "MATCH", pattern, "COUNT", count), repeatable=True)
+            cursor, keys = _scan_page(reply)
+            found.update(dict.fromkeys(keys))
+            if cursor == b"0":
+                break
+    return list(found)
+
+
+def print_redis_info() -> None:
+    """Log what the server says about itself, at level INFO, and how full its memory is."""
+    for node in connection().per_node():
+        reply = node.call(("INFO",), repeatable=True)
+        text = reply.decode("utf-8", errors="replace") if isinstance(reply, bytes) else ""
+        lines = [line.partition(":") for line in text.splitlines() if ":" in line]
+        information = {name: value for name, _, value in lines}
+        logger.info("Redis info of %s: %s", node.url, information)
+        limit = int(information.get("maxmemory", 0))
+        if limit:
+            used = int(information.get("used_memory", 0))
+            logger.info("Redis memory of %s: %.1f%% of %d bytes used", node.url, 100 * used / limit, limit)
+
+
+def _scan_page(reply: Reply) -> tuple[bytes, list[bytes]]:
+    if isinstance(reply, list) and len(reply) == 2 and isinstance(reply[0], bytes) and isinstance(reply[1], list):
+        return reply[0], [key for key in reply[1] if isinstance(key, bytes)]
+    raise redis.InvalidResponse("Unexpected answer to SCAN.")
+
+
+def _client_of(arguments: tuple[Any, ...], url: str | None, options: dict[str, Any]) -> Client:
+    if url is not None:
+        if arguments or options:
+            raise TypeError("url says everything; pass no other connection argument with it.")
+        return make_client(from_url(url))
+    settings = from_arguments(arguments, options)
+    pool = options.get("connection_pool")
+    return client_of_pool(pool) if isinstance(pool, redis.ConnectionPool) else make_client(settings)
+
+
+def _async_client() -> redis_asyncio.Redis:
+    """The client of the running loop, or one that a caller has assigned."""
+    global _POPOTO_ASYNC_REDIS_DB, _async_target
+    current = _POPOTO_ASYNC_REDIS_DB
+    if current is None:
+        for target in (_async_target, target_of(POPOTO_REDIS_DB)):
+            before = target.forget() if target is not None else None
+            if before is not None:
+                before.retire()
+        _async_target = None
+    elif not isinstance(current, AsyncClient):
+        return current
+    _POPOTO_ASYNC_REDIS_DB = (_async_target or target_of(POPOTO_REDIS_DB)).async_client()
+    return _POPOTO_ASYNC_REDIS_DB
