@@ -13,10 +13,7 @@ os.environ.pop("REDIS_URL", None)
 import pytest
 import redis
 
-try:  # until it is written
-    from popoto import redis_db
-except ImportError:
-    redis_db = None
+from popoto import redis_db
 from tests.driver import Api, RoundTrips, count_round_trips, start_server
 
 
@@ -38,8 +35,6 @@ def _raw_client(server_url: str) -> Iterator[redis.Redis]:
 def _fresh_server(server_url: str, _raw_client: redis.Redis) -> None:
     """Popoto talks to the private server, which is empty, whatever the last test did."""
     _raw_client.flushall()
-    if redis_db is None:
-        return
     redis_db.set_REDIS_DB_settings(unix_socket_path=urlsplit(server_url).path)
     redis_db._POPOTO_ASYNC_REDIS_DB = None
 

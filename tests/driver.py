@@ -19,9 +19,7 @@ from typing import ParamSpec, Protocol, TypeVar, cast
 import pytest
 import redis
 
-from popoto import embedded
-from popoto._connection.asynchronous import AsyncConnection
-from popoto._connection.sync import SyncConnection
+from popoto import embedded, redis_db
 
 Parameters = ParamSpec("Parameters")
 Result = TypeVar("Result")
@@ -153,7 +151,7 @@ def count_round_trips(raw: redis.Redis) -> Iterator[RoundTrips]:
     seen = RoundTrips()
     before = _commands_carried_out(raw)
     with pytest.MonkeyPatch.context() as patch:
-        for kind in (SyncConnection, AsyncConnection):
+        for kind in (redis_db.SyncConnection, redis_db.AsyncConnection):
             for name in ("call", "call_many"):
                 patch.setattr(kind, name, _counting(getattr(kind, name), seen))
         yield seen
