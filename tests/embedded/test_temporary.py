@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -29,7 +28,7 @@ def test_it_serves_and_leaves_neither_process_nor_file() -> None:
         with redis.Redis.from_url(server.url) as client:
             assert client.set("name", "value")
             assert client.config_get("port")["port"] == "0"
-        assert os.stat(server.directory).st_mode & 0o777 == 0o700
+        assert Path(server.directory).stat().st_mode & 0o777 == 0o700
         assert server.url == f"unix://{server.socket_path}"
     assert not processes_of(server.directory)
     assert not Path(server.directory).exists()

@@ -195,7 +195,8 @@ def _connect_or_launch(place: Place, may_start: bool) -> Seat | None:
 def launch(place: Place, lock: int, recorded: str | None) -> Seat:
     """Start the supervisor, as the holder of the lock, and be its first user."""
     binary = server_binary()
-    if not sys.executable or not os.path.isfile(_SUPERVISOR):
+    interpreter = _interpreter()
+    if interpreter is None or not os.path.isfile(_SUPERVISOR):
         raise EmbeddedServerError(
             "The embedded server needs a Python interpreter to run its supervisor with, and popoto "
             "installed as files. Start a Redis or Valkey server yourself and set REDIS_URL to it."
@@ -218,7 +219,7 @@ def launch(place: Place, lock: int, recorded: str | None) -> Seat:
         log = place.open_log()
         try:
             process = subprocess.Popen(
-                [sys.executable, "-I", "-S", _SUPERVISOR, *arguments],
+                [interpreter, "-I", "-S", _SUPERVISOR, *arguments],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -229,7 +230,7 @@ def launch(place: Place, lock: int, recorded: str | None) -> Seat:
             connection.close()
             raise EmbeddedServerError(
                 f"The embedded server of {place.directory!r} cannot be started with "
-                f"{sys.executable!r}: {error}"
+                f"{interpreter!r}: {error}"
             ) from error
         finally:
             os.close(log)
@@ -237,6 +238,16 @@ def launch(place: Place, lock: int, recorded: str | None) -> Seat:
     process.returncode = 0
     _supervisors.add(process.pid)
     return Seat(place, connection, socket_directory, places.identity(os.fstat(lock)), process.pid)
+
+
+def _interpreter() -> str | None:
+    """A Python to run the supervisor with: under uWSGI and the like `sys.executable` is none."""
+    if getattr(sys, "frozen", False):
+        return None
+    for path in (sys.executable, os.path.join(sys.exec_prefix, "bin", "python3")):
+        if path and "py" in os.path.basename(path) and os.access(path, os.X_OK):
+            return path
+    return None
 
 
 def _listen(place: Place, recorded: str | None) -> tuple[socket.socket, str]:

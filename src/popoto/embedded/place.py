@@ -108,9 +108,9 @@ def persistent_place(directory: str | os.PathLike[str]) -> Place:
     Raises `EmbeddedServerError` if it is no directory or this user may not write to it.
     """
     given = os.fspath(directory)
-    if not given:
+    if not given or "\0" in given:
         raise EmbeddedServerError(
-            "The embedded server got an empty path. "
+            f"The embedded server got an empty or impossible path, {given!r}. "
             "Name a directory, or pass None for a temporary server."
         )
     place = Place(os.path.realpath(given), persistent=True)
@@ -155,9 +155,8 @@ def make_short_directory() -> str:
 
 def read_record(lock: int) -> str | None:
     """The socket directory that the lock file names; None while it is being written or unknown."""
-    content = os.pread(lock, 4096, 0)
-    line, end, _ = content.partition(b"\n")
-    return os.fsdecode(line) if end and line else None
+    line, end, _ = os.pread(lock, 4096, 0).partition(b"\n")
+    return os.fsdecode(line) if end and line.startswith(b"/") and b"\0" not in line else None
 
 
 def write_record(lock: int, socket_directory: str) -> None:
