@@ -15,7 +15,7 @@ REDIS_SERVER ?= $(shell command -v redis-server 2>/dev/null)
 # Extra arguments for pytest, e.g. make test ARGS='-k expiry -x'
 ARGS :=
 
-.PHONY: help demo test test-fast test-redis test-oldest peer lint format types imports bench docs clean
+.PHONY: help demo test test-fast test-redis test-oldest peer lint rules formatting floors format types bench docs clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z][a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -77,10 +77,16 @@ test-oldest: .venv-oldest/.installed peer ## every test with the oldest dependen
 
 peer: .venv-peer/.installed ## the environment of the published popoto 1.6.1
 
-lint: $(VENV)/.dev ## lint rules, formatting, floors
-	@$(RUN) -m ruff check .
+lint: rules formatting floors ## lint rules, formatting, floors (`make -k lint` goes on after a failure)
+
+rules: $(VENV)/.dev
+	@$(RUN) -m ruff check --output-format concise .
+
+formatting: $(VENV)/.dev
 	@$(RUN) -m ruff format --check .
-	@$(VENV)/bin/lint-imports
+
+floors: $(VENV)/.dev
+	@$(VENV)/bin/lint-imports --no-logo
 
 format: $(VENV)/.dev ## put the code into shape
 	@$(RUN) -m ruff check --fix-only .
