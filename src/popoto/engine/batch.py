@@ -1,0 +1,188 @@
+"""`Batch`: guards and commands that the server carries out all or not at all."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Self, TypeAlias
+
+from redis.client import Pipeline
+
+from popoto.engine.request import Argument, Reply, ScriptCall
+from popoto.engine.scripts import COMMIT
+
+#: A guard or a command: its name, its key (None = none) and its arguments.
+Step: TypeAlias = tuple[str, str | None, tuple[Argument, ...]]
+
+#: Commands whose arguments are all keys: sent one by one, so that each key is declared.
+_ALL_KEYS = frozenset({"DEL", "UNLINK", "TOUCH"})
+#: Commands that a script may not call. They follow the commit in a round trip of their own.
+_NOT_IN_SCRIPTS = frozenset({"EVAL", "EVALSHA", "EVAL_RO", "EVALSHA_RO", "FCALL", "FCALL_RO"})
+
+
+class KeyArgument(str):
+    """An argument that names a key: it is declared, and sent as its position."""
+
+    __slots__ = ()
+
+
+@dataclass(slots=True, frozen=True)
+class GuardFailure:
+    """Why a commit changed nothing.
+
+    `guard` is the guard's position among the batch's guards (from 0), `what` its
+    name (``absent``, ``exists``, ``holds``, ``claim``, ``slot``, or ``type`` for a
+    key of a wrong type), `details` what the script tells about it.
+    """
+
+    guard: int
+    what: str
+    details: list[Reply]
+
+
+class Batch(Pipeline):
+    """An ordered list of commands with the call surface of a redis-py pipeline.
+
+    Field hooks receive it as ``pipeline``: every command method appends and
+    returns the batch. It is sent as one call of ``commit.lua``, which checks all
+    guards first. It has no connection and cannot be executed by itself.
+    """
+
+    def __init__(self) -> None:
+        # Deliberately not Pipeline.__init__: there is no connection to hold.
+        self.connection_pool: Any = None
+        self.connection: Any = None
+        self.command_stack: Any = []
+        self.scripts: Any = set()
+        self.watching = False
+        self.explicit_transaction = False
+        self.transaction = True
+        self.shard_hint = None
+        self.response_callbacks: Any = {}
+        self.guards: list[Step] = []
+        self.commands: list[Step] = []
+        self.after: list[tuple[Argument, ...]] = []
+
+    # The surface of a pipeline ----------------------------------------------
+
+    def execute_command(self, *args: Any, **options: Any) -> Self:
+        """Append a command given as redis-py gives it: name, key, arguments."""
+        name = str(args[0]).upper()
+        if name in _NOT_IN_SCRIPTS:
+            self.after.append(args)
+        elif name in _ALL_KEYS:
+            for key in args[1:]:
+                self.put(name, _as_text(key))
+        elif len(args) == 1 or " " in name:
+            # Names of two words ("XGROUP CREATE") are sent as two arguments.
+            words = name.split(" ")
+            self.put(words[0], None, *words[1:], *args[1:])
+        else:
+            self.put(name, _as_text(args[1]), *args[2:])
+        return self
+
+    pipeline_execute_command = execute_command
+    immediate_execute_command = execute_command
+
+    def execute(self, raise_on_error: bool = True) -> list[Any]:
+        raise TypeError(
+            "this batch belongs to a save or delete that is under way and is sent when that "
+            "is complete: queue commands on it, do not execute it"
+        )
+
+    def reset(self) -> None:
+        """Nothing to give back: a batch holds no connection."""
+
+    def __len__(self) -> int:
+        return len(self.commands)
+
+    def __bool__(self) -> bool:
+        return True
+
+    # Building ------------------------------------------------------------------
+
+    def put(self, name: str, key: str | None, *arguments: Argument) -> None:
+        """Append a command on one key."""
+        self.commands.append((name, key, arguments))
+
+    def guard(self, name: str, key: str | None, *arguments: Argument) -> int:
+        """Append a guard and return its position. The guards are listed in commit.lua."""
+        self.guards.append((name, key, arguments))
+        return len(self.guards) - 1
+
+    def extend(self, other: Batch) -> None:
+        """Append the guards and commands of another batch."""
+        self.guards += other.guards
+        self.commands += other.commands
+        self.after += other.after
+
+    # Sending -------------------------------------------------------------------
+
+    def call(self, *, raises: bool = False) -> ScriptCall:
+        """The call that commits this batch. `raises`: a failed guard is a server error."""
+        keys: dict[str, int] = {}
+        arguments: list[Argument] = ["error" if raises else "data"]
+        for steps in (self.guards, self.commands):
+            arguments.append(len(steps))
+            for name, key, rest in steps:
+                arguments.append(name)
+                arguments.append(0 if key is None else keys.setdefault(key, len(keys) + 1))
+                arguments.append(len(rest))
+                for argument in rest:
+                    if type(argument) is KeyArgument:
+                        arguments.append(keys.setdefault(argument, len(keys) + 1))
+                    else:
+                        arguments.append(argument)
+        return ScriptCall(COMMIT, list(keys), arguments)
+
+    @staticmethod
+    def outcome(reply: Sequence[Reply]) -> list[Reply] | GuardFailure:
+        """The commands' replies, or the guard that failed."""
+        if reply[0] == 1:
+            return list(reply[1:])
+        return GuardFailure(reply[1] - 1, reply[2].decode("ascii"), list(reply[3:]))
+
+
+def _as_text(key: object) -> str:
+    return key.decode("utf-8") if isinstance(key, bytes) else str(key)
+
+
+class QueuedCommits:
+    """What a caller's own pipeline has been given, so that later saves into it know.
+
+    Commits wait in the pipeline until the caller executes it; a second commit on
+    the same record must expect what the first will have written, not what the
+    server holds now. Kept on the pipeline, for as long as its commands are queued.
+    """
+
+    __slots__ = ("_stack", "records", "text_sent")
+
+    def __init__(self, stack: object) -> None:
+        self._stack = stack
+        #: record key -> stored bytes by field name, or None for a deleted record
+        self.records: dict[str, dict[str, bytes] | None] = {}
+        self.text_sent = False
+
+    @classmethod
+    def of(cls, pipeline: Pipeline) -> QueuedCommits:
+        stack: object = pipeline.command_stack
+        queued: object = vars(pipeline).get("_popoto_queued")
+        if not isinstance(queued, cls) or queued._stack is not stack:
+            queued = cls(stack)
+            vars(pipeline)["_popoto_queued"] = queued
+        return queued
+
+
+def queue(pipeline: Pipeline, batch: Batch, prefix: str) -> None:
+    """Append a commit to a pipeline that the caller will execute.
+
+    The first one carries the script's text, since a transaction cannot recover
+    from an emptied script cache; those after it go by digest. A guard that fails
+    when the pipeline runs is an error of its `execute()`.
+    """
+    queued = QueuedCommits.of(pipeline)
+    call = batch.call(raises=True)
+    pipeline.execute_command(*call.command(prefix, by_text=not queued.text_sent))
+    queued.text_sent = True
+    for command in batch.after:
+        pipeline.execute_command(*command)

@@ -1,0 +1,73 @@
+"""`DB_key`: a key as the list of its parts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any, Protocol, TypeVar
+
+from popoto.engine.keys import SEPARATOR, escape, join, unescape
+from popoto.engine.request import Request
+from popoto.engine.run import run
+
+_Instance = TypeVar("_Instance", covariant=True)
+
+
+class _Loads(Protocol[_Instance]):
+    def load(self, db_key: str) -> _Instance | None: ...
+
+
+def _flatten(parts: Iterable[Any]) -> Iterator[Any]:
+    for part in parts:
+        if isinstance(part, bytes):
+            yield part.decode("utf-8")
+        elif isinstance(part, str) or not isinstance(part, Iterable):
+            yield part
+        else:
+            yield from _flatten(part)  # pyright: ignore[reportUnknownArgumentType]
+
+
+class DB_key(list[Any]):  # noqa: N801  (the documented name)
+    """A key as the list of its unescaped parts.
+
+    ``DB_key("Event", ["2024", "01"])`` has three parts: nested iterables are
+    flattened, text and bytes are leaves. Compared as a list, unhashable.
+    """
+
+    def __init__(self, *parts: Any) -> None:
+        super().__init__(_flatten(parts))
+
+    @classmethod
+    def from_redis_key(cls, key: str | bytes) -> DB_key:
+        """The parts of a stored key."""
+        text = key.decode("utf-8") if isinstance(key, bytes) else key
+        return cls(*(unescape(part) for part in text.split(SEPARATOR)))
+
+    @staticmethod
+    def clean(value: object, *_: object) -> str:
+        """Escape one key part."""
+        return escape(str(value))
+
+    @staticmethod
+    def unclean(value: str) -> str:
+        """Undo `clean`."""
+        return unescape(value)
+
+    @property
+    def redis_key(self) -> str:
+        """The key as it is stored."""
+        return join(*self)
+
+    def exists(self) -> bool:
+        """Whether this key exists on the server. One command."""
+        replies = run(Request.of(("EXISTS", self.redis_key), shard=str(self[0])).plan())
+        return bool(replies[0])
+
+    def get_instance(self, model: _Loads[_Instance]) -> _Instance | None:
+        """The record stored under this key, or None. One command."""
+        return model.load(db_key=self.redis_key)
+
+    def __str__(self) -> str:
+        return self.redis_key
+
+    def __format__(self, spec: str) -> str:
+        return format(self.redis_key, spec)

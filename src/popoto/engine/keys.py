@@ -1,0 +1,89 @@
+"""Names of keys: the only place that knows how a key is spelled.
+
+A key is made of parts joined with ``:``. A part is ``str(value)`` with the
+characters that would break a key or act as a glob pattern escaped. The layout
+is the one of popoto 1.6, so that data moves both ways.
+
+Every name here is *logical*. On Redis Cluster the runner puts the shard's hash
+tag in front (see `shard_prefix`); members of indexes stay logical everywhere.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+SEPARATOR = ":"
+ESCAPED_SEPARATOR = "{&#58;}"
+
+_NEEDS_ESCAPE = re.compile(r"[/'?*^\[\]:-]")
+_ESCAPES = str.maketrans(
+    {"/": "//", ":": ESCAPED_SEPARATOR} | {character: "/" + character for character in "'?*^[]-"}
+)
+_ESCAPED = re.compile(r"\{&#58;\}|/([/'?*^\[\]-])")
+
+
+def escape(part: str) -> str:
+    """One key part, escaped. Reversible for every text without a literal ``{&#58;}``."""
+    return part.translate(_ESCAPES) if _NEEDS_ESCAPE.search(part) else part
+
+
+def unescape(part: str) -> str:
+    """The text that `escape` was given."""
+    if "/" not in part and "{" not in part:
+        return part
+    return _ESCAPED.sub(lambda match: match.group(1) or SEPARATOR, part)
+
+
+def join(*parts: object) -> str:
+    """A key from parts; each is turned into text and escaped."""
+    return SEPARATOR.join(escape(str(part)) for part in parts)
+
+
+def field_prefix(class_name: str) -> str:
+    """The prefix of a field class's index keys.
+
+    The characters of the word "Field" are stripped from both ends of the class
+    name (a set of characters, not a suffix): ``UniqueField`` gives ``$UniquF``.
+    """
+    return f"${class_name.strip('Field')}F"
+
+
+def class_set_key(model_name: str) -> str:
+    """The set of all record keys of a model."""
+    return f"$Class:{model_name}"
+
+
+def composite_index_key(model_name: str, field_names: Iterable[str]) -> str:
+    """The hash of one composite index: digest -> record key."""
+    return f"$Index:{model_name}:{SEPARATOR.join(field_names)}"
+
+
+def expiry_key(model_name: str) -> str:
+    """The sorted set of records that expire: record key -> moment in epoch milliseconds."""
+    return f"$Expiry:{model_name}"
+
+
+def expiry_values_key(model_name: str) -> str:
+    """The hash that keeps what the entries of expiring records are made of."""
+    return f"$Expiry:{model_name}:values"
+
+
+def values_key(model_name: str, field_name: str) -> str:
+    """The sorted set (all scores 0) of the distinct texts that an indexed field holds."""
+    return f"$Values:{model_name}:{field_name}"
+
+
+def values_coverage_key(model_name: str) -> str:
+    """The hash counting, per field, how many records its `values_key` covers."""
+    return f"$Values:{model_name}"
+
+
+def capped_list_key(record_key: str, field_name: str) -> str:
+    """The list that holds a capped list field of one record."""
+    return f"{record_key}::{field_name}"
+
+
+def shard_prefix(shard: str, *, is_cluster: bool) -> str:
+    """What stands in front of every physical key of a shard: a hash tag, on a cluster only."""
+    return f"{{{shard}}}" if is_cluster else ""

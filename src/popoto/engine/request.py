@@ -1,0 +1,99 @@
+"""What a plan asks of the outside world: commands for the server, or a call.
+
+A plan is a generator. It yields a `Request` and is sent the list of replies, or
+yields a `Call` and is sent its result. It does no I/O itself, so that one plan
+serves the sync and the async runner and can be tested by feeding it replies.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Generator, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias, TypeVar
+
+from popoto.engine.keys import shard_prefix
+from popoto.engine.scripts import Script
+
+T = TypeVar("T")
+
+Argument: TypeAlias = bytes | str | int | float
+#: A reply as the connection gives it: bytes, int, None, or a list of these.
+Reply: TypeAlias = Any
+
+
+class ScriptCall:
+    """One call of a script. On a cluster its first argument is the shard's hash tag."""
+
+    __slots__ = ("arguments", "keys", "script")
+
+    def __init__(
+        self, script: Script, keys: Sequence[str], arguments: Sequence[Argument]
+    ) -> None:
+        self.script = script
+        self.keys = keys
+        self.arguments = arguments
+
+    def command(self, prefix: str, *, by_text: bool = False) -> list[Argument]:
+        """The command to send: EVALSHA, or EVAL with the whole text."""
+        keys = [prefix + key for key in self.keys] if prefix else self.keys
+        head: list[Argument] = (
+            ["EVAL", self.script.text] if by_text else ["EVALSHA", self.script.digest]
+        )
+        return [*head, len(keys), *keys, prefix, *self.arguments]
+
+
+#: A command as ``(name, key, *arguments)``, or a script call.
+Command: TypeAlias = tuple[Argument, ...] | ScriptCall
+
+
+@dataclass(slots=True)
+class Request:
+    """Commands for one shard, sent together in one round trip, not as a transaction.
+
+    `repeatable` says that carrying them out twice does no harm, so that they may
+    be sent again after a lost reply.
+    """
+
+    commands: Sequence[Command]
+    shard: str
+    repeatable: bool = False
+
+    @classmethod
+    def of(cls, *commands: Command, shard: str, repeatable: bool = False) -> Request:
+        return cls(commands, shard, repeatable)
+
+    def physical(self, *, is_cluster: bool, by_text: bool = False) -> list[list[Argument]]:
+        """The commands as they go over the wire."""
+        prefix = shard_prefix(self.shard, is_cluster=is_cluster)
+        return [
+            command.command(prefix, by_text=by_text)
+            if isinstance(command, ScriptCall)
+            else [command[0], f"{prefix}{_text(command[1])}", *command[2:]]
+            if prefix and len(command) > 1
+            else list(command)
+            for command in self.commands
+        ]
+
+    def plan(self) -> Plan[list[Reply]]:
+        """A plan that sends just this and returns the replies."""
+        replies: list[Reply] = yield self
+        return replies
+
+
+@dataclass(slots=True)
+class Call:
+    """A blocking Python call that a plan needs (an embedding, a file, a user's hook).
+
+    The sync runner calls it. The async runner awaits `async_function` if there is
+    one, and otherwise runs `function` in a worker thread.
+    """
+
+    function: Callable[[], Any]
+    async_function: Callable[[], Awaitable[Any]] | None = None
+
+
+Plan: TypeAlias = Generator[Request | Call, Any, T]
+
+
+def _text(key: Argument) -> str:
+    return key.decode("utf-8") if isinstance(key, bytes) else str(key)

@@ -1,0 +1,215 @@
+"""The tree that query.lua evaluates: what to look up, and how results combine.
+
+Nodes are plain data. `encode` writes a tree in the prefix notation that the head
+of query.lua describes; keys are declared through the `Keys` collector.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+from popoto.engine.request import Argument
+
+
+@dataclass(slots=True)
+class Keys:
+    """The keys a query declares, by position from 1."""
+
+    positions: dict[str, int] = field(default_factory=dict[str, int])
+
+    def position(self, key: str) -> int:
+        return self.positions.setdefault(key, len(self.positions) + 1)
+
+
+@dataclass(slots=True, frozen=True)
+class Everything:
+    """Every record of the model."""
+
+
+@dataclass(slots=True, frozen=True)
+class Nothing:
+    """No record."""
+
+
+@dataclass(slots=True, frozen=True)
+class Members:
+    """The members of a set."""
+
+    key: str
+
+
+@dataclass(slots=True, frozen=True)
+class ScoreRange:
+    """The members of a sorted set with a score between two bounds ("(" = exclusive)."""
+
+    key: str
+    low: str = "-inf"
+    high: str = "+inf"
+
+
+@dataclass(slots=True, frozen=True)
+class Near:
+    """The members of a geo set around a point or around a member."""
+
+    key: str
+    longitude: float | None
+    latitude: float | None
+    member: str | None
+    radius: float
+    unit: str
+
+
+@dataclass(slots=True, frozen=True)
+class RecordKeys:
+    """These records, as far as they exist."""
+
+    keys: tuple[str | bytes, ...]
+
+
+@dataclass(slots=True, frozen=True)
+class StoredBytes:
+    """Records whose hash field holds one of these byte strings (b"" = is missing)."""
+
+    field_name: str
+    accepted: tuple[bytes, ...]
+
+
+@dataclass(slots=True, frozen=True)
+class TextMatch:
+    """Records whose field text starts with, ends with or contains a text.
+
+    `kind` is ``prefix``, ``suffix`` or ``infix``; `set_prefix` is the key of a
+    value's set up to the value.
+    """
+
+    kind: str
+    values_key: str
+    coverage_key: str
+    field_name: str
+    set_prefix: str
+    operand: str
+
+
+@dataclass(slots=True, frozen=True)
+class All:
+    """Records that every child finds."""
+
+    children: tuple[Node, ...]
+
+
+@dataclass(slots=True, frozen=True)
+class Any:
+    """Records that at least one child finds."""
+
+    children: tuple[Node, ...]
+
+
+@dataclass(slots=True, frozen=True)
+class Not:
+    """Records of the model that the child does not find."""
+
+    child: Node
+
+
+Node: TypeAlias = (
+    Everything
+    | Nothing
+    | Members
+    | ScoreRange
+    | Near
+    | RecordKeys
+    | StoredBytes
+    | TextMatch
+    | All
+    | Any
+    | Not
+)
+
+EVERYTHING = Everything()
+NOTHING = Nothing()
+
+
+def all_of(nodes: Sequence[Node]) -> Node:
+    """The conjunction, simplified."""
+    children: list[Node] = []
+    for node in nodes:
+        if isinstance(node, Nothing):
+            return NOTHING
+        if isinstance(node, All):
+            children.extend(node.children)
+        elif not isinstance(node, Everything) and node not in children:
+            children.append(node)
+    if not children:
+        return EVERYTHING
+    return children[0] if len(children) == 1 else All(tuple(children))
+
+
+def any_of(nodes: Sequence[Node]) -> Node:
+    """The disjunction, simplified."""
+    children: list[Node] = []
+    for node in nodes:
+        if isinstance(node, Everything):
+            return EVERYTHING
+        if isinstance(node, Any):
+            children.extend(node.children)
+        elif not isinstance(node, Nothing) and node not in children:
+            children.append(node)
+    if not children:
+        return NOTHING
+    return children[0] if len(children) == 1 else Any(tuple(children))
+
+
+def negated(node: Node) -> Node:
+    """The complement within the model, simplified."""
+    if isinstance(node, Everything):
+        return NOTHING
+    if isinstance(node, Nothing):
+        return EVERYTHING
+    return node.child if isinstance(node, Not) else Not(node)
+
+
+def encode(node: Node, keys: Keys, out: list[Argument]) -> None:
+    """Append a tree to the arguments of query.lua."""
+    match node:
+        case Everything():
+            out.append("all")
+        case Nothing():
+            out.append("none")
+        case Members(key):
+            out += ("set", keys.position(key))
+        case ScoreRange(key, low, high):
+            out += ("range", keys.position(key), low, high)
+        case Near():
+            out += ("near", keys.position(node.key))
+            if node.member is not None:
+                out += ("member", node.member, 0)
+            else:
+                out += ("point", repr(node.longitude), repr(node.latitude))
+            out += (repr(node.radius), node.unit)
+        case RecordKeys(members):
+            out += ("keys", len(members), *members)
+        case StoredBytes(field_name, accepted):
+            out += ("bytes", field_name, len(accepted), *accepted)
+        case TextMatch():
+            out += (
+                "text",
+                node.kind,
+                keys.position(node.values_key),
+                keys.position(node.coverage_key),
+                node.field_name,
+                node.set_prefix,
+                node.operand,
+            )
+        case All(children):
+            out += ("and", len(children))
+            for child in children:
+                encode(child, keys, out)
+        case Any(children):
+            out += ("or", len(children))
+            for child in children:
+                encode(child, keys, out)
+        case Not(child):
+            out.append("not")
+            encode(child, keys, out)

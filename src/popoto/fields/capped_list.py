@@ -1,0 +1,120 @@
+"""Capped lists: `ListField(max_length=n)`, kept in a list of their own beside the record."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, MutableSequence
+from typing import TYPE_CHECKING, Any, overload
+
+from popoto.engine import keys
+from popoto.engine.batch import Batch, GuardFailure, KeyArgument
+from popoto.engine.codec import EncodeError, encoder_for
+from popoto.engine.request import Plan, Request
+from popoto.engine.run import arun, run
+from popoto.exceptions import ModelException, ValidationError
+from popoto.fields.coercion import describe
+
+if TYPE_CHECKING:
+    from popoto.fields.field import Field
+
+
+def encode_items(field: Field[Any], items: Iterable[Any]) -> tuple[bytes, ...]:
+    """The stored elements: each tagged by its own type. Raises EncodeError."""
+    return tuple(encoder_for(type(item))(item) for item in items)
+
+
+class CappedListProxy(MutableSequence[Any]):
+    """The value of a capped list field: a list whose `push` writes at once.
+
+    Other changes (`append`, item assignment, …) are written by the next `save()`,
+    which keeps the first `max_length` elements. Compares equal to lists.
+    """
+
+    __slots__ = ("_field", "_instance", "_items")
+
+    def __init__(self, items: Iterable[Any], field: Field[Any], instance: Any) -> None:
+        self._items = list(items)
+        self._field = field
+        self._instance = instance
+
+    def push(self, value: Any) -> None:
+        """Put a value first, on the server and here, and drop what exceeds `max_length`.
+
+        The record's expiry holds for the list too. Raises ModelException when the
+        record is not stored, ValidationError when the value cannot be. One command.
+        """
+        run(self._push(value))
+
+    async def async_push(self, value: Any) -> None:
+        """`push` for asyncio."""
+        await arun(self._push(value))
+
+    def _push(self, value: Any) -> Plan[None]:
+        field, instance = self._field, self._instance
+        record_key: str | None = instance._redis_key
+        if record_key is None or not instance._is_persisted:
+            raise ModelException(
+                f"{field.label}: push() needs a stored record; save() this one first"
+            )
+        try:
+            (encoded,) = encode_items(field, [value])
+        except EncodeError as error:
+            raise ValidationError(
+                f"{field.label}: cannot store {describe(value)}: {error}",
+                model_name=field.model_name,
+                field_name=field.name,
+                value=value,
+            ) from error
+        capacity: int = field.max_length or 0
+        batch = Batch()
+        batch.guard("exists", record_key)
+        list_key = keys.capped_list_key(record_key, field.name)
+        batch.put("LPUSH", list_key, encoded)
+        batch.put("LTRIM", list_key, 0, capacity - 1)
+        batch.put("FOLLOW", list_key, KeyArgument(record_key))
+        (reply,) = yield Request.of(batch.call(), shard=field.model_name)
+        outcome = Batch.outcome(reply)
+        if isinstance(outcome, GuardFailure):
+            raise ModelException(
+                f"{field.label}: push() needs a stored record, and {record_key!r} is gone or "
+                f"its list is not one ({outcome.what}); save() it again"
+            )
+        self._items.insert(0, value)
+        del self._items[capacity:]
+        stored: tuple[bytes, ...] = instance._stored.get(field.name, ())
+        instance._stored[field.name] = (encoded, *stored)[:capacity]
+
+    # A mutable sequence --------------------------------------------------------------
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    @overload
+    def __getitem__(self, index: int) -> Any: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Any]: ...
+    def __getitem__(self, index: int | slice) -> Any:
+        return self._items[index]
+
+    def __setitem__(self, index: Any, value: Any) -> None:
+        self._items[index] = value
+
+    def __delitem__(self, index: int | slice) -> None:
+        del self._items[index]
+
+    def insert(self, index: int, value: Any) -> None:
+        self._items.insert(index, value)
+
+    def __eq__(self, other: object) -> bool:
+        if isinstance(other, CappedListProxy):
+            return self._items == other._items
+        if isinstance(other, list):
+            return self._items == other
+        return NotImplemented
+
+    __hash__ = None  # pyright: ignore[reportAssignmentType]
+
+    def __repr__(self) -> str:
+        return repr(self._items)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self._items, self._field, self._instance)

@@ -1,0 +1,159 @@
+"""Conditions as users write them: `Q` trees and expressions on fields.
+
+They are plain data; the query planner gives them their meaning. A `Q` may hold
+keyword conditions, other `Q`s and expressions in any mixture.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NoReturn, Self, TypeAlias
+
+AND = "AND"
+OR = "OR"
+
+Condition: TypeAlias = "Q | Expression | CombinedExpression"
+
+
+def _cannot_be_tested(condition: object) -> NoReturn:
+    raise TypeError(
+        f"the truth of {condition!r} is unknown until a query runs: combine conditions with "
+        "& and | and negate them with ~ instead of and, or, not"
+    )
+
+
+def as_q(condition: object) -> Q:
+    """Any condition as a `Q`. Raises TypeError for anything else."""
+    if isinstance(condition, Q):
+        return condition
+    if isinstance(condition, (Expression, CombinedExpression)):
+        return condition.to_q()
+    raise TypeError(
+        f"expected a Q object or an expression such as Model.field > 3, got {condition!r}"
+    )
+
+
+class Q:
+    """Keyword conditions that can be combined with ``&``, ``|`` and ``~``.
+
+    Keywords of one Q must all hold. `filters`, `connector` (``AND``/``OR``),
+    `children` and `negated` describe the tree.
+    """
+
+    def __init__(self, **filters: Any) -> None:
+        self.filters: dict[str, Any] = filters
+        self.connector = AND
+        self.children: list[Q] = []
+        self.negated = False
+
+    @classmethod
+    def _join(cls, connector: str, left: Q, right: Q) -> Q:
+        joined = Q()
+        joined.connector = connector
+        joined.children = [left, right]
+        return joined
+
+    def __and__(self, other: object) -> Q:
+        return Q._join(AND, self, as_q(other))
+
+    def __rand__(self, other: object) -> Q:
+        return Q._join(AND, as_q(other), self)
+
+    def __or__(self, other: object) -> Q:
+        return Q._join(OR, self, as_q(other))
+
+    def __ror__(self, other: object) -> Q:
+        return Q._join(OR, as_q(other), self)
+
+    def __invert__(self) -> Q:
+        inverted = Q(**self.filters)
+        inverted.connector = self.connector
+        inverted.children = list(self.children)
+        inverted.negated = not self.negated
+        return inverted
+
+    def __repr__(self) -> str:
+        if self.children:
+            text = f"({f' {self.connector} '.join(repr(child) for child in self.children)})"
+        else:
+            text = f"Q({', '.join(f'{name}={value!r}' for name, value in self.filters.items())})"
+        return f"~{text}" if self.negated else text
+
+
+class Expression:
+    """A comparison written on a field: ``Restaurant.rating > 4``."""
+
+    def __init__(self, field_name: str, operator: str, value: Any) -> None:
+        self.field_name = field_name
+        self.operator = operator
+        self.value = value
+
+    def to_kwargs(self) -> dict[str, Any]:
+        """The same condition as a filter keyword."""
+        suffix = "" if self.operator == "__eq" else self.operator
+        return {f"{self.field_name}{suffix}": self.value}
+
+    def to_q(self) -> Q:
+        """The same condition as a `Q`."""
+        return Q(**self.to_kwargs())
+
+    def __and__(self, other: object) -> CombinedExpression:
+        return CombinedExpression(self, _operand(other), AND)
+
+    def __or__(self, other: object) -> CombinedExpression:
+        return CombinedExpression(self, _operand(other), OR)
+
+    def __invert__(self) -> Q:
+        return ~self.to_q()
+
+    def __bool__(self) -> bool:
+        _cannot_be_tested(self)
+
+    def __repr__(self) -> str:
+        ((name, value),) = self.to_kwargs().items()
+        return f"Expression({name}={value!r})"
+
+
+class CombinedExpression:
+    """Two conditions joined by ``&`` or ``|``."""
+
+    def __init__(self, left: Condition, right: Condition, connector: str) -> None:
+        self.left = left
+        self.right = right
+        self.connector = connector
+
+    def get_all_expressions(self) -> list[Expression]:
+        """The expressions of both sides, from left to right."""
+        found: list[Expression] = []
+        for side in (self.left, self.right):
+            if isinstance(side, Expression):
+                found.append(side)
+            elif isinstance(side, CombinedExpression):
+                found.extend(side.get_all_expressions())
+        return found
+
+    def to_q(self) -> Q:
+        """The same condition as a `Q`."""
+        left, right = as_q(self.left), as_q(self.right)
+        return left & right if self.connector == AND else left | right
+
+    def __and__(self, other: object) -> Self:
+        return type(self)(self, _operand(other), AND)
+
+    def __or__(self, other: object) -> Self:
+        return type(self)(self, _operand(other), OR)
+
+    def __invert__(self) -> Q:
+        return ~self.to_q()
+
+    def __bool__(self) -> bool:
+        _cannot_be_tested(self)
+
+    def __repr__(self) -> str:
+        return f"({self.left!r} {self.connector} {self.right!r})"
+
+
+def _operand(other: object) -> Condition:
+    if isinstance(other, (Q, Expression, CombinedExpression)):
+        return other
+    as_q(other)
+    raise AssertionError("as_q raises for anything that is not a condition")

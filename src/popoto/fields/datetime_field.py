@@ -1,0 +1,42 @@
+"""`DatetimeField`: a moment, filled in by itself on request."""
+
+from __future__ import annotations
+
+import datetime
+from typing import Any, ClassVar
+
+from popoto.fields.field import Field
+
+
+class DatetimeField(Field[datetime.datetime]):
+    """A field of type datetime. Aware values keep their offset.
+
+    `auto_now_add`  a save fills an empty value with the current time
+    `auto_now`      every save sets the current time (``save(skip_auto_now=True)`` does not)
+    `tz`            time zone of the filled-in time; naive local time by default
+    """
+
+    option_defaults: ClassVar[dict[str, Any]] = {
+        "auto_now": False,
+        "auto_now_add": False,
+        "tz": None,
+    }
+
+    auto_now: bool
+    auto_now_add: bool
+    tz: datetime.tzinfo | None
+
+    def __init__(self, **options: Any) -> None:
+        options["type"] = datetime.datetime
+        super().__init__(**options)
+
+    def problem(self, value: Any, *, null_check: bool = True) -> str | None:
+        if value is None and (self.auto_now or self.auto_now_add):
+            return None
+        return super().problem(value, null_check=null_check)
+
+    def format_value_pre_save(self, field_value: Any, **kwargs: Any) -> Any:
+        overwrite = self.auto_now and not kwargs.get("skip_auto_now")
+        if overwrite or (self.auto_now_add and not field_value):
+            return datetime.datetime.now(self.tz)
+        return field_value

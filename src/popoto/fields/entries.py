@@ -1,0 +1,152 @@
+"""Entries: the members that one record has in the indexes of its model.
+
+A field says which entries a value makes; saving, changing, deleting, moving,
+checking and rebuilding all follow from comparing two such lists. An entry's
+`place` is where it stands: an entry with the same place replaces the other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import NamedTuple, TypeAlias
+
+from popoto.engine.batch import Batch, KeyArgument
+
+
+class SetEntry(NamedTuple):
+    """A record key in the set of one value.
+
+    With `values_key`, the distinct texts of the field are kept beside the sets
+    (`text` is None for null, which has no text), and `coverage_key` counts the
+    records that they cover.
+    """
+
+    key: str
+    member: str
+    field_name: str = ""
+    values_key: str | None = None
+    coverage_key: str = ""
+    text: str | None = None
+
+    @property
+    def place(self) -> tuple[str, str]:
+        return self.key, self.member
+
+    def add(self, batch: Batch) -> None:
+        if self.values_key is None:
+            batch.put("SADD", self.key, self.member)
+        else:
+            self._with_text("ENTER", batch, self.values_key)
+
+    def remove(self, batch: Batch) -> None:
+        if self.values_key is None:
+            batch.put("SREM", self.key, self.member)
+        else:
+            self._with_text("LEAVE", batch, self.values_key)
+
+    def _with_text(self, command: str, batch: Batch, values_key: str) -> None:
+        batch.put(
+            command,
+            self.key,
+            self.member,
+            KeyArgument(values_key),
+            KeyArgument(self.coverage_key),
+            self.field_name,
+            self.text or "",
+            0 if self.text is None else 1,
+        )
+
+
+class ScoreEntry(NamedTuple):
+    """A record key in a sorted set."""
+
+    key: str
+    member: str
+    score: float
+
+    @property
+    def place(self) -> tuple[str, str]:
+        return self.key, self.member
+
+    def add(self, batch: Batch) -> None:
+        batch.put("ZADD", self.key, self.score, self.member)
+
+    def remove(self, batch: Batch) -> None:
+        batch.put("ZREM", self.key, self.member)
+
+
+class GeoEntry(NamedTuple):
+    """A record key in a geo set."""
+
+    key: str
+    member: str
+    longitude: float
+    latitude: float
+
+    @property
+    def place(self) -> tuple[str, str]:
+        return self.key, self.member
+
+    def add(self, batch: Batch) -> None:
+        batch.put("GEOADD", self.key, self.longitude, self.latitude, self.member)
+
+    def remove(self, batch: Batch) -> None:
+        batch.put("ZREM", self.key, self.member)
+
+
+class SlotEntry(NamedTuple):
+    """A digest of several values in the hash of a composite index, naming the record.
+
+    Different values may share a digest (the digest's text is joined with ``:``). In
+    a unique index, a record that finds the slot taken by other values stands under
+    `alternative`, a digest that no two different tuples share; `values` holds the
+    fields and their stored bytes, to tell.
+    """
+
+    key: str
+    digest: str
+    member: str
+    alternative: str = ""
+    values: tuple[str | bytes, ...] = ()
+
+    @property
+    def place(self) -> tuple[str, str]:
+        return self.key, self.digest
+
+    def add(self, batch: Batch) -> None:
+        if self.alternative:
+            batch.put("SLOT", self.key, self.digest, self.alternative, self.member, *self.values)
+        else:
+            batch.put("HSET", self.key, self.digest, self.member)
+
+    def remove(self, batch: Batch) -> None:
+        # Only while it names this record: another may have taken the slot over.
+        batch.put("HDELIF", self.key, self.digest, self.member)
+        if self.alternative:
+            batch.put("HDELIF", self.key, self.alternative, self.member)
+
+    def guard(self, batch: Batch, old_member: str) -> int:
+        """Demand that no other live record holds these values; the guard's position."""
+        return batch.guard(
+            "slot",
+            self.key,
+            self.digest,
+            self.alternative,
+            self.member,
+            old_member,
+            *self.values,
+        )
+
+
+Entry: TypeAlias = SetEntry | ScoreEntry | GeoEntry | SlotEntry
+
+
+def replace(batch: Batch, old: Iterable[Entry], new: Iterable[Entry]) -> None:
+    """Queue what turns the entries `old` into the entries `new`; shared ones are left alone."""
+    before, after = set(old), set(new)
+    kept_places = {entry.place for entry in after}
+    for entry in before - after:
+        if entry.place not in kept_places:
+            entry.remove(batch)
+    for entry in after - before:
+        entry.add(batch)

@@ -1,0 +1,19 @@
+"""Indexed fields: a set of records per value, outside the record key."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from popoto.fields.field import Field
+from popoto.fields.key_field_mixin import VALID_KEYFIELD_TYPES
+
+
+class IndexedFieldMixin(Field[Any]):
+    """Keeps a set of record keys for every value.
+
+    Lists, dicts, sets, tuples and bytes have no one text to stand under and are
+    refused when the field is declared.
+    """
+
+    option_defaults: ClassVar[dict[str, Any]] = {"indexed": True}
+    valid_types: ClassVar[frozenset[type] | None] = VALID_KEYFIELD_TYPES

@@ -1,0 +1,61 @@
+"""What a condition becomes: a node for the server, and a test for Python.
+
+The node never misses a record that matches. Where it may find more (`exact` is
+False), the planner reads the fields named in `needs` and applies `test`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol, TypeAlias
+
+from popoto.engine.request import Plan
+from popoto.engine.tree import Node
+
+#: Conditions of one field within one conjunction: (lookup, operand), lookup "" = equality.
+Conditions: TypeAlias = Sequence[tuple[str, Any]]
+
+
+class View(Protocol):
+    """A stored record as far as a test needs it."""
+
+    @property
+    def key(self) -> str:
+        """The record key."""
+        ...
+
+    def value(self, field_name: str) -> Any:
+        """The decoded value of a field (its default where the record lacks it)."""
+        ...
+
+
+@dataclass(slots=True, frozen=True)
+class Scope:
+    """What is known throughout the conjunction that a condition stands in.
+
+    `fixed` maps a field to the values that equality and ``in`` conditions leave it.
+    """
+
+    fixed: Mapping[str, Sequence[Any]] = field(default_factory=dict[str, Sequence[Any]])
+
+
+@dataclass(slots=True)
+class Operand:
+    """One condition, compiled.
+
+    `resolve`, where given, is a plan that asks the server first (related records,
+    a user's own `filter_query`) and returns the operand to use.
+    """
+
+    node: Node
+    test: Callable[[View], bool]
+    exact: bool = True
+    needs: frozenset[str] = frozenset()
+    resolve: Callable[[], Plan[Operand]] | None = None
+    #: sorted set whose order the results have by default, if this condition sets one
+    order_key: str | None = None
+    order_field: str | None = None
+    #: the operand's own words for explain()
+    reason: str = ""
+    extra: dict[str, Any] = field(default_factory=dict[str, Any])

@@ -1,0 +1,307 @@
+"""`Relationship`: a reference to a record of another model (or the same one)."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, ClassVar
+
+from popoto.engine.codec import DecodeError, decoder_for, encoder_for
+from popoto.engine.db_key import DB_key
+from popoto.engine.request import Plan
+from popoto.engine.tree import EVERYTHING, Members, Not, StoredBytes, any_of
+from popoto.exceptions import ModelException, QueryException, StoredDataError
+from popoto.fields.coercion import describe
+from popoto.fields.entries import Entry, SetEntry
+from popoto.fields.field import Field
+from popoto.fields.lookups import conjunction, several, truth
+from popoto.fields.operands import Conditions, Operand, Scope, View
+
+logger = logging.getLogger("POPOTO.Relationship")
+
+_OWN_LOOKUPS = ("", "isnull", "in", "ne")
+_encode_text = encoder_for(str)
+_decode_text = decoder_for(str)
+
+
+class Unset:
+    """Marks an attribute that stays unset, because it is resolved at its first access."""
+
+
+UNSET = Unset()
+
+
+class Relationship(Field[Any]):
+    """A reference, stored as the target's key.
+
+    ``Relationship(Person)``, or a class name as text for a model that is defined
+    later (``"self"`` for the model itself). A value is a record, its key as text, or
+    None. Records loaded by `get` read the target at the first access of the
+    attribute (one command, then cached; None while the target is missing); results
+    of `filter` and `all` hold the key.
+
+    Keyword lookups: the field itself (a record, its key or None), ``__isnull``,
+    ``__in``, ``__ne``, and ``__`` + any lookup of the related model.
+    """
+
+    option_defaults: ClassVar[dict[str, Any]] = {"type": str, "model": None, "many": False}
+    valid_types = None
+
+    #: Finds a model class by its name; set where models are defined.
+    find_model: ClassVar[Callable[[str], Any]]
+
+    many: bool
+
+    def __init__(self, model: Any = None, **options: Any) -> None:
+        options["model"] = model
+        options["type"] = str
+        self._model: Any = None
+        super().__init__(**options)
+
+    def check_options(self, options: Mapping[str, Any]) -> None:
+        super().check_options(options)
+        model: Any = self._model
+        if not (isinstance(model, str) and model) and not hasattr(model, "_meta"):
+            raise ModelException(
+                f"Relationship needs the related model: Relationship(Person), or its name as "
+                f"text, got {describe(model)}"
+            )
+        if self.many:
+            raise ModelException(
+                "Relationship(many=True) is not supported: give the related model a "
+                "Relationship to this one instead"
+            )
+
+    @property
+    def model(self) -> Any:
+        """The related model. Raises ModelException for a name that no model has."""
+        if isinstance(self._model, str):
+            name = self.model_name if self._model == "self" else self._model
+            found = Relationship.find_model(name)
+            if found is None:
+                raise ModelException(
+                    f"{self.label}: there is no model named {name!r} (yet); define it first"
+                )
+            self._model = found
+        return self._model
+
+    @model.setter
+    def model(self, value: Any) -> None:
+        self._model = value
+
+    # Values ---------------------------------------------------------------------
+
+    def codec(self) -> tuple[Callable[[Any], bytes], Callable[[bytes], Any]]:
+        return (lambda value: _encode_text(self.target_key(value))), _decode_text
+
+    def target_key(self, value: Any) -> str | None:
+        """The key of a value: of a record, or the key itself."""
+        if value is None or isinstance(value, str):
+            return value
+        return value._redis_key or value.db_key.redis_key
+
+    def __get__(self, instance: Any, owner: Any = None) -> Any:
+        if instance is None:
+            return self
+        key = self.reference(instance)
+        if key is None:
+            return None
+        if not instance._resolves_references:
+            instance.__dict__[self.name] = key
+            return key
+        target = self.model.load(db_key=key)
+        if target is not None:
+            # A missing target stays unresolved, so that saving keeps the reference.
+            instance.__dict__[self.name] = target
+        return target
+
+    def reference(self, instance: Any) -> str | None:
+        """The key that an instance refers to, without reading the target."""
+        given: dict[str, str] = instance.__dict__.get("_references", {})
+        if self.name in given:
+            return given[self.name]
+        raw = instance._stored.get(self.name)
+        if raw is None:
+            return self.target_key(self.make_default())
+        try:
+            return self.decode(raw)
+        except DecodeError as error:
+            raise StoredDataError(
+                f"{self.label} of record {instance._redis_key!r} holds no record key: {error}"
+            ) from error
+
+    def make_default(self) -> Any:
+        default = self.default
+        return default() if callable(default) and not hasattr(default, "_meta") else default
+
+    def assigned_value(self, instance: Any, value: Any) -> Any:
+        if not value and not hasattr(value, "_meta"):
+            return None
+        if isinstance(value, str):
+            if ":" not in value:
+                raise ModelException(
+                    f"{self.label} expects model instance or redis_key, and {describe(value)} is "
+                    "no record key (Model:key)"
+                )
+            instance.__dict__.setdefault("_references", {})[self.name] = value
+            return UNSET
+        if not hasattr(value, "_meta"):
+            raise ModelException(
+                f"{self.label} expects model instance or redis_key, got {describe(value)}"
+            )
+        return value
+
+    def coerce(self, value: Any) -> Any:
+        return value
+
+    def problem(self, value: Any, *, null_check: bool = True) -> str | None:
+        if value is None:
+            return "it cannot be null" if null_check and not self.null else None
+        if isinstance(value, str):
+            return None if ":" in value else "it is no record key (Model:key)"
+        if not hasattr(value, "_meta") or not hasattr(value, "db_key"):
+            return "a model instance or a record key is expected"
+        expected = self.model
+        if not isinstance(value, expected):
+            return f"an instance of {expected.__name__} is expected"
+        if null_check and value._redis_key is None:
+            incomplete = [name for name in value._meta.key_names if getattr(value, name) is None]
+            if incomplete:
+                return f"the {expected.__name__} has no key yet ({', '.join(incomplete)} is unset)"
+        return None
+
+    # Entries --------------------------------------------------------------------
+
+    @property
+    def keeps_value_sets(self) -> bool:
+        return False
+
+    @property
+    def makes_entries(self) -> bool:
+        return True
+
+    def entries(self, key: str, values: Mapping[str, Any]) -> Sequence[Entry]:
+        target = self.target_key(values[self.name])
+        if target is None:
+            return ()
+        return (SetEntry(self.value_set_prefix + target, key),)
+
+    @classmethod
+    def on_save(
+        cls,
+        model_instance: Any,
+        field_name: str,
+        field_value: Any,
+        pipeline: Any = None,
+        **kwargs: Any,
+    ) -> Any:
+        if isinstance(field_value, str) and ":" not in field_value:
+            logger.error("%s: %s is no record key", field_name, describe(field_value))
+            return None
+        return super().on_save(model_instance, field_name, field_value, pipeline, **kwargs)
+
+    @classmethod
+    def on_delete(
+        cls,
+        model_instance: Any,
+        field_name: str,
+        field_value: Any,
+        pipeline: Any = None,
+        **kwargs: Any,
+    ) -> Any:
+        if isinstance(field_value, str) and ":" not in field_value:
+            logger.error("%s: %s is no record key", field_name, describe(field_value))
+            return None
+        return super().on_delete(model_instance, field_name, field_value, pipeline, **kwargs)
+
+    # Lookups ----------------------------------------------------------------------
+
+    @property
+    def lookup_names(self) -> tuple[str, ...]:
+        return _OWN_LOOKUPS
+
+    def get_filter_query_params(self, field_name: str) -> set[str]:
+        params = {f"{field_name}__{name}" if name else field_name for name in _OWN_LOOKUPS}
+        if hasattr(self._model, "_meta"):
+            related = self._model._meta
+            for name, field in related.fields.items():
+                if not isinstance(field, Relationship):
+                    known = related.filter_query_params_by_field[name]
+                    params |= {f"{field_name}__{each}" for each in known}
+        return params
+
+    def coerce_operand(self, lookup: str, value: Any) -> str | None:
+        """The key that an operand stands for. Raises QueryException."""
+        if value is None:
+            return None
+        if isinstance(value, DB_key):
+            return value.redis_key
+        if isinstance(value, bytes):
+            value = value.decode("utf-8")
+        expected = self.model
+        if isinstance(value, str):
+            if not value.startswith(f"{expected.__name__}:"):
+                raise QueryException(
+                    f"{self.label} expects an instance of {expected.__name__} or its key "
+                    f"({expected.__name__}:…), got {describe(value)}"
+                )
+            return value
+        if not isinstance(value, expected):
+            raise QueryException(
+                f"{self.label} expects an instance of {expected.__name__}, got {describe(value)}"
+            )
+        return self.target_key(value)
+
+    def operand(self, conditions: Conditions, scope: Scope) -> Operand:
+        operands: list[Operand] = []
+        chained: dict[str, list[Any]] = {}
+        for lookup, value in conditions:
+            if lookup == "":
+                operands.append(self._refers_to([self.coerce_operand(lookup, value)]))
+            elif lookup == "isnull":
+                operands.append(_negated_unless(self._refers_to([None]), truth(self, lookup, value)))
+            elif lookup == "in":
+                operands.append(self._refers_to(several(self, lookup, value)))
+            elif lookup == "ne":
+                target = self.coerce_operand(lookup, value)
+                operands.append(_negated_unless(self._refers_to([target]), False))
+            else:
+                chained.setdefault(lookup, []).append(value)
+        if not chained:
+            return conjunction(operands)
+
+        def resolve() -> Plan[Operand]:
+            conditions = [(name, value) for name, values in chained.items() for value in values]
+            try:
+                targets: list[str] = yield from self.model.query.keys_of(conditions)
+            except QueryException as error:
+                raise QueryException(f"{self.label}: {error}") from error
+            return conjunction([*operands, self._refers_to(targets)])
+
+        return Operand(EVERYTHING, lambda view: True, False, frozenset({self.name}), resolve)
+
+    def _refers_to(self, targets: Sequence[str | None]) -> Operand:
+        wanted = set(targets)
+        name = self.name
+        nodes = [
+            StoredBytes(name, (b"\xc0", b""))
+            if target is None
+            else Members(self.value_set_prefix + target)
+            for target in dict.fromkeys(targets)
+        ]
+
+        def test(view: View) -> bool:
+            return self.target_key(view.value(name)) in wanted
+
+        return Operand(any_of(nodes), test, True, frozenset({name}))
+
+
+def _negated_unless(operand: Operand, wanted: bool) -> Operand:
+    if wanted:
+        return operand
+    return Operand(
+        Not(operand.node), lambda view: not operand.test(view), operand.exact, operand.needs
+    )
+
+
+__all__ = ["UNSET", "Relationship", "Unset"]

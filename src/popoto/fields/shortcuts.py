@@ -1,0 +1,245 @@
+"""Typed shortcuts, and the key, unique, indexed and sorted fields."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Callable, Mapping, Sequence
+from decimal import Decimal
+from typing import Any, ClassVar
+
+from popoto.engine import keys
+from popoto.engine.codec import DecodeError, decoder_for
+from popoto.exceptions import ModelException
+from popoto.fields.auto_field_mixin import AutoFieldMixin
+from popoto.fields.capped_list import CappedListProxy, encode_items
+from popoto.fields.field import Field
+from popoto.fields.indexed_field_mixin import IndexedFieldMixin
+from popoto.fields.key_field_mixin import KeyFieldMixin
+from popoto.fields.lookups import VALUE_SET_LOOKUPS, by_record, conjunction
+from popoto.fields.operands import Conditions, Operand, Scope
+from popoto.fields.sorted_field_mixin import SortedFieldMixin
+from popoto.fields.unique_field_mixin import NeverNullMixin, UniqueFieldMixin
+
+__all__ = [
+    "AutoKeyField",
+    "BooleanField",
+    "BytesField",
+    "CappedListProxy",
+    "DateField",
+    "DecimalField",
+    "DictField",
+    "Field",
+    "FloatField",
+    "IndexedField",
+    "IntField",
+    "KeyField",
+    "ListField",
+    "SetField",
+    "SortedField",
+    "SortedKeyField",
+    "StringField",
+    "TimeField",
+    "TupleField",
+    "UniqueField",
+    "UniqueKeyField",
+]
+
+
+class _TypedField(Field[Any]):
+    """A field whose class decides the type of its values."""
+
+    value_type: ClassVar[type] = str
+
+    def __init__(self, **options: Any) -> None:
+        options["type"] = self.value_type
+        super().__init__(**options)
+
+
+class IntField(_TypedField):
+    """A field of type int (-2**63 to 2**64 - 1)."""
+
+    value_type = int
+
+
+class FloatField(_TypedField):
+    """A field of type float; infinities and NaN included."""
+
+    value_type = float
+
+
+class DecimalField(_TypedField):
+    """A field of type Decimal, stored as exact text."""
+
+    value_type = Decimal
+
+
+class StringField(_TypedField):
+    """A field of type str."""
+
+    value_type = str
+
+
+class BooleanField(_TypedField):
+    """A field of type bool. The texts true, false, 1 and 0 are accepted."""
+
+    value_type = bool
+
+
+class BytesField(_TypedField):
+    """A field of type bytes."""
+
+    value_type = bytes
+
+
+class DictField(_TypedField):
+    """A field of type dict."""
+
+    value_type = dict
+
+
+class SetField(_TypedField):
+    """A field of type set."""
+
+    value_type = set
+
+
+class TupleField(_TypedField):
+    """A field of type tuple."""
+
+    value_type = tuple
+
+
+class DateField(_TypedField):
+    """A field of type date."""
+
+    value_type = datetime.date
+
+
+class TimeField(_TypedField):
+    """A field of type time."""
+
+    value_type = datetime.time
+
+
+class ListField(_TypedField):
+    """A field of type list.
+
+    With `max_length` it is a *capped list*: kept in a list of its own beside the
+    record, newest first, never longer than that; see `CappedListProxy.push`.
+    """
+
+    value_type = list
+
+    def check_options(self, options: Mapping[str, Any]) -> None:
+        super().check_options(options)
+        capacity = self.max_length
+        if capacity is not None and (type(capacity) is not int or capacity < 1):
+            raise ModelException(
+                f"ListField(max_length={capacity!r}): a capped list holds 1 or more items"
+            )
+        self.in_hash = capacity is None
+
+    def codec(self) -> tuple[Callable[[Any], Any], Callable[[Any], Any]]:
+        if self.in_hash:
+            return super().codec()
+        decode_item = decoder_for(object)
+        capacity = self.max_length
+
+        def encode(value: Any) -> tuple[bytes, ...]:
+            return encode_items(self, value[:capacity] if value else ())
+
+        def decode(items: Sequence[bytes]) -> list[Any]:
+            if isinstance(items, (bytes, str)):
+                raise DecodeError("a capped list is not kept in the record's hash")
+            return [decode_item(item) for item in items]
+
+        return encode, decode
+
+    def coerce(self, value: Any) -> Any:
+        if isinstance(value, CappedListProxy):
+            return value if not self.in_hash else list(value)
+        return super().coerce(value)
+
+    def problem(self, value: Any, *, null_check: bool = True) -> str | None:
+        if isinstance(value, CappedListProxy):
+            return None
+        if value is None and not self.in_hash:
+            return None
+        return super().problem(value, null_check=null_check)
+
+    def assigned_value(self, instance: Any, value: Any) -> Any:
+        if self.in_hash or isinstance(value, CappedListProxy) and value._instance is instance:
+            return value
+        return CappedListProxy(value or (), self, instance)
+
+    def loaded_value(self, instance: Any, value: Any) -> Any:
+        return value if self.in_hash else CappedListProxy(value, self, instance)
+
+    def missing_value(self, instance: Any) -> Any:
+        value = self.make_default()
+        return value if self.in_hash else CappedListProxy(value or (), self, instance)
+
+    def companion_keys(self, key: str) -> Sequence[str]:
+        return () if self.in_hash else (keys.capped_list_key(key, self.name),)
+
+
+class KeyField(KeyFieldMixin, Field[Any]):
+    """Part of the record key. All key fields together identify a record."""
+
+
+class UniqueKeyField(UniqueFieldMixin, NeverNullMixin, KeyFieldMixin, Field[Any]):
+    """A key field whose value no other record holds."""
+
+
+class AutoKeyField(AutoFieldMixin, UniqueFieldMixin, NeverNullMixin, KeyFieldMixin, Field[Any]):
+    """A key field that generates its own value (see `AutoFieldMixin`)."""
+
+    @property
+    def lookup_names(self) -> tuple[str, ...]:
+        return tuple(VALUE_SET_LOOKUPS)
+
+    def get_filter_query_params(self, field_name: str) -> set[str]:
+        return {f"{field_name}__{name}" if name else field_name for name in self.lookup_names}
+
+    def operand(self, conditions: Conditions, scope: Scope) -> Operand:
+        return by_record(self, conditions)
+
+
+class IndexedField(IndexedFieldMixin, Field[Any]):
+    """A field with a set of records per value, for equality and text lookups."""
+
+
+class UniqueField(UniqueFieldMixin, NeverNullMixin, IndexedFieldMixin, Field[Any]):
+    """An indexed field whose value no other record holds."""
+
+
+class SortedField(SortedFieldMixin, Field[Any]):
+    """A field with an index in the order of its values, for ranges (see `SortedFieldMixin`)."""
+
+
+class SortedKeyField(SortedFieldMixin, KeyFieldMixin, Field[Any]):
+    """A sorted field that is part of the record key.
+
+    It has the lookups of both families; null it never is.
+    """
+
+    option_defaults: ClassVar[dict[str, Any]] = {"key": True, "null": False}
+
+    @property
+    def lookup_names(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys((*super().lookup_names, *VALUE_SET_LOOKUPS)))
+
+    def operand(self, conditions: Conditions, scope: Scope) -> Operand:
+        in_order = super().lookup_names
+        ranges = [each for each in conditions if each[0] in in_order]
+        others = [each for each in conditions if each[0] not in in_order]
+        operand = super().operand(ranges, scope) if ranges else None
+        if not others:
+            assert operand is not None
+            return operand
+        looked_at = by_record(self, others)
+        if operand is None:
+            return looked_at
+        both = conjunction([operand, looked_at])
+        both.order_field, both.order_key = operand.order_field, operand.order_key
+        return both

@@ -1,0 +1,37 @@
+"""Unique fields: no two live records share a value."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+from popoto.exceptions import ModelException
+from popoto.fields.field import Field
+
+
+class UniqueFieldMixin(Field[Any]):
+    """Forces ``unique=True``. The server decides, in the same step as the write."""
+
+    option_defaults: ClassVar[dict[str, Any]] = {"unique": True}
+
+    def check_options(self, options: Mapping[str, Any]) -> None:
+        super().check_options(options)
+        if not self.unique:
+            raise ModelException(
+                f"{type(self).__name__} is unique by definition: leave out unique=False, or use "
+                "an IndexedField or KeyField"
+            )
+
+
+class NeverNullMixin(Field[Any]):
+    """Forces ``null=False``."""
+
+    option_defaults: ClassVar[dict[str, Any]] = {"null": False}
+
+    def check_options(self, options: Mapping[str, Any]) -> None:
+        super().check_options(options)
+        if self.null:
+            raise ModelException(
+                f"{type(self).__name__} cannot be null: leave out null=True "
+                "(several records could be null, and then would not be unique)"
+            )

@@ -1,0 +1,354 @@
+"""`ModelOptions`: what is known about a model once its class exists (`Model._meta`)."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from popoto.engine import keys
+from popoto.engine.db_key import DB_key
+from popoto.exceptions import ModelException
+from popoto.fields.coercion import describe
+from popoto.fields.entries import Entry, SlotEntry
+from popoto.fields.field import Field
+from popoto.fields.geo_field import GeoField
+from popoto.fields.indexed_field_mixin import IndexedFieldMixin
+from popoto.fields.relationship import Relationship
+from popoto.fields.sorted_field_mixin import SortedFieldMixin
+
+if TYPE_CHECKING:
+    from popoto.models.base import Model
+
+#: Hexadecimal digits of a composite index digest.
+INDEX_HASH_LENGTH = 16
+
+RESERVED_NAMES = frozenset({"limit", "order_by", "values"})
+
+AnyField = Field[Any]
+
+
+class CompositeIndex:
+    """One item of ``Meta.indexes``: several fields, indexed (and perhaps unique) together."""
+
+    def __init__(self, model_name: str, names: tuple[str, ...], unique: bool) -> None:
+        self.names = names
+        self.unique = unique
+        self.key = keys.composite_index_key(model_name, names)
+
+    def entry(
+        self, key: str, values: Mapping[str, Any], fields: Mapping[str, AnyField]
+    ) -> SlotEntry | None:
+        """The slot of a record with these values; None where any value is None."""
+        digest = composite_digest(self.names, values)
+        if digest is None:
+            return None
+        if not self.unique:
+            return SlotEntry(self.key, digest, key)
+        stored = [fields[name].encode(values[name]) for name in self.names]
+        exact = hashlib.sha256(b"".join(b"%d:%b" % (len(each), each) for each in stored))
+        pairs = [part for pair in zip(self.names, stored, strict=True) for part in pair]
+        return SlotEntry(
+            self.key, digest, key, exact.hexdigest()[: INDEX_HASH_LENGTH * 2], tuple(pairs)
+        )
+
+
+def composite_digest(names: Iterable[str], values: Mapping[str, Any]) -> str | None:
+    """The digest by which popoto 1.6 finds a tuple of values; None where any is None."""
+    found = [values.get(name) for name in names]
+    if any(value is None for value in found):
+        return None
+    text = keys.SEPARATOR.join(str(value) for value in found)
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:INDEX_HASH_LENGTH]
+
+
+class ModelOptions:
+    """Fields and `Meta` options of one model, and what follows from them.
+
+    Derived facts are computed once, and again after `add_field`.
+    """
+
+    def __init__(self, model_name: str) -> None:
+        self.model_name = model_name
+        self.explicit_fields: dict[str, AnyField] = {}
+        self.hidden_fields: dict[str, AnyField] = {}
+        self.abstract = False
+        self.order_by: str | None = None
+        self.ttl: int | None = None
+        self.indexes: tuple[tuple[tuple[str, ...], bool], ...] = ()
+        self.meta: type | None = None
+        self.base_meta: ModelOptions | None = None
+        self.parents: list[type[Model]] = []
+        self.unique_together: list[Any] = []
+        self.index_together: list[Any] = []
+        self.auto_created = False
+        self.db_class_key = DB_key(model_name)
+        self.db_class_set_key = DB_key("$Class", model_name)
+        self.class_set_key = keys.class_set_key(model_name)
+        self.expiry_key = keys.expiry_key(model_name)
+        self.expiry_values_key = keys.expiry_values_key(model_name)
+        self._compile()
+
+    @property
+    def shard(self) -> str:
+        """What the keys of this model are tagged with on a cluster."""
+        return self.model_name
+
+    # Fields ------------------------------------------------------------------------
+
+    @property
+    def fields(self) -> dict[str, AnyField]:
+        """Name -> field: explicit ones, then hidden ones, in order of declaration."""
+        return {**self.explicit_fields, **self.hidden_fields}
+
+    @property
+    def field_names(self) -> list[str]:
+        return list(self.fields)
+
+    def add_field(self, name: str, field: AnyField) -> None:
+        """Register a field. Raises ModelException for a name that cannot be used."""
+        check_field_name(self.model_name, name)
+        if name in self.explicit_fields or name in self.hidden_fields:
+            raise ModelException(f"{self.model_name}.{name} is already a Field of this model")
+        if not isinstance(field, Field):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise ModelException(f"{self.model_name}.{name}: {describe(field)} is not a Field")
+        if field.model_name and (field.model_name, field.name) != (self.model_name, name):
+            raise ModelException(
+                f"the field object given for {self.model_name}.{name} is {field.label} already: "
+                "make a field of its own for each attribute"
+            )
+        self._register(name, field)
+        self._compile()
+
+    def adopt_fields(self, fields: Mapping[str, AnyField]) -> None:
+        """Register the fields of a class body and of its bases, in their order."""
+        for name, field in fields.items():
+            check_field_name(self.model_name, name)
+            self._register(name, field)
+        self._compile()
+
+    def _register(self, name: str, field: AnyField) -> None:
+        field.bind(self.model_name, name)
+        registry = self.hidden_fields if name.startswith("_") else self.explicit_fields
+        registry[name] = field
+
+    def _compile(self) -> None:
+        fields = self.fields
+        self.key_names: list[str] = sorted(name for name, field in fields.items() if field.key)
+        self.key_fields: list[AnyField] = [fields[name] for name in self.key_names]
+        self.hash_names: list[str] = [name for name, field in fields.items() if field.in_hash]
+        self.list_names: list[str] = [name for name, field in fields.items() if not field.in_hash]
+        self.stored_names: list[str] = self.hash_names + self.list_names
+        self.filter_query_params_by_field: dict[str, set[str]] = {
+            name: field.get_filter_query_params(name) for name, field in fields.items()
+        }
+        self.field_of_parameter: dict[str, str] = {}
+        for name, parameters in self.filter_query_params_by_field.items():
+            for parameter in parameters:
+                self.field_of_parameter.setdefault(parameter, name)
+        self.field_of_parameter.update({name: name for name in fields})
+        self.compile_indexes()
+
+    def compile_indexes(self) -> None:
+        """Work out which fields decide which entries."""
+        fields = self.fields
+        self.composites = [
+            CompositeIndex(self.model_name, names, unique) for names, unique in self.indexes
+        ]
+        self.unique_fields: list[AnyField] = [
+            field for field in fields.values() if field.unique and field.keeps_value_sets
+        ]
+        self.entry_fields: list[AnyField] = [
+            field for field in fields.values() if field.makes_entries
+        ]
+        self.save_hooks = [
+            field for field in fields.values() if overrides(type(field), "on_save")
+        ]
+        self.delete_hooks = [
+            field for field in fields.values() if overrides(type(field), "on_delete")
+        ]
+        #: For each source of entries, the fields that decide them.
+        self.sources: list[frozenset[str]] = [
+            frozenset({field.name, *field.depends_on}) for field in self.entry_fields
+        ] + [frozenset(composite.names) for composite in self.composites]
+        decided_by: set[str] = set(self.key_names).union(*self.sources)
+        self.index_names: list[str] = [name for name in self.hash_names if name in decided_by]
+
+    # Documented registries ------------------------------------------------------------
+
+    def _names(self, wanted: Callable[[AnyField], bool]) -> set[str]:
+        return {name for name, field in self.fields.items() if wanted(field)}
+
+    @property
+    def key_field_names(self) -> set[str]:
+        return set(self.key_names)
+
+    @property
+    def auto_field_names(self) -> set[str]:
+        return self._names(lambda field: field.auto)
+
+    @property
+    def sorted_field_names(self) -> set[str]:
+        return self._names(lambda field: isinstance(field, SortedFieldMixin))
+
+    @property
+    def geo_field_names(self) -> set[str]:
+        return self._names(lambda field: isinstance(field, GeoField))
+
+    @property
+    def indexed_field_names(self) -> set[str]:
+        return self._names(
+            lambda field: isinstance(field, IndexedFieldMixin)
+            or (field.keeps_value_sets and not field.key)
+        )
+
+    @property
+    def relationship_field_names(self) -> set[str]:
+        return self._names(lambda field: isinstance(field, Relationship))
+
+    # Keys and indexes --------------------------------------------------------------------
+
+    @property
+    def db_key_length(self) -> int:
+        """How many parts a record key has."""
+        return 1 + len(self.key_names)
+
+    def get_db_key_index_position(self, field_name: str) -> int:
+        """The position of a key field's value in a record key."""
+        return 1 + self.key_names.index(field_name)
+
+    def record_key(self, values: Mapping[str, Any]) -> str:
+        """The key of a record with these key values."""
+        parts = [keys.escape(field.text_of(values[field.name])) for field in self.key_fields]
+        return keys.SEPARATOR.join((self.model_name, *parts))
+
+    def get_index_key(self, field_names: Iterable[str]) -> str:
+        """The key of the composite index on these fields."""
+        return keys.composite_index_key(self.model_name, field_names)
+
+    def compute_index_hash(self, instance: Model, field_names: Iterable[str]) -> str | None:
+        """The digest of an instance in a composite index; None where any value is None."""
+        names = tuple(field_names)
+        return composite_digest(names, {name: getattr(instance, name) for name in names})
+
+    def compute_index_hash_from_values(
+        self, field_names: Iterable[str], values: Mapping[str, Any]
+    ) -> str | None:
+        """The digest of a mapping of values in a composite index; None where any is None."""
+        return composite_digest(field_names, values)
+
+    def entries(
+        self, key: str, values: Mapping[str, Any], changed: frozenset[str] | None = None
+    ) -> list[Entry]:
+        """The entries of a record with these values.
+
+        With `changed`, only those that one of these fields decides.
+        """
+        found: list[Entry] = []
+        count = len(self.entry_fields)
+        for position, field in enumerate(self.entry_fields):
+            if changed is None or not changed.isdisjoint(self.sources[position]):
+                found.extend(field.entries(key, values))
+        for position, composite in enumerate(self.composites, start=count):
+            if changed is None or not changed.isdisjoint(self.sources[position]):
+                entry = composite.entry(key, values, self.fields)
+                if entry is not None:
+                    found.append(entry)
+        return found
+
+    def deciding(self, changed: frozenset[str]) -> list[str]:
+        """The fields that, with the changed ones, decide the entries to change."""
+        names: set[str] = set()
+        for source in self.sources:
+            if not changed.isdisjoint(source):
+                names |= source
+        return [name for name in self.index_names if name in names]
+
+    def companion_keys(self, key: str) -> list[str]:
+        """Further keys that belong to a record."""
+        return [each for field in self.fields.values() for each in field.companion_keys(key)]
+
+
+def overrides(cls: type, method: str) -> bool:
+    """Whether a field class has a hook that is not the package's own."""
+    return not getattr(cls, method).__module__.startswith("popoto.")
+
+
+def check_field_name(model_name: str, name: str) -> None:
+    """Raise ModelException for a name that no field can have."""
+    if name in RESERVED_NAMES:
+        raise ModelException(f"{model_name}.{name}: {name!r} is reserved for queries; rename it")
+    if not (name.startswith("_") or name[:1].islower()):
+        raise ModelException(
+            f"{model_name}.{name}: a field name must start with a lowercase letter or _"
+        )
+    if "__" in name:
+        raise ModelException(
+            f"{model_name}.{name}: a field name must not contain two underscores in a row; "
+            "they separate a field from a lookup"
+        )
+
+
+def check_meta(model_name: str, options: ModelOptions, meta: Mapping[str, Any]) -> None:
+    """Take over the options of a `Meta` class. Raises ModelException for wrong ones."""
+    if "abstract" in meta:
+        options.abstract = bool(meta["abstract"])
+    if "ttl" in meta:
+        ttl: object = meta["ttl"]
+        if ttl is not None and (type(ttl) is not int or ttl <= 0):
+            raise ModelException(
+                f"{model_name}.Meta.ttl must be a positive integer (seconds), got {ttl!r}"
+            )
+        options.ttl = ttl
+    if "order_by" in meta:
+        options.order_by = meta["order_by"]
+    if "indexes" in meta:
+        options.indexes = _checked_indexes(model_name, meta["indexes"])
+    _check_order_by(model_name, options)
+    for names, _ in options.indexes:
+        for name in names:
+            if name not in options.fields:
+                raise ModelException(
+                    f"{model_name}.Meta.indexes: Unknown field {name!r}; "
+                    f"fields are {', '.join(options.fields)}"
+                )
+    options.compile_indexes()
+
+
+def _check_order_by(model_name: str, options: ModelOptions) -> None:
+    order_by: object = options.order_by
+    if order_by is None:
+        return
+    if not isinstance(order_by, str):
+        raise ModelException(
+            f"{model_name}.Meta.order_by must be a field name, '-' in front for descending, "
+            f"got {order_by!r}"
+        )
+    name = order_by.removeprefix("-")
+    if name not in options.fields:
+        raise ModelException(
+            f"{model_name}.Meta.order_by: the field {name!r} does not exist; "
+            f"fields are {', '.join(options.fields)}"
+        )
+
+
+def _checked_indexes(
+    model_name: str, indexes: object
+) -> tuple[tuple[tuple[str, ...], bool], ...]:
+    label = f"{model_name}.Meta.indexes"
+    if indexes is None:
+        return ()
+    if not isinstance(indexes, (tuple, list)):
+        raise ModelException(f"{label} must be a tuple or list of ((field, ...), unique) pairs")
+    found: list[tuple[tuple[str, ...], bool]] = []
+    items: Sequence[Any] = indexes  # pyright: ignore[reportUnknownVariableType]
+    for item in items:
+        if not isinstance(item, (tuple, list)) or len(item) != 2:  # pyright: ignore[reportUnknownArgumentType]
+            raise ModelException(f"{label}: {item!r} must be a 2-tuple ((field, ...), unique)")
+        names, unique = item  # pyright: ignore[reportUnknownVariableType]
+        if not isinstance(names, (tuple, list)):
+            raise ModelException(f"{label}: {names!r} must be a tuple/list of field names")
+        if not isinstance(unique, bool):
+            raise ModelException(f"{label}: {unique!r} must be boolean: whether it is unique")
+        found.append((tuple(str(name) for name in names), unique))  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
+    return tuple(found)
