@@ -25,7 +25,7 @@ _SILENCE_SECONDS = 15.0
 _JOIN_SECONDS = 40.0
 _INHERITED_SECONDS = 2.0  # the same for a forked child, which may only find a server, not start one
 _ORPHAN_SECONDS = 2.0
-_LAUNCHES = 3
+_LAUNCHES = 5
 _STOP_SECONDS = 25.0
 
 # What a forked child must not keep: a copy would count as a user, or hold a lock, after its parent.

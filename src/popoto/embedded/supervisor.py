@@ -38,6 +38,7 @@ import sys
 import time
 
 START_SECONDS = 30.0  # without any reply of a starting server; "loading" is one
+START_ATTEMPTS = 5
 STOP_SECONDS = 20.0  # for a regular shutdown, which flushes the append-only file; then SIGKILL
 REPLY_SECONDS = 0.25
 HEARTBEAT_SECONDS = 1.0
@@ -70,6 +71,7 @@ class Supervisor:
 
         self.process = 0
         self.starts = 0
+        self.attempts = 0
         self.ready = False
         self.failed = False
         self.terminated = False
@@ -193,6 +195,7 @@ class Supervisor:
 
     def _launch(self) -> None:
         self.starts += 1
+        self.attempts += 1
         self.ready = False
         self.restart_at = None
         self.last_sign = time.monotonic()
@@ -244,7 +247,9 @@ class Supervisor:
     def _bury(self, exit_code: int) -> None:
         self.process = 0
         if not self.ready:
-            self.failed = True
+            # It refused to start, unless somebody stopped it: then try again, within limits.
+            self.failed = exit_code > 0 or self.attempts >= START_ATTEMPTS
+            self.restart_at = time.monotonic()
             return
         self.ready = False
         # A server that was told to shut down stays down until somebody asks. One that was killed
@@ -271,6 +276,7 @@ class Supervisor:
             if reply is not None and reply.startswith(b"+PONG"):
                 self.ready = True
                 self.ready_since = now
+                self.attempts = 0
             elif reply:
                 self.last_sign = now
             elif now - self.last_sign > START_SECONDS:
