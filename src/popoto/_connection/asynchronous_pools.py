@@ -144,7 +144,7 @@ class DirectAsyncConnection(AbstractConnection):
     def drop(self) -> None:
         """Close at once, without waiting: usable while a task is being cancelled."""
         self._parser.on_disconnect()
-        self.reset_should_reconnect()
+        self._should_reconnect = False
         writer = self._writer
         self._reader = self._writer = None
         if writer is not None:
@@ -219,7 +219,7 @@ class AsyncPool(redis_asyncio.ConnectionPool):
         if connection not in self._in_use_connections:
             return
         direct_connection = cast(DirectAsyncConnection, connection)
-        if self._retired or connection.should_reconnect():
+        if self._retired or getattr(connection, "_should_reconnect", False):
             direct_connection.drop()
         while self._waiters:
             waiter = self._waiters.popleft()

@@ -14,7 +14,7 @@ import redis
 import redis.client
 from redis.backoff import NoBackoff
 from redis.cluster import ClusterNode, RedisCluster
-from redis.exceptions import CrossSlotTransactionError, RedisClusterException, RedisError, WatchError
+from redis.exceptions import RedisClusterException, RedisError, WatchError
 from redis.retry import Retry
 
 from popoto._connection import policy
@@ -192,10 +192,10 @@ def interpreted(
 
 
 def check_one_slot(commands: Sequence[Command]) -> None:
-    """Raise CrossSlotTransactionError if the commands of a transaction belong to several slots."""
+    """Raise RedisClusterException if the commands of a transaction belong to several slots."""
     slots = {slot_of(command) for command in commands} - {None}
     if len(slots) > 1:
-        raise CrossSlotTransactionError("All keys of a transaction on a cluster must be in one hash slot.")
+        raise RedisClusterException("All keys of a transaction on a cluster must be in one hash slot.")
 
 
 def under_policy(send: Callable[[], T], url: str, *, repeatable: bool) -> T:

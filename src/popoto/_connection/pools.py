@@ -187,7 +187,7 @@ class Pool(redis.ConnectionPool):
             self._in_use_connections.remove(connection)
         except KeyError:
             return  # of the parent process, or of before a reset
-        if connection.should_reconnect() or not self.owns_connection(connection):
+        if _wants_reconnect(connection) or not self.owns_connection(connection):
             connection.disconnect()
         self._available_connections.append(connection)
         if self._waiting:
@@ -278,6 +278,11 @@ class Pool(redis.ConnectionPool):
 
 class SentinelPool(Pool, SentinelConnectionPool):
     """Connections to the primary that the sentinels name at the time of connecting."""
+
+
+def _wants_reconnect(connection: AbstractConnection) -> bool:
+    # redis-py knows this since 6.3.
+    return bool(getattr(connection, "_should_reconnect", False))
 
 
 _pools: weakref.WeakSet[Pool] = weakref.WeakSet()

@@ -11,7 +11,17 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 from redis.connection import DefaultParser
-from redis.exceptions import DataError, InvalidResponse, RedisError
+from redis.exceptions import (
+    AskError,
+    ClusterCrossSlotError,
+    ClusterDownError,
+    DataError,
+    InvalidResponse,
+    MasterDownError,
+    MovedError,
+    RedisError,
+    TryAgainError,
+)
 
 __all__ = ["INCOMPLETE", "Argument", "Command", "Incomplete", "Reply", "ReplyReader", "pack"]
 
@@ -166,7 +176,22 @@ class ReplyReader:
                 return value
 
 
+# What a cluster answers. redis-py before 6 knows these in its cluster client alone.
+_OF_A_CLUSTER: Final[dict[str, type[RedisError]]] = {
+    "ASK": AskError,
+    "CLUSTERDOWN": ClusterDownError,
+    "CROSSSLOT": ClusterCrossSlotError,
+    "MASTERDOWN": MasterDownError,
+    "MOVED": MovedError,
+    "TRYAGAIN": TryAgainError,
+}
+
+
 def server_error(line: bytes) -> RedisError:
     """The exception that redis-py uses for a server's error line."""
-    error: RedisError = DefaultParser.parse_error(line.decode("utf-8", errors="replace"))
+    text = line.decode("utf-8", errors="replace")
+    code, _, rest = text.partition(" ")
+    if code in _OF_A_CLUSTER:
+        return _OF_A_CLUSTER[code](rest)
+    error: RedisError = DefaultParser.parse_error(text)
     return error

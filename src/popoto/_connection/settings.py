@@ -9,7 +9,7 @@ import inspect
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
-from typing import Final, Literal
+from typing import Any, Final, Literal
 from urllib.parse import SplitResult, unquote, urlsplit
 
 import redis
@@ -25,8 +25,8 @@ DEFAULT_TIMEOUT: Final = 5.0
 """Seconds to wait for a connection, and for a reply."""
 
 Address = tuple[str, int]
-# What redis-py's connection classes take: their own signatures are this wide.
-Options = dict[str, object]
+# Keyword arguments of redis-py's connection classes, which differ from class to class.
+Options = dict[str, Any]
 Kind = Literal["single", "sentinel", "cluster", "embedded"]
 
 _SCHEMES: Final[Mapping[str, Kind]] = {
@@ -160,7 +160,7 @@ def masked(url: str) -> str:
 
 
 def _single(parts: SplitResult, url: str) -> Settings:
-    options = _options(parts.geturl())
+    options = _options(f"{parts.scheme}://{url.partition('://')[2]}")
     if parts.scheme == "unix":
         if not options.get("path"):
             raise ConfigurationError(f"The connection URL {masked(url)!r} names no socket: unix:///path/to/socket.")

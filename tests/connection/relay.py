@@ -1,0 +1,110 @@
+"""A TCP address that leads to the private server, and can lose a reply on the way."""
+
+from __future__ import annotations
+
+import select
+import socket
+import threading
+from types import TracebackType
+
+
+class Relay:
+    """Relays bytes between clients and a Unix socket. Use in a `with` statement.
+
+    `lose` drops connections: when bytes of a client contain the marker, they are handed to the
+    server, its reply is awaited, and then the client's connection is closed in its place.
+    `stall` does the same but keeps the connection open, silent.
+    """
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._lose: list[bytes] = []
+        self._stall: list[bytes] = []
+        self._open: list[socket.socket] = []
+        self._ending = False
+        self.accepted = 0
+        self._threads = [threading.Thread(target=self._accept, daemon=True)]
+
+    @property
+    def port(self) -> int:
+        return self._listener.getsockname()[1]
+
+    @property
+    def url(self) -> str:
+        return f"redis://127.0.0.1:{self.port}/0"
+
+    def lose(self, marker: bytes, times: int = 1) -> None:
+        self._lose += [marker] * times
+
+    def stall(self, marker: bytes, times: int = 1) -> None:
+        self._stall += [marker] * times
+
+    def drop_all(self) -> None:
+        """Close every connection to clients, as a server does with idle ones."""
+        for one in self._open:
+            try:
+                one.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                pass
+
+    def _accept(self) -> None:
+        while not self._ending:
+            try:
+                client, _ = self._listener.accept()
+            except OSError:
+                return
+            self.accepted += 1
+            self._open.append(client)
+            thread = threading.Thread(target=self._serve, args=(client,), daemon=True)
+            self._threads.append(thread)
+            thread.start()
+
+    def _serve(self, client: socket.socket) -> None:
+        server = socket.socket(socket.AF_UNIX)
+        server.connect(self._path)
+        self._open.append(server)
+        try:
+            while not self._ending:
+                for readable in select.select([client, server], [], [], 5)[0]:
+                    data = readable.recv(65536)
+                    if not data:
+                        return
+                    if readable is server:
+                        client.sendall(data)
+                        continue
+                    server.sendall(data)
+                    if self._lose and self._lose[0] in data:
+                        self._lose.pop(0)
+                        server.recv(65536)
+                        return
+                    if self._stall and self._stall[0] in data:
+                        self._stall.pop(0)
+                        server.recv(65536)
+        except OSError:
+            pass
+        finally:
+            # Before close(), so that the thread of the other side notices at once.
+            for one in (client, server):
+                try:
+                    one.shutdown(socket.SHUT_RDWR)
+                except OSError:
+                    pass
+                one.close()
+
+    def __enter__(self) -> Relay:
+        self._threads[0].start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._ending = True
+        try:
+            self._listener.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            pass
+        self._listener.close()
+        self.drop_all()
+        for thread in self._threads:
+            thread.join(5)

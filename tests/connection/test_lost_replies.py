@@ -1,0 +1,160 @@
+"""A reply is lost after the server carried the command out: what is repeated, what is not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from urllib.parse import urlsplit
+
+import pytest
+import redis
+
+from popoto import redis_db
+from popoto.exceptions import (
+    NothingWrittenError,
+    OutcomeUnknownError,
+    OutcomeUnknownTimeoutError,
+)
+from popoto.redis_db import POPOTO_REDIS_DB
+from tests.connection.relay import Relay
+
+
+@pytest.fixture
+def relay(server_url: str) -> Iterator[Relay]:
+    with Relay(urlsplit(server_url).path) as relay:
+        redis_db.set_REDIS_DB_settings(host="127.0.0.1", port=relay.port)
+        yield relay
+        redis_db.set_REDIS_DB_settings()
+
+
+def test_a_write_is_carried_out_once_and_its_outcome_unknown(
+    relay: Relay, redis_client: redis.Redis
+) -> None:
+    relay.lose(b"INCR")
+    with pytest.raises(OutcomeUnknownError, match="may or may not"):
+        redis_db.connection().call(("INCR", "n"), repeatable=False)
+    assert redis_client.get("n") == b"1"
+
+
+def test_a_read_is_repeated(relay: Relay, redis_client: redis.Redis) -> None:
+    redis_client.set("n", 5)
+    relay.lose(b"GET", times=2)
+    assert redis_db.connection().call(("GET", "n"), repeatable=True) == b"5"
+
+
+def test_a_read_is_not_repeated_for_ever(relay: Relay) -> None:
+    relay.lose(b"GET", times=3)
+    with pytest.raises(redis.ConnectionError) as caught:
+        redis_db.connection().call(("GET", "n"), repeatable=True)
+    assert not isinstance(caught.value, OutcomeUnknownError | NothingWrittenError)
+
+
+def test_a_pipeline_of_writes_is_carried_out_once(relay: Relay, redis_client: redis.Redis) -> None:
+    relay.lose(b"INCR")
+    with pytest.raises(OutcomeUnknownError):
+        redis_db.connection().call_many([("INCR", "n"), ("INCR", "n")], repeatable=False)
+    assert redis_client.get("n") == b"2"
+
+
+def test_a_silent_server_is_a_timeout(relay: Relay, redis_client: redis.Redis) -> None:
+    redis_db.set_REDIS_DB_settings(host="127.0.0.1", port=relay.port, socket_timeout=0.2)
+    relay.stall(b"INCR")
+    with pytest.raises(OutcomeUnknownTimeoutError) as caught:
+        redis_db.connection().call(("INCR", "n"), repeatable=False)
+    assert isinstance(caught.value, redis.TimeoutError)
+    assert redis_client.get("n") == b"1"
+    # What came too late is not taken for the reply to the next command.
+    assert redis_db.connection().call(("GET", "n"), repeatable=True) == b"1"
+
+
+def test_direct_use_follows_the_same_policy(relay: Relay, redis_client: redis.Redis) -> None:
+    relay.lose(b"INCR")
+    with pytest.raises(OutcomeUnknownError):
+        POPOTO_REDIS_DB.incr("n")
+    relay.lose(b"GET")
+    assert POPOTO_REDIS_DB.get("n") == b"1"
+
+
+@pytest.mark.parametrize("transaction", [True, False])
+def test_pipelines_in_direct_use(
+    relay: Relay, redis_client: redis.Redis, transaction: bool
+) -> None:
+    relay.lose(b"INCR")
+    pipeline = POPOTO_REDIS_DB.pipeline(transaction=transaction)
+    pipeline.incr("n")
+    with pytest.raises(OutcomeUnknownError):
+        pipeline.execute()
+    relay.lose(b"GET")
+    pipeline.get("n")
+    assert pipeline.execute() == [b"1"]
+
+
+def test_a_lost_exec_does_not_look_like_a_changed_key(
+    relay: Relay, redis_client: redis.Redis
+) -> None:
+    def count(pipeline: redis.client.Pipeline) -> None:
+        value = int(pipeline.get("n") or 0)
+        pipeline.multi()
+        pipeline.set("n", value + 1)
+
+    relay.lose(b"EXEC")
+    with pytest.raises(OutcomeUnknownError):
+        POPOTO_REDIS_DB.transaction(count, "n")
+    assert redis_client.get("n") == b"1"
+
+
+def test_a_connection_closed_while_idle_is_replaced_unnoticed(relay: Relay) -> None:
+    connection = redis_db.connection()
+    for expected in range(1, 6):
+        assert connection.call(("INCR", "n"), repeatable=False) == expected
+        accepted = relay.accepted
+        relay.drop_all()
+        _until_closed(relay)
+    assert relay.accepted == accepted
+
+
+def _until_closed(relay: Relay) -> None:
+    for thread in relay._threads[1:]:
+        thread.join(5)
+
+
+async def test_async_write_is_carried_out_once(relay: Relay, redis_client: redis.Redis) -> None:
+    relay.lose(b"INCR")
+    with pytest.raises(OutcomeUnknownError):
+        await (await redis_db.async_connection()).call(("INCR", "n"), repeatable=False)
+    assert redis_client.get("n") == b"1"
+
+
+async def test_async_read_is_repeated(relay: Relay, redis_client: redis.Redis) -> None:
+    redis_client.set("n", 5)
+    relay.lose(b"GET", times=2)
+    assert await (await redis_db.async_connection()).call(("GET", "n"), repeatable=True) == b"5"
+
+
+async def test_async_silent_server_is_a_timeout(relay: Relay, redis_client: redis.Redis) -> None:
+    redis_db.set_REDIS_DB_settings(host="127.0.0.1", port=relay.port, socket_timeout=0.2)
+    relay.stall(b"INCR")
+    connection = await redis_db.async_connection()
+    with pytest.raises(OutcomeUnknownTimeoutError):
+        await connection.call(("INCR", "n"), repeatable=False)
+    assert await connection.call(("GET", "n"), repeatable=True) == b"1"
+
+
+async def test_async_direct_use(relay: Relay, redis_client: redis.Redis) -> None:
+    client = await redis_db.get_async_redis_db()
+    relay.lose(b"INCR")
+    with pytest.raises(OutcomeUnknownError):
+        await client.incr("n")
+    relay.lose(b"GET")
+    assert await client.get("n") == b"1"
+    relay.lose(b"EXEC")
+    with pytest.raises(OutcomeUnknownError):
+        await client.pipeline().incr("n").execute()
+    assert redis_client.get("n") == b"2"
+
+
+async def test_async_connection_closed_while_idle_is_replaced(relay: Relay) -> None:
+    connection = await redis_db.async_connection()
+    for expected in range(1, 6):
+        assert await connection.call(("INCR", "n"), repeatable=False) == expected
+        relay.drop_all()
+        _until_closed(relay)  # without a turn of the loop, which would notice by itself
