@@ -40,7 +40,11 @@ def cluster(nodes: int = 3, *, timeout: float = 20.0) -> Iterator[list[int]]:
                 _wait(lambda port=port: _answers(port), deadline, f"node {port} does not answer")
             _join(ports)
             for port in ports:
-                _wait(lambda port=port: _complete(port, nodes), deadline, f"node {port} never saw the whole cluster")
+                _wait(
+                    lambda port=port: _complete(port, nodes),
+                    deadline,
+                    f"node {port} never saw the whole cluster",
+                )
             yield ports
         finally:
             for process in processes:

@@ -18,12 +18,17 @@ After a lost reply, reads are sent again. A write is not: `OutcomeUnknownError` 
 may have been carried out, `NothingWrittenError` that it was not.
 """
 
+# redis-py leaves many of its methods without types.
+# mypy: allow-untyped-calls
+# pyright: reportUnknownMemberType=false, reportUnknownArgumentType=false
+# pyright: reportUnknownVariableType=false
+
 from __future__ import annotations
 
 import asyncio
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, Final
@@ -144,7 +149,7 @@ async def async_connection() -> AsyncConnection:
 
 
 @contextmanager
-def using(place: str | redis.Redis | redis_asyncio.Redis) -> Iterator[None]:
+def using(place: str | redis.Redis | redis_asyncio.Redis) -> Generator[None]:
     """Use another server inside the `with` block, in this thread or task and those it starts.
 
     `place` is a connection URL or a redis-py client. Models, `POPOTO_REDIS_DB` and the
@@ -158,12 +163,17 @@ def using(place: str | redis.Redis | redis_asyncio.Redis) -> Iterator[None]:
         _override.reset(token)
 
 
-def get_REDIS_DB() -> redis.Redis:
+def get_REDIS_DB() -> redis.Redis:  # noqa: N802
     """The current sync client."""
     return _overriding_client() or POPOTO_REDIS_DB
 
 
-def set_REDIS_DB_settings(env_partition_name: str = "", *args: Any, url: str | None = None, **kwargs: Any) -> None:
+def set_REDIS_DB_settings(  # noqa: N802
+    env_partition_name: str = "",  # noqa: ARG001
+    *args: Any,
+    url: str | None = None,
+    **kwargs: Any,
+) -> None:
     """Use another server from now on, everywhere in the process.
 
     Takes the arguments of `redis.Redis`, of which those not given have redis-py's defaults
@@ -190,14 +200,17 @@ async def get_async_redis_db() -> redis_asyncio.Redis:
 
 
 async def set_async_redis_db_settings(
-    env_partition_name: str = "", *args: Any, url: str | None = None, **kwargs: Any
+    env_partition_name: str = "",  # noqa: ARG001
+    *args: Any,
+    url: str | None = None,
+    **kwargs: Any,
 ) -> None:
     """Give the async side a server of its own, and close the client of the running loop.
 
     Arguments, defaults and errors as in `set_REDIS_DB_settings`. The async side follows the
     sync settings again after `_POPOTO_ASYNC_REDIS_DB = None`.
     """
-    global _POPOTO_ASYNC_REDIS_DB, _async_target
+    global _POPOTO_ASYNC_REDIS_DB, _async_target  # noqa: PLW0603
     target = Target(_client_of(args, url, kwargs))
     for known in (_async_target, target_of(_client)):
         before = known.forget() if known is not None else None
@@ -211,7 +224,7 @@ def check_connection() -> bool:
     """Whether the server answers PING. Costs one round trip; False after at most the timeouts."""
     try:
         return bool(get_REDIS_DB().ping())
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001  # False, whatever it is
         logger.debug("The server does not answer: %s", error)
         return False
 
@@ -220,7 +233,7 @@ async def async_check_connection() -> bool:
     """As `check_connection`."""
     try:
         return bool(await (await get_async_redis_db()).ping())
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001  # False, whatever it is
         logger.debug("The server does not answer: %s", error)
         return False
 
@@ -235,7 +248,9 @@ def scan_keys(pattern: str | bytes, count: int = 1000) -> list[bytes]:
     for node in connection().per_node():
         cursor: Argument = b"0"
         while True:
-            cursor, keys = _scan_page(node.call(("SCAN", cursor, "MATCH", pattern, "COUNT", count), repeatable=True))
+            cursor, keys = _scan_page(
+                node.call(("SCAN", cursor, "MATCH", pattern, "COUNT", count), repeatable=True)
+            )
             found.update(dict.fromkeys(keys))
             if cursor == b"0":
                 break
@@ -248,7 +263,9 @@ async def async_scan_keys(pattern: str | bytes, count: int = 1000) -> list[bytes
     for node in await (await async_connection()).per_node():
         cursor: Argument = b"0"
         while True:
-            reply = await node.call(("SCAN", cursor, "MATCH", pattern, "COUNT", count), repeatable=True)
+            reply = await node.call(
+                ("SCAN", cursor, "MATCH", pattern, "COUNT", count), repeatable=True
+            )
             cursor, keys = _scan_page(reply)
             found.update(dict.fromkeys(keys))
             if cursor == b"0":
@@ -267,11 +284,18 @@ def print_redis_info() -> None:
         limit = int(information.get("maxmemory", 0))
         if limit:
             used = int(information.get("used_memory", 0))
-            logger.info("Redis memory of %s: %.1f%% of %d bytes used", node.url, 100 * used / limit, limit)
+            logger.info(
+                "Redis memory of %s: %.1f%% of %d bytes used", node.url, 100 * used / limit, limit
+            )
 
 
 def _scan_page(reply: Reply) -> tuple[bytes, list[bytes]]:
-    if isinstance(reply, list) and len(reply) == 2 and isinstance(reply[0], bytes) and isinstance(reply[1], list):
+    if (
+        isinstance(reply, list)
+        and len(reply) == 2
+        and isinstance(reply[0], bytes)
+        and isinstance(reply[1], list)
+    ):
         return reply[0], [key for key in reply[1] if isinstance(key, bytes)]
     raise redis.InvalidResponse("Unexpected answer to SCAN.")
 
@@ -288,7 +312,7 @@ def _client_of(arguments: tuple[Any, ...], url: str | None, options: dict[str, A
 
 def _async_client() -> redis_asyncio.Redis:
     """The client of the running loop, or one that a caller has assigned."""
-    global _POPOTO_ASYNC_REDIS_DB, _async_target
+    global _POPOTO_ASYNC_REDIS_DB, _async_target  # noqa: PLW0603
     current = _POPOTO_ASYNC_REDIS_DB
     if current is None:
         for target in (_async_target, target_of(POPOTO_REDIS_DB)):

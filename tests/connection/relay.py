@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import select
 import socket
 import threading
 from types import TracebackType
+from typing import Self
 
 
 class Relay:
@@ -43,10 +45,8 @@ class Relay:
     def drop_all(self) -> None:
         """Close every connection to clients, as a server does with idle ones."""
         for one in self._open:
-            try:
+            with contextlib.suppress(OSError):
                 one.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                pass
 
     def _accept(self) -> None:
         while not self._ending:
@@ -86,24 +86,23 @@ class Relay:
         finally:
             # Before close(), so that the thread of the other side notices at once.
             for one in (client, server):
-                try:
+                with contextlib.suppress(OSError):
                     one.shutdown(socket.SHUT_RDWR)
-                except OSError:
-                    pass
                 one.close()
 
-    def __enter__(self) -> Relay:
+    def __enter__(self) -> Self:
         self._threads[0].start()
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         self._ending = True
-        try:
+        with contextlib.suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)
-        except OSError:
-            pass
         self._listener.close()
         self.drop_all()
         for thread in self._threads:

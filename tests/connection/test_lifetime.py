@@ -8,7 +8,6 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Iterator
 from unittest.mock import AsyncMock, patch
 from urllib.parse import urlsplit
 
@@ -118,9 +117,7 @@ def test_refused_settings_change_nothing() -> None:
     with pytest.raises(ValueError, match="starts with"):
         redis_db.set_REDIS_DB_settings(url="http://localhost")
     with pytest.raises(ConfigurationError, match="decode_responses"):
-        redis_db.set_REDIS_DB_settings(
-            connection_pool=redis.ConnectionPool(decode_responses=True)
-        )
+        redis_db.set_REDIS_DB_settings(connection_pool=redis.ConnectionPool(decode_responses=True))
     assert POPOTO_REDIS_DB.connection_pool is pool
 
 
@@ -304,7 +301,10 @@ async def test_cancelled_tasks_leave_no_half_read_connection(path: str) -> None:
             waiting.cancel()
         await asyncio.gather(task, waiting, return_exceptions=True)
         assert await connection.call(("ECHO", turn), repeatable=True) == b"%d" % turn
-    assert len(await asyncio.gather(*(connection.call(("PING",), repeatable=True) for _ in "12345"))) == 5
+    assert (
+        len(await asyncio.gather(*(connection.call(("PING",), repeatable=True) for _ in "12345")))
+        == 5
+    )
 
 
 async def test_the_connections_of_a_reconfigured_client_end_with_their_commands(
@@ -359,14 +359,36 @@ def test_a_forked_child_has_connections_of_its_own() -> None:
     assert values == [b"p%d" % n for n in range(200)]
 
 
+def test_a_command_that_blocks_is_waited_for(path: str, redis_client: redis.Redis) -> None:
+    redis_db.set_REDIS_DB_settings(unix_socket_path=path, socket_timeout=0.1)
+    connection = redis_db.connection()
+    assert connection.call(("BLPOP", "l", 0.2), repeatable=False, blocks_for=0.2) is None
+    with pytest.raises(redis.TimeoutError):
+        connection.call(("BLPOP", "l", 1), repeatable=False)
+
+
+async def test_an_async_command_that_blocks_is_waited_for(path: str) -> None:
+    redis_db.set_REDIS_DB_settings(unix_socket_path=path, socket_timeout=0.1)
+    connection = await redis_db.async_connection()
+    assert await connection.call(("BLPOP", "l", 0.2), repeatable=False, blocks_for=0.2) is None
+    with pytest.raises(redis.TimeoutError):
+        await connection.call(("BLPOP", "l", 1), repeatable=False)
+
+
+def test_a_client_with_one_connection_of_its_own() -> None:
+    with POPOTO_REDIS_DB.client() as single:
+        single.set("a", 1)
+        assert single.pipeline().get("a").execute() == [b"1"]
+
+
 # ── Small functions ──────────────────────────────────────────────────────────
 
 
 @pytest.fixture
-def many_keys(redis_client: redis.Redis) -> Iterator[set[bytes]]:
+def many_keys(redis_client: redis.Redis) -> set[bytes]:
     names = {b"k:%d" % n for n in range(500)}
-    redis_client.mset({name: b"" for name in names})
-    yield names
+    redis_client.mset(dict.fromkeys(names, b""))
+    return names
 
 
 async def test_scan_keys_finds_each_key_once(many_keys: set[bytes]) -> None:

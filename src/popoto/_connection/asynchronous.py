@@ -4,6 +4,11 @@ The twin of `sync`, awaiting where that waits. What is decided is decided in `po
 and `routing`, once for both.
 """
 
+# redis-py leaves many of its methods without types.
+# mypy: allow-untyped-calls
+# pyright: reportUnknownMemberType=false, reportUnknownArgumentType=false
+# pyright: reportUnknownVariableType=false
+
 from __future__ import annotations
 
 import asyncio
@@ -11,21 +16,36 @@ import time
 from collections.abc import Callable, Sequence
 
 import redis
-from redis.exceptions import AskError, BusyLoadingError, ClusterDownError, MovedError, ReadOnlyError, RedisError
-from redis.exceptions import TryAgainError
+from redis.exceptions import (
+    AskError,
+    BusyLoadingError,
+    ClusterDownError,
+    MovedError,
+    ReadOnlyError,
+    RedisError,
+    TryAgainError,
+)
 
 from popoto._connection import policy
 from popoto._connection.asynchronous_pools import AsyncPool, AsyncSentinelPool
 from popoto._connection.resp import Command, Reply, pack
 from popoto._connection.routing import Topology, slot_of
 from popoto._connection.settings import Address, Options
-from popoto._connection.sync import ASKING, CLUSTER_SLOTS, MOST_REDIRECTIONS, transaction_replies
+from popoto._connection.sync import (
+    ASKING,
+    CLUSTER_SLOTS,
+    MOST_REDIRECTIONS,
+    NOT_CARRIED_OUT,
+    transaction_replies,
+)
 from popoto.exceptions import NothingWrittenError
 
 __all__ = ["AsyncClusterConnection", "AsyncConnection", "exchange"]
 
 
-async def exchange(pool: AsyncPool, data: bytes, count: int, *, repeatable: bool) -> list[Reply]:
+async def exchange(
+    pool: AsyncPool, data: bytes, count: int, *, repeatable: bool, blocks_for: float = 0.0
+) -> list[Reply]:
     """Send packed commands on a pooled connection and read `count` replies. As `sync.exchange`.
 
     A task that is cancelled while it waits leaves no half-read connection behind.
@@ -34,7 +54,7 @@ async def exchange(pool: AsyncPool, data: bytes, count: int, *, repeatable: bool
     while True:
         connection = await pool.checkout()
         try:
-            return await connection.exchange(data, count)
+            return await connection.exchange(data, count, blocks_for)
         except (RedisError, OSError, ValueError) as error:
             connection.drop()
             if attempts is None:
@@ -61,9 +81,13 @@ class AsyncConnection:
         """Where the server is, with the password masked."""
         return self._pool.url
 
-    async def call(self, args: Command, *, repeatable: bool) -> Reply:
+    async def call(self, args: Command, *, repeatable: bool, blocks_for: float = 0.0) -> Reply:
         """Send one command and return its raw reply. As `SyncConnection.call`."""
-        reply = (await exchange(self._pool, pack((args,)), 1, repeatable=repeatable))[0]
+        reply = (
+            await exchange(
+                self._pool, pack((args,)), 1, repeatable=repeatable, blocks_for=blocks_for
+            )
+        )[0]
         if isinstance(reply, RedisError):
             return await self._after_error(reply, args, repeatable=repeatable)
         return reply
@@ -123,7 +147,11 @@ class AsyncClusterConnection(AsyncConnection):
     is_cluster = True
 
     def __init__(
-        self, url: str, topology: Topology, make_pool: Callable[[Address], AsyncPool], options: Options
+        self,
+        url: str,
+        topology: Topology,
+        make_pool: Callable[[Address], AsyncPool],
+        options: Options,
     ) -> None:
         self.options = options
         """What redis-py's own cluster client takes to reach the same cluster."""
@@ -143,9 +171,9 @@ class AsyncClusterConnection(AsyncConnection):
         """The addresses that the URL names."""
         return self._topology.seeds
 
-    async def call(self, args: Command, *, repeatable: bool) -> Reply:
+    async def call(self, args: Command, *, repeatable: bool, blocks_for: float = 0.0) -> Reply:
         """As for one server. Follows the redirections of the cluster."""
-        reply = await self._call(args, repeatable=repeatable)
+        reply = await self._call(args, repeatable=repeatable, blocks_for=blocks_for)
         if isinstance(reply, RedisError):
             raise reply
         return reply
@@ -160,15 +188,21 @@ class AsyncClusterConnection(AsyncConnection):
 
         async def ask(address: Address, indexes: list[int]) -> None:
             data = pack([commands[index] for index in indexes])
-            answers = await exchange(self._node_pool(address), data, len(indexes), repeatable=repeatable)
+            answers = await exchange(
+                self._node_pool(address), data, len(indexes), repeatable=repeatable
+            )
             for index, answer in zip(indexes, answers, strict=True):
-                if isinstance(answer, (AskError, TryAgainError, ClusterDownError, BusyLoadingError)):
-                    # It was not carried out there.
-                    answer = await self._call(commands[index], repeatable=repeatable)
-                replies[index] = answer
+                not_there = isinstance(answer, NOT_CARRIED_OUT)
+                replies[index] = (
+                    await self._call(commands[index], repeatable=repeatable)
+                    if not_there
+                    else answer
+                )
 
         # Every group is waited for, so that none is still writing when an error is raised.
-        outcomes = await asyncio.gather(*(ask(*group) for group in groups.items()), return_exceptions=True)
+        outcomes = await asyncio.gather(
+            *(ask(*group) for group in groups.items()), return_exceptions=True
+        )
         for outcome in outcomes:
             if isinstance(outcome, BaseException):
                 self._topology.stale = True
@@ -183,11 +217,15 @@ class AsyncClusterConnection(AsyncConnection):
             if attempt == 0:
                 await self._refresh()
             address = self._topology.node(slot)
-            answers = await exchange(self._node_pool(address), data, len(commands) + 2, repeatable=False)
+            answers = await exchange(
+                self._node_pool(address), data, len(commands) + 2, repeatable=False
+            )
             if self._topology.moved_transaction(answers, address):
                 continue
             return transaction_replies(answers)
-        raise redis.ConnectionError(f"The cluster at {self.url} redirected a transaction without end.")
+        raise redis.ConnectionError(
+            f"The cluster at {self.url} redirected a transaction without end."
+        )
 
     async def per_node(self) -> list[AsyncConnection]:
         """One connection per primary."""
@@ -198,7 +236,7 @@ class AsyncClusterConnection(AsyncConnection):
         """The pools in use, one per node."""
         return list(self._pools.values())
 
-    async def _call(self, args: Command, *, repeatable: bool) -> Reply:
+    async def _call(self, args: Command, *, repeatable: bool, blocks_for: float = 0.0) -> Reply:
         slot = slot_of(args)
         data = pack((args,))
         deadline = time.monotonic() + policy.PATIENCE
@@ -214,7 +252,9 @@ class AsyncClusterConnection(AsyncConnection):
                 if asked:
                     reply = (await exchange(pool, ASKING + data, 2, repeatable=repeatable))[1]
                 else:
-                    reply = (await exchange(pool, data, 1, repeatable=repeatable))[0]
+                    reply = (
+                        await exchange(pool, data, 1, repeatable=repeatable, blocks_for=blocks_for)
+                    )[0]
             except NothingWrittenError:
                 self._topology.stale = True
                 asked = reply = None
@@ -257,11 +297,15 @@ class AsyncClusterConnection(AsyncConnection):
             failure: Exception | None = None
             for address in topology.candidates():
                 try:
-                    replies = await exchange(self._node_pool(address), CLUSTER_SLOTS, 1, repeatable=True)
+                    replies = await exchange(
+                        self._node_pool(address), CLUSTER_SLOTS, 1, repeatable=True
+                    )
                     topology.learn(replies[0], address)
                     if topology.primaries:
                         return
                 except (redis.RedisError, OSError) as error:
                     failure = error
             if not topology.primaries:
-                raise policy.connect_failure(failure or redis.ConnectionError("no node serves slots"), self.url)
+                raise policy.connect_failure(
+                    failure or redis.ConnectionError("no node serves slots"), self.url
+                )

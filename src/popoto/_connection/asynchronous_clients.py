@@ -1,10 +1,16 @@
-"""redis-py's asyncio client and pipeline under our policy, for direct use. The twin of `clients`."""
+"""redis-py's asyncio client and pipeline under our policy. The twin of `clients`."""
+
+# redis-py leaves many of its methods without types.
+# mypy: allow-untyped-calls
+# pyright: reportUnknownMemberType=false, reportUnknownArgumentType=false
+# pyright: reportUnknownVariableType=false
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Any, TypeVar
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import Any, TypeVar, cast
 
 import redis
 import redis.asyncio as redis_asyncio
@@ -42,29 +48,44 @@ class AsyncClient(redis_asyncio.Redis):
     async def execute_command(self, *args: Any, **options: Any) -> Any:
         """Send a command, and again if it is a read whose reply was lost."""
         cluster = self._cluster()
-        send = redis_asyncio.Redis.execute_command if cluster is None else AsyncClient._ask_cluster
+        send: Callable[..., Awaitable[Any]] = (
+            redis_asyncio.Redis.execute_command if cluster is None else AsyncClient._ask_cluster
+        )
         return await under_policy(
-            lambda: send(self, *args, **options), self.raw.url, repeatable=policy.is_read(args)
+            partial(send, self, *args, **options), self.raw.url, repeatable=policy.is_read(args)
         )
 
-    def pipeline(self, transaction: bool = True, shard_hint: str | None = None) -> redis.asyncio.client.Pipeline:
+    def pipeline(
+        self, transaction: bool = True, shard_hint: str | None = None
+    ) -> redis.asyncio.client.Pipeline:
         """A pipeline as redis-py's. It is repeated only if it holds nothing but reads."""
         arguments = (self.connection_pool, self.response_callbacks, transaction, shard_hint)
         if isinstance(self.raw, AsyncClusterConnection):
             return AsyncClusterPipeline(self.raw, *arguments)
         return AsyncPipeline(self.raw, *arguments)
 
-    def scan_iter(self, *args: Any, **kwargs: Any) -> AsyncIterator[Any]:
+    def scan_iter(self, *args: Any, **kwargs: Any) -> Any:
         """The keys of the database; on a cluster, of all its nodes."""
         cluster = self._cluster()
         if cluster is not None:
             return cluster.scan_iter(*args, **kwargs)
         return redis_asyncio.Redis.scan_iter(self, *args, **kwargs)
 
+    def client(self) -> AsyncClient:
+        """A client that keeps one connection for itself, as redis-py's."""
+        made = cast(AsyncClient, super().client())
+        made.raw = self.raw
+        made.source = self.source
+        return made
+
     async def aclose(self, close_connection_pool: bool | None = None) -> None:
         """Close every connection, of a pool of ours whatever is said. It may be used again."""
         await super().aclose(close_connection_pool)
         await self.raw.close()
+        await self.close_cluster_client()
+
+    async def close_cluster_client(self) -> None:
+        """Close redis-py's own client of the cluster, if direct use has made one."""
         if self._cluster_client is not None:
             cluster, self._cluster_client = self._cluster_client, None
             await cluster.aclose()
@@ -76,9 +97,9 @@ class AsyncClient(redis_asyncio.Redis):
                 pool.retire()
 
     async def _ask_cluster(self, *args: Any, **options: Any) -> Any:
-        cluster = self._cluster()
+        cluster = cast(RedisCluster, self._cluster())
         try:
-            return await cluster.execute_command(*args, **options)  # type: ignore[union-attr]
+            return await cluster.execute_command(*args, **options)
         except RedisClusterException as error:
             if "cannot be connected" not in str(error):
                 raise
@@ -118,7 +139,9 @@ class AsyncPipeline(redis.asyncio.client.Pipeline):
     async def immediate_execute_command(self, *args: Any, **options: Any) -> Any:
         """Send a command at once, while watching keys."""
         try:
-            return await redis.asyncio.client.Pipeline.immediate_execute_command(self, *args, **options)
+            return await redis.asyncio.client.Pipeline.immediate_execute_command(
+                self, *args, **options
+            )
         except WatchError as error:
             if policy.is_read(args):
                 raise
@@ -130,7 +153,7 @@ class AsyncClusterPipeline(AsyncPipeline):
 
     def __init__(self, cluster: AsyncClusterConnection, *arguments: Any) -> None:
         super().__init__(cluster, *arguments)
-        self.cluster = cluster
+        self.nodes = cluster
 
     async def execute(self, raise_on_error: bool = True) -> list[Any]:
         """Send the commands to the nodes of their keys."""
@@ -141,9 +164,11 @@ class AsyncClusterPipeline(AsyncPipeline):
         requests = [args for args, _ in commands]
         if self.is_transaction:
             check_one_slot(requests)
-            replies = await self.cluster.transaction(requests)
+            replies = await self.nodes.transaction(requests)
         else:
-            replies = await self.cluster.call_many(requests, repeatable=all(map(policy.is_read, requests)))
+            replies = await self.nodes.call_many(
+                requests, repeatable=all(map(policy.is_read, requests))
+            )
         if raise_on_error:
             self.raise_first_error(commands, replies)
         return interpreted(replies, commands, self.response_callbacks)
@@ -176,7 +201,9 @@ def make_async_client(client: Client) -> AsyncClient:
         cluster = client.raw
 
         def node_pool(address: Address) -> AsyncPool:
-            return make_async_pool(cluster.node_pool(address), f"{url} (node {address[0]}:{address[1]})")
+            return make_async_pool(
+                cluster.node_pool(address), f"{url} (node {address[0]}:{address[1]})"
+            )
 
         options = {
             name: value

@@ -1,14 +1,19 @@
 """Connections to one server, for the tasks of one event loop."""
 
+# redis-py leaves many of its methods without types.
+# mypy: allow-untyped-calls
+# pyright: reportUnknownMemberType=false, reportUnknownArgumentType=false
+# pyright: reportUnknownVariableType=false
+
 from __future__ import annotations
 
 import asyncio
-import select
+import socket
 import time
 from collections import deque
 from collections.abc import Callable
-from functools import cache
-from typing import Final, cast
+from contextlib import suppress
+from typing import Any, Final, cast
 
 import redis
 import redis.asyncio as redis_asyncio
@@ -22,11 +27,26 @@ from redis.asyncio.sentinel import SentinelManagedConnection as StreamSentinelCo
 from redis.asyncio.sentinel import SentinelManagedSSLConnection as StreamSentinelSSLConnection
 from redis.backoff import NoBackoff
 from redis.connection import AbstractConnection as SyncAbstractConnection
+from redis.sentinel import SentinelManagedConnection
 
 from popoto._connection import policy
-from popoto._connection.pools import DEFAULT_WAIT, LARGEST_READ, READ_SIZE, Pool, SentinelPool
+from popoto._connection.pools import (
+    DEFAULT_WAIT,
+    LARGEST_READ,
+    READ_SIZE,
+    Pool,
+    SentinelPool,
+    readable,
+)
 from popoto._connection.resp import INCOMPLETE, Reply, ReplyReader
-from popoto._connection.settings import Options, Settings, accepted_options, describe, is_unix, pool_arguments
+from popoto._connection.settings import (
+    Options,
+    Settings,
+    accepted_options,
+    describe,
+    is_unix,
+    pool_arguments,
+)
 from popoto.exceptions import NothingWrittenError
 
 __all__ = ["AsyncPool", "DirectAsyncConnection", "make_async_pool", "sync_settings"]
@@ -68,7 +88,8 @@ class DirectAsyncConnection(AbstractConnection):
 
     _own_stream: asyncio.StreamReader | None = None
     _replies: ReplyReader
-    _poll: select.poll
+    _readable: Callable[[], bool]
+    _plain: bool
 
     async def prepare(self) -> None:
         """Connect, or find out that the server has closed the connection, and reconnect."""
@@ -84,10 +105,15 @@ class DirectAsyncConnection(AbstractConnection):
         if stream is not self._own_stream:
             self._adopt()
         # The loop may not have had a turn since the server closed, so the socket is asked too.
-        return bool(stream is None or stream.at_eof() or stream._buffer or self._closed_by_server())  # type: ignore[attr-defined]
+        return (
+            stream is None
+            or stream.at_eof()
+            or bool(getattr(stream, "_buffer", b""))
+            or self._closed_by_server()
+        )
 
     def _closed_by_server(self) -> bool:
-        return bool(self._poll.poll(0)) and self._plain
+        return self._plain and self._readable()
 
     async def _healthy(self) -> bool:
         if not self.health_check_interval or time.monotonic() <= self.next_health_check:
@@ -101,18 +127,18 @@ class DirectAsyncConnection(AbstractConnection):
     def _adopt(self) -> None:
         self._own_stream = self._reader
         self._replies = ReplyReader()
-        self._poll = select.poll()
         writer = self._writer
         # Bytes on a TLS socket may be records of its own, so only a plain one is asked.
         self._plain = writer is not None and writer.get_extra_info("ssl_object") is None
-        own_socket = writer.get_extra_info("socket") if writer is not None else None
-        if own_socket is not None and own_socket.fileno() >= 0:
-            self._poll.register(own_socket.fileno(), select.POLLIN)
+        if writer is not None and self._plain:
+            own_socket: socket.socket = writer.get_extra_info("socket")
+            self._readable = readable(own_socket)
 
-    async def exchange(self, data: bytes, count: int) -> list[Reply]:
+    async def exchange(self, data: bytes, count: int, blocks_for: float = 0.0) -> list[Reply]:
         """Send packed commands and read `count` replies.
 
-        After any exception, cancellation included, the connection has to be dropped.
+        `blocks_for` are seconds to wait beyond `socket_timeout`. After any exception,
+        cancellation included, the connection has to be dropped.
         """
         self.sent = False
         if self._reader is not self._own_stream:
@@ -121,7 +147,8 @@ class DirectAsyncConnection(AbstractConnection):
         if stream is None or writer is None:
             raise redis.ConnectionError("Connection closed by server.")
         replies: list[Reply] = []
-        async with asyncio.timeout(self.socket_timeout):
+        limit = None if self.socket_timeout is None else self.socket_timeout + blocks_for
+        async with asyncio.timeout(limit):
             writer.write(data)
             self.sent = True
             if writer.transport.get_write_buffer_size() > _DRAIN_ABOVE:
@@ -148,18 +175,25 @@ class DirectAsyncConnection(AbstractConnection):
         writer = self._writer
         self._reader = self._writer = None
         if writer is not None:
-            try:
+            # RuntimeError: its loop is closed, and the socket with it.
+            with suppress(RuntimeError):
                 writer.transport.abort()
-            except RuntimeError:
-                pass  # its loop is closed, and the socket with it
 
 
-@cache
 def direct(connection_class: type[AbstractConnection]) -> type[DirectAsyncConnection]:
     """The connection class with `exchange` added to it."""
     if issubclass(connection_class, DirectAsyncConnection):
         return connection_class
-    return type(f"Direct{connection_class.__name__}", (DirectAsyncConnection, connection_class), {})
+    known = _direct_classes.get(connection_class)
+    if known is None:
+        name = f"Direct{connection_class.__name__}"
+        known = _direct_classes[connection_class] = type(
+            name, (DirectAsyncConnection, connection_class), {}
+        )
+    return known
+
+
+_direct_classes: dict[type[AbstractConnection], type[DirectAsyncConnection]] = {}
 
 
 class AsyncPool(redis_asyncio.ConnectionPool):
@@ -177,12 +211,13 @@ class AsyncPool(redis_asyncio.ConnectionPool):
         max_connections: int | None = None,
         timeout: float | None = DEFAULT_WAIT,
         locate: Callable[[], Options] | None = None,
-        **options: object,
+        **options: Any,
     ) -> None:
         options["retry"] = Retry(NoBackoff(), 0)
         self.url = url
         self.wait = timeout
         self.locate = locate
+        self._is_located = False
         self._retired = False
         self._waiters: deque[asyncio.Future[DirectAsyncConnection]] = deque()
         super().__init__(
@@ -194,7 +229,10 @@ class AsyncPool(redis_asyncio.ConnectionPool):
     @property
     def connect_timeout(self) -> float:
         """Seconds within which a connection is made or given up."""
-        return cast("float | None", self.connection_kwargs.get("socket_connect_timeout")) or policy.PATIENCE
+        return (
+            cast("float | None", self.connection_kwargs.get("socket_connect_timeout"))
+            or policy.PATIENCE
+        )
 
     async def checkout(self) -> DirectAsyncConnection:
         """A connection that is open and has nothing unread. Raises as the sync pool's."""
@@ -230,7 +268,9 @@ class AsyncPool(redis_asyncio.ConnectionPool):
         self._in_use_connections.discard(connection)
         self._available_connections.append(connection)
 
-    async def get_connection(self, command_name: object = None, *keys: object, **options: object) -> AbstractConnection:
+    async def get_connection(
+        self, command_name: object = None, *keys: object, **options: object
+    ) -> AbstractConnection:
         """redis-py's name of `checkout`."""
         return await self.checkout()
 
@@ -248,7 +288,7 @@ class AsyncPool(redis_asyncio.ConnectionPool):
         # Counted before anything is awaited, so that the limit holds.
         connection = cast(DirectAsyncConnection, self.make_connection())
         self._in_use_connections.add(connection)
-        if self.locate is not None:
+        if self.locate is not None and not self._is_located:
             try:
                 await self._relocate(connection)
             except BaseException:
@@ -261,6 +301,7 @@ class AsyncPool(redis_asyncio.ConnectionPool):
             # Starting a process blocks for a moment, which the loop must not notice.
             located = await asyncio.to_thread(self.locate)
             self.connection_kwargs.update(located)
+            self._is_located = True
             for name, value in located.items():
                 setattr(connection, name, value)
 
@@ -333,10 +374,15 @@ def make_async_pool(pool: redis.ConnectionPool, url: str) -> AsyncPool:
     wait = pool.wait if isinstance(pool, Pool) else DEFAULT_WAIT
     if isinstance(pool, SentinelPool):
         sentinels = [
-            (str(one.connection_pool.connection_kwargs["host"]), int(one.connection_pool.connection_kwargs["port"]))
+            (
+                str(one.connection_pool.connection_kwargs["host"]),
+                int(one.connection_pool.connection_kwargs["port"]),
+            )
             for one in pool.sentinel_manager.sentinels
         ]
-        sentinel_options = dict(pool.sentinel_manager.sentinel_kwargs) | {"retry": Retry(NoBackoff(), 0)}
+        sentinel_options = dict(pool.sentinel_manager.sentinel_kwargs) | {
+            "retry": Retry(NoBackoff(), 0)
+        }
         return AsyncSentinelPool(
             url=url,
             connection_class=connection_class,
@@ -344,7 +390,7 @@ def make_async_pool(pool: redis.ConnectionPool, url: str) -> AsyncPool:
             timeout=wait,
             service_name=pool.service_name,
             sentinel_manager=Sentinel(sentinels, sentinel_kwargs=sentinel_options),
-            **stream_options,  # type: ignore[arg-type]
+            **stream_options,
         )
     return AsyncPool(
         url=url,
@@ -352,14 +398,14 @@ def make_async_pool(pool: redis.ConnectionPool, url: str) -> AsyncPool:
         max_connections=limit,
         timeout=wait,
         locate=pool.locate if isinstance(pool, Pool) else None,
-        **stream_options,  # type: ignore[arg-type]
+        **stream_options,
     )
 
 
 def sync_settings(pool: redis_asyncio.ConnectionPool) -> Settings:
     """Settings for threads that lead where an asyncio pool leads."""
     secure = issubclass(pool.connection_class, StreamSSLConnection)
-    connection_class: type[SyncAbstractConnection] = redis.SSLConnection if secure else redis.Connection
+    connection_class: type[Any] = redis.SSLConnection if secure else redis.Connection
     if issubclass(pool.connection_class, StreamUnixConnection):
         connection_class = redis.UnixDomainSocketConnection
     accepted = accepted_options(connection_class) - _NOT_FOR_STREAMS
@@ -369,9 +415,11 @@ def sync_settings(pool: redis_asyncio.ConnectionPool) -> Settings:
     return Settings("single", describe(options), options)
 
 
-def _stream_class(connection_class: type[SyncAbstractConnection], options: Options) -> type[AbstractConnection]:
+def _stream_class(
+    connection_class: type[SyncAbstractConnection], options: Options
+) -> type[AbstractConnection]:
     secure = issubclass(connection_class, redis.SSLConnection)
-    if issubclass(connection_class, redis.sentinel.SentinelManagedConnection):
+    if issubclass(connection_class, SentinelManagedConnection):
         return StreamSentinelSSLConnection if secure else StreamSentinelConnection
     if is_unix(options):
         return StreamUnixConnection

@@ -4,11 +4,17 @@ redis-py's own default client repeats every command after a lost reply, an INCR 
 well as a GET. These repeat reads only.
 """
 
+# redis-py leaves many of its methods without types.
+# mypy: allow-untyped-calls
+# pyright: reportUnknownMemberType=false, reportUnknownArgumentType=false
+# pyright: reportUnknownVariableType=false
+
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, TypeVar
+from functools import partial
+from typing import Any, TypeVar, cast
 
 import redis
 import redis.client
@@ -53,12 +59,18 @@ class Client(redis.Redis):
     def execute_command(self, *args: Any, **options: Any) -> Any:
         """Send a command, and again if it is a read whose reply was lost."""
         current = self._current()
-        send = redis.Redis.execute_command if current.cluster_options is None else Client._ask_cluster
+        send: Callable[..., Any] = (
+            redis.Redis.execute_command if current.cluster_options is None else Client._ask_cluster
+        )
         return under_policy(
-            lambda: send(current, *args, **options), current.raw.url, repeatable=policy.is_read(args)
+            partial(send, current, *args, **options),
+            current.raw.url,
+            repeatable=policy.is_read(args),
         )
 
-    def pipeline(self, transaction: bool = True, shard_hint: str | None = None) -> redis.client.Pipeline:
+    def pipeline(
+        self, transaction: bool = True, shard_hint: str | None = None
+    ) -> redis.client.Pipeline:
         """A pipeline as redis-py's. It is repeated only if it holds nothing but reads."""
         current = self._current()
         arguments = (current.connection_pool, current.response_callbacks, transaction, shard_hint)
@@ -70,8 +82,10 @@ class Client(redis.Redis):
         """redis-py's subscriber, on a connection of its own."""
         current = self._current()
         if current.cluster_options is not None:
-            return current._cluster().pubsub(**kwargs)
-        return redis.Redis.pubsub(current, **kwargs)
+            subscriber: redis.client.PubSub = current._cluster().pubsub(**kwargs)
+            return subscriber
+        own: redis.client.PubSub = redis.Redis.pubsub(current, **kwargs)
+        return own
 
     def scan_iter(self, *args: Any, **kwargs: Any) -> Iterator[Any]:
         """The keys of the database; on a cluster, of all its nodes."""
@@ -80,6 +94,13 @@ class Client(redis.Redis):
             return current._cluster().scan_iter(*args, **kwargs)
         return redis.Redis.scan_iter(current, *args, **kwargs)
 
+    def client(self) -> Client:
+        """A client that keeps one connection for itself, as redis-py's."""
+        current = self._current()
+        made = cast("Client", redis.Redis.client(current))
+        made.raw = current.raw
+        return made
+
     def become(self, other: Client) -> None:
         """Lead where another client leads, from the next command on.
 
@@ -87,7 +108,11 @@ class Client(redis.Redis):
         """
         before = self.connection_pool
         self.__dict__.update(
-            {name: value for name, value in vars(other).items() if name not in ("raw", "override", "target")}
+            {
+                name: value
+                for name, value in vars(other).items()
+                if name not in ("raw", "override", "target")
+            }
         )
         self._cluster_client = None
         self.cluster_options = other.cluster_options
@@ -98,19 +123,21 @@ class Client(redis.Redis):
             before.disconnect(inuse_connections=False)
 
     def _ask_cluster(self, *args: Any, **options: Any) -> Any:
-        return self._cluster().execute_command(*args, **options)
+        try:
+            return self._cluster().execute_command(*args, **options)
+        except RedisClusterException as error:
+            if "cannot be connected" not in str(error):
+                raise
+            raise policy.connect_failure(error, self.raw.url) from error
 
     def _cluster(self) -> RedisCluster:
         """redis-py's cluster client. Made at the first use, since making it connects."""
         if self._cluster_client is None:
-            try:
-                self._cluster_client = RedisCluster(
-                    startup_nodes=[ClusterNode(*address) for address in self._seeds()],
-                    retry=Retry(NoBackoff(), 0),
-                    **self.cluster_options or {},  # type: ignore[arg-type]
-                )
-            except RedisClusterException as error:
-                raise policy.connect_failure(error, self.raw.url) from error
+            self._cluster_client = RedisCluster(
+                startup_nodes=[ClusterNode(*address) for address in self._seeds()],
+                retry=Retry(NoBackoff(), 0),
+                **self.cluster_options or {},
+            )
         return self._cluster_client
 
     def _seeds(self) -> tuple[Address, ...]:
@@ -156,7 +183,8 @@ class ClusterPipeline(Pipeline):
 
     def __init__(self, cluster: ClusterConnection, *arguments: Any) -> None:
         super().__init__(cluster, *arguments)
-        self.cluster = cluster
+        self.nodes = cluster
+        self.is_transaction = bool(vars(self)["transaction"])
 
     def execute(self, raise_on_error: bool = True) -> list[Any]:
         """Send the commands to the nodes of their keys."""
@@ -165,11 +193,11 @@ class ClusterPipeline(Pipeline):
         if not commands:
             return []
         requests = [args for args, _ in commands]
-        if self.transaction:
+        if self.is_transaction:
             check_one_slot(requests)
-            replies = self.cluster.transaction(requests)
+            replies = self.nodes.transaction(requests)
         else:
-            replies = self.cluster.call_many(requests, repeatable=all(map(policy.is_read, requests)))
+            replies = self.nodes.call_many(requests, repeatable=all(map(policy.is_read, requests)))
         if raise_on_error:
             self.raise_first_error(commands, replies)
         return interpreted(replies, commands, self.response_callbacks)
@@ -181,21 +209,30 @@ class ClusterPipeline(Pipeline):
 
 def interpreted(
     replies: list[Reply],
-    commands: list[tuple[tuple[Any, ...], dict[str, Any]]],
+    commands: Sequence[tuple[Sequence[Any], Mapping[str, Any]]],
     callbacks: Mapping[Any, Callable[..., Any]],
 ) -> list[Any]:
     """Replies as redis-py's response callbacks make them; errors as they are."""
-    return [
-        callbacks[args[0]](reply, **options) if args[0] in callbacks and not isinstance(reply, RedisError) else reply
-        for reply, (args, options) in zip(replies, commands, strict=True)
-    ]
+    results: list[Any] = []
+    for reply, (args, options) in zip(replies, commands, strict=True):
+        callback = callbacks.get(args[0]) if not isinstance(reply, RedisError) else None
+        if callback is None:
+            results.append(reply)
+        else:
+            # "keys" is for redis-py's client-side cache alone.
+            results.append(
+                callback(reply, **{name: options[name] for name in options if name != "keys"})
+            )
+    return results
 
 
 def check_one_slot(commands: Sequence[Command]) -> None:
     """Raise RedisClusterException if the commands of a transaction belong to several slots."""
     slots = {slot_of(command) for command in commands} - {None}
     if len(slots) > 1:
-        raise RedisClusterException("All keys of a transaction on a cluster must be in one hash slot.")
+        raise RedisClusterException(
+            "All keys of a transaction on a cluster must be in one hash slot."
+        )
 
 
 def under_policy(send: Callable[[], T], url: str, *, repeatable: bool) -> T:
@@ -216,14 +253,16 @@ def make_client(settings: Settings) -> Client:
         client = Client(connection_pool=make_pool(settings))
         client.raw = SyncConnection(client)
         return client
-    options = dict(settings.options)
-    # Only what describes the first node; commands go through redis-py's cluster client.
+    # The pool only describes the first node; commands go through redis-py's cluster client.
     host, port = settings.addresses[0]
-    client = Client(connection_pool=Pool(url=settings.url, **(options | {"host": host, "port": port})))  # type: ignore[arg-type]
+    options: Options = settings.options | {"host": host, "port": port}
+    client = Client(connection_pool=Pool(url=settings.url, **options))
     client.raw = ClusterConnection(settings)
-    options.pop("timeout", None)
-    secure = "SSL" in getattr(options.pop("connection_class", None), "__name__", "")
-    client.cluster_options = options | {"ssl": secure}
+    secure = "SSL" in getattr(options.get("connection_class"), "__name__", "")
+    not_options = ("host", "port", "timeout", "connection_class")
+    client.cluster_options = {
+        name: value for name, value in options.items() if name not in not_options
+    } | {"ssl": secure}
     return client
 
 

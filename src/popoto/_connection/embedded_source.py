@@ -18,7 +18,7 @@ _starting = threading.Lock()
 
 def _after_fork_in_child() -> None:
     # The parent may have been starting one. Its servers stay reachable for the child.
-    global _starting
+    global _starting  # noqa: PLW0603
     _starting = threading.Lock()
 
 

@@ -40,7 +40,16 @@ _REFUSED_PAUSES: Final = (0.05, 0.15)
 # redis-py lists what may be sent to a replica; that leaves out reads that name no key.
 _READS: Final = (
     frozenset(READ_COMMANDS)
-    | {"BITFIELD_RO", "COMMAND", "ECHO", "GEORADIUS_RO", "GEORADIUSBYMEMBER_RO", "INFO", "LASTSAVE", "MEMORY"}
+    | {
+        "BITFIELD_RO",
+        "COMMAND",
+        "ECHO",
+        "GEORADIUS_RO",
+        "GEORADIUSBYMEMBER_RO",
+        "INFO",
+        "LASTSAVE",
+        "MEMORY",
+    }
     | {"OBJECT", "PING", "PUBSUB", "ROLE", "SORT_RO", "SUBSTR", "TIME", "TOUCH", "XINFO"}
 ) - {"FT.PROFILE"}
 _READS_OF_A_FAMILY: Final = frozenset(
@@ -81,7 +90,11 @@ def lost_reply(error: BaseException, url: str, *, repeatable: bool) -> redis.exc
     detail = str(error) or type(error).__name__
     if repeatable:
         text = f"{what} from {url}: {detail}"
-        return redis.exceptions.TimeoutError(text) if timed_out else redis.exceptions.ConnectionError(text)
+        return (
+            redis.exceptions.TimeoutError(text)
+            if timed_out
+            else redis.exceptions.ConnectionError(text)
+        )
     text = (
         f"{what} from {url}: {detail}. The command had been sent, so it may or may not have been "
         "carried out. Look at the stored data before repeating it."
@@ -121,7 +134,9 @@ def connect_pause(error: BaseException, attempt: int, deadline: float) -> float 
     """
     if isinstance(error, redis.exceptions.BusyLoadingError):
         return waiting_pause(attempt, deadline)
-    if not is_connect_failure(error) or isinstance(error, (redis.exceptions.TimeoutError, TimeoutError)):
+    if not is_connect_failure(error) or isinstance(
+        error, (redis.exceptions.TimeoutError, TimeoutError)
+    ):
         return None
     if attempt >= len(_REFUSED_PAUSES):
         return None

@@ -5,6 +5,11 @@ Replaced are the two calls that every command makes: taking a connection costs
 about 1 us here and 15 us there, which counts metrics and asks the socket four times.
 """
 
+# redis-py leaves many of its methods without types.
+# mypy: allow-untyped-calls
+# pyright: reportUnknownMemberType=false, reportUnknownArgumentType=false
+# pyright: reportUnknownVariableType=false
+
 from __future__ import annotations
 
 import os
@@ -14,14 +19,18 @@ import threading
 import time
 import weakref
 from collections.abc import Callable
-from functools import cache
-from typing import Final, cast
+from typing import Any, Final, cast
 
 import redis
 from redis.backoff import NoBackoff
 from redis.connection import AbstractConnection
 from redis.retry import Retry
-from redis.sentinel import Sentinel, SentinelConnectionPool, SentinelManagedConnection, SentinelManagedSSLConnection
+from redis.sentinel import (
+    Sentinel,
+    SentinelConnectionPool,
+    SentinelManagedConnection,
+    SentinelManagedSSLConnection,
+)
 
 from popoto._connection import embedded_source, policy
 from popoto._connection.resp import INCOMPLETE, Reply, ReplyReader
@@ -44,12 +53,13 @@ class DirectConnection(AbstractConnection):
     the socket itself. Both ways may alternate, as each leaves no reply unread.
     """
 
-    sent = False
+    sent: bool = False
     """Whether the last `exchange` handed all its bytes to the system."""
 
+    _sock: socket.socket | None  # type: ignore[assignment]  # read from an unannotated None
     _own_socket: socket.socket | None = None
     _reader: ReplyReader
-    _poll: select.poll
+    _readable: Callable[[], bool]
 
     def prepare(self) -> None:
         """Connect, or find out that the server has closed the connection, and reconnect."""
@@ -61,9 +71,9 @@ class DirectConnection(AbstractConnection):
 
     def _has_input(self) -> bool:
         """Whether something lies unread: a reply nobody asked for, or the end of the stream."""
-        if self._sock is not self._own_socket:
+        if self._sock is not None and self._sock is not self._own_socket:
             self._adopt(self._sock)
-        if not self._poll.poll(0):
+        if not self._readable():
             return False
         try:
             # TLS sends records of its own that are no input. redis-py tells them apart.
@@ -80,22 +90,30 @@ class DirectConnection(AbstractConnection):
             return False
         return True
 
+    def _set_timeout(self, own_socket: socket.socket, blocks_for: float) -> None:
+        if self.socket_timeout is not None:
+            own_socket.settimeout(self.socket_timeout + blocks_for)
+
     def _adopt(self, own_socket: socket.socket) -> None:
         self._own_socket = own_socket
         self._reader = ReplyReader()
-        self._poll = select.poll()
-        self._poll.register(own_socket.fileno(), select.POLLIN)
+        self._readable = readable(own_socket)
 
-    def exchange(self, data: bytes, count: int) -> list[Reply]:
+    def exchange(self, data: bytes, count: int, blocks_for: float = 0.0) -> list[Reply]:
         """Send packed commands and read `count` replies.
 
-        After any exception the connection has to be disconnected.
+        `blocks_for` are seconds to wait beyond `socket_timeout`. After any exception the
+        connection has to be disconnected.
         """
         self.sent = False
         own_socket = self._sock
+        if own_socket is None:
+            raise redis.ConnectionError("Connection closed by server.")
         if own_socket is not self._own_socket:
             self._adopt(own_socket)
         reader = self._reader
+        if blocks_for:
+            self._set_timeout(own_socket, blocks_for)
         own_socket.sendall(data)
         self.sent = True
         replies: list[Reply] = []
@@ -108,19 +126,38 @@ class DirectConnection(AbstractConnection):
                 reader.feed(chunk)
             else:
                 replies.append(cast(Reply, reply))
+        if blocks_for:
+            self._set_timeout(own_socket, 0.0)
         if not reader.clean:
             raise redis.InvalidResponse("The server sent more replies than there were commands.")
         if self.health_check_interval:
-            self.next_health_check = time.monotonic() + self.health_check_interval
+            self.next_health_check = int(time.monotonic() + self.health_check_interval)
         return replies
 
 
-@cache
+def readable(own_socket: socket.socket) -> Callable[[], bool]:
+    """A function that says whether a socket has something to read, or has been closed."""
+    if not hasattr(select, "poll"):  # Windows
+        return lambda: bool(select.select([own_socket], [], [], 0)[0])
+    poll = select.poll()
+    poll.register(own_socket.fileno(), select.POLLIN)
+    return lambda: bool(poll.poll(0))
+
+
 def direct(connection_class: type[AbstractConnection]) -> type[DirectConnection]:
     """The connection class with `exchange` added to it."""
     if issubclass(connection_class, DirectConnection):
         return connection_class
-    return type(f"Direct{connection_class.__name__}", (DirectConnection, connection_class), {})
+    known = _direct_classes.get(connection_class)
+    if known is None:
+        name = f"Direct{connection_class.__name__}"
+        known = _direct_classes[connection_class] = type(
+            name, (DirectConnection, connection_class), {}
+        )
+    return known
+
+
+_direct_classes: dict[type[AbstractConnection], type[DirectConnection]] = {}
 
 
 class Pool(redis.ConnectionPool):
@@ -138,19 +175,20 @@ class Pool(redis.ConnectionPool):
         max_connections: int | None = None,
         timeout: float | None = DEFAULT_WAIT,
         locate: Callable[[], Options] | None = None,
-        **options: object,
+        **options: Any,
     ) -> None:
         options["retry"] = Retry(NoBackoff(), 0)
         options["retry_on_error"] = []
         self.url = url
         self.wait = timeout
         self.locate = locate
+        self._is_located = False
         self.limited = max_connections is not None
         self.speaks_resp2 = options.get("protocol") != 3
         self._waiting = 0
         self._returned = threading.Condition()
         super().__init__(
-            connection_class=direct(connection_class),
+            connection_class=cast(type[redis.Connection], direct(connection_class)),
             max_connections=max_connections or DEFAULT_CONNECTIONS,
             **options,
         )
@@ -159,7 +197,10 @@ class Pool(redis.ConnectionPool):
     @property
     def connect_timeout(self) -> float:
         """Seconds within which a connection is made or given up."""
-        return cast("float | None", self.connection_kwargs.get("socket_connect_timeout")) or policy.PATIENCE
+        return (
+            cast("float | None", self.connection_kwargs.get("socket_connect_timeout"))
+            or policy.PATIENCE
+        )
 
     def checkout(self) -> DirectConnection:
         """A connection that is open and has nothing unread.
@@ -181,7 +222,7 @@ class Pool(redis.ConnectionPool):
             raise
         return cast(DirectConnection, connection)
 
-    def checkin(self, connection: AbstractConnection) -> None:
+    def checkin(self, connection: Any) -> None:
         """Give a connection back. One that failed must have been disconnected."""
         try:
             self._in_use_connections.remove(connection)
@@ -194,11 +235,11 @@ class Pool(redis.ConnectionPool):
             with self._returned:
                 self._returned.notify()
 
-    def get_connection(self, command_name: object = None, *keys: object, **options: object) -> DirectConnection:
+    def get_connection(self, command_name: object = None, *keys: object, **options: object) -> Any:
         """redis-py's name of `checkout`."""
         return self.checkout()
 
-    def release(self, connection: AbstractConnection) -> None:
+    def release(self, connection: Any) -> None:
         """redis-py's name of `checkin`."""
         self.checkin(connection)
 
@@ -249,16 +290,17 @@ class Pool(redis.ConnectionPool):
                     left = None if deadline is None else deadline - time.monotonic()
                     if left is not None and left <= 0:
                         raise NothingWrittenError(
-                            f"All {self.max_connections} connections to {self.url} stayed in use for "
-                            f"{self.wait:g} s. Nothing was sent. Raise max_connections."
+                            f"All {self.max_connections} connections to {self.url} stayed in use "
+                            f"for {self.wait:g} s. Nothing was sent. Raise max_connections."
                         )
                     self._returned.wait(left)
             finally:
                 self._waiting -= 1
 
     def _make(self) -> DirectConnection:
-        if self.locate is not None:
+        if self.locate is not None and not self._is_located:
             self.connection_kwargs.update(self.locate())
+            self._is_located = True
         return cast(DirectConnection, self.make_connection())
 
     def _relocate(self, connection: DirectConnection) -> None:
@@ -273,6 +315,7 @@ class Pool(redis.ConnectionPool):
         self._fork_lock = threading.RLock()
         self._returned = threading.Condition()
         self._waiting = 0
+        self._is_located = False
         self.reset()
 
 
@@ -304,18 +347,20 @@ def make_pool(settings: Settings) -> Pool:
     if settings.kind == "sentinel":
         secure = "SSL" in getattr(options.pop("connection_class", None), "__name__", "")
         connection_class = SentinelManagedSSLConnection if secure else SentinelManagedConnection
-        sentinel = Sentinel(list(settings.addresses), sentinel_kwargs=dict(settings.sentinel_options))
+        sentinel = Sentinel(
+            list(settings.addresses), sentinel_kwargs=dict(settings.sentinel_options)
+        )
         return SentinelPool(
             url=settings.url,
             connection_class=connection_class,
             service_name=settings.service,
             sentinel_manager=sentinel,
-            **options,  # type: ignore[arg-type]
+            **options,
         )
     if settings.kind == "embedded":
         locate = embedded_source.locator(settings.directory)
-        return Pool(url=settings.url, locate=locate, **options)  # type: ignore[arg-type]
-    return Pool(url=settings.url, **options)  # type: ignore[arg-type]
+        return Pool(url=settings.url, locate=locate, **options)
+    return Pool(url=settings.url, **options)
 
 
 def pool_for_engine(pool: redis.ConnectionPool) -> Pool:
@@ -327,8 +372,8 @@ def pool_for_engine(pool: redis.ConnectionPool) -> Pool:
         return pool
     sibling = _engine_pools.get(pool)
     if sibling is None:
-        options = pool_arguments(pool) | {"protocol": 2}
+        options: Options = pool_arguments(pool) | {"protocol": 2}
         url = pool.url if isinstance(pool, Pool) else describe(options)
-        sibling = Pool(url=url, **options)  # type: ignore[arg-type]
+        sibling = Pool(url=url, **options)
         _engine_pools[pool] = sibling
     return sibling

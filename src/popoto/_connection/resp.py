@@ -5,6 +5,11 @@ returns what its response callbacks make of a reply. Here one reader takes bytes
 as they come and returns raw replies, and both sides feed it.
 """
 
+# redis-py leaves many of its methods without types.
+# mypy: allow-untyped-calls
+# pyright: reportUnknownMemberType=false, reportUnknownArgumentType=false
+# pyright: reportUnknownVariableType=false
+
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
@@ -118,7 +123,7 @@ class ReplyReader:
             self._pending.clear()
         self._position = 0
 
-    def take(self) -> Reply | Incomplete:
+    def take(self) -> Reply | Incomplete:  # noqa: PLR0912  # one loop, without calls: the hot path
         """The next whole reply, or `INCOMPLETE`. Raises redis.InvalidResponse."""
         if self._pending:
             return INCOMPLETE

@@ -1,5 +1,10 @@
 """Which node of a cluster serves a command. No I/O."""
 
+# redis-py leaves many of its methods without types.
+# mypy: allow-untyped-calls
+# pyright: reportUnknownMemberType=false, reportUnknownArgumentType=false
+# pyright: reportUnknownVariableType=false
+
 from __future__ import annotations
 
 import random
@@ -46,10 +51,10 @@ _COUNT_POSITION: Final = {
 }
 _KEYS_AFTER_STREAMS: Final = frozenset({b"XREAD", b"XREADGROUP"})
 _WITHOUT_KEYS: Final = frozenset(
-    b"""ACL ASKING AUTH BGREWRITEAOF BGSAVE CLIENT CLUSTER COMMAND CONFIG DBSIZE DEBUG DISCARD ECHO EXEC
-    FLUSHALL FLUSHDB FUNCTION HELLO INFO KEYS LASTSAVE LATENCY MODULE MONITOR MULTI PING PUBLISH PUBSUB
-    QUIT RANDOMKEY READONLY READWRITE RESET ROLE SAVE SCAN SCRIPT SELECT SLOWLOG SWAPDB TIME UNWATCH WAIT
-    WAITAOF""".split()
+    b"""ACL ASKING AUTH BGREWRITEAOF BGSAVE CLIENT CLUSTER COMMAND CONFIG DBSIZE DEBUG DISCARD
+    ECHO EXEC FLUSHALL FLUSHDB FUNCTION HELLO INFO KEYS LASTSAVE LATENCY MODULE MONITOR MULTI
+    PING PUBLISH PUBSUB QUIT RANDOMKEY READONLY READWRITE RESET ROLE SAVE SCAN SCRIPT SELECT
+    SLOWLOG SWAPDB TIME UNWATCH WAIT WAITAOF""".split()
 )
 
 
@@ -102,13 +107,15 @@ class Topology:
         return known + [seed for seed in self.seeds if seed not in known]
 
     def node(self, slot: int | None) -> Address:
-        """The address of the primary for a slot; any primary for None. Raises NothingWrittenError."""
+        """The primary for a slot; any primary for None. Raises NothingWrittenError."""
         if slot is None and self._primaries:
             return self._primaries[0]
         address = self._served_by.get(slot) if slot is not None else None
         if address is None:
             self.stale = True
-            raise NothingWrittenError(f"No node of the cluster serves slot {slot}. Nothing was sent.")
+            raise NothingWrittenError(
+                f"No node of the cluster serves slot {slot}. Nothing was sent."
+            )
         return address
 
     def learn(self, reply: Reply, asked: Address) -> None:
@@ -116,16 +123,24 @@ class Topology:
         if isinstance(reply, RedisError):
             raise reply
         if not isinstance(reply, list):
-            raise redis.RedisError(f"Unexpected answer to CLUSTER SLOTS from {asked[0]}:{asked[1]}.")
+            raise redis.RedisError(
+                f"Unexpected answer to CLUSTER SLOTS from {asked[0]}:{asked[1]}."
+            )
         served_by: dict[int, Address] = {}
         for span in reply:
             if not isinstance(span, list) or not isinstance(span[2], list):
-                raise redis.RedisError(f"Unexpected answer to CLUSTER SLOTS from {asked[0]}:{asked[1]}.")
+                raise redis.RedisError(
+                    f"Unexpected answer to CLUSTER SLOTS from {asked[0]}:{asked[1]}."
+                )
             first, last, (host, port, *_) = span[0], span[1], span[2]
             if not isinstance(first, int) or not isinstance(last, int) or not isinstance(port, int):
-                raise redis.RedisError(f"Unexpected answer to CLUSTER SLOTS from {asked[0]}:{asked[1]}.")
+                raise redis.RedisError(
+                    f"Unexpected answer to CLUSTER SLOTS from {asked[0]}:{asked[1]}."
+                )
             # A node that does not know its own name leaves it to be the one that was asked.
-            name = host.decode() if isinstance(host, bytes) and host not in (b"", b"?") else asked[0]
+            name = (
+                host.decode() if isinstance(host, bytes) and host not in (b"", b"?") else asked[0]
+            )
             served_by.update(dict.fromkeys(range(first, last + 1), (name, port)))
         self._served_by = served_by
         self._primaries = tuple(dict.fromkeys(served_by.values()))

@@ -3,12 +3,16 @@
 Nothing here opens a connection. Everything that can be refused is refused here.
 """
 
+# redis-py leaves many of its methods without types.
+# mypy: allow-untyped-calls
+# pyright: reportUnknownMemberType=false, reportUnknownArgumentType=false
+# pyright: reportUnknownVariableType=false
+
 from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache
 from typing import Any, Final, Literal
 from urllib.parse import SplitResult, unquote, urlsplit
 
@@ -19,7 +23,15 @@ from redis.retry import Retry
 
 from popoto.exceptions import ConfigurationError
 
-__all__ = ["DEFAULT_TIMEOUT", "Address", "Options", "Settings", "from_arguments", "from_url", "masked"]
+__all__ = [
+    "DEFAULT_TIMEOUT",
+    "Address",
+    "Options",
+    "Settings",
+    "from_arguments",
+    "from_url",
+    "masked",
+]
 
 DEFAULT_TIMEOUT: Final = 5.0
 """Seconds to wait for a connection, and for a reply."""
@@ -65,7 +77,9 @@ def from_url(url: str) -> Settings:
     kind = _SCHEMES.get(scheme.lower()) if separator else None
     if kind is None:
         known = ", ".join(f"{name}://" for name in _SCHEMES)
-        raise ConfigurationError(f"A connection URL starts with one of {known}; this one does not: {masked(url)!r}.")
+        raise ConfigurationError(
+            f"A connection URL starts with one of {known}; this one does not: {masked(url)!r}."
+        )
     try:
         parts = urlsplit(scheme.lower() + url[len(scheme) :])
         if kind == "cluster":
@@ -78,7 +92,9 @@ def from_url(url: str) -> Settings:
     except ConfigurationError:
         raise
     except ValueError as error:
-        raise ConfigurationError(f"The connection URL {masked(url)!r} cannot be read: {error}") from error
+        raise ConfigurationError(
+            f"The connection URL {masked(url)!r} cannot be read: {error}"
+        ) from error
 
 
 def from_arguments(arguments: Sequence[object], options: Mapping[str, object]) -> Settings:
@@ -99,7 +115,7 @@ def from_arguments(arguments: Sequence[object], options: Mapping[str, object]) -
     given.setdefault("socket_connect_timeout", DEFAULT_TIMEOUT)
     given.setdefault("protocol", 2)
     # redis-py turns its own arguments (TLS, Unix sockets) into those of a pool.
-    template = redis.Redis(retry=Retry(NoBackoff(), 0), **given)  # type: ignore[arg-type]
+    template = redis.Redis(retry=Retry(NoBackoff(), 0), **given)
     pool_options = pool_arguments(template.connection_pool)
     if given.get("max_connections") is None:
         del pool_options["max_connections"]
@@ -139,7 +155,9 @@ def describe(options: Mapping[str, object]) -> str:
     user = options.get("username") or ""
     credentials = f"{user}:***@" if options.get("password") else ""
     host = options.get("host", "localhost")
-    return f"redis{'s' if secure else ''}://{credentials}{host}:{options.get('port', 6379)}/{database}"
+    return (
+        f"redis{'s' if secure else ''}://{credentials}{host}:{options.get('port', 6379)}/{database}"
+    )
 
 
 def masked(url: str) -> str:
@@ -163,7 +181,9 @@ def _single(parts: SplitResult, url: str) -> Settings:
     options = _options(f"{parts.scheme}://{url.partition('://')[2]}")
     if parts.scheme == "unix":
         if not options.get("path"):
-            raise ConfigurationError(f"The connection URL {masked(url)!r} names no socket: unix:///path/to/socket.")
+            raise ConfigurationError(
+                f"The connection URL {masked(url)!r} names no socket: unix:///path/to/socket."
+            )
     else:
         options.setdefault("host", "localhost")
         options.setdefault("port", 6379)
@@ -182,7 +202,9 @@ def _embedded(parts: SplitResult, url: str) -> Settings:
     options = _options(f"unix:///not-started-yet{query}")
     options.setdefault("db", 0)
     directory = unquote(parts.path)
-    return Settings("embedded", masked(url), options, directory=directory if directory.strip("/") else None)
+    return Settings(
+        "embedded", masked(url), options, directory=directory if directory.strip("/") else None
+    )
 
 
 def _cluster(parts: SplitResult, url: str) -> Settings:
@@ -204,7 +226,8 @@ def _sentinel(parts: SplitResult, url: str) -> Settings:
     _check_database_path(database, url)
     options = _options_without_hosts(parts, database)
     sentinel_options: Options = {
-        name.removeprefix("sentinel_"): options.pop(name) for name in _SENTINEL_OPTIONS & options.keys()
+        name.removeprefix("sentinel_"): options.pop(name)
+        for name in _SENTINEL_OPTIONS & options.keys()
     }
     for name in ("socket_timeout", "socket_connect_timeout"):
         sentinel_options[name] = options[name]
@@ -251,7 +274,6 @@ def _options(url: str) -> Options:
     return options
 
 
-@cache
 def accepted_options(connection_class: object) -> frozenset[str]:
     """The names of the keyword arguments that a connection class takes, bases included."""
     names: set[str] = set()
@@ -265,7 +287,9 @@ def accepted_options(connection_class: object) -> frozenset[str]:
 def _check_database_path(path: str, url: str) -> None:
     database = path.strip("/")
     if database and not (database.isascii() and database.isdigit()):
-        raise ConfigurationError(f"The connection URL {masked(url)!r} has no database number, but {database!r}.")
+        raise ConfigurationError(
+            f"The connection URL {masked(url)!r} has no database number, but {database!r}."
+        )
 
 
 def _refuse_decoding(value: object) -> None:
@@ -279,4 +303,6 @@ def _refuse_decoding(value: object) -> None:
 def is_unix(options: Mapping[str, object]) -> bool:
     """Whether the options lead to a Unix socket."""
     connection_class = options.get("connection_class")
-    return isinstance(connection_class, type) and issubclass(connection_class, UnixDomainSocketConnection)
+    return isinstance(connection_class, type) and issubclass(
+        connection_class, UnixDomainSocketConnection
+    )

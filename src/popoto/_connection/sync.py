@@ -1,5 +1,10 @@
 """Sending commands and reading raw replies, for threads."""
 
+# redis-py leaves many of its methods without types.
+# mypy: allow-untyped-calls
+# pyright: reportUnknownMemberType=false, reportUnknownArgumentType=false
+# pyright: reportUnknownVariableType=false
+
 from __future__ import annotations
 
 import time
@@ -7,24 +12,43 @@ from collections.abc import Sequence
 from typing import Final
 
 import redis
-from redis.exceptions import AskError, BusyLoadingError, ClusterDownError, MovedError, ReadOnlyError, RedisError
-from redis.exceptions import TryAgainError
+from redis.exceptions import (
+    AskError,
+    BusyLoadingError,
+    ClusterDownError,
+    MovedError,
+    ReadOnlyError,
+    RedisError,
+    TryAgainError,
+)
 
 from popoto._connection import policy
 from popoto._connection.pools import Pool, SentinelPool, pool_for_engine
 from popoto._connection.resp import Command, Reply, pack
 from popoto._connection.routing import Topology, slot_of
-from popoto._connection.settings import Address, Settings
+from popoto._connection.settings import Address, Options, Settings
 from popoto.exceptions import NothingWrittenError
 
-__all__ = ["ASKING", "CLUSTER_SLOTS", "MOST_REDIRECTIONS", "ClusterConnection", "SyncConnection", "exchange"]
+__all__ = [
+    "ASKING",
+    "CLUSTER_SLOTS",
+    "MOST_REDIRECTIONS",
+    "NOT_CARRIED_OUT",
+    "ClusterConnection",
+    "SyncConnection",
+    "exchange",
+]
 
 ASKING: Final = pack([("ASKING",)])
 CLUSTER_SLOTS: Final = pack([("CLUSTER", "SLOTS")])
 MOST_REDIRECTIONS: Final = 16
+NOT_CARRIED_OUT: Final = (AskError, TryAgainError, ClusterDownError, BusyLoadingError)
+"""Answers of a node that is not the one, or not yet the one, to carry a command out."""
 
 
-def exchange(pool: Pool, data: bytes, count: int, *, repeatable: bool) -> list[Reply]:
+def exchange(
+    pool: Pool, data: bytes, count: int, *, repeatable: bool, blocks_for: float = 0.0
+) -> list[Reply]:
     """Send packed commands on a pooled connection and read `count` replies.
 
     The hot path. Errors of the server are among the replies; errors of the
@@ -34,7 +58,7 @@ def exchange(pool: Pool, data: bytes, count: int, *, repeatable: bool) -> list[R
     while True:
         connection = pool.checkout()
         try:
-            return connection.exchange(data, count)
+            return connection.exchange(data, count, blocks_for)
         except (RedisError, OSError, ValueError) as error:
             connection.disconnect()
             if attempts is None:
@@ -68,11 +92,12 @@ class SyncConnection:
         pool = self._client.connection_pool
         return pool if type(pool) is Pool and pool.speaks_resp2 else pool_for_engine(pool)
 
-    def call(self, args: Command, *, repeatable: bool) -> Reply:
+    def call(self, args: Command, *, repeatable: bool, blocks_for: float = 0.0) -> Reply:
         """Send one command and return its raw reply: bytes, int, None or a list of these.
 
         `repeatable` says that carrying it out twice does no harm; it is then sent
-        again, up to twice, if the reply is lost. One round trip.
+        again, up to twice, if the reply is lost. `blocks_for` are the seconds that the command
+        may block on the server, to be waited for beyond `socket_timeout`. One round trip.
 
         Raises the server's error (redis.ResponseError); NothingWrittenError if the server
         cannot be reached; OutcomeUnknownError or OutcomeUnknownTimeoutError if the
@@ -80,7 +105,9 @@ class SyncConnection:
         redis.ConnectionError or redis.TimeoutError; redis.DataError for an argument
         that is not bytes, str, int or float.
         """
-        reply = exchange(self._pool, pack((args,)), 1, repeatable=repeatable)[0]
+        reply = exchange(
+            self._pool, pack((args,)), 1, repeatable=repeatable, blocks_for=blocks_for
+        )[0]
         if isinstance(reply, RedisError):
             return self._after_error(reply, args, repeatable=repeatable)
         return reply
@@ -143,7 +170,7 @@ class _NodeConnection(SyncConnection):
 
 
 class ClusterConnection(SyncConnection):
-    """A cluster. Each command goes to the node of its first key, where its other keys must be too."""
+    """A cluster. Each command goes to the node of its first key, where its others must be."""
 
     is_cluster = True
 
@@ -157,9 +184,9 @@ class ClusterConnection(SyncConnection):
         """The URL that names the first nodes, with the password masked."""
         return self._settings.url
 
-    def call(self, args: Command, *, repeatable: bool) -> Reply:
+    def call(self, args: Command, *, repeatable: bool, blocks_for: float = 0.0) -> Reply:
         """As for one server. Follows the redirections of the cluster."""
-        reply = self._call(args, repeatable=repeatable)
+        reply = self._call(args, repeatable=repeatable, blocks_for=blocks_for)
         if isinstance(reply, RedisError):
             raise reply
         return reply
@@ -174,15 +201,17 @@ class ClusterConnection(SyncConnection):
         for address, indexes in groups.items():
             data = pack([commands[index] for index in indexes])
             try:
-                answers = exchange(self.node_pool(address), data, len(indexes), repeatable=repeatable)
+                answers = exchange(
+                    self.node_pool(address), data, len(indexes), repeatable=repeatable
+                )
             except (redis.ConnectionError, redis.TimeoutError):
                 self.topology.stale = True
                 raise
             for index, answer in zip(indexes, answers, strict=True):
-                if isinstance(answer, (AskError, TryAgainError, ClusterDownError, BusyLoadingError)):
-                    # It was not carried out there.
-                    answer = self._call(commands[index], repeatable=repeatable)
-                replies[index] = answer
+                not_there = isinstance(answer, NOT_CARRIED_OUT)
+                replies[index] = (
+                    self._call(commands[index], repeatable=repeatable) if not_there else answer
+                )
         return replies
 
     def transaction(self, commands: Sequence[Command]) -> list[Reply]:
@@ -200,7 +229,9 @@ class ClusterConnection(SyncConnection):
             if self.topology.moved_transaction(answers, address):
                 continue
             return transaction_replies(answers)
-        raise redis.ConnectionError(f"The cluster at {self.url} redirected a transaction without end.")
+        raise redis.ConnectionError(
+            f"The cluster at {self.url} redirected a transaction without end."
+        )
 
     def per_node(self) -> list[SyncConnection]:
         """One connection per primary."""
@@ -212,7 +243,7 @@ class ClusterConnection(SyncConnection):
         for pool in list(self._pools.values()):
             pool.disconnect(inuse_connections=False)
 
-    def _call(self, args: Command, *, repeatable: bool) -> Reply:
+    def _call(self, args: Command, *, repeatable: bool, blocks_for: float = 0.0) -> Reply:
         slot = slot_of(args)
         data = pack((args,))
         deadline = time.monotonic() + policy.PATIENCE
@@ -228,7 +259,7 @@ class ClusterConnection(SyncConnection):
                 if asked:
                     reply = exchange(pool, ASKING + data, 2, repeatable=repeatable)[1]
                 else:
-                    reply = exchange(pool, data, 1, repeatable=repeatable)[0]
+                    reply = exchange(pool, data, 1, repeatable=repeatable, blocks_for=blocks_for)[0]
             except NothingWrittenError:
                 # The node may be gone and another one have its slots.
                 self.topology.stale = True
@@ -260,8 +291,8 @@ class ClusterConnection(SyncConnection):
         pool = self._pools.get(address)
         if pool is None:
             host, port = address
-            options = dict(self._settings.options) | {"host": host, "port": port}
-            pool = Pool(url=f"{self._settings.url} (node {host}:{port})", **options)  # type: ignore[arg-type]
+            options: Options = self._settings.options | {"host": host, "port": port}
+            pool = Pool(url=f"{self._settings.url} (node {host}:{port})", **options)
             pool = self._pools.setdefault(address, pool)
         return pool
 
@@ -276,13 +307,18 @@ class ClusterConnection(SyncConnection):
             failure: Exception | None = None
             for address in topology.candidates():
                 try:
-                    topology.learn(exchange(self.node_pool(address), CLUSTER_SLOTS, 1, repeatable=True)[0], address)
+                    topology.learn(
+                        exchange(self.node_pool(address), CLUSTER_SLOTS, 1, repeatable=True)[0],
+                        address,
+                    )
                     if topology.primaries:
                         return
                 except (redis.RedisError, OSError) as error:
                     failure = error
             if not topology.primaries:
-                raise policy.connect_failure(failure or redis.ConnectionError("no node serves slots"), self.url)
+                raise policy.connect_failure(
+                    failure or redis.ConnectionError("no node serves slots"), self.url
+                )
 
 
 def transaction_replies(answers: list[Reply]) -> list[Reply]:

@@ -1,11 +1,17 @@
 """A place to connect to, with its sync client and one async client per event loop."""
 
+# redis-py leaves many of its methods without types.
+# mypy: allow-untyped-calls
+# pyright: reportUnknownMemberType=false, reportUnknownArgumentType=false
+# pyright: reportUnknownVariableType=false
+
 from __future__ import annotations
 
 import asyncio
 import weakref
 from collections import OrderedDict
 from collections.abc import AsyncGenerator
+from contextlib import suppress
 from typing import Final
 
 import redis
@@ -26,7 +32,9 @@ class Target:
 
     def __init__(self, client: Client) -> None:
         self.client = client
-        self._by_loop: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, _OfLoop] = weakref.WeakKeyDictionary()
+        self._by_loop: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, _OfLoop] = (
+            weakref.WeakKeyDictionary()
+        )
 
     def async_client(self) -> AsyncClient:
         """The client of the running loop, made if there is none or if the sync client moved on."""
@@ -58,10 +66,8 @@ class _OfLoop:
         # `asyncio.run` closes the asynchronous generators of its loop before the loop: the one
         # moment at which connections can be closed in the loop that they belong to.
         self._guard = _retire_with_loop(client)
-        try:
+        with suppress(StopIteration):  # it has reached its yield
             self._guard.asend(None).send(None)
-        except StopIteration:
-            pass  # it has reached its yield
 
 
 async def _retire_with_loop(client: AsyncClient) -> AsyncGenerator[None, None]:
@@ -69,10 +75,13 @@ async def _retire_with_loop(client: AsyncClient) -> AsyncGenerator[None, None]:
         yield
     finally:
         client.retire()
+        await client.close_cluster_client()
 
 
 _by_url: OrderedDict[str, Target] = OrderedDict()
-_by_client: weakref.WeakKeyDictionary[redis.Redis | redis_asyncio.Redis, Target] = weakref.WeakKeyDictionary()
+_by_client: weakref.WeakKeyDictionary[redis.Redis | redis_asyncio.Redis, Target] = (
+    weakref.WeakKeyDictionary()
+)
 
 
 def target_of(place: str | redis.Redis | redis_asyncio.Redis) -> Target:
