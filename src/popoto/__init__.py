@@ -1,0 +1,89 @@
+"""popoto: Python classes as records on Redis and Valkey."""
+
+from importlib.metadata import PackageNotFoundError, version
+
+from popoto import exceptions, fields, models, redis_db
+from popoto.exceptions import (
+    KeyMutationError,
+    ModelException,
+    PublisherException,
+    QueryException,
+    SkipSaveException,
+    SubscriberException,
+)
+from popoto.fields.datetime_field import DatetimeField
+from popoto.fields.field import Field
+from popoto.fields.geo_field import GeoField
+from popoto.fields.relationship import Relationship
+from popoto.fields.shortcuts import (
+    AutoKeyField,
+    BooleanField,
+    BytesField,
+    DateField,
+    DecimalField,
+    DictField,
+    FloatField,
+    IndexedField,
+    IntField,
+    KeyField,
+    ListField,
+    SetField,
+    SortedField,
+    SortedKeyField,
+    StringField,
+    TimeField,
+    TupleField,
+    UniqueField,
+    UniqueKeyField,
+)
+from popoto.models.base import Model, ModelBase
+from popoto.models.expressions import CombinedExpression, Expression
+from popoto.models.q import Q
+from popoto.redis_db import POPOTO_REDIS_DB as POPOTO_REDIS_DB
+from popoto.redis_db import get_async_redis_db
+from popoto.redis_db import get_REDIS_DB as get_redis
+
+try:
+    __version__ = version("popoto")
+except PackageNotFoundError:
+    __version__ = "0.0.0+unknown"
+
+__all__ = [
+    "AutoKeyField",
+    "BooleanField",
+    "BytesField",
+    "CombinedExpression",
+    "DateField",
+    "DatetimeField",
+    "DecimalField",
+    "DictField",
+    "Expression",
+    "Field",
+    "FloatField",
+    "GeoField",
+    "IndexedField",
+    "IntField",
+    "KeyField",
+    "KeyMutationError",
+    "ListField",
+    "Model",
+    "ModelBase",
+    "ModelException",
+    "PublisherException",
+    "Q",
+    "QueryException",
+    "Relationship",
+    "SetField",
+    "SkipSaveException",
+    "SortedField",
+    "SortedKeyField",
+    "StringField",
+    "SubscriberException",
+    "TimeField",
+    "TupleField",
+    "UniqueField",
+    "UniqueKeyField",
+    "__version__",
+    "get_async_redis_db",
+    "get_redis",
+]

@@ -87,7 +87,7 @@ def lost_reply(error: BaseException, url: str, *, repeatable: bool) -> redis.exc
     """The error for a connection that failed after something was sent."""
     timed_out = isinstance(error, (TimeoutError, redis.exceptions.TimeoutError))
     what = "No reply came in time" if timed_out else "The connection failed before the reply came"
-    detail = str(error) or type(error).__name__
+    detail = (str(error) or type(error).__name__).rstrip(".")
     if repeatable:
         text = f"{what} from {url}: {detail}"
         return (
@@ -104,7 +104,7 @@ def lost_reply(error: BaseException, url: str, *, repeatable: bool) -> redis.exc
 
 def connect_failure(error: BaseException, url: str) -> NothingWrittenError:
     """The error for a server that cannot be reached."""
-    detail = str(error) or type(error).__name__
+    detail = (str(error) or type(error).__name__).rstrip(".")
     return NothingWrittenError(
         f"Cannot reach the server at {url}: {detail}. Nothing was sent. "
         "Start a server there, set REDIS_URL to another one, or use the embedded one: "

@@ -29,12 +29,20 @@ class CappedListProxy(MutableSequence[Any]):
     which keeps the first `max_length` elements. Compares equal to lists.
     """
 
-    __slots__ = ("_field", "_instance", "_items")
+    __slots__ = ("_instance", "_items", "_name")
 
     def __init__(self, items: Iterable[Any], field: Field[Any], instance: Any) -> None:
         self._items = list(items)
-        self._field = field
+        self._name = field.name
         self._instance = instance
+
+    @property
+    def _field(self) -> Field[Any]:
+        return self._instance._meta.fields[self._name]
+
+    def belongs_to(self, instance: Any) -> bool:
+        """Whether this is the list of that record object."""
+        return self._instance is instance
 
     def push(self, value: Any) -> None:
         """Put a value first, on the server and here, and drop what exceeds `max_length`.
@@ -115,6 +123,3 @@ class CappedListProxy(MutableSequence[Any]):
 
     def __repr__(self) -> str:
         return repr(self._items)
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), (self._items, self._field, self._instance)

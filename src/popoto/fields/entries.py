@@ -141,12 +141,23 @@ class SlotEntry(NamedTuple):
 Entry: TypeAlias = SetEntry | ScoreEntry | GeoEntry | SlotEntry
 
 
-def replace(batch: Batch, old: Iterable[Entry], new: Iterable[Entry]) -> None:
-    """Queue what turns the entries `old` into the entries `new`; shared ones are left alone."""
+def replace(
+    batch: Batch,
+    old: Iterable[Entry],
+    new: Iterable[Entry],
+    *,
+    added_elsewhere: Iterable[Entry] = (),
+    heal: bool = False,
+) -> None:
+    """Queue what turns the entries `old` into the entries `new`; shared ones are left alone.
+
+    `added_elsewhere` are entries of `new` that a field's own hook adds. With `heal`,
+    shared entries are added as well, in case they are missing.
+    """
     before, after = set(old), set(new)
     kept_places = {entry.place for entry in after}
     for entry in before - after:
         if entry.place not in kept_places:
             entry.remove(batch)
-    for entry in after - before:
+    for entry in (after if heal else after - before).difference(added_elsewhere):
         entry.add(batch)

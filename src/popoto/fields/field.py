@@ -144,6 +144,10 @@ class Field(Generic[T], metaclass=FieldBase):
                 f"use one of {', '.join(sorted(valid.__name__ for valid in self.valid_types))}"
             )
 
+    def takes_type(self, wanted: type) -> bool:
+        """Whether ``type=`` may be this type (an annotation stands for it)."""
+        return self.valid_types is not None and wanted in self.valid_types
+
     # Belonging to a model -------------------------------------------------------
 
     def bind(self, model_name: str, name: str) -> None:
@@ -378,6 +382,10 @@ class Field(Generic[T], metaclass=FieldBase):
                 f"{self.label}: {self.name}{'__' + lookup if lookup else ''}={describe(value)} "
                 f"cannot be compared with a {self.type.__name__} field: {error}"
             ) from error
+
+    def coerce_key_operand(self, value: Any) -> Any:
+        """A key value to look a record up by. Raises QueryException."""
+        return None if value is None else self.coerce_operand("", value)
 
     @classmethod
     def filter_query(cls, model: Any, field_name: str, **params: Any) -> Any:

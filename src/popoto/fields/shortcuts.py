@@ -54,6 +54,9 @@ class _TypedField(Field[Any]):
         options["type"] = self.value_type
         super().__init__(**options)
 
+    def takes_type(self, wanted: type) -> bool:
+        return wanted is self.value_type
+
 
 class IntField(_TypedField):
     """A field of type int (-2**63 to 2**64 - 1)."""
@@ -168,7 +171,7 @@ class ListField(_TypedField):
         return super().problem(value, null_check=null_check)
 
     def assigned_value(self, instance: Any, value: Any) -> Any:
-        if self.in_hash or isinstance(value, CappedListProxy) and value._instance is instance:
+        if self.in_hash or (isinstance(value, CappedListProxy) and value.belongs_to(instance)):
             return value
         return CappedListProxy(value or (), self, instance)
 

@@ -147,6 +147,7 @@ class ModelOptions:
             for parameter in parameters:
                 self.field_of_parameter.setdefault(parameter, name)
         self.field_of_parameter.update({name: name for name in fields})
+        self.has_references = any(isinstance(field, Relationship) for field in fields.values())
         self.compile_indexes()
 
     def compile_indexes(self) -> None:

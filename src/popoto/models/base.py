@@ -1,0 +1,410 @@
+"""`Model`: the class that users derive from. Its methods hand over to the modules doing the work."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+from popoto.engine.batch import Batch, queue
+from popoto.engine.codec import DecodeError
+from popoto.engine.db_key import DB_key
+from popoto.engine.request import Request
+from popoto.engine.run import arun, run
+from popoto.exceptions import ModelException
+from popoto.fields.entries import Entry, replace
+from popoto.fields.relationship import UNSET, Relationship
+from popoto.models import creating, deleting, dictionary, saving, validation
+from popoto.models.metaclass import ModelBase
+from popoto.models.options import INDEX_HASH_LENGTH, ModelOptions
+from popoto.models.query import Query
+
+if TYPE_CHECKING:
+    from redis.client import Pipeline
+
+__all__ = ["INDEX_HASH_LENGTH", "Model", "ModelBase", "ModelOptions"]
+
+
+class Model(metaclass=ModelBase):
+    """A record: one hash, found by its key and through its indexes.
+
+    Give a subclass `Field` objects as class attributes; key fields make the record
+    key, and a model without one gets a random ``_auto_key``. Options go into an
+    inner class ``Meta``: ``order_by``, ``ttl`` (seconds), ``indexes``, ``abstract``.
+
+    Creating an instance touches no server and needs no values; `save()` checks.
+    Every method that talks to the server has a native asyncio twin, ``async_…``.
+    Errors of the server (`redis.ConnectionError` …) pass through; wrong values are
+    `ModelException`s, raised before anything is written.
+    """
+
+    _meta: ClassVar[ModelOptions]
+    _options: ClassVar[ModelOptions]
+    query: ClassVar[Query[Self]]
+    objects: ClassVar[Query[Self]]
+    _has_own_init: ClassVar[bool]
+
+    #: Stored bytes by field name, as last saved or loaded; empty for a new record.
+    _stored: dict[str, Any]
+    _redis_key: str | None = None
+    _is_persisted: bool = False
+    _ttl: int | datetime.timedelta | None = None
+    _expire_at: datetime.datetime | None = None
+    obsolete_redis_key: str | None = None
+    _resolves_references: bool = False
+    _last_full_save: dict[str, Any] | None = None
+
+    def __init__(self, **kwargs: Any) -> None:
+        values = self.__dict__
+        if "_is_loading" in values:
+            # Called for a record that is being loaded: its stored bytes are the values.
+            return
+        options: ModelOptions | None = getattr(type(self), "_meta", None)
+        if options is None:
+            raise ModelException("Model itself has no fields: derive a class from it")
+        if options.abstract:
+            raise ModelException(
+                f"{options.model_name} is abstract and cannot be instantiated; "
+                "instantiate a model derived from it"
+            )
+        values["_stored"] = {}
+        if options.has_references:
+            values["_resolves_references"] = True
+        fields = options.fields
+        for name, value in kwargs.items():
+            if name not in fields:
+                setattr(self, name, value)
+        for name, field in fields.items():
+            value = kwargs[name] if name in kwargs else field.make_default()
+            value = field.assigned_value(self, value)
+            if value is not UNSET:
+                values[name] = value
+        problem = validation.coerce_and_check(self, fields, null_check=False)
+        if problem is not None:
+            raise type(problem)(
+                f"Could not instantiate class {options.model_name}: {problem}",
+                model_name=problem.model_name,
+                field_name=problem.field_name,
+                value=problem.value,
+            )
+        if all(values[name] is not None for name in options.key_names):
+            self._redis_key = options.record_key(values)
+
+    # Identity ------------------------------------------------------------------------
+
+    @property
+    def db_key(self) -> DB_key:
+        """The key of the current values, as a list of its parts."""
+        options = self._meta
+        return DB_key(
+            options.model_name,
+            [field.text_of(getattr(self, field.name)) for field in options.key_fields],
+        )
+
+    @property
+    def pk(self) -> str:
+        """The key under which the record is stored, or would be."""
+        return self._redis_key or self.db_key.redis_key
+
+    def __str__(self) -> str:
+        return self.db_key.redis_key
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} Popoto object at {self.db_key.redis_key}>"
+
+    @property
+    def _is_keyless(self) -> bool:
+        """Whether this record has no identity yet: never stored, every key field unset."""
+        return not self._stored and all(
+            getattr(self, name) is None for name in self._meta.key_names
+        )
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, type(self)):
+            return False
+        if self is other:
+            return True
+        return not self._is_keyless and not other._is_keyless and self.db_key == other.db_key
+
+    def __hash__(self) -> int:
+        return id(self) if self._is_keyless else hash((type(self).__name__, str(self)))
+
+    # What is known of the stored record ------------------------------------------------
+
+    @property
+    def _saved_field_values(self) -> dict[str, Any]:
+        """Field -> value at the last save or load (references as keys)."""
+        saved: dict[str, Any] = {}
+        fields = self._meta.fields
+        for name, raw in self._stored.items():
+            try:
+                saved[name] = fields[name].loaded_value(self, fields[name].decode(raw))
+            except DecodeError:
+                continue
+        return saved
+
+    @property
+    def _db_content(self) -> dict[bytes, bytes]:
+        """Hash field -> bytes, as written by the last full save."""
+        written = self._last_full_save or {}
+        names = self._meta.hash_names
+        return {name.encode(): written[name] for name in names if name in written}
+
+    def _settle(self, name: str) -> None:
+        """Decode an attribute that was not looked at yet, without reading the server."""
+        field = self._meta.fields[name]
+        try:
+            value = (
+                field.reference(self) if isinstance(field, Relationship) else getattr(self, name)
+            )
+        except ModelException:
+            value = None
+        self.__dict__[name] = value
+
+    def _keep_capped(self, name: str) -> None:
+        """Bring a capped list attribute to what was stored: a proxy, not longer than its cap."""
+        field = self._meta.fields[name]
+        if name in self.__dict__:
+            capacity = field.max_length
+            self.__dict__[name] = proxy = field.assigned_value(self, self.__dict__[name])
+            del proxy[capacity:]
+
+    def _apply_entries(
+        self, old: Sequence[Entry], new: Sequence[Entry], pipeline: Pipeline | None
+    ) -> Any:
+        """Change entries at once, or on a pipeline; for field hooks that are called directly."""
+        if isinstance(pipeline, Batch):
+            replace(pipeline, old, new)
+            return pipeline
+        batch = Batch()
+        replace(batch, old, new)
+        if pipeline is not None:
+            if len(batch):
+                queue(pipeline, batch, "")
+            return pipeline
+        if not len(batch):
+            return 0
+        replies = run(Request.of(batch.call(), shard=self._meta.shard).plan())
+        outcome = Batch.outcome(replies[0])
+        return sum(reply for reply in outcome if isinstance(reply, int))  # pyright: ignore[reportUnknownVariableType, reportGeneralTypeIssues]
+
+    # Validation ------------------------------------------------------------------------
+
+    def is_valid(self, null_check: bool = True) -> bool:
+        """Convert values to their fields' types and tell whether all of them may be saved.
+
+        The first problem is logged at ERROR. Raises ModelException when `_ttl` and
+        `_expire_at` are both set.
+        """
+        return self._is_valid_in(self._meta.fields, null_check=null_check)
+
+    def _is_valid_in(self, names: Iterable[str], *, null_check: bool = True) -> bool:
+        problem = validation.coerce_and_check(self, names, null_check=null_check)
+        if problem is None:
+            return True
+        if problem.field_name is None:
+            raise problem
+        validation.logger.error("%s", problem)
+        return False
+
+    def pre_save(
+        self,
+        pipeline: Pipeline | None = None,
+        ignore_errors: bool = False,
+        skip_auto_now: bool = False,
+        update_fields: Sequence[str] | None = None,
+        **kwargs: Any,
+    ) -> Any:
+        """Validate and format the values that are about to be saved.
+
+        Override it to set fields before every save, and return what
+        ``super().pre_save(**kwargs)`` returns; a falsy result cancels the save.
+        """
+        if not saving.pre_save(
+            self,
+            update_fields=update_fields,
+            skip_auto_now=skip_auto_now,
+            ignore_errors=ignore_errors,
+        ):
+            return False
+        return True if pipeline is None else pipeline
+
+    # Saving and deleting ---------------------------------------------------------------
+
+    def save(
+        self,
+        pipeline: Pipeline | None = None,
+        ignore_errors: bool = False,
+        skip_auto_now: bool = False,
+        update_fields: Iterable[str] | None = None,
+        migrate_key: bool = False,
+        **kwargs: Any,
+    ) -> Any:
+        """Store the record and bring its index entries in step, atomically.
+
+        A new record is written whole, replacing one that is stored under the same
+        key. Of a stored one only the fields that changed are written, so another
+        writer's changes to other fields stay.
+
+        `pipeline`       queue the write on a redis-py pipeline and return that
+        `ignore_errors`  return False instead of raising for invalid or not unique values
+        `skip_auto_now`  leave ``auto_now`` fields as they are
+        `update_fields`  write just these fields (even if unchanged) of a stored record
+        `migrate_key`    allow changed key fields: the record moves to its new key
+        further keywords go to `pre_save` and to the fields' hooks
+
+        Returns the number of hash fields that did not exist before. Raises
+        ValidationError, UniquenessError, KeyMutationError, AlreadyExistsError (the
+        new key is taken), ConflictError; ModelException for a partial save of a
+        record that is not stored. One command, one round trip; one more for each
+        time another writer changed the record's indexed values meanwhile.
+        """
+        return run(
+            saving.save(
+                self,
+                saving.SaveRequest(
+                    pipeline,
+                    ignore_errors,
+                    skip_auto_now,
+                    update_fields,  # pyright: ignore[reportArgumentType]
+                    migrate_key,
+                    hook_arguments=kwargs,
+                ),
+            )
+        )
+
+    async def async_save(
+        self,
+        pipeline: Any = None,
+        ignore_errors: bool = False,
+        skip_auto_now: bool = False,
+        update_fields: Iterable[str] | None = None,
+        migrate_key: bool = False,
+        **kwargs: Any,
+    ) -> Any:
+        """`save` for asyncio."""
+        return await arun(
+            saving.save(
+                self,
+                saving.SaveRequest(
+                    pipeline,
+                    ignore_errors,
+                    skip_auto_now,
+                    update_fields,  # pyright: ignore[reportArgumentType]
+                    migrate_key,
+                    hook_arguments=kwargs,
+                ),
+            )
+        )
+
+    def delete(self, pipeline: Pipeline | None = None, **kwargs: Any) -> Any:
+        """Delete the record, its companions and all its index entries, atomically.
+
+        Returns whether the record existed, or the pipeline if one was given. The
+        instance keeps its values and can be saved again. One command for a loaded
+        or saved instance, two for one that was only constructed.
+        """
+        return run(deleting.delete(self, pipeline, kwargs))
+
+    async def async_delete(self, pipeline: Any = None, **kwargs: Any) -> Any:
+        """`delete` for asyncio."""
+        return await arun(deleting.delete(self, pipeline, kwargs))
+
+    # Creating and looking up ------------------------------------------------------------
+
+    @classmethod
+    def create(
+        cls, pipeline: Pipeline | None = None, *, overwrite: bool = False, **kwargs: Any
+    ) -> Any:
+        """Construct and save a new record; returns it, or the pipeline if one was given.
+
+        Raises AlreadyExistsError when a record is stored under its key, unless
+        `overwrite` is set (`save()` of a new instance replaces as well). One command.
+        """
+        return run(creating.create(cls, pipeline, overwrite, kwargs))
+
+    @classmethod
+    async def async_create(
+        cls, pipeline: Any = None, *, overwrite: bool = False, **kwargs: Any
+    ) -> Any:
+        """`create` for asyncio."""
+        return await arun(creating.create(cls, pipeline, overwrite, kwargs))
+
+    @classmethod
+    def load(cls, db_key: str | bytes | DB_key | None = None, **kwargs: Any) -> Self | None:
+        """The record with this key (text, bytes or `DB_key`, or key values), or None."""
+        return cls.query.get(db_key, **kwargs)
+
+    @classmethod
+    async def async_load(
+        cls, db_key: str | bytes | DB_key | None = None, **kwargs: Any
+    ) -> Self | None:
+        """`load` for asyncio."""
+        return await cls.query.async_get(db_key, **kwargs)
+
+    @classmethod
+    def get_or_create(
+        cls, defaults: Mapping[str, Any] | None = None, **kwargs: Any
+    ) -> tuple[Self, bool]:
+        """The record that the lookup finds, or a new one of lookup and defaults.
+
+        Returns it and whether it was created; of concurrent callers exactly one
+        creates. Where the lookup holds the whole key, the key alone decides. Raises
+        QueryException for several matches. One command if found, two if created.
+        """
+        return run(creating.get_or_create(cls, defaults, kwargs))
+
+    @classmethod
+    async def async_get_or_create(
+        cls, defaults: Mapping[str, Any] | None = None, **kwargs: Any
+    ) -> tuple[Self, bool]:
+        """`get_or_create` for asyncio."""
+        return await arun(creating.get_or_create(cls, defaults, kwargs))
+
+    @classmethod
+    def update_or_create(
+        cls, defaults: Mapping[str, Any] | None = None, **kwargs: Any
+    ) -> tuple[Self, bool]:
+        """The record that the lookup finds, changed by defaults, or a new one of both.
+
+        Returns it and whether it was created. Key fields in `defaults` raise
+        KeyMutationError when they differ. Two commands.
+        """
+        return run(creating.update_or_create(cls, defaults, kwargs))
+
+    @classmethod
+    async def async_update_or_create(
+        cls, defaults: Mapping[str, Any] | None = None, **kwargs: Any
+    ) -> tuple[Self, bool]:
+        """`update_or_create` for asyncio."""
+        return await arun(creating.update_or_create(cls, defaults, kwargs))
+
+    # Introspection -----------------------------------------------------------------------
+
+    @classmethod
+    def get_info(cls) -> dict[str, Any]:
+        """Name, field names and filter keywords of the model."""
+        return {
+            "name": cls.__name__,
+            "fields": cls._meta.field_names,
+            "query_filters": [
+                parameter
+                for parameters in cls._meta.filter_query_params_by_field.values()
+                for parameter in sorted(parameters)
+            ],
+        }
+
+    def to_dict(
+        self,
+        include: Iterable[str] | None = None,
+        exclude: Iterable[str] | None = None,
+        relationships: bool = False,
+        max_depth: int | None = None,
+    ) -> dict[str, Any]:
+        """The explicit fields and their values, in order of declaration.
+
+        A reference is the target's key, or with `relationships` the target's own
+        dict, down to `max_depth` levels (None = all); the key again where the target
+        is missing or stands higher up already. Capped lists are plain lists.
+        """
+        return dictionary.to_dict(self, include, exclude, relationships, max_depth)

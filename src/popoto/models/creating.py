@@ -1,0 +1,83 @@
+"""Creating records: `create`, `get_or_create`, `update_or_create`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from popoto.engine.request import Plan
+from popoto.exceptions import AlreadyExistsError, KeyMutationError, UniquenessError
+from popoto.models.saving import SaveRequest, save
+
+if TYPE_CHECKING:
+    from popoto.models.base import Model
+
+M = TypeVar("M", bound="Model")
+
+
+def create(
+    model: type[M], pipeline: Any, overwrite: bool, values: Mapping[str, Any]
+) -> Plan[Any]:
+    """The plan of `Model.create`."""
+    instance = model(**values)
+    yield from save(instance, SaveRequest(pipeline, create_only=not overwrite))
+    return instance if pipeline is None else pipeline
+
+
+def _lookup(model: type[M], lookup: Mapping[str, Any]) -> dict[str, Any]:
+    """The lookup, or its key values alone where they are complete."""
+    names = model._meta.key_names
+    if all(name in lookup for name in names):
+        return {name: lookup[name] for name in names}
+    return dict(lookup)
+
+
+def _find_or_create(
+    model: type[M], lookup: Mapping[str, Any], values: Mapping[str, Any]
+) -> Plan[tuple[M, bool]]:
+    conditions = _lookup(model, lookup)
+    found: M | None = yield from model.query.get_plan(conditions)
+    if found is not None:
+        return found, False
+    try:
+        created: M = yield from create(model, None, False, values)
+    except (AlreadyExistsError, UniquenessError):
+        # Somebody else was faster: then theirs is the one.
+        found = yield from model.query.get_plan(conditions)
+        if found is None:
+            raise
+        return found, False
+    return created, True
+
+
+def get_or_create(
+    model: type[M], defaults: Mapping[str, Any] | None, lookup: Mapping[str, Any]
+) -> Plan[tuple[M, bool]]:
+    """The plan of `Model.get_or_create`."""
+    return (yield from _find_or_create(model, lookup, {**lookup, **(defaults or {})}))
+
+
+def update_or_create(
+    model: type[M], defaults: Mapping[str, Any] | None, lookup: Mapping[str, Any]
+) -> Plan[tuple[M, bool]]:
+    """The plan of `Model.update_or_create`."""
+    changes = dict(defaults or {})
+    instance, created = yield from _find_or_create(model, lookup, {**lookup, **changes})
+    if not created:
+        _refuse_key_changes(instance, changes)
+        for name, value in changes.items():
+            setattr(instance, name, value)
+        yield from save(instance, SaveRequest())
+    return instance, created
+
+
+def _refuse_key_changes(instance: Model, changes: Mapping[str, Any]) -> None:
+    for key_field in instance._meta.key_fields:
+        name = key_field.name
+        if name in changes:
+            old = getattr(instance, name)
+            if key_field.text_of(changes[name]) != key_field.text_of(old):
+                raise KeyMutationError(
+                    f"{key_field.label} is part of the record key: update_or_create cannot "
+                    f"change it from {old!r} to {changes[name]!r}"
+                )

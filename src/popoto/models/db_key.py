@@ -1,0 +1,5 @@
+"""`DB_key`: a key as the list of its parts."""
+
+from popoto.engine.db_key import DB_key
+
+__all__ = ["DB_key"]

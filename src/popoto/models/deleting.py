@@ -1,0 +1,101 @@
+"""Deleting: hash, companions and every entry in one guarded commit."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from popoto.engine.batch import Batch, GuardFailure, QueuedCommits, queue
+from popoto.engine.request import Plan, Reply, Request
+from popoto.exceptions import ConflictError, ModelException
+from popoto.models.expiry import decoded_values, put_removal
+from popoto.models.options import ModelOptions
+from popoto.models.saving import MAX_ATTEMPTS, call_delete_hooks, check_pipeline, follow_up
+
+if TYPE_CHECKING:
+    from popoto.models.base import Model
+
+
+def delete(instance: Model, pipeline: Any, hook_arguments: dict[str, Any]) -> Plan[Any]:
+    """The plan of `Model.delete`; see there."""
+    check_pipeline(pipeline)
+    options = instance._meta
+    key: str = instance._redis_key or instance.db_key.redis_key
+    known: dict[str, Any] | None = instance._stored or None
+    if pipeline is not None:
+        queued = QueuedCommits.of(pipeline)
+        if key in queued.records:
+            known = queued.records[key]
+        else:
+            known = yield from _read(options, key)
+        if known is not None:
+            queue(pipeline, _removal(instance, key, known, hook_arguments), "")
+        queued.records[key] = None
+        _forget(instance)
+        return pipeline
+    if known is None:
+        known = yield from _read(options, key)
+    for _ in range(MAX_ATTEMPTS):
+        if known is None:
+            _forget(instance)
+            return False
+        batch = _removal(instance, key, known, hook_arguments)
+        (reply,) = yield Request.of(batch.call(), shard=options.shard)
+        outcome = Batch.outcome(reply)
+        if not isinstance(outcome, GuardFailure):
+            yield from follow_up(batch, options)
+            _forget(instance)
+            return True
+        if outcome.what == "holds":
+            known = _by_name(options, outcome.details[1:])
+        elif outcome.what == "exists":
+            known = None
+        else:
+            raise ModelException(
+                f"{key!r} cannot be deleted: {outcome.what} {outcome.details!r}; nothing was written"
+            )
+    raise ConflictError(
+        f"{key!r} was changed by other writers {MAX_ATTEMPTS} times while it was being deleted; "
+        "nothing was written. Delete it again."
+    )
+
+
+def _read(options: ModelOptions, key: str) -> Plan[dict[str, Any] | None]:
+    (values,) = yield Request.of(
+        ("HMGET", key, *options.index_names), shard=options.shard, repeatable=True
+    )
+    if any(value is not None for value in values):
+        return _by_name(options, values)
+    (exists,) = yield Request.of(("EXISTS", key), shard=options.shard, repeatable=True)
+    return {} if exists else None
+
+
+def _by_name(options: ModelOptions, values: Sequence[Reply]) -> dict[str, Any]:
+    pairs = zip(options.index_names, values, strict=True)
+    return {name: value for name, value in pairs if value is not None}
+
+
+def _removal(
+    instance: Model, key: str, known: dict[str, Any], hook_arguments: dict[str, Any]
+) -> Batch:
+    options = instance._meta
+    batch = Batch()
+    batch.guard("watch", None, *options.index_names)
+    pairs = [part for name in options.index_names for part in (name, known.get(name, b""))]
+    batch.guard("holds", key, *pairs)
+    for entry in options.entries(key, decoded_values(options, known)):
+        entry.remove(batch)
+    put_removal(batch, options, key)
+    call_delete_hooks(batch, instance, key, hook_arguments)
+    return batch
+
+
+def _forget(instance: Model) -> None:
+    """The instance is no stored record any more; it keeps its values and can be saved again."""
+    for name in instance._meta.fields:
+        # Decode what was not looked at yet, before its bytes go.
+        if name not in vars(instance):
+            instance._settle(name)
+    instance._stored = {}
+    instance._last_full_save = None
+    instance._is_persisted = False

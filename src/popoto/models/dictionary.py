@@ -1,0 +1,55 @@
+"""Records as plain dicts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from popoto.fields.capped_list import CappedListProxy
+from popoto.fields.relationship import Relationship
+
+if TYPE_CHECKING:
+    from popoto.models.base import Model
+
+
+def to_dict(
+    instance: Model,
+    include: Iterable[str] | None,
+    exclude: Iterable[str] | None,
+    relationships: bool,
+    max_depth: int | None,
+    path: frozenset[str] = frozenset(),
+) -> dict[str, Any]:
+    """See `Model.to_dict`; `path` holds the keys of the records above this one."""
+    options = instance._meta
+    wanted = None if include is None else set(include)
+    unwanted = set(exclude or ())
+    path = path | {instance.pk}
+    found: dict[str, Any] = {}
+    for name, field in options.explicit_fields.items():
+        if name in unwanted or (wanted is not None and name not in wanted):
+            continue
+        if isinstance(field, Relationship):
+            found[name] = _reference(instance, field, relationships, max_depth, path)
+        else:
+            value = getattr(instance, name)
+            found[name] = list(value) if isinstance(value, CappedListProxy) else value
+    return found
+
+
+def _reference(
+    instance: Model,
+    field: Relationship,
+    relationships: bool,
+    max_depth: int | None,
+    path: frozenset[str],
+) -> Any:
+    value = vars(instance).get(field.name)
+    key = field.target_key(value) if field.name in vars(instance) else field.reference(instance)
+    if key is None or not relationships or key in path or max_depth == 0:
+        return key
+    target = value if hasattr(value, "_meta") else field.model.load(db_key=key)
+    if target is None:
+        return key
+    deeper = None if max_depth is None else max_depth - 1
+    return to_dict(target, None, None, relationships, deeper, path)

@@ -1,0 +1,171 @@
+"""Expiry of records: setting it with a save, and sweeping what expired records leave.
+
+A record that expires takes its hash along, but not its index entries. So a save
+with an expiry also notes, in the same step, when the record ends and the bytes
+its entries follow from. Queries that come across records past their time hand
+them to `sweep`, which removes their entries; nothing ever scans the keyspace.
+"""
+
+from __future__ import annotations
+
+import datetime
+import logging
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import msgpack
+
+from popoto.engine import keys
+from popoto.engine.batch import Batch, GuardFailure, KeyArgument
+from popoto.engine.codec import DecodeError
+from popoto.engine.request import Plan, Reply, Request
+from popoto.models.options import ModelOptions
+
+if TYPE_CHECKING:
+    from popoto.models.base import Model
+
+logger = logging.getLogger("POPOTO.model_base")
+
+
+def put_expiry(batch: Batch, instance: Model, key: str, *, is_new: bool) -> None:
+    """Queue the expiry that `_ttl` or `_expire_at` ask for; neither means permanent."""
+    options = instance._meta
+    ttl, expire_at = instance._ttl, instance._expire_at
+    if ttl is not None:
+        seconds = ttl.total_seconds() if isinstance(ttl, datetime.timedelta) else ttl
+        command, amount = "EXPIRE-IN", math.ceil(seconds * 1000)
+    elif expire_at is not None:
+        command, amount = "EXPIRE-AT", int(expire_at.timestamp()) * 1000
+    elif is_new:
+        return
+    else:
+        command, amount = "PERSIST-ALL", 0
+    companions = options.companion_keys(key)
+    batch.put(
+        command,
+        key,
+        amount,
+        KeyArgument(options.expiry_key),
+        KeyArgument(options.expiry_values_key),
+        key,
+        len(companions),
+        *(KeyArgument(companion) for companion in companions),
+        *options.index_names,
+    )
+
+
+def put_removal(batch: Batch, options: ModelOptions, key: str) -> None:
+    """Queue the removal of a record's hash, companions and class-set member."""
+    batch.put(
+        "RETIRE", key, KeyArgument(options.expiry_key), KeyArgument(options.expiry_values_key), key
+    )
+    batch.put("SREM", options.class_set_key, key)
+    for companion in options.companion_keys(key):
+        batch.put("DEL", companion)
+
+
+def decoded_values(options: ModelOptions, stored: dict[str, Any]) -> dict[str, Any]:
+    """Values from stored bytes, as far as they can be decoded; defaults never stand in."""
+    values: dict[str, Any] = {}
+    fields = options.fields
+    for name in options.index_names:
+        raw = stored.get(name)
+        if raw is None:
+            values[name] = None
+            continue
+        try:
+            values[name] = fields[name].decode(raw)
+        except DecodeError as error:
+            logger.warning("%s: stored bytes make no entry: %s", fields[name].label, error)
+            values[name] = None
+    return values
+
+
+def sweep(options: ModelOptions, due: Sequence[Reply]) -> Plan[int]:
+    """Remove the entries of expired records, as far as they are still gone.
+
+    `due` is what query.lua reports: keys, each followed by its packed values. Two
+    round trips at most; a record that was created again meanwhile is left alone.
+    """
+    batches: list[Batch] = []
+    found: list[str] = []
+    for key_bytes, packed in zip(due[::2], due[1::2], strict=True):
+        key: str = key_bytes.decode("utf-8")
+        stored = _unpacked(options, packed) or from_key(options, key)
+        batch = Batch()
+        batch.guard("absent", key)
+        for entry in options.entries(key, decoded_values(options, stored)):
+            entry.remove(batch)
+        put_removal(batch, options, key)
+        batches.append(batch)
+        found.append(key)
+    replies = yield Request([batch.call() for batch in batches], options.shard, repeatable=True)
+    living = Batch()
+    for key, reply in zip(found, replies, strict=True):
+        if isinstance(Batch.outcome(reply), GuardFailure):
+            living.put(
+                "RESCHEDULE",
+                key,
+                KeyArgument(options.expiry_key),
+                KeyArgument(options.expiry_values_key),
+                key,
+            )
+    if len(living):
+        yield Request.of(living.call(), shard=options.shard, repeatable=True)
+    return len(found) - len(living)
+
+
+def _unpacked(options: ModelOptions, packed: bytes) -> dict[str, bytes] | None:
+    if not packed:
+        return None
+    try:
+        values: list[bytes] = msgpack.unpackb(packed, raw=True)
+    except ValueError:
+        return None
+    if len(values) != len(options.index_names):
+        # Noted by a version of the model with other fields.
+        return None
+    return {
+        name: value for name, value in zip(options.index_names, values, strict=True) if value
+    }
+
+
+def from_key(options: ModelOptions, key: str) -> dict[str, bytes]:
+    """The key fields' values, as far as a record key tells them."""
+    parts = key.split(keys.SEPARATOR)[1:]
+    stored: dict[str, bytes] = {}
+    if len(parts) == len(options.key_fields):
+        for field, part in zip(options.key_fields, parts, strict=True):
+            text = keys.unescape(part)
+            if text != "None":
+                try:
+                    stored[field.name] = field.encode(field.coerce(text))
+                except ValueError:
+                    continue
+    return stored
+
+
+def sweep_missing(options: ModelOptions) -> Plan[int]:
+    """Remove what records of the class set left that do not exist any more.
+
+    What they were is not known, so only the entries that follow from the key go.
+    """
+    (members,) = yield Request.of(
+        ("SMEMBERS", options.class_set_key), shard=options.shard, repeatable=True
+    )
+    removed = 0
+    for first in range(0, len(members), 1000):
+        chunk = members[first : first + 1000]
+        exist = yield Request(
+            [("EXISTS", member) for member in chunk], options.shard, repeatable=True
+        )
+        due = [
+            part
+            for member, exists in zip(chunk, exist, strict=True)
+            if not exists
+            for part in (member, b"")
+        ]
+        if due:
+            removed += yield from sweep(options, due)
+    return removed

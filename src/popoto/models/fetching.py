@@ -1,0 +1,320 @@
+"""Running a compiled query: calls of query.lua, page by page."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from popoto.engine.request import Argument, Plan, Reply, Request, ScriptCall
+from popoto.engine.scripts import QUERY
+from popoto.engine.tree import Keys, Node, Nothing, RecordKeys, all_of, encode
+from popoto.exceptions import StoredDataError
+from popoto.fields.operands import Operand
+from popoto.models import expiry
+from popoto.models.loading import StoredView
+from popoto.models.options import ModelOptions
+from popoto.models.ordering import BY_KEY, Order, ordered
+
+logger = logging.getLogger("POPOTO.Query")
+
+#: How many records one call reads, so that none holds the server for long.
+PAGE = 2000
+#: Sets up to this size are counted by looking for every record; larger ones are trusted
+#: where no record is due to have expired.
+TRUST = 5000
+
+
+@dataclass(slots=True)
+class Row:
+    """One record that a query found: its key, the bytes that were read, its distance."""
+
+    key: str
+    stored: dict[str, Any]
+    distance: float | None = None
+
+
+@dataclass(slots=True)
+class Page:
+    """The reply of one call."""
+
+    found: list[Any]
+    rest: list[bytes]
+    distances: list[bytes]
+
+
+@dataclass(slots=True, frozen=True)
+class Reading:
+    """Which fields a query reads of each record."""
+
+    hash_names: tuple[str, ...]
+    list_names: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, options: ModelOptions, names: Sequence[str]) -> Reading:
+        return cls(
+            tuple(name for name in options.hash_names if name in names),
+            tuple(name for name in options.list_names if name in names),
+        )
+
+    @classmethod
+    def everything(cls, options: ModelOptions) -> Reading:
+        return cls(tuple(options.hash_names), tuple(options.list_names))
+
+
+class Fetch:
+    """One query under way."""
+
+    def __init__(self, options: ModelOptions, operand: Operand) -> None:
+        self.options = options
+        self.operand = operand
+
+    # One call ----------------------------------------------------------------------
+
+    def _call(
+        self,
+        node: Node,
+        mode: str,
+        *,
+        order: Order = BY_KEY,
+        offset: int = 0,
+        limit: int | None = None,
+        reading: Reading | None = None,
+    ) -> Plan[Page]:
+        options = self.options
+        keys = Keys()
+        for key in (options.class_set_key, options.expiry_key, options.expiry_values_key):
+            keys.position(key)
+        reading = reading or Reading(())
+        arguments: list[Argument] = [
+            mode,
+            offset,
+            -1 if limit is None else limit,
+            PAGE,
+            TRUST,
+            order.kind,
+            0 if order.key is None else keys.position(order.key),
+            1 if order.reverse else 0,
+            len(reading.hash_names),
+            *reading.hash_names,
+            len(reading.list_names),
+            *reading.list_names,
+        ]
+        encode(node, keys, arguments)
+        call = ScriptCall(QUERY, list(keys.positions), arguments)
+        (reply,) = yield Request((call,), options.shard, repeatable=True)
+        found, rest, due, distances = reply
+        if due:
+            yield from expiry.sweep(options, due)
+        return Page(found, rest, distances)
+
+    def _rows(self, page: Page, reading: Reading) -> list[Row]:
+        width = len(reading.hash_names)
+        names = reading.hash_names
+        distances = page.distances
+        rows: list[Row] = []
+        for position, (key, values) in enumerate(page.found):
+            stored = {
+                name: value
+                for name, value in zip(names, values, strict=False)
+                if value is not None
+            }
+            if reading.list_names:
+                for name, items in zip(reading.list_names, values[width:], strict=True):
+                    stored[name] = tuple(items)
+            distance = float(distances[position]) if distances else None
+            rows.append(Row(key.decode("utf-8"), stored, distance))
+        return rows
+
+    # Counting ------------------------------------------------------------------------
+
+    def count(self) -> Plan[int]:
+        """How many records match."""
+        if isinstance(self.operand.node, Nothing):
+            return 0
+        if self.operand.exact:
+            page = yield from self._call(self.operand.node, "count")
+            return int(page.found)  # pyright: ignore[reportArgumentType]
+        total = 0
+        pages = self.pages(Reading.of(self.options, tuple(self.operand.needs)), Order("any"))
+        rows = yield from pages.next()
+        while rows is not None:
+            total += len(rows)
+            rows = yield from pages.next()
+        return total
+
+    def exists(self) -> Plan[bool]:
+        """Whether any record matches."""
+        if isinstance(self.operand.node, Nothing):
+            return False
+        if self.operand.exact:
+            page = yield from self._call(
+                self.operand.node, "keys", order=Order("any"), limit=1
+            )
+            return bool(page.found)
+        rows = yield from self.rows(Reading(()), Order("any"), limit=1)
+        return bool(rows)
+
+    # Reading -------------------------------------------------------------------------
+
+    def keys(self, order: Order, offset: int = 0, limit: int | None = None) -> Plan[list[bytes]]:
+        """The keys of the matches, in order (an order of values needs `rows`)."""
+        if isinstance(self.operand.node, Nothing) or limit == 0:
+            return []
+        if self.operand.exact and order.kind != "values":
+            page = yield from self._call(
+                self.operand.node, "keys", order=order, offset=offset, limit=limit
+            )
+            return page.found
+        rows = yield from self.rows(Reading(()), order, offset=offset, limit=limit)
+        return [row.key.encode("utf-8") for row in rows]
+
+    def pages(
+        self, reading: Reading, order: Order, offset: int = 0, limit: int | None = None
+    ) -> Pages:
+        """The matches page by page, in an order that the server gives."""
+        return Pages(self, reading, order, offset, limit)
+
+    def rows(
+        self, reading: Reading, order: Order, offset: int = 0, limit: int | None = None
+    ) -> Plan[list[Row]]:
+        """The matches, in order."""
+        if isinstance(self.operand.node, Nothing) or limit == 0:
+            return []
+        if order.kind == "values":
+            return (yield from self._rows_by_value(reading, order, offset, limit))
+        pages = self.pages(reading, order, offset, limit)
+        found: list[Row] = []
+        rows = yield from pages.next()
+        while rows is not None:
+            found += rows
+            rows = yield from pages.next()
+        return found
+
+    def _rows_by_value(
+        self, reading: Reading, order: Order, offset: int, limit: int | None
+    ) -> Plan[list[Row]]:
+        options = self.options
+        names = [name for name, _ in order.fields]
+        wanted = {*reading.hash_names, *reading.list_names}
+        if limit is None:
+            everything = Reading.of(options, [*wanted, *names])
+            rows = yield from self.rows(everything, Order("any"))
+            return self._sorted(rows, order)[offset:]
+        # Read just what decides the order, and the records themselves for the winners.
+        rows = yield from self.rows(Reading.of(options, names), Order("any"))
+        candidates = self._sorted(rows, order)[offset:]
+        found: list[Row] = []
+        while candidates and len(found) < limit:
+            missing = limit - len(found)
+            head, candidates = candidates[:missing], candidates[missing:]
+            found += yield from self.again([row.key.encode("utf-8") for row in head], reading)
+        return found
+
+    def _sorted(self, rows: list[Row], order: Order) -> list[Row]:
+        views: dict[str, StoredView] = {
+            row.key: StoredView(self.options, row.key, row.stored) for row in rows
+        }
+
+        def value_of(row: Row, name: str) -> Any:
+            try:
+                return views[row.key].value(name)
+            except StoredDataError as error:
+                logger.warning("%s", error)
+                return None
+
+        return ordered(self.options, order, rows, lambda row: row.key, value_of)
+
+    def again(self, keys: Sequence[bytes], reading: Reading) -> Plan[list[Row]]:
+        """Read these matches, as far as they still match, in the order of `keys`."""
+        needed = self._with_needs(reading)
+        node = all_of([RecordKeys(tuple(keys)), self.operand.node])
+        page = yield from self._call(node, "records", order=Order("found"), reading=needed)
+        by_key = {row.key.encode("utf-8"): row for row in self._rows(page, needed)}
+        rows = [by_key[key] for key in keys if key in by_key]
+        return self.matching(rows)
+
+    def _with_needs(self, reading: Reading) -> Reading:
+        if self.operand.exact:
+            return reading
+        names = {*reading.hash_names, *reading.list_names, *self.operand.needs}
+        return Reading.of(self.options, tuple(names))
+
+    def matching(self, rows: list[Row]) -> list[Row]:
+        """The rows that pass what Python has to check."""
+        if self.operand.exact:
+            return rows
+        logger.debug(
+            "Client-side filter on %s of %s",
+            ", ".join(sorted(self.operand.needs)),
+            self.options.model_name,
+        )
+        return [row for row in rows if self._passes(row)]
+
+    def _passes(self, row: Row) -> bool:
+        try:
+            return self.operand.test(StoredView(self.options, row.key, row.stored))
+        except StoredDataError as error:
+            logger.warning("left out of a query's results: %s", error)
+            return False
+
+
+class Pages:
+    """The pages of a query: the first call finds all keys, later ones read further records.
+
+    A record of a later page is read only if it still matches.
+    """
+
+    def __init__(
+        self, fetch: Fetch, reading: Reading, order: Order, offset: int, limit: int | None
+    ) -> None:
+        self.fetch = fetch
+        self.reading = reading
+        self.order = order
+        self.skip = 0 if fetch.operand.exact else offset
+        self.offset = offset if fetch.operand.exact else 0
+        self.limit = limit
+        self.left = limit
+        self.rest: list[bytes] | None = None
+        self.distances: list[bytes] = []
+
+    def next(self) -> Plan[list[Row] | None]:
+        """The next rows (perhaps none of a page), or None at the end."""
+        fetch = self.fetch
+        if self.rest is None:
+            needed = fetch._with_needs(self.reading)
+            page = yield from fetch._call(
+                fetch.operand.node,
+                "records",
+                order=self.order,
+                offset=self.offset,
+                limit=self.limit if fetch.operand.exact else None,
+                reading=needed,
+            )
+            self.rest = page.rest
+            self.distances = page.distances[len(page.found) :]
+            return self._cut(fetch.matching(fetch._rows(page, needed)))
+        if not self.rest or self.left == 0:
+            return None
+        head, self.rest = self.rest[:PAGE], self.rest[PAGE:]
+        rows = yield from fetch.again(head, self.reading)
+        if self.distances:
+            by_key = dict(zip(head, self.distances, strict=False))
+            self.distances = self.distances[PAGE:]
+            for row in rows:
+                row.distance = float(by_key[row.key.encode("utf-8")])
+        return self._cut(rows)
+
+    def _cut(self, rows: list[Row]) -> list[Row]:
+        if self.skip:
+            skipped = min(self.skip, len(rows))
+            self.skip -= skipped
+            rows = rows[skipped:]
+        if self.left is not None:
+            rows = rows[: self.left]
+            self.left -= len(rows)
+        return rows
+
+
+__all__ = ["PAGE", "TRUST", "Fetch", "Pages", "Reading", "Row"]

@@ -1,0 +1,98 @@
+"""Instances from stored records."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from popoto.engine import keys
+from popoto.engine.codec import DecodeError
+from popoto.engine.request import Command
+from popoto.exceptions import StoredDataError
+from popoto.models.options import ModelOptions
+
+if TYPE_CHECKING:
+    from popoto.models.base import Model
+
+M = TypeVar("M", bound="Model")
+
+
+def read_commands(options: ModelOptions, key: str) -> list[Command]:
+    """The commands that read one record: its hash fields, then its lists."""
+    commands: list[Command] = [("HMGET", key, *options.hash_names)]
+    commands += [
+        ("LRANGE", keys.capped_list_key(key, name), 0, -1) for name in options.list_names
+    ]
+    return commands
+
+
+def stored_of(
+    options: ModelOptions, hash_values: Sequence[Any], lists: Sequence[Any]
+) -> dict[str, Any] | None:
+    """Stored bytes by field name, from the replies; None where there is no record."""
+    stored = {
+        name: value
+        for name, value in zip(options.hash_names, hash_values, strict=True)
+        if value is not None
+    }
+    if not stored:
+        return None
+    for name, items in zip(options.list_names, lists, strict=True):
+        stored[name] = tuple(items)
+    return stored
+
+
+def new_instance(
+    model: type[M], key: str, stored: dict[str, Any], *, resolves_references: bool
+) -> M:
+    """A loaded instance. Nothing is decoded yet.
+
+    A model with an ``__init__`` of its own has it run, with the decoded values, so
+    that what it sets is there however a record was loaded.
+    """
+    instance = model.__new__(model)
+    state = instance.__dict__
+    state["_stored"] = stored
+    state["_redis_key"] = key
+    state["_is_persisted"] = True
+    if resolves_references and model._meta.has_references:
+        state["_resolves_references"] = True
+    if model._has_own_init:
+        state["_is_loading"] = True
+        instance.__init__(**_constructor_values(instance))
+        state.pop("_is_loading", None)
+    return instance
+
+
+def _constructor_values(instance: Model) -> dict[str, Any]:
+    values: dict[str, Any] = {}
+    fields = instance._meta.fields
+    for name, raw in instance._stored.items():
+        try:
+            values[name] = fields[name].decode(raw)
+        except DecodeError:
+            values[name] = None
+    return values
+
+
+class StoredView:
+    """One record's stored bytes, decoded as a test asks for them."""
+
+    __slots__ = ("_fields", "_stored", "key")
+
+    def __init__(self, options: ModelOptions, key: str, stored: Mapping[str, Any]) -> None:
+        self.key = key
+        self._fields = options.fields
+        self._stored = stored
+
+    def value(self, field_name: str) -> Any:
+        field = self._fields[field_name]
+        raw = self._stored.get(field_name)
+        if raw is None:
+            return field.make_default()
+        try:
+            return field.decode(raw)
+        except DecodeError as error:
+            raise StoredDataError(
+                f"{field.label} of record {self.key!r} cannot be decoded: {error}"
+            ) from error

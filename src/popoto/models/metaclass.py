@@ -1,0 +1,240 @@
+"""`ModelBase`: turns a class body into a model."""
+
+from __future__ import annotations
+
+import functools
+import sys
+import types
+import typing
+from abc import ABCMeta
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+from weakref import WeakValueDictionary
+
+from popoto.exceptions import ModelException
+from popoto.fields.coercion import describe
+from popoto.fields.field import VALID_FIELD_TYPES, Field
+from popoto.fields.relationship import Relationship
+from popoto.fields.shortcuts import AutoKeyField
+from popoto.models.options import ModelOptions, check_field_name, check_meta
+from popoto.models.query import Query
+
+if TYPE_CHECKING:
+    from popoto.models.base import Model
+
+AUTO_KEY = "_auto_key"
+
+#: The latest class of each name, for relationships that name their model as text.
+_models: WeakValueDictionary[str, ModelBase] = WeakValueDictionary()
+
+
+class ModelBase(ABCMeta):
+    """Metaclass of models. Derived from ABCMeta, so that abstract mixins combine with models."""
+
+    _meta: ModelOptions
+
+    def __new__(
+        mcs, name: str, bases: tuple[type, ...], namespace: dict[str, Any], **keywords: Any
+    ) -> Any:
+        parents = [base for base in bases if isinstance(base, ModelBase)]
+        if not parents:
+            return super().__new__(mcs, name, bases, namespace, **keywords)
+        meta: type | None = namespace.pop("Meta", None)
+        own = _own_fields(name, namespace)
+        cls: Any = super().__new__(mcs, name, bases, namespace, **keywords)
+        _apply_annotations(cls, own)
+        options = ModelOptions(name)
+        options.meta = meta
+        options.parents = parents
+        options.base_meta = next(
+            (parent._meta for parent in parents if hasattr(parent, "_meta")), None
+        )
+        settings = _meta_settings(cls, meta)
+        options.abstract = bool(settings.get("abstract", False))
+        fields = _all_fields(cls, own, with_auto_key=not options.abstract)
+        _refuse_names_of_the_model_api(cls, fields)
+        options.adopt_fields(fields)
+        for field_name, field in fields.items():
+            setattr(cls, field_name, field)
+        _check_partitions(options)
+        check_meta(name, options, settings)
+        cls._meta = options
+        cls._options = options
+        cls._settings = settings
+        cls._ttl = options.ttl
+        cls._has_own_init = cls.__init__ is not _root(cls).__init__
+        cls.query = cls.objects = Query(cls)
+        _models[name] = cls
+        return cls
+
+
+def find_model(name: str) -> type[Model] | None:
+    """The latest model class of that name."""
+    return typing.cast("type[Model] | None", _models.get(name))
+
+
+Relationship.find_model = staticmethod(find_model)
+
+
+def _is_kept(value: object) -> bool:
+    """Whether a class attribute is no field and may stay: methods, descriptors, classes."""
+    return callable(value) or any(
+        hasattr(type(value), method) for method in ("__get__", "__set__", "__delete__")
+    )
+
+
+def _own_fields(model_name: str, namespace: dict[str, Any]) -> dict[str, Field[Any]]:
+    """The fields of a class body. Raises ModelException for attributes that are none."""
+    found: dict[str, Field[Any]] = {}
+    for name, value in namespace.items():
+        if name.startswith("__"):
+            continue
+        if isinstance(value, Field):
+            check_field_name(model_name, name)
+            found[name] = value  # pyright: ignore[reportUnknownArgumentType]
+        elif isinstance(value, type) and issubclass(value, Field):
+            raise ModelException(
+                f"{model_name}.{name} is the field class {value.__name__}: write "
+                f"{name} = {value.__name__}() to make a field"
+            )
+        elif not name.startswith("_") and not _is_kept(value):
+            raise ModelException(
+                f"{model_name}.{name} = {describe(value)}: public attributes of a model must "
+                f"inherit from class Field; name it _{name} to keep a plain attribute"
+            )
+    for name, field in found.items():
+        if field.model_name:
+            found[name] = namespace[name] = _copy(field, model_name, name)
+    return found
+
+
+def _copy(field: Field[Any], model_name: str, name: str) -> Field[Any]:
+    twin = field.copy_for(model_name)
+    twin.bind(model_name, name)
+    return twin
+
+
+def _all_fields(
+    cls: Any, own: dict[str, Field[Any]], *, with_auto_key: bool
+) -> dict[str, Field[Any]]:
+    """Inherited fields, then own ones; each belongs to this class alone."""
+    found: dict[str, Field[Any]] = {}
+    for base in reversed(cls.__mro__[1:]):
+        options: ModelOptions | None = vars(base).get("_meta")
+        inherited = (
+            options.fields
+            if options is not None
+            else {name: each for name, each in vars(base).items() if isinstance(each, Field)}
+        )
+        for name in vars(base):
+            if name in found and name not in inherited:
+                del found[name]
+        for name, field in inherited.items():
+            found[name] = _copy(field, cls.__name__, name)
+    for name in vars(cls):
+        if name in found and name not in own:
+            del found[name]
+    for name, field in own.items():
+        found.pop(name, None)
+        found[name] = field
+    auto_key = found.pop(AUTO_KEY, None)
+    if not any(field.key for field in found.values()) and with_auto_key:
+        found[AUTO_KEY] = auto_key or AutoKeyField()
+    return found
+
+
+def _root(cls: Any) -> Any:
+    """`Model` itself."""
+    return next(
+        base
+        for base in cls.__mro__[1:]
+        if isinstance(base, ModelBase) and "_meta" not in vars(base)
+    )
+
+
+def _refuse_names_of_the_model_api(cls: Any, fields: dict[str, Field[Any]]) -> None:
+    api = _api_names(_root(cls))
+    for name in fields:
+        if name in api:
+            raise ModelException(
+                f"{cls.__name__}.{name}: {name!r} is a name of the Model API and a field would "
+                "hide it; choose another name"
+            )
+
+
+@functools.cache
+def _api_names(root: Any) -> frozenset[str]:
+    return frozenset(dir(root)) | {"query", "objects", "_meta", "_options", "_settings", "Meta"}
+
+
+def _meta_settings(cls: Any, meta: type | None) -> dict[str, Any]:
+    """The options of `Meta`, inherited from the bases, except ``abstract``."""
+    settings: dict[str, Any] = {}
+    for base in reversed(cls.__mro__[1:]):
+        settings.update(vars(base).get("_settings", {}))
+    settings.pop("abstract", None)
+    if meta is not None:
+        settings.update(
+            {name: getattr(meta, name) for name in dir(meta) if not name.startswith("_")}
+        )
+    return settings
+
+
+def _check_partitions(options: ModelOptions) -> None:
+    for field in options.entry_fields:
+        for name in field.depends_on:
+            if name not in options.fields:
+                raise ModelException(
+                    f"{field.label}: partition_by names {name!r}, which is no field of "
+                    f"{options.model_name}; fields are {', '.join(options.fields)}"
+                )
+
+
+# Annotations -----------------------------------------------------------------------
+
+
+def _apply_annotations(cls: Any, own: dict[str, Field[Any]]) -> None:
+    """Let ``name: int = KeyField()`` stand for ``KeyField(type=int)``."""
+    annotations: dict[str, Any] = vars(cls).get("__annotations__", {})
+    for name, field in own.items():
+        if name in annotations:
+            annotation = _evaluated(annotations[name], cls)
+            if annotation is not None:
+                _apply_annotation(cls.__name__, name, field, annotation)
+
+
+def _evaluated(annotation: Any, cls: Any) -> Any:
+    if not isinstance(annotation, str):
+        return annotation
+    module = sys.modules.get(cls.__module__)
+    try:
+        return eval(annotation, dict(vars(module)) if module else {}, dict(vars(typing)))
+    except (NameError, AttributeError, TypeError, SyntaxError):
+        # A name that exists for type checkers only: the field keeps its own type.
+        return None
+
+
+def _apply_annotation(model_name: str, name: str, field: Field[Any], annotation: Any) -> None:
+    origin = typing.get_origin(annotation)
+    arguments = typing.get_args(annotation)
+    if isinstance(origin, type) and issubclass(origin, Field) and arguments:
+        annotation = arguments[0]
+        origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
+    if origin in (typing.Union, types.UnionType):
+        members = [each for each in arguments if each is not type(None)]
+        if len(members) != 1:
+            return
+        annotation = members[0]
+        origin = typing.get_origin(annotation)
+    wanted = origin if isinstance(origin, type) else annotation
+    if wanted not in VALID_FIELD_TYPES:
+        return
+    if field.type is wanted:
+        return
+    accepts: Callable[[type], bool] = field.takes_type
+    if field.type_given or not accepts(wanted):
+        raise ModelException(
+            f"{model_name}.{name} is annotated {wanted.__name__}, but its "
+            f"{type(field).__name__} holds {field.type.__name__}; make the two agree"
+        )
+    field.type = wanted

@@ -1,0 +1,249 @@
+"""From conditions to one operand: what the server evaluates and what Python has to check.
+
+Conditions that must hold together are compiled together: fields see all of their
+conditions at once, and partition values are taken from the whole conjunction.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from itertools import product
+from typing import TYPE_CHECKING, Any
+
+from popoto.engine.request import Call, Plan
+from popoto.engine.tree import EVERYTHING, NOTHING, RecordKeys, all_of, any_of, negated
+from popoto.exceptions import QueryException
+from popoto.fields.conditions import AND, Q
+from popoto.fields.field import Field
+from popoto.fields.operands import Operand, Scope, View
+from popoto.models.options import RESERVED_NAMES, ModelOptions
+
+if TYPE_CHECKING:
+    from popoto.models.base import Model
+
+AnyField = Field[Any]
+
+#: Up to so many records are looked up by key where a conjunction fixes every key field.
+_MAX_DIRECT_KEYS = 1000
+
+
+def _always(view: View) -> bool:
+    return True
+
+
+@dataclass(slots=True)
+class _Conjunction:
+    """Conditions that must all hold: pairs of keyword and operand, and nested trees."""
+
+    pairs: list[tuple[str, Any]] = field(default_factory=list[tuple[str, Any]])
+    trees: list[Q] = field(default_factory=list[Q])
+
+    def take(self, q: Q) -> None:
+        if q.negated or (q.connector != AND and q.children):
+            self.trees.append(q)
+            return
+        self.pairs.extend(q.filters.items())
+        for child in q.children:
+            self.take(child)
+
+
+class Planner:
+    """Compiles the conditions of one query on one model."""
+
+    def __init__(self, model: type[Model]) -> None:
+        self.model = model
+        self.options: ModelOptions = model._meta
+
+    def compile(self, conditions: Sequence[Q]) -> Plan[Operand]:
+        """The operand of conditions that must all hold. Raises QueryException."""
+        conjunction = _Conjunction()
+        for condition in conditions:
+            conjunction.take(condition)
+        return (yield from self._conjunction(conjunction, Scope()))
+
+    # Trees -----------------------------------------------------------------------------
+
+    def _tree(self, q: Q, scope: Scope) -> Plan[Operand]:
+        if q.negated:
+            operand = yield from self._tree(~q, scope)
+            return _complement(operand)
+        if q.connector == AND or not q.children:
+            conjunction = _Conjunction()
+            conjunction.take(q)
+            return (yield from self._conjunction(conjunction, scope))
+        operands: list[Operand] = []
+        for child in q.children:
+            operands.append((yield from self._tree(child, scope)))
+        tests = [operand.test for operand in operands]
+        return Operand(
+            any_of([operand.node for operand in operands]),
+            lambda view: any(test(view) for test in tests),
+            all(operand.exact for operand in operands),
+            frozenset().union(*(operand.needs for operand in operands)),
+        )
+
+    def _conjunction(self, conjunction: _Conjunction, outer: Scope) -> Plan[Operand]:
+        grouped = self._grouped(conjunction.pairs)
+        scope = self._scope(grouped, outer)
+        operands: list[Operand] = []
+        for name, conditions in grouped.items():
+            compiled = self._field_operand(self.options.fields[name], conditions, scope)
+            while compiled.resolve is not None:
+                compiled = yield from compiled.resolve()
+            operands.append(compiled)
+        for tree in conjunction.trees:
+            operands.append((yield from self._tree(tree, scope)))
+        return self._joined(operands, scope)
+
+    def _joined(self, operands: list[Operand], scope: Scope) -> Operand:
+        if not operands:
+            return Operand(EVERYTHING, _always)
+        nodes = [operand.node for operand in operands]
+        direct = self._direct_keys(scope)
+        if direct is not None:
+            nodes.append(direct)
+        tests = [operand.test for operand in operands]
+        inexact = [operand for operand in operands if not operand.exact]
+        joined = Operand(
+            all_of(nodes),
+            tests[0] if len(tests) == 1 else lambda view: all(test(view) for test in tests),
+            not inexact,
+            frozenset().union(*(operand.needs for operand in operands)),
+        )
+        for operand in operands:
+            joined.extra = {**operand.extra, **joined.extra}
+            if operand.order_field is not None and joined.order_field is None:
+                joined.order_field = operand.order_field
+                joined.order_key = operand.order_key
+        return joined
+
+    def _direct_keys(self, scope: Scope) -> RecordKeys | None:
+        """The records themselves, where every key field is fixed."""
+        names = self.options.key_names
+        choices = [scope.fixed.get(name) for name in names]
+        count = 1
+        for choice in choices:
+            if choice is None:
+                return None
+            count *= len(choice)
+        if count > _MAX_DIRECT_KEYS or not any(
+            not self.options.fields[name].keeps_value_sets for name in names
+        ):
+            # The sets of the key fields' values find the record just as well.
+            return None
+        found = [
+            self.options.record_key(dict(zip(names, values, strict=True)))
+            for values in product(*(choice for choice in choices if choice is not None))
+        ]
+        return RecordKeys(tuple(found))
+
+    # Conditions of one field --------------------------------------------------------------
+
+    def _grouped(self, pairs: Sequence[tuple[str, Any]]) -> dict[str, list[tuple[str, Any]]]:
+        """Conditions by field, in the order in which the fields appear."""
+        grouped: dict[str, list[tuple[str, Any]]] = {}
+        unknown: list[str] = []
+        for parameter, operand in pairs:
+            found = self._field_of(parameter)
+            if found is None:
+                unknown.append(parameter)
+            else:
+                name, lookup = found
+                grouped.setdefault(name, []).append((lookup, operand))
+        if unknown:
+            raise self._unknown(unknown)
+        return grouped
+
+    def _field_of(self, parameter: str) -> tuple[str, str] | None:
+        name = self.options.field_of_parameter.get(parameter)
+        if name is None:
+            name, separator, _ = parameter.partition("__")
+            if not separator or name not in self.options.fields:
+                return None
+        return name, parameter[len(name) :].removeprefix("__")
+
+    def _unknown(self, parameters: list[str]) -> QueryException:
+        reserved = [parameter for parameter in parameters if parameter in RESERVED_NAMES]
+        if reserved:
+            return QueryException(
+                f"{self.options.model_name}: {', '.join(reserved)} is no condition: give it to "
+                "filter() itself, not to a Q object"
+            )
+        known = sorted(self.options.field_of_parameter)
+        hints: list[str] = []
+        for parameter in parameters:
+            close = difflib.get_close_matches(parameter, known, n=3)
+            hints.append(f"{parameter!r}" + (f" (close to {', '.join(close)})" if close else ""))
+        return QueryException(
+            f"{self.options.model_name} has no filter parameter {', '.join(hints)}; "
+            f"known are {', '.join(known)}"
+        )
+
+    def _scope(self, grouped: dict[str, list[tuple[str, Any]]], outer: Scope) -> Scope:
+        fixed: dict[str, Sequence[Any]] = dict(outer.fixed)
+        for name, conditions in grouped.items():
+            target = self.options.fields[name]
+            for lookup, operand in conditions:
+                if lookup == "":
+                    fixed[name] = [target.coerce_operand(lookup, operand)]
+                elif lookup == "in" and isinstance(operand, (list, tuple, set, frozenset)):
+                    members: list[Any] = list(operand)  # pyright: ignore[reportUnknownArgumentType]
+                    fixed.setdefault(
+                        name, [target.coerce_operand(lookup, member) for member in members]
+                    )
+        return Scope(fixed)
+
+    def _field_operand(
+        self, target: AnyField, conditions: list[tuple[str, Any]], scope: Scope
+    ) -> Operand:
+        if type(target).filter_query.__module__.startswith("popoto."):
+            return target.operand(conditions, scope)
+        return self._custom(target, conditions)
+
+    def _custom(self, target: AnyField, conditions: list[tuple[str, Any]]) -> Operand:
+        """Conditions on a field with a `filter_query` of its own: it is asked for the keys."""
+        params = {
+            f"{target.name}__{lookup}" if lookup else target.name: operand
+            for lookup, operand in conditions
+        }
+        announced = self.options.filter_query_params_by_field[target.name]
+        if not announced.issuperset(params):
+            if announced.isdisjoint(params) and not announced:
+                return target.operand(conditions, Scope())
+            raise self._unknown([name for name in params if name not in announced])
+
+        def resolve() -> Plan[Operand]:
+            answer: Any = yield Call(
+                lambda: target.filter_query(self.model, target.name, **params)
+            )
+            found = tuple(
+                key.decode("utf-8") if isinstance(key, bytes) else str(key) for key in answer
+            )
+            wanted = frozenset(found)
+            node = RecordKeys(found) if found else NOTHING
+            return Operand(node, lambda view: view.key in wanted)
+
+        return Operand(EVERYTHING, _always, False, resolve=resolve)
+
+
+def _complement(operand: Operand) -> Operand:
+    test: Callable[[View], bool] = operand.test
+    return Operand(
+        negated(operand.node) if operand.exact else EVERYTHING,
+        lambda view: not test(view),
+        operand.exact,
+        operand.needs,
+    )
+
+
+def key_of(options: ModelOptions, values: dict[str, Any]) -> str:
+    """The record key that complete key conditions stand for. Raises QueryException."""
+    coerced = {
+        name: options.fields[name].coerce_key_operand(values[name]) for name in options.key_names
+    }
+    return options.record_key(coerced)
+
+
+

@@ -1,0 +1,68 @@
+"""Reading related records for a whole result at once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from popoto.engine.request import Command, Plan, Reply, Request
+from popoto.exceptions import QueryException
+from popoto.fields.relationship import Relationship
+from popoto.models.loading import new_instance, read_commands, stored_of
+
+
+def attach_references(instances: Sequence[Any], names: Sequence[str]) -> Plan[None]:
+    """Put related records in the place of their keys: one round trip for each name and level.
+
+    A name may lead further (``restaurant__owner``). Keys of missing records stay keys.
+    Raises QueryException for a name that is no Relationship.
+    """
+    nested: dict[str, list[str]] = {}
+    for name in names:
+        first, separator, rest = name.partition("__")
+        nested.setdefault(first, [])
+        if separator:
+            nested[first].append(rest)
+    for name, deeper in nested.items():
+        related = yield from _attach(instances, name)
+        if deeper and related:
+            yield from attach_references(related, deeper)
+
+
+def _attach(instances: Sequence[Any], name: str) -> Plan[list[Any]]:
+    options = instances[0]._meta
+    field = options.fields.get(name)
+    if not isinstance(field, Relationship):
+        known = ", ".join(sorted(options.relationship_field_names)) or "none"
+        raise QueryException(
+            f"{options.model_name} has no Relationship {name!r}; its relationships are: {known}"
+        )
+    waiting: dict[str, list[Any]] = {}
+    attached: list[Any] = []
+    for instance in instances:
+        value = vars(instance).get(name)
+        if hasattr(value, "_meta"):
+            attached.append(value)
+            continue
+        key = value if isinstance(value, str) else field.reference(instance)
+        if key is not None:
+            waiting.setdefault(key, []).append(instance)
+    if not waiting:
+        return attached
+    model = field.model
+    related = model._meta
+    commands: list[Command] = [
+        command for key in waiting for command in read_commands(related, key)
+    ]
+    replies: list[Reply] = yield Request(commands, related.shard, repeatable=True)
+    width = 1 + len(related.list_names)
+    for position, (key, holders) in enumerate(waiting.items()):
+        start = position * width
+        stored = stored_of(related, replies[start], replies[start + 1 : start + width])
+        if stored is None:
+            continue
+        target = new_instance(model, key, stored, resolves_references=True)
+        attached.append(target)
+        for instance in holders:
+            vars(instance)[name] = target
+    return attached

@@ -1,0 +1,168 @@
+"""Checking and encoding of an instance's values, before anything is written."""
+
+from __future__ import annotations
+
+import datetime
+import logging
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from popoto.engine.codec import NIL, EncodeError
+from popoto.exceptions import ModelException, ValidationError
+from popoto.fields.coercion import CoercionError, describe
+from popoto.fields.field import Field
+
+if TYPE_CHECKING:
+    from popoto.models.base import Model
+
+logger = logging.getLogger("POPOTO.model_base")
+
+#: Stored form of one field: bytes of the hash, or the elements of a list of its own.
+Stored = Any
+
+_STOCK_IS_VALID = vars(Field)["is_valid"].__func__
+
+
+def _invalid(field: Field[Any], value: Any, reason: str) -> ValidationError:
+    return ValidationError(
+        f"{field.label}: invalid value {describe(value)}: {reason}",
+        model_name=field.model_name,
+        field_name=field.name,
+        value=value,
+    )
+
+
+def coerce_and_check(
+    instance: Model, names: Iterable[str], *, null_check: bool
+) -> ValidationError | None:
+    """Convert values to their fields' types, in place, and return the first problem.
+
+    Values that an instance has not decoded since it was loaded are not looked at:
+    what the server holds may be older than the rules.
+    """
+    values = vars(instance)
+    fields = instance._meta.fields
+    problem: ValidationError | None = None
+    for name in names:
+        field = fields[name]
+        if name not in values:
+            if (
+                null_check
+                and not field.null
+                and name not in instance._stored
+                and name not in values.get("_references", ())
+            ):
+                reason = field.problem(None)
+                if reason is not None:
+                    problem = problem or _invalid(field, None, reason)
+            continue
+        value = values[name]
+        try:
+            coerced = field.coerce(value)
+        except CoercionError as error:
+            problem = problem or _invalid(field, value, str(error))
+            continue
+        if coerced is not value:
+            values[name] = value = coerced
+        reason = field.problem(value, null_check=null_check)
+        if reason is not None:
+            problem = problem or _invalid(field, value, reason)
+        elif type(field).is_valid.__func__ is not _STOCK_IS_VALID and not field.is_valid(
+            field, value, null_check=null_check
+        ):
+            problem = problem or _invalid(field, value, f"{type(field).__name__} refuses it")
+    return problem or _expiry_problem(instance)
+
+
+def _expiry_problem(instance: Model) -> ValidationError | None:
+    ttl, expire_at = instance._ttl, instance._expire_at
+    if ttl and expire_at:
+        return ValidationError(
+            f"{type(instance).__name__}: invalid expiry: ttl and expire_at are both set; "
+            "set _ttl = None to use _expire_at",
+            model_name=type(instance).__name__,
+        )
+    if ttl is not None and (
+        isinstance(ttl, bool) or not isinstance(ttl, (int, datetime.timedelta))
+    ):
+        return ValidationError(
+            f"{type(instance).__name__}._ttl: invalid value {describe(ttl)}: give seconds as an "
+            "int, a timedelta, or None",
+            model_name=type(instance).__name__,
+            field_name="_ttl",
+            value=ttl,
+        )
+    if expire_at is not None and not isinstance(expire_at, datetime.datetime):
+        return ValidationError(
+            f"{type(instance).__name__}._expire_at: invalid value {describe(expire_at)}: give a "
+            "datetime or None",
+            model_name=type(instance).__name__,
+            field_name="_expire_at",
+            value=expire_at,
+        )
+    return None
+
+
+def encoded(instance: Model, name: str) -> Stored:
+    """The bytes that a save would write for one field. Raises ValidationError."""
+    values = vars(instance)
+    field = instance._meta.fields[name]
+    if name not in values:
+        stored = instance._stored.get(name)
+        references: dict[str, str] = values.get("_references", {})
+        if name in references:
+            return field.encode(references[name])
+        if stored is not None:
+            return stored
+        value = getattr(instance, name)
+    else:
+        value = values[name]
+    if value is None and field.in_hash:
+        return NIL
+    try:
+        return field.encode(value)
+    except EncodeError as error:
+        raise _invalid(field, value, str(error)) from error
+
+
+def changed_values(instance: Model, names: Iterable[str]) -> dict[str, Stored]:
+    """What a save has to write: fields whose encoded value differs from the stored one."""
+    values = vars(instance)
+    stored = instance._stored
+    references: dict[str, str] = values.get("_references", {})
+    changed: dict[str, Stored] = {}
+    for name in names:
+        if name in values or name in references or name not in stored:
+            now = encoded(instance, name)
+            before = stored.get(name)
+            if now != before and not _same(instance._meta.fields[name], now, before):
+                changed[name] = now
+    return changed
+
+
+def _same(field: Field[Any], now: Stored, before: Stored) -> bool:
+    """Whether two different encodings say the same (another writer's numbers and sets)."""
+    if before is None:
+        return not field.in_hash and not now
+    if field.type not in (int, float, set, dict):
+        return False
+    try:
+        old, new = field.decode(before), field.decode(now)
+    except ValueError:
+        return False
+    return type(old) is type(new) and repr(old) == repr(new) if field.type is not set else old == new
+
+
+def refusal(instance: Model, names: Iterable[str], what: str) -> ModelException:
+    """The error for an instance that `is_valid()` refuses."""
+    problem = coerce_and_check(instance, names, null_check=True)
+    if problem is not None:
+        return ValidationError(
+            f"{problem} ({what})",
+            model_name=problem.model_name,
+            field_name=problem.field_name,
+            value=problem.value,
+        )
+    return ModelException(
+        f"{type(instance).__name__}.is_valid() says that {instance!r} is invalid ({what})"
+    )
