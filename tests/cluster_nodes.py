@@ -28,7 +28,7 @@ def server_binary() -> Path:
 def cluster(nodes: int = 3, *, timeout: float = 20.0) -> Iterator[list[int]]:
     """Start primaries that share the slots evenly; yields their ports. Stops them at the end."""
     with tempfile.TemporaryDirectory(prefix="popoto-cluster-") as directory:
-        ports = _free_ports(nodes)
+        ports = free_ports(nodes)
         processes: list[subprocess.Popen[bytes]] = []
         try:
             for port in ports:
@@ -37,10 +37,12 @@ def cluster(nodes: int = 3, *, timeout: float = 20.0) -> Iterator[list[int]]:
                 processes.append(_start(home, port))
             deadline = time.monotonic() + timeout
             for port in ports:
-                _wait(lambda port=port: _answers(port), deadline, f"node {port} does not answer")
+                wait_until(
+                    lambda port=port: _answers(port), deadline, f"node {port} does not answer"
+                )
             _join(ports)
             for port in ports:
-                _wait(
+                wait_until(
                     lambda port=port: _complete(port, nodes),
                     deadline,
                     f"node {port} never saw the whole cluster",
@@ -77,7 +79,7 @@ def _start(home: Path, port: int) -> subprocess.Popen[bytes]:
         [
             *(str(server_binary()), "--port", str(port), "--bind", "127.0.0.1"),
             *("--cluster-enabled", "yes", "--cluster-node-timeout", "2000"),
-            *("--cluster-port", str(_free_ports(1)[0]), "--dir", str(home)),
+            *("--cluster-port", str(free_ports(1)[0]), "--dir", str(home)),
             *("--save", "", "--appendonly", "no", "--logfile", str(home / "log")),
         ],
         stdin=subprocess.DEVNULL,
@@ -95,7 +97,6 @@ def _join(ports: list[int]) -> None:
     for position, port in enumerate(ports):
         last = SLOTS - 1 if position == len(ports) - 1 else (position + 1) * share - 1
         with node(port) as client:
-            # Without an epoch of its own each, nodes wait for one another to settle.
             client.execute_command("CLUSTER ADDSLOTSRANGE", position * share, last)
 
 
@@ -118,14 +119,16 @@ def _complete(port: int, nodes: int) -> bool:
         return information["cluster_state"] == "ok" and int(information["cluster_size"]) == nodes
 
 
-def _wait(holds: Callable[[], bool], deadline: float, failure: str) -> None:
+def wait_until(holds: Callable[[], bool], deadline: float, failure: str) -> None:
+    """Look again until it holds; TimeoutError at the deadline (of `time.monotonic`)."""
     while not holds():
         if time.monotonic() > deadline:
             raise TimeoutError(failure)
         time.sleep(0.02)
 
 
-def _free_ports(count: int) -> list[int]:
+def free_ports(count: int) -> list[int]:
+    """Ports of this machine that nothing listens on now."""
     sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
     try:
         return [one.getsockname()[1] for one in sockets]

@@ -40,7 +40,7 @@ from popoto._connection.asynchronous import AsyncConnection
 from popoto._connection.asynchronous_clients import AsyncClient
 from popoto._connection.clients import Client, client_of_pool, make_client
 from popoto._connection.resp import Argument, Command, Reply
-from popoto._connection.settings import Settings, from_arguments, from_url
+from popoto._connection.settings import Settings, from_arguments, from_url, with_database
 from popoto._connection.sync import SyncConnection
 from popoto._connection.targets import Target, target_of
 from popoto.exceptions import PopotoException
@@ -67,6 +67,7 @@ __all__ = [
     "scan_keys",
     "set_REDIS_DB_settings",
     "set_async_redis_db_settings",
+    "use_database",
     "using",
 ]
 
@@ -77,9 +78,8 @@ ENCODING: Final = "utf-8"
 
 
 def _log_level_from_environment() -> None:
-    name = os.environ.get("POPOTO_LOG_LEVEL", "WARNING").strip().upper()
-    if name in logging.getLevelNamesMapping():
-        logger.setLevel(name)
+    name = os.environ.get("POPOTO_LOG_LEVEL", "").strip().upper()
+    logger.setLevel(logging.getLevelNamesMapping().get(name, logging.WARNING))
 
 
 def _beginning_of_time() -> int:
@@ -187,6 +187,14 @@ def set_REDIS_DB_settings(  # noqa: N802
     by `set_async_redis_db_settings`. Commands under way end on the old server.
     """
     _client.become(_client_of(args, url, kwargs))
+
+
+def use_database(number: int) -> None:
+    """Move the process to another database of the server that it uses, everything else kept.
+
+    Opens no connection. Raises ConfigurationError on a cluster, which has only database 0.
+    """
+    _client.become(make_client(with_database(_client.current_settings(), number)))
 
 
 async def get_async_redis_db() -> redis_asyncio.Redis:

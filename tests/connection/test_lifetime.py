@@ -108,6 +108,25 @@ def test_settings_default_to_those_of_redis_py_and_five_seconds() -> None:
     assert (options["host"], options["port"], options["socket_timeout"]) == ("example", 7000, None)
 
 
+def test_another_database_of_the_same_server(path: str, redis_client: redis.Redis) -> None:
+    redis_db.set_REDIS_DB_settings(unix_socket_path=path, socket_timeout=2)
+    redis_db.use_database(4)
+    POPOTO_REDIS_DB.set("a", 1)
+    options = POPOTO_REDIS_DB.connection_pool.connection_kwargs
+    assert (options["path"], options["db"], options["socket_timeout"]) == (path, 4, 2)
+    assert redis_db.connection().url.endswith("db=4")
+    redis_db.use_database(0)
+    assert POPOTO_REDIS_DB.get("a") is None
+    redis_db.set_REDIS_DB_settings(url="embedded://?db=1")
+    redis_db.use_database(2)
+    POPOTO_REDIS_DB.set("a", 2)
+    redis_db.set_REDIS_DB_settings(url="embedded://?db=2")
+    assert POPOTO_REDIS_DB.get("a") == b"2"
+    redis_db.set_REDIS_DB_settings(url="redis+cluster://a:1")
+    with pytest.raises(ConfigurationError, match="database 0"):
+        redis_db.use_database(1)
+
+
 def test_refused_settings_change_nothing() -> None:
     pool = POPOTO_REDIS_DB.connection_pool
     with pytest.raises(TypeError):

@@ -27,7 +27,7 @@ from popoto._connection import policy
 from popoto._connection.pools import Pool, make_pool
 from popoto._connection.resp import Command, Reply
 from popoto._connection.routing import slot_of
-from popoto._connection.settings import Address, Options, Settings
+from popoto._connection.settings import Address, Options, Settings, describe, pool_arguments
 from popoto._connection.sync import ClusterConnection, SyncConnection
 
 __all__ = ["Client", "Pipeline", "make_client"]
@@ -42,6 +42,9 @@ class Client(redis.Redis):
     """
 
     raw: SyncConnection
+    settings: Settings | None = None
+    """What it was made from; None on a pool that was made elsewhere."""
+
     override: Callable[[], Client | None] | None = None
     """For the global client: finds the one to use instead in this context."""
 
@@ -101,6 +104,14 @@ class Client(redis.Redis):
         made.raw = current.raw
         return made
 
+    def current_settings(self) -> Settings:
+        """What leads to where this client leads now, its pool exchanged or not."""
+        pool = self.connection_pool
+        if self.settings is not None and isinstance(pool, Pool):
+            return self.settings
+        options = pool_arguments(pool)
+        return Settings("single", describe(options), options)
+
     def become(self, other: Client) -> None:
         """Lead where another client leads, from the next command on.
 
@@ -116,6 +127,7 @@ class Client(redis.Redis):
         )
         self._cluster_client = None
         self.cluster_options = other.cluster_options
+        self.settings = other.settings
         self.raw = other.raw if other.raw.is_cluster else SyncConnection(self)
         other.auto_close_connection_pool = False
         if before is not self.connection_pool:
@@ -250,14 +262,15 @@ def under_policy(send: Callable[[], T], url: str, *, repeatable: bool) -> T:
 def make_client(settings: Settings) -> Client:
     """A client for a server, sentinel group or cluster. Opens no connection."""
     if settings.kind != "cluster":
-        client = Client(connection_pool=make_pool(settings))
-        client.raw = SyncConnection(client)
+        client = client_of_pool(make_pool(settings))
+        client.settings = settings
         return client
     # The pool only describes the first node; commands go through redis-py's cluster client.
     host, port = settings.addresses[0]
     options: Options = settings.options | {"host": host, "port": port}
     client = Client(connection_pool=Pool(url=settings.url, **options))
     client.raw = ClusterConnection(settings)
+    client.settings = settings
     secure = "SSL" in getattr(options.get("connection_class"), "__name__", "")
     not_options = ("host", "port", "timeout", "connection_class")
     client.cluster_options = {

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, Literal
 from urllib.parse import SplitResult, unquote, urlsplit
 
@@ -31,6 +31,7 @@ __all__ = [
     "from_arguments",
     "from_url",
     "masked",
+    "with_database",
 ]
 
 DEFAULT_TIMEOUT: Final = 5.0
@@ -134,6 +135,19 @@ _OF_ONE_POOL: Final = frozenset(
         "orig_socket_timeout",
     }
 )
+
+
+def with_database(settings: Settings, number: int) -> Settings:
+    """The same place, another database. Raises ConfigurationError for a cluster, which has one."""
+    if settings.kind == "cluster" and number != 0:
+        raise ConfigurationError(f"{settings.url}: a cluster has only database 0.")
+    if number < 0:
+        raise ConfigurationError(f"Databases are numbered from 0, not {number}.")
+    if settings.kind == "cluster":
+        return settings
+    options = settings.options | {"db": number}
+    url = describe(options) if settings.kind == "single" else settings.url
+    return replace(settings, options=options, url=url)
 
 
 def pool_arguments(pool: redis.ConnectionPool) -> Options:

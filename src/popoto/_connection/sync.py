@@ -298,27 +298,30 @@ class ClusterConnection(SyncConnection):
 
     def _refresh(self) -> None:
         """Ask the nodes who serves what, if that is not known well. One round trip then."""
-        topology = self.topology
-        if not topology.stale:
+        if not self.topology.stale:
             return
-        with topology.lock:
-            if not topology.stale:
-                return
-            failure: Exception | None = None
-            for address in topology.candidates():
-                try:
-                    topology.learn(
-                        exchange(self.node_pool(address), CLUSTER_SLOTS, 1, repeatable=True)[0],
-                        address,
-                    )
-                    if topology.primaries:
-                        return
-                except (redis.RedisError, OSError) as error:
-                    failure = error
-            if not topology.primaries:
-                raise policy.connect_failure(
-                    failure or redis.ConnectionError("no node serves slots"), self.url
-                )
+        # Bounded: in a forked child the lock may be held by a thread that does not exist there.
+        is_locked = self.topology.lock.acquire(timeout=policy.PATIENCE)
+        try:
+            if self.topology.stale:
+                self._ask_who_serves_what()
+        finally:
+            if is_locked:
+                self.topology.lock.release()
+
+    def _ask_who_serves_what(self) -> None:
+        failure: Exception | None = None
+        for address in self.topology.candidates():
+            try:
+                answer = exchange(self.node_pool(address), CLUSTER_SLOTS, 1, repeatable=True)[0]
+                self.topology.learn(answer, address)
+                if self.topology.primaries:
+                    return
+            except (redis.RedisError, OSError) as error:
+                failure = error
+        if not self.topology.primaries:
+            failure = failure or redis.ConnectionError("no node serves slots")
+            raise policy.connect_failure(failure, self.url)
 
 
 def transaction_replies(answers: list[Reply]) -> list[Reply]:
