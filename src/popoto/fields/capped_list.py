@@ -17,9 +17,12 @@ if TYPE_CHECKING:
     from popoto.fields.field import Field
 
 
-def encode_items(field: Field[Any], items: Iterable[Any]) -> tuple[bytes, ...]:
+_encode_item = encoder_for(object)
+
+
+def encode_items(items: Iterable[Any]) -> tuple[bytes, ...]:
     """The stored elements: each tagged by its own type. Raises EncodeError."""
-    return tuple(encoder_for(type(item))(item) for item in items)
+    return tuple(map(_encode_item, items))
 
 
 class CappedListProxy(MutableSequence[Any]):
@@ -64,7 +67,7 @@ class CappedListProxy(MutableSequence[Any]):
                 f"{field.label}: push() needs a stored record; save() this one first"
             )
         try:
-            (encoded,) = encode_items(field, [value])
+            (encoded,) = encode_items([value])
         except EncodeError as error:
             raise ValidationError(
                 f"{field.label}: cannot store {describe(value)}: {error}",

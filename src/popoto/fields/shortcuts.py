@@ -149,7 +149,7 @@ class ListField(_TypedField):
         capacity = self.max_length
 
         def encode(value: Any) -> tuple[bytes, ...]:
-            return encode_items(self, value[:capacity] if value else ())
+            return encode_items(value[:capacity] if value else ())
 
         def decode(items: Sequence[bytes]) -> list[Any]:
             if isinstance(items, (bytes, str)):
