@@ -52,6 +52,12 @@ _STATUS: Final = ord("+")
 _ERROR: Final = ord("-")
 
 
+#: Sizes and numbers below this are packed ahead.
+_SMALL: Final = 256
+_HEADS: Final = tuple(b"$%d\r\n" % size for size in range(_SMALL))
+_PACKED_INTEGERS: Final = tuple(b"$%d\r\n%d\r\n" % (len(str(n)), n) for n in range(_SMALL))
+
+
 def pack(commands: Iterable[Command]) -> bytes:
     """The bytes that ask for these commands, in order. Raises redis.DataError."""
     pieces: list[bytes] = []
@@ -59,14 +65,22 @@ def pack(commands: Iterable[Command]) -> bytes:
     for command in commands:
         append(b"*%d\r\n" % len(command))
         for argument in command:
-            # Exact types first: nearly every argument is bytes or str.
-            if type(argument) is bytes:
-                encoded = argument
-            elif type(argument) is str:
+            # Exact types first: nearly every argument is bytes, str or a small int.
+            if type(argument) is str:
                 encoded = argument.encode()
+            elif type(argument) is bytes:
+                encoded = argument
+            elif type(argument) is int:
+                if 0 <= argument < _SMALL:
+                    append(_PACKED_INTEGERS[argument])
+                    continue
+                encoded = b"%d" % argument
             else:
                 encoded = _encode(argument)
-            append(b"$%d\r\n%b\r\n" % (len(encoded), encoded))
+            size = len(encoded)
+            append(_HEADS[size] if size < _SMALL else b"$%d\r\n" % size)
+            append(encoded)
+            append(b"\r\n")
     return b"".join(pieces)
 
 
