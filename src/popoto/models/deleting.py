@@ -10,7 +10,8 @@ from popoto.engine.request import Plan, Reply, Request
 from popoto.exceptions import ConflictError, ModelException
 from popoto.models.expiry import decoded_values, put_removal
 from popoto.models.options import ModelOptions
-from popoto.models.saving import MAX_ATTEMPTS, call_delete_hooks, check_pipeline, follow_up
+from popoto.models.save_commit import MAX_ATTEMPTS, call_delete_hooks, follow_up
+from popoto.models.saving import check_pipeline
 
 if TYPE_CHECKING:
     from popoto.models.base import Model

@@ -1,0 +1,470 @@
+"""The commit of one save, built again with fresh knowledge when another writer was faster.
+
+A save starts from what it believes is stored under the key: nothing (a new
+instance) or the bytes it was loaded with. The commit guards on that belief. Where
+it is wrong, the script answers with what is stored, and the save is built again
+on it, so index entries always follow from what the server holds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from popoto.engine import keys
+from popoto.engine.batch import Batch, GuardFailure, KeyArgument, QueuedCommits, queue
+from popoto.engine.codec import NIL
+from popoto.engine.request import Plan, Reply, Request
+from popoto.exceptions import AlreadyExistsError, ConflictError, ModelException, UniquenessError
+from popoto.fields.coercion import describe
+from popoto.fields.entries import Entry, SlotEntry, replace
+from popoto.models.expiry import decoded_values, put_expiry
+from popoto.models.options import ModelOptions
+from popoto.models.validation import Stored, changed_values, encoded
+
+if TYPE_CHECKING:
+    from popoto.models.base import Model
+
+#: How often a save is built again because another writer was faster.
+MAX_ATTEMPTS = 32
+
+
+@dataclass(slots=True)
+class SaveRequest:
+    """The arguments of a save."""
+
+    pipeline: Any = None
+    ignore_errors: bool = False
+    skip_auto_now: bool = False
+    update_fields: Sequence[str] | None = None
+    migrate_key: bool = False
+    #: refuse to replace a record that is stored under the key already
+    create_only: bool = False
+    hook_arguments: dict[str, Any] = field(default_factory=dict[str, Any])
+
+
+class SaveCommit:
+    """One save under way: what is believed to be stored, and what is to be written."""
+
+    def __init__(self, instance: Model, request: SaveRequest, names: list[str] | None) -> None:
+        self.instance = instance
+        self.options = instance._meta
+        self.request = request
+        self.partial = names is not None
+        self.names = self.options.stored_names if names is None else names
+        self.key: str = instance.db_key.redis_key
+        self.known: dict[str, Stored] | None = dict(instance._stored) or None
+        self.old_key: str = (instance._redis_key or self.key) if self.known else self.key
+        if self.known is None:
+            self.changed = {name: encoded(instance, name) for name in self.names}
+        elif self.partial:
+            self.changed = {name: encoded(instance, name) for name in self.names}
+            self._add_changed_keys()
+        else:
+            self.changed = changed_values(instance, self.names)
+        self.upsert = False
+        self.guards: list[tuple[str, Any]] = []
+
+    @property
+    def moves(self) -> bool:
+        return self.known is not None and self.old_key != self.key
+
+    def _add_changed_keys(self) -> None:
+        if self.old_key != self.key:
+            for name in self.options.key_names:
+                self.changed.setdefault(name, encoded(self.instance, name))
+
+    # The plan ----------------------------------------------------------------------
+
+    def plan(self) -> Plan[Any]:
+        if self.partial and self.known is None:
+            yield from self._read_stored()
+        if self.request.pipeline is not None:
+            return (yield from self._queue(self.request.pipeline))
+        for _ in range(MAX_ATTEMPTS):
+            batch = self._batch()
+            (reply,) = yield Request(
+                (batch.call(),), self.options.shard, repeatable=self._is_repeatable()
+            )
+            outcome = Batch.outcome(reply)
+            if not isinstance(outcome, GuardFailure):
+                yield from follow_up(batch, self.options)
+                self._remember(persisted=True)
+                return self._result(outcome)
+            self._learn(outcome)
+        raise ConflictError(
+            f"{self.key!r} was changed by other writers {MAX_ATTEMPTS} times while it was being "
+            "saved; nothing was written. Save it again."
+        )
+
+    def _read_stored(self) -> Plan[None]:
+        """Learn what is stored, for a partial save of an instance that was never loaded."""
+        (values,) = yield Request.of(
+            ("HMGET", self.old_key, *self.options.index_names),
+            shard=self.options.shard,
+            repeatable=True,
+        )
+        if not any(value is not None for value in values):
+            raise self._not_stored()
+        self.known = self._by_name(values)
+
+    def _not_stored(self) -> ModelException:
+        return ModelException(
+            f"{self.old_key!r} is not stored (or expired, or was deleted), so there is nothing "
+            f"that save(update_fields={self.names!r}) could update; save() writes it whole"
+        )
+
+    def _by_name(self, values: Sequence[Reply]) -> dict[str, Stored]:
+        pairs = zip(self.options.index_names, values, strict=True)
+        return {name: value for name, value in pairs if value is not None}
+
+    def _is_repeatable(self) -> bool:
+        """Whether carrying the commit out twice would do no harm.
+
+        A repeated guard on every written field fails if the first try was carried
+        out, and then finds the new values stored; a new record is not told from
+        another creator's, and fields without guard could undo a later write.
+        """
+        if self.known is None or self.moves:
+            return False
+        guarded = set(self.options.deciding(frozenset(self.changed)))
+        return guarded.issuperset(self.changed)
+
+    def _result(self, outcome: list[Reply]) -> int:
+        written = [name for name in self.options.hash_names if name in self.changed]
+        if self.moves:
+            # Under the new key, every field is new.
+            return len({*written, *(self.known or {})}.intersection(self.options.hash_names))
+        return int(outcome[0]) if written else 0
+
+    def _remember(self, *, persisted: bool) -> None:
+        instance = self.instance
+        stored = instance._stored
+        if self.known is not None:
+            for name, value in self.known.items():
+                stored[name] = value
+        stored.update(self.changed)
+        for name in self.options.list_names:
+            if name in self.changed:
+                instance._keep_capped(name)
+        if not self.partial:
+            vars(instance).pop("_references", None)
+        instance._redis_key = self.key
+        instance.obsolete_redis_key = None
+        if persisted:
+            instance._is_persisted = True
+        if not self.partial:
+            instance._last_full_save = dict(stored)
+
+    # Building ------------------------------------------------------------------------
+
+    def _batch(self) -> Batch:
+        batch = Batch()
+        self.guards = []
+        options = self.options
+        batch.guard("watch", None, *options.index_names)
+        if self.known is None:
+            batch.guard("absent", self.key)
+            self._put_new(batch)
+        elif self.moves:
+            self._guard_bytes(batch, options.index_names)
+            batch.guard("absent", self.key)
+            self._put_move(batch)
+        else:
+            deciding = options.deciding(frozenset(self.changed))
+            if deciding:
+                self._guard_bytes(batch, deciding)
+            else:
+                batch.guard("exists", self.key)
+            self._put_change(batch)
+        put_expiry(batch, self.instance, self.key, is_new=self.known is None)
+        return batch
+
+    def _guard_bytes(self, batch: Batch, names: Iterable[str]) -> None:
+        known = self.known or {}
+        pairs = [part for name in names for part in (name, known.get(name, b""))]
+        batch.guard("holds", self.old_key, *pairs)
+
+    def _values(self, overlay: dict[str, Stored]) -> dict[str, Any]:
+        return decoded_values(self.options, {**(self.known or {}), **overlay})
+
+    def _put_hash(self, batch: Batch, key: str) -> None:
+        flat = [
+            part
+            for name in self.options.hash_names
+            if name in self.changed
+            for part in (name, self.changed[name])
+        ]
+        if flat:
+            batch.put("HSET", key, *flat)
+
+    def _put_lists(self, batch: Batch, key: str) -> None:
+        for name in self.options.list_names:
+            if name in self.changed:
+                list_key = keys.capped_list_key(key, name)
+                if self.known is not None or self.upsert:
+                    batch.put("DEL", list_key)
+                if self.changed[name]:
+                    batch.put("RPUSH", list_key, *self.changed[name])
+
+    def _put_new(self, batch: Batch) -> None:
+        new = self.options.entries(self.key, self._values(self.changed))
+        self._guard_uniqueness(batch, new)
+        self._put_hash(batch, self.key)
+        batch.put("SADD", self.options.class_set_key, self.key)
+        self._put_lists(batch, self.key)
+        self._put_entries(batch, [], new)
+
+    def _put_change(self, batch: Batch) -> None:
+        touched = None if self.upsert else frozenset(self.changed)
+        old = self.options.entries(self.key, self._values({}), touched)
+        new = self.options.entries(self.key, self._values(self.changed), touched)
+        self._guard_uniqueness(batch, new)
+        self._put_hash(batch, self.key)
+        if self.upsert:
+            batch.put("SADD", self.options.class_set_key, self.key)
+        self._put_lists(batch, self.key)
+        self._put_entries(batch, old, new)
+
+    def _put_move(self, batch: Batch) -> None:
+        options = self.options
+        old = options.entries(self.old_key, self._values({}))
+        new = options.entries(self.key, self._values(self.changed))
+        self._guard_uniqueness(batch, new)
+        batch.put("MOVE", self.old_key, KeyArgument(self.key))
+        self._put_hash(batch, self.key)
+        old_companions = options.companion_keys(self.old_key)
+        for source, target in zip(old_companions, options.companion_keys(self.key), strict=True):
+            batch.put("MOVE", source, KeyArgument(target))
+        batch.put("SREM", options.class_set_key, self.old_key)
+        batch.put("SADD", options.class_set_key, self.key)
+        batch.put("ZREM", options.expiry_key, self.old_key)
+        batch.put("HDEL", options.expiry_values_key, self.old_key)
+        self._put_lists(batch, self.key)
+        call_delete_hooks(batch, self.instance, self.old_key, self.request.hook_arguments)
+        self._put_entries(batch, old, new)
+
+    def _put_entries(self, batch: Batch, old: Sequence[Entry], new: Sequence[Entry]) -> None:
+        """Queue the change of entries; fields with an `on_save` of their own add theirs."""
+        hooked = [
+            each
+            for each in self.options.save_hooks
+            if not self.partial or each.name in self.names
+        ]
+        if not hooked:
+            replace(batch, old, new, heal=self.upsert)
+            return
+        values = self._values(self.changed)
+        theirs = [entry for each in hooked for entry in each.entries(self.key, values)]
+        replace(batch, old, new, added_elsewhere=theirs, heal=self.upsert)
+        for each in hooked:
+            each.on_save(
+                self.instance,
+                field_name=each.name,
+                field_value=getattr(self.instance, each.name),
+                pipeline=batch,
+                ignore_errors=self.request.ignore_errors,
+                **self.request.hook_arguments,
+            )
+
+    # Uniqueness ------------------------------------------------------------------------
+
+    def _guard_uniqueness(self, batch: Batch, new: Sequence[Entry]) -> None:
+        touched = None if self.known is None or self.moves or self.upsert else set(self.changed)
+        for unique in self.options.unique_fields:
+            value = self._stored_now(unique.name)
+            if value is None or value == NIL or (touched is not None and unique.name not in touched):
+                continue
+            decoded = unique.decode(value)
+            self.guards.append(("field", unique))
+            batch.guard(
+                "claim",
+                unique.value_set_key(decoded),
+                self.key,
+                self.old_key,
+                unique.name,
+                value,
+            )
+        for entry in new:
+            if isinstance(entry, SlotEntry) and entry.alternative:
+                self.guards.append(("index", entry))
+                entry.guard(batch, self.old_key)
+
+    def _stored_now(self, name: str) -> Stored:
+        return self.changed.get(name, (self.known or {}).get(name))
+
+    def _uniqueness_error(self, failure: GuardFailure, first: int) -> UniquenessError:
+        kind, what = self.guards[failure.guard - first]
+        holder = failure.details[0].decode("utf-8", "replace")
+        if kind == "field":
+            value = what.decode(self._stored_now(what.name))
+            return UniquenessError(
+                f"{what.label} must be unique: {describe(value)} already exists in {holder!r}; "
+                "nothing was written"
+            )
+        names = ", ".join(str(name) for name in what.values[::2])
+        return UniquenessError(
+            f"Unique index violation: a {self.options.model_name} with these values of "
+            f"({names}) already exists: {holder!r}; nothing was written"
+        )
+
+    # Learning from a failed guard ----------------------------------------------------------
+
+    def _learn(self, failure: GuardFailure) -> None:
+        """Correct what is believed to be stored, or raise what the caller has to know."""
+        what = failure.what
+        if what in ("claim", "slot"):
+            fixed = 3 if self.moves else 2
+            raise self._uniqueness_error(failure, fixed)
+        if what == "type":
+            key, found, expected = (_text(each) for each in failure.details)
+            raise ModelException(
+                f"{self.key!r} cannot be saved: the key {key!r} holds a {found} where a "
+                f"{expected} belongs; nothing was written. Rename or delete that key."
+            )
+        if what == "exists":
+            if self.partial:
+                raise self._not_stored()
+            self._start_anew()
+        elif what == "holds":
+            self._refresh(self._by_name(failure.details[1:]))
+        else:
+            self._meet_existing(self._by_name(failure.details[1:]))
+
+    def _start_anew(self) -> None:
+        """The record is gone: write it whole."""
+        self.changed = {name: encoded(self.instance, name) for name in self.options.stored_names}
+        self.known = None
+        self.upsert = False
+        self.old_key = self.key
+
+    def _refresh(self, current: dict[str, Stored]) -> None:
+        """Another writer changed the record: take over what this save does not write."""
+        known = self.known or {}
+        values = vars(self.instance)
+        for name in self.options.index_names:
+            now = current.get(name)
+            if name not in self.changed and known.get(name) != now:
+                values.pop(name, None)
+                if now is None:
+                    self.instance._stored.pop(name, None)
+            if now is None:
+                known.pop(name, None)
+            else:
+                known[name] = now
+        self.known = known
+
+    def _meet_existing(self, current: dict[str, Stored]) -> None:
+        """A record is stored under the key of a new instance, or of a moving one."""
+        if self.request.create_only or self.moves:
+            advice = (
+                "choose another key, or delete that record first"
+                if self.moves
+                else "save() or update_or_create() change it, create(overwrite=True) replaces it"
+            )
+            raise AlreadyExistsError(
+                f"{self.options.model_name} {self.key!r} already exists; nothing was written. "
+                f"To go on, {advice}."
+            )
+        for key_field in self.options.key_fields:
+            theirs = current.get(key_field.name)
+            mine = self.changed[key_field.name]
+            if theirs is not None and not _same_key_value(key_field, theirs, mine):
+                raise ModelException(
+                    f"{key_field.label}: {describe(key_field.decode(mine))} and the stored "
+                    f"{describe(key_field.decode(theirs))} make the same record key "
+                    f"{self.key!r}; nothing was written. Use another key value."
+                )
+        self.known = current
+        self.upsert = True
+
+    # A pipeline of the caller's own ----------------------------------------------------------
+
+    def _queue(self, pipeline: Any) -> Plan[Any]:
+        """Queue the commit on the caller's pipeline; checks read the server directly."""
+        queued = QueuedCommits.of(pipeline)
+        if self.old_key in queued.records:
+            stored = queued.records[self.old_key]
+            self._believe(stored)
+        else:
+            (values,) = yield Request.of(
+                ("HMGET", self.old_key, *self.options.index_names),
+                shard=self.options.shard,
+                repeatable=True,
+            )
+            present = any(value is not None for value in values)
+            self._believe(self._by_name(values) if present else None)
+        batch = self._batch()
+        yield from self._check_uniqueness_now(batch)
+        queue(pipeline, batch, "")
+        after = {**(self.known or {}), **self.changed}
+        if self.moves:
+            queued.records[self.old_key] = None
+        queued.records[self.key] = after
+        self._remember(persisted=False)
+        return pipeline
+
+    def _believe(self, stored: dict[str, Stored] | None) -> None:
+        if self.known is None:
+            if stored is not None:
+                self._meet_existing(stored)
+        elif stored is None:
+            if self.partial:
+                raise self._not_stored()
+            self._start_anew()
+        else:
+            self._refresh(stored)
+
+    def _check_uniqueness_now(self, batch: Batch) -> Plan[None]:
+        """Tell at once what is refused already; the commit checks again when it runs."""
+        guards = [step for step in batch.guards if step[0] in ("claim", "slot")]
+        if not guards:
+            return
+        check = Batch()
+        check.guards = guards
+        (reply,) = yield Request((check.call(),), self.options.shard, repeatable=True)
+        outcome = Batch.outcome(reply)
+        if isinstance(outcome, GuardFailure):
+            if outcome.what in ("claim", "slot"):
+                raise self._uniqueness_error(outcome, 0)
+            self._learn(outcome)
+
+
+def call_delete_hooks(
+    batch: Batch, instance: Model, key: str, hook_arguments: dict[str, Any]
+) -> None:
+    """Call `on_delete` of the fields that have one of their own, with the last saved values."""
+    if not instance._meta.delete_hooks:
+        return
+    saved = instance._saved_field_values
+    for hooked in instance._meta.delete_hooks:
+        hooked.on_delete(
+            model_instance=instance,
+            field_name=hooked.name,
+            field_value=saved.get(hooked.name),
+            pipeline=batch,
+            saved_redis_key=key,
+            **hook_arguments,
+        )
+
+
+def _same_key_value(key_field: Any, theirs: Stored, mine: Stored) -> bool:
+    if theirs == mine:
+        return True
+    if theirs == NIL or mine == NIL:
+        return False
+    try:
+        return bool(key_field.decode(theirs) == key_field.decode(mine))
+    except ValueError:
+        return True
+
+
+def follow_up(batch: Batch, options: ModelOptions) -> Plan[None]:
+    """Send what hooks queued that no script may call; a round trip of its own."""
+    if batch.after:
+        yield Request(batch.after, options.shard)
+
+
+def _text(value: Reply) -> str:
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
