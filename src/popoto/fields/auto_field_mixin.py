@@ -35,7 +35,7 @@ def _import(module: str, package: str) -> Any:
         ) from error
 
 
-class AutoFieldMixin(Field[Any]):
+class AutoFieldMixin(Field[str]):
     """Generates a value for every new instance.
 
     `strategy`          ``uuid4`` (default; hexadecimal, cut to `auto_uuid_length`),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, MutableSequence
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from popoto.engine import keys
 from popoto.engine.batch import Batch, GuardFailure, KeyArgument
@@ -16,6 +16,8 @@ from popoto.fields.coercion import describe
 if TYPE_CHECKING:
     from popoto.fields.field import Field
 
+Item = TypeVar("Item")
+
 
 _encode_item = encoder_for(object)
 
@@ -25,7 +27,7 @@ def encode_items(items: Iterable[Any]) -> tuple[bytes, ...]:
     return tuple(map(_encode_item, items))
 
 
-class CappedListProxy(MutableSequence[Any]):
+class CappedListProxy(MutableSequence[Item]):
     """The value of a capped list field: a list whose `push` writes at once.
 
     Other changes (`append`, item assignment, …) are written by the next `save()`,
@@ -34,7 +36,7 @@ class CappedListProxy(MutableSequence[Any]):
 
     __slots__ = ("_instance", "_items", "_name")
 
-    def __init__(self, items: Iterable[Any], field: Field[Any], instance: Any) -> None:
+    def __init__(self, items: Iterable[Item], field: Field[Any], instance: Any) -> None:
         self._items = list(items)
         self._name = field.name
         self._instance = instance
@@ -47,7 +49,7 @@ class CappedListProxy(MutableSequence[Any]):
         """Whether this is the list of that record object."""
         return self._instance is instance
 
-    def push(self, value: Any) -> None:
+    def push(self, value: Item) -> None:
         """Put a value first, on the server and here, and drop what exceeds `max_length`.
 
         The record's expiry holds for the list too. Raises ModelException when the
@@ -55,11 +57,11 @@ class CappedListProxy(MutableSequence[Any]):
         """
         run(self._push(value))
 
-    async def async_push(self, value: Any) -> None:
+    async def async_push(self, value: Item) -> None:
         """`push` for asyncio."""
         await arun(self._push(value))
 
-    def _push(self, value: Any) -> Plan[None]:
+    def _push(self, value: Item) -> Plan[None]:
         field, instance = self._field, self._instance
         record_key: str | None = instance._redis_key
         if record_key is None or not instance._is_persisted:
@@ -100,10 +102,10 @@ class CappedListProxy(MutableSequence[Any]):
         return len(self._items)
 
     @overload
-    def __getitem__(self, index: int) -> Any: ...
+    def __getitem__(self, index: int) -> Item: ...
     @overload
-    def __getitem__(self, index: slice) -> list[Any]: ...
-    def __getitem__(self, index: int | slice) -> Any:
+    def __getitem__(self, index: slice) -> list[Item]: ...
+    def __getitem__(self, index: int | slice) -> Item | list[Item]:
         return self._items[index]
 
     def __setitem__(self, index: Any, value: Any) -> None:
@@ -112,12 +114,13 @@ class CappedListProxy(MutableSequence[Any]):
     def __delitem__(self, index: int | slice) -> None:
         del self._items[index]
 
-    def insert(self, index: int, value: Any) -> None:
+    def insert(self, index: int, value: Item) -> None:
         self._items.insert(index, value)
 
     def __eq__(self, other: object) -> bool:
         if isinstance(other, CappedListProxy):
-            return self._items == other._items
+            others: list[Any] = other._items
+            return self._items == others
         if isinstance(other, list):
             return self._items == other
         return NotImplemented

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 import copy
 import datetime
 import difflib
@@ -9,7 +10,7 @@ import logging
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Self, cast, overload
 
 from popoto.engine import keys
 from popoto.engine.codec import DecodeError, decoder_for, encoder_for
@@ -20,13 +21,12 @@ from popoto.fields.coercion import CoercionError, coerce, describe
 from popoto.fields.conditions import Expression
 from popoto.fields.entries import Entry, SetEntry
 from popoto.fields.operands import Conditions, Operand, Scope
+from popoto.fields.type_variables import FitsAnyAnnotation, Value
 
 if TYPE_CHECKING:
     from redis.client import Pipeline
 
 logger = logging.getLogger("POPOTO.field")
-
-T = TypeVar("T")
 
 VALID_FIELD_TYPES: frozenset[type] = frozenset(
     {
@@ -49,6 +49,9 @@ VALID_FIELD_TYPES: frozenset[type] = frozenset(
 #: Defaults of these types are copied for every instance.
 _IMMUTABLE = (int, float, complex, str, bytes, bool, Decimal, datetime.date, datetime.time)
 
+#: Stands for a `type` keyword that the caller left out.
+TYPE_LEFT_OUT: Any = object()
+
 
 class FieldBase(type):
     """Metaclass of fields: gives every class the prefix of its index keys."""
@@ -60,7 +63,7 @@ class FieldBase(type):
         cls.field_class_key = DB_key(keys.field_prefix(name))
 
 
-class Field(Generic[T], metaclass=FieldBase):
+class Field(Generic[Value], FitsAnyAnnotation, metaclass=FieldBase):
     """One attribute of a model.
 
     On the class it is this object, for expressions (``Restaurant.rating > 4``).
@@ -96,7 +99,7 @@ class Field(Generic[T], metaclass=FieldBase):
     in_hash: ClassVar[bool] = True
 
     if TYPE_CHECKING:
-        type: type
+        type: builtins.type[Any]
         key: bool
         unique: bool
         auto: bool
@@ -107,20 +110,32 @@ class Field(Generic[T], metaclass=FieldBase):
         sorted: bool
         indexed: bool
 
-        def __set__(self, instance: Any, value: T) -> None: ...
+        # Without its own __new__ a class below Any is built by an unknown one, and
+        # pyright then no longer takes the value type from `type=`.
+        def __new__(cls, *arguments: Any, **options: Any) -> Self: ...
+
+        # Assignment is checked but not intercepted: instances store plain attributes.
+        def __set__(self, instance: object, value: Value | None) -> None: ...
 
     name: str
     model_name: str
 
-    def __init__(self, **options: Any) -> None:
+    def __init__(
+        self,
+        *,
+        type: builtins.type[Value] = TYPE_LEFT_OUT,  # noqa: A002 - the contract's name
+        **options: Any,
+    ) -> None:
+        if type is not TYPE_LEFT_OUT:
+            options["type"] = type
         defaults: dict[str, Any] = {}
-        for cls in reversed(type(self).__mro__):
-            defaults.update(vars(cls).get("option_defaults", {}))
+        for cls in reversed(self.__class__.__mro__):
+            defaults.update(cls.__dict__.get("option_defaults", {}))
         self.field_defaults = defaults
         self.type_given = "type" in options
         self.name = ""
         self.model_name = ""
-        vars(self).update(defaults)
+        self.__dict__.update(defaults)
         for name, value in options.items():
             if name not in defaults:
                 self._warn_unknown(name, defaults)
@@ -144,7 +159,7 @@ class Field(Generic[T], metaclass=FieldBase):
                 f"use one of {', '.join(sorted(valid.__name__ for valid in self.valid_types))}"
             )
 
-    def takes_type(self, wanted: type) -> bool:
+    def takes_type(self, wanted: builtins.type[Any]) -> bool:
         """Whether ``type=`` may be this type (an annotation stands for it)."""
         return self.valid_types is not None and wanted in self.valid_types
 
@@ -161,7 +176,7 @@ class Field(Generic[T], metaclass=FieldBase):
         """How values become stored bytes and back; chosen once, when the model is made."""
         return encoder_for(self.type), decoder_for(self.type)
 
-    def copy_for(self, model_name: str) -> Field[T]:
+    def copy_for(self, model_name: str) -> Self:
         """A copy for another model (inheritance, or a field object used twice)."""
         twin = copy.copy(self)
         twin.bind(model_name, self.name)
@@ -174,7 +189,11 @@ class Field(Generic[T], metaclass=FieldBase):
 
     # Values ---------------------------------------------------------------------
 
-    def __get__(self, instance: Any, owner: Any = None) -> Any:
+    @overload
+    def __get__(self, instance: None, owner: Any = None) -> Self: ...
+    @overload
+    def __get__(self, instance: object, owner: Any = None) -> Value: ...
+    def __get__(self, instance: Any, owner: Any = None) -> Self | Value:
         if instance is None:
             return self
         name = self.name
@@ -405,33 +424,39 @@ class Field(Generic[T], metaclass=FieldBase):
 
     # Expressions --------------------------------------------------------------------
 
-    def _compare(self, operator: str, value: Any) -> Expression:
+    def _compare(self, operator: str, value: object) -> Expression:
         if not self.name:
             raise QueryException(
                 f"this {type(self).__name__} belongs to no model yet, so it cannot be compared"
             )
         return Expression(self.name, operator, value)
 
-    def __eq__(self, other: object) -> Any:
-        return self is other if isinstance(other, Field) else self._compare("__eq", other)
+    # Two fields are compared as objects, which is what lists and dicts of fields need.
 
-    def __ne__(self, other: object) -> Any:
-        return self is not other if isinstance(other, Field) else self._compare("__ne", other)
+    def __eq__(self, other: object) -> Expression:  # pyright: ignore[reportIncompatibleMethodOverride]
+        if isinstance(other, Field):
+            return cast("Expression", self is other)
+        return self._compare("__eq", other)
 
-    def __gt__(self, other: Any) -> Any:
+    def __ne__(self, other: object) -> Expression:  # pyright: ignore[reportIncompatibleMethodOverride]
+        if isinstance(other, Field):
+            return cast("Expression", self is not other)
+        return self._compare("__ne", other)
+
+    def __gt__(self, other: Value) -> Expression:
         return NotImplemented if isinstance(other, Field) else self._compare("__gt", other)
 
-    def __lt__(self, other: Any) -> Any:
+    def __lt__(self, other: Value) -> Expression:
         return NotImplemented if isinstance(other, Field) else self._compare("__lt", other)
 
-    def __ge__(self, other: Any) -> Any:
+    def __ge__(self, other: Value) -> Expression:
         return NotImplemented if isinstance(other, Field) else self._compare("__gte", other)
 
-    def __le__(self, other: Any) -> Any:
+    def __le__(self, other: Value) -> Expression:
         return NotImplemented if isinstance(other, Field) else self._compare("__lte", other)
 
     __hash__ = object.__hash__
 
-    def between(self, low: Any, high: Any) -> Expression:
+    def between(self, low: Value, high: Value) -> Expression:
         """Values from `low` to `high`, both included."""
         return self._compare("__between", (low, high))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
-from typing import Any, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TypeAlias
 
 from popoto.engine.db_key import DB_key
 from popoto.engine.tree import EVERYTHING, Near, ScoreRange, all_of, negated
@@ -81,7 +81,15 @@ class GeoField(Field[Coordinates]):
     ``home_with_distances`` and ``home__isnull``.
     """
 
-    Coordinates = Coordinates
+    Coordinates: TypeAlias = Coordinates
+
+    if TYPE_CHECKING:
+        # Plain pairs may be assigned, too; saving makes them Coordinates.
+        def __set__(
+            self,
+            instance: object,
+            value: tuple[float | None, float | None] | list[float] | None,
+        ) -> None: ...
 
     option_defaults: ClassVar[dict[str, Any]] = {"type": tuple, "default": NOWHERE}
     valid_types = None

@@ -6,9 +6,10 @@ from typing import Any, ClassVar
 
 from popoto.fields.field import Field
 from popoto.fields.key_field_mixin import VALID_KEYFIELD_TYPES
+from popoto.fields.type_variables import MixedIn
 
 
-class IndexedFieldMixin(Field[Any]):
+class IndexedFieldMixin(Field[MixedIn]):
     """Keeps a set of record keys for every value.
 
     Lists, dicts, sets, tuples and bytes have no one text to stand under and are

@@ -7,13 +7,14 @@ from decimal import Decimal
 from typing import Any, ClassVar
 
 from popoto.fields.field import Field
+from popoto.fields.type_variables import MixedIn
 
 VALID_KEYFIELD_TYPES: frozenset[type] = frozenset(
     {int, float, Decimal, str, bool, datetime.date, datetime.datetime, datetime.time}
 )
 
 
-class KeyFieldMixin(Field[Any]):
+class KeyFieldMixin(Field[MixedIn]):
     """Makes a field part of the record key, with a set of records per value.
 
     Key values are joined in alphabetical order of their field names.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Generic, Self, overload
 
 from popoto.engine.codec import DecodeError, decoder_for, encoder_for
 from popoto.engine.db_key import DB_key
@@ -16,6 +16,7 @@ from popoto.fields.entries import Entry, SetEntry
 from popoto.fields.field import Field
 from popoto.fields.lookups import conjunction, several, truth
 from popoto.fields.operands import Conditions, Operand, Scope, View
+from popoto.fields.type_variables import Target
 
 logger = logging.getLogger("POPOTO.Relationship")
 
@@ -31,7 +32,7 @@ class Unset:
 UNSET = Unset()
 
 
-class Relationship(Field[Any]):
+class Relationship(Field["Target | str | None"], Generic[Target]):
     """A reference, stored as the target's key.
 
     ``Relationship(Person)``, or a class name as text for a model that is defined
@@ -52,7 +53,7 @@ class Relationship(Field[Any]):
 
     many: bool
 
-    def __init__(self, model: Any = None, **options: Any) -> None:
+    def __init__(self, model: type[Target] | str | None = None, **options: Any) -> None:
         options["model"] = model
         options["type"] = str
         self._model: Any = None
@@ -100,7 +101,11 @@ class Relationship(Field[Any]):
             return value
         return value._redis_key or value.db_key.redis_key
 
-    def __get__(self, instance: Any, owner: Any = None) -> Any:
+    @overload
+    def __get__(self, instance: None, owner: Any = None) -> Self: ...
+    @overload
+    def __get__(self, instance: object, owner: Any = None) -> Target | str | None: ...
+    def __get__(self, instance: Any, owner: Any = None) -> Self | Target | str | None:
         if instance is None:
             return self
         key = self.reference(instance)

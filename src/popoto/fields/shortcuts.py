@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from decimal import Decimal
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, overload
 
 from popoto.engine import keys
 from popoto.engine.codec import DecodeError, decoder_for
@@ -18,6 +18,7 @@ from popoto.fields.key_field_mixin import KeyFieldMixin
 from popoto.fields.lookups import VALUE_SET_LOOKUPS, by_record, conjunction
 from popoto.fields.operands import Conditions, Operand, Scope
 from popoto.fields.sorted_field_mixin import SortedFieldMixin
+from popoto.fields.type_variables import Items, Number, Value
 from popoto.fields.unique_field_mixin import NeverNullMixin, UniqueFieldMixin
 
 __all__ = [
@@ -45,7 +46,7 @@ __all__ = [
 ]
 
 
-class _TypedField(Field[Any]):
+class _TypedField(Field[Value]):
     """A field whose class decides the type of its values."""
 
     value_type: ClassVar[type] = str
@@ -58,73 +59,73 @@ class _TypedField(Field[Any]):
         return wanted is self.value_type
 
 
-class IntField(_TypedField):
+class IntField(_TypedField[int]):
     """A field of type int (-2**63 to 2**64 - 1)."""
 
     value_type = int
 
 
-class FloatField(_TypedField):
+class FloatField(_TypedField[float]):
     """A field of type float; infinities and NaN included."""
 
     value_type = float
 
 
-class DecimalField(_TypedField):
+class DecimalField(_TypedField[Decimal]):
     """A field of type Decimal, stored as exact text."""
 
     value_type = Decimal
 
 
-class StringField(_TypedField):
+class StringField(_TypedField[str]):
     """A field of type str."""
 
     value_type = str
 
 
-class BooleanField(_TypedField):
+class BooleanField(_TypedField[bool]):
     """A field of type bool. The texts true, false, 1 and 0 are accepted."""
 
     value_type = bool
 
 
-class BytesField(_TypedField):
+class BytesField(_TypedField[bytes]):
     """A field of type bytes."""
 
     value_type = bytes
 
 
-class DictField(_TypedField):
+class DictField(_TypedField[dict[Any, Any]]):
     """A field of type dict."""
 
     value_type = dict
 
 
-class SetField(_TypedField):
+class SetField(_TypedField[set[Any]]):
     """A field of type set."""
 
     value_type = set
 
 
-class TupleField(_TypedField):
+class TupleField(_TypedField[tuple[Any, ...]]):
     """A field of type tuple."""
 
     value_type = tuple
 
 
-class DateField(_TypedField):
+class DateField(_TypedField[datetime.date]):
     """A field of type date."""
 
     value_type = datetime.date
 
 
-class TimeField(_TypedField):
+class TimeField(_TypedField[datetime.time]):
     """A field of type time."""
 
     value_type = datetime.time
 
 
-class ListField(_TypedField):
+class ListField(_TypedField[Items]):
     """A field of type list.
 
     With `max_length` it is a *capped list*: kept in a list of its own beside the
@@ -132,6 +133,30 @@ class ListField(_TypedField):
     """
 
     value_type = list
+
+    if TYPE_CHECKING:
+        # A capped list is read as a proxy and assigned from any iterable.
+        def __set__(self, instance: object, value: Iterable[Any] | Items | None) -> None: ...
+
+        @overload
+        def __init__(
+            self: ListField[list[Any]],
+            *,
+            max_length: None = None,
+            null: bool = True,
+            default: object = None,
+            **options: Any,
+        ) -> None: ...
+        @overload
+        def __init__(
+            self: ListField[CappedListProxy[Any]],
+            *,
+            max_length: int,
+            null: bool = True,
+            default: object = None,
+            **options: Any,
+        ) -> None: ...
+        def __init__(self, **options: Any) -> None: ...
 
     def check_options(self, options: Mapping[str, Any]) -> None:
         super().check_options(options)
@@ -186,15 +211,19 @@ class ListField(_TypedField):
         return () if self.in_hash else (keys.capped_list_key(key, self.name),)
 
 
-class KeyField(KeyFieldMixin, Field[Any]):
+class KeyField(KeyFieldMixin[Value], Field[Value]):
     """Part of the record key. All key fields together identify a record."""
 
 
-class UniqueKeyField(UniqueFieldMixin, NeverNullMixin, KeyFieldMixin, Field[Any]):
+class UniqueKeyField(
+    UniqueFieldMixin[Value], NeverNullMixin[Value], KeyFieldMixin[Value], Field[Value]
+):
     """A key field whose value no other record holds."""
 
 
-class AutoKeyField(AutoFieldMixin, UniqueFieldMixin, NeverNullMixin, KeyFieldMixin, Field[Any]):
+class AutoKeyField(
+    AutoFieldMixin, UniqueFieldMixin[str], NeverNullMixin[str], KeyFieldMixin[str], Field[str]
+):
     """A key field that generates its own value (see `AutoFieldMixin`)."""
 
     @property
@@ -208,19 +237,21 @@ class AutoKeyField(AutoFieldMixin, UniqueFieldMixin, NeverNullMixin, KeyFieldMix
         return by_record(self, conditions)
 
 
-class IndexedField(IndexedFieldMixin, Field[Any]):
+class IndexedField(IndexedFieldMixin[Value], Field[Value]):
     """A field with a set of records per value, for equality and text lookups."""
 
 
-class UniqueField(UniqueFieldMixin, NeverNullMixin, IndexedFieldMixin, Field[Any]):
+class UniqueField(
+    UniqueFieldMixin[Value], NeverNullMixin[Value], IndexedFieldMixin[Value], Field[Value]
+):
     """An indexed field whose value no other record holds."""
 
 
-class SortedField(SortedFieldMixin, Field[Any]):
+class SortedField(SortedFieldMixin[Number], Field[Number]):
     """A field with an index in the order of its values, for ranges (see `SortedFieldMixin`)."""
 
 
-class SortedKeyField(SortedFieldMixin, KeyFieldMixin, Field[Any]):
+class SortedKeyField(SortedFieldMixin[Number], KeyFieldMixin[Number], Field[Number]):
     """A sorted field that is part of the record key.
 
     It has the lookups of both families; null it never is.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 import datetime
 import math
 import time
@@ -17,9 +18,10 @@ from popoto.engine.tree import NOTHING, Node, ScoreRange, all_of, any_of, negate
 from popoto.exceptions import ModelException, QueryException
 from popoto.fields.coercion import CoercionError, coerce, describe
 from popoto.fields.entries import Entry, ScoreEntry
-from popoto.fields.field import Field
+from popoto.fields.field import TYPE_LEFT_OUT, Field
 from popoto.fields.lookups import conjunction, several, unsupported
 from popoto.fields.operands import Conditions, Operand, Scope, View
+from popoto.fields.type_variables import MixedIn
 
 VALID_SORTED_TYPES: frozenset[type] = frozenset(
     {int, float, Decimal, datetime.date, datetime.datetime}
@@ -59,7 +61,7 @@ def _compare_key(value: Any) -> Any:
     return value
 
 
-class SortedFieldMixin(Field[Any]):
+class SortedFieldMixin(Field[MixedIn]):
     """Keeps records in the order of this field's values.
 
     `type`          int, float, Decimal, date or datetime (default float)
@@ -86,7 +88,12 @@ class SortedFieldMixin(Field[Any]):
     auto_now: bool
     auto_now_add: bool
 
-    def __init__(self, **options: Any) -> None:
+    def __init__(
+        self,
+        *,
+        type: builtins.type[MixedIn] = TYPE_LEFT_OUT,  # noqa: A002 - the contract's name
+        **options: Any,
+    ) -> None:
         if "sort_by" in options:
             if "partition_by" in options:
                 raise ModelException(
@@ -94,7 +101,7 @@ class SortedFieldMixin(Field[Any]):
                 )
             _warn_sort_by()
             options["partition_by"] = options.pop("sort_by")
-        super().__init__(**options)
+        super().__init__(type=type, **options)
 
     def check_options(self, options: Mapping[str, Any]) -> None:
         super().check_options(options)

@@ -7,9 +7,10 @@ from typing import Any, ClassVar
 
 from popoto.exceptions import ModelException
 from popoto.fields.field import Field
+from popoto.fields.type_variables import MixedIn
 
 
-class UniqueFieldMixin(Field[Any]):
+class UniqueFieldMixin(Field[MixedIn]):
     """Forces ``unique=True``. The server decides, in the same step as the write."""
 
     option_defaults: ClassVar[dict[str, Any]] = {"unique": True}
@@ -23,7 +24,7 @@ class UniqueFieldMixin(Field[Any]):
             )
 
 
-class NeverNullMixin(Field[Any]):
+class NeverNullMixin(Field[MixedIn]):
     """Forces ``null=False``."""
 
     option_defaults: ClassVar[dict[str, Any]] = {"null": False}
