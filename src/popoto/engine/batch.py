@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Self, TypeAlias
 
@@ -38,6 +38,14 @@ class GuardFailure:
     guard: int
     what: str
     details: list[Reply]
+
+    def stored(self, names: Iterable[str]) -> dict[str, bytes]:
+        """What the record's hash holds of these fields (guards ``absent`` and ``holds``)."""
+        pairs = iter(self.details[1:])
+        found = {name: value for name, value in zip(pairs, pairs, strict=True)}
+        return {
+            name: found[encoded] for name in names if (encoded := name.encode()) in found
+        }
 
 
 class Batch(Pipeline):

@@ -48,7 +48,7 @@ def delete(instance: Model, pipeline: Any, hook_arguments: dict[str, Any]) -> Pl
             _forget(instance)
             return True
         if outcome.what == "holds":
-            known = _by_name(options, outcome.details[1:])
+            known = outcome.stored(options.index_names)
         elif outcome.what == "exists":
             known = None
         else:
@@ -81,7 +81,6 @@ def _removal(
 ) -> Batch:
     options = instance._meta
     batch = Batch()
-    batch.guard("watch", None, *options.index_names)
     pairs = [part for name in options.index_names for part in (name, known.get(name, b""))]
     batch.guard("holds", key, *pairs)
     for entry in options.entries(key, decoded_values(options, known)):

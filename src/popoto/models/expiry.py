@@ -40,7 +40,15 @@ def put_expiry(batch: Batch, instance: Model, key: str, *, is_new: bool) -> None
     elif is_new:
         return
     else:
-        command, amount = "PERSIST-ALL", 0
+        batch.put(
+            "PERSIST-ALL",
+            key,
+            KeyArgument(options.expiry_key),
+            KeyArgument(options.expiry_values_key),
+            key,
+            *(KeyArgument(companion) for companion in options.companion_keys(key)),
+        )
+        return
     companions = options.companion_keys(key)
     batch.put(
         command,

@@ -163,7 +163,6 @@ class SaveCommit:
         batch = Batch()
         self.guards = []
         options = self.options
-        batch.guard("watch", None, *options.index_names)
         if self.known is None:
             batch.guard("absent", self.key)
             self._put_new(batch)
@@ -315,7 +314,7 @@ class SaveCommit:
         """Correct what is believed to be stored, or raise what the caller has to know."""
         what = failure.what
         if what in ("claim", "slot"):
-            fixed = 3 if self.moves else 2
+            fixed = 2 if self.moves else 1
             raise self._uniqueness_error(failure, fixed)
         if what == "type":
             key, found, expected = (_text(each) for each in failure.details)
@@ -328,9 +327,9 @@ class SaveCommit:
                 raise self._not_stored()
             self._start_anew()
         elif what == "holds":
-            self._refresh(self._by_name(failure.details[1:]))
+            self._refresh(failure.stored(self.options.index_names))
         else:
-            self._meet_existing(self._by_name(failure.details[1:]))
+            self._meet_existing(failure.stored(self.options.index_names))
 
     def _start_anew(self) -> None:
         """The record is gone: write it whole."""

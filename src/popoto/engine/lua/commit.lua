@@ -8,7 +8,6 @@
 --        command count, then per command: name, key position, argument count, arguments
 --
 -- Guards
---   watch   fields...                  names the hash fields that a failed guard reports
 --   absent  key                        the record does not exist
 --   exists  key                        the record exists
 --   holds   key field bytes ...        these hash fields still hold these bytes ("" = missing)
@@ -25,35 +24,16 @@
 --   MOVE      key to-position                               rename where it exists
 --   FOLLOW    key record-position                           expire when the record does
 --   RESCHEDULE key registry values member                   correct the registry by the key
---   EXPIRE-IN / EXPIRE-AT / PERSIST-ALL   key amount registry values member
+--   EXPIRE-IN / EXPIRE-AT   key amount registry values member
 --             companion-count companion-positions... fields...   (see expiry below)
+--   PERSIST-ALL             key registry values member companion-positions...
 --
--- Reply  {1, reply...}  or  {0, guard position, what failed, details...}
+-- Reply  {1, reply...}  or  {0, guard position, what failed, details...}; for absent and
+--        holds the details are the key and what its hash holds: field, bytes, ...
 -- Cost   O(guards + commands); claims add the members of one value's set
 
-local prefix = ARGV[1]
-local mode = ARGV[2]
-local at = 3
-
-local function read_list()
-  local list = {}
-  local count = tonumber(ARGV[at])
-  at = at + 1
-  for position = 1, count do
-    local size = tonumber(ARGV[at + 2])
-    list[position] = {
-      name = ARGV[at],
-      key = KEYS[tonumber(ARGV[at + 1])],
-      first = at + 3,
-      last = at + 2 + size,
-    }
-    at = at + 3 + size
-  end
-  return list
-end
-
-local guards = read_list()
-local commands = read_list()
+local prefix, mode = ARGV[1], ARGV[2]
+local call = redis.call
 
 local function fail(position, what, details)
   if mode == 'error' then
@@ -67,30 +47,22 @@ local function fail(position, what, details)
   return reply
 end
 
+local function fail_with_hash(position, what, key)
+  local kind = call('TYPE', key).ok
+  if kind ~= 'hash' then
+    return fail(position, 'type', {key, kind, 'hash'})
+  end
+  local details = call('HGETALL', key)
+  table.insert(details, 1, key)
+  return fail(position, what, details)
+end
+
 -- Guards ------------------------------------------------------------------
 
-local watch = nil
 local dead_claims = {}
-
-local function watched(key)
-  if not watch then
-    return {key}
-  end
-  local values = redis.call('HMGET', key, unpack(ARGV, watch.first, watch.last))
-  local details = {key}
-  for index = 1, #values do
-    details[index + 1] = values[index]
-  end
-  return details
-end
 
 -- Two different texts may share one key (None and "None", ":" and its escape).
 -- They do not compete: only equal bytes, or numbers written in two ways, do.
-local function is_text(bytes)
-  local head = string.byte(bytes)
-  return head and ((head >= 160 and head <= 191) or (head >= 217 and head <= 219))
-end
-
 local function competes(theirs, mine)
   if theirs == mine then
     return true
@@ -98,21 +70,24 @@ local function competes(theirs, mine)
   if not theirs or theirs == '\192' or mine == '\192' then
     return false
   end
-  return not (is_text(theirs) and is_text(mine))
+  local a, b = string.byte(theirs), string.byte(mine)
+  local theirs_is_text = (a >= 160 and a <= 191) or (a >= 217 and a <= 219)
+  local mine_is_text = (b >= 160 and b <= 191) or (b >= 217 and b <= 219)
+  return not (theirs_is_text and mine_is_text)
 end
 
-local function holder_of_claim(guard)
-  local member, old = ARGV[guard.first], ARGV[guard.first + 1]
-  local field, bytes = ARGV[guard.first + 2], ARGV[guard.first + 3]
-  for _, other in ipairs(redis.call('SMEMBERS', guard.key)) do
+-- claim: set member old field bytes
+local function holder_of_claim(key, first)
+  local member, old = ARGV[first], ARGV[first + 1]
+  for _, other in ipairs(call('SMEMBERS', key)) do
     if other ~= member and other ~= old then
-      local theirs = redis.call('HGET', prefix .. other, field)
+      local theirs = call('HGET', prefix .. other, ARGV[first + 2])
       if theirs then
-        if competes(theirs, bytes) then
+        if competes(theirs, ARGV[first + 3]) then
           return other
         end
-      elseif redis.call('EXISTS', prefix .. other) == 0 then
-        dead_claims[#dead_claims + 1] = {guard.key, other}
+      elseif call('EXISTS', prefix .. other) == 0 then
+        dead_claims[#dead_claims + 1] = {key, other}
       end
     end
   end
@@ -121,69 +96,66 @@ end
 
 local function same_values(other, first, last)
   for index = first, last, 2 do
-    if not competes(redis.call('HGET', prefix .. other, ARGV[index]), ARGV[index + 1]) then
+    if not competes(call('HGET', prefix .. other, ARGV[index]), ARGV[index + 1]) then
       return false
     end
   end
   return true
 end
 
-local function holder_of_slot(guard)
-  local first = guard.first
+-- slot: hash digest alternative member old field bytes ...
+local function holder_of_slot(key, first, last)
   for index = first, first + 1 do
-    local other = ARGV[index] ~= '' and redis.call('HGET', guard.key, ARGV[index])
+    local other = ARGV[index] ~= '' and call('HGET', key, ARGV[index])
     if other and other ~= ARGV[first + 2] and other ~= ARGV[first + 3]
-      and same_values(other, first + 4, guard.last) then
+      and same_values(other, first + 4, last) then
       return other
     end
   end
   return nil
 end
 
-local function holds(guard)
-  local names, expected = {}, {}
-  for index = guard.first, guard.last, 2 do
-    names[#names + 1] = ARGV[index]
-    expected[#expected + 1] = ARGV[index + 1]
-  end
-  local values = redis.call('HMGET', guard.key, unpack(names))
-  for index = 1, #names do
-    if (values[index] or '') ~= expected[index] then
+-- holds: key field bytes ...
+local function holds(key, first, last)
+  for index = first, last, 2 do
+    if (call('HGET', key, ARGV[index]) or '') ~= ARGV[index + 1] then
       return false
     end
   end
   return true
 end
 
-for position, guard in ipairs(guards) do
-  local name = guard.name
-  if name == 'watch' then
-    watch = guard
-  elseif name == 'absent' then
-    if redis.call('EXISTS', guard.key) == 1 then
-      local kind = redis.call('TYPE', guard.key).ok
-      if kind ~= 'hash' then
-        return fail(position, 'type', {guard.key, kind, 'hash'})
+local at = 4
+for position = 1, tonumber(ARGV[3]) do
+  local name, key = ARGV[at], KEYS[tonumber(ARGV[at + 1])]
+  local first = at + 3
+  local last = at + 2 + tonumber(ARGV[at + 2])
+  at = last + 1
+  if name == 'holds' then
+    if not holds(key, first, last) then
+      if call('EXISTS', key) == 0 then
+        return fail(position, 'exists', {key})
       end
-      return fail(position, 'absent', watched(guard.key))
+      return fail_with_hash(position, 'holds', key)
+    elseif last < first and call('EXISTS', key) == 0 then
+      return fail(position, 'exists', {key})
+    end
+  elseif name == 'absent' then
+    if call('EXISTS', key) == 1 then
+      return fail_with_hash(position, 'absent', key)
     end
   elseif name == 'exists' then
-    if redis.call('EXISTS', guard.key) == 0 then
-      return fail(position, 'exists', {guard.key})
-    end
-  elseif name == 'holds' then
-    if not holds(guard) then
-      if redis.call('EXISTS', guard.key) == 0 then
-        return fail(position, 'exists', {guard.key})
-      end
-      return fail(position, 'holds', watched(guard.key))
+    if call('EXISTS', key) == 0 then
+      return fail(position, 'exists', {key})
     end
   else
     local holder
     if name == 'claim' then
-      holder = holder_of_claim(guard)
+      holder = holder_of_claim(key, first)
+    elseif name == 'slot' then
+      holder = holder_of_slot(key, first, last)
     else
-      holder = holder_of_slot(guard)
+      return redis.error_reply('POPOTO there is no guard ' .. name)
     end
     if holder then
       return fail(position, name, {holder})
@@ -192,29 +164,42 @@ for position, guard in ipairs(guards) do
 end
 
 -- A write that meets a key of the wrong type would stop half-way, and nothing
--- rolls back: so look before the first one.
-local kinds = {
-  HSET = 'hash', HDEL = 'hash', HDELIF = 'hash', SLOT = 'hash', HINCRBY = 'hash',
-  SADD = 'set', SREM = 'set', ENTER = 'set', LEAVE = 'set',
-  ZADD = 'zset', ZREM = 'zset', GEOADD = 'zset',
-  RPUSH = 'list', LPUSH = 'list', LTRIM = 'list',
-}
+-- rolls back: so look before the first one. The hash of the record comes first
+-- and stops the script by itself.
+local count = tonumber(ARGV[at])
+local first_command = at + 1
 local seen = {}
-for _, command in ipairs(commands) do
-  local expected = kinds[command.name]
-  if expected and not seen[command.key] then
-    local kind = redis.call('TYPE', command.key).ok
-    if kind ~= 'none' and kind ~= expected then
-      return fail(0, 'type', {command.key, kind, expected})
+at = first_command
+for position = 1, count do
+  local name, key = ARGV[at], KEYS[tonumber(ARGV[at + 1])]
+  at = at + 3 + tonumber(ARGV[at + 2])
+  if key and not seen[key] then
+    local expected
+    if name == 'ENTER' or name == 'LEAVE' or name == 'SADD' or name == 'SREM' then
+      expected = 'set'
+    elseif name == 'ZADD' or name == 'ZREM' or name == 'GEOADD' then
+      expected = 'zset'
+    elseif name == 'HSET' or name == 'HDELIF' or name == 'SLOT' or name == 'HDEL' then
+      expected = position > 1 and 'hash' or nil
+    elseif name == 'RPUSH' or name == 'LPUSH' then
+      expected = 'list'
     end
-    seen[command.key] = true
+    if expected then
+      seen[key] = true
+      local kind = call('TYPE', key).ok
+      if kind ~= 'none' and kind ~= expected then
+        return fail(0, 'type', {key, kind, expected})
+      end
+    elseif name == 'DEL' or name == 'MOVE' then
+      seen[key] = true
+    end
   end
 end
 
 -- Commands ----------------------------------------------------------------
 
 for _, claim in ipairs(dead_claims) do
-  redis.call('SREM', claim[1], claim[2])
+  call('SREM', claim[1], claim[2])
 end
 
 local function key_at(index)
@@ -224,148 +209,123 @@ end
 -- Expiry: the registry says when each record ends, and `values` keeps the bytes
 -- from which its entries follow, so that they can be removed when it is gone.
 local function forget_expiry(registry, values, member)
-  if redis.call('ZREM', registry, member) == 1 then
-    redis.call('HDEL', values, member)
+  if call('ZREM', registry, member) == 1 then
+    call('HDEL', values, member)
   end
 end
 
-local function expiry(command)
-  local first = command.first
+local function expire(name, record, first, last)
   local amount, registry, values = ARGV[first], key_at(first + 1), key_at(first + 2)
   local member, companions = ARGV[first + 3], tonumber(ARGV[first + 4])
-  local record = command.key
-  if command.name == 'PERSIST-ALL' then
-    local changed = redis.call('PERSIST', record)
-    if changed == 1 then
-      for index = first + 5, first + 4 + companions do
-        redis.call('PERSIST', key_at(index))
-      end
-      forget_expiry(registry, values, member)
-    end
-    return changed
-  end
-  local fields = redis.call('HMGET', record, unpack(ARGV, first + 5 + companions, command.last))
+  local fields = call('HMGET', record, unpack(ARGV, first + 5 + companions, last))
   local packed = {}
   for index = 1, #fields do
     packed[index] = fields[index] or ''
   end
-  local verb = command.name == 'EXPIRE-IN' and 'PEXPIRE' or 'PEXPIREAT'
-  local changed = redis.call(verb, record, amount)
+  local verb = name == 'EXPIRE-IN' and 'PEXPIRE' or 'PEXPIREAT'
+  local changed = call(verb, record, amount)
   for index = first + 5, first + 4 + companions do
-    redis.call(verb, key_at(index), amount)
+    call(verb, key_at(index), amount)
   end
   local moment = tonumber(amount)
-  if command.name == 'EXPIRE-IN' then
-    local now = redis.call('TIME')
+  if name == 'EXPIRE-IN' then
+    local now = call('TIME')
     moment = now[1] * 1000 + math.floor(now[2] / 1000) + moment
   end
-  redis.call('ZADD', registry, string.format('%.0f', moment), member)
-  redis.call('HSET', values, member, cmsgpack.pack(packed))
+  call('ZADD', registry, string.format('%.0f', moment), member)
+  call('HSET', values, member, cmsgpack.pack(packed))
   return changed
 end
 
-local special = {}
-
-special['ENTER'] = function(command)
-  local first = command.first
-  local added = redis.call('SADD', command.key, ARGV[first])
-  if added == 1 then
-    if ARGV[first + 5] == '1' then
-      redis.call('ZADD', key_at(first + 1), 0, ARGV[first + 4])
+local function carry_out(name, key, first, last)
+  if name == 'ENTER' then
+    local added = call('SADD', key, ARGV[first])
+    if added == 1 then
+      if ARGV[first + 5] == '1' then
+        call('ZADD', key_at(first + 1), 0, ARGV[first + 4])
+      end
+      call('HINCRBY', key_at(first + 2), ARGV[first + 3], 1)
     end
-    redis.call('HINCRBY', key_at(first + 2), ARGV[first + 3], 1)
-  end
-  return added
-end
-
-special['LEAVE'] = function(command)
-  local first = command.first
-  local removed = redis.call('SREM', command.key, ARGV[first])
-  if removed == 1 then
-    if ARGV[first + 5] == '1' and redis.call('EXISTS', command.key) == 0 then
-      redis.call('ZREM', key_at(first + 1), ARGV[first + 4])
+    return added
+  elseif name == 'LEAVE' then
+    local removed = call('SREM', key, ARGV[first])
+    if removed == 1 then
+      if ARGV[first + 5] == '1' and call('EXISTS', key) == 0 then
+        call('ZREM', key_at(first + 1), ARGV[first + 4])
+      end
+      -- Entries written by popoto 1.6 were never counted: do not go below zero.
+      local coverage, field = key_at(first + 2), ARGV[first + 3]
+      if tonumber(call('HGET', coverage, field) or '0') <= 1 then
+        call('HDEL', coverage, field)
+      else
+        call('HINCRBY', coverage, field, -1)
+      end
     end
-    local coverage, field = key_at(first + 2), ARGV[first + 3]
-    -- Entries written by popoto 1.6 were never counted: do not go below zero.
-    if tonumber(redis.call('HGET', coverage, field) or '0') <= 1 then
-      redis.call('HDEL', coverage, field)
-    else
-      redis.call('HINCRBY', coverage, field, -1)
+    return removed
+  elseif name == 'PERSIST-ALL' then
+    local changed = call('PERSIST', key)
+    if changed == 1 then
+      for index = first + 3, last do
+        call('PERSIST', key_at(index))
+      end
+      forget_expiry(key_at(first), key_at(first + 1), ARGV[first + 2])
     end
-  end
-  return removed
-end
-
-special['HDELIF'] = function(command)
-  local first = command.first
-  if redis.call('HGET', command.key, ARGV[first]) == ARGV[first + 1] then
-    return redis.call('HDEL', command.key, ARGV[first])
-  end
-  return 0
-end
-
-special['SLOT'] = function(command)
-  local first = command.first
-  local member = ARGV[first + 2]
-  local other = redis.call('HGET', command.key, ARGV[first])
-  local digest = ARGV[first]
-  if other and other ~= member and redis.call('EXISTS', prefix .. other) == 1
-    and not same_values(other, first + 3, command.last) then
-    digest = ARGV[first + 1]
-  end
-  return redis.call('HSET', command.key, digest, member)
-end
-
-special['RETIRE'] = function(command)
-  local first = command.first
-  forget_expiry(key_at(first), key_at(first + 1), ARGV[first + 2])
-  return redis.call('DEL', command.key)
-end
-
-special['MOVE'] = function(command)
-  if redis.call('EXISTS', command.key) == 0 then
+    return changed
+  elseif name == 'EXPIRE-IN' or name == 'EXPIRE-AT' then
+    return expire(name, key, first, last)
+  elseif name == 'RETIRE' then
+    forget_expiry(key_at(first), key_at(first + 1), ARGV[first + 2])
+    return call('DEL', key)
+  elseif name == 'HDELIF' then
+    if call('HGET', key, ARGV[first]) == ARGV[first + 1] then
+      return call('HDEL', key, ARGV[first])
+    end
     return 0
+  elseif name == 'SLOT' then
+    local digest = ARGV[first]
+    local other = call('HGET', key, digest)
+    if other and other ~= ARGV[first + 2] and call('EXISTS', prefix .. other) == 1
+      and not same_values(other, first + 3, last) then
+      digest = ARGV[first + 1]
+    end
+    return call('HSET', key, digest, ARGV[first + 2])
+  elseif name == 'MOVE' then
+    if call('EXISTS', key) == 0 then
+      return 0
+    end
+    call('RENAME', key, key_at(first))
+    return 1
+  elseif name == 'FOLLOW' then
+    local remaining = call('PTTL', key_at(first))
+    return remaining > 0 and call('PEXPIRE', key, remaining) or 0
+  elseif name == 'RESCHEDULE' then
+    local registry, values, member = key_at(first), key_at(first + 1), ARGV[first + 2]
+    local remaining = call('PTTL', key)
+    if remaining >= 0 then
+      local now = call('TIME')
+      local moment = now[1] * 1000 + math.floor(now[2] / 1000) + remaining
+      call('ZADD', registry, string.format('%.0f', moment), member)
+    elseif remaining == -1 then
+      forget_expiry(registry, values, member)
+    end
+    return remaining
+  elseif key then
+    return call(name, key, unpack(ARGV, first, last))
   end
-  redis.call('RENAME', command.key, key_at(command.first))
-  return 1
+  return call(name, unpack(ARGV, first, last))
 end
-
-special['RESCHEDULE'] = function(command)
-  local first = command.first
-  local registry, values, member = key_at(first), key_at(first + 1), ARGV[first + 2]
-  local remaining = redis.call('PTTL', command.key)
-  if remaining >= 0 then
-    local now = redis.call('TIME')
-    local moment = now[1] * 1000 + math.floor(now[2] / 1000) + remaining
-    redis.call('ZADD', registry, string.format('%.0f', moment), member)
-  elseif remaining == -1 then
-    forget_expiry(registry, values, member)
-  end
-  return remaining
-end
-
-special['FOLLOW'] = function(command)
-  local remaining = redis.call('PTTL', key_at(command.first))
-  if remaining > 0 then
-    return redis.call('PEXPIRE', command.key, remaining)
-  end
-  return 0
-end
-
-special['EXPIRE-IN'] = expiry
-special['EXPIRE-AT'] = expiry
-special['PERSIST-ALL'] = expiry
 
 local replies = {1}
-for position, command in ipairs(commands) do
-  local run = special[command.name]
-  if run then
-    replies[position + 1] = run(command)
-  elseif command.key then
-    replies[position + 1] =
-      redis.call(command.name, command.key, unpack(ARGV, command.first, command.last))
+at = first_command
+for position = 1, count do
+  local name, key = ARGV[at], KEYS[tonumber(ARGV[at + 1])]
+  local first = at + 3
+  local last = at + 2 + tonumber(ARGV[at + 2])
+  at = last + 1
+  if name == 'HSET' or name == 'SADD' or name == 'ZADD' or name == 'SREM' or name == 'ZREM' then
+    replies[position + 1] = call(name, key, unpack(ARGV, first, last))
   else
-    replies[position + 1] = redis.call(command.name, unpack(ARGV, command.first, command.last))
+    replies[position + 1] = carry_out(name, key, first, last)
   end
 end
 return replies
