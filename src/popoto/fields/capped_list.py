@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, MutableSequence
-from typing import TYPE_CHECKING, Any, TypeVar, overload
+from typing import TYPE_CHECKING, Any, TypeGuard, TypeVar, cast, overload
 
 from popoto.engine import keys
 from popoto.engine.batch import Batch, GuardFailure, KeyArgument
@@ -119,8 +119,7 @@ class CappedListProxy(MutableSequence[Item]):
 
     def __eq__(self, other: object) -> bool:
         if isinstance(other, CappedListProxy):
-            others: list[Any] = other._items
-            return self._items == others
+            return self._items == cast("CappedListProxy[Any]", other)._items
         if isinstance(other, list):
             return self._items == other
         return NotImplemented
@@ -129,3 +128,8 @@ class CappedListProxy(MutableSequence[Item]):
 
     def __repr__(self) -> str:
         return repr(self._items)
+
+
+def is_capped(value: object) -> TypeGuard[CappedListProxy[Any]]:
+    """Whether a value is a capped list."""
+    return isinstance(value, CappedListProxy)

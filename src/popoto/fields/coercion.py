@@ -13,11 +13,11 @@ import reprlib
 from collections.abc import Callable, Iterable, Mapping
 from datetime import date, datetime, time
 from decimal import Context, Decimal, InvalidOperation
-from typing import SupportsFloat, SupportsIndex, SupportsInt, cast
+from typing import Any, SupportsFloat, SupportsIndex, SupportsInt, TypeGuard, cast
 
 from popoto.engine.codec import MAX_DIGITS, MAX_INT, MIN_INT
 
-__all__ = ["CoercionError", "coerce", "describe"]
+__all__ = ["CoercionError", "coerce", "describe", "is_list"]
 
 _BOOLEAN_TEXTS = {"true": True, "1": True, "false": False, "0": False}
 # What the caller's own context traps must not decide what is accepted.
@@ -30,6 +30,11 @@ class CoercionError(ValueError):
 
     The message is the reason. It names no field: the caller adds model and field.
     """
+
+
+def is_list(value: object) -> TypeGuard[list[Any] | tuple[Any, ...]]:
+    """Whether a value is a list or a tuple: where a few things are listed, both are meant."""
+    return isinstance(value, (list, tuple))
 
 
 def coerce(type_: type, value: object) -> object:

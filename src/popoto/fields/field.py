@@ -96,7 +96,7 @@ class Field(Generic[Value], FitsAnyAnnotation, metaclass=FieldBase):
     #: Types that the `type` keyword may name; None = not checked.
     valid_types: ClassVar[frozenset[type] | None] = VALID_FIELD_TYPES
     #: Whether the value stands in the record's hash.
-    in_hash: ClassVar[bool] = True
+    in_hash: bool = True
 
     if TYPE_CHECKING:
         type: builtins.type[Any]

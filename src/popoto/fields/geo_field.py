@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TypeAlias
 from popoto.engine.db_key import DB_key
 from popoto.engine.tree import EVERYTHING, Near, ScoreRange, all_of, negated
 from popoto.exceptions import QueryException
-from popoto.fields.coercion import CoercionError, describe
+from popoto.fields.coercion import CoercionError, describe, is_list
 from popoto.fields.entries import Entry, GeoEntry
 from popoto.fields.field import Field
 from popoto.fields.lookups import conjunction, truth, unsupported
@@ -62,9 +62,9 @@ def to_coordinates(value: Any) -> Coordinates:
     """A pair as `Coordinates`. Raises CoercionError for anything that is no position."""
     if value is None:
         return NOWHERE
-    if not isinstance(value, (tuple, list)) or len(value) != 2:  # pyright: ignore[reportUnknownArgumentType]
+    if not is_list(value) or len(value) != 2:
         raise CoercionError(f"{describe(value)} is no pair of latitude and longitude")
-    latitude, longitude = value  # pyright: ignore[reportUnknownVariableType]
+    latitude, longitude = value
     if latitude is None and longitude is None:
         return NOWHERE
     if latitude is None or longitude is None:

@@ -10,7 +10,7 @@ import difflib
 import math
 from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from popoto.engine import keys
 from popoto.engine.codec import NIL, equal_encodings
@@ -52,9 +52,9 @@ def several(field: Field[Any], lookup: str, operand: Any) -> list[Any]:
     if isinstance(operand, (str, bytes, Mapping)) or not isinstance(operand, Iterable):
         raise QueryException(
             f"{field.label}: {field.name}__{lookup} takes several values: pass a list, tuple or "
-            f"set, not {describe(operand)}"
+            f"set, not {describe(cast('object', operand))}"
         )
-    members: list[Any] = list(operand)  # pyright: ignore[reportUnknownArgumentType]
+    members = cast("Iterable[Any]", operand)
     return [field.coerce_operand(lookup, member) for member in members]
 
 
@@ -103,7 +103,7 @@ def _texts(field: Field[Any], value: Any) -> list[str] | None:
     if isinstance(value, float):
         if math.isnan(value):
             return []
-        return ["0.0", "-0.0"] if value == 0 else [str(value)]
+        return ["0.0", "-0.0"] if value == 0.0 else [str(value)]
     if isinstance(value, Decimal):
         return None
     if field.type is int and value in (0, 1):
@@ -232,7 +232,7 @@ def conjunction(operands: list[Operand]) -> Operand:
         all_of([operand.node for operand in operands]),
         lambda view: all(test(view) for test in tests),
         all(operand.exact for operand in operands),
-        frozenset().union(*(operand.needs for operand in operands)),
+        frozenset[str]().union(*(operand.needs for operand in operands)),
     )
 
 

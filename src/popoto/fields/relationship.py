@@ -278,7 +278,8 @@ class Relationship(Field["Target | str | None"], Generic[Target]):
         def resolve() -> Plan[Operand]:
             conditions = [(name, value) for name, values in chained.items() for value in values]
             try:
-                targets: list[str] = yield from self.model.query.keys_of(conditions)
+                matching: Plan[list[str]] = self.model.query.keys_of(conditions)
+                targets = yield from matching
             except QueryException as error:
                 raise QueryException(f"{self.label}: {error}") from error
             return conjunction([*operands, self._refers_to(targets)])

@@ -11,7 +11,7 @@ from popoto.engine import keys
 from popoto.engine.codec import DecodeError, decoder_for
 from popoto.exceptions import ModelException
 from popoto.fields.auto_field_mixin import AutoFieldMixin
-from popoto.fields.capped_list import CappedListProxy, encode_items
+from popoto.fields.capped_list import CappedListProxy, encode_items, is_capped
 from popoto.fields.field import Field
 from popoto.fields.indexed_field_mixin import IndexedFieldMixin
 from popoto.fields.key_field_mixin import KeyFieldMixin
@@ -184,19 +184,19 @@ class ListField(_TypedField[Items]):
         return encode, decode
 
     def coerce(self, value: Any) -> Any:
-        if isinstance(value, CappedListProxy):
+        if is_capped(value):
             return value if not self.in_hash else list(value)
         return super().coerce(value)
 
     def problem(self, value: Any, *, null_check: bool = True) -> str | None:
-        if isinstance(value, CappedListProxy):
+        if is_capped(value):
             return None
         if value is None and not self.in_hash:
             return None
         return super().problem(value, null_check=null_check)
 
     def assigned_value(self, instance: Any, value: Any) -> Any:
-        if self.in_hash or (isinstance(value, CappedListProxy) and value.belongs_to(instance)):
+        if self.in_hash or (is_capped(value) and value.belongs_to(instance)):
             return value
         return CappedListProxy(value or (), self, instance)
 

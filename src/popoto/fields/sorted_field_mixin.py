@@ -16,7 +16,7 @@ from popoto.engine import keys
 from popoto.engine.db_key import DB_key
 from popoto.engine.tree import NOTHING, Node, ScoreRange, all_of, any_of, negated
 from popoto.exceptions import ModelException, QueryException
-from popoto.fields.coercion import CoercionError, coerce, describe
+from popoto.fields.coercion import CoercionError, coerce, describe, is_list
 from popoto.fields.entries import Entry, ScoreEntry
 from popoto.fields.field import TYPE_LEFT_OUT, Field
 from popoto.fields.lookups import conjunction, several, unsupported
@@ -114,8 +114,7 @@ class SortedFieldMixin(Field[MixedIn]):
         if isinstance(partition_by, str):
             partition_by = (partition_by,)
         if not isinstance(partition_by, tuple) or not all(
-            isinstance(name, str)
-            for name in partition_by  # pyright: ignore[reportUnknownVariableType]
+            isinstance(name, str) for name in partition_by
         ):
             raise ModelException(
                 f"partition_by must be a field name or a tuple of field names, "
@@ -293,12 +292,12 @@ class SortedFieldMixin(Field[MixedIn]):
 
     def _condition(self, lookup: str, value: Any, partitions: list[str]) -> Operand:
         if lookup == "between":
-            if not isinstance(value, (tuple, list)) or len(value) != 2:  # pyright: ignore[reportUnknownArgumentType]
+            if not is_list(value) or len(value) != 2:
                 raise QueryException(
                     f"{self.label}: {self.name}__between takes a tuple or list of 2 elements "
                     f"(low, high), got {describe(value)}"
                 )
-            low, high = (self.coerce_operand(lookup, bound) for bound in value)  # pyright: ignore[reportUnknownVariableType]
+            low, high = (self.coerce_operand(lookup, bound) for bound in value)
             return conjunction(
                 [self._bound("gte", low, partitions), self._bound("lte", high, partitions)]
             )
