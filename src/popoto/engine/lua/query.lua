@@ -354,7 +354,7 @@ function size(node)
   if node.size then
     return node.size
   end
-  local kind, result = node.kind, 0
+  local kind, result, costly = node.kind, 0, false
   if kind == 'set' then
     result = redis.call('SCARD', node.key)
   elseif kind == 'range' then
@@ -371,18 +371,27 @@ function size(node)
     result = 0
   elseif kind == 'and' then
     result = INFINITE
+    costly = true
     for _, child in ipairs(node.children) do
       result = math.min(result, size(child))
+      costly = costly and child.costly
     end
   elseif kind == 'or' then
     for _, child in ipairs(node.children) do
       result = result + size(child)
+      costly = costly or child.costly
     end
   else
     result = redis.call('SCARD', CLASS)
-    -- These can be answered only by looking at records: a last resort among operands.
-    node.costly = kind == 'bytes' or kind == 'text'
+    if kind == 'not' then
+      size(node.child)
+      costly = node.child.costly
+    else
+      costly = kind == 'bytes' or kind == 'text'
+    end
   end
+  -- Costly ones are answered by looking at records: a last resort among operands.
+  node.costly = costly
   node.size = result
   return result
 end

@@ -1,0 +1,356 @@
+"""Random records and random queries give what plain Python gives over the same records."""
+
+from __future__ import annotations
+
+import datetime
+import operator
+from collections.abc import Callable
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+import redis
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from popoto import (
+    DatetimeField,
+    GeoField,
+    IndexedField,
+    IntField,
+    KeyField,
+    Model,
+    Q,
+    Relationship,
+    SortedField,
+    StringField,
+    TimeField,
+)
+from tests.driver import Api
+
+
+class Specimen(Model):
+    number = KeyField(type=int)
+    kind = KeyField(type=str)
+    tag = IndexedField(type=str)
+    flag = IndexedField(type=bool)
+    amount = IndexedField(type=Decimal)
+    price = SortedField(type=float)
+    rank = SortedField(type=int, partition_by="tag")
+    day = SortedField(type=datetime.date)
+    exact = SortedField(type=Decimal)
+    moment = DatetimeField()
+    clock = TimeField()
+    note = StringField()
+    level = IntField()
+    place = GeoField()
+    parent = Relationship("self")
+
+
+TEXTS = [
+    *("", "a", "A", "ab", "b", "None", "a:b", "a{&#58;}b", "a*b", "a-b", "a/b", "a//b", "a?b"),
+    *("[ab]", "^a", "it's", "a b", "a\nb", "\x00", "é", "日本", "\\", "{}", ":", "a:"),
+]
+DAYS = [
+    datetime.date(1, 1, 1),
+    datetime.date(1969, 12, 31),
+    datetime.date(1970, 1, 1),
+    datetime.date(2026, 2, 28),
+    datetime.date(9999, 12, 31),
+]
+MOMENTS = [
+    datetime.datetime(1969, 12, 31, 23, 59, 59, 999999),
+    datetime.datetime(1970, 1, 1),
+    datetime.datetime(2026, 11, 21, 12, 0, 0, 1),
+    datetime.datetime(2026, 11, 21, 12, 0, 0, 2),
+]
+FLOATS = [-float("inf"), -1.5, -0.0, 0.0, 0.1, 0.30000000000000004, 2.0, 1e300, float("inf")]
+INTS = [-(2**53) - 1, -1, 0, 1, 2, 2**53, 2**53 + 1, 2**63 - 1]
+DECIMALS = [
+    Decimal(text)
+    for text in ("-1", "0", "0.1", "0.10", "0.1000000000000000000001", "1E+3", "1000", "2.5")
+]
+PLACES = [(0.0, 0.0), (0.0, 1.0), (10.0, 10.0), (10.0, 10.5), (-80.0, 179.0)]
+CLOCKS = [datetime.time(0, 0), datetime.time(12, 30, 0, 5), datetime.time(23, 59, 59)]
+
+texts = st.sampled_from(TEXTS)
+optional_texts = st.none() | texts
+
+record_values = st.fixed_dictionaries(
+    {
+        "kind": optional_texts,
+        "tag": optional_texts,
+        "flag": st.none() | st.booleans(),
+        "amount": st.none() | st.sampled_from(DECIMALS),
+        "price": st.sampled_from(FLOATS),
+        "rank": st.sampled_from(INTS),
+        "day": st.sampled_from(DAYS),
+        "exact": st.sampled_from(DECIMALS),
+        "moment": st.none() | st.sampled_from(MOMENTS),
+        "clock": st.none() | st.sampled_from(CLOCKS),
+        "note": optional_texts,
+        "level": st.none() | st.sampled_from(INTS),
+        "place": st.none() | st.sampled_from(PLACES),
+        "parent": st.none() | st.integers(0, 9),
+    }
+)
+
+Record = dict[str, Any]
+Test = Callable[[Record], bool]
+
+
+@dataclass
+class Case:
+    """A condition, and what it means."""
+
+    q: Q
+    test: Test
+    sorted_fields: tuple[str, ...] = ()
+    is_flat: bool = True
+
+
+def equal(stored: Any, wanted: Any) -> bool:
+    if stored is None or wanted is None:
+        return stored is None and wanted is None
+    return bool(stored == wanted)
+
+
+TEXT_TESTS: dict[str, Callable[[str, str], bool]] = {
+    "startswith": str.startswith,
+    "endswith": str.endswith,
+    "contains": str.__contains__,
+}
+RANGES: dict[str, Callable[[Any, Any], bool]] = {
+    "gt": operator.gt,
+    "gte": operator.ge,
+    "lt": operator.lt,
+    "lte": operator.le,
+}
+
+
+def value_case(name: str, wanted: Any) -> Case:
+    return Case(Q(**{name: wanted}), lambda record: equal(record[name], wanted))
+
+
+def sorted_value_case(name: str, wanted: Any) -> Case:
+    return Case(Q(**{name: wanted}), lambda record: equal(record[name], wanted), (name,))
+
+
+def not_equal_case(name: str, wanted: Any) -> Case:
+    return Case(Q(**{f"{name}__ne": wanted}), lambda record: not equal(record[name], wanted))
+
+
+def in_case(name: str, wanted: list[Any]) -> Case:
+    return Case(
+        Q(**{f"{name}__in": wanted}),
+        lambda record: any(equal(record[name], each) for each in wanted),
+        (name,) if name in ("price", "day", "exact") else (),
+    )
+
+
+def null_case(name: str, wanted: bool) -> Case:
+    return Case(Q(**{f"{name}__isnull": wanted}), lambda record: (record[name] is None) is wanted)
+
+
+def text_case(name: str, lookup: str, wanted: str) -> Case:
+    return Case(
+        Q(**{f"{name}__{lookup}": wanted}),
+        lambda record: record[name] is not None and TEXT_TESTS[lookup](record[name], wanted),
+    )
+
+
+def range_case(name: str, lookup: str, wanted: Any) -> Case:
+    return Case(
+        Q(**{f"{name}__{lookup}": wanted}),
+        lambda record: RANGES[lookup](record[name], wanted),
+        (name,),
+    )
+
+
+def between_case(name: str, low: Any, high: Any) -> Case:
+    return Case(
+        Q(**{f"{name}__between": (low, high)}),
+        lambda record: low <= record[name] <= high,
+        (name,),
+    )
+
+
+def partition_case(lookup: str, wanted: int, tags: list[str | None]) -> Case:
+    compare = RANGES.get(lookup, operator.eq)
+    parameter = f"rank__{lookup}" if lookup else "rank"
+    where = {"tag": tags[0]} if len(tags) == 1 else {"tag__in": tags}
+    return Case(
+        Q(**{parameter: wanted}, **where),
+        lambda record: compare(record["rank"], wanted)
+        and any(equal(record["tag"], tag) for tag in tags),
+        ("rank",),
+    )
+
+
+sorted_pools: dict[str, list[Any]] = {"price": FLOATS, "day": DAYS, "exact": DECIMALS}
+equality_pools: dict[str, list[Any]] = {
+    "number": list(range(12)),
+    "kind": [None, *TEXTS],
+    "tag": [None, *TEXTS],
+    "flag": [None, True, False],
+    "amount": [None, *DECIMALS],
+    "moment": [None, *MOMENTS],
+    "clock": [None, *CLOCKS],
+    "note": [None, *TEXTS],
+    "level": [None, *INTS],
+}
+
+
+def from_pool(names: list[str], build: Callable[[str, Any], Case]) -> st.SearchStrategy[Case]:
+    pools = {**equality_pools, **sorted_pools}
+    return st.sampled_from(names).flatmap(
+        lambda name: st.sampled_from(pools[name]).map(lambda value: build(name, value))
+    )
+
+
+leaves: st.SearchStrategy[Case] = st.one_of(
+    from_pool(list(equality_pools), value_case),
+    from_pool(list(sorted_pools), sorted_value_case),
+    from_pool(["number", "kind", "tag", "flag", "amount", "note", "level"], not_equal_case),
+    st.sampled_from(["kind", "tag", "flag", "amount", "price", "day", "exact"]).flatmap(
+        lambda name: st.lists(
+            st.sampled_from({**equality_pools, **sorted_pools}[name]), max_size=3
+        ).map(lambda values: in_case(name, values))
+    ),
+    st.builds(null_case, st.sampled_from(["kind", "tag", "flag", "amount"]), st.booleans()),
+    st.builds(
+        text_case, st.sampled_from(["kind", "tag"]), st.sampled_from(list(TEXT_TESTS)), texts
+    ),
+    st.tuples(st.sampled_from(list(sorted_pools)), st.sampled_from(list(RANGES))).flatmap(
+        lambda pair: st.sampled_from(sorted_pools[pair[0]]).map(
+            lambda value: range_case(*pair, value)
+        )
+    ),
+    st.sampled_from(list(sorted_pools)).flatmap(
+        lambda name: st.builds(
+            between_case,
+            st.just(name),
+            st.sampled_from(sorted_pools[name]),
+            st.sampled_from(sorted_pools[name]),
+        )
+    ),
+    st.builds(
+        partition_case,
+        st.sampled_from(["", "gt", "gte", "lt", "lte"]),
+        st.sampled_from(INTS),
+        st.lists(optional_texts, min_size=1, max_size=3, unique=True),
+    ),
+)
+
+
+def negated(case: Case) -> Case:
+    return Case(~case.q, lambda record: not case.test(record), (), is_flat=False)
+
+
+def joined(left: Case, right: Case) -> Case:
+    fields = (left.sorted_fields if left.is_flat else ()) + (
+        right.sorted_fields if right.is_flat else ()
+    )
+    return Case(
+        left.q & right.q, lambda record: left.test(record) and right.test(record), fields
+    )
+
+
+def either(left: Case, right: Case) -> Case:
+    return Case(
+        left.q | right.q,
+        lambda record: left.test(record) or right.test(record),
+        (),
+        is_flat=False,
+    )
+
+
+cases: st.SearchStrategy[Case] = st.recursive(
+    leaves,
+    lambda inner: st.one_of(
+        inner.map(negated), st.builds(joined, inner, inner), st.builds(either, inner, inner)
+    ),
+    max_leaves=5,
+)
+
+
+def is_null(value: Any) -> bool:
+    return value is None
+
+
+def in_order(records: list[Record], name: str, *, descending: bool) -> list[Record]:
+    by_key = sorted(records, key=lambda record: record["key"].encode())
+    return sorted(
+        by_key,
+        key=lambda record: (not is_null(record[name]), 0 if is_null(record[name]) else record[name]),
+        reverse=descending,
+    )
+
+
+ORDERS = ["price", "day", "exact", "rank", "moment", "clock", "note", "level", "number", "tag"]
+
+
+@settings(
+    deadline=None,
+    max_examples=120, phases=(__import__("hypothesis").Phase.generate,), report_multiple_bugs=False,
+    suppress_health_check=list(HealthCheck),
+)
+@given(
+    rows=st.lists(record_values, max_size=10),
+    found=st.lists(cases, max_size=3),
+    order=st.none() | st.sampled_from([*ORDERS, *("-" + name for name in ORDERS)]),
+    limit=st.none() | st.integers(0, 6),
+    offset=st.integers(0, 3),
+)
+def test_queries_answer_as_python_does(
+    api: Api,
+    redis_client: redis.Redis,
+    rows: list[Record],
+    found: list[Case],
+    order: str | None,
+    limit: int | None,
+    offset: int,
+) -> None:
+    redis_client.flushdb()
+    records: list[Record] = []
+    for number, row in enumerate(rows):
+        record = {**row, "number": number}
+        target = record["parent"]
+        record["parent"] = records[target]["key"] if target is not None and target < number else None
+        instance = Specimen.create(**record)
+        record["key"] = instance.db_key.redis_key
+        records.append(record)
+
+    matching = [record for record in records if all(case.test(record) for case in found)]
+    flat = [name for case in found if case.is_flat for name in case.sorted_fields]
+    if order is not None:
+        expected = in_order(matching, order.removeprefix("-"), descending=order.startswith("-"))
+    elif flat:
+        expected = in_order(matching, flat[0], descending=False)
+    else:
+        expected = sorted(matching, key=lambda record: record["key"].encode())
+    end = None if limit is None else offset + limit
+
+    query = Specimen.query.filter(*(case.q for case in found))
+    assert api(query.count) == len(matching)
+    assert api(query.exists) is bool(matching)
+    if order is not None:
+        query = query.order_by(order)
+    whole = [record["number"] for record in expected]
+    assert [each.number for each in api(query.all)] == whole
+    cut = query.limit(limit).offset(offset)
+    assert [each.number for each in api(cut.all)] == whole[offset:end]
+    assert [key.decode() for key in api(cut.keys)] == [
+        record["key"] for record in expected[offset:end]
+    ]
+    first, last = api(query.first), api(query.last)
+    assert (first and first.number, last and last.number) == (
+        (whole[0], whole[-1]) if whole else (None, None)
+    )
+    names = ("number", "kind", "tag", "note", "amount", "moment", "parent", "price")
+    assert api(cut.values(*names).all) == [
+        {name: record[name] for name in names} for record in expected[offset:end]
+    ]
+    assert [
+        tuple(row.values()) for row in api(cut.values("kind", "number").all)
+    ] == [(record["kind"], record["number"]) for record in expected[offset:end]]
