@@ -70,7 +70,7 @@ class Model(metaclass=ModelBase):
         values["_stored"] = {}
         if options.has_references:
             values["_resolves_references"] = True
-        fields = options.fields
+        fields = options.by_name
         for name, value in kwargs.items():
             if name not in fields:
                 setattr(self, name, value)
@@ -128,6 +128,18 @@ class Model(metaclass=ModelBase):
 
     def __hash__(self) -> int:
         return id(self) if self._is_keyless else hash((type(self).__name__, str(self)))
+
+    def __copy__(self) -> Self:
+        twin = type(self).__new__(type(self))
+        values = twin.__dict__
+        values.update(self.__dict__)
+        for own in ("_stored", "_references"):
+            if own in values:
+                values[own] = dict(values[own])
+        for name in self._meta.list_names:
+            if name in values:
+                values[name] = self._meta.fields[name].assigned_value(twin, values[name])
+        return twin
 
     # What is known of the stored record ------------------------------------------------
 

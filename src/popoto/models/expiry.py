@@ -73,11 +73,13 @@ def put_removal(batch: Batch, options: ModelOptions, key: str) -> None:
         batch.put("DEL", companion)
 
 
-def decoded_values(options: ModelOptions, stored: dict[str, Any]) -> dict[str, Any]:
+def decoded_values(
+    options: ModelOptions, stored: dict[str, Any], names: Sequence[str] | None = None
+) -> dict[str, Any]:
     """Values from stored bytes, as far as they can be decoded; defaults never stand in."""
     values: dict[str, Any] = {}
-    fields = options.fields
-    for name in options.index_names:
+    fields = options.by_name
+    for name in options.index_names if names is None else names:
         raw = stored.get(name)
         if raw is None:
             values[name] = None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from popoto.engine import keys
@@ -26,6 +27,27 @@ INDEX_HASH_LENGTH = 16
 RESERVED_NAMES = frozenset({"limit", "order_by", "values"})
 
 AnyField = Field[Any]
+
+
+#: How many sets of changed fields are remembered with what they decide.
+_MOST_DECISIONS = 256
+
+
+@dataclass(slots=True, frozen=True)
+class Decision:
+    """What a change of certain fields decides.
+
+    `fields` and `composites` make the entries that may change; `names` are all
+    fields whose values those entries follow from.
+    """
+
+    names: tuple[str, ...]
+    fields: tuple[AnyField, ...]
+    composites: tuple[CompositeIndex, ...]
+
+    def covers(self, names: Iterable[str]) -> bool:
+        """Whether all of these fields are among the deciding ones."""
+        return all(name in self.names for name in names)
 
 
 class CompositeIndex:
@@ -68,6 +90,11 @@ class ModelOptions:
     Derived facts are computed once, and again after `add_field`.
     """
 
+    #: The class these options belong to; set as soon as it exists.
+    model: type[Model] | None = None
+    #: Names of the Model API, which no field may hide.
+    api_names: frozenset[str] = frozenset()
+
     def __init__(self, model_name: str) -> None:
         self.model_name = model_name
         self.explicit_fields: dict[str, AnyField] = {}
@@ -99,15 +126,18 @@ class ModelOptions:
     @property
     def fields(self) -> dict[str, AnyField]:
         """Name -> field: explicit ones, then hidden ones, in order of declaration."""
-        return {**self.explicit_fields, **self.hidden_fields}
+        return dict(self.by_name)
 
     @property
     def field_names(self) -> list[str]:
         return list(self.fields)
 
     def add_field(self, name: str, field: AnyField) -> None:
-        """Register a field. Raises ModelException for a name that cannot be used."""
-        check_field_name(self.model_name, name)
+        """Register a field of a class that exists already, and make it the class's attribute.
+
+        Raises ModelException for a name that cannot be used.
+        """
+        self.check_name(name)
         if name in self.explicit_fields or name in self.hidden_fields:
             raise ModelException(f"{self.model_name}.{name} is already a Field of this model")
         if not isinstance(field, Field):  # pyright: ignore[reportUnnecessaryIsInstance]
@@ -119,13 +149,24 @@ class ModelOptions:
             )
         self._register(name, field)
         self._compile()
+        if self.model is not None:
+            setattr(self.model, name, field)
 
     def adopt_fields(self, fields: Mapping[str, AnyField]) -> None:
         """Register the fields of a class body and of its bases, in their order."""
         for name, field in fields.items():
-            check_field_name(self.model_name, name)
+            self.check_name(name)
             self._register(name, field)
         self._compile()
+
+    def check_name(self, name: str) -> None:
+        """Raise ModelException for a name that no field of this model can have."""
+        check_field_name(self.model_name, name)
+        if name in self.api_names:
+            raise ModelException(
+                f"{self.model_name}.{name}: {name!r} is a name of the Model API and a field would "
+                "hide it; choose another name"
+            )
 
     def _register(self, name: str, field: AnyField) -> None:
         field.bind(self.model_name, name)
@@ -133,7 +174,16 @@ class ModelOptions:
         registry[name] = field
 
     def _compile(self) -> None:
-        fields = self.fields
+        #: Name -> field, as `fields`, for reading only.
+        fields = self.by_name = {**self.explicit_fields, **self.hidden_fields}
+        self.formatting_fields: list[AnyField] = [
+            field
+            for field in fields.values()
+            if type(field).format_value_pre_save is not Field.format_value_pre_save
+        ]
+        self.companion_fields: list[AnyField] = [
+            field for field in fields.values() if field.companion_keys("")
+        ]
         self.key_names: list[str] = sorted(name for name, field in fields.items() if field.key)
         self.key_fields: list[AnyField] = [fields[name] for name in self.key_names]
         self.hash_names: list[str] = [name for name, field in fields.items() if field.in_hash]
@@ -168,12 +218,16 @@ class ModelOptions:
         self.delete_hooks = [
             field for field in fields.values() if overrides(type(field), "on_delete")
         ]
-        #: For each source of entries, the fields that decide them.
-        self.sources: list[frozenset[str]] = [
-            frozenset({field.name, *field.depends_on}) for field in self.entry_fields
-        ] + [frozenset(composite.names) for composite in self.composites]
-        decided_by: set[str] = set(self.key_names).union(*self.sources)
+        decided_by: set[str] = set(self.key_names)
+        for field in self.entry_fields:
+            decided_by.update((field.name, *field.depends_on))
+        for composite in self.composites:
+            decided_by.update(composite.names)
         self.index_names: list[str] = [name for name in self.hash_names if name in decided_by]
+        self._decisions: dict[frozenset[str], Decision] = {}
+        self.whole = Decision(
+            tuple(self.index_names), tuple(self.entry_fields), tuple(self.composites)
+        )
 
     # Documented registries ------------------------------------------------------------
 
@@ -239,35 +293,53 @@ class ModelOptions:
         return composite_digest(field_names, values)
 
     def entries(
-        self, key: str, values: Mapping[str, Any], changed: frozenset[str] | None = None
+        self, key: str, values: Mapping[str, Any], decision: Decision | None = None
     ) -> list[Entry]:
-        """The entries of a record with these values.
-
-        With `changed`, only those that one of these fields decides.
-        """
+        """The entries of a record with these values: all, or those of a `Decision`."""
+        decision = decision or self.whole
         found: list[Entry] = []
-        count = len(self.entry_fields)
-        for position, field in enumerate(self.entry_fields):
-            if changed is None or not changed.isdisjoint(self.sources[position]):
-                found.extend(field.entries(key, values))
-        for position, composite in enumerate(self.composites, start=count):
-            if changed is None or not changed.isdisjoint(self.sources[position]):
-                entry = composite.entry(key, values, self.fields)
-                if entry is not None:
-                    found.append(entry)
+        for field in decision.fields:
+            found.extend(field.entries(key, values))
+        for composite in decision.composites:
+            entry = composite.entry(key, values, self.by_name)
+            if entry is not None:
+                found.append(entry)
         return found
 
-    def deciding(self, changed: frozenset[str]) -> list[str]:
-        """The fields that, with the changed ones, decide the entries to change."""
-        names: set[str] = set()
-        for source in self.sources:
-            if not changed.isdisjoint(source):
-                names |= source
-        return [name for name in self.index_names if name in names]
+    def decision(self, changed: frozenset[str]) -> Decision:
+        """What a change of these fields decides."""
+        decision = self._decisions.get(changed)
+        if decision is None:
+            fields = [
+                field
+                for field in self.entry_fields
+                if not changed.isdisjoint((field.name, *field.depends_on))
+            ]
+            composites = [each for each in self.composites if not changed.isdisjoint(each.names)]
+            names = {name for field in fields for name in (field.name, *field.depends_on)}
+            names.update(name for composite in composites for name in composite.names)
+            decision = Decision(
+                tuple(name for name in self.index_names if name in names),
+                tuple(fields),
+                tuple(composites),
+            )
+            if len(self._decisions) < _MOST_DECISIONS:
+                self._decisions[changed] = decision
+        return decision
 
     def companion_keys(self, key: str) -> list[str]:
         """Further keys that belong to a record."""
-        return [each for field in self.fields.values() for each in field.companion_keys(key)]
+        return [each for field in self.companion_fields for each in field.companion_keys(key)]
+
+    def key_of(self, instance: Model) -> str:
+        """The record key of an instance's current values."""
+        values = vars(instance)
+        key: str | None = instance._redis_key
+        if key is not None and instance._stored and not any(
+            name in values for name in self.key_names
+        ):
+            return key
+        return self.record_key({name: getattr(instance, name) for name in self.key_names})
 
 
 def overrides(cls: type, method: str) -> bool:

@@ -20,7 +20,7 @@ from popoto.exceptions import AlreadyExistsError, ConflictError, ModelException,
 from popoto.fields.coercion import describe
 from popoto.fields.entries import Entry, SlotEntry, replace
 from popoto.models.expiry import decoded_values, put_expiry
-from popoto.models.options import ModelOptions
+from popoto.models.options import Decision, ModelOptions
 from popoto.models.validation import Stored, changed_values, encoded
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ class SaveCommit:
         self.request = request
         self.partial = names is not None
         self.names = self.options.stored_names if names is None else names
-        self.key: str = instance.db_key.redis_key
+        self.key: str = self.options.key_of(instance)
         self.known: dict[str, Stored] | None = dict(instance._stored) or None
         self.old_key: str = (instance._redis_key or self.key) if self.known else self.key
         if self.known is None:
@@ -128,8 +128,7 @@ class SaveCommit:
         """
         if self.known is None or self.moves:
             return False
-        guarded = set(self.options.deciding(frozenset(self.changed)))
-        return guarded.issuperset(self.changed)
+        return self.options.decision(frozenset(self.changed)).covers(self.changed)
 
     def _result(self, outcome: list[Reply]) -> int:
         written = [name for name in self.options.hash_names if name in self.changed]
@@ -171,12 +170,12 @@ class SaveCommit:
             batch.guard("absent", self.key)
             self._put_move(batch)
         else:
-            deciding = options.deciding(frozenset(self.changed))
-            if deciding:
-                self._guard_bytes(batch, deciding)
+            decision = options.decision(frozenset(self.changed))
+            if decision.names:
+                self._guard_bytes(batch, decision.names)
             else:
                 batch.guard("exists", self.key)
-            self._put_change(batch)
+            self._put_change(batch, options.whole if self.upsert else decision)
         put_expiry(batch, self.instance, self.key, is_new=self.known is None)
         return batch
 
@@ -215,10 +214,16 @@ class SaveCommit:
         self._put_lists(batch, self.key)
         self._put_entries(batch, [], new)
 
-    def _put_change(self, batch: Batch) -> None:
-        touched = None if self.upsert else frozenset(self.changed)
-        old = self.options.entries(self.key, self._values({}), touched)
-        new = self.options.entries(self.key, self._values(self.changed), touched)
+    def _put_change(self, batch: Batch, decision: Decision) -> None:
+        old: list[Entry] = []
+        new: list[Entry] = []
+        if decision.names:
+            before = decoded_values(self.options, self.known or {}, decision.names)
+            old = self.options.entries(self.key, before, decision)
+            after = decoded_values(
+                self.options, {**(self.known or {}), **self.changed}, decision.names
+            )
+            new = self.options.entries(self.key, after, decision)
         self._guard_uniqueness(batch, new)
         self._put_hash(batch, self.key)
         if self.upsert:

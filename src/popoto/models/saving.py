@@ -65,7 +65,7 @@ def _checked_names(options: ModelOptions, names: Iterable[str] | None) -> list[s
         )
     found = list(dict.fromkeys(names))
     for name in found:
-        if name not in options.fields:
+        if name not in options.by_name:
             raise ModelException(
                 f"{options.model_name}.save(update_fields=…): Unknown field {name!r}; "
                 f"fields are {', '.join(options.fields)}"
@@ -76,7 +76,7 @@ def _checked_names(options: ModelOptions, names: Iterable[str] | None) -> list[s
 def check_key_change(instance: Model, *, migrate_key: bool) -> None:
     """Raise KeyMutationError when a key field changed since the record was stored."""
     stored = instance._stored
-    if migrate_key or not stored:
+    if migrate_key or not stored or instance._meta.key_of(instance) == instance._redis_key:
         return
     values = vars(instance)
     for key_field in instance._meta.key_fields:
@@ -106,7 +106,7 @@ def pre_save(
 ) -> bool:
     """Validate, and let fields format their values; the stock part of `Model.pre_save`."""
     options = instance._meta
-    names = options.fields if update_fields is None else update_fields
+    names = options.by_name if update_fields is None else update_fields
     valid = (
         instance.is_valid()
         if update_fields is None
@@ -119,9 +119,10 @@ def pre_save(
             return False
         raise error
     values = vars(instance)
-    fields = options.fields
-    for name in names:
-        target = fields[name]
+    for target in options.formatting_fields:
+        name = target.name
+        if name not in names:
+            continue
         if name not in values and name in instance._stored and not _formats_always(target):
             continue
         if name not in values and name in values.get("_references", ()):

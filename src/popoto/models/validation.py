@@ -41,7 +41,7 @@ def coerce_and_check(
     what the server holds may be older than the rules.
     """
     values = vars(instance)
-    fields = instance._meta.fields
+    fields = instance._meta.by_name
     problem: ValidationError | None = None
     for name in names:
         field = fields[name]
@@ -106,7 +106,7 @@ def _expiry_problem(instance: Model) -> ValidationError | None:
 def encoded(instance: Model, name: str) -> Stored:
     """The bytes that a save would write for one field. Raises ValidationError."""
     values = vars(instance)
-    field = instance._meta.fields[name]
+    field = instance._meta.by_name[name]
     if name not in values:
         stored = instance._stored.get(name)
         references: dict[str, str] = values.get("_references", {})
@@ -135,7 +135,7 @@ def changed_values(instance: Model, names: Iterable[str]) -> dict[str, Stored]:
         if name in values or name in references or name not in stored:
             now = encoded(instance, name)
             before = stored.get(name)
-            if now != before and not _same(instance._meta.fields[name], now, before):
+            if now != before and not _same(instance._meta.by_name[name], now, before):
                 changed[name] = now
     return changed
 
