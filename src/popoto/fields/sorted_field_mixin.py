@@ -14,11 +14,11 @@ from typing import Any, ClassVar
 
 from popoto.engine import keys
 from popoto.engine.db_key import DB_key
-from popoto.engine.tree import NOTHING, Node, ScoreRange, all_of, any_of, negated
+from popoto.engine.tree import NOTHING, All, Node, ScoreRange, all_of, any_of, negated
 from popoto.exceptions import ModelException, QueryException
 from popoto.fields.coercion import CoercionError, coerce, describe, is_list
 from popoto.fields.entries import Entry, ScoreEntry
-from popoto.fields.field import TYPE_LEFT_OUT, Field
+from popoto.fields.field import LEFT_OUT, Field, LeftOut
 from popoto.fields.lookups import conjunction, several, unsupported
 from popoto.fields.operands import Conditions, Operand, Scope, View
 from popoto.fields.type_variables import MixedIn
@@ -91,7 +91,7 @@ class SortedFieldMixin(Field[MixedIn]):
     def __init__(
         self,
         *,
-        type: builtins.type[MixedIn] = TYPE_LEFT_OUT,  # noqa: A002 - the contract's name
+        type: builtins.type[MixedIn] | LeftOut = LEFT_OUT,  # noqa: A002 - the contract's name
         **options: Any,
     ) -> None:
         if "sort_by" in options:
@@ -375,7 +375,7 @@ def _score_text(score: float) -> str:
 
 
 def _children(node: Node) -> Sequence[Node]:
-    return getattr(node, "children", None) or (node,)
+    return node.children if isinstance(node, All) else (node,)
 
 
 def _tightest(key: str, ranges: Sequence[ScoreRange]) -> Node:
