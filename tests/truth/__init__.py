@@ -1,0 +1,1 @@
+"""Indexes tell the truth: checked from outside, after random work, races and kills."""
