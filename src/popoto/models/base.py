@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar, dataclass_transform, overload
 
 from popoto.engine.batch import Batch, queue
 from popoto.engine.codec import DecodeError
@@ -20,9 +20,12 @@ from popoto.models.options import INDEX_HASH_LENGTH, ModelOptions
 from popoto.models.query import Query
 
 if TYPE_CHECKING:
+    from redis.asyncio.client import Pipeline as AsyncPipeline
     from redis.client import Pipeline
 
-__all__ = ["INDEX_HASH_LENGTH", "Model", "ModelBase", "ModelOptions"]
+__all__ = ["INDEX_HASH_LENGTH", "Model", "ModelBase", "ModelOptions", "TypedModel"]
+
+GivenPipeline = TypeVar("GivenPipeline", bound="Pipeline | AsyncPipeline")
 
 
 class Model(metaclass=ModelBase):
@@ -43,6 +46,10 @@ class Model(metaclass=ModelBase):
     query: ClassVar[Query[Self]]
     objects: ClassVar[Query[Self]]
     _has_own_init: ClassVar[bool]
+
+    if TYPE_CHECKING:
+        # Checkers take it from the metaclass otherwise, as the read-only one of a class.
+        __dict__: dict[str, Any]
 
     #: Stored bytes by field name, as last saved or loaded; empty for a new record.
     _stored: dict[str, Any]
@@ -324,10 +331,16 @@ class Model(metaclass=ModelBase):
 
     # Creating and looking up ------------------------------------------------------------
 
+    @overload
+    @classmethod
+    def create(cls, pipeline: None = None, *, overwrite: bool = False, **kwargs: Any) -> Self: ...
+    @overload
     @classmethod
     def create(
-        cls, pipeline: Pipeline | None = None, *, overwrite: bool = False, **kwargs: Any
-    ) -> Any:
+        cls, pipeline: GivenPipeline, *, overwrite: bool = False, **kwargs: Any
+    ) -> GivenPipeline: ...
+    @classmethod
+    def create(cls, pipeline: Any = None, *, overwrite: bool = False, **kwargs: Any) -> Any:
         """Construct and save a new record; returns it, or the pipeline if one was given.
 
         Raises AlreadyExistsError when a record is stored under its key, unless
@@ -335,6 +348,16 @@ class Model(metaclass=ModelBase):
         """
         return run(creating.create(cls, pipeline, overwrite, kwargs))
 
+    @overload
+    @classmethod
+    async def async_create(
+        cls, pipeline: None = None, *, overwrite: bool = False, **kwargs: Any
+    ) -> Self: ...
+    @overload
+    @classmethod
+    async def async_create(
+        cls, pipeline: GivenPipeline, *, overwrite: bool = False, **kwargs: Any
+    ) -> GivenPipeline: ...
     @classmethod
     async def async_create(
         cls, pipeline: Any = None, *, overwrite: bool = False, **kwargs: Any
@@ -420,3 +443,13 @@ class Model(metaclass=ModelBase):
         is missing or stands higher up already. Capped lists are plain lists.
         """
         return dictionary.to_dict(self, include, exclude, relationships, max_depth)
+
+
+if TYPE_CHECKING:
+
+    @dataclass_transform(kw_only_default=True, eq_default=False)
+    class TypedModel(Model):
+        """A `Model` whose annotated fields are the keywords of its constructor, for checkers."""
+
+else:
+    TypedModel = Model

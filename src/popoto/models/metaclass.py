@@ -16,7 +16,7 @@ from popoto.fields.coercion import describe
 from popoto.fields.field import VALID_FIELD_TYPES, Field
 from popoto.fields.relationship import Relationship
 from popoto.fields.shortcuts import AutoKeyField
-from popoto.models.options import ModelOptions, check_field_name, check_meta
+from popoto.models.options import ModelOptions, check_field_name, check_meta, overrides
 from popoto.models.query import Query
 
 if TYPE_CHECKING:
@@ -52,18 +52,20 @@ class ModelBase(ABCMeta):
         settings = _meta_settings(cls, meta)
         options.abstract = bool(settings.get("abstract", False))
         fields = _all_fields(cls, own, with_auto_key=not options.abstract)
-        _refuse_names_of_the_model_api(cls, fields)
+        options.api_names = _api_names(_root(cls))
         options.adopt_fields(fields)
         for field_name, field in fields.items():
             setattr(cls, field_name, field)
         _check_partitions(options)
         check_meta(name, options, settings)
+        options.model = cls
         cls._meta = options
         cls._options = options
         cls._settings = settings
         cls._ttl = options.ttl
-        cls._has_own_init = cls.__init__ is not _root(cls).__init__
+        cls._has_own_init = overrides(cls, "__init__")
         cls.query = cls.objects = Query(cls)
+        options.adopt_mixins(cls)
         _models[name] = cls
         return cls
 
@@ -150,16 +152,6 @@ def _root(cls: Any) -> Any:
         for base in cls.__mro__[1:]
         if isinstance(base, ModelBase) and "_meta" not in vars(base)
     )
-
-
-def _refuse_names_of_the_model_api(cls: Any, fields: dict[str, Field[Any]]) -> None:
-    api = _api_names(_root(cls))
-    for name in fields:
-        if name in api:
-            raise ModelException(
-                f"{cls.__name__}.{name}: {name!r} is a name of the Model API and a field would "
-                "hide it; choose another name"
-            )
 
 
 @functools.cache

@@ -11,6 +11,7 @@ from popoto.engine import keys
 from popoto.engine.db_key import DB_key
 from popoto.exceptions import ModelException
 from popoto.fields.coercion import describe
+from popoto.fields.commit import defined_by_bases
 from popoto.fields.entries import Entry, SlotEntry
 from popoto.fields.field import Field
 from popoto.fields.geo_field import GeoField
@@ -106,6 +107,10 @@ class ModelOptions:
         self.meta: type | None = None
         self.base_meta: ModelOptions | None = None
         self.parents: list[type[Model]] = []
+        #: What the mixins of the model want to be asked; see `popoto.fields.commit`.
+        self.save_checks: list[Callable[..., Any]] = []
+        self.commit_hooks: list[Callable[..., Any]] = []
+        self.companion_sources: list[Callable[..., Any]] = []
         self.unique_together: list[Any] = []
         self.index_together: list[Any] = []
         self.auto_created = False
@@ -167,6 +172,15 @@ class ModelOptions:
                 f"{self.model_name}.{name}: {name!r} is a name of the Model API and a field would "
                 "hide it; choose another name"
             )
+
+    def adopt_mixins(self, model: type) -> None:
+        """Find what the model's mixins want to be asked, and let them check the model."""
+        self.save_checks = defined_by_bases(model, "_before_save")
+        self.commit_hooks = defined_by_bases(model, "_on_commit")
+        self.companion_sources = defined_by_bases(model, "_companion_keys")
+        if not self.abstract:
+            for check in defined_by_bases(model, "_check_model"):
+                check()
 
     def _register(self, name: str, field: AnyField) -> None:
         field.bind(self.model_name, name)
@@ -329,7 +343,9 @@ class ModelOptions:
 
     def companion_keys(self, key: str) -> list[str]:
         """Further keys that belong to a record."""
-        return [each for field in self.companion_fields for each in field.companion_keys(key)]
+        return [each for field in self.companion_fields for each in field.companion_keys(key)] + [
+            each for source in self.companion_sources for each in source(key)
+        ]
 
     def key_of(self, instance: Model) -> str:
         """The record key of an instance's current values."""
