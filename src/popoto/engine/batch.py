@@ -16,6 +16,10 @@ Step: TypeAlias = tuple[str, str | None, tuple[Argument, ...]]
 
 #: Commands whose arguments are all keys: sent one by one, so that each key is declared.
 _ALL_KEYS = frozenset({"DEL", "UNLINK", "TOUCH"})
+#: Commands of commit.lua whose arguments may name further keys.
+_WITH_KEYS = frozenset(
+    {"ENTER", "LEAVE", "RETIRE", "MOVE", "FOLLOW", "RESCHEDULE", "EXPIRE-IN", "EXPIRE-AT"}
+)
 #: Commands that a script may not call. They follow the commit in a round trip of their own.
 _NOT_IN_SCRIPTS = frozenset({"EVAL", "EVALSHA", "EVAL_RO", "EVALSHA_RO", "FCALL", "FCALL_RO"})
 
@@ -136,6 +140,9 @@ class Batch(Pipeline):
                 arguments.append(name)
                 arguments.append(0 if key is None else keys.setdefault(key, len(keys) + 1))
                 arguments.append(len(rest))
+                if name not in _WITH_KEYS:
+                    arguments += rest
+                    continue
                 for argument in rest:
                     if type(argument) is KeyArgument:
                         arguments.append(keys.setdefault(argument, len(keys) + 1))

@@ -40,14 +40,10 @@ def put_expiry(batch: Batch, instance: Model, key: str, *, is_new: bool) -> None
     elif is_new:
         return
     else:
-        batch.put(
-            "PERSIST-ALL",
-            key,
-            KeyArgument(options.expiry_key),
-            KeyArgument(options.expiry_values_key),
-            key,
-            *(KeyArgument(companion) for companion in options.companion_keys(key)),
-        )
+        # An entry in the registry stays until it is due: `sweep` then finds the record alive.
+        batch.put("PERSIST", key)
+        for companion in options.companion_keys(key):
+            batch.put("PERSIST", companion)
         return
     companions = options.companion_keys(key)
     batch.put(

@@ -26,7 +26,6 @@
 --   RESCHEDULE key registry values member                   correct the registry by the key
 --   EXPIRE-IN / EXPIRE-AT   key amount registry values member
 --             companion-count companion-positions... fields...   (see expiry below)
---   PERSIST-ALL             key registry values member companion-positions...
 --
 -- Reply  {1, reply...}  or  {0, guard position, what failed, details...}; for absent and
 --        holds the details are the key and what its hash holds: field, bytes, ...
@@ -183,6 +182,8 @@ for position = 1, count do
       expected = position > 1 and 'hash' or nil
     elseif name == 'RPUSH' or name == 'LPUSH' then
       expected = 'list'
+    elseif name == 'XADD' then
+      expected = 'stream'
     end
     if expected then
       seen[key] = true
@@ -262,15 +263,6 @@ local function carry_out(name, key, first, last)
       end
     end
     return removed
-  elseif name == 'PERSIST-ALL' then
-    local changed = call('PERSIST', key)
-    if changed == 1 then
-      for index = first + 3, last do
-        call('PERSIST', key_at(index))
-      end
-      forget_expiry(key_at(first), key_at(first + 1), ARGV[first + 2])
-    end
-    return changed
   elseif name == 'EXPIRE-IN' or name == 'EXPIRE-AT' then
     return expire(name, key, first, last)
   elseif name == 'RETIRE' then
