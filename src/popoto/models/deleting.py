@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from popoto.engine.batch import Batch, GuardFailure, QueuedCommits, queue
 from popoto.engine.request import Plan, Reply, Request
 from popoto.exceptions import ConflictError, ModelException
+from popoto.fields.commit import Commit
 from popoto.models.expiry import decoded_values, put_removal
 from popoto.models.options import ModelOptions
 from popoto.models.save_commit import MAX_ATTEMPTS, call_delete_hooks, follow_up
@@ -30,7 +31,7 @@ def delete(instance: Model, pipeline: Any, hook_arguments: dict[str, Any]) -> Pl
         else:
             known = yield from _read(options, key)
         if known is not None:
-            queue(pipeline, _removal(instance, key, known, hook_arguments), "")
+            queue(pipeline, _removal(instance, key, known, hook_arguments, queued=True), "")
         queued.records[key] = None
         _forget(instance)
         return pipeline
@@ -77,7 +78,12 @@ def _by_name(options: ModelOptions, values: Sequence[Reply]) -> dict[str, Any]:
 
 
 def _removal(
-    instance: Model, key: str, known: dict[str, Any], hook_arguments: dict[str, Any]
+    instance: Model,
+    key: str,
+    known: dict[str, Any],
+    hook_arguments: dict[str, Any],
+    *,
+    queued: bool = False,
 ) -> Batch:
     options = instance._meta
     batch = Batch()
@@ -87,6 +93,8 @@ def _removal(
         entry.remove(batch)
     put_removal(batch, options, key)
     call_delete_hooks(batch, instance, key, hook_arguments)
+    for hook in options.commit_hooks:
+        hook(instance, batch, Commit("delete", key, key, queued=queued))
     return batch
 
 

@@ -18,6 +18,7 @@ from popoto.engine.codec import NIL
 from popoto.engine.request import Plan, Reply, Request
 from popoto.exceptions import AlreadyExistsError, ConflictError, ModelException, UniquenessError
 from popoto.fields.coercion import describe
+from popoto.fields.commit import Commit
 from popoto.fields.entries import Entry, SlotEntry, replace
 from popoto.models.expiry import decoded_values, put_expiry
 from popoto.models.options import Decision, ModelOptions
@@ -124,9 +125,10 @@ class SaveCommit:
 
         A repeated guard on every written field fails if the first try was carried
         out, and then finds the new values stored; a new record is not told from
-        another creator's, and fields without guard could undo a later write.
+        another creator's, fields without guard could undo a later write, and what mixins
+        add (an event) would be there twice.
         """
-        if self.known is None or self.moves:
+        if self.known is None or self.moves or self.options.commit_hooks:
             return False
         return self.options.decision(frozenset(self.changed)).covers(self.changed)
 
@@ -177,7 +179,21 @@ class SaveCommit:
                 batch.guard("exists", self.key)
             self._put_change(batch, options.whole if self.upsert else decision)
         put_expiry(batch, self.instance, self.key, is_new=self.known is None)
+        self._call_commit_hooks(batch)
         return batch
+
+    def _call_commit_hooks(self, batch: Batch) -> None:
+        if not self.options.commit_hooks:
+            return
+        commit = Commit(
+            "create" if self.known is None else "update",
+            self.key,
+            self.old_key,
+            tuple(self.names) if self.partial else None,
+            queued=self.request.pipeline is not None,
+        )
+        for hook in self.options.commit_hooks:
+            hook(self.instance, batch, commit)
 
     def _guard_bytes(self, batch: Batch, names: Iterable[str]) -> None:
         known = self.known or {}

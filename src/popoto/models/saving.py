@@ -10,7 +10,12 @@ from redis.client import Pipeline
 
 from popoto.engine.codec import NIL
 from popoto.engine.request import Plan
-from popoto.exceptions import KeyMutationError, ModelException, UniquenessError
+from popoto.exceptions import (
+    KeyMutationError,
+    ModelException,
+    SkipSaveException,
+    UniquenessError,
+)
 from popoto.fields.coercion import describe
 from popoto.models.options import ModelOptions
 from popoto.models.save_commit import SaveCommit, SaveRequest
@@ -39,6 +44,8 @@ def save(instance: Model, request: SaveRequest) -> Plan[Any]:
         return 0 if request.pipeline is None else request.pipeline
     check_key_change(instance, migrate_key=request.migrate_key)
     nothing = False if request.pipeline is None else request.pipeline
+    if is_skipped(instance, names):
+        return nothing
     if not instance.pre_save(
         pipeline=request.pipeline,
         ignore_errors=request.ignore_errors,
@@ -54,6 +61,17 @@ def save(instance: Model, request: SaveRequest) -> Plan[Any]:
             raise
         logger.error("%s", error)
         return nothing
+
+
+def is_skipped(instance: Model, names: Sequence[str] | None) -> bool:
+    """Whether a mixin of the model keeps this save from happening."""
+    try:
+        for check in instance._meta.save_checks:
+            check(instance, names)
+    except SkipSaveException as reason:
+        logger.debug("%s is not saved: %s", type(instance).__name__, reason)
+        return True
+    return False
 
 
 def _checked_names(options: ModelOptions, names: Iterable[str] | None) -> list[str] | None:

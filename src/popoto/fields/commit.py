@@ -1,0 +1,59 @@
+"""What a mixin sees of a commit that it may add to.
+
+A behaviour mixin is a plain class in the bases of a model, before or after `Model`. It may
+define these methods; the metaclass finds them, and those that are not defined cost nothing:
+
+`_check_model(cls)`
+    Class method. Called once for each model that is not abstract, when its class exists;
+    raises ModelException for settings that cannot work.
+`_before_save(self, update_fields)`
+    Called before a save is validated, with the names of a partial save or None. Raises
+    SkipSaveException for a save that is not to happen: nothing is written, `save()` returns
+    False.
+`_on_commit(self, batch, commit)`
+    Queues commands that belong to a save or delete, to be carried out with it or not at all.
+    Called again when another writer was faster and the commit is built anew, so it must
+    have no other effect. What it raises reaches the caller, with nothing written.
+`_companion_keys(cls, key)`
+    Class method. Keys that belong to one record: deleted, renamed and expired with it.
+
+Where several bases define one of them, each class's own is called, in method resolution
+order. So none of them calls `super()`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+Operation = Literal["create", "update", "delete"]
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """One write of one record, while its batch is being built.
+
+    `operation` follows from what the server holds: the guards of the batch see to it that
+    nothing is written where it would be wrong.
+    """
+
+    operation: Operation
+    key: str
+    """The record's key once the commit is carried out."""
+
+    old_key: str
+    """The key until then. Another one than `key` when the record moves."""
+
+    update_fields: tuple[str, ...] | None = None
+    """The fields that a partial save names; None for other saves and for deletes."""
+
+    queued: bool = False
+    """Whether the commit goes into a pipeline of the caller's own."""
+
+
+def defined_by_bases(model: type, method: str) -> list[Callable[..., Any]]:
+    """What the class and its bases define under this name, each for itself."""
+    return [
+        vars(base)[method].__get__(None, model) for base in model.__mro__ if method in vars(base)
+    ]
