@@ -17,7 +17,7 @@ from typing import Any, SupportsFloat, SupportsIndex, SupportsInt, TypeGuard, ca
 
 from popoto.engine.codec import MAX_DIGITS, MAX_INT, MIN_INT
 
-__all__ = ["CoercionError", "coerce", "describe", "is_list"]
+__all__ = ["CHECKED_TYPES", "CoercionError", "coerce", "describe", "is_list"]
 
 _BOOLEAN_TEXTS = {"true": True, "1": True, "false": False, "0": False}
 # What the caller's own context traps must not decide what is accepted.
@@ -251,3 +251,5 @@ _CHECKS: dict[type, Callable[[object], object]] = {
     date: _is_moment,
     datetime: _is_moment,
 }
+#: Types with instances that have no stored form, so that being one is not enough.
+CHECKED_TYPES: frozenset[type] = frozenset(_CHECKS)

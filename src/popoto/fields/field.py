@@ -17,7 +17,7 @@ from popoto.engine.codec import DecodeError, decoder_for, encoder_for
 from popoto.engine.db_key import DB_key
 from popoto.exceptions import ModelException, QueryException, StoredDataError
 from popoto.fields import lookups
-from popoto.fields.coercion import CoercionError, coerce, describe
+from popoto.fields.coercion import CHECKED_TYPES, CoercionError, coerce, describe
 from popoto.fields.conditions import Expression
 from popoto.fields.entries import Entry, SetEntry
 from popoto.fields.operands import Conditions, Operand, Scope
@@ -49,8 +49,12 @@ VALID_FIELD_TYPES: frozenset[type] = frozenset(
 #: Defaults of these types are copied for every instance.
 _IMMUTABLE = (int, float, complex, str, bytes, bool, Decimal, datetime.date, datetime.time)
 
-#: Stands for a `type` keyword that the caller left out.
-TYPE_LEFT_OUT: Any = object()
+
+class LeftOut:
+    """Stands for a `type` keyword that the caller left out; None would be a wrong type."""
+
+
+LEFT_OUT = LeftOut()
 
 
 class FieldBase(type):
@@ -123,10 +127,10 @@ class Field(Generic[Value], FitsAnyAnnotation, metaclass=FieldBase):
     def __init__(
         self,
         *,
-        type: builtins.type[Value] = TYPE_LEFT_OUT,  # noqa: A002 - the contract's name
+        type: builtins.type[Value] | LeftOut = LEFT_OUT,  # noqa: A002 - the contract's name
         **options: Any,
     ) -> None:
-        if type is not TYPE_LEFT_OUT:
+        if not isinstance(type, LeftOut):
             options["type"] = type
         defaults: dict[str, Any] = {}
         for cls in reversed(self.__class__.__mro__):
@@ -258,6 +262,11 @@ class Field(Generic[Value], FitsAnyAnnotation, metaclass=FieldBase):
             return "it cannot be null"
         if not isinstance(value, self.type):
             return f"expected {self.type.__name__}, got {type(value).__name__}"
+        if self.type in CHECKED_TYPES:
+            try:
+                coerce(self.type, value)
+            except CoercionError as error:
+                return str(error)
         if self.max_length is not None and self.type is str and len(value) > self.max_length:
             return f"its length {len(value)} exceeds max_length={self.max_length}"
         return None
