@@ -12,6 +12,9 @@ AND = "AND"
 OR = "OR"
 
 Condition: TypeAlias = "Q | Expression | CombinedExpression"
+#: What methods take as conditions. In the annotated style (``rating: float = SortedField()``)
+#: checkers see ``Restaurant.rating > 4`` as bool; at run time a bool is refused.
+Filter: TypeAlias = "Condition | bool"
 
 
 def _cannot_be_tested(condition: object) -> NoReturn:
@@ -27,6 +30,12 @@ def as_q(condition: object) -> Q:
         return condition
     if isinstance(condition, (Expression, CombinedExpression)):
         return condition.to_q()
+    if isinstance(condition, bool):
+        raise TypeError(
+            f"{condition} is no condition: a comparison was decided before the query saw it. "
+            "Compare a field of the class with a value (Model.rating > 4, not record.rating > 4 "
+            "and not one field with another), and combine conditions with & and | and ~"
+        )
     raise TypeError(
         f"expected a Q object or an expression such as Model.field > 3, got {condition!r}"
     )
@@ -52,16 +61,16 @@ class Q:
         joined.children = [left, right]
         return joined
 
-    def __and__(self, other: object) -> Q:
+    def __and__(self, other: Filter) -> Q:
         return Q._join(AND, self, as_q(other))
 
-    def __rand__(self, other: object) -> Q:
+    def __rand__(self, other: Filter) -> Q:
         return Q._join(AND, as_q(other), self)
 
-    def __or__(self, other: object) -> Q:
+    def __or__(self, other: Filter) -> Q:
         return Q._join(OR, self, as_q(other))
 
-    def __ror__(self, other: object) -> Q:
+    def __ror__(self, other: Filter) -> Q:
         return Q._join(OR, as_q(other), self)
 
     def __invert__(self) -> Q:
@@ -96,16 +105,22 @@ class Expression:
         """The same condition as a `Q`."""
         return Q(**self.to_kwargs())
 
-    def __and__(self, other: object) -> CombinedExpression:
+    def __and__(self, other: Filter) -> CombinedExpression:
         return CombinedExpression(self, _operand(other), AND)
 
-    def __or__(self, other: object) -> CombinedExpression:
+    def __rand__(self, other: Filter) -> CombinedExpression:
+        return CombinedExpression(_operand(other), self, AND)
+
+    def __or__(self, other: Filter) -> CombinedExpression:
         return CombinedExpression(self, _operand(other), OR)
+
+    def __ror__(self, other: Filter) -> CombinedExpression:
+        return CombinedExpression(_operand(other), self, OR)
 
     def __invert__(self) -> Q:
         return ~self.to_q()
 
-    def __bool__(self) -> bool:
+    def __bool__(self) -> NoReturn:
         _cannot_be_tested(self)
 
     def __repr__(self) -> str:
@@ -136,16 +151,22 @@ class CombinedExpression:
         left, right = as_q(self.left), as_q(self.right)
         return left & right if self.connector == AND else left | right
 
-    def __and__(self, other: object) -> Self:
+    def __and__(self, other: Filter) -> Self:
         return type(self)(self, _operand(other), AND)
 
-    def __or__(self, other: object) -> Self:
+    def __rand__(self, other: Filter) -> Self:
+        return type(self)(_operand(other), self, AND)
+
+    def __or__(self, other: Filter) -> Self:
         return type(self)(self, _operand(other), OR)
+
+    def __ror__(self, other: Filter) -> Self:
+        return type(self)(_operand(other), self, OR)
 
     def __invert__(self) -> Q:
         return ~self.to_q()
 
-    def __bool__(self) -> bool:
+    def __bool__(self) -> NoReturn:
         _cannot_be_tested(self)
 
     def __repr__(self) -> str:

@@ -47,10 +47,6 @@ class Model(metaclass=ModelBase):
     objects: ClassVar[Query[Self]]
     _has_own_init: ClassVar[bool]
 
-    if TYPE_CHECKING:
-        # Checkers take it from the metaclass otherwise, as the read-only one of a class.
-        __dict__: dict[str, Any]
-
     #: Stored bytes by field name, as last saved or loaded; empty for a new record.
     _stored: dict[str, Any]
     _redis_key: str | None = None
@@ -62,7 +58,7 @@ class Model(metaclass=ModelBase):
     _last_full_save: dict[str, Any] | None = None
 
     def __init__(self, **kwargs: Any) -> None:
-        values = self.__dict__
+        values = vars(self)
         if "_is_loading" in values:
             # Called for a record that is being loaded: its stored bytes are the values.
             return
@@ -138,8 +134,8 @@ class Model(metaclass=ModelBase):
 
     def __copy__(self) -> Self:
         twin = type(self).__new__(type(self))
-        values = twin.__dict__
-        values.update(self.__dict__)
+        values = vars(twin)
+        values.update(vars(self))
         for own in ("_stored", "_references"):
             if own in values:
                 values[own] = dict(values[own])
@@ -178,14 +174,14 @@ class Model(metaclass=ModelBase):
             )
         except ModelException:
             value = None
-        self.__dict__[name] = value
+        vars(self)[name] = value
 
     def _keep_capped(self, name: str) -> None:
         """Bring a capped list attribute to what was stored: a proxy, not longer than its cap."""
         field = self._meta.fields[name]
-        if name in self.__dict__:
+        if name in vars(self):
             capacity = field.max_length
-            self.__dict__[name] = proxy = field.assigned_value(self, self.__dict__[name])
+            vars(self)[name] = proxy = field.assigned_value(self, vars(self)[name])
             del proxy[capacity:]
 
     def _apply_entries(

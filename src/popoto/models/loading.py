@@ -51,7 +51,7 @@ def new_instance(
     that what it sets is there however a record was loaded.
     """
     instance = model.__new__(model)
-    state = instance.__dict__
+    state = vars(instance)
     state["_stored"] = stored
     state["_redis_key"] = key
     state["_is_persisted"] = True

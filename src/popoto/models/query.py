@@ -7,18 +7,18 @@ a native asyncio twin, ``async_…``.
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Callable, Generator, Iterable, Iterator
-from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
+from collections.abc import AsyncIterator, Callable, Generator, Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, cast, overload
 
 from popoto import redis_db
 from popoto.engine.request import Call, Plan
 from popoto.engine.run import arun, run
 from popoto.exceptions import QueryException
 from popoto.fields.coercion import describe
-from popoto.fields.conditions import CombinedExpression, Expression, Q, as_q
+from popoto.fields.conditions import CombinedExpression, Expression, Filter, Q, as_q
 from popoto.fields.field import Field
 from popoto.models import expiry
-from popoto.models.fetching import Reading
+from popoto.models.fetching import Fetch, Reading
 from popoto.models.query_plans import (
     Execution,
     QuerySpec,
@@ -36,6 +36,11 @@ logger = logging.getLogger("POPOTO.Query")
 
 Row = TypeVar("Row")
 Record = TypeVar("Record")
+A = TypeVar("A")
+B = TypeVar("B")
+C = TypeVar("C")
+D = TypeVar("D")
+E = TypeVar("E")
 
 _MODIFIERS = ("order_by", "limit", "values")
 
@@ -59,13 +64,28 @@ class QueryBuilder(Generic[Row]):
 
     # Building ------------------------------------------------------------------------
 
-    def filter(self, *conditions: Any, **lookups: Any) -> QueryBuilder[Row]:
+    @overload
+    def filter(
+        self, *conditions: Filter, values: tuple[str, ...], **lookups: Any
+    ) -> QueryBuilder[dict[str, Any]]: ...
+    @overload
+    def filter(
+        self, *conditions: Filter, values: None = None, **lookups: Any
+    ) -> QueryBuilder[Row]: ...
+    def filter(self, *conditions: Filter, **lookups: Any) -> QueryBuilder[Any]:
         """Further conditions, which must all hold as well.
 
         Keywords are ``field=value`` or ``field__lookup=value``; `order_by`, `limit`
         and `values` (a tuple) are modifiers. Positional arguments are `Q` objects
         or expressions.
         """
+        return self.filtered(conditions, lookups)
+
+    def filtered(
+        self, conditions: Iterable[Filter], lookups: Mapping[str, Any]
+    ) -> QueryBuilder[Row]:
+        """`filter`, with its arguments as they were collected."""
+        lookups = dict(lookups)
         changes: dict[str, Any] = {}
         if "order_by" in lookups:
             changes["order_by"] = lookups.pop("order_by")
@@ -78,7 +98,7 @@ class QueryBuilder(Generic[Row]):
             found.append(Q(**lookups))
         return self._with(conditions=(*self._spec.conditions, *found), **changes)
 
-    def exclude(self, *conditions: Any, **lookups: Any) -> QueryBuilder[Row]:
+    def exclude(self, *conditions: Filter, **lookups: Any) -> QueryBuilder[Row]:
         """Leave out the records for which all of these conditions hold."""
         found = [_condition(condition) for condition in conditions]
         if lookups:
@@ -106,6 +126,24 @@ class QueryBuilder(Generic[Row]):
         """Dicts of just these fields instead of records; without names, records again."""
         return self._with(values=names or None, as_tuples=False)
 
+    @overload
+    def values_list(self, a: Field[A], /) -> QueryBuilder[tuple[A]]: ...
+    @overload
+    def values_list(self, a: Field[A], b: Field[B], /) -> QueryBuilder[tuple[A, B]]: ...
+    @overload
+    def values_list(
+        self, a: Field[A], b: Field[B], c: Field[C], /
+    ) -> QueryBuilder[tuple[A, B, C]]: ...
+    @overload
+    def values_list(
+        self, a: Field[A], b: Field[B], c: Field[C], d: Field[D], /
+    ) -> QueryBuilder[tuple[A, B, C, D]]: ...
+    @overload
+    def values_list(
+        self, a: Field[A], b: Field[B], c: Field[C], d: Field[D], e: Field[E], /
+    ) -> QueryBuilder[tuple[A, B, C, D, E]]: ...
+    @overload
+    def values_list(self, *names: str | Field[Any]) -> QueryBuilder[tuple[Any, ...]]: ...
     def values_list(self, *names: Any) -> QueryBuilder[Any]:
         """Tuples of just these fields (names, or fields such as ``Restaurant.name``)."""
         found = tuple(name.name if isinstance(name, Field) else name for name in names)
@@ -114,7 +152,7 @@ class QueryBuilder(Generic[Row]):
         return self._with(values=found, as_tuples=True)
 
     def computed_sort(
-        self, key: Callable[[Any], Any], reverse: bool = False
+        self, key: Callable[[Row], Any], reverse: bool = False
     ) -> QueryBuilder[Row]:
         """Order by what `key` makes of each result, in Python, before any limit.
 
@@ -256,7 +294,7 @@ class QueryBuilder(Generic[Row]):
 
     def __eq__(self, other: object) -> bool:
         if isinstance(other, QueryBuilder):
-            return self._evaluated() == other._evaluated()  # pyright: ignore[reportUnknownMemberType]
+            return self._evaluated() == cast("QueryBuilder[Any]", other)._evaluated()
         if isinstance(other, list):
             return self._evaluated() == other
         return NotImplemented
@@ -292,7 +330,7 @@ class _Chunks:
             raise ValueError(f"chunk_size must be 1 or more, got {chunk_size!r}")
         self._execution = Execution(spec)
         self._chunk_size = chunk_size
-        self._state: tuple[Any, list[bytes], Reading] | None = None
+        self._state: tuple[Fetch, list[bytes], Reading] | None = None
 
     def next(self) -> Plan[list[Any] | None]:
         execution = self._execution
@@ -309,8 +347,8 @@ class _Chunks:
         return (yield from execution.finished(execution.shaped(fetch, rows)))
 
 
-def _condition(condition: Any) -> Q:
-    if isinstance(condition, (Q, Expression, CombinedExpression)):
+def _condition(condition: object) -> Q:
+    if isinstance(condition, (Q, Expression, CombinedExpression, bool)):
         return as_q(condition)
     raise TypeError(
         f"filter() takes Q objects and expressions such as Model.field > 3 by position, and "
@@ -388,6 +426,18 @@ class Query(Generic[Record]):
         """The plan of `get`, for other plans."""
         return get(self.model_class, None, (), lookups)
 
+    @overload
+    def get_many(
+        self, redis_keys: Iterable[Any] | None, skip_none: Literal[False] = False
+    ) -> list[Record | None]: ...
+    @overload
+    def get_many(
+        self, redis_keys: Iterable[Any] | None, skip_none: Literal[True]
+    ) -> list[Record]: ...
+    @overload
+    def get_many(
+        self, redis_keys: Iterable[Any] | None, skip_none: bool = False
+    ) -> list[Record] | list[Record | None]: ...
     def get_many(self, redis_keys: Iterable[Any] | None, skip_none: bool = False) -> list[Any]:
         """The records with these keys, in their order; None for missing ones.
 
@@ -395,6 +445,18 @@ class Query(Generic[Record]):
         """
         return run(get_many(self.model_class, redis_keys, skip_none))
 
+    @overload
+    async def async_get_many(
+        self, redis_keys: Iterable[Any] | None, skip_none: Literal[False] = False
+    ) -> list[Record | None]: ...
+    @overload
+    async def async_get_many(
+        self, redis_keys: Iterable[Any] | None, skip_none: Literal[True]
+    ) -> list[Record]: ...
+    @overload
+    async def async_get_many(
+        self, redis_keys: Iterable[Any] | None, skip_none: bool = False
+    ) -> list[Record] | list[Record | None]: ...
     async def async_get_many(
         self, redis_keys: Iterable[Any] | None, skip_none: bool = False
     ) -> list[Any]:
@@ -403,24 +465,56 @@ class Query(Generic[Record]):
 
     # Several records ---------------------------------------------------------------------
 
-    def filter(self, *conditions: Any, **lookups: Any) -> QueryBuilder[Record]:
+    @overload
+    def filter(
+        self, *conditions: Filter, values: tuple[str, ...], **lookups: Any
+    ) -> QueryBuilder[dict[str, Any]]: ...
+    @overload
+    def filter(
+        self, *conditions: Filter, values: None = None, **lookups: Any
+    ) -> QueryBuilder[Record]: ...
+    def filter(self, *conditions: Filter, **lookups: Any) -> QueryBuilder[Any]:
         """The records that match all conditions; see `QueryBuilder.filter`."""
-        return self._everything.filter(*conditions, **lookups)
+        return self._everything.filtered(conditions, lookups)
 
-    async def async_filter(self, *conditions: Any, **lookups: Any) -> list[Any]:
+    @overload
+    async def async_filter(
+        self, *conditions: Filter, values: tuple[str, ...], **lookups: Any
+    ) -> list[dict[str, Any]]: ...
+    @overload
+    async def async_filter(
+        self, *conditions: Filter, values: None = None, **lookups: Any
+    ) -> list[Record]: ...
+    async def async_filter(self, *conditions: Filter, **lookups: Any) -> list[Any]:
         """The list of records that match all conditions."""
-        return await self.filter(*conditions, **lookups).async_all()
+        return await self._everything.filtered(conditions, lookups).async_all()
 
-    def exclude(self, *conditions: Any, **lookups: Any) -> QueryBuilder[Record]:
+    def exclude(self, *conditions: Filter, **lookups: Any) -> QueryBuilder[Record]:
         """The records for which not all of these conditions hold."""
         return self._everything.exclude(*conditions, **lookups)
 
+    @overload
+    def all(
+        self, order_by: Any = None, limit: int | None = None, *, values: tuple[str, ...]
+    ) -> list[dict[str, Any]]: ...
+    @overload
+    def all(
+        self, order_by: Any = None, limit: int | None = None, values: None = None
+    ) -> list[Record]: ...
     def all(
         self, order_by: Any = None, limit: Any = None, values: Any = None, **unknown: Any
     ) -> list[Any]:
         """All records, evaluated at once; read hooks are not called."""
         return self._all(order_by, limit, values, unknown).all()
 
+    @overload
+    async def async_all(
+        self, order_by: Any = None, limit: int | None = None, *, values: tuple[str, ...]
+    ) -> list[dict[str, Any]]: ...
+    @overload
+    async def async_all(
+        self, order_by: Any = None, limit: int | None = None, values: None = None
+    ) -> list[Record]: ...
     async def async_all(
         self, order_by: Any = None, limit: Any = None, values: Any = None, **unknown: Any
     ) -> list[Any]:
@@ -435,7 +529,9 @@ class Query(Generic[Record]):
                 f"{self.options.model_name}.query.all() takes no conditions "
                 f"({', '.join(unknown)}); use filter()"
             )
-        return self._everything.filter(order_by=order_by, limit=limit, values=values).no_track()
+        return self._everything.filtered(
+            (), {"order_by": order_by, "limit": limit, "values": values}
+        ).no_track()
 
     def order_by(self, *names: str) -> QueryBuilder[Record]:
         """All records in this order; see `QueryBuilder.order_by`."""
@@ -483,13 +579,13 @@ class Query(Generic[Record]):
     def __aiter__(self) -> AsyncIterator[Record]:
         return self._everything.__aiter__()
 
-    def count(self, *conditions: Any, **lookups: Any) -> int:
+    def count(self, *conditions: Filter, **lookups: Any) -> int:
         """How many records match; without conditions, how many there are. One command."""
-        return self._everything.filter(*conditions, **lookups).count()
+        return self._everything.filtered(conditions, lookups).count()
 
-    async def async_count(self, *conditions: Any, **lookups: Any) -> int:
+    async def async_count(self, *conditions: Filter, **lookups: Any) -> int:
         """`count` for asyncio."""
-        return await self._everything.filter(*conditions, **lookups).async_count()
+        return await self._everything.filtered(conditions, lookups).async_count()
 
     # Keys ----------------------------------------------------------------------------------
 
@@ -533,7 +629,7 @@ class Query(Generic[Record]):
 
     def filter_for_keys_set(self, **lookups: Any) -> set[bytes]:
         """The keys of the records that match, as a set."""
-        return set(self.filter(**lookups).keys())
+        return set(self._everything.filtered((), lookups).keys())
 
 
 async def _unique_scan(pattern: str) -> list[bytes]:
