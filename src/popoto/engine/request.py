@@ -62,11 +62,11 @@ class Request:
     def of(cls, *commands: Command, shard: str, repeatable: bool = False) -> Request:
         return cls(commands, shard, repeatable)
 
-    def physical(self, *, is_cluster: bool, by_text: bool = False) -> list[list[Argument]]:
+    def physical(self, *, is_cluster: bool) -> list[list[Argument]]:
         """The commands as they go over the wire."""
         prefix = shard_prefix(self.shard, is_cluster=is_cluster)
         return [
-            command.command(prefix, by_text=by_text)
+            command.command(prefix)
             if isinstance(command, ScriptCall)
             else [command[0], f"{prefix}{_text(command[1])}", *command[2:]]
             if prefix and len(command) > 1

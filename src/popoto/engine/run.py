@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 from typing import TypeVar
 
-from redis.exceptions import NoScriptError, ResponseError
+from redis.exceptions import NoScriptError, RedisError
 
 from popoto import redis_db
+from popoto.engine.coalescing import send_together
+from popoto.engine.recovery import put_back, scripts_to_teach
 from popoto.engine.request import Call, Plan, Reply, Request
 
 T = TypeVar("T")
@@ -55,56 +57,33 @@ async def _acall(call: Call) -> object:
 def send(request: Request) -> list[Reply]:
     """Send one request; the first error of the server is raised."""
     connection = redis_db.connection()
-    commands = request.physical(is_cluster=connection.is_cluster)
+    is_cluster, repeatable = connection.is_cluster, request.repeatable
+    commands = request.physical(is_cluster=is_cluster)
     if len(commands) == 1:
         try:
-            return [connection.call(commands[0], repeatable=request.repeatable)]
-        except NoScriptError:
-            (text,) = request.physical(is_cluster=connection.is_cluster, by_text=True)
-            return [connection.call(text, repeatable=request.repeatable)]
-    replies = connection.call_many(commands, repeatable=request.repeatable)
-    unknown = _unknown_scripts(replies)
-    if unknown:
-        texts = request.physical(is_cluster=connection.is_cluster, by_text=True)
-        again = connection.call_many(
-            [texts[index] for index in unknown], repeatable=request.repeatable
-        )
-        _put_back(replies, unknown, again)
+            return [connection.call(commands[0], repeatable=repeatable)]
+        except NoScriptError as error:
+            _, again = scripts_to_teach([request], [error], is_cluster=is_cluster)
+            if not again:
+                raise
+            return [connection.call(again[0], repeatable=repeatable)]
+    replies = connection.call_many(commands, repeatable=repeatable)
+    positions, again = scripts_to_teach([request], replies, is_cluster=is_cluster)
+    if again:
+        put_back(replies, positions, connection.call_many(again, repeatable=repeatable))
     return _checked(replies)
 
 
 async def asend(request: Request) -> list[Reply]:
-    """Send one request without blocking the event loop; the first error is raised."""
-    connection = await redis_db.async_connection()
-    commands = request.physical(is_cluster=connection.is_cluster)
-    if len(commands) == 1:
-        try:
-            return [await connection.call(commands[0], repeatable=request.repeatable)]
-        except NoScriptError:
-            (text,) = request.physical(is_cluster=connection.is_cluster, by_text=True)
-            return [await connection.call(text, repeatable=request.repeatable)]
-    replies = await connection.call_many(commands, repeatable=request.repeatable)
-    unknown = _unknown_scripts(replies)
-    if unknown:
-        texts = request.physical(is_cluster=connection.is_cluster, by_text=True)
-        again = await connection.call_many(
-            [texts[index] for index in unknown], repeatable=request.repeatable
-        )
-        _put_back(replies, unknown, again)
-    return _checked(replies)
+    """Send one request without blocking the event loop; the first error is raised.
 
-
-def _unknown_scripts(replies: list[Reply]) -> list[int]:
-    return [index for index, reply in enumerate(replies) if isinstance(reply, NoScriptError)]
-
-
-def _put_back(replies: list[Reply], positions: list[int], again: list[Reply]) -> None:
-    for position, reply in zip(positions, again, strict=True):
-        replies[position] = reply
+    Requests of other tasks that wait in the same turn of the loop go along.
+    """
+    return _checked(await send_together(await redis_db.async_connection(), request))
 
 
 def _checked(replies: list[Reply]) -> list[Reply]:
     for reply in replies:
-        if isinstance(reply, ResponseError):
+        if isinstance(reply, RedisError):
             raise reply
     return replies

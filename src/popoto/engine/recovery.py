@@ -1,0 +1,46 @@
+"""Scripts that the server does not know: their text is sent where NOSCRIPT came back.
+
+NOSCRIPT means that nothing was done, so sending again is always safe.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from redis.exceptions import NoScriptError
+
+from popoto.engine.keys import shard_prefix
+from popoto.engine.request import Argument, Reply, Request, ScriptCall
+
+#: Positions among the replies, and the commands to send once more for them.
+Again = tuple[list[int], list[list[Argument]]]
+
+
+def scripts_to_teach(
+    requests: Sequence[Request], replies: Sequence[Reply], *, is_cluster: bool
+) -> Again:
+    """What to send once more because the server did not know the script.
+
+    The first call of each script carries its text, which teaches the server; those
+    after it go by digest again. All requests must concern one node.
+    """
+    positions: list[int] = []
+    commands: list[list[Argument]] = []
+    taught: set[str] = set()
+    position = -1
+    for request in requests:
+        for command in request.commands:
+            position += 1
+            if isinstance(replies[position], NoScriptError) and isinstance(command, ScriptCall):
+                digest = command.script.digest
+                prefix = shard_prefix(request.shard, is_cluster=is_cluster)
+                commands.append(command.command(prefix, by_text=digest not in taught))
+                taught.add(digest)
+                positions.append(position)
+    return positions, commands
+
+
+def put_back(replies: list[Reply], positions: Sequence[int], again: Sequence[Reply]) -> None:
+    """Put the replies of a second round into their places."""
+    for position, reply in zip(positions, again, strict=True):
+        replies[position] = reply
