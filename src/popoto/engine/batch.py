@@ -18,7 +18,11 @@ Step: TypeAlias = tuple[str, str | None, tuple[Argument, ...]]
 _ALL_KEYS = frozenset({"DEL", "UNLINK", "TOUCH"})
 #: Commands of commit.lua whose arguments may name further keys.
 _WITH_KEYS = frozenset(
-    {"ENTER", "LEAVE", "RETIRE", "MOVE", "FOLLOW", "RESCHEDULE", "EXPIRE-IN", "EXPIRE-AT"}
+    {
+        *("absent", "claim"),
+        *("ENTER", "LEAVE", "RETIRE", "FORGET", "MOVE", "FOLLOW", "RESCHEDULE"),
+        *("EXPIRE-IN", "EXPIRE-AT"),
+    }
 )
 #: Commands that a script may not call. They follow the commit in a round trip of their own.
 _NOT_IN_SCRIPTS = frozenset({"EVAL", "EVALSHA", "EVAL_RO", "EVALSHA_RO", "FCALL", "FCALL_RO"})
@@ -130,10 +134,14 @@ class Batch(Pipeline):
 
     # Sending -------------------------------------------------------------------
 
-    def call(self, *, raises: bool = False) -> ScriptCall:
-        """The call that commits this batch. `raises`: a failed guard is a server error."""
+    def call(self, *, raises: bool = False, every: bool = False) -> ScriptCall:
+        """The call that commits this batch.
+
+        `raises`: a failed guard is a server error. `every`: all failed guards are
+        reported, not just the first; see `failures`.
+        """
         keys: dict[str, int] = {}
-        arguments: list[Argument] = ["error" if raises else "data"]
+        arguments: list[Argument] = ["error" if raises else "every" if every else "data"]
         for steps in (self.guards, self.commands):
             arguments.append(len(steps))
             for name, key, rest in steps:
@@ -156,6 +164,16 @@ class Batch(Pipeline):
         if reply[0] == 1:
             return list(reply[1:])
         return GuardFailure(reply[1] - 1, reply[2].decode("ascii"), list(reply[3:]))
+
+    @staticmethod
+    def failures(reply: Sequence[Reply]) -> list[GuardFailure]:
+        """Every guard that failed, of a call with `every`; none if the batch was carried out."""
+        if reply[0] == 1:
+            return []
+        found = reply[1:] if reply[0] == 2 else (reply[1:],)
+        return [
+            GuardFailure(each[0] - 1, each[1].decode("ascii"), list(each[2:])) for each in found
+        ]
 
 
 def _as_text(key: object) -> str:

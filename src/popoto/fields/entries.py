@@ -110,8 +110,9 @@ class SlotEntry(NamedTuple):
     values: tuple[str | bytes, ...] = ()
 
     @property
-    def place(self) -> tuple[str, str]:
-        return self.key, self.digest
+    def place(self) -> tuple[str, str, str]:
+        # Two records under one digest stand in two places: the slot and the alternative.
+        return self.key, self.digest, self.member
 
     def add(self, batch: Batch) -> None:
         if self.alternative:

@@ -13,8 +13,10 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Self, cast, overload
 
 from popoto.engine import keys
+from popoto.engine.batch import KeyArgument
 from popoto.engine.codec import DecodeError, decoder_for, encoder_for
 from popoto.engine.db_key import DB_key
+from popoto.engine.request import Argument
 from popoto.exceptions import ModelException, QueryException, StoredDataError
 from popoto.fields import lookups
 from popoto.fields.coercion import CHECKED_TYPES, CoercionError, coerce, describe
@@ -325,6 +327,13 @@ class Field(Generic[Value], FitsAnyAnnotation, metaclass=FieldBase):
             keys.values_coverage_key(self.model_name),
             None if value is None else str(value),
         )
+
+    @property
+    def coverage_argument(self) -> Argument:
+        """The key that counts the records in this field's sets, for a guard; 0 = not counted."""
+        if self.type is not str:
+            return 0
+        return KeyArgument(keys.values_coverage_key(self.model_name))
 
     def companion_keys(self, key: str) -> Sequence[str]:
         """Further keys that belong to one record: they expire, move and go with it."""

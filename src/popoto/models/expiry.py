@@ -20,6 +20,7 @@ from popoto.engine import keys
 from popoto.engine.batch import Batch, GuardFailure, KeyArgument
 from popoto.engine.codec import DecodeError
 from popoto.engine.request import Plan, Reply, Request
+from popoto.fields.entries import Entry
 from popoto.models.options import ModelOptions
 
 if TYPE_CHECKING:
@@ -98,10 +99,9 @@ def sweep(options: ModelOptions, due: Sequence[Reply]) -> Plan[int]:
     found: list[str] = []
     for key_bytes, packed in zip(due[::2], due[1::2], strict=True):
         key: str = key_bytes.decode("utf-8")
-        stored = _unpacked(options, packed) or from_key(options, key)
         batch = Batch()
-        batch.guard("absent", key)
-        for entry in options.entries(key, decoded_values(options, stored)):
+        guard_absent(batch, options, key, packed)
+        for entry in left_entries(options, key, packed):
             entry.remove(batch)
         put_removal(batch, options, key)
         batches.append(batch)
@@ -120,6 +120,24 @@ def sweep(options: ModelOptions, due: Sequence[Reply]) -> Plan[int]:
     if len(living):
         yield Request.of(living.call(), shard=options.shard, repeatable=True)
     return len(found) - len(living)
+
+
+def guard_absent(batch: Batch, options: ModelOptions, key: str, note: bytes) -> None:
+    """Demand that no record is stored under a key, and that an expired one left this note."""
+    batch.guard("absent", key, KeyArgument(options.expiry_values_key), key, note)
+
+
+def left_entries(options: ModelOptions, key: str, note: bytes) -> list[Entry]:
+    """The entries that an expired record may have left, as far as its note and key tell."""
+    stored = _unpacked(options, note) or from_key(options, key)
+    return options.entries(key, decoded_values(options, stored))
+
+
+def put_forgetting(batch: Batch, options: ModelOptions, key: str) -> None:
+    """Queue that the registry forgets a record, whose leftovers this batch removes."""
+    batch.put(
+        "FORGET", key, KeyArgument(options.expiry_key), KeyArgument(options.expiry_values_key), key
+    )
 
 
 def _unpacked(options: ModelOptions, packed: bytes) -> dict[str, bytes] | None:
@@ -155,7 +173,7 @@ def from_key(options: ModelOptions, key: str) -> dict[str, bytes]:
 def sweep_missing(options: ModelOptions) -> Plan[int]:
     """Remove what records of the class set left that do not exist any more.
 
-    What they were is not known, so only the entries that follow from the key go.
+    Where no note tells what they were, only the entries that follow from the key go.
     """
     (members,) = yield Request.of(
         ("SMEMBERS", options.class_set_key), shard=options.shard, repeatable=True
@@ -166,12 +184,15 @@ def sweep_missing(options: ModelOptions) -> Plan[int]:
         exist = yield Request(
             [("EXISTS", member) for member in chunk], options.shard, repeatable=True
         )
-        due = [
-            part
-            for member, exists in zip(chunk, exist, strict=True)
-            if not exists
-            for part in (member, b"")
-        ]
-        if due:
+        gone = [member for member, exists in zip(chunk, exist, strict=True) if not exists]
+        if gone:
+            (notes,) = yield Request.of(
+                ("HMGET", options.expiry_values_key, *gone), shard=options.shard, repeatable=True
+            )
+            due = [
+                part
+                for member, note in zip(gone, notes, strict=True)
+                for part in (member, note or b"")
+            ]
             removed += yield from sweep(options, due)
     return removed

@@ -20,7 +20,13 @@ from popoto.exceptions import AlreadyExistsError, ConflictError, ModelException,
 from popoto.fields.coercion import describe
 from popoto.fields.commit import Commit
 from popoto.fields.entries import Entry, SlotEntry, replace
-from popoto.models.expiry import decoded_values, put_expiry
+from popoto.models.expiry import (
+    decoded_values,
+    guard_absent,
+    left_entries,
+    put_expiry,
+    put_forgetting,
+)
 from popoto.models.options import Decision, ModelOptions
 from popoto.models.validation import Stored, changed_values, encoded
 
@@ -65,6 +71,10 @@ class SaveCommit:
         else:
             self.changed = changed_values(instance, self.names)
         self.upsert = False
+        #: whether the key was to change, even where the record turns out to be gone
+        self.migrates = self.old_key != self.key
+        #: what an expired record left under the key, as the registry notes it
+        self.note = b""
         self.guards: list[tuple[str, Any]] = []
 
     @property
@@ -165,11 +175,11 @@ class SaveCommit:
         self.guards = []
         options = self.options
         if self.known is None:
-            batch.guard("absent", self.key)
+            guard_absent(batch, options, self.key, self.note)
             self._put_new(batch)
         elif self.moves:
             self._guard_bytes(batch, options.index_names)
-            batch.guard("absent", self.key)
+            guard_absent(batch, options, self.key, self.note)
             self._put_move(batch)
         else:
             decision = options.decision(frozenset(self.changed))
@@ -217,8 +227,7 @@ class SaveCommit:
         for name in self.options.list_names:
             if name in self.changed:
                 list_key = keys.capped_list_key(key, name)
-                if self.known is not None or self.upsert:
-                    batch.put("DEL", list_key)
+                batch.put("DEL", list_key)
                 if self.changed[name]:
                     batch.put("RPUSH", list_key, *self.changed[name])
 
@@ -228,7 +237,14 @@ class SaveCommit:
         self._put_hash(batch, self.key)
         batch.put("SADD", self.options.class_set_key, self.key)
         self._put_lists(batch, self.key)
-        self._put_entries(batch, [], new)
+        self._put_entries(batch, self._left(batch), new)
+
+    def _left(self, batch: Batch) -> list[Entry]:
+        """The entries of an expired record that stood under the key, which go with this commit."""
+        if not self.note:
+            return []
+        put_forgetting(batch, self.options, self.key)
+        return left_entries(self.options, self.key, self.note)
 
     def _put_change(self, batch: Batch, decision: Decision) -> None:
         old: list[Entry] = []
@@ -263,21 +279,22 @@ class SaveCommit:
         batch.put("HDEL", options.expiry_values_key, self.old_key)
         self._put_lists(batch, self.key)
         call_delete_hooks(batch, self.instance, self.old_key, self.request.hook_arguments)
-        self._put_entries(batch, old, new)
+        self._put_entries(batch, [*old, *self._left(batch)], new)
 
     def _put_entries(self, batch: Batch, old: Sequence[Entry], new: Sequence[Entry]) -> None:
         """Queue the change of entries; fields with an `on_save` of their own add theirs."""
+        heal = self.upsert or bool(self.note)
         hooked = [
             each
             for each in self.options.save_hooks
             if not self.partial or each.name in self.names
         ]
         if not hooked:
-            replace(batch, old, new, heal=self.upsert)
+            replace(batch, old, new, heal=heal)
             return
         values = self._values(self.changed)
         theirs = [entry for each in hooked for entry in each.entries(self.key, values)]
-        replace(batch, old, new, added_elsewhere=theirs, heal=self.upsert)
+        replace(batch, old, new, added_elsewhere=theirs, heal=heal)
         for each in hooked:
             each.on_save(
                 self.instance,
@@ -305,6 +322,7 @@ class SaveCommit:
                 self.old_key,
                 unique.name,
                 value,
+                unique.coverage_argument,
             )
         for entry in new:
             if isinstance(entry, SlotEntry) and entry.alternative:
@@ -343,7 +361,9 @@ class SaveCommit:
                 f"{self.key!r} cannot be saved: the key {key!r} holds a {found} where a "
                 f"{expected} belongs; nothing was written. Rename or delete that key."
             )
-        if what == "exists":
+        if what == "note":
+            self.note = failure.details[1]
+        elif what == "exists":
             if self.partial:
                 raise self._not_stored()
             self._start_anew()
@@ -366,7 +386,9 @@ class SaveCommit:
         for name in self.options.index_names:
             now = current.get(name)
             if name not in self.changed and known.get(name) != now:
-                values.pop(name, None)
+                if name in values and encoded(self.instance, name) == known.get(name):
+                    # What was set but is not saved now stays.
+                    del values[name]
                 if now is None:
                     self.instance._stored.pop(name, None)
             if now is None:
@@ -377,10 +399,10 @@ class SaveCommit:
 
     def _meet_existing(self, current: dict[str, Stored]) -> None:
         """A record is stored under the key of a new instance, or of a moving one."""
-        if self.request.create_only or self.moves:
+        if self.request.create_only or self.migrates:
             advice = (
                 "choose another key, or delete that record first"
-                if self.moves
+                if self.migrates
                 else "save() or update_or_create() change it, create(overwrite=True) replaces it"
             )
             raise AlreadyExistsError(

@@ -3,15 +3,17 @@
 -- KEYS   every key that a guard or a command names, by position
 -- ARGV   prefix       put before a record key found on the server (cluster hash tag, or "")
 --        mode         "data": a failed guard is returned; "error": it is raised (a pipeline of
---                     the caller's own, where nobody would look at the reply)
+--                     the caller's own, where nobody would look at the reply); "every": all
+--                     failed guards are returned (a batch of many records)
 --        guard count, then per guard:    name, key position, argument count, arguments
 --        command count, then per command: name, key position, argument count, arguments
 --
 -- Guards
---   absent  key                        the record does not exist
+--   absent  key [values member note]   the record does not exist; with more arguments, neither has
+--                                      it left another note in the expiry registry than this one
 --   exists  key                        the record exists
 --   holds   key field bytes ...        these hash fields still hold these bytes ("" = missing)
---   claim   set member old field bytes field-is-free: no other live record of the set holds it
+--   claim   set member old field bytes coverage-key   no other live record of the set holds it
 --   slot    hash digest alternative member old field bytes ...   the same for a composite index
 --
 -- Commands: any write of the server, and these, which decide by what the server holds
@@ -21,14 +23,18 @@
 --   SLOT      hash digest alternative member field bytes ...   take a slot, or the
 --             alternative one where other values stand in it
 --   RETIRE    key registry values member                    delete a record, forget its expiry
---   MOVE      key to-position                               rename where it exists
+--   FORGET    key registry values member                    forget the expiry of a record
+--   MOVE      key to-position                               rename; delete the target where there is
+--             nothing to rename
 --   FOLLOW    key record-position                           expire when the record does
 --   RESCHEDULE key registry values member                   correct the registry by the key
 --   EXPIRE-IN / EXPIRE-AT   key amount registry values member
 --             companion-count companion-positions... fields...   (see expiry below)
 --
 -- Reply  {1, reply...}  or  {0, guard position, what failed, details...}; for absent and
---        holds the details are the key and what its hash holds: field, bytes, ...
+--        holds the details are the key and what its hash holds: field, bytes, ... What failed
+--        is also: note (an expired record left one; details: key, note), type (of a key).
+--        In mode "every"  {2, {guard position, what failed, details...}, ...}
 -- Cost   O(guards + commands); claims add the members of one value's set
 
 local prefix, mode = ARGV[1], ARGV[2]
@@ -40,8 +46,11 @@ local function fail(position, what, details)
       .. tostring(details[1] or ''))
   end
   local reply = {0, position, what}
+  if mode == 'every' and position > 0 then
+    reply = {position, what}
+  end
   for index = 1, #details do
-    reply[index + 3] = details[index]
+    reply[#reply + 1] = details[index]
   end
   return reply
 end
@@ -75,7 +84,7 @@ local function competes(theirs, mine)
   return not (theirs_is_text and mine_is_text)
 end
 
--- claim: set member old field bytes
+-- claim: set member old field bytes coverage-key
 local function holder_of_claim(key, first)
   local member, old = ARGV[first], ARGV[first + 1]
   for _, other in ipairs(call('SMEMBERS', key)) do
@@ -86,7 +95,7 @@ local function holder_of_claim(key, first)
           return other
         end
       elseif call('EXISTS', prefix .. other) == 0 then
-        dead_claims[#dead_claims + 1] = {key, other}
+        dead_claims[#dead_claims + 1] = {key, other, ARGV[first + 4], ARGV[first + 2]}
       end
     end
   end
@@ -124,12 +133,11 @@ local function holds(key, first, last)
   return true
 end
 
-local at = 4
-for position = 1, tonumber(ARGV[3]) do
-  local name, key = ARGV[at], KEYS[tonumber(ARGV[at + 1])]
-  local first = at + 3
-  local last = at + 2 + tonumber(ARGV[at + 2])
-  at = last + 1
+-- Keys that a guard has found to be what a record's commands need.
+local seen = {}
+
+-- What is wrong with one guard, or nil.
+local function broken(position, name, key, first, last)
   if name == 'holds' then
     if not holds(key, first, last) then
       if call('EXISTS', key) == 0 then
@@ -139,10 +147,18 @@ for position = 1, tonumber(ARGV[3]) do
     elseif last < first and call('EXISTS', key) == 0 then
       return fail(position, 'exists', {key})
     end
+    seen[key] = last >= first
   elseif name == 'absent' then
     if call('EXISTS', key) == 1 then
       return fail_with_hash(position, 'absent', key)
     end
+    if last >= first then
+      local note = call('HGET', KEYS[tonumber(ARGV[first])], ARGV[first + 1]) or ''
+      if note ~= ARGV[first + 2] then
+        return fail(position, 'note', {key, note})
+      end
+    end
+    seen[key] = true
   elseif name == 'exists' then
     if call('EXISTS', key) == 0 then
       return fail(position, 'exists', {key})
@@ -160,6 +176,25 @@ for position = 1, tonumber(ARGV[3]) do
       return fail(position, name, {holder})
     end
   end
+  return nil
+end
+
+local failures = {2}
+local at = 4
+for position = 1, tonumber(ARGV[3]) do
+  local first = at + 3
+  local last = at + 2 + tonumber(ARGV[at + 2])
+  local failure = broken(position, ARGV[at], KEYS[tonumber(ARGV[at + 1])], first, last)
+  at = last + 1
+  if failure then
+    if mode ~= 'every' then
+      return failure
+    end
+    failures[#failures + 1] = failure
+  end
+end
+if #failures > 1 then
+  return failures
 end
 
 -- A write that meets a key of the wrong type would stop half-way, and nothing
@@ -167,7 +202,6 @@ end
 -- and stops the script by itself.
 local count = tonumber(ARGV[at])
 local first_command = at + 1
-local seen = {}
 at = first_command
 for position = 1, count do
   local name, key = ARGV[at], KEYS[tonumber(ARGV[at + 1])]
@@ -199,12 +233,45 @@ end
 
 -- Commands ----------------------------------------------------------------
 
-for _, claim in ipairs(dead_claims) do
-  call('SREM', claim[1], claim[2])
-end
-
 local function key_at(index)
   return KEYS[tonumber(ARGV[index])]
+end
+
+-- Entries written by popoto 1.6 were never counted: do not go below zero.
+local function count_down(coverage, field)
+  if tonumber(call('HGET', coverage, field) or '0') <= 1 then
+    call('HDEL', coverage, field)
+  else
+    call('HINCRBY', coverage, field, -1)
+  end
+end
+
+for _, claim in ipairs(dead_claims) do
+  if call('SREM', claim[1], claim[2]) == 1 and claim[3] ~= '0' then
+    count_down(KEYS[tonumber(claim[3])], claim[4])
+  end
+end
+
+-- A set may serve two texts: ":" and its escape, null and "None". The text goes with its
+-- last holder, and with the last member of the set go all that may stand for the set.
+local ESCAPED_SEPARATOR = '{&#58;}'
+
+local function forget_text(set, values, field, text, has_text)
+  local ambiguous = string.find(text, ESCAPED_SEPARATOR, 1, true)
+  if call('EXISTS', set) == 0 then
+    call('ZREM', values, has_text == '1' and text or 'None')
+    if ambiguous then
+      call('ZREM', values, (string.gsub(text, ESCAPED_SEPARATOR, ':')))
+    end
+  elseif ambiguous then
+    for _, member in ipairs(call('SMEMBERS', set)) do
+      local bytes = call('HGET', prefix .. member, field)
+      if bytes and string.sub(bytes, -#text) == text then
+        return
+      end
+    end
+    call('ZREM', values, text)
+  end
 end
 
 -- Expiry: the registry says when each record ends, and `values` keeps the bytes
@@ -241,26 +308,19 @@ end
 local function carry_out(name, key, first, last)
   if name == 'ENTER' then
     local added = call('SADD', key, ARGV[first])
+    if ARGV[first + 5] == '1' then
+      -- Also where the record was in the set already, with another text of that set.
+      call('ZADD', key_at(first + 1), 0, ARGV[first + 4])
+    end
     if added == 1 then
-      if ARGV[first + 5] == '1' then
-        call('ZADD', key_at(first + 1), 0, ARGV[first + 4])
-      end
       call('HINCRBY', key_at(first + 2), ARGV[first + 3], 1)
     end
     return added
   elseif name == 'LEAVE' then
     local removed = call('SREM', key, ARGV[first])
     if removed == 1 then
-      if ARGV[first + 5] == '1' and call('EXISTS', key) == 0 then
-        call('ZREM', key_at(first + 1), ARGV[first + 4])
-      end
-      -- Entries written by popoto 1.6 were never counted: do not go below zero.
-      local coverage, field = key_at(first + 2), ARGV[first + 3]
-      if tonumber(call('HGET', coverage, field) or '0') <= 1 then
-        call('HDEL', coverage, field)
-      else
-        call('HINCRBY', coverage, field, -1)
-      end
+      forget_text(key, key_at(first + 1), ARGV[first + 3], ARGV[first + 4], ARGV[first + 5])
+      count_down(key_at(first + 2), ARGV[first + 3])
     end
     return removed
   elseif name == 'EXPIRE-IN' or name == 'EXPIRE-AT' then
@@ -268,6 +328,9 @@ local function carry_out(name, key, first, last)
   elseif name == 'RETIRE' then
     forget_expiry(key_at(first), key_at(first + 1), ARGV[first + 2])
     return call('DEL', key)
+  elseif name == 'FORGET' then
+    forget_expiry(key_at(first), key_at(first + 1), ARGV[first + 2])
+    return 1
   elseif name == 'HDELIF' then
     if call('HGET', key, ARGV[first]) == ARGV[first + 1] then
       return call('HDEL', key, ARGV[first])
@@ -279,17 +342,21 @@ local function carry_out(name, key, first, last)
     if other and other ~= ARGV[first + 2] and call('EXISTS', prefix .. other) == 1
       and not same_values(other, first + 3, last) then
       digest = ARGV[first + 1]
+    elseif call('HGET', key, ARGV[first + 1]) == ARGV[first + 2] then
+      call('HDEL', key, ARGV[first + 1])
     end
     return call('HSET', key, digest, ARGV[first + 2])
   elseif name == 'MOVE' then
     if call('EXISTS', key) == 0 then
+      -- What an earlier record left there is not this one's.
+      call('DEL', key_at(first))
       return 0
     end
     call('RENAME', key, key_at(first))
     return 1
   elseif name == 'FOLLOW' then
     local remaining = call('PTTL', key_at(first))
-    return remaining > 0 and call('PEXPIRE', key, remaining) or 0
+    return remaining >= 0 and call('PEXPIRE', key, remaining) or 0
   elseif name == 'RESCHEDULE' then
     local registry, values, member = key_at(first), key_at(first + 1), ARGV[first + 2]
     local remaining = call('PTTL', key)
