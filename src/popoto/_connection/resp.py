@@ -75,6 +75,8 @@ def pack(commands: Iterable[Command]) -> bytes:
                     append(_PACKED_INTEGERS[argument])
                     continue
                 encoded = b"%d" % argument
+            elif type(argument) is float:
+                encoded = repr(argument).encode()
             else:
                 encoded = _encode(argument)
             size = len(encoded)

@@ -177,6 +177,14 @@ class Field(Generic[Value], FitsAnyAnnotation, metaclass=FieldBase):
         self.model_name = model_name
         self.value_set_prefix = f"{self.field_class_key}:{model_name}:{name}:"
         self.encode, self.decode = self.codec()
+        cls = self.__class__
+        #: Whether each instance of `type` may be saved as it is, without a look at its value.
+        self.takes_every_instance = (
+            cls.coerce is Field.coerce
+            and cls.problem is Field.problem
+            and cls.is_valid.__func__ is vars(Field)["is_valid"].__func__
+            and self.max_length is None
+        )
 
     def codec(self) -> tuple[Callable[[Any], bytes], Callable[[bytes], Any]]:
         """How values become stored bytes and back; chosen once, when the model is made."""

@@ -57,6 +57,8 @@ def coerce_and_check(
                     problem = problem or _invalid(field, None, reason)
             continue
         value = values[name]
+        if field.takes_every_instance and type(value) is field.type:
+            continue
         try:
             coerced = field.coerce(value)
         except CoercionError as error:
