@@ -2,7 +2,10 @@
 
 from importlib.metadata import PackageNotFoundError, version
 
-from popoto import exceptions, fields, models, redis_db
+from popoto import exceptions as exceptions
+from popoto import fields as fields
+from popoto import models as models
+from popoto import redis_db as redis_db
 from popoto.exceptions import (
     KeyMutationError,
     ModelException,

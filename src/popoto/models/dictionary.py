@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from popoto.fields.capped_list import CappedListProxy
+from popoto.fields.capped_list import is_capped
 from popoto.fields.relationship import Relationship
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def to_dict(
             found[name] = _reference(instance, field, relationships, max_depth, path)
         else:
             value = getattr(instance, name)
-            found[name] = list(value) if isinstance(value, CappedListProxy) else value
+            found[name] = list(value) if is_capped(value) else value
     return found
 
 

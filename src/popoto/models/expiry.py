@@ -12,7 +12,7 @@ import datetime
 import logging
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import msgpack
 
@@ -144,7 +144,7 @@ def _unpacked(options: ModelOptions, packed: bytes) -> dict[str, bytes] | None:
     if not packed:
         return None
     try:
-        values: list[bytes] = msgpack.unpackb(packed, raw=True)
+        values = cast("list[bytes]", msgpack.unpackb(packed, raw=True))
     except ValueError:
         return None
     if len(values) != len(options.index_names):

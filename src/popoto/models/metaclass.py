@@ -7,7 +7,7 @@ import sys
 import types
 import typing
 from abc import ABCMeta
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 from weakref import WeakValueDictionary
 
@@ -45,7 +45,7 @@ class ModelBase(ABCMeta):
         _apply_annotations(cls, own)
         options = ModelOptions(name)
         options.meta = meta
-        options.parents = parents
+        options.parents = typing.cast("list[type[Model]]", parents)
         options.base_meta = next(
             (parent._meta for parent in parents if hasattr(parent, "_meta")), None
         )
@@ -85,16 +85,24 @@ def _is_kept(value: object) -> bool:
     )
 
 
+def _is_field(value: object) -> typing.TypeGuard[Field[Any]]:
+    return isinstance(value, Field)
+
+
+def _is_field_class(value: object) -> typing.TypeGuard[type[Field[Any]]]:
+    return isinstance(value, type) and issubclass(value, Field)
+
+
 def _own_fields(model_name: str, namespace: dict[str, Any]) -> dict[str, Field[Any]]:
     """The fields of a class body. Raises ModelException for attributes that are none."""
     found: dict[str, Field[Any]] = {}
     for name, value in namespace.items():
         if name.startswith("__"):
             continue
-        if isinstance(value, Field):
+        if _is_field(value):
             check_field_name(model_name, name)
-            found[name] = value  # pyright: ignore[reportUnknownArgumentType]
-        elif isinstance(value, type) and issubclass(value, Field):
+            found[name] = value
+        elif _is_field_class(value):
             raise ModelException(
                 f"{model_name}.{name} is the field class {value.__name__}: write "
                 f"{name} = {value.__name__}() to make a field"
@@ -121,19 +129,21 @@ def _all_fields(
 ) -> dict[str, Field[Any]]:
     """Inherited fields, then own ones; each belongs to this class alone."""
     found: dict[str, Field[Any]] = {}
-    for base in reversed(cls.__mro__[1:]):
-        options: ModelOptions | None = vars(base).get("_meta")
+    bases: Sequence[type] = cls.__mro__[1:]
+    for base in reversed(bases):
+        attributes = vars(base)
+        options: ModelOptions | None = attributes.get("_meta")
         inherited = (
             options.fields
             if options is not None
-            else {name: each for name, each in vars(base).items() if isinstance(each, Field)}
+            else {name: each for name, each in attributes.items() if _is_field(each)}
         )
-        for name in vars(base):
+        for name in attributes:
             if name in found and name not in inherited:
                 del found[name]
         for name, field in inherited.items():
             found[name] = _copy(field, cls.__name__, name)
-    for name in vars(cls):
+    for name in cls.__dict__:
         if name in found and name not in own:
             del found[name]
     for name, field in own.items():
@@ -162,7 +172,8 @@ def _api_names(root: Any) -> frozenset[str]:
 def _meta_settings(cls: Any, meta: type | None) -> dict[str, Any]:
     """The options of `Meta`, inherited from the bases, except ``abstract``."""
     settings: dict[str, Any] = {}
-    for base in reversed(cls.__mro__[1:]):
+    bases: Sequence[type] = cls.__mro__[1:]
+    for base in reversed(bases):
         settings.update(vars(base).get("_settings", {}))
     settings.pop("abstract", None)
     if meta is not None:
@@ -187,12 +198,24 @@ def _check_partitions(options: ModelOptions) -> None:
 
 def _apply_annotations(cls: Any, own: dict[str, Field[Any]]) -> None:
     """Let ``name: int = KeyField()`` stand for ``KeyField(type=int)``."""
-    annotations: dict[str, Any] = vars(cls).get("__annotations__", {})
+    annotations = _own_annotations(cls)
     for name, field in own.items():
         if name in annotations:
             annotation = _evaluated(annotations[name], cls)
             if annotation is not None:
                 _apply_annotation(cls.__name__, name, field, annotation)
+
+
+if sys.version_info >= (3, 14):
+    import annotationlib
+
+    def _own_annotations(cls: Any) -> dict[str, Any]:
+        return annotationlib.get_annotations(cls, format=annotationlib.Format.FORWARDREF)
+
+else:
+
+    def _own_annotations(cls: Any) -> dict[str, Any]:
+        return cls.__dict__.get("__annotations__", {})
 
 
 def _evaluated(annotation: Any, cls: Any) -> Any:
@@ -209,7 +232,16 @@ def _evaluated(annotation: Any, cls: Any) -> Any:
 def _apply_annotation(model_name: str, name: str, field: Field[Any], annotation: Any) -> None:
     origin = typing.get_origin(annotation)
     arguments = typing.get_args(annotation)
-    if isinstance(origin, type) and issubclass(origin, Field) and arguments:
+    as_field = annotation if origin is None else origin
+    if _is_field_class(as_field):
+        # ``rating: SortedField[float] = SortedField()``: the parameter is the type of values.
+        if not isinstance(field, as_field):
+            raise ModelException(
+                f"{model_name}.{name} is annotated {as_field.__name__}, but it is a "
+                f"{type(field).__name__}; make the two agree"
+            )
+        if not arguments:
+            return
         annotation = arguments[0]
         origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
     if origin in (typing.Union, types.UnionType):
@@ -218,7 +250,7 @@ def _apply_annotation(model_name: str, name: str, field: Field[Any], annotation:
             return
         annotation = members[0]
         origin = typing.get_origin(annotation)
-    wanted = origin if isinstance(origin, type) else annotation
+    wanted: Any = origin if isinstance(origin, type) else annotation
     if wanted not in VALID_FIELD_TYPES:
         return
     if field.type is wanted:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from popoto.engine import keys
 from popoto.engine.db_key import DB_key
 from popoto.exceptions import ModelException
-from popoto.fields.coercion import describe
+from popoto.fields.coercion import describe, is_list
 from popoto.fields.commit import defined_by_bases
 from popoto.fields.entries import Entry, SlotEntry
 from popoto.fields.field import Field
@@ -145,7 +145,7 @@ class ModelOptions:
         self.check_name(name)
         if name in self.explicit_fields or name in self.hidden_fields:
             raise ModelException(f"{self.model_name}.{name} is already a Field of this model")
-        if not isinstance(field, Field):  # pyright: ignore[reportUnnecessaryIsInstance]
+        if not isinstance(field, Field):
             raise ModelException(f"{self.model_name}.{name}: {describe(field)} is not a Field")
         if field.model_name and (field.model_name, field.name) != (self.model_name, name):
             raise ModelException(
@@ -427,17 +427,16 @@ def _checked_indexes(
     label = f"{model_name}.Meta.indexes"
     if indexes is None:
         return ()
-    if not isinstance(indexes, (tuple, list)):
+    if not is_list(indexes):
         raise ModelException(f"{label} must be a tuple or list of ((field, ...), unique) pairs")
     found: list[tuple[tuple[str, ...], bool]] = []
-    items: Sequence[Any] = indexes  # pyright: ignore[reportUnknownVariableType]
-    for item in items:
-        if not isinstance(item, (tuple, list)) or len(item) != 2:  # pyright: ignore[reportUnknownArgumentType]
+    for item in indexes:
+        if not is_list(item) or len(item) != 2:
             raise ModelException(f"{label}: {item!r} must be a 2-tuple ((field, ...), unique)")
-        names, unique = item  # pyright: ignore[reportUnknownVariableType]
-        if not isinstance(names, (tuple, list)):
+        names, unique = item
+        if not is_list(names):
             raise ModelException(f"{label}: {names!r} must be a tuple/list of field names")
         if not isinstance(unique, bool):
             raise ModelException(f"{label}: {unique!r} must be boolean: whether it is unique")
-        found.append((tuple(str(name) for name in names), unique))  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
+        found.append((tuple(str(name) for name in names), unique))
     return tuple(found)

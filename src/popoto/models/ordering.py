@@ -9,13 +9,13 @@ ascending order of record keys either way.
 from __future__ import annotations
 
 import datetime
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, TypeVar
 
 from popoto.exceptions import QueryException
-from popoto.fields.coercion import describe
+from popoto.fields.coercion import describe, is_list
 from popoto.fields.field import Field
 from popoto.fields.geo_field import GeoField
 from popoto.fields.operands import Operand
@@ -61,13 +61,12 @@ def parse(options: ModelOptions, order_by: Any) -> tuple[tuple[str, bool], ...]:
     """(field, descending) pairs from what a caller gave. Raises QueryException."""
     if isinstance(order_by, str):
         order_by = (order_by,)
-    if not isinstance(order_by, (tuple, list)) or not order_by:
+    if not is_list(order_by) or not order_by:
         raise QueryException(
             f"{options.model_name}: order_by takes a field name ('-' in front for descending) "
             f"or several of them, got {describe(order_by)}"
         )
-    names: Sequence[Any] = order_by  # pyright: ignore[reportUnknownVariableType]
-    return tuple(_parse_one(options, name) for name in names)
+    return tuple(_parse_one(options, name) for name in order_by)
 
 
 def _parse_one(options: ModelOptions, name: Any) -> tuple[str, bool]:

@@ -81,7 +81,7 @@ class Planner:
             any_of([operand.node for operand in operands]),
             lambda view: any(test(view) for test in tests),
             all(operand.exact for operand in operands),
-            frozenset().union(*(operand.needs for operand in operands)),
+            frozenset[str]().union(*(operand.needs for operand in operands)),
         )
 
     def _conjunction(self, conjunction: _Conjunction, outer: Scope) -> Plan[Operand]:
@@ -110,7 +110,7 @@ class Planner:
             all_of(nodes),
             tests[0] if len(tests) == 1 else lambda view: all(test(view) for test in tests),
             not inexact,
-            frozenset().union(*(operand.needs for operand in operands)),
+            frozenset[str]().union(*(operand.needs for operand in operands)),
         )
         for operand in operands:
             joined.extra = {**operand.extra, **joined.extra}

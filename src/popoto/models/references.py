@@ -40,7 +40,7 @@ def _attach(instances: Sequence[Any], name: str) -> Plan[list[Any]]:
     waiting: dict[str, list[Any]] = {}
     attached: list[Any] = []
     for instance in instances:
-        value = vars(instance).get(name)
+        value: object = instance.__dict__.get(name)
         if hasattr(value, "_meta"):
             attached.append(value)
             continue

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from redis.asyncio.client import Pipeline as AsyncPipeline
@@ -155,6 +155,8 @@ def pre_save(
 
 
 def _formats_always(target: Any) -> bool:
-    return getattr(target, "auto_now", False) or not type(
-        target
-    ).format_value_pre_save.__module__.startswith("popoto.")
+    return getattr(target, "auto_now", False) or not _is_ours(target.format_value_pre_save)
+
+
+def _is_ours(method: Callable[..., object]) -> bool:
+    return method.__module__.startswith("popoto.")
