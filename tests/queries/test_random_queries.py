@@ -107,6 +107,7 @@ class Case:
     test: Test
     sorted_fields: tuple[str, ...] = ()
     is_flat: bool = True
+    opposite: Case | None = None
 
 
 def equal(stored: Any, wanted: Any) -> bool:
@@ -244,7 +245,9 @@ leaves: st.SearchStrategy[Case] = st.one_of(
 
 
 def negated(case: Case) -> Case:
-    return Case(~case.q, lambda record: not case.test(record), (), is_flat=False)
+    if case.opposite is not None:
+        return Case(~case.q, case.opposite.test, case.opposite.sorted_fields, case.opposite.is_flat)
+    return Case(~case.q, lambda record: not case.test(record), (), is_flat=False, opposite=case)
 
 
 def joined(left: Case, right: Case) -> Case:

@@ -170,6 +170,23 @@ def negated(node: Node) -> Node:
     return node.child if isinstance(node, Not) else Not(node)
 
 
+def key_kinds(node: Node) -> dict[str, str]:
+    """The keys that a tree looks at, with the kind of key that each has to be."""
+    match node:
+        case Members(key):
+            return {key: "set"}
+        case ScoreRange(key) | Near(key):
+            return {key: "zset"}
+        case TextMatch():
+            return {node.values_key: "zset", node.coverage_key: "hash"}
+        case All(children) | Any(children):
+            return {key: kind for child in children for key, kind in key_kinds(child).items()}
+        case Not(child):
+            return key_kinds(child)
+        case _:
+            return {}
+
+
 def encode(node: Node, keys: Keys, out: list[Argument]) -> None:
     """Append a tree to the arguments of query.lua."""
     match node:

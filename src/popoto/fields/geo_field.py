@@ -203,6 +203,9 @@ class GeoField(Field[Coordinates]):
         joined.extra = operands[-1].extra
         return joined
 
+    def coerce_operand(self, lookup: str, value: Any) -> Any:
+        return self._centre(value)
+
     def _is_null(self, wanted: bool) -> Operand:
         placed = ScoreRange(self.geo_set_key)
         name = self.name

@@ -7,10 +7,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import redis.exceptions
+
 from popoto.engine.request import Argument, Plan, Reply, Request, ScriptCall
 from popoto.engine.scripts import QUERY
-from popoto.engine.tree import Keys, Node, Nothing, RecordKeys, all_of, encode
-from popoto.exceptions import StoredDataError
+from popoto.engine.tree import Keys, Node, Nothing, RecordKeys, all_of, encode, key_kinds
+from popoto.exceptions import QueryException, StoredDataError
 from popoto.fields.operands import Operand
 from popoto.models import expiry
 from popoto.models.loading import StoredView
@@ -103,11 +105,35 @@ class Fetch:
         ]
         encode(node, keys, arguments)
         call = ScriptCall(QUERY, list(keys.positions), arguments)
-        (reply,) = yield Request((call,), options.shard, repeatable=True)
+        try:
+            (reply,) = yield Request((call,), options.shard, repeatable=True)
+        except redis.exceptions.ResponseError as error:
+            if "WRONGTYPE" not in str(error):
+                raise
+            raise (yield from self._wrong_kind(node, order)) from error
         found, rest, due, distances = reply
         if due:
             yield from expiry.sweep(options, due)
         return Page(found, rest, distances)
+
+    def _wrong_kind(self, node: Node, order: Order) -> Plan[QueryException]:
+        """Which of a query's keys another program uses for something else."""
+        options = self.options
+        expected = {options.class_set_key: "set", options.expiry_key: "zset", **key_kinds(node)}
+        if order.key is not None:
+            expected[order.key] = "zset"
+        kinds: list[Reply] = yield Request(
+            [("TYPE", key) for key in expected], options.shard, repeatable=True
+        )
+        wrong = [
+            f"{key!r} is a {kind.decode()} instead of a {expected[key]}"
+            for key, kind in zip(expected, kinds, strict=True)
+            if kind.decode() not in ("none", expected[key])
+        ]
+        found = "; ".join(wrong) or "a key of one of its records is no hash"
+        return QueryException(
+            f"{options.model_name} cannot be queried: {found}. Rename or delete that key."
+        )
 
     def _rows(self, page: Page, reading: Reading) -> list[Row]:
         width = len(reading.hash_names)

@@ -22,6 +22,7 @@ from popoto.models.fetching import Fetch, Reading
 from popoto.models.query_plans import (
     Execution,
     QuerySpec,
+    check_count,
     check_values,
     get,
     get_many,
@@ -198,7 +199,7 @@ class QueryBuilder(Generic[Row]):
         return await arun(self._first())
 
     def _first(self) -> Plan[Row | None]:
-        limit = self._spec.limit
+        limit = check_count(self._spec.options, "limit", self._spec.limit)
         spec = self._spec.changed(limit=1 if limit is None else min(limit, 1))
         found = yield from Execution(spec).results()
         return found[0] if found else None
@@ -283,7 +284,7 @@ class QueryBuilder(Generic[Row]):
         return self._evaluated()[index]
 
     def _slice(self, start: int, stop: int | None) -> list[Row]:
-        limit = self._spec.limit
+        limit = check_count(self._spec.options, "limit", self._spec.limit)
         if stop is not None:
             wanted = max(stop - start, 0)
             limit = wanted if limit is None else max(min(limit - start, wanted), 0)
