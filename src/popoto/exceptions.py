@@ -10,25 +10,33 @@ add whether anything can have been written.
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 import redis.exceptions
 
 __all__ = [
     "AlreadyExistsError",
+    "BulkError",
     "ConfigurationError",
     "ConflictError",
     "KeyMutationError",
     "ModelException",
     "NothingWrittenError",
+    "NotStoredError",
+    "NumberOverflowError",
     "OutcomeUnknownError",
     "OutcomeUnknownTimeoutError",
     "PopotoException",
     "PublisherException",
     "QueryException",
+    "RowError",
     "SkipSaveException",
     "StoredDataError",
     "SubscriberException",
     "UniquenessError",
+    "UnsavedError",
     "ValidationError",
 ]
 
@@ -76,12 +84,63 @@ class AlreadyExistsError(ModelException):
     """`create()` or a key migration met a stored record under the key. Nothing was written."""
 
 
+class RowError(NamedTuple):
+    """One row of a bulk operation that cannot be carried out, and why."""
+
+    position: int
+    instance: Any
+    error: ModelException
+
+
+class BulkError(ModelException):
+    """A batch of a bulk operation was not carried out: some of its rows cannot be.
+
+    Attributes: `errors` (a `RowError` for each of these rows, `position` counting the rows
+    given from 0), `done` (how many rows the batches before it have written).
+    """
+
+    def __init__(self, message: str, errors: Sequence[RowError], done: int) -> None:
+        super().__init__(message)
+        self.errors = list(errors)
+        self.done = done
+
+
 class KeyMutationError(ModelException):
     """A key field of a stored record changed without `save(migrate_key=True)`."""
 
 
 class ConflictError(ModelException):
-    """The stored record changed since it was read, and the caller asked to be told."""
+    """The stored record is not as the caller expects it. Nothing was written.
+
+    Attributes, by field name: `expected`, the values that the record should have had;
+    `stored`, what the server holds (None when the record is gone); `mine`, what was to be
+    written. They are empty where other writers were faster many times in a row.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        expected: Mapping[str, Any] | None = None,
+        stored: Mapping[str, Any] | None = MappingProxyType({}),
+        mine: Mapping[str, Any] | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.expected = dict(expected or {})
+        self.stored = None if stored is None else dict(stored)
+        self.mine = dict(mine or {})
+
+
+class NotStoredError(ModelException):
+    """The record is not stored (never saved, deleted or expired). Nothing was written."""
+
+
+class UnsavedError(NotStoredError, TypeError):
+    """An operation on a stored record was called on an instance that was never saved."""
+
+
+class NumberOverflowError(ValidationError, OverflowError):
+    """The sum is beyond what the field can hold. Nothing was written."""
 
 
 class StoredDataError(ModelException):

@@ -21,7 +21,7 @@ _WITH_KEYS = frozenset(
     {
         *("absent", "claim"),
         *("ENTER", "LEAVE", "RETIRE", "FORGET", "MOVE", "FOLLOW", "RESCHEDULE"),
-        *("EXPIRE-IN", "EXPIRE-AT"),
+        *("EXPIRE-IN", "EXPIRE-AT", "EXPIRE-AS-IS", "ADD"),
     }
 )
 #: Commands that a script may not call. They follow the commit in a round trip of their own.

@@ -15,6 +15,8 @@
 --   holds   key field bytes ...        these hash fields still hold these bytes ("" = missing)
 --   claim   set member old field bytes coverage-key   no other live record of the set holds it
 --   slot    hash digest alternative member old field bytes ...   the same for a composite index
+--   addable key field delta kind       the field holds a number (or none), and Lua's doubles add
+--                                      the delta to it exactly; kind is "int" or "float"
 --
 -- Commands: any write of the server, and these, which decide by what the server holds
 --   ENTER     set member values-key coverage-key field text has-text   add an entry and its text
@@ -28,7 +30,9 @@
 --             nothing to rename
 --   FOLLOW    key record-position                           expire when the record does
 --   RESCHEDULE key registry values member                   correct the registry by the key
---   EXPIRE-IN / EXPIRE-AT   key amount registry values member
+--   ADD       key field delta kind [zset-position member]   add to the number that an addable
+--             guard has looked at, and set the score of a sorted index; replies the new bytes
+--   EXPIRE-IN / EXPIRE-AT / EXPIRE-AS-IS   key amount registry values member
 --             companion-count companion-positions... fields...   (see expiry below)
 --
 -- Reply  {1, reply...}  or  {0, guard position, what failed, details...}; for absent and
@@ -133,6 +137,27 @@ local function holds(key, first, last)
   return true
 end
 
+-- The sum of a stored number and a delta, or nil where doubles cannot tell it exactly.
+-- Beyond 2^53, for Decimals and for damaged bytes the client computes it.
+local EXACT = 9007199254740992
+
+local function sum_of(bytes, delta, kind)
+  local value = 0
+  if bytes and bytes ~= '\192' then
+    local decoded, found = pcall(cmsgpack.unpack, bytes)
+    if not decoded or type(found) ~= 'number' then
+      return nil
+    end
+    value = found
+  end
+  local sum = value + tonumber(delta)
+  if kind == 'int' then
+    local exact = value % 1 == 0 and math.abs(value) <= EXACT and math.abs(sum) <= EXACT
+    return exact and sum or nil
+  end
+  return sum - sum == 0 and sum or nil
+end
+
 -- Keys that a guard has found to be what a record's commands need.
 local seen = {}
 
@@ -162,6 +187,12 @@ local function broken(position, name, key, first, last)
   elseif name == 'exists' then
     if call('EXISTS', key) == 0 then
       return fail(position, 'exists', {key})
+    end
+  elseif name == 'addable' then
+    if call('EXISTS', key) == 0 then
+      return fail(position, 'exists', {key})
+    elseif not sum_of(call('HGET', key, ARGV[first]), ARGV[first + 1], ARGV[first + 2]) then
+      return fail_with_hash(position, 'addable', key)
     end
   else
     local holder
@@ -284,6 +315,14 @@ end
 
 local function expire(name, record, first, last)
   local amount, registry, values = ARGV[first], key_at(first + 1), key_at(first + 2)
+  if name == 'EXPIRE-AS-IS' then
+    -- The end stays as it is; what is kept beside the record follows it.
+    amount = call('PTTL', record)
+    if amount < 0 then
+      return 0
+    end
+    name = 'EXPIRE-IN'
+  end
   local member, companions = ARGV[first + 3], tonumber(ARGV[first + 4])
   local fields = call('HMGET', record, unpack(ARGV, first + 5 + companions, last))
   local packed = {}
@@ -305,6 +344,17 @@ local function expire(name, record, first, last)
   return changed
 end
 
+local function add(key, first, last)
+  local kind = ARGV[first + 2]
+  local sum = sum_of(call('HGET', key, ARGV[first]), ARGV[first + 1], kind)
+  local bytes = kind == 'int' and cmsgpack.pack(sum) or '\203' .. struct.pack('>d', sum)
+  if last > first + 2 then
+    call('ZADD', key_at(first + 3), string.format('%.17g', sum), ARGV[first + 4])
+  end
+  call('HSET', key, ARGV[first], bytes)
+  return bytes
+end
+
 local function carry_out(name, key, first, last)
   if name == 'ENTER' then
     local added = call('SADD', key, ARGV[first])
@@ -323,7 +373,9 @@ local function carry_out(name, key, first, last)
       count_down(key_at(first + 2), ARGV[first + 3])
     end
     return removed
-  elseif name == 'EXPIRE-IN' or name == 'EXPIRE-AT' then
+  elseif name == 'ADD' then
+    return add(key, first, last)
+  elseif name == 'EXPIRE-IN' or name == 'EXPIRE-AT' or name == 'EXPIRE-AS-IS' then
     return expire(name, key, first, last)
   elseif name == 'RETIRE' then
     forget_expiry(key_at(first), key_at(first + 1), ARGV[first + 2])
