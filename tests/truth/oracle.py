@@ -77,7 +77,9 @@ class State:
 
     def members(self, key: str) -> set[str]:
         found = self.keys.get(key)
-        return cast("set[str]", found.content) if found is not None and found.kind == "set" else set()
+        if found is None or found.kind != "set":
+            return set()
+        return cast("set[str]", found.content)
 
     def scores(self, key: str) -> dict[str, float]:
         found = self.keys.get(key)
@@ -332,8 +334,9 @@ class _Check:
     def check_note(self, key: str, moment: float, noted: Mapping[str, bytes]) -> None:
         record = self.state.keys[key]
         if record.lives is None:
-            self.say(f"{key!r} is registered to expire and does not")
-        elif abs(self.state.now + record.lives - moment) > ROUNDING:
+            # Made permanent since: the note is forgotten when it is due.
+            return
+        if abs(self.state.now + record.lives - moment) > ROUNDING:
             self.say(f"{key!r} expires at another time than it is registered for")
         for name in self.model._meta.index_names:
             if noted.get(name) != record.content.get(name):
@@ -487,7 +490,7 @@ def _same_score(left: float, right: float) -> bool:
     return left == right or (math.isinf(left) and math.isinf(right) and (left > 0) == (right > 0))
 
 
-# The public side -----------------------------------------------------------------------------------
+# The public side --------------------------------------------------------------------------------
 
 
 def violations(

@@ -56,6 +56,11 @@ class Model(metaclass=ModelBase):
     obsolete_redis_key: str | None = None
     _resolves_references: bool = False
     _last_full_save: dict[str, Any] | None = None
+    #: By field, the bytes that were stored before a write that waits in a caller's pipeline.
+    _unconfirmed: dict[str, set[Any]] | None = None
+    #: Set on results of a search around a place that asked for distances.
+    _geo_distance: float
+    _geo_distance_unit: str
 
     def __init__(self, **kwargs: Any) -> None:
         values = vars(self)

@@ -105,5 +105,6 @@ def _forget(instance: Model) -> None:
         if name not in vars(instance):
             instance._settle(name)
     instance._stored = {}
+    instance._unconfirmed = None
     instance._last_full_save = None
     instance._is_persisted = False

@@ -13,13 +13,14 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from popoto.engine import keys
-from popoto.engine.batch import Batch, GuardFailure, KeyArgument, QueuedCommits, queue
+from popoto.engine.batch import Batch, GuardFailure, KeyArgument
 from popoto.engine.codec import NIL
 from popoto.engine.request import Plan, Reply, Request
 from popoto.exceptions import AlreadyExistsError, ConflictError, ModelException, UniquenessError
 from popoto.fields.coercion import describe
 from popoto.fields.commit import Commit
 from popoto.fields.entries import Entry, SlotEntry, replace
+from popoto.models import queueing
 from popoto.models.expiry import (
     decoded_values,
     guard_absent,
@@ -92,18 +93,20 @@ class SaveCommit:
         if self.partial and self.known is None:
             yield from self._read_stored()
         if self.request.pipeline is not None:
-            return (yield from self._queue(self.request.pipeline))
+            return (yield from queueing.queue_save(self, self.request.pipeline))
+        if self.instance._unconfirmed:
+            yield from queueing.confirm(self)
         for _ in range(MAX_ATTEMPTS):
-            batch = self._batch()
+            batch = self.batch()
             (reply,) = yield Request(
                 (batch.call(),), self.options.shard, repeatable=self._is_repeatable()
             )
             outcome = Batch.outcome(reply)
             if not isinstance(outcome, GuardFailure):
                 yield from follow_up(batch, self.options)
-                self._remember(persisted=True)
+                self.remember(persisted=True)
                 return self._result(outcome)
-            self._learn(outcome)
+            self.learn(outcome)
         raise ConflictError(
             f"{self.key!r} was changed by other writers {MAX_ATTEMPTS} times while it was being "
             "saved; nothing was written. Save it again."
@@ -118,7 +121,7 @@ class SaveCommit:
         )
         if not any(value is not None for value in values):
             raise self._not_stored()
-        self.known = self._by_name(values)
+        self.known = self.by_name(values)
 
     def _not_stored(self) -> ModelException:
         return ModelException(
@@ -126,7 +129,7 @@ class SaveCommit:
             f"that save(update_fields={self.names!r}) could update; save() writes it whole"
         )
 
-    def _by_name(self, values: Sequence[Reply]) -> dict[str, Stored]:
+    def by_name(self, values: Sequence[Reply]) -> dict[str, Stored]:
         pairs = zip(self.options.index_names, values, strict=True)
         return {name: value for name, value in pairs if value is not None}
 
@@ -149,9 +152,10 @@ class SaveCommit:
             return len({*written, *(self.known or {})}.intersection(self.options.hash_names))
         return int(outcome[0]) if written else 0
 
-    def _remember(self, *, persisted: bool) -> None:
+    def remember(self, *, persisted: bool) -> None:
         instance = self.instance
         stored = instance._stored
+        queueing.note_unconfirmed(self, persisted=persisted)
         if self.known is not None:
             for name, value in self.known.items():
                 stored[name] = value
@@ -170,7 +174,7 @@ class SaveCommit:
 
     # Building ------------------------------------------------------------------------
 
-    def _batch(self) -> Batch:
+    def batch(self) -> Batch:
         batch = Batch()
         self.guards = []
         options = self.options
@@ -332,7 +336,7 @@ class SaveCommit:
     def _stored_now(self, name: str) -> Stored:
         return self.changed.get(name, (self.known or {}).get(name))
 
-    def _uniqueness_error(self, failure: GuardFailure, first: int) -> UniquenessError:
+    def uniqueness_error(self, failure: GuardFailure, first: int) -> UniquenessError:
         kind, what = self.guards[failure.guard - first]
         holder = failure.details[0].decode("utf-8", "replace")
         if kind == "field":
@@ -349,12 +353,12 @@ class SaveCommit:
 
     # Learning from a failed guard ----------------------------------------------------------
 
-    def _learn(self, failure: GuardFailure) -> None:
+    def learn(self, failure: GuardFailure) -> None:
         """Correct what is believed to be stored, or raise what the caller has to know."""
         what = failure.what
         if what in ("claim", "slot"):
             fixed = 2 if self.moves else 1
-            raise self._uniqueness_error(failure, fixed)
+            raise self.uniqueness_error(failure, fixed)
         if what == "type":
             key, found, expected = (_text(each) for each in failure.details)
             raise ModelException(
@@ -370,7 +374,7 @@ class SaveCommit:
         elif what == "holds":
             self._refresh(failure.stored(self.options.index_names))
         else:
-            self._meet_existing(failure.stored(self.options.index_names))
+            self.meet_existing(failure.stored(self.options.index_names))
 
     def _start_anew(self) -> None:
         """The record is gone: write it whole."""
@@ -397,7 +401,7 @@ class SaveCommit:
                 known[name] = now
         self.known = known
 
-    def _meet_existing(self, current: dict[str, Stored]) -> None:
+    def meet_existing(self, current: dict[str, Stored]) -> None:
         """A record is stored under the key of a new instance, or of a moving one."""
         if self.request.create_only or self.migrates:
             advice = (
@@ -421,56 +425,17 @@ class SaveCommit:
         self.known = current
         self.upsert = True
 
-    # A pipeline of the caller's own ----------------------------------------------------------
-
-    def _queue(self, pipeline: Any) -> Plan[Any]:
-        """Queue the commit on the caller's pipeline; checks read the server directly."""
-        queued = QueuedCommits.of(pipeline)
-        if self.old_key in queued.records:
-            stored = queued.records[self.old_key]
-            self._believe(stored)
-        else:
-            (values,) = yield Request.of(
-                ("HMGET", self.old_key, *self.options.index_names),
-                shard=self.options.shard,
-                repeatable=True,
-            )
-            present = any(value is not None for value in values)
-            self._believe(self._by_name(values) if present else None)
-        batch = self._batch()
-        yield from self._check_uniqueness_now(batch)
-        queue(pipeline, batch, "")
-        after = {**(self.known or {}), **self.changed}
-        if self.moves:
-            queued.records[self.old_key] = None
-        queued.records[self.key] = after
-        self._remember(persisted=False)
-        return pipeline
-
-    def _believe(self, stored: dict[str, Stored] | None) -> None:
+    def believe(self, stored: dict[str, Stored] | None) -> None:
+        """Take this for what is stored (None = nothing), where that can be known beforehand."""
         if self.known is None:
             if stored is not None:
-                self._meet_existing(stored)
+                self.meet_existing(stored)
         elif stored is None:
             if self.partial:
                 raise self._not_stored()
             self._start_anew()
         else:
             self._refresh(stored)
-
-    def _check_uniqueness_now(self, batch: Batch) -> Plan[None]:
-        """Tell at once what is refused already; the commit checks again when it runs."""
-        guards = [step for step in batch.guards if step[0] in ("claim", "slot")]
-        if not guards:
-            return
-        check = Batch()
-        check.guards = guards
-        (reply,) = yield Request((check.call(),), self.options.shard, repeatable=True)
-        outcome = Batch.outcome(reply)
-        if isinstance(outcome, GuardFailure):
-            if outcome.what in ("claim", "slot"):
-                raise self._uniqueness_error(outcome, 0)
-            self._learn(outcome)
 
 
 def call_delete_hooks(
