@@ -1,4 +1,4 @@
-"""`Model`: the class that users derive from. Its methods hand over to the modules doing the work."""
+"""`Model`: the class that users derive from. Its methods hand over to modules doing the work."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from popoto.exceptions import ModelException
 from popoto.fields.entries import Entry, replace
 from popoto.fields.relationship import UNSET, Relationship
 from popoto.models import creating, deleting, dictionary, saving, validation
+from popoto.models.expectations import Expected
 from popoto.models.metaclass import ModelBase
 from popoto.models.options import INDEX_HASH_LENGTH, ModelOptions
 from popoto.models.query import Query
@@ -258,6 +259,7 @@ class Model(metaclass=ModelBase):
         skip_auto_now: bool = False,
         update_fields: Iterable[str] | None = None,
         migrate_key: bool = False,
+        expected: Expected = None,
         **kwargs: Any,
     ) -> Any:
         """Store the record and bring its index entries in step, atomically.
@@ -271,6 +273,9 @@ class Model(metaclass=ModelBase):
         `skip_auto_now`  leave ``auto_now`` fields as they are
         `update_fields`  write just these fields (even if unchanged) of a stored record
         `migrate_key`    allow changed key fields: the record moves to its new key
+        `expected`       write only if the stored record is as expected: True (all fields as
+                         this instance loaded them), field names (these as loaded) or a dict of
+                         values; else ConflictError, which carries both sides
         further keywords go to `pre_save` and to the fields' hooks
 
         Returns the number of hash fields that did not exist before. Raises
@@ -288,6 +293,7 @@ class Model(metaclass=ModelBase):
                     skip_auto_now,
                     update_fields,  # pyright: ignore[reportArgumentType]
                     migrate_key,
+                    expected=expected,
                     hook_arguments=kwargs,
                 ),
             )
@@ -300,6 +306,7 @@ class Model(metaclass=ModelBase):
         skip_auto_now: bool = False,
         update_fields: Iterable[str] | None = None,
         migrate_key: bool = False,
+        expected: Expected = None,
         **kwargs: Any,
     ) -> Any:
         """`save` for asyncio."""
@@ -312,6 +319,7 @@ class Model(metaclass=ModelBase):
                     skip_auto_now,
                     update_fields,  # pyright: ignore[reportArgumentType]
                     migrate_key,
+                    expected=expected,
                     hook_arguments=kwargs,
                 ),
             )

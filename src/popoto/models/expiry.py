@@ -29,10 +29,19 @@ if TYPE_CHECKING:
 logger = logging.getLogger("POPOTO.model_base")
 
 
-def put_expiry(batch: Batch, instance: Model, key: str, *, is_new: bool) -> None:
-    """Queue the expiry that `_ttl` or `_expire_at` ask for; neither means permanent."""
+def put_expiry(
+    batch: Batch, instance: Model, key: str, *, is_new: bool, replaces: bool = False
+) -> None:
+    """Queue the expiry that `_ttl` or `_expire_at` ask for; neither means permanent.
+
+    `is_new` for a record that is not stored yet, `replaces` for one that takes the place of
+    a stored one. For other saves the model's policy decides.
+    """
     options = instance._meta
     ttl, expire_at = instance._ttl, instance._expire_at
+    if not (is_new or replaces) and _leaves_expiry(instance):
+        put_expiry_as_is(batch, options, key)
+        return
     if ttl is not None:
         seconds = ttl.total_seconds() if isinstance(ttl, datetime.timedelta) else ttl
         command, amount = "EXPIRE-IN", math.ceil(seconds * 1000)
@@ -46,6 +55,35 @@ def put_expiry(batch: Batch, instance: Model, key: str, *, is_new: bool) -> None
         for companion in options.companion_keys(key):
             batch.put("PERSIST", companion)
         return
+    _put_expire(batch, options, key, command, amount)
+
+
+def note_applied(instance: Model) -> None:
+    """Remember which expiry a save has applied, where the model's policy asks for it later."""
+    if instance._meta.ttl_policy != "reset":
+        vars(instance)["_applied_expiry"] = (instance._ttl, instance._expire_at)
+
+
+def _leaves_expiry(instance: Model) -> bool:
+    """Whether a save of a stored record leaves its running time to live alone."""
+    policy = instance._meta.ttl_policy
+    if policy == "reset":
+        return False
+    wanted = (instance._ttl, instance._expire_at)
+    if wanted != vars(instance).get("_applied_expiry", (instance._meta.ttl, None)):
+        # Set on this instance since it was saved or loaded: that is what is meant now.
+        return False
+    return policy == "fixed" or wanted == (None, None)
+
+
+def put_expiry_as_is(batch: Batch, options: ModelOptions, key: str) -> None:
+    """Queue that the record's end stays; its lists and what is noted of its entries follow."""
+    _put_expire(batch, options, key, "EXPIRE-AS-IS", 0)
+
+
+def _put_expire(
+    batch: Batch, options: ModelOptions, key: str, command: str, amount: int
+) -> None:
     companions = options.companion_keys(key)
     batch.put(
         command,
@@ -65,7 +103,7 @@ def put_removal(batch: Batch, options: ModelOptions, key: str) -> None:
     batch.put(
         "RETIRE", key, KeyArgument(options.expiry_key), KeyArgument(options.expiry_values_key), key
     )
-    batch.put("SREM", options.class_set_key, key)
+    options.remove_member(batch, key)
     for companion in options.companion_keys(key):
         batch.put("DEL", companion)
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from popoto.engine import keys
+from popoto.engine.batch import Batch
 from popoto.engine.db_key import DB_key
 from popoto.exceptions import ModelException
 from popoto.fields.coercion import describe, is_list
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
 
 #: Hexadecimal digits of a composite index digest.
 INDEX_HASH_LENGTH = 16
+
+#: What a later save does to a running time to live; see docs/ttl.md.
+TTL_POLICIES = ("reset", "sliding", "fixed")
 
 RESERVED_NAMES = frozenset({"limit", "order_by", "values"})
 
@@ -103,6 +107,9 @@ class ModelOptions:
         self.abstract = False
         self.order_by: str | None = None
         self.ttl: int | None = None
+        self.ttl_policy = "reset"
+        self.version_field: str | None = None
+        self.self_repair = True
         self.indexes: tuple[tuple[tuple[str, ...], bool], ...] = ()
         self.meta: type | None = None
         self.base_meta: ModelOptions | None = None
@@ -117,6 +124,7 @@ class ModelOptions:
         self.db_class_key = DB_key(model_name)
         self.db_class_set_key = DB_key("$Class", model_name)
         self.class_set_key = keys.class_set_key(model_name)
+        self.record_keys_key = keys.record_keys_key(model_name)
         self.expiry_key = keys.expiry_key(model_name)
         self.expiry_values_key = keys.expiry_values_key(model_name)
         self._compile()
@@ -237,6 +245,8 @@ class ModelOptions:
             decided_by.update((field.name, *field.depends_on))
         for composite in self.composites:
             decided_by.update(composite.names)
+        if self.version_field is not None:
+            decided_by.add(self.version_field)
         self.index_names: list[str] = [name for name in self.hash_names if name in decided_by]
         self._decisions: dict[frozenset[str], Decision] = {}
         self.whole = Decision(
@@ -341,6 +351,16 @@ class ModelOptions:
                 self._decisions[changed] = decision
         return decision
 
+    def put_member(self, batch: Batch, key: str) -> None:
+        """Queue that a record belongs to the model: to its class set, and to that in order."""
+        batch.put("SADD", self.class_set_key, key)
+        batch.put("ZADD", self.record_keys_key, 0, key)
+
+    def remove_member(self, batch: Batch, key: str) -> None:
+        """Queue that a record does not belong to the model any more."""
+        batch.put("SREM", self.class_set_key, key)
+        batch.put("ZREM", self.record_keys_key, key)
+
     def companion_keys(self, key: str) -> list[str]:
         """Further keys that belong to a record."""
         return [each for field in self.companion_fields for each in field.companion_keys(key)] + [
@@ -389,6 +409,21 @@ def check_meta(model_name: str, options: ModelOptions, meta: Mapping[str, Any]) 
                 f"{model_name}.Meta.ttl must be a positive integer (seconds), got {ttl!r}"
             )
         options.ttl = ttl
+    if "ttl_policy" in meta:
+        options.ttl_policy = meta["ttl_policy"]
+        if options.ttl_policy not in TTL_POLICIES:
+            raise ModelException(
+                f"{model_name}.Meta.ttl_policy must be one of {', '.join(TTL_POLICIES)}, "
+                f"got {options.ttl_policy!r}"
+            )
+    if "version_field" in meta:
+        options.version_field = _checked_version_field(options, meta["version_field"])
+    if "self_repair" in meta:
+        if not isinstance(meta["self_repair"], bool):
+            raise ModelException(
+                f"{model_name}.Meta.self_repair must be True or False, got {meta['self_repair']!r}"
+            )
+        options.self_repair = meta["self_repair"]
     if "order_by" in meta:
         options.order_by = meta["order_by"]
     if "indexes" in meta:
@@ -402,6 +437,18 @@ def check_meta(model_name: str, options: ModelOptions, meta: Mapping[str, Any]) 
                     f"fields are {', '.join(options.fields)}"
                 )
     options.compile_indexes()
+
+
+def _checked_version_field(options: ModelOptions, name: object) -> str | None:
+    if name is None:
+        return None
+    field = options.by_name.get(name) if isinstance(name, str) else None
+    if field is None or field.type is not int or field.key:
+        raise ModelException(
+            f"{options.model_name}.Meta.version_field must name an IntField that is no key, "
+            f"got {name!r}"
+        )
+    return field.name
 
 
 def _check_order_by(model_name: str, options: ModelOptions) -> None:

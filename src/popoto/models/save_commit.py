@@ -21,10 +21,18 @@ from popoto.fields.coercion import describe
 from popoto.fields.commit import Commit
 from popoto.fields.entries import Entry, SlotEntry, replace
 from popoto.models import queueing
+from popoto.models.expectations import (
+    Expected,
+    conflict,
+    expected_bytes,
+    next_version,
+    said_otherwise,
+)
 from popoto.models.expiry import (
     decoded_values,
     guard_absent,
     left_entries,
+    note_applied,
     put_expiry,
     put_forgetting,
 )
@@ -49,6 +57,8 @@ class SaveRequest:
     migrate_key: bool = False
     #: refuse to replace a record that is stored under the key already
     create_only: bool = False
+    #: optimistic locking: what the stored record has to hold
+    expected: Expected = None
     hook_arguments: dict[str, Any] = field(default_factory=dict[str, Any])
 
 
@@ -77,6 +87,9 @@ class SaveCommit:
         #: what an expired record left under the key, as the registry notes it
         self.note = b""
         self.guards: list[tuple[str, Any]] = []
+        #: what the caller (or the model's version) demands of the stored bytes
+        self.expected = expected_bytes(instance, request.expected)
+        self.expected_guard = -1
 
     @property
     def moves(self) -> bool:
@@ -141,7 +154,7 @@ class SaveCommit:
         another creator's, fields without guard could undo a later write, and what mixins
         add (an event) would be there twice.
         """
-        if self.known is None or self.moves or self.options.commit_hooks:
+        if self.known is None or self.moves or self.expected or self.options.commit_hooks:
             return False
         return self.options.decision(frozenset(self.changed)).covers(self.changed)
 
@@ -160,6 +173,9 @@ class SaveCommit:
             for name, value in self.known.items():
                 stored[name] = value
         stored.update(self.changed)
+        if self.options.version_field in self.changed:
+            vars(instance).pop(self.options.version_field, None)
+        note_applied(instance)
         for name in self.options.list_names:
             if name in self.changed:
                 instance._keep_capped(name)
@@ -178,6 +194,8 @@ class SaveCommit:
         batch = Batch()
         self.guards = []
         options = self.options
+        if self.changed:
+            self.changed.update(next_version(options, self.known))
         if self.known is None:
             guard_absent(batch, options, self.key, self.note)
             self._put_new(batch)
@@ -192,7 +210,12 @@ class SaveCommit:
             else:
                 batch.guard("exists", self.key)
             self._put_change(batch, options.whole if self.upsert else decision)
-        put_expiry(batch, self.instance, self.key, is_new=self.known is None)
+        put_expiry(
+            batch, self.instance, self.key, is_new=self.known is None, replaces=self.upsert
+        )
+        if self.expected:
+            flat = [part for pair in self.expected.items() for part in pair]
+            self.expected_guard = batch.guard("holds", self.old_key, *flat)
         self._call_commit_hooks(batch)
         return batch
 
@@ -239,7 +262,7 @@ class SaveCommit:
         new = self.options.entries(self.key, self._values(self.changed))
         self._guard_uniqueness(batch, new)
         self._put_hash(batch, self.key)
-        batch.put("SADD", self.options.class_set_key, self.key)
+        self.options.put_member(batch, self.key)
         self._put_lists(batch, self.key)
         self._put_entries(batch, self._left(batch), new)
 
@@ -263,7 +286,7 @@ class SaveCommit:
         self._guard_uniqueness(batch, new)
         self._put_hash(batch, self.key)
         if self.upsert:
-            batch.put("SADD", self.options.class_set_key, self.key)
+            self.options.put_member(batch, self.key)
         self._put_lists(batch, self.key)
         self._put_entries(batch, old, new)
 
@@ -277,8 +300,8 @@ class SaveCommit:
         old_companions = options.companion_keys(self.old_key)
         for source, target in zip(old_companions, options.companion_keys(self.key), strict=True):
             batch.put("MOVE", source, KeyArgument(target))
-        batch.put("SREM", options.class_set_key, self.old_key)
-        batch.put("SADD", options.class_set_key, self.key)
+        options.remove_member(batch, self.old_key)
+        options.put_member(batch, self.key)
         batch.put("ZREM", options.expiry_key, self.old_key)
         batch.put("HDEL", options.expiry_values_key, self.old_key)
         self._put_lists(batch, self.key)
@@ -356,6 +379,9 @@ class SaveCommit:
     def learn(self, failure: GuardFailure) -> None:
         """Correct what is believed to be stored, or raise what the caller has to know."""
         what = failure.what
+        if self.expected and (failure.guard == self.expected_guard or what == "exists"):
+            self._learn_unexpected(failure)
+            return
         if what in ("claim", "slot"):
             fixed = 2 if self.moves else 1
             raise self.uniqueness_error(failure, fixed)
@@ -375,6 +401,16 @@ class SaveCommit:
             self._refresh(failure.stored(self.options.index_names))
         else:
             self.meet_existing(failure.stored(self.options.index_names))
+
+    def _learn_unexpected(self, failure: GuardFailure) -> None:
+        """Raise the conflict, unless the stored bytes say in another form what was expected."""
+        stored = failure.stored(self.options.hash_names) if failure.what == "holds" else None
+        if stored is not None:
+            same = said_otherwise(self.options, self.expected, stored)
+            if same is not None:
+                self.expected = same
+                return
+        raise conflict(self.options, self.old_key, self.expected, stored, self.changed)
 
     def _start_anew(self) -> None:
         """The record is gone: write it whole."""
