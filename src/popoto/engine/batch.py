@@ -50,7 +50,7 @@ class GuardFailure:
     def stored(self, names: Iterable[str]) -> dict[str, bytes]:
         """What the record's hash holds of these fields (guards ``absent`` and ``holds``)."""
         pairs = iter(self.details[1:])
-        found = {name: value for name, value in zip(pairs, pairs, strict=True)}
+        found: dict[bytes, bytes] = dict(zip(pairs, pairs, strict=True))
         return {
             name: found[encoded] for name in names if (encoded := name.encode()) in found
         }

@@ -9,11 +9,11 @@ from popoto.engine.keys import SEPARATOR, escape, join, unescape
 from popoto.engine.request import Request
 from popoto.engine.run import run
 
-_Instance = TypeVar("_Instance", covariant=True)
+_Instance_co = TypeVar("_Instance_co", covariant=True)
 
 
-class _Loads(Protocol[_Instance]):
-    def load(self, db_key: str) -> _Instance | None: ...
+class _Loads(Protocol[_Instance_co]):
+    def load(self, db_key: str) -> _Instance_co | None: ...
 
 
 def _flatten(parts: Iterable[Any]) -> Iterator[Any]:
@@ -62,7 +62,7 @@ class DB_key(list[Any]):  # noqa: N801  (the documented name)
         replies = run(Request.of(("EXISTS", self.redis_key), shard=str(self[0])).plan())
         return bool(replies[0])
 
-    def get_instance(self, model: _Loads[_Instance]) -> _Instance | None:
+    def get_instance(self, model: _Loads[_Instance_co]) -> _Instance_co | None:
         """The record stored under this key, or None. One command."""
         return model.load(db_key=self.redis_key)
 

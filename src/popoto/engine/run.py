@@ -22,7 +22,7 @@ def run(plan: Plan[T]) -> T:
         while True:
             try:
                 answer = step.function() if isinstance(step, Call) else send(step)
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001 - raised again inside the plan
                 step = plan.throw(error)
             else:
                 step = plan.send(answer)
@@ -40,7 +40,7 @@ async def arun(plan: Plan[T]) -> T:
                     answer = await _acall(step)
                 else:
                     answer = await asend(step)
-            except (Exception, asyncio.CancelledError) as error:
+            except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - as above
                 step = plan.throw(error)
             else:
                 step = plan.send(answer)

@@ -187,7 +187,7 @@ def key_kinds(node: Node) -> dict[str, str]:
             return {}
 
 
-def encode(node: Node, keys: Keys, out: list[Argument]) -> None:
+def encode(node: Node, keys: Keys, out: list[Argument]) -> None:  # noqa: PLR0912 - one per node
     """Append a tree to the arguments of query.lua."""
     match node:
         case Everything():

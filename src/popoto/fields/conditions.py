@@ -49,7 +49,11 @@ class Q:
     """
 
     def __init__(self, **filters: Any) -> None:
-        self.filters: dict[str, Any] = filters
+        self.filters: dict[str, Any] = {
+            # An iterator could be read once only, and a query may run twice.
+            name: list(cast("Iterator[Any]", value)) if isinstance(value, Iterator) else value
+            for name, value in filters.items()
+        }
         self.connector = AND
         self.children: list[Q] = []
         self.negated = False
@@ -120,7 +124,7 @@ class Expression:
     def __invert__(self) -> Q:
         return ~self.to_q()
 
-    def __bool__(self) -> NoReturn:
+    def __bool__(self) -> NoReturn:  # noqa: PLE0304 - always raises
         _cannot_be_tested(self)
 
     def __repr__(self) -> str:
@@ -166,7 +170,7 @@ class CombinedExpression:
     def __invert__(self) -> Q:
         return ~self.to_q()
 
-    def __bool__(self) -> NoReturn:
+    def __bool__(self) -> NoReturn:  # noqa: PLE0304 - always raises
         _cannot_be_tested(self)
 
     def __repr__(self) -> str:

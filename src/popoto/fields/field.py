@@ -69,7 +69,7 @@ class FieldBase(type):
         cls.field_class_key = DB_key(keys.field_prefix(name))
 
 
-class Field(Generic[Value], FitsAnyAnnotation, metaclass=FieldBase):
+class Field(FitsAnyAnnotation, Generic[Value], metaclass=FieldBase):
     """One attribute of a model.
 
     On the class it is this object, for expressions (``Restaurant.rating > 4``).

@@ -35,12 +35,14 @@ class Coordinates(NamedTuple):
 NOWHERE = Coordinates(None, None)
 
 
+def _radians(position: Coordinates) -> tuple[float, float]:
+    return math.radians(position.latitude or 0.0), math.radians(position.longitude or 0.0)
+
+
 def _distance_metres(a: Coordinates, b: Coordinates) -> float:
-    assert a.latitude is not None and a.longitude is not None
-    assert b.latitude is not None and b.longitude is not None
-    latitude_a, latitude_b = math.radians(a.latitude), math.radians(b.latitude)
+    (latitude_a, longitude_a), (latitude_b, longitude_b) = _radians(a), _radians(b)
     u = math.sin((latitude_b - latitude_a) / 2)
-    v = math.sin(math.radians(b.longitude - a.longitude) / 2)
+    v = math.sin((longitude_b - longitude_a) / 2)
     chord = u * u + math.cos(latitude_a) * math.cos(latitude_b) * v * v
     return 2 * _EARTH_RADIUS_METRES * math.asin(math.sqrt(chord))
 

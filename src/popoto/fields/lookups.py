@@ -94,6 +94,7 @@ def same_value(stored: Any, wanted: Any) -> bool:
 
 
 def equals(field: Field[Any], value: Any) -> Test:
+    """The test for equality with a value."""
     name = field.name
     return lambda view: same_value(field.canonical(view.value(name)), value)
 

@@ -267,13 +267,12 @@ class SortedKeyField(SortedFieldMixin[Number], KeyFieldMixin[Number], Field[Numb
         in_order = super().lookup_names
         ranges = [each for each in conditions if each[0] in in_order]
         others = [each for each in conditions if each[0] not in in_order]
-        operand = super().operand(ranges, scope) if ranges else None
         if not others:
-            assert operand is not None
-            return operand
+            return super().operand(ranges, scope)
         looked_at = by_record(self, others)
-        if operand is None:
+        if not ranges:
             return looked_at
+        operand = super().operand(ranges, scope)
         both = conjunction([operand, looked_at])
         both.order_field, both.order_key = operand.order_field, operand.order_key
         return both

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import inspect
 import sys
 import types
 import typing
@@ -215,7 +216,7 @@ if sys.version_info >= (3, 14):
 else:
 
     def _own_annotations(cls: Any) -> dict[str, Any]:
-        return cls.__dict__.get("__annotations__", {})
+        return inspect.get_annotations(cls)
 
 
 def _evaluated(annotation: Any, cls: Any) -> Any:
@@ -223,7 +224,8 @@ def _evaluated(annotation: Any, cls: Any) -> Any:
         return annotation
     module = sys.modules.get(cls.__module__)
     try:
-        return eval(annotation, dict(vars(module)) if module else {}, dict(vars(typing)))
+        names = dict(vars(module)) if module else {}
+        return eval(annotation, names, dict(vars(typing)))  # noqa: S307 - the class's own text
     except (NameError, AttributeError, TypeError, SyntaxError):
         # A name that exists for type checkers only: the field keeps its own type.
         return None

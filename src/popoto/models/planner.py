@@ -29,7 +29,7 @@ AnyField = Field[Any]
 _MAX_DIRECT_KEYS = 1000
 
 
-def _always(view: View) -> bool:
+def _always(_view: View) -> bool:
     return True
 
 
@@ -75,7 +75,7 @@ class Planner:
             return (yield from self._conjunction(conjunction, scope))
         operands: list[Operand] = []
         for child in q.children:
-            operands.append((yield from self._tree(child, scope)))
+            operands.append((yield from self._tree(child, scope)))  # noqa: PERF401 - yields
         tests = [operand.test for operand in operands]
         return Operand(
             any_of([operand.node for operand in operands]),
@@ -94,7 +94,7 @@ class Planner:
                 compiled = yield from compiled.resolve()
             operands.append(compiled)
         for tree in conjunction.trees:
-            operands.append((yield from self._tree(tree, scope)))
+            operands.append((yield from self._tree(tree, scope)))  # noqa: PERF401 - yields
         return self._joined(operands, scope)
 
     def _joined(self, operands: list[Operand], scope: Scope) -> Operand:
