@@ -54,6 +54,11 @@ def class_set_key(model_name: str) -> str:
     return f"$Class:{model_name}"
 
 
+def record_keys_key(model_name: str) -> str:
+    """The sorted set (all scores 0) of a model's record keys: the class set in order."""
+    return f"$Keys:{model_name}"
+
+
 def composite_index_key(model_name: str, field_names: Iterable[str]) -> str:
     """The hash of one composite index: digest -> record key."""
     return f"$Index:{model_name}:{SEPARATOR.join(field_names)}"

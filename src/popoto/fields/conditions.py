@@ -6,7 +6,8 @@ keyword conditions, other `Q`s and expressions in any mixture.
 
 from __future__ import annotations
 
-from typing import Any, NoReturn, Self, TypeAlias
+from collections.abc import Iterator
+from typing import Any, NoReturn, Self, TypeAlias, cast
 
 AND = "AND"
 OR = "OR"

@@ -32,7 +32,7 @@ _EXACT_INTEGERS = 2**53
 #: Doubles tell microseconds apart up to about this many seconds (year 2242).
 _EXACT_SECONDS = 2**33
 
-_UTC = datetime.timezone.utc
+_UTC = datetime.UTC
 _EPOCH = datetime.datetime(1970, 1, 1, tzinfo=_UTC)
 
 
@@ -45,7 +45,7 @@ def _moment(value: datetime.datetime) -> float:
 
 
 _SCORES: dict[type, Callable[[Any], float]] = {
-    int: lambda value: int(value),
+    int: int,
     float: float,
     Decimal: float,
     datetime.date: lambda value: value.toordinal(),
@@ -158,9 +158,9 @@ class SortedFieldMixin(Field[MixedIn]):
     def current_value(self) -> Any:
         """Now, in this field's type."""
         if self.type is datetime.datetime:
-            return datetime.datetime.now()
+            return datetime.datetime.now()  # noqa: DTZ005 - naive local time is the contract
         if self.type is datetime.date:
-            return datetime.date.today()
+            return datetime.date.today()  # noqa: DTZ011 - the local day is the contract
         if self.type is Decimal:
             return Decimal(time.time_ns()) / 1_000_000_000
         return self.type(time.time())
@@ -180,6 +180,11 @@ class SortedFieldMixin(Field[MixedIn]):
         if self.type is datetime.datetime:
             return abs(_moment(value)) < _EXACT_SECONDS
         return False
+
+    @property
+    def exact_to(self) -> int:
+        """The score from which on doubles do not tell values apart; 0 = they always do."""
+        return {int: _EXACT_INTEGERS, datetime.datetime: _EXACT_SECONDS}.get(self.type, 0)
 
     # Entries --------------------------------------------------------------------
 

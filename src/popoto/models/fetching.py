@@ -17,7 +17,8 @@ from popoto.fields.operands import Operand
 from popoto.models import expiry
 from popoto.models.loading import StoredView
 from popoto.models.options import ModelOptions
-from popoto.models.ordering import BY_KEY, Order, ordered
+from popoto.models.ordering import BY_KEY, Order, by_key, ordered
+from popoto.models.repair import repair
 
 logger = logging.getLogger("POPOTO.Query")
 
@@ -65,6 +66,10 @@ class Reading:
         return cls(tuple(options.hash_names), tuple(options.list_names))
 
 
+class InexactOrder(Exception):
+    """The scores of the ordering index do not tell all values apart: order by the values."""
+
+
 class Fetch:
     """One query under way."""
 
@@ -97,6 +102,7 @@ class Fetch:
             TRUST,
             order.kind,
             0 if order.key is None else keys.position(order.key),
+            order.exact_to,
             1 if order.reverse else 0,
             len(reading.hash_names),
             *reading.hash_names,
@@ -111,9 +117,13 @@ class Fetch:
             if "WRONGTYPE" not in str(error):
                 raise
             raise (yield from self._wrong_kind(node, order)) from error
-        found, rest, due, distances = reply
+        found, rest, due, distances, dead = reply
         if due:
             yield from expiry.sweep(options, due)
+        if dead and options.self_repair:
+            yield from repair(options, dead, node)
+        if found == b"inexact":
+            raise InexactOrder
         return Page(found, rest, distances)
 
     def _wrong_kind(self, node: Node, order: Order) -> Plan[QueryException]:
@@ -176,7 +186,7 @@ class Fetch:
             return False
         if self.operand.exact:
             page = yield from self._call(
-                self.operand.node, "keys", order=Order("any"), limit=1
+                self.operand.node, "keys", order=by_key(self.options), limit=1
             )
             return bool(page.found)
         rows = yield from self.rows(Reading(()), Order("any"), limit=1)
@@ -189,9 +199,12 @@ class Fetch:
         if isinstance(self.operand.node, Nothing) or limit == 0:
             return []
         if self.operand.exact and order.kind != "values":
-            page = yield from self._call(
-                self.operand.node, "keys", order=order, offset=offset, limit=limit
-            )
+            try:
+                page = yield from self._call(
+                    self.operand.node, "keys", order=order, offset=offset, limit=limit
+                )
+            except InexactOrder:
+                return (yield from self.keys(order.by_value(), offset, limit))
             return page.found
         rows = yield from self.rows(Reading(()), order, offset=offset, limit=limit)
         return [row.key.encode("utf-8") for row in rows]
@@ -212,11 +225,31 @@ class Fetch:
             return (yield from self._rows_by_value(reading, order, offset, limit))
         pages = self.pages(reading, order, offset, limit)
         found: list[Row] = []
-        rows = yield from pages.next()
+        try:
+            rows = yield from pages.next()
+        except InexactOrder:
+            return (yield from self._rows_by_value(reading, order.by_value(), offset, limit))
         while rows is not None:
             found += rows
             rows = yield from pages.next()
         return found
+
+    def last(self, reading: Reading, order: Order) -> Plan[list[Row]]:
+        """The last match, if there is any."""
+        if self.operand.exact and order.kind != "values":
+            try:
+                page = yield from self._call(
+                    self.operand.node, "records", order=order, offset=-1, limit=1, reading=reading
+                )
+            except InexactOrder:
+                return (yield from self.last(reading, order.by_value()))
+            return self._rows(page, reading)
+        keys = yield from self.keys(order)
+        while keys:
+            rows = yield from self.again([keys.pop()], reading)
+            if rows:
+                return rows
+        return []
 
     def _rows_by_value(
         self, reading: Reading, order: Order, offset: int, limit: int | None

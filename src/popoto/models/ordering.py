@@ -52,9 +52,28 @@ class Order:
     key: str | None = None
     reverse: bool = False
     fields: tuple[tuple[str, bool], ...] = ()
+    #: scores beyond this do not tell values apart (0 = all do); the query is then
+    #: asked again with `by_value`
+    exact_to: int = 0
+
+    def by_value(self) -> Order:
+        """The same order, decided in Python by the values themselves."""
+        return Order("values", fields=self.fields)
 
 
+#: By record key, without the help of an index.
 BY_KEY = Order("key")
+
+
+def by_key(options: ModelOptions) -> Order:
+    """By record key, along the index of record keys where that covers them."""
+    return Order("key", options.record_keys_key)
+
+
+def by_score(field: SortedFieldMixin, key: str, *, descending: bool = False) -> Order:
+    """By a sorted field, along its sorted set `key`."""
+    fields = ((field.name, descending),)
+    return Order("score", key, descending, fields, field.exact_to)
 
 
 def parse(options: ModelOptions, order_by: Any) -> tuple[tuple[str, bool], ...]:
@@ -90,21 +109,28 @@ def _parse_one(options: ModelOptions, name: Any) -> tuple[str, bool]:
     return field_name, descending
 
 
-def choose(options: ModelOptions, operand: Operand, order_by: Any) -> Order:
+def choose(  # noqa: PLR0911 - one for each rule, the first that applies
+    options: ModelOptions, operand: Operand, order_by: Any
+) -> Order:
     """The order of a query without `computed_sort`."""
     if order_by is not None:
         return _by_fields(options, operand, parse(options, order_by))
     if "distance_unit" in operand.extra:
         return Order("found")
     if operand.order_field is not None:
-        if operand.order_key is not None and _is_exact(options.fields[operand.order_field]):
-            return Order("score", operand.order_key)
+        field = options.fields[operand.order_field]
+        if (
+            operand.order_key is not None
+            and isinstance(field, SortedFieldMixin)
+            and _is_exact(field)
+        ):
+            return by_score(field, operand.order_key)
         return Order("values", fields=((operand.order_field, False),))
     if options.order_by is not None:
         return _by_fields(options, operand, parse(options, options.order_by))
     if "near" in operand.extra:
         return Order("found")
-    return BY_KEY
+    return by_key(options)
 
 
 def _is_exact(field: Field[Any]) -> bool:
@@ -119,9 +145,9 @@ def _by_fields(
     field = options.fields[name]
     if not others and isinstance(field, SortedFieldMixin) and _is_exact(field):
         if not field.partition_by:
-            return Order("score", field.sorted_set_key, descending)
+            return by_score(field, field.sorted_set_key, descending=descending)
         if operand.order_field == name and operand.order_key is not None:
-            return Order("score", operand.order_key, descending)
+            return by_score(field, operand.order_key, descending=descending)
     return Order("values", fields=fields)
 
 
@@ -149,7 +175,7 @@ def ordered(
         field = options.fields[name]
         try:
             rows.sort(
-                key=lambda row: comparable(field, value_of(row, name)),  # noqa: B023
+                key=lambda row: comparable(field, value_of(row, name)),
                 reverse=descending,
             )
         except TypeError as error:

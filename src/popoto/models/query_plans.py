@@ -105,7 +105,7 @@ class Execution:
                 logger.warning(
                     "%s: computed_sort overrides order_by=%r", self.options.model_name, order_by
                 )
-            return Fetch(self.options, operand), ordering.BY_KEY
+            return Fetch(self.options, operand), ordering.by_key(self.options)
         return Fetch(self.options, operand), ordering.choose(self.options, operand, order_by)
 
     def count(self) -> Plan[int]:
@@ -147,17 +147,13 @@ class Execution:
 
     def last(self) -> Plan[Any]:
         """The last row, or None."""
-        if self.spec.computed_sort is not None or self.limit is not None:
+        if self.spec.computed_sort is not None or self.limit is not None or self.offset:
             found = yield from self.results()
             return found[-1] if found else None
         fetch, order = yield from self.compile()
-        found_keys: list[bytes] = yield from fetch.keys(order, self.offset)
-        while found_keys:
-            rows = yield from fetch.again([found_keys.pop()], self.reading())
-            if rows:
-                finished = yield from self.finished(self.shaped(fetch, rows))
-                return finished[0]
-        return None
+        rows = yield from fetch.last(self.reading(), order)
+        found = yield from self.finished(self.shaped(fetch, rows))
+        return found[-1] if found else None
 
     def shaped(self, fetch: Fetch, rows: list[Row]) -> list[Any]:
         """Rows as instances, dicts or tuples."""

@@ -3,12 +3,15 @@
 -- KEYS   1 class set · 2 expiry registry · 3 its values · then what the tree names by position
 -- ARGV   prefix     put before a record key to read it (cluster hash tag, or "")
 --        mode       count | keys | records
---        offset     how many live matches to skip
+--        offset     how many live matches to skip; -1 = only the last match is wanted
 --        limit      how many to return; -1 = all
 --        page       how many records to read in this call; the keys of the rest are returned
 --        trust      sets larger than this are counted without looking for every record
 --        order      key (by record key) | score (by a sorted set) | found (as found) | any
---        order key  position in KEYS of that sorted set, or 0
+--        order key  position in KEYS of that sorted set, or 0; for "key" a sorted set of all
+--                   record keys with equal scores, used where it covers the class set
+--        exact to   scores beyond +- this do not tell values apart: the reply then is
+--                   "inexact", for the caller to order by value; 0 = all scores are exact
 --        reverse    1 = descending
 --        field count, fields...      hash fields to read of each record
 --        list count, fields...       fields kept in lists of their own, read as well
@@ -26,12 +29,14 @@
 --                                     they cover, set-prefix = a text's set key up to the text
 --          and n ... | or n ... | not ...
 --
--- Reply  {found, rest, due, distances}
+-- Reply  {found, rest, due, distances, dead}
 --        found   count: the number · keys: the keys · records: {key, {values...}} per record
 --        rest    records: keys of the matches that were not read in this call
 --        due     {key, packed values, ...} of records that have expired, for the caller to sweep
 --        distances  for "near" trees in order "found": one per element of found and rest
--- Cost   O(cheapest operand) or, in score order with a limit, O(limit / selectivity)
+--        dead    as due: records that were met in an index and do not exist
+-- Cost   O(cheapest operand) or, in the order of a sorted set with a limit,
+--        O(limit / selectivity)
 
 local prefix = ARGV[1]
 local mode = ARGV[2]
@@ -41,9 +46,10 @@ local page = tonumber(ARGV[5])
 local trust = tonumber(ARGV[6])
 local order = ARGV[7]
 local order_key = KEYS[tonumber(ARGV[8])]
-local reverse = ARGV[9] == '1'
-local field_count = tonumber(ARGV[10])
-local first_field = 11
+local exact_to = tonumber(ARGV[9])
+local reverse = ARGV[10] == '1'
+local field_count = tonumber(ARGV[11])
+local first_field = 12
 local list_count = tonumber(ARGV[first_field + field_count])
 local first_list = first_field + field_count + 1
 local at = first_list + list_count
@@ -51,6 +57,14 @@ local at = first_list + list_count
 local CLASS = KEYS[1]
 local CHUNK = 1000
 local INFINITE = math.huge
+-- So many dead records are reported at once.
+local REPORTED = 64
+
+-- The last match is the first one in the opposite order, ties included.
+local ties_reversed = offset == -1
+if ties_reversed then
+  offset, limit, reverse = 0, 1, not reverse
+end
 
 -- Reading the tree --------------------------------------------------------
 
@@ -213,6 +227,16 @@ local function where(list, wanted)
   return kept
 end
 
+local dead, reported = {}, {}
+
+local function report(key)
+  if not reported[key] and #dead < 2 * REPORTED then
+    reported[key] = true
+    dead[#dead + 1] = key
+    dead[#dead + 1] = redis.call('HGET', KEYS[3], key) or ''
+  end
+end
+
 local function alive(list)
   local living = true
   in_chunks(list, function(first, last)
@@ -228,7 +252,11 @@ local function alive(list)
     return list
   end
   return where(list, function(key)
-    return redis.call('EXISTS', prefix .. key) == 1
+    if redis.call('EXISTS', prefix .. key) == 1 then
+      return true
+    end
+    report(key)
+    return false
   end)
 end
 
@@ -555,7 +583,7 @@ local function count()
 end
 
 if mode == 'count' then
-  return {count(), {}, due, {}}
+  return {count(), {}, due, {}, dead}
 end
 
 -- Ordering ------------------------------------------------------------------
@@ -583,15 +611,15 @@ local function ordered_range()
   return nil, {root}
 end
 
--- Walk the ordering sorted set from its end, testing each member, until enough
--- are found. Members of one score come in ascending order of their keys.
-local function walk(range, others)
-  local found = {}
-  local min, max = '-inf', '+inf'
-  if range then
-    min, max = range.min, range.max
-  end
+-- Walk the ordering sorted set, or a range of it, from one end, testing each member,
+-- until enough are found; nil when that takes longer than finding all matches would.
+-- Members of one score come in ascending order of their keys, or all is turned round.
+local function walk(range, others, patience)
+  local found, tested = {}, 0
+  local step = math.max(32, math.min(CHUNK, wanted * 2))
+
   local function test(list)
+    tested = tested + #list
     for _, node in ipairs(others) do
       list = filter(node, list)
     end
@@ -601,24 +629,68 @@ local function walk(range, others)
     end
     return #found >= wanted
   end
-  local step = math.max(32, math.min(CHUNK, wanted * 2))
-  if not reverse then
-    local start = 0
-    while true do
-      local chunk = redis.call('ZRANGEBYSCORE', order_key, min, max, 'LIMIT', start, step)
+
+  -- By rank where the whole set is walked: that finds its place in O(log n).
+  local function read(start, scores)
+    local command = range and 'BYSCORE' or ''
+    local low, high = start, start + step - 1
+    if range then
+      low, high = range.min, range.max
+    end
+    if reverse then
+      command = 'ZREVRANGE' .. command
+      if range then
+        low, high = high, low
+      end
+    else
+      command = 'ZRANGE' .. command
+    end
+    local arguments = {command, order_key, low, high}
+    if scores then
+      arguments[#arguments + 1] = 'WITHSCORES'
+    end
+    if range then
+      arguments[#arguments + 1] = 'LIMIT'
+      arguments[#arguments + 1] = start
+      arguments[#arguments + 1] = step
+    end
+    return redis.call(unpack(arguments))
+  end
+
+  local start = 0
+  if reverse == ties_reversed then
+    while tested <= patience do
+      local chunk = read(start, false)
       if #chunk == 0 or test(chunk) then
         return found
       end
       start = start + #chunk
       step = CHUNK
     end
+    return nil
   end
-  local start = 0
-  while true do
-    local chunk = redis.call('ZREVRANGEBYSCORE', order_key, max, min, 'WITHSCORES', 'LIMIT',
-      start, step)
-    local pairs_read = #chunk / 2
-    if pairs_read == 0 then
+
+  -- The members of one score, against the direction of the walk.
+  local function test_group(score)
+    local command = reverse and 'ZRANGEBYSCORE' or 'ZREVRANGEBYSCORE'
+    local position = 0
+    while true do
+      local members =
+        redis.call(command, order_key, score, score, 'LIMIT', position, CHUNK)
+      if #members == 0 then
+        return position, false
+      end
+      if test(members) then
+        return position, true
+      end
+      position = position + #members
+    end
+  end
+
+  while tested <= patience do
+    local chunk = read(start, true)
+    local members_read = #chunk / 2
+    if members_read == 0 then
       return found
     end
     -- Whole groups of one score, turned round; the last one may be cut off.
@@ -628,32 +700,24 @@ local function walk(range, others)
         list[#list + 1] = chunk[index * 2 - 1]
       end
     end
-    for index = 2, pairs_read do
+    for index = 2, members_read do
       if chunk[index * 2] ~= group then
         turn(index - 1)
         first, group = index, chunk[index * 2]
       end
     end
-    if pairs_read < step then
-      turn(pairs_read)
+    if members_read < step then
+      turn(members_read)
       test(list)
       return found
     end
     if first == 1 then
-      -- One score fills the chunk: walk its members in ascending order.
-      local position = 0
-      while true do
-        local members =
-          redis.call('ZRANGEBYSCORE', order_key, group, group, 'LIMIT', position, CHUNK)
-        if #members == 0 then
-          break
-        end
-        if test(members) then
-          return found
-        end
-        position = position + #members
+      -- One score fills the chunk.
+      local members, enough = test_group(group)
+      if enough then
+        return found
       end
-      max, start = '(' .. group, 0
+      start = start + members
     else
       if test(list) then
         return found
@@ -662,6 +726,14 @@ local function walk(range, others)
     end
     step = CHUNK
   end
+  return nil
+end
+
+local function keys_before(left, right)
+  if ties_reversed then
+    return by_bytes(right, left)
+  end
+  return by_bytes(left, right)
 end
 
 local function sort_by_score(list)
@@ -681,48 +753,62 @@ local function sort_by_score(list)
       end
       return a < b
     end
-    return by_bytes(left, right)
+    return keys_before(left, right)
   end
   return smallest(list, math.min(wanted, #list), before)
 end
 
+-- Try to answer by walking the ordering sorted set; nil where that does not pay.
+local function walked()
+  local range, others = nil, {root}
+  if order == 'score' then
+    range, others = ordered_range()
+  end
+  local all = redis.call('SCARD', CLASS)
+  if not range and redis.call('ZCARD', order_key) ~= all then
+    return nil
+  end
+  local matches = math.max(size(root), 1)
+  local members = range and size(range) or all
+  if matches >= members then
+    return walk(range, others, INFINITE)
+  end
+  if wanted * members < matches * matches then
+    return walk(range, others, math.max(matches, CHUNK))
+  end
+  return nil
+end
+
+-- Whether some score is too large to tell its value from its neighbours.
+local function is_inexact()
+  for _, ends in ipairs({{0, 0}, {-1, -1}}) do
+    local score = redis.call('ZRANGE', order_key, ends[1], ends[2], 'WITHSCORES')[2]
+    if score and math.abs(bound(score)) >= exact_to and math.abs(bound(score)) < INFINITE then
+      return true
+    end
+  end
+  return false
+end
+
 local function in_order()
   if order == 'score' then
-    local range, others = ordered_range()
-    local covered = range ~= nil
-      or redis.call('ZCARD', order_key) == redis.call('SCARD', CLASS)
-    if covered and wanted < INFINITE then
-      local matches = math.max(size(root), 1)
-      local members = range and size(range) or redis.call('ZCARD', order_key)
-      if wanted * members < matches * matches or matches == members then
-        return walk(range, others)
-      end
-    end
-    if range == root and not reverse then
+    if root.kind == 'range' and root.key == order_key and wanted == INFINITE and not reverse then
       return alive(find(root))
     end
-    return sort_by_score(alive(find(root)))
+    return walked() or sort_by_score(alive(find(root)))
+  elseif order == 'key' then
+    return order_key and walked()
+      or smallest(alive(find(root)), wanted, keys_before)
   end
-  local list = find(root)
-  if order == 'found' or order == 'any' then
-    return list
-  end
-  if wanted < INFINITE and wanted * 8 < #list and #due == 0 then
-    -- A few of many: order first, then look whether they still exist.
-    local head = smallest(list, wanted, by_bytes)
-    local living = alive(head)
-    if #living == #head then
-      return living
-    end
-  end
-  list = alive(list)
-  return smallest(list, math.min(wanted, #list), by_bytes)
+  local list = alive(find(root))
+  return ties_reversed and {list[#list]} or list
+end
+
+if order == 'score' and exact_to > 0 and is_inexact() then
+  return {'inexact', {}, due, {}, dead}
 end
 
 local list = in_order()
-if order == 'found' or order == 'any' then
-  list = alive(list)
-end
 
 local last = math.min(#list, wanted)
 local function distance_of(key)
@@ -737,7 +823,7 @@ if mode == 'keys' then
       far[#far + 1] = distance_of(list[index])
     end
   end
-  return {found, rest, due, far}
+  return {found, rest, due, far, dead}
 end
 
 for index = offset + 1, last do
@@ -760,4 +846,4 @@ for index = offset + 1, last do
     far[#far + 1] = distance_of(key)
   end
 end
-return {found, rest, due, far}
+return {found, rest, due, far, dead}
