@@ -42,10 +42,26 @@ def save(instance: Model, request: SaveRequest) -> Plan[Any]:
     names = _checked_names(options, request.update_fields)
     if names is not None and not names:
         return 0 if request.pipeline is None else request.pipeline
-    check_key_change(instance, migrate_key=request.migrate_key)
     nothing = False if request.pipeline is None else request.pipeline
-    if is_skipped(instance, names):
+    commit = prepared(instance, request, names)
+    if commit is None:
         return nothing
+    try:
+        return (yield from commit.plan())
+    except UniquenessError as error:
+        if not request.ignore_errors:
+            raise
+        logger.error("%s", error)
+        return nothing
+
+
+def prepared(
+    instance: Model, request: SaveRequest, names: list[str] | None
+) -> SaveCommit | None:
+    """A save's commit, once everything is checked and formatted; None = nothing is saved."""
+    check_key_change(instance, migrate_key=request.migrate_key)
+    if is_skipped(instance, names):
+        return None
     if not instance.pre_save(
         pipeline=request.pipeline,
         ignore_errors=request.ignore_errors,
@@ -53,14 +69,8 @@ def save(instance: Model, request: SaveRequest) -> Plan[Any]:
         update_fields=names,
         **request.hook_arguments,
     ):
-        return nothing
-    try:
-        return (yield from SaveCommit(instance, request, names).plan())
-    except UniquenessError as error:
-        if not request.ignore_errors:
-            raise
-        logger.error("%s", error)
-        return nothing
+        return None
+    return SaveCommit(instance, request, names)
 
 
 def is_skipped(instance: Model, names: Sequence[str] | None) -> bool:
