@@ -56,7 +56,8 @@ def class_set_key(model_name: str) -> str:
 
 def record_keys_key(model_name: str) -> str:
     """The sorted set (all scores 0) of a model's record keys: the class set in order."""
-    return f"$Keys:{model_name}"
+    # No field can have this name.
+    return f"$Values:{model_name}:$keys"
 
 
 def composite_index_key(model_name: str, field_names: Iterable[str]) -> str:
