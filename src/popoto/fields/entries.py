@@ -2,7 +2,8 @@
 
 A field says which entries a value makes; saving, changing, deleting, moving,
 checking and rebuilding all follow from comparing two such lists. An entry's
-`place` is where it stands: an entry with the same place replaces the other.
+`place` is where it stands: an entry with the same place replaces the other. `look`
+queues the command whose reply tells `stands` whether the index holds the entry.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from collections.abc import Iterable
 from typing import NamedTuple, TypeAlias
 
 from popoto.engine.batch import Batch, KeyArgument
+from popoto.engine.request import Reply
 
 
 class SetEntry(NamedTuple):
@@ -44,6 +46,12 @@ class SetEntry(NamedTuple):
         else:
             self._with_text("LEAVE", batch, self.values_key)
 
+    def look(self, batch: Batch) -> None:
+        batch.put("SISMEMBER", self.key, self.member)
+
+    def stands(self, reply: Reply) -> bool:
+        return reply == 1
+
     def _with_text(self, command: str, batch: Batch, values_key: str) -> None:
         batch.put(
             command,
@@ -74,6 +82,28 @@ class ScoreEntry(NamedTuple):
     def remove(self, batch: Batch) -> None:
         batch.put("ZREM", self.key, self.member)
 
+    def look(self, batch: Batch) -> None:
+        batch.put("ZSCORE", self.key, self.member)
+
+    def stands(self, reply: Reply) -> bool:
+        return reply is not None and float(reply) == self.score
+
+
+#: Bits of each coordinate in a geo set's scores, and the range of latitudes they divide.
+_GEO_BITS = 26
+_GEO_LATITUDE = 85.05112878
+
+
+def geo_score(longitude: float, latitude: float) -> int:
+    """The score of a position in a geo set: the bits of both coordinates, interleaved."""
+    cells = 1 << _GEO_BITS
+    x = int((longitude + 180) / 360 * cells)
+    y = int((latitude + _GEO_LATITUDE) / (2 * _GEO_LATITUDE) * cells)
+    score = 0
+    for bit in range(_GEO_BITS):
+        score |= (y >> bit & 1) << (2 * bit) | (x >> bit & 1) << (2 * bit + 1)
+    return score
+
 
 class GeoEntry(NamedTuple):
     """A record key in a geo set."""
@@ -92,6 +122,12 @@ class GeoEntry(NamedTuple):
 
     def remove(self, batch: Batch) -> None:
         batch.put("ZREM", self.key, self.member)
+
+    def look(self, batch: Batch) -> None:
+        batch.put("ZSCORE", self.key, self.member)
+
+    def stands(self, reply: Reply) -> bool:
+        return reply is not None and int(float(reply)) == geo_score(self.longitude, self.latitude)
 
 
 class SlotEntry(NamedTuple):
@@ -125,6 +161,13 @@ class SlotEntry(NamedTuple):
         batch.put("HDELIF", self.key, self.digest, self.member)
         if self.alternative:
             batch.put("HDELIF", self.key, self.alternative, self.member)
+
+    def look(self, batch: Batch) -> None:
+        batch.put("HMGET", self.key, self.digest, self.alternative)
+
+    def stands(self, reply: Reply) -> bool:
+        # An index that is not unique names one record per slot: another one may stand there.
+        return reply[0] is not None
 
     def guard(self, batch: Batch, old_member: str) -> int:
         """Demand that no other live record holds these values; the guard's position."""

@@ -22,6 +22,7 @@ from popoto.fields import lookups
 from popoto.fields.coercion import CHECKED_TYPES, CoercionError, coerce, describe
 from popoto.fields.conditions import Expression
 from popoto.fields.entries import Entry, SetEntry
+from popoto.fields.families import KeyFamily
 from popoto.fields.operands import Conditions, Operand, Scope
 from popoto.fields.type_variables import FitsAnyAnnotation, Value
 
@@ -342,6 +343,29 @@ class Field(FitsAnyAnnotation, Generic[Value], metaclass=FieldBase):
         if self.type is not str:
             return 0
         return KeyArgument(keys.values_coverage_key(self.model_name))
+
+    def key_families(self) -> Sequence[KeyFamily]:
+        """The families of keys that upkeep checks, cleans and rebuilds for this field.
+
+        A field that keeps something for all records in keys of its own adds them here
+        (`derived=False` unless they hold what `entries` says).
+        """
+        if not self.keeps_value_sets:
+            return ()
+        section = "key_fields" if self.key else "indexed_fields"
+        return (self.value_set_family(section),)
+
+    def value_set_family(self, section: str) -> KeyFamily:
+        """The sets of records per value."""
+        text_lists = None
+        if self.type is str:
+            text_lists = (
+                self.name,
+                keys.values_key(self.model_name, self.name),
+                keys.values_coverage_key(self.model_name),
+            )
+        stem = self.value_set_prefix.removesuffix(keys.SEPARATOR)
+        return KeyFamily(section, self.name, stem, "set", is_open=True, text_lists=text_lists)
 
     def companion_keys(self, key: str) -> Sequence[str]:
         """Further keys that belong to one record: they expire, move and go with it."""

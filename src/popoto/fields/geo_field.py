@@ -12,6 +12,7 @@ from popoto.engine.tree import EVERYTHING, Near, ScoreRange, all_of, negated
 from popoto.exceptions import QueryException
 from popoto.fields.coercion import CoercionError, describe, is_list
 from popoto.fields.entries import Entry, GeoEntry
+from popoto.fields.families import KeyFamily
 from popoto.fields.field import Field
 from popoto.fields.lookups import conjunction, truth, unsupported
 from popoto.fields.operands import Conditions, Operand, Scope, View
@@ -154,6 +155,9 @@ class GeoField(Field[Coordinates]):
         if position.latitude is None or position.longitude is None:
             return ()
         return (GeoEntry(self.geo_set_key, key, position.longitude, position.latitude),)
+
+    def key_families(self) -> Sequence[KeyFamily]:
+        return (KeyFamily("geo_fields", self.name, self.geo_set_key, "zset"),)
 
     @classmethod
     def get_geo_db_key(cls, model: Any, field_name: str) -> DB_key:

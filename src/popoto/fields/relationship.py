@@ -8,11 +8,13 @@ from typing import Any, ClassVar, Generic, Self, overload
 
 from popoto.engine.codec import DecodeError, decoder_for, encoder_for
 from popoto.engine.db_key import DB_key
+from popoto.engine.keys import SEPARATOR
 from popoto.engine.request import Plan
 from popoto.engine.tree import EVERYTHING, Members, Not, StoredBytes, any_of
 from popoto.exceptions import ModelException, QueryException, StoredDataError
 from popoto.fields.coercion import describe
 from popoto.fields.entries import Entry, SetEntry
+from popoto.fields.families import KeyFamily
 from popoto.fields.field import Field
 from popoto.fields.lookups import conjunction, several, truth
 from popoto.fields.operands import Conditions, Operand, Scope, View
@@ -190,6 +192,10 @@ class Relationship(Field["Target | str | None"], Generic[Target]):
         if target is None:
             return ()
         return (SetEntry(self.value_set_prefix + target, key),)
+
+    def key_families(self) -> Sequence[KeyFamily]:
+        stem = self.value_set_prefix.removesuffix(SEPARATOR)
+        return (KeyFamily("relationship_fields", self.name, stem, "set", is_open=True),)
 
     @classmethod
     def on_save(

@@ -18,6 +18,7 @@ from popoto.engine.tree import NOTHING, All, Node, ScoreRange, all_of, any_of, n
 from popoto.exceptions import ModelException, QueryException
 from popoto.fields.coercion import CoercionError, coerce, describe, is_list
 from popoto.fields.entries import Entry, ScoreEntry
+from popoto.fields.families import KeyFamily
 from popoto.fields.field import LEFT_OUT, Field, LeftOut
 from popoto.fields.lookups import conjunction, several, unsupported
 from popoto.fields.operands import Conditions, Operand, Scope, View
@@ -213,6 +214,10 @@ class SortedFieldMixin(Field[MixedIn]):
             return ()
         partition = [values[name] for name in self.partition_by]
         return (ScoreEntry(self.partition_key(partition), key, self.score(value)),)
+
+    def key_families(self) -> Sequence[KeyFamily]:
+        stem = self.sorted_set_key
+        return (KeyFamily("sorted_fields", self.name, stem, "zset", is_open=True),)
 
     @classmethod
     def get_sortedset_db_key(
