@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Self, TypeAlias
+from typing import Any, Self, TypeAlias, cast
 
 from redis.client import Pipeline
 
@@ -72,7 +72,7 @@ class Batch(Pipeline):
         self.scripts: Any = set()
         self.watching = False
         self.explicit_transaction = False
-        self.transaction = True
+        vars(self)["transaction"] = True  # Redis.transaction is a method
         self.shard_hint = None
         self.response_callbacks: Any = {}
         self.guards: list[Step] = []
@@ -198,12 +198,17 @@ class QueuedCommits:
 
     @classmethod
     def of(cls, pipeline: Pipeline) -> QueuedCommits:
-        stack: object = pipeline.command_stack
+        stack = cast("object", pipeline.command_stack)  # pyright: ignore[reportUnknownMemberType]
         queued: object = vars(pipeline).get("_popoto_queued")
         if not isinstance(queued, cls) or queued._stack is not stack:
             queued = cls(stack)
             vars(pipeline)["_popoto_queued"] = queued
         return queued
+
+
+def append(pipeline: Pipeline, *command: Argument) -> None:
+    """Queue a command, given as its words, on a pipeline or batch."""
+    pipeline.execute_command(*command)  # pyright: ignore[reportUnknownMemberType]
 
 
 def queue(pipeline: Pipeline, batch: Batch, prefix: str) -> None:
@@ -215,7 +220,7 @@ def queue(pipeline: Pipeline, batch: Batch, prefix: str) -> None:
     """
     queued = QueuedCommits.of(pipeline)
     call = batch.call(raises=True)
-    pipeline.execute_command(*call.command(prefix, by_text=not queued.text_sent))
+    append(pipeline, *call.command(prefix, by_text=not queued.text_sent))
     queued.text_sent = True
     for command in batch.after:
-        pipeline.execute_command(*command)
+        append(pipeline, *command)

@@ -31,12 +31,6 @@ def as_q(condition: object) -> Q:
         return condition
     if isinstance(condition, (Expression, CombinedExpression)):
         return condition.to_q()
-    if isinstance(condition, bool):
-        raise TypeError(
-            f"{condition} is no condition: a comparison was decided before the query saw it. "
-            "Compare a field of the class with a value (Model.rating > 4, not record.rating > 4 "
-            "and not one field with another), and combine conditions with & and | and ~"
-        )
     raise TypeError(
         f"expected a Q object or an expression such as Model.field > 3, got {condition!r}"
     )

@@ -349,8 +349,14 @@ class _Chunks:
 
 
 def _condition(condition: object) -> Q:
-    if isinstance(condition, (Q, Expression, CombinedExpression, bool)):
+    if isinstance(condition, (Q, Expression, CombinedExpression)):
         return as_q(condition)
+    if isinstance(condition, bool):
+        raise TypeError(
+            f"filter() got {condition}: a comparison was decided before the query saw it. Compare "
+            "a field of the class with a value (Model.rating > 4, not record.rating > 4 and not "
+            "one field with another), and combine conditions with & and | and ~"
+        )
     raise TypeError(
         f"filter() takes Q objects and expressions such as Model.field > 3 by position, and "
         f"field=value conditions by keyword; got {describe(condition)}"
