@@ -1,0 +1,84 @@
+"""The part of `Model` that changes a stored record in place."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, Self, cast
+
+from popoto.engine.run import arun, run
+from popoto.models import field_expiry, in_place
+
+if TYPE_CHECKING:
+    from decimal import Decimal
+
+    from popoto.models.base import Model
+
+
+class InPlaceMethods:
+    """Methods of `Model` on records that are stored already."""
+
+    def atomic_increment(
+        self, field_name: str, delta: int | float | Decimal, pipeline: Any = None
+    ) -> Any:
+        """Add to a stored number, exactly, whatever other writers do meanwhile.
+
+        For int, float and Decimal fields; None and a missing value count as 0. Indexes follow
+        in the same step; the expiry and all other fields stay as they are, also here. Returns
+        the new value in the field's type, which the attribute then has, or the pipeline if
+        one was given (the attribute then has the value to be expected).
+
+        Raises AttributeError (no such field), UnsavedError (a TypeError), TypeError (no
+        number), ValidationError (a fraction for an int field), NumberOverflowError (ints have
+        64 bits), NotStoredError when the record is gone; nothing was written then. A float
+        delta of a Decimal field counts with the digits it shows. One command; where Decimals,
+        ints beyond 2**53, versions or value indexes are concerned, one more for each writer
+        that was faster.
+        """
+        return run(in_place.increment(cast("Model", self), field_name, delta, pipeline))
+
+    async def async_atomic_increment(
+        self, field_name: str, delta: int | float | Decimal, pipeline: Any = None
+    ) -> Any:
+        """`atomic_increment` for asyncio."""
+        return await arun(in_place.increment(cast("Model", self), field_name, delta, pipeline))
+
+    def refresh(self, fields: Iterable[str] | None = None) -> Self:
+        """Load the stored values again, all or those of some fields; unsaved changes go.
+
+        Returns the instance. Raises NotStoredError when the record is gone. One round trip.
+        """
+        run(in_place.refresh(cast("Model", self), fields))
+        return self
+
+    async def async_refresh(self, fields: Iterable[str] | None = None) -> Self:
+        """`refresh` for asyncio."""
+        await arun(in_place.refresh(cast("Model", self), fields))
+        return self
+
+    def expire_field(self, field_name: str, ttl: int | datetime.timedelta | None) -> None:
+        """Let one field's stored value expire by itself, in seconds from now; None: never.
+
+        The value then reads as its default. A save that changes the field takes its expiry
+        away. Fields of the key and of indexes cannot expire alone. Raises NotStoredError when
+        there is no stored value, ModelException where the server cannot do this: it takes
+        Redis 7.4 or Valkey 9. One command.
+        """
+        run(field_expiry.expire_field(cast("Model", self), field_name, ttl))
+
+    async def async_expire_field(
+        self, field_name: str, ttl: int | datetime.timedelta | None
+    ) -> None:
+        """`expire_field` for asyncio."""
+        await arun(field_expiry.expire_field(cast("Model", self), field_name, ttl))
+
+    def field_ttl(self, field_name: str) -> float | None:
+        """Seconds until a field's stored value expires by itself; None: it does not.
+
+        Raises as `expire_field`. One command.
+        """
+        return run(field_expiry.field_ttl(cast("Model", self), field_name))
+
+    async def async_field_ttl(self, field_name: str) -> float | None:
+        """`field_ttl` for asyncio."""
+        return await arun(field_expiry.field_ttl(cast("Model", self), field_name))

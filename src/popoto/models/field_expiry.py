@@ -1,0 +1,94 @@
+"""Expiry of single fields, on servers that have it (Redis 7.4, Valkey 9)."""
+
+from __future__ import annotations
+
+import datetime
+import math
+from typing import TYPE_CHECKING
+
+import redis.exceptions
+
+from popoto.engine.request import Argument, Plan, Reply, Request
+from popoto.exceptions import ModelException, NotStoredError, ValidationError
+from popoto.fields.coercion import describe
+from popoto.models.in_place import number_field, stored_key
+from popoto.models.options import ModelOptions
+
+if TYPE_CHECKING:
+    from popoto.models.base import Model
+
+_NO_SUCH_FIELD = -2
+
+
+def expire_field(
+    instance: Model, name: str, ttl: int | datetime.timedelta | None
+) -> Plan[None]:
+    """The plan of `Model.expire_field`."""
+    key = _checked(instance, name)
+    if ttl is None:
+        yield from _asked(instance._meta, name, ("HPERSIST", key))
+        return
+    yield from _asked(instance._meta, name, ("HPEXPIRE", key, _milliseconds(instance, name, ttl)))
+
+
+def field_ttl(instance: Model, name: str) -> Plan[float | None]:
+    """The plan of `Model.field_ttl`."""
+    key = _checked(instance, name)
+    remaining = yield from _asked(instance._meta, name, ("HPTTL", key))
+    return None if remaining < 0 else remaining / 1000
+
+
+def _checked(instance: Model, name: str) -> str:
+    """The record's key. Raises for a field that cannot expire alone."""
+    options = instance._meta
+    field = number_field(options, name)
+    key = stored_key(instance, f"{field.label} cannot expire")
+    if not field.in_hash:
+        raise ModelException(f"{field.label} is a capped list, which expires with its record only")
+    if name in options.index_names:
+        raise ModelException(
+            f"{field.label} is part of the key or of an index, so its value cannot expire without "
+            "the record; use _ttl to let the whole record expire"
+        )
+    return key
+
+
+def _milliseconds(instance: Model, name: str, ttl: object) -> int:
+    if isinstance(ttl, datetime.timedelta):
+        ttl = ttl.total_seconds()
+    elif isinstance(ttl, bool) or not isinstance(ttl, int):
+        ttl = 0
+    if ttl <= 0:
+        raise ValidationError(
+            f"{type(instance).__name__}.{name}: the time to live must be positive: seconds as an "
+            f"int, or a timedelta; got {describe(ttl)}",
+            model_name=type(instance).__name__,
+            field_name=name,
+            value=ttl,
+        )
+    return math.ceil(ttl * 1000)
+
+
+def _asked(options: ModelOptions, name: str, command: tuple[Argument, ...]) -> Plan[int]:
+    try:
+        (reply,) = yield Request.of(
+            (*command, "FIELDS", 1, name), shard=options.shard, repeatable=True
+        )
+    except redis.exceptions.ResponseError as error:
+        if "unknown command" not in str(error).lower():
+            raise
+        raise ModelException(
+            f"{options.model_name}.{name}: this server has no expiry of single fields (it lacks "
+            f"{command[0]}); it takes Redis 7.4 or Valkey 9"
+        ) from error
+    found = _first(reply)
+    if found == _NO_SUCH_FIELD:
+        raise NotStoredError(
+            f"{str(command[1])!r} has no stored value of {name!r} (or is not stored any more)"
+        )
+    return found
+
+
+def _first(reply: Reply) -> int:
+    """The answer for the one field; a record that is gone has none, or an empty list."""
+    return int(reply[0]) if reply else _NO_SUCH_FIELD
