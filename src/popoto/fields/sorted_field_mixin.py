@@ -139,6 +139,9 @@ class SortedFieldMixin(Field[MixedIn]):
     def bind(self, model_name: str, name: str) -> None:
         super().bind(model_name, name)
         self.sorted_set_key = f"{self.field_class_key}:{model_name}:{name}"
+        if self.unique:
+            # Under the field's own prefix, a value could be taken for a partition.
+            self.value_set_prefix = f"{keys.field_prefix('UniqueField')}:{model_name}:{name}:"
 
     # Values ---------------------------------------------------------------------
 
@@ -191,7 +194,8 @@ class SortedFieldMixin(Field[MixedIn]):
 
     @property
     def keeps_value_sets(self) -> bool:
-        return False
+        # Uniqueness is decided by equal values, not by equal scores.
+        return self.unique
 
     @property
     def depends_on(self) -> tuple[str, ...]:
@@ -213,7 +217,8 @@ class SortedFieldMixin(Field[MixedIn]):
         if value is None:
             return ()
         partition = [values[name] for name in self.partition_by]
-        return (ScoreEntry(self.partition_key(partition), key, self.score(value)),)
+        entry = ScoreEntry(self.partition_key(partition), key, self.score(value))
+        return (entry, self.value_entry(key, value)) if self.unique else (entry,)
 
     def key_families(self) -> Sequence[KeyFamily]:
         stem = self.sorted_set_key
