@@ -5,7 +5,9 @@ from importlib.metadata import PackageNotFoundError, version
 from popoto import exceptions as exceptions
 from popoto import fields as fields
 from popoto import models as models
+from popoto import pubsub as pubsub
 from popoto import redis_db as redis_db
+from popoto import streams as streams
 from popoto.exceptions import (
     KeyMutationError,
     ModelException,
@@ -14,7 +16,9 @@ from popoto.exceptions import (
     SkipSaveException,
     SubscriberException,
 )
+from popoto.fields.dataframe_field import DataFrameField
 from popoto.fields.datetime_field import DatetimeField
+from popoto.fields.event_stream import EventStreamMixin
 from popoto.fields.field import Field
 from popoto.fields.geo_field import GeoField
 from popoto.fields.relationship import Relationship
@@ -42,9 +46,11 @@ from popoto.fields.shortcuts import (
 from popoto.models.base import Model, ModelBase
 from popoto.models.expressions import CombinedExpression, Expression
 from popoto.models.q import Q
+from popoto.pubsub import Publisher, Subscriber
 from popoto.redis_db import POPOTO_REDIS_DB as POPOTO_REDIS_DB
 from popoto.redis_db import get_async_redis_db
 from popoto.redis_db import get_REDIS_DB as get_redis
+from popoto.streams import StreamConsumer
 
 try:
     __version__ = version("popoto")
@@ -56,10 +62,12 @@ __all__ = [
     "BooleanField",
     "BytesField",
     "CombinedExpression",
+    "DataFrameField",
     "DateField",
     "DatetimeField",
     "DecimalField",
     "DictField",
+    "EventStreamMixin",
     "Expression",
     "Field",
     "FloatField",
@@ -72,6 +80,7 @@ __all__ = [
     "Model",
     "ModelBase",
     "ModelException",
+    "Publisher",
     "PublisherException",
     "Q",
     "QueryException",
@@ -80,7 +89,9 @@ __all__ = [
     "SkipSaveException",
     "SortedField",
     "SortedKeyField",
+    "StreamConsumer",
     "StringField",
+    "Subscriber",
     "SubscriberException",
     "TimeField",
     "TupleField",

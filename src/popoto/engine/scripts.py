@@ -29,3 +29,6 @@ class Script:
 
 COMMIT = Script.from_file("commit")
 QUERY = Script.from_file("query")
+RECLAIM = Script.from_file("reclaim")
+UPKEEP = Script.from_file("upkeep")
+RECOUNT = Script.from_file("recount")

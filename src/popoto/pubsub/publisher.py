@@ -1,0 +1,111 @@
+"""`Publisher`: sends data to a channel."""
+
+from __future__ import annotations
+
+import logging
+from abc import ABC
+from typing import Any, TypeVar
+
+import msgpack
+import redis.asyncio.client
+import redis.client
+
+from popoto.exceptions import PublisherException
+from popoto.redis_db import POPOTO_REDIS_DB, get_async_redis_db
+
+__all__ = ["Publisher", "PublisherException"]
+
+logger = logging.getLogger("POPOTO-publisher")
+
+AnyPipeline = TypeVar("AnyPipeline", bound="redis.client.Pipeline | redis.asyncio.client.Pipeline")
+
+
+class Publisher(ABC):
+    """Sends data to the subscribers that a channel has at that moment.
+
+    By itself (``Publisher(channel_name="news")``), as a base class, or mixed into a model,
+    before or after `Model`. The channel is `channel_name`, by default the name of the class.
+
+    A message is the msgpack form of the data: a dict by convention, but any value that
+    msgpack knows. Nobody keeps messages; for those that must not be lost use a stream.
+    """
+
+    _publish_data: Any = None
+    """What `publish()` without data sends: the last data of this instance."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        if "channel_name" in kwargs:
+            self.channel_name = kwargs.pop("channel_name")
+        bases = type(self).__mro__
+        following = bases[bases.index(Publisher) + 1 :]
+        if any("__init__" in vars(base) for base in following if base is not object):
+            super().__init__(*args, **kwargs)
+
+    @property
+    def channel_name(self) -> str:
+        """The channel that `publish()` sends to."""
+        name: str = vars(self).get("_channel_name", type(self).__name__)
+        return name
+
+    @channel_name.setter
+    def channel_name(self, name: str) -> None:
+        vars(self)["_channel_name"] = name
+
+    def publish(
+        self,
+        data: Any = None,
+        channel_name: str | None = None,
+        pipeline: AnyPipeline | None = None,
+    ) -> int | AnyPipeline | None:
+        """Send `data`, or without it what this instance sent last, to a channel.
+
+        Returns how many received it (on a cluster: at the node that was asked); None where
+        there is nothing to send, which an empty dict counts as; with a pipeline that
+        pipeline, to which the message was added.
+
+        Raises PublisherException without a channel, and for data that msgpack does not know;
+        errors of the server pass through. One command, sent once: a lost connection may
+        leave it unknown whether the message went out.
+        """
+        message = self._message(data, channel_name)
+        if message is None:
+            return pipeline
+        if pipeline is not None:
+            pipeline.publish(*message)
+            return pipeline
+        receivers: Any = POPOTO_REDIS_DB.publish(*message)
+        return int(receivers)
+
+    async def async_publish(
+        self,
+        data: Any = None,
+        channel_name: str | None = None,
+        pipeline: AnyPipeline | None = None,
+    ) -> int | AnyPipeline | None:
+        """`publish` for asyncio."""
+        message = self._message(data, channel_name)
+        if message is None or pipeline is not None:
+            return self.publish(data, channel_name, pipeline)
+        receivers: Any = await (await get_async_redis_db()).publish(*message)
+        return int(receivers)
+
+    def _message(self, data: Any, channel_name: str | None) -> tuple[str, bytes] | None:
+        """The channel and the payload, or None for nothing to send."""
+        if data is None or data == {}:
+            data = self._publish_data
+        if data is None or data == {}:
+            return None
+        channel = channel_name or self.channel_name
+        if not channel:
+            raise PublisherException(
+                f"{type(self).__name__}: missing channel to publish to; set channel_name"
+            )
+        try:
+            payload: bytes = msgpack.packb(data)
+        except (TypeError, ValueError, OverflowError) as error:
+            raise PublisherException(
+                f"{type(self).__name__} cannot publish to {channel!r}: {error}"
+            ) from error
+        self._publish_data = data
+        logger.debug("%s publishes %d bytes to %r", type(self).__name__, len(payload), channel)
+        return channel, payload
