@@ -1,0 +1,367 @@
+"""`QueryBuilder`: a query being described, and its results.
+
+Nothing is sent until results are used. Every method that talks to the server has
+a native asyncio twin, ``async_…``.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import AsyncIterator, Callable, Generator, Iterable, Iterator, Mapping
+from typing import Any, Generic, TypeVar, cast, overload
+
+from popoto.engine.request import Plan
+from popoto.engine.run import arun, run
+from popoto.exceptions import QueryException
+from popoto.fields.coercion import describe
+from popoto.fields.conditions import CombinedExpression, Expression, Filter, Q, as_q
+from popoto.fields.field import Field
+from popoto.models.fetching import Fetch, Reading
+from popoto.models.query_plans import Execution, QuerySpec, check_count, check_values
+
+Row = TypeVar("Row")
+A = TypeVar("A")
+B = TypeVar("B")
+C = TypeVar("C")
+D = TypeVar("D")
+E = TypeVar("E")
+
+
+class TypedTuples(ABC):
+    """`values_list`, by which checkers know what the tuples hold."""
+
+    @overload
+    def values_list(self, a: Field[A], /) -> QueryBuilder[tuple[A]]: ...
+    @overload
+    def values_list(self, a: Field[A], b: Field[B], /) -> QueryBuilder[tuple[A, B]]: ...
+    @overload
+    def values_list(
+        self, a: Field[A], b: Field[B], c: Field[C], /
+    ) -> QueryBuilder[tuple[A, B, C]]: ...
+    @overload
+    def values_list(
+        self, a: Field[A], b: Field[B], c: Field[C], d: Field[D], /
+    ) -> QueryBuilder[tuple[A, B, C, D]]: ...
+    @overload
+    def values_list(
+        self, a: Field[A], b: Field[B], c: Field[C], d: Field[D], e: Field[E], /
+    ) -> QueryBuilder[tuple[A, B, C, D, E]]: ...
+    @overload
+    def values_list(self, *names: str | Field[Any]) -> QueryBuilder[tuple[Any, ...]]: ...
+    def values_list(self, *names: Any) -> QueryBuilder[Any]:
+        """Tuples of just these fields (names, or fields such as ``Restaurant.name``)."""
+        return self._tuples_of(names)
+
+    @abstractmethod
+    def _tuples_of(self, names: tuple[Any, ...]) -> QueryBuilder[Any]: ...
+
+
+class QueryBuilder(TypedTuples, Generic[Row]):
+    """A query that is not sent yet. Every method returns a new builder.
+
+    Iteration, ``len``, indexing, ``in`` and ``==`` evaluate it once and share the
+    results; `all`, `count`, `first`, `last` and `exists` always ask the server.
+    ``await builder`` gives the list of results, ``async for`` iterates over it.
+    """
+
+    __hash__ = None  # pyright: ignore[reportAssignmentType]
+
+    def __init__(self, spec: QuerySpec) -> None:
+        self._spec = spec
+        self._results: list[Row] | None = None
+
+    def _with(self, **changes: Any) -> Any:
+        builder: QueryBuilder[Any] = QueryBuilder(self._spec.changed(**changes))
+        return builder
+
+    # Building ------------------------------------------------------------------------
+
+    @overload
+    def filter(
+        self, *conditions: Filter, values: tuple[str, ...], **lookups: Any
+    ) -> QueryBuilder[dict[str, Any]]: ...
+    @overload
+    def filter(
+        self, *conditions: Filter, values: None = None, **lookups: Any
+    ) -> QueryBuilder[Row]: ...
+    def filter(self, *conditions: Filter, **lookups: Any) -> QueryBuilder[Any]:
+        """Further conditions, which must all hold as well.
+
+        Keywords are ``field=value`` or ``field__lookup=value``; `order_by`, `limit`
+        and `values` (a tuple) are modifiers. Positional arguments are `Q` objects
+        or expressions.
+        """
+        return self.filtered(conditions, lookups)
+
+    def filtered(
+        self, conditions: Iterable[Filter], lookups: Mapping[str, Any]
+    ) -> QueryBuilder[Row]:
+        """`filter`, with its arguments as they were collected."""
+        lookups = dict(lookups)
+        changes: dict[str, Any] = {}
+        if "order_by" in lookups:
+            changes["order_by"] = lookups.pop("order_by")
+        if "limit" in lookups:
+            changes["limit"] = lookups.pop("limit")
+        if "values" in lookups:
+            changes["values"] = _values_argument(self._spec, lookups.pop("values"))
+        found = [as_condition(condition) for condition in conditions]
+        if lookups:
+            found.append(Q(**lookups))
+        return self._with(conditions=(*self._spec.conditions, *found), **changes)
+
+    def exclude(self, *conditions: Filter, **lookups: Any) -> QueryBuilder[Row]:
+        """Leave out the records for which all of these conditions hold."""
+        found = [as_condition(condition) for condition in conditions]
+        if lookups:
+            found.append(Q(**lookups))
+        if not found:
+            return self._with()
+        joined = found[0]
+        for condition in found[1:]:
+            joined = joined & condition
+        return self._with(conditions=(*self._spec.conditions, ~joined))
+
+    def order_by(self, *names: str) -> QueryBuilder[Row]:
+        """Order by these fields, the first one deciding most; ``-name`` is descending."""
+        return self._with(order_by=names[0] if len(names) == 1 else names or None)
+
+    def limit(self, number: int | None) -> QueryBuilder[Row]:
+        """At most this many results; None lifts the limit."""
+        return self._with(limit=number)
+
+    def offset(self, number: int) -> QueryBuilder[Row]:
+        """Leave out this many results at the beginning."""
+        return self._with(offset=number)
+
+    def values(self, *names: str) -> QueryBuilder[dict[str, Any]]:
+        """Dicts of just these fields instead of records; without names, records again."""
+        return self._with(values=names or None, as_tuples=False)
+
+    def _tuples_of(self, names: tuple[Any, ...]) -> QueryBuilder[Any]:
+        found = tuple(name.name if isinstance(name, Field) else name for name in names)
+        if not found:
+            raise QueryException("values_list needs the fields that the tuples are made of")
+        return self._with(values=found, as_tuples=True)
+
+    def computed_sort(
+        self, key: Callable[[Row], Any], reverse: bool = False
+    ) -> QueryBuilder[Row]:
+        """Order by what `key` makes of each result, in Python, before any limit.
+
+        Overrides `order_by`. Reads every match.
+        """
+        if not callable(key):
+            raise TypeError(f"computed_sort needs a function of one result, got {describe(key)}")
+        return self._with(computed_sort=(key, reverse))
+
+    def no_track(self) -> QueryBuilder[Row]:
+        """Do not call the records' read hooks."""
+        return self._with(tracked=False)
+
+    def select_related(self, *names: str) -> QueryBuilder[Row]:
+        """Read the records that these relationships refer to along with the results.
+
+        One round trip for each relationship, whatever the number of results; a
+        name may lead further (``restaurant__owner``).
+        """
+        return self._with(related=(*self._spec.related, *names))
+
+    prefetch_related = select_related
+
+    # Results -------------------------------------------------------------------------
+
+    def all(self) -> list[Row]:
+        """The results. One command; one more for every 2,000 records."""
+        return run(self._all())
+
+    async def async_all(self) -> list[Row]:
+        """`all` for asyncio."""
+        return await arun(self._all())
+
+    def _all(self) -> Plan[list[Row]]:
+        return Execution(self._spec).results()
+
+    def first(self) -> Row | None:
+        """The first result, or None. One command."""
+        return run(self._first())
+
+    async def async_first(self) -> Row | None:
+        """`first` for asyncio."""
+        return await arun(self._first())
+
+    def _first(self) -> Plan[Row | None]:
+        limit = check_count(self._spec.options, "limit", self._spec.limit)
+        spec = self._spec.changed(limit=1 if limit is None else min(limit, 1))
+        found = yield from Execution(spec).results()
+        return found[0] if found else None
+
+    def last(self) -> Row | None:
+        """The last result, or None. Two commands; the keys of all matches are transferred."""
+        return run(Execution(self._spec).last())
+
+    async def async_last(self) -> Row | None:
+        """`last` for asyncio."""
+        return await arun(Execution(self._spec).last())
+
+    def count(self) -> int:
+        """How many records match, whatever the limit. One command."""
+        return run(Execution(self._spec).count())
+
+    async def async_count(self) -> int:
+        """`count` for asyncio."""
+        return await arun(Execution(self._spec).count())
+
+    def exists(self) -> bool:
+        """Whether there is any result. One command."""
+        return run(Execution(self._spec).exists())
+
+    async def async_exists(self) -> bool:
+        """`exists` for asyncio."""
+        return await arun(Execution(self._spec).exists())
+
+    def keys(self) -> list[bytes]:
+        """The record keys of the results. One command."""
+        return run(Execution(self._spec).keys())
+
+    async def async_keys(self) -> list[bytes]:
+        """`keys` for asyncio."""
+        return await arun(Execution(self._spec).keys())
+
+    def iterator(self, chunk_size: int = 1000) -> Iterator[Row]:
+        """Iterate over a large result, reading `chunk_size` records at a time.
+
+        Memory holds one chunk of records, and the keys of those to come. A record
+        that stops matching meanwhile is left out.
+        """
+        steps = _Chunks(self._spec, chunk_size)
+        while (chunk := run(steps.next())) is not None:
+            yield from chunk
+
+    async def async_iterator(self, chunk_size: int = 1000) -> AsyncIterator[Row]:
+        """`iterator` for asyncio."""
+        steps = _Chunks(self._spec, chunk_size)
+        while (chunk := await arun(steps.next())) is not None:
+            for row in chunk:
+                yield row
+
+    # Implicit evaluation ----------------------------------------------------------------
+
+    def _evaluated(self) -> list[Row]:
+        if self._results is None:
+            self._results = self.all()
+        return self._results
+
+    def __iter__(self) -> Iterator[Row]:
+        return iter(self._evaluated())
+
+    def __len__(self) -> int:
+        return len(self._evaluated())
+
+    def __bool__(self) -> bool:
+        return self.exists() if self._results is None else bool(self._results)
+
+    def __contains__(self, item: object) -> bool:
+        return item in self._evaluated()
+
+    @overload
+    def __getitem__(self, index: int) -> Row: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Row]: ...
+    def __getitem__(self, index: int | slice) -> Row | list[Row]:
+        if self._results is None and isinstance(index, slice):
+            start, stop, step = index.start or 0, index.stop, index.step
+            if step is None and start >= 0 and (stop is None or stop >= 0):
+                return self._slice(start, stop)
+        return self._evaluated()[index]
+
+    def _slice(self, start: int, stop: int | None) -> list[Row]:
+        limit = check_count(self._spec.options, "limit", self._spec.limit)
+        if stop is not None:
+            wanted = max(stop - start, 0)
+            limit = wanted if limit is None else max(min(limit - start, wanted), 0)
+        elif limit is not None:
+            limit = max(limit - start, 0)
+        builder: QueryBuilder[Row] = self._with(offset=self._spec.offset + start, limit=limit)
+        return builder.all()
+
+    def __eq__(self, other: object) -> bool:
+        if isinstance(other, QueryBuilder):
+            return self._evaluated() == cast("QueryBuilder[Any]", other)._evaluated()
+        if isinstance(other, list):
+            return self._evaluated() == other
+        return NotImplemented
+
+    def __await__(self) -> Generator[Any, None, list[Row]]:
+        return self.async_all().__await__()
+
+    async def __aiter__(self) -> AsyncIterator[Row]:
+        for row in await self.async_all():
+            yield row
+
+    def __repr__(self) -> str:
+        spec = self._spec
+        parts = [repr(condition) for condition in spec.conditions]
+        parts += [
+            f"{name}={value!r}"
+            for name, value in (
+                ("order_by", spec.order_by),
+                ("limit", spec.limit),
+                ("offset", spec.offset or None),
+                ("values", spec.values),
+            )
+            if value is not None
+        ]
+        return f"<QueryBuilder {spec.options.model_name}({', '.join(parts)})>"
+
+
+class _Chunks:
+    """The steps of an iteration in bounded memory."""
+
+    def __init__(self, spec: QuerySpec, chunk_size: int) -> None:
+        if chunk_size < 1:
+            raise ValueError(f"chunk_size must be 1 or more, got {chunk_size!r}")
+        self._execution = Execution(spec)
+        self._chunk_size = chunk_size
+        self._state: tuple[Fetch, list[bytes], Reading] | None = None
+
+    def next(self) -> Plan[list[Any] | None]:
+        execution = self._execution
+        if self._state is None:
+            fetch, order = yield from execution.compile()
+            found = yield from fetch.keys(order, execution.offset, execution.limit)
+            self._state = fetch, found, execution.reading()
+        fetch, found, reading = self._state
+        if not found:
+            return None
+        head, rest = found[: self._chunk_size], found[self._chunk_size :]
+        self._state = fetch, rest, reading
+        rows = yield from fetch.again(head, reading)
+        return (yield from execution.finished(execution.shaped(fetch, rows)))
+
+
+def as_condition(condition: object) -> Q:
+    """A positional condition. Raises TypeError for what is none."""
+    if isinstance(condition, (Q, Expression, CombinedExpression)):
+        return as_q(condition)
+    if isinstance(condition, bool):
+        raise TypeError(
+            f"filter() got {condition}: a comparison was decided before the query saw it. Compare "
+            "a field of the class with a value (Model.rating > 4, not record.rating > 4 and not "
+            "one field with another), and combine conditions with & and | and ~"
+        )
+    raise TypeError(
+        f"filter() takes Q objects and expressions such as Model.field > 3 by position, and "
+        f"field=value conditions by keyword; got {describe(condition)}"
+    )
+
+
+def _values_argument(spec: QuerySpec, values: Any) -> tuple[str, ...] | None:
+    if values is None:
+        return None
+    if not isinstance(values, tuple):
+        raise QueryException(
+            f"{spec.options.model_name}: values takes a tuple of field names, such as "
+            f"values=('name',), got {describe(values)}"
+        )
+    return check_values(spec.options, values) or None  # pyright: ignore[reportUnknownArgumentType]
