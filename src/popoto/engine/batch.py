@@ -51,9 +51,7 @@ class GuardFailure:
         """What the record's hash holds of these fields (guards ``absent`` and ``holds``)."""
         pairs = iter(self.details[1:])
         found: dict[bytes, bytes] = dict(zip(pairs, pairs, strict=True))
-        return {
-            name: found[encoded] for name in names if (encoded := name.encode()) in found
-        }
+        return {name: found[encoded] for name in names if (encoded := name.encode()) in found}
 
 
 class Batch(Pipeline):

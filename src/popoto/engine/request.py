@@ -26,9 +26,7 @@ class ScriptCall:
 
     __slots__ = ("arguments", "keys", "script")
 
-    def __init__(
-        self, script: Script, keys: Sequence[str], arguments: Sequence[Argument]
-    ) -> None:
+    def __init__(self, script: Script, keys: Sequence[str], arguments: Sequence[Argument]) -> None:
         self.script = script
         self.keys = keys
         self.arguments = arguments

@@ -101,7 +101,8 @@ class EventStreamMixin:
         ModelException; without, that is logged. One command.
         """
         if pipeline is not None:
-            pipeline.execute_command(*self._event(op, self._current_key(), extra=extra_fields))
+            queue: Any = pipeline
+            queue.execute_command(*self._event(op, self._current_key(), extra=extra_fields))
             return
         request = self._event_request(op, extra_fields)
         if request is not None:
@@ -163,7 +164,8 @@ class EventStreamMixin:
         fields.update(extra or {})
         trimming: tuple[str | int, ...] = ()
         if self._stream_max_length is not None:
-            trimming = ("MAXLEN", "=" if self._stream_exact_length else "~", self._stream_max_length)
+            how = "=" if self._stream_exact_length else "~"
+            trimming = ("MAXLEN", how, self._stream_max_length)
         pairs = [_bytes(part) for pair in fields.items() for part in pair]
         return ("XADD", self._get_stream_key(), *trimming, "*", *pairs)
 
@@ -191,8 +193,8 @@ def _value_of(record: Any, name: str) -> object:
     if isinstance(field, Relationship):
         # Reading the attribute itself could load the target.
         if name in vars(record):
-            return field.target_key(vars(record)[name])  # pyright: ignore[reportUnknownMemberType]
-        return field.reference(record)  # pyright: ignore[reportUnknownMemberType]
+            return field.target_key(vars(record)[name])
+        return field.reference(record)
     return getattr(record, name, None)
 
 

@@ -270,7 +270,9 @@ class Relationship(Field["Target | str | None"], Generic[Target]):
             if lookup == "":
                 operands.append(self._refers_to([self.coerce_operand(lookup, value)]))
             elif lookup == "isnull":
-                operands.append(_negated_unless(self._refers_to([None]), truth(self, lookup, value)))
+                operands.append(
+                    _negated_unless(self._refers_to([None]), truth(self, lookup, value))
+                )
             elif lookup == "in":
                 operands.append(self._refers_to(several(self, lookup, value)))
             elif lookup == "ne":

@@ -411,6 +411,4 @@ def _tightest(key: str, ranges: Sequence[ScoreRange]) -> Node:
 
 
 def _warn_sort_by() -> None:
-    warnings.warn(
-        "sort_by is deprecated, use partition_by", DeprecationWarning, stacklevel=3
-    )
+    warnings.warn("sort_by is deprecated, use partition_by", DeprecationWarning, stacklevel=3)

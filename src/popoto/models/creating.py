@@ -15,9 +15,7 @@ if TYPE_CHECKING:
 M = TypeVar("M", bound="Model")
 
 
-def create(
-    model: type[M], pipeline: Any, overwrite: bool, values: Mapping[str, Any]
-) -> Plan[Any]:
+def create(model: type[M], pipeline: Any, overwrite: bool, values: Mapping[str, Any]) -> Plan[Any]:
     """The plan of `Model.create`."""
     instance = model(**values)
     yield from save(instance, SaveRequest(pipeline, create_only=not overwrite))

@@ -81,9 +81,7 @@ def put_expiry_as_is(batch: Batch, options: ModelOptions, key: str) -> None:
     _put_expire(batch, options, key, "EXPIRE-AS-IS", 0)
 
 
-def _put_expire(
-    batch: Batch, options: ModelOptions, key: str, command: str, amount: int
-) -> None:
+def _put_expire(batch: Batch, options: ModelOptions, key: str, command: str, amount: int) -> None:
     companions = options.companion_keys(key)
     batch.put(
         command,
@@ -188,9 +186,7 @@ def _unpacked(options: ModelOptions, packed: bytes) -> dict[str, bytes] | None:
     if len(values) != len(options.index_names):
         # Noted by a version of the model with other fields.
         return None
-    return {
-        name: value for name, value in zip(options.index_names, values, strict=True) if value
-    }
+    return {name: value for name, value in zip(options.index_names, values, strict=True) if value}
 
 
 def from_key(options: ModelOptions, key: str) -> dict[str, bytes]:

@@ -152,9 +152,7 @@ class Fetch:
         rows: list[Row] = []
         for position, (key, values) in enumerate(page.found):
             stored = {
-                name: value
-                for name, value in zip(names, values, strict=False)
-                if value is not None
+                name: value for name, value in zip(names, values, strict=False) if value is not None
             }
             if reading.list_names:
                 for name, items in zip(reading.list_names, values[width:], strict=True):

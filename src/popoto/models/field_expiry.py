@@ -20,9 +20,7 @@ if TYPE_CHECKING:
 _NO_SUCH_FIELD = -2
 
 
-def expire_field(
-    instance: Model, name: str, ttl: int | datetime.timedelta | None
-) -> Plan[None]:
+def expire_field(instance: Model, name: str, ttl: int | datetime.timedelta | None) -> Plan[None]:
     """The plan of `Model.expire_field`."""
     key = _checked(instance, name)
     if ttl is None:

@@ -20,9 +20,7 @@ M = TypeVar("M", bound="Model")
 def read_commands(options: ModelOptions, key: str) -> list[Command]:
     """The commands that read one record: its hash fields, then its lists."""
     commands: list[Command] = [("HMGET", key, *options.hash_names)]
-    commands += [
-        ("LRANGE", keys.capped_list_key(key, name), 0, -1) for name in options.list_names
-    ]
+    commands += [("LRANGE", keys.capped_list_key(key, name), 0, -1) for name in options.list_names]
     return commands
 
 

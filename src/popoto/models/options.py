@@ -234,9 +234,7 @@ class ModelOptions:
         self.entry_fields: list[AnyField] = [
             field for field in fields.values() if field.makes_entries
         ]
-        self.save_hooks = [
-            field for field in fields.values() if overrides(type(field), "on_save")
-        ]
+        self.save_hooks = [field for field in fields.values() if overrides(type(field), "on_save")]
         self.delete_hooks = [
             field for field in fields.values() if overrides(type(field), "on_delete")
         ]
@@ -277,8 +275,9 @@ class ModelOptions:
     @property
     def indexed_field_names(self) -> set[str]:
         return self._names(
-            lambda field: isinstance(field, IndexedFieldMixin)
-            or (field.keeps_value_sets and not field.key)
+            lambda field: (
+                isinstance(field, IndexedFieldMixin) or (field.keeps_value_sets and not field.key)
+            )
         )
 
     @property
@@ -371,8 +370,10 @@ class ModelOptions:
         """The record key of an instance's current values."""
         values = vars(instance)
         key: str | None = instance._redis_key
-        if key is not None and instance._stored and not any(
-            name in values for name in self.key_names
+        if (
+            key is not None
+            and instance._stored
+            and not any(name in values for name in self.key_names)
         ):
             return key
         return self.record_key({name: getattr(instance, name) for name in self.key_names})
@@ -468,9 +469,7 @@ def _check_order_by(model_name: str, options: ModelOptions) -> None:
         )
 
 
-def _checked_indexes(
-    model_name: str, indexes: object
-) -> tuple[tuple[tuple[str, ...], bool], ...]:
+def _checked_indexes(model_name: str, indexes: object) -> tuple[tuple[tuple[str, ...], bool], ...]:
     label = f"{model_name}.Meta.indexes"
     if indexes is None:
         return ()

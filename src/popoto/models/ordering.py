@@ -157,7 +157,11 @@ def comparable(field: Field[Any], value: Any) -> tuple[Any, ...]:
         return (False,)
     if isinstance(value, datetime.datetime):
         offset = value.utcoffset()
-        return (True, True, value.replace(tzinfo=None) - offset if offset else value.replace(tzinfo=None))
+        return (
+            True,
+            True,
+            value.replace(tzinfo=None) - offset if offset else value.replace(tzinfo=None),
+        )
     # NaN is equal to nothing, itself included; it comes before all numbers.
     return (True, value == value, value)  # noqa: PLR0124
 

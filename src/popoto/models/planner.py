@@ -215,9 +215,7 @@ class Planner:
             raise self._unknown([name for name in params if name not in announced])
 
         def resolve() -> Plan[Operand]:
-            answer: Any = yield Call(
-                lambda: target.filter_query(self.model, target.name, **params)
-            )
+            answer: Any = yield Call(lambda: target.filter_query(self.model, target.name, **params))
             found = tuple(
                 key.decode("utf-8") if isinstance(key, bytes) else str(key) for key in answer
             )
@@ -244,6 +242,3 @@ def key_of(options: ModelOptions, values: dict[str, Any]) -> str:
         name: options.fields[name].coerce_key_operand(values[name]) for name in options.key_names
     }
     return options.record_key(coerced)
-
-
-

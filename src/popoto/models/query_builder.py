@@ -144,9 +144,7 @@ class QueryBuilder(TypedTuples, Generic[Row]):
             raise QueryException("values_list needs the fields that the tuples are made of")
         return self._with(values=found, as_tuples=True)
 
-    def computed_sort(
-        self, key: Callable[[Row], Any], reverse: bool = False
-    ) -> QueryBuilder[Row]:
+    def computed_sort(self, key: Callable[[Row], Any], reverse: bool = False) -> QueryBuilder[Row]:
         """Order by what `key` makes of each result, in Python, before any limit.
 
         Overrides `order_by`. Reads every match.

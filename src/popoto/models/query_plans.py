@@ -247,7 +247,9 @@ def read_record(options: ModelOptions, key: str) -> Plan[dict[str, Any] | None]:
         )
     except redis.exceptions.ResponseError as error:
         if str(error).startswith("WRONGTYPE"):
-            raise QueryException(f"{key!r} is no record of {options.model_name}: {error}") from error
+            raise QueryException(
+                f"{key!r} is no record of {options.model_name}: {error}"
+            ) from error
         raise
     return stored_of(options, replies[0], replies[1:])
 
@@ -334,10 +336,7 @@ def get_many(
     for first in range(0, len(wanted), _GET_MANY_CHUNK):
         chunk = wanted[first : first + _GET_MANY_CHUNK]
         commands = [
-            command
-            for key in chunk
-            if key is not None
-            for command in read_commands(options, key)
+            command for key in chunk if key is not None for command in read_commands(options, key)
         ]
         replies: list[Reply] = []
         if commands:
@@ -360,4 +359,3 @@ def get_many(
             yield from attach_references(living, sorted(options.relationship_field_names))
         yield from read_hooks(model, living)
     return found
-

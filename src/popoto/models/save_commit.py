@@ -210,9 +210,7 @@ class SaveCommit:
             else:
                 batch.guard("exists", self.key)
             self._put_change(batch, options.whole if self.upsert else decision)
-        put_expiry(
-            batch, self.instance, self.key, is_new=self.known is None, replaces=self.upsert
-        )
+        put_expiry(batch, self.instance, self.key, is_new=self.known is None, replaces=self.upsert)
         if self.expected:
             flat = [part for pair in self.expected.items() for part in pair]
             self.expected_guard = batch.guard("holds", self.old_key, *flat)
@@ -312,9 +310,7 @@ class SaveCommit:
         """Queue the change of entries; fields with an `on_save` of their own add theirs."""
         heal = self.upsert or bool(self.note)
         hooked = [
-            each
-            for each in self.options.save_hooks
-            if not self.partial or each.name in self.names
+            each for each in self.options.save_hooks if not self.partial or each.name in self.names
         ]
         if not hooked:
             replace(batch, old, new, heal=heal)
@@ -338,7 +334,11 @@ class SaveCommit:
         touched = None if self.known is None or self.moves or self.upsert else set(self.changed)
         for unique in self.options.unique_fields:
             value = self._stored_now(unique.name)
-            if value is None or value == NIL or (touched is not None and unique.name not in touched):
+            if (
+                value is None
+                or value == NIL
+                or (touched is not None and unique.name not in touched)
+            ):
                 continue
             decoded = unique.decode(value)
             self.guards.append(("field", unique))

@@ -55,9 +55,7 @@ def save(instance: Model, request: SaveRequest) -> Plan[Any]:
         return nothing
 
 
-def prepared(
-    instance: Model, request: SaveRequest, names: list[str] | None
-) -> SaveCommit | None:
+def prepared(instance: Model, request: SaveRequest, names: list[str] | None) -> SaveCommit | None:
     """A save's commit, once everything is checked and formatted; None = nothing is saved."""
     check_key_change(instance, migrate_key=request.migrate_key)
     if is_skipped(instance, names):
@@ -130,16 +128,16 @@ def _coerced(key_field: Any, value: Any) -> Any:
 
 
 def pre_save(
-    instance: Model, *, update_fields: Sequence[str] | None, skip_auto_now: bool, ignore_errors: bool
+    instance: Model,
+    *,
+    update_fields: Sequence[str] | None,
+    skip_auto_now: bool,
+    ignore_errors: bool,
 ) -> bool:
     """Validate, and let fields format their values; the stock part of `Model.pre_save`."""
     options = instance._meta
     names = options.by_name if update_fields is None else update_fields
-    valid = (
-        instance.is_valid()
-        if update_fields is None
-        else instance._is_valid_in(update_fields)
-    )
+    valid = instance.is_valid() if update_fields is None else instance._is_valid_in(update_fields)
     if not valid:
         error = refusal(instance, names, "nothing was saved")
         if ignore_errors:

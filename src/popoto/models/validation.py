@@ -152,7 +152,9 @@ def _same(field: Field[Any], now: Stored, before: Stored) -> bool:
         old, new = field.decode(before), field.decode(now)
     except ValueError:
         return False
-    return type(old) is type(new) and repr(old) == repr(new) if field.type is not set else old == new
+    return (
+        type(old) is type(new) and repr(old) == repr(new) if field.type is not set else old == new
+    )
 
 
 def refusal(instance: Model, names: Iterable[str], what: str) -> ModelException:

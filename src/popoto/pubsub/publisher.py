@@ -1,5 +1,8 @@
 """`Publisher`: sends data to a channel."""
 
+# redis-py leaves many of its methods without types.
+# pyright: reportUnknownMemberType=false
+
 from __future__ import annotations
 
 import logging
@@ -20,7 +23,7 @@ logger = logging.getLogger("POPOTO-publisher")
 AnyPipeline = TypeVar("AnyPipeline", bound="redis.client.Pipeline | redis.asyncio.client.Pipeline")
 
 
-class Publisher(ABC):
+class Publisher(ABC):  # noqa: B024  # a base class, and of use by itself
     """Sends data to the subscribers that a channel has at that moment.
 
     By itself (``Publisher(channel_name="news")``), as a base class, or mixed into a model,

@@ -76,7 +76,8 @@ class Subscriber(ABC):
     # What subclasses define ----------------------------------------------------------
 
     def pre_handle(self, channel: str, data: Any, *args: Any, **kwargs: Any) -> Any:
-        """Called with each message before `handle`."""
+        """Called with each message before `handle`. May be overridden; this one does nothing."""
+        return None
 
     def handle(self, channel: str, data: Any, *args: Any, **kwargs: Any) -> Any:
         """Called with each message. To be overridden; this one logs a warning."""
@@ -267,7 +268,7 @@ class Subscriber(ABC):
         try:
             return channel, msgpack.unpackb(event["data"], strict_map_key=False)
         except (ValueError, TypeError) as error:
-            logger.error(
+            logger.error(  # noqa: TRY400  # the traceback would tell of msgpack alone
                 "%s dropped a message on %r that is no msgpack: %s",
                 type(self).__name__,
                 channel,

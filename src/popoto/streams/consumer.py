@@ -169,7 +169,7 @@ class StreamConsumer:
                 await self._handle(connection, entries)
             except Exception as error:  # noqa: BLE001  # raised below
                 if failure is not None:
-                    logger.error("%s: the handler failed again in one batch: %r", self, error)
+                    logger.exception("%s: the handler failed again in one batch", self)
                 failure = failure or error
             else:
                 processed += len(entries)
@@ -220,7 +220,7 @@ class StreamConsumer:
             if str(error).startswith("NOGROUP"):
                 raise
             # New entries can be handled all the same.
-            logger.error("%s cannot look after entries that failed: %s", self, error)
+            logger.exception("%s cannot look after entries that failed", self)
             return []
         claimed, dead, gone = reply
         if dead:
