@@ -44,7 +44,7 @@ $(VENV)/.docs: pyproject.toml | $(VENV)/bin/python
 .venv-peer/.installed: Makefile
 	@echo "installing the published popoto 1.6.1 into .venv-peer"
 	@python=$$(.ci/python) && "$$python" -m venv .venv-peer
-	@.venv-peer/bin/python -m pip install $(PIP_FLAGS) popoto==1.6.1 'redis<9' 'msgpack<2'
+	@.venv-peer/bin/python -m pip install $(PIP_FLAGS) popoto==1.6.1 'redis<9' 'msgpack<2' 'pandas<3'
 	@touch $@
 
 .venv-oldest/.installed: pyproject.toml

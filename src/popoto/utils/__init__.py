@@ -1,0 +1,1 @@
+"""Small functions of their own that callers of popoto use: sequences, threads, rounding."""
