@@ -199,9 +199,7 @@ def test_unknown_keywords_of_a_field_are_ignored_with_a_warning() -> None:
 
 
 def with_meta(**options: Any) -> Any:
-    return define(
-        "Shelf", key=KeyField(), a=IntField(), b=Field(), Meta=type("Meta", (), options)
-    )
+    return define("Shelf", key=KeyField(), a=IntField(), b=Field(), Meta=type("Meta", (), options))
 
 
 def test_meta_defaults() -> None:

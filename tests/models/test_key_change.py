@@ -66,9 +66,7 @@ def test_an_unsaved_instance_never_deletes_the_record_it_would_have_been(
     assert redis_client.exists("Pair:a:1")
 
 
-def test_null_to_value_is_allowed_and_moves_the_record(
-    api: Api, redis_client: redis.Redis
-) -> None:
+def test_null_to_value_is_allowed_and_moves_the_record(api: Api, redis_client: redis.Redis) -> None:
     record = api(Pair.create, left=None, right=1, text="t")
     record.left = "a"
     api(record.save)
@@ -125,12 +123,12 @@ def test_migration_moves_everything(
     }
     assert redis_client.smembers("$Class:Shop") == {b"Shop:b//c"}
     assert healthy(redis_client)
-    assert not [key for key in redis_client.keys("*") if key.endswith((b"Shop:a", b":a", b"a::log"))]
+    assert not [
+        key for key in redis_client.keys("*") if key.endswith((b"Shop:a", b":a", b"a::log"))
+    ]
 
 
-def test_a_moved_record_can_be_moved_again_and_deleted(
-    api: Api, redis_client: redis.Redis
-) -> None:
+def test_a_moved_record_can_be_moved_again_and_deleted(api: Api, redis_client: redis.Redis) -> None:
     record = api(Shop.create, **FULL)
     for name in ("b", "c", "a"):
         record.name = name

@@ -89,7 +89,9 @@ def test_unused_options_of_the_published_package_exist() -> None:
 def test_key_positions_are_alphabetical() -> None:
     meta = Shop._meta
     assert meta.db_key_length == 5
-    assert [meta.get_db_key_index_position(name) for name in ("_hidden", "asset", "place", "uid")] == [
+    assert [
+        meta.get_db_key_index_position(name) for name in ("_hidden", "asset", "place", "uid")
+    ] == [
         1,
         2,
         3,

@@ -158,7 +158,12 @@ def test_only_changed_fields_are_written(api: Api, redis_client: redis.Redis) ->
     mine.data = {"k": "mine"}
     api(mine.save)
     (record,) = api(Shop.query.all)
-    assert (record.note, record.rank, record.kind, record.data) == ("theirs", 9, "tea", {"k": "mine"})
+    assert (record.note, record.rank, record.kind, record.data) == (
+        "theirs",
+        9,
+        "tea",
+        {"k": "mine"},
+    )
     assert healthy(redis_client)
 
 

@@ -27,6 +27,14 @@ def encode_items(items: Iterable[Any]) -> tuple[bytes, ...]:
     return tuple(map(_encode_item, items))
 
 
+def read_items(field: Field[Any], instance: Any) -> tuple[bytes, ...]:
+    """The stored elements of a record that was made from its hash alone. One command."""
+    list_key = keys.capped_list_key(instance._redis_key, field.name)
+    request = Request.of(("LRANGE", list_key, 0, -1), shard=field.model_name, repeatable=True)
+    (items,) = run(request.plan())
+    return tuple(items)
+
+
 class CappedListProxy(MutableSequence[Item]):
     """The value of a capped list field: a list whose `push` writes at once.
 

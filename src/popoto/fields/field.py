@@ -10,7 +10,7 @@ import logging
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, Self, cast, overload
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Self, overload
 
 from popoto.engine import keys
 from popoto.engine.batch import KeyArgument
@@ -20,11 +20,11 @@ from popoto.engine.request import Argument
 from popoto.exceptions import ModelException, QueryException, StoredDataError
 from popoto.fields import lookups
 from popoto.fields.coercion import CHECKED_TYPES, CoercionError, coerce, describe
-from popoto.fields.conditions import Expression
+from popoto.fields.comparing import Comparable
 from popoto.fields.entries import Entry, SetEntry
 from popoto.fields.families import KeyFamily
 from popoto.fields.operands import Conditions, Operand, Scope
-from popoto.fields.type_variables import FitsAnyAnnotation, Value
+from popoto.fields.type_variables import Value
 
 if TYPE_CHECKING:
     from redis.client import Pipeline
@@ -70,7 +70,7 @@ class FieldBase(type):
         cls.field_class_key = DB_key(keys.field_prefix(name))
 
 
-class Field(FitsAnyAnnotation, Generic[Value], metaclass=FieldBase):
+class Field(Comparable[Value], Generic[Value], metaclass=FieldBase):
     """One attribute of a model.
 
     On the class it is this object, for expressions (``Restaurant.rating > 4``).
@@ -124,7 +124,6 @@ class Field(FitsAnyAnnotation, Generic[Value], metaclass=FieldBase):
         # Assignment is checked but not intercepted: instances store plain attributes.
         def __set__(self, instance: object, value: Value | None) -> None: ...
 
-    name: str
     model_name: str
 
     def __init__(
@@ -165,6 +164,11 @@ class Field(FitsAnyAnnotation, Generic[Value], metaclass=FieldBase):
                 f"{describe(self.type)} is not a valid {type(self).__name__} type; "
                 f"use one of {', '.join(sorted(valid.__name__ for valid in self.valid_types))}"
             )
+        if self.unique and not self.auto and not self.keeps_value_sets:
+            raise ModelException(
+                f"{type(self).__name__}(unique=True) is not supported: make it unique with "
+                "Meta.indexes = (((name,), True),)"
+            )
 
     def takes_type(self, wanted: builtins.type[Any]) -> bool:
         """Whether ``type=`` may be this type (an annotation stands for it)."""
@@ -185,6 +189,7 @@ class Field(FitsAnyAnnotation, Generic[Value], metaclass=FieldBase):
             and cls.problem is Field.problem
             and cls.is_valid.__func__ is vars(Field)["is_valid"].__func__
             and self.max_length is None
+            and self.type not in CHECKED_TYPES
         )
 
     def codec(self) -> tuple[Callable[[Any], bytes], Callable[[bytes], Any]]:
@@ -471,42 +476,3 @@ class Field(FitsAnyAnnotation, Generic[Value], metaclass=FieldBase):
         """The `DB_key` of this field class's keys for a model (or instance) and further parts."""
         name = model.__name__ if isinstance(model, type) else type(model).__name__
         return DB_key(cls.field_class_key, name, *field_names)
-
-    # Expressions --------------------------------------------------------------------
-
-    def _compare(self, operator: str, value: object) -> Expression:
-        if not self.name:
-            raise QueryException(
-                f"this {type(self).__name__} belongs to no model yet, so it cannot be compared"
-            )
-        return Expression(self.name, operator, value)
-
-    # Two fields are compared as objects, which is what lists and dicts of fields need.
-
-    def __eq__(self, other: object) -> Expression:  # pyright: ignore[reportIncompatibleMethodOverride]
-        if isinstance(other, Field):
-            return cast("Expression", self is other)
-        return self._compare("__eq", other)
-
-    def __ne__(self, other: object) -> Expression:  # pyright: ignore[reportIncompatibleMethodOverride]
-        if isinstance(other, Field):
-            return cast("Expression", self is not other)
-        return self._compare("__ne", other)
-
-    def __gt__(self, other: Value) -> Expression:
-        return NotImplemented if isinstance(other, Field) else self._compare("__gt", other)
-
-    def __lt__(self, other: Value) -> Expression:
-        return NotImplemented if isinstance(other, Field) else self._compare("__lt", other)
-
-    def __ge__(self, other: Value) -> Expression:
-        return NotImplemented if isinstance(other, Field) else self._compare("__gte", other)
-
-    def __le__(self, other: Value) -> Expression:
-        return NotImplemented if isinstance(other, Field) else self._compare("__lte", other)
-
-    __hash__ = object.__hash__
-
-    def between(self, low: Value, high: Value) -> Expression:
-        """Values from `low` to `high`, both included."""
-        return self._compare("__between", (low, high))

@@ -11,7 +11,7 @@ from popoto.engine import keys
 from popoto.engine.codec import DecodeError, decoder_for
 from popoto.exceptions import ModelException
 from popoto.fields.auto_field_mixin import AutoFieldMixin
-from popoto.fields.capped_list import CappedListProxy, encode_items, is_capped
+from popoto.fields.capped_list import CappedListProxy, encode_items, is_capped, read_items
 from popoto.fields.field import Field
 from popoto.fields.indexed_field_mixin import IndexedFieldMixin
 from popoto.fields.key_field_mixin import KeyFieldMixin
@@ -204,6 +204,9 @@ class ListField(_TypedField[Items]):
         return value if self.in_hash else CappedListProxy(value, self, instance)
 
     def missing_value(self, instance: Any) -> Any:
+        if not self.in_hash and instance._is_persisted:
+            items = instance._stored[self.name] = read_items(self, instance)
+            return self.loaded_value(instance, self.decode(items))
         value = self.make_default()
         return value if self.in_hash else CappedListProxy(value or (), self, instance)
 

@@ -199,7 +199,8 @@ class Model(InPlaceMethods, metaclass=ModelBase):
             replace(pipeline, old, new)
             return pipeline
         batch = Batch()
-        replace(batch, old, new)
+        # Also those that both have: a hook that is called directly is called to add them.
+        replace(batch, old, new, heal=True)
         if pipeline is not None:
             if len(batch):
                 queue(pipeline, batch, "")

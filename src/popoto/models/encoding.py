@@ -13,7 +13,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from popoto.engine.codec import DecodeError, decoder_for
-from popoto.engine.tagging import TREES, value_of
+from popoto.engine.tagging import PAYLOAD, TREES, value_of
 from popoto.exceptions import StoredDataError
 from popoto.fields.relationship import Relationship
 from popoto.models.loading import new_instance
@@ -47,7 +47,12 @@ class EncoderDecoder(NamedTuple):
 
 
 def _encoder(type_: type) -> Callable[[Any], Any]:
-    return lambda value: TREES[type_](value, 1)
+    def encode(value: Any) -> Any:
+        tree: Any = TREES[type_](value, 1)
+        payload = tree[PAYLOAD]
+        return {**tree, PAYLOAD: list(payload)} if isinstance(payload, tuple) else tree
+
+    return encode
 
 
 #: The tagged types: value -> map of marker and payload, and back.

@@ -37,8 +37,8 @@ def coerce_and_check(
 ) -> ValidationError | None:
     """Convert values to their fields' types, in place, and return the first problem.
 
-    Values that an instance has not decoded since it was loaded are not looked at:
-    what the server holds may be older than the rules.
+    Values that are still those that were loaded pass: what the server holds may be older
+    than the rules.
     """
     values = vars(instance)
     fields = instance._meta.by_name
@@ -59,21 +59,41 @@ def coerce_and_check(
         value = values[name]
         if field.takes_every_instance and type(value) is field.type:
             continue
-        try:
-            coerced = field.coerce(value)
-        except CoercionError as error:
-            problem = problem or _invalid(field, value, str(error))
-            continue
-        if coerced is not value:
-            values[name] = value = coerced
-        reason = field.problem(value, null_check=null_check)
-        if reason is not None:
-            problem = problem or _invalid(field, value, reason)
-        elif type(field).is_valid.__func__ is not _STOCK_IS_VALID and not field.is_valid(
-            field, value, null_check=null_check
-        ):
-            problem = problem or _invalid(field, value, f"{type(field).__name__} refuses it")
+        found = _problem_of(instance, field, value, null_check=null_check)
+        if found is not None and not _is_as_stored(instance, field):
+            problem = problem or found
     return problem or _expiry_problem(instance)
+
+
+def _problem_of(
+    instance: Model, field: Field[Any], value: Any, *, null_check: bool
+) -> ValidationError | None:
+    """Convert one value, in place, and say what is wrong with it."""
+    try:
+        coerced = field.coerce(value)
+    except CoercionError as error:
+        return _invalid(field, value, str(error))
+    if coerced is not value:
+        vars(instance)[field.name] = value = coerced
+    reason = field.problem(value, null_check=null_check)
+    if reason is not None:
+        return _invalid(field, value, reason)
+    if type(field).is_valid.__func__ is not _STOCK_IS_VALID and not field.is_valid(
+        field, value, null_check=null_check
+    ):
+        return _invalid(field, value, f"{type(field).__name__} refuses it")
+    return None
+
+
+def _is_as_stored(instance: Model, field: Field[Any]) -> bool:
+    """Whether a value is the one that was loaded: that is kept, however old the rules it obeys."""
+    before = instance._stored.get(field.name)
+    if before is None:
+        return False
+    try:
+        return bool(field.encode(vars(instance)[field.name]) == before)
+    except EncodeError:
+        return False
 
 
 def _expiry_problem(instance: Model) -> ValidationError | None:
@@ -132,12 +152,15 @@ def changed_values(instance: Model, names: Iterable[str]) -> dict[str, Stored]:
     values = vars(instance)
     stored = instance._stored
     references: dict[str, str] = values.get("_references", {})
+    fields = instance._meta.by_name
     changed: dict[str, Stored] = {}
     for name in names:
         if name in values or name in references or name not in stored:
+            if name not in values and not fields[name].in_hash:
+                continue  # a list that nobody looked at
             now = encoded(instance, name)
             before = stored.get(name)
-            if now != before and not _same(instance._meta.by_name[name], now, before):
+            if now != before and not _same(fields[name], now, before):
                 changed[name] = now
     return changed
 

@@ -1,0 +1,185 @@
+"""`ListField(max_length=n)`: a list of its own beside the record."""
+
+from __future__ import annotations
+
+from collections.abc import MutableSequence
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+import msgpack
+import pytest
+import redis
+
+from popoto import KeyField, ListField, Model, ModelException, StringField
+from popoto.fields.shortcuts import CappedListProxy
+from tests.driver import Api
+
+
+class Diary(Model):
+    name = KeyField()
+    log = ListField(max_length=3)
+    text = StringField()
+
+
+KEY = "Diary:a::log"
+
+
+def push(api: Api, proxy: Any, value: Any) -> Any:
+    return api.run(proxy.async_push(value)) if api.is_async else proxy.push(value)
+
+
+def stored(client: redis.Redis) -> list[Any]:
+    return [msgpack.unpackb(each) for each in client.lrange(KEY, 0, -1)]
+
+
+def test_it_is_kept_beside_the_hash(api: Api, redis_client: redis.Redis) -> None:
+    api(Diary.create, name="a", log=["x", 1])
+    assert stored(redis_client) == ["x", 1]
+    assert set(redis_client.hkeys("Diary:a")) == {b"name", b"text"}
+
+
+def test_elements_are_tagged_by_their_own_type(api: Api, redis_client: redis.Redis) -> None:
+    values = [(1, 2), Decimal("1.5"), None]
+    api(Diary.create, name="a", log=values)
+    assert redis_client.lindex(KEY, 0) == bytes.fromhex(
+        "82a95f5f7475706c655f5fc3ac61735f656e636f6461626c65920102"
+    )
+    assert api(Diary.query.get, name="a").log == values
+
+
+def test_save_keeps_the_first_elements(api: Api, redis_client: redis.Redis) -> None:
+    diary = Diary(name="a", log=[1, 2, 3, 4, 5])
+    api(diary.save)
+    assert diary.log == [1, 2, 3]
+    assert stored(redis_client) == [1, 2, 3]
+
+
+@pytest.mark.parametrize("value", ["x", None, {"n": 1}, (1, 2), [1], datetime(2020, 1, 1), {1}])  # noqa: DTZ001
+def test_push_writes_at_once(api: Api, redis_client: redis.Redis, value: Any) -> None:
+    diary = api(Diary.create, name="a", log=["old"])
+    assert push(api, diary.log, value) is None
+    assert diary.log == [value, "old"]
+    assert api(Diary.query.get, name="a").log == [value, "old"]
+    assert api(Diary.query.all)[0].log == [value, "old"]
+
+
+def test_push_is_capped(api: Api, redis_client: redis.Redis) -> None:
+    diary = api(Diary.create, name="a")
+    for number in range(5):
+        push(api, diary.log, number)
+    assert diary.log == [4, 3, 2]
+    assert stored(redis_client) == [4, 3, 2]
+    api(diary.save)
+    assert stored(redis_client) == [4, 3, 2]
+
+
+def test_push_needs_a_stored_record(api: Api, redis_client: redis.Redis) -> None:
+    for diary in (Diary(), Diary(name="a")):
+        with pytest.raises(ModelException, match="stored record"):
+            push(api, diary.log, 1)
+    diary = api(Diary.create, name="a")
+    api(api(Diary.query.get, name="a").delete)
+    with pytest.raises(ModelException, match="stored record"):
+        push(api, diary.log, 1)
+    assert redis_client.keys("*") == []
+
+
+def test_push_of_a_value_that_has_no_stored_form(api: Api, redis_client: redis.Redis) -> None:
+    diary = api(Diary.create, name="a", log=["x"])
+    with pytest.raises(ModelException, match="cannot store"):
+        push(api, diary.log, object())
+    assert stored(redis_client) == ["x"]
+
+
+def test_an_unlisted_or_untouched_list_is_left_alone(api: Api, redis_client: redis.Redis) -> None:
+    api(Diary.create, name="a", log=["x"])
+    first, second = api(Diary.query.all)[0], api(Diary.query.get, name="a")
+    redis_client.lpush(KEY, msgpack.packb("outside"))
+    first.text = second.text = "changed"
+    api(first.save)
+    api(second.save, update_fields=["text"])
+    assert stored(redis_client) == ["outside", "x"]
+
+
+def test_other_changes_are_written_by_save(api: Api, redis_client: redis.Redis) -> None:
+    diary = api(Diary.create, name="a", log=["x"])
+    diary.log.append("y")
+    diary.log.extend(["z", "w"])
+    assert stored(redis_client) == ["x"]
+    api(diary.save)
+    assert stored(redis_client) == ["x", "y", "z"]
+    diary.log = ["new"]
+    api(diary.save)
+    assert isinstance(diary.log, CappedListProxy)
+    assert stored(redis_client) == ["new"]
+
+
+@pytest.mark.parametrize("empty", [None, [], ()])
+def test_empty_reads_back_as_an_empty_list(api: Api, redis_client: redis.Redis, empty: Any) -> None:
+    diary = api(Diary.create, name="a", log=["x"])
+    diary.log = empty
+    api(diary.save)
+    assert redis_client.exists(KEY) == 0
+    for found in (api(Diary.query.get, name="a"), api(Diary.query.all)[0], diary):
+        assert found.log == []
+        assert not found.log
+        assert isinstance(found.log, CappedListProxy)
+
+
+def test_delete_takes_the_list_along(api: Api, redis_client: redis.Redis) -> None:
+    api(Diary.create, name="a", log=["x"])
+    api(api(Diary.query.all)[0].delete)
+    assert redis_client.keys("*") == []
+
+
+def test_a_list_comes_to_another_instance_as_a_copy() -> None:
+    first = Diary(name="a", log=["x"])
+    second = Diary(name="b", log=first.log)
+    second.log.append("y")
+    assert first.log == ["x"]
+    assert second.log == ["x", "y"]
+
+
+def test_it_behaves_like_a_list() -> None:
+    log = Diary(log=["a", "b", "c"]).log
+    assert isinstance(log, MutableSequence)
+    assert (len(log), log[0], log[-1], log[1:]) == (3, "a", "c", ["b", "c"])
+    assert list(log) == ["a", "b", "c"]
+    assert repr(log) == "['a', 'b', 'c']"
+    assert (log == ["a", "b", "c"], log == Diary(log=["a", "b", "c"]).log) == (True, True)
+    assert log != ["a"]
+    assert "b" in log
+    assert log.index("c") == 2
+    log[0] = "z"
+    log.insert(1, "y")
+    log.remove("b")
+    log.reverse()
+    assert log.pop() == "z"
+    assert log == ["c", "y"]
+    del log[0]
+    assert log == ["y"]
+
+
+def test_values_and_to_dict_are_plain_lists(api: Api) -> None:
+    api(Diary.create, name="a", log=["x"])
+    assert api(Diary.query.filter(name="a", values=("log",)).all) == [{"log": ["x"]}]
+    shown = api(Diary.query.get, name="a").to_dict()["log"]
+    assert (shown, type(shown)) == (["x"], list)
+
+
+def test_several_records_cost_no_further_round_trips(api: Api, round_trips: Any) -> None:
+    for name in "abc":
+        api(Diary.create, name=name, log=[name])
+    keys = [f"Diary:{name}" for name in "abc"]
+    api(Diary.query.all)
+    with round_trips() as seen:
+        assert [each.log for each in api(Diary.query.get_many, redis_keys=keys)] == [
+            ["a"],
+            ["b"],
+            ["c"],
+        ]
+    assert seen.sends == 1
+    with round_trips() as seen:
+        assert [each.log for each in api(Diary.query.all)] == [["a"], ["b"], ["c"]]
+    assert seen.sends == 1
