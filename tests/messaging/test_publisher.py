@@ -142,7 +142,7 @@ def test_a_pipeline_of_asyncio_serves_as_well(heard: Heard) -> None:
 
 @pytest.mark.parametrize("model", [ModelFirst, PublisherFirst])
 def test_models_publish_in_both_orders(
-    model: type[ModelFirst] | type[PublisherFirst], api: Api, heard: Heard
+    model: type[ModelFirst | PublisherFirst], api: Api, heard: Heard
 ) -> None:
     record = api(model.create, name="a")
     assert record.channel_name == model.__name__

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -12,6 +12,7 @@ import redis
 
 from popoto import EventStreamMixin, KeyField, Model, StreamConsumer, redis_db
 from popoto.streams.consumer import Entry
+from tests.messaging.waiting import until
 
 STREAM = "stream:work"
 
@@ -36,7 +37,7 @@ class Worker:
 
 def consumer(handler: Any, name: str = "one", **options: Any) -> StreamConsumer:
     return StreamConsumer(
-        STREAM, "group", name, handler, **{"block_ms": 1, "claim_timeout_ms": 0, **options}
+        STREAM, "group", name, handler, **{"block_ms": 0, "claim_timeout_ms": 0, **options}
     )
 
 
@@ -377,7 +378,7 @@ async def test_without_blocking_it_rests_when_there_is_nothing() -> None:
         pauses.append(seconds)
         one.stop()
 
-    one = consumer(Worker(), block_ms=0, sleep=sleep)
+    one = consumer(Worker(), sleep=sleep)
     async with asyncio.timeout(5):
         await one.run()
     assert pauses == [0.1]
@@ -394,11 +395,9 @@ async def test_a_waiting_consumer_gets_an_entry_at_once(redis_client: redis.Redi
     worker = Worker()
     one = consumer(worker, block_ms=10_000)
     batch = asyncio.ensure_future(one.process_batch())
-    async with asyncio.timeout(5):
-        while not one._group_ensured or redis_client.info("clients")["blocked_clients"] == 0:
-            await asyncio.sleep(0.001)
-        add(redis_client, 1)
-        assert await batch == 1
+    await until(lambda: redis_client.info("clients")["blocked_clients"] == 1)
+    add(redis_client, 1)
+    assert await batch == 1
 
 
 def test_it_runs_without_an_event_loop(redis_client: redis.Redis) -> None:
@@ -442,6 +441,5 @@ async def test_it_takes_the_events_of_models() -> None:
 
 
 def test_a_handler_may_be_any_callable() -> None:
-    handlers: list[Callable[[list[Entry]], Awaitable[None] | None]] = [Worker(), lambda entries: None]
-    for handler in handlers:
+    for handler in (Worker(), lambda entries: None):
         assert consumer(handler).process_batch_sync() == 0

@@ -14,6 +14,7 @@ import redis
 
 import popoto
 from popoto import Publisher, Subscriber, SubscriberException, redis_db
+from tests.messaging.waiting import until
 
 
 class Ears(Subscriber):
@@ -227,9 +228,7 @@ async def test_messages_in_an_event_loop(redis_client: redis.Redis) -> None:
             if len(got) == 2:
                 break
     assert got == [("north", {"n": 1}), ("south", {"n": 2})]
-    async with asyncio.timeout(5):
-        while redis_client.pubsub_numsub("north") != [(b"north", 0)]:
-            await asyncio.sleep(0.001)
+    await until(lambda: redis_client.pubsub_numsub("north") == [(b"north", 0)])
 
 
 async def test_leaving_a_loop_keeps_the_subscription() -> None:
@@ -266,14 +265,13 @@ async def test_it_subscribes_again_in_an_event_loop(
     redis_client: redis.Redis, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.WARNING)
-    async with Ears() as ears, asyncio.timeout(5):
+    async with Ears() as ears:
         messages = aiter(ears)
         publish({"n": 1})
         await anext(messages)
         redis_client.client_kill_filter(_type="pubsub")
         following = asyncio.ensure_future(anext(messages))
-        while redis_client.pubsub_numsub("north") == [(b"north", 0)]:
-            await asyncio.sleep(0.001)
+        await until(lambda: redis_client.pubsub_numsub("north") == [(b"north", 1)])
         publish({"n": 2})
         assert await following == ("north", {"n": 2})
         await messages.aclose()

@@ -167,7 +167,7 @@ class StreamConsumer:
         for entries in self._portions(again, new):
             try:
                 await self._handle(connection, entries)
-            except Exception as error:  # noqa: BLE001  # raised below
+            except Exception as error:  # raised below
                 if failure is not None:
                     logger.exception("%s: the handler failed again in one batch", self)
                 failure = failure or error

@@ -1,0 +1,13 @@
+"""Waiting for what another connection can see."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Returns once the condition holds; raises TimeoutError after five seconds."""
+    async with asyncio.timeout(5):
+        while not condition():  # noqa: ASYNC110  # the server sets no asyncio.Event
+            await asyncio.sleep(0.001)
