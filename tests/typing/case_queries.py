@@ -105,4 +105,5 @@ def values_by_field_are_typed_tuples() -> None:
     found = Restaurant.query.filter(name="Luigi")
     assert_type(found.values_list(Restaurant.name).all(), list[tuple[str]])
     assert_type(found.values_list(Restaurant.name, Restaurant.rating)[0], tuple[str, float])
+    assert_type(Restaurant.query.values_list(Restaurant.rating).all(), list[tuple[float]])
     assert_type(found.values_list("name", "rating").first(), tuple[Any, ...] | None)

@@ -1,0 +1,53 @@
+"""What a field on the class does with operators: ``Restaurant.rating > 4`` is an expression."""
+
+from __future__ import annotations
+
+from typing import Generic, cast
+
+from popoto.exceptions import QueryException
+from popoto.fields.conditions import Expression
+from popoto.fields.type_variables import FitsAnyAnnotation, Value
+
+
+class Comparable(FitsAnyAnnotation, Generic[Value]):
+    """Comparisons with a value are expressions.
+
+    Two fields are compared as objects, which is what lists and dicts of fields need.
+    """
+
+    name: str
+
+    def _compare(self, operator: str, value: object) -> Expression:
+        if not self.name:
+            raise QueryException(
+                f"this {type(self).__name__} belongs to no model yet, so it cannot be compared"
+            )
+        return Expression(self.name, operator, value)
+
+    def __eq__(self, other: object) -> Expression:  # pyright: ignore[reportIncompatibleMethodOverride]
+        if isinstance(other, Comparable):
+            return cast("Expression", self is other)
+        return self._compare("__eq", other)
+
+    def __ne__(self, other: object) -> Expression:  # pyright: ignore[reportIncompatibleMethodOverride]
+        if isinstance(other, Comparable):
+            return cast("Expression", self is not other)
+        return self._compare("__ne", other)
+
+    def __gt__(self, other: Value) -> Expression:
+        return NotImplemented if isinstance(other, Comparable) else self._compare("__gt", other)
+
+    def __lt__(self, other: Value) -> Expression:
+        return NotImplemented if isinstance(other, Comparable) else self._compare("__lt", other)
+
+    def __ge__(self, other: Value) -> Expression:
+        return NotImplemented if isinstance(other, Comparable) else self._compare("__gte", other)
+
+    def __le__(self, other: Value) -> Expression:
+        return NotImplemented if isinstance(other, Comparable) else self._compare("__lte", other)
+
+    __hash__ = object.__hash__
+
+    def between(self, low: Value, high: Value) -> Expression:
+        """Values from `low` to `high`, both included."""
+        return self._compare("__between", (low, high))
