@@ -34,7 +34,7 @@ class Shop(Model):
     kind = IndexedField()
     code = UniqueField(default=None)
     rank = SortedField(type=int, default=0)
-    opened = SortedField(type=datetime, partition_by="kind", default=datetime(2020, 1, 1))  # noqa: DTZ001
+    opened = SortedField(type=datetime, partition_by="kind", default=datetime(2020, 1, 1))
     spot = GeoField()
     town = Relationship(model=Town)
     log = ListField(max_length=3)

@@ -55,7 +55,7 @@ def test_save_keeps_the_first_elements(api: Api, redis_client: redis.Redis) -> N
     assert stored(redis_client) == [1, 2, 3]
 
 
-@pytest.mark.parametrize("value", ["x", None, {"n": 1}, (1, 2), [1], datetime(2020, 1, 1), {1}])  # noqa: DTZ001
+@pytest.mark.parametrize("value", ["x", None, {"n": 1}, (1, 2), [1], datetime(2020, 1, 1), {1}])
 def test_push_writes_at_once(api: Api, redis_client: redis.Redis, value: Any) -> None:
     diary = api(Diary.create, name="a", log=["old"])
     assert push(api, diary.log, value) is None

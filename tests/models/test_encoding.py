@@ -138,7 +138,7 @@ def test_lazy_instances_need_no_server(round_trips: Any) -> None:
         (date(2020, 1, 2), {"__date__": True, "as_encodable": "20200102"}),
         (time(1, 2), {"__time__": True, "as_encodable": "01:02:00.000000"}),
         (
-            datetime(2020, 1, 2, 3),  # noqa: DTZ001
+            datetime(2020, 1, 2, 3),
             {"__datetime__": True, "as_encodable": "20200102T03:00:00.000000"},
         ),
     ],

@@ -105,8 +105,8 @@ def test_parts_of_a_key_are_unescaped_text() -> None:
     [
         (int, 5, "5"), (int, -7, "/-7"), (Decimal, Decimal("1.50"), "1.50"), (float, 1.0, "1.0"),
         (float, 1e20, "1e+20"), (bool, True, "True"), (date, date(2024, 1, 2), "2024/-01/-02"),
-        (datetime, datetime(2024, 1, 2, 3, 4, 5), "2024/-01/-02 03{&#58;}04{&#58;}05"),  # noqa: DTZ001
-        (datetime, datetime(2024, 1, 2, 3, 4, 5, 6), "2024/-01/-02 03{&#58;}04{&#58;}05.000006"),  # noqa: DTZ001
+        (datetime, datetime(2024, 1, 2, 3, 4, 5), "2024/-01/-02 03{&#58;}04{&#58;}05"),
+        (datetime, datetime(2024, 1, 2, 3, 4, 5, 6), "2024/-01/-02 03{&#58;}04{&#58;}05.000006"),
         (time, time(1, 2, 3), "01{&#58;}02{&#58;}03"), (str, None, "None"), (str, "", ""),
     ],
 )  # fmt: skip
@@ -149,7 +149,7 @@ def test_anything_else_is_unequal(other: object) -> None:
 
 def test_instances_without_key_equal_only_themselves() -> None:
     first, second = Item(), Item()
-    assert first == first  # noqa: PLR0124
+    assert first == first
     assert first != second
     assert not first == second  # noqa: SIM201
 

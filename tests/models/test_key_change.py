@@ -24,7 +24,7 @@ from tests.driver import Api
 
 from .shop import FULL, OTHER, Shop, assign, healthy, plain
 
-OPENED = datetime(2020, 1, 1)  # noqa: DTZ001
+OPENED = datetime(2020, 1, 1)
 
 
 class Pair(Model):

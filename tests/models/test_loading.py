@@ -200,7 +200,7 @@ def test_loading_and_saving_keeps_the_reference(api: Api) -> None:
     assert api(Person.query.filter(friend="Person:b").all) == [Person(name="a")]
 
 
-# Lists and dates -----------------------------------------------------------------------------------
+# Lists and dates ----------------------------------------------------------------------------
 
 
 def test_a_capped_list_is_there_either_way(api: Api) -> None:
@@ -209,7 +209,7 @@ def test_a_capped_list_is_there_either_way(api: Api) -> None:
         log = ListField(max_length=3)
         made = DatetimeField()
 
-    moment = datetime(999, 1, 2, 3, 4, 5)  # noqa: DTZ001
+    moment = datetime(999, 1, 2, 3, 4, 5)
     api(Diary.create, name="a", log=["x", ("y", 1)], made=moment)
     for found in both(api, Diary):
         assert found.log == ["x", ("y", 1)]

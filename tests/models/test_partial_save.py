@@ -14,7 +14,7 @@ from tests.driver import Api
 
 from .shop import FULL, OTHER, Shop, assign, healthy, keys_of, plain
 
-OPENED = datetime(2020, 1, 1)  # noqa: DTZ001
+OPENED = datetime(2020, 1, 1)
 
 
 @pytest.mark.parametrize("name", list(OTHER))
@@ -97,7 +97,7 @@ def test_uniqueness_holds(api: Api, redis_client: redis.Redis) -> None:
     with pytest.raises(UniquenessError, match=r"unique.*already exists"):
         api(other.save, update_fields=["code"])
     other.code, other.size = "c9", 3
-    with pytest.raises(UniquenessError, match="Unique index violation.*already exists"):
+    with pytest.raises(UniquenessError, match=r"Unique index violation.*already exists"):
         api(other.save, update_fields=["size"])
     assert api(other.save, update_fields=["size"], ignore_errors=True) is False
     assert healthy(redis_client)

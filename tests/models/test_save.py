@@ -115,7 +115,7 @@ def test_invalid_values_raise_or_return_false(api: Api, redis_client: redis.Redi
 def test_every_field_comes_back(api: Api, redis_client: redis.Redis) -> None:
     api(Shop(**FULL).save)
     for found in (api(Shop.query.get, name="a"), api(Shop.query.all)[0]):
-        assert plain(found) == {**FULL, "opened": datetime(2020, 1, 1)}  # noqa: DTZ001
+        assert plain(found) == {**FULL, "opened": datetime(2020, 1, 1)}
     assert healthy(redis_client)
 
 
@@ -185,12 +185,12 @@ def test_two_stale_writers_of_one_field_leave_one_entry(
     first, second = api(Shop.query.all)[0], api(Shop.query.get, name="a")
     first.kind, second.kind = "one", "two"
     first.town, second.town = "Town:x", None
-    first.opened = datetime(2021, 1, 1)  # noqa: DTZ001
+    first.opened = datetime(2021, 1, 1)
     api(first.save)
     api(second.save)
     assert healthy(redis_client)
     assert api(Shop.query.count, kind="one") == 0
-    assert api(Shop.query.get, kind="two").opened == datetime(2021, 1, 1)  # noqa: DTZ001
+    assert api(Shop.query.get, kind="two").opened == datetime(2021, 1, 1)
 
 
 def test_an_unchanged_save_writes_no_field(api: Api, round_trips: Any) -> None:
@@ -250,7 +250,7 @@ def test_saving_a_record_that_was_deleted_meanwhile_writes_it_whole(
     assert plain(api(Shop.query.get, name="a")) == {
         **FULL,
         "note": "again",
-        "opened": datetime(2020, 1, 1),  # noqa: DTZ001
+        "opened": datetime(2020, 1, 1),
     }
     assert healthy(redis_client)
 
@@ -298,12 +298,12 @@ class Stamped(Model):
 
 
 def test_auto_now_fields(api: Api) -> None:
-    before = datetime.now()  # noqa: DTZ005
+    before = datetime.now()
     record = Stamped(name="a")
     assert record.made is None
     api(record.save)
     made, changed = record.made, record.changed
-    assert before <= made <= datetime.now()  # noqa: DTZ005
+    assert before <= made <= datetime.now()
     assert made.tzinfo is None
     assert type(record.number) is int
     assert abs(record.number - before.timestamp()) < 2

@@ -58,7 +58,7 @@ def test_a_taken_value_is_refused(
 
 def test_a_taken_tuple_is_refused(api: Api, redis_client: redis.Redis) -> None:
     api(user("a", team="t", seat=1).save)
-    with pytest.raises(UniquenessError, match="Unique index violation.*already exists"):
+    with pytest.raises(UniquenessError, match=r"Unique index violation.*already exists"):
         api(user("b", team="t", seat=1).save)
     api(user("c", team="t", seat=2).save)
     assert violations(redis_client, User) == []

@@ -495,7 +495,7 @@ def call_delete_hooks(
 def _same_key_value(key_field: Any, theirs: Stored, mine: Stored) -> bool:
     if theirs == mine:
         return True
-    if theirs == NIL or mine == NIL:
+    if NIL in (theirs, mine):
         return False
     try:
         return bool(key_field.decode(theirs) == key_field.decode(mine))
