@@ -223,10 +223,7 @@ class Fetch:
             return (yield from self._rows_by_value(reading, order, offset, limit))
         pages = self.pages(reading, order, offset, limit)
         found: list[Row] = []
-        try:
-            rows = yield from pages.next()
-        except InexactOrder:
-            return (yield from self._rows_by_value(reading, order.by_value(), offset, limit))
+        rows = yield from pages.next()
         while rows is not None:
             found += rows
             rows = yield from pages.next()
@@ -332,6 +329,7 @@ class Pages:
         self.skip = 0 if fetch.operand.exact else offset
         self.offset = offset if fetch.operand.exact else 0
         self.limit = limit
+        self.window = offset, limit
         self.left = limit
         self.rest: list[bytes] | None = None
         self.distances: list[bytes] = []
@@ -341,14 +339,19 @@ class Pages:
         fetch = self.fetch
         if self.rest is None:
             needed = fetch._with_needs(self.reading)
-            page = yield from fetch._call(
-                fetch.operand.node,
-                "records",
-                order=self.order,
-                offset=self.offset,
-                limit=self.limit if fetch.operand.exact else None,
-                reading=needed,
-            )
+            try:
+                page = yield from fetch._call(
+                    fetch.operand.node,
+                    "records",
+                    order=self.order,
+                    offset=self.offset,
+                    limit=self.limit if fetch.operand.exact else None,
+                    reading=needed,
+                )
+            except InexactOrder:
+                self.rest = []
+                order = self.order.by_value()
+                return (yield from fetch._rows_by_value(self.reading, order, *self.window))
             self.rest = page.rest
             self.distances = page.distances[len(page.found) :]
             return self._cut(fetch.matching(fetch._rows(page, needed)))

@@ -15,6 +15,7 @@ from popoto.engine.run import arun, run
 from popoto.exceptions import QueryException
 from popoto.fields.conditions import CombinedExpression, Expression, Filter, Q, as_q
 from popoto.models import expiry
+from popoto.models.query_operations import QueryOperations
 from popoto.models.query_builder import QueryBuilder, TypedTuples, as_condition
 from popoto.models.query_plans import Execution, QuerySpec, get, get_many
 
@@ -28,7 +29,7 @@ logger = logging.getLogger("POPOTO.Query")
 Record = TypeVar("Record")
 
 
-class Query(TypedTuples, Generic[Record]):
+class Query(TypedTuples, QueryOperations, Generic[Record]):
     """Asks for records of one model. Holds no state of any query."""
 
     def __init__(self, model: type[Model]) -> None:
@@ -40,8 +41,15 @@ class Query(TypedTuples, Generic[Record]):
         return self.model_class._meta
 
     @property
+    def _spec(self) -> QuerySpec:  # pyright: ignore[reportIncompatibleVariableOverride]
+        return QuerySpec(self.model_class)
+
+    @property
     def _everything(self) -> QueryBuilder[Record]:
-        return QueryBuilder(QuerySpec(self.model_class))
+        return QueryBuilder(self._spec)
+
+    def _results_of(self) -> QueryBuilder[Record]:
+        return self._everything
 
     # One record --------------------------------------------------------------------------
 

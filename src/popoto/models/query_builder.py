@@ -17,6 +17,7 @@ from popoto.fields.coercion import describe
 from popoto.fields.conditions import CombinedExpression, Expression, Filter, Q, as_q
 from popoto.fields.field import Field
 from popoto.models.fetching import Fetch, Reading
+from popoto.models.query_operations import QueryOperations
 from popoto.models.query_plans import Execution, QuerySpec, check_count, check_values
 
 Row = TypeVar("Row")
@@ -56,7 +57,7 @@ class TypedTuples(ABC):
     def _tuples_of(self, names: tuple[Any, ...]) -> QueryBuilder[Any]: ...
 
 
-class QueryBuilder(TypedTuples, Generic[Row]):
+class QueryBuilder(TypedTuples, QueryOperations, Generic[Row]):
     """A query that is not sent yet. Every method returns a new builder.
 
     Iteration, ``len``, indexing, ``in`` and ``==`` evaluate it once and share the

@@ -1,0 +1,140 @@
+"""Sums, extremes, means and counts by group, exactly, from just the fields they need."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from decimal import Decimal
+from fractions import Fraction
+from typing import Any, TypeAlias
+
+from popoto.engine.request import Plan
+from popoto.exceptions import QueryException
+from popoto.fields.field import Field
+from popoto.models.options import ModelOptions
+from popoto.models.ordering import comparable, parse
+from popoto.models.query_plans import Execution, QuerySpec
+
+AnyField: TypeAlias = Field[Any]
+Value: TypeAlias = Any
+
+_NUMBERS = (int, float, Decimal)
+
+
+def field_name(name: object) -> object:
+    """The name of a field that may be given as name or as ``Model.field``."""
+    return name.name if isinstance(name, Field) else name
+
+
+def _field(options: ModelOptions, name: object, *, is_number: bool) -> AnyField:
+    """The field to aggregate. Raises QueryException for one that does not lend itself to it."""
+    found = options.fields.get(name) if isinstance(name, str) else None
+    if found is None:
+        raise QueryException(
+            f"{options.model_name}: {name!r} is no field; fields are {', '.join(options.fields)}"
+        )
+    if is_number and (found.type not in _NUMBERS):
+        raise QueryException(
+            f"{found.label} holds {found.type.__name__}: sums and means need int, float or Decimal"
+        )
+    return found
+
+
+def _each_value(spec: QuerySpec, field: AnyField) -> Plan[list[Value]]:
+    """The values of a field in the results of a query, nulls included."""
+    spec = spec.changed(values=(field.name,), as_tuples=True, tracked=False)
+    rows: list[tuple[Value]] = yield from Execution(spec).results()
+    return [value for (value,) in rows]
+
+
+def _numbers(values: list[Value]) -> Iterator[int | float | Decimal]:
+    return (value for value in values if value is not None)
+
+
+def _exact_sum(field: AnyField, values: list[Value]) -> int | float | Decimal:
+    if field.type is int:
+        return sum(int(value) for value in _numbers(values))
+    if field.type is float:
+        return _float_sum([float(value) for value in _numbers(values)])
+    return _decimal_sum(values)
+
+
+def _float_sum(values: list[float]) -> float:
+    special = [value for value in values if value - value != 0]  # infinities and NaN
+    if special:
+        return sum(special)
+    return float(sum(map(Fraction, values), Fraction()))
+
+
+def _decimal_sum(values: list[Value]) -> Decimal:
+    """The sum with every digit, whatever the precision of the caller's context."""
+    numbers = [Decimal(value) for value in _numbers(values)]
+    finite = [number for number in numbers if number.is_finite()]
+    if len(finite) < len(numbers):
+        return sum((number for number in numbers if not number.is_finite()), Decimal())
+    exponent = min((int(number.as_tuple().exponent) for number in finite), default=0)
+    total = 0
+    for number in finite:
+        sign, digits, own = number.as_tuple()
+        shifted = int("".join(map(str, digits)) or "0") * 10 ** (int(own) - exponent)
+        total += -shifted if sign else shifted
+    digits = tuple(int(digit) for digit in str(abs(total)))
+    return Decimal((1 if total < 0 else 0, digits, exponent))
+
+
+def total(spec: QuerySpec, name: object) -> Plan[int | float | Decimal]:
+    """The sum of a field's values; nulls do not count, nothing adds up to 0."""
+    field = _field(spec.options, name, is_number=True)
+    values = yield from _each_value(spec, field)
+    return _exact_sum(field, values)
+
+
+def average(spec: QuerySpec, name: object) -> Plan[float | Decimal | None]:
+    """The mean of the values that are not null; None where there are none."""
+    field = _field(spec.options, name, is_number=True)
+    values = yield from _each_value(spec, field)
+    count = sum(1 for _ in _numbers(values))
+    if not count:
+        return None
+    added = _exact_sum(field, values)
+    if isinstance(added, Decimal):
+        return added / count
+    return float(Fraction(added) / count) if added - added == 0 else added / count
+
+
+def extreme(spec: QuerySpec, name: object, *, greatest: bool) -> Plan[Value]:
+    """The least or greatest value that is not null; None where there are none."""
+    field = _field(spec.options, name, is_number=False)
+    parse(spec.options, field.name)
+    if spec.limit is None and not spec.offset and spec.computed_sort is None and not field.null:
+        # The end of an order: read from the index where the field has one.
+        ordered = spec.changed(
+            order_by=f"-{field.name}" if greatest else field.name,
+            limit=1,
+            values=(field.name,),
+            as_tuples=True,
+            tracked=False,
+        )
+        rows: list[tuple[Value]] = yield from Execution(ordered).results()
+        return rows[0][0] if rows else None
+    values = yield from _each_value(spec, field)
+    found = [value for value in values if len(comparable(field, value)) > 1]
+    if not found:
+        return None
+    choose: Callable[..., Value] = max if greatest else min
+    return choose(found, key=lambda value: comparable(field, value))
+
+
+def group_count(spec: QuerySpec, name: object) -> Plan[dict[Value, int]]:
+    """How many results have each value of a field, most frequent first."""
+    field = _field(spec.options, name, is_number=False)
+    values = yield from _each_value(spec, field)
+    counts: dict[Value, int] = {}
+    try:
+        for value in values:
+            counts[value] = counts.get(value, 0) + 1
+    except TypeError as error:
+        raise QueryException(
+            f"{field.label} cannot be grouped by: {field.type.__name__} values are not hashable"
+        ) from error
+    return dict(sorted(counts.items(), key=lambda pair: -pair[1]))
+

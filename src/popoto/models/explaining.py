@@ -1,0 +1,150 @@
+"""What a query will do, told without reading a record."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from popoto.engine.request import Plan
+from popoto.engine.tree import (
+    All,
+    Any,
+    Everything,
+    Members,
+    Near,
+    Node,
+    Not,
+    Nothing,
+    RecordKeys,
+    ScoreRange,
+    StoredBytes,
+    TextMatch,
+)
+from popoto.models.fetching import PAGE
+from popoto.models.ordering import Order
+from popoto.models.query_plans import Execution, QuerySpec
+
+
+@dataclass(slots=True, frozen=True)
+class Explanation:
+    """How a query is answered. ``str()`` gives all of it as text.
+
+    `operands`   what the server looks up, a line each, deeper operands indented
+    `order`      what decides the order, and where
+    `in_python`  what the server cannot decide and is filtered or ordered here
+    `commands`   how many commands are sent
+    `round_trips`  how many round trips they take; one more for each further page of records
+    """
+
+    model_name: str
+    operands: tuple[str, ...]
+    order: str
+    in_python: tuple[str, ...]
+    commands: int
+    round_trips: int
+
+    def __str__(self) -> str:
+        lines = [f"Query on {self.model_name}"]
+        lines += [f"  {line}" for line in self.operands]
+        lines.append(f"  order: {self.order}")
+        lines += [f"  in Python: {each}" for each in self.in_python]
+        lines.append(
+            f"  sends {self.commands} command(s) in {self.round_trips} round trip(s), and one "
+            f"more for every further {PAGE} records"
+        )
+        return "\n".join(lines)
+
+    __repr__ = __str__
+
+
+def explain(spec: QuerySpec) -> Plan[Explanation]:
+    """Compile a query and describe it. Related records and own lookups are asked for."""
+    execution = Execution(spec)
+    fetch, order = yield from execution.compile()
+    operand = fetch.operand
+    in_python: list[str] = []
+    if not operand.exact:
+        in_python.append(
+            f"each match is tested by its {', '.join(sorted(operand.needs))}: the index finds "
+            "candidates only"
+        )
+    if spec.computed_sort is not None:
+        in_python.append("all matches are read and ordered by computed_sort")
+    elif order.kind == "values":
+        names = ", ".join(_signed(name, descending) for name, descending in order.fields)
+        in_python.append(f"all matches are ordered by {names}, whose values are read")
+    if spec.related:
+        in_python.append(f"related records are attached: {', '.join(spec.related)}")
+    sends = _sends(execution, order, operand.node)
+    return Explanation(
+        spec.options.model_name,
+        tuple(_lines(operand.node, 0)),
+        _described(spec, order),
+        tuple(in_python),
+        sends,
+        sends,
+    )
+
+
+def _sends(execution: Execution, order: Order, node: Node) -> int:
+    spec = execution.spec
+    if isinstance(node, Nothing) or execution.limit == 0:
+        return 0
+    by_value = order.kind == "values" and execution.limit is not None
+    return 1 + by_value + len(spec.related)
+
+
+def _signed(name: str, descending: bool) -> str:
+    return f"-{name}" if descending else name
+
+
+def _described(spec: QuerySpec, order: Order) -> str:
+    if spec.computed_sort is not None:
+        return "computed_sort, in Python"
+    if order.kind == "score":
+        names = ", ".join(_signed(*each) for each in order.fields)
+        return f"{names}, along the sorted set {order.key}"
+    if order.kind == "values":
+        return f"{', '.join(_signed(*each) for each in order.fields)}, in Python"
+    if order.kind == "found":
+        return "distance, nearest first, on the server"
+    return f"record key, along the sorted set {order.key}"
+
+
+def _lines(node: Node, depth: int) -> Iterator[str]:
+    indent = "  " * depth
+    yield indent + _line(node)
+    children: tuple[Node, ...] = ()
+    if isinstance(node, (All, Any)):
+        children = node.children
+    elif isinstance(node, Not):
+        children = (node.child,)
+    for child in children:
+        yield from _lines(child, depth + 1)
+
+
+def _line(node: Node) -> str:  # noqa: PLR0911 - one for each kind of node
+    match node:
+        case Everything():
+            return "all records"
+        case Nothing():
+            return "nothing: no record can match, and nothing is sent"
+        case Members(key):
+            return f"members of {key}"
+        case ScoreRange(key, low, high):
+            return f"range {low} to {high} of {key}"
+        case Near():
+            centre = node.member or f"({node.latitude}, {node.longitude})"
+            return f"within {node.radius:g} {node.unit} of {centre} in {node.key}"
+        case RecordKeys(found):
+            return f"{len(found)} record(s) by key"
+        case StoredBytes(name, accepted):
+            return f"records whose stored {name} is one of {len(accepted)} value(s), each looked at"
+        case TextMatch():
+            return f"{node.kind} {node.operand!r} among the texts of {node.values_key}"
+        case All():
+            return "all of"
+        case Any():
+            return "any of"
+        case Not():
+            return "not"

@@ -1,0 +1,109 @@
+"""What can be done with the results of a query besides reading them.
+
+`Query` and `QueryBuilder` share these methods. Each has a native asyncio twin.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+from popoto.engine.run import arun, run
+from popoto.models import aggregating
+from popoto.models.aggregating import field_name
+from popoto.models.explaining import Explanation, explain
+from popoto.models.query_plans import QuerySpec
+
+
+class QueryOperations:
+    """Aggregates, changes and explanation of the query that `_spec` describes.
+
+    Fields are given by name or as ``Restaurant.rating``. Aggregates respect a limit,
+    read only the field they are about, and raise QueryException for a field that has no
+    such values. One command; one more for every 2,000 records.
+    """
+
+    _spec: QuerySpec
+
+    # Aggregates ------------------------------------------------------------------------
+
+    def sum(self, field: Any) -> int | float | Decimal:
+        """The exact sum of a field of type int, float or Decimal; nulls do not count.
+
+        Floats are added without intermediate rounding, Decimals keep every digit.
+        """
+        return run(aggregating.total(self._spec, field_name(field)))
+
+    async def async_sum(self, field: Any) -> int | float | Decimal:
+        """`sum` for asyncio."""
+        return await arun(aggregating.total(self._spec, field_name(field)))
+
+    def avg(self, field: Any) -> float | Decimal | None:
+        """The mean of a field of type int, float or Decimal; None without any value.
+
+        A Decimal for Decimals (to the precision of the current context), else a float.
+        """
+        return run(aggregating.average(self._spec, field_name(field)))
+
+    async def async_avg(self, field: Any) -> float | Decimal | None:
+        """`avg` for asyncio."""
+        return await arun(aggregating.average(self._spec, field_name(field)))
+
+    def min(self, field: Any) -> Any:
+        """The least value of a field; None without any. O(log n) for a sorted field."""
+        return run(aggregating.extreme(self._spec, field_name(field), greatest=False))
+
+    async def async_min(self, field: Any) -> Any:
+        """`min` for asyncio."""
+        return await arun(aggregating.extreme(self._spec, field_name(field), greatest=False))
+
+    def max(self, field: Any) -> Any:
+        """The greatest value of a field; None without any. O(log n) for a sorted field."""
+        return run(aggregating.extreme(self._spec, field_name(field), greatest=True))
+
+    async def async_max(self, field: Any) -> Any:
+        """`max` for asyncio."""
+        return await arun(aggregating.extreme(self._spec, field_name(field), greatest=True))
+
+    def group_count(self, field: Any) -> dict[Any, int]:
+        """How many results have each value of a field (None included), most frequent first."""
+        return run(aggregating.group_count(self._spec, field_name(field)))
+
+    async def async_group_count(self, field: Any) -> dict[Any, int]:
+        """`group_count` for asyncio."""
+        return await arun(aggregating.group_count(self._spec, field_name(field)))
+
+    # Changes ------------------------------------------------------------------------------
+
+    def delete(self, batch_size: int = 1000) -> int:
+        """Delete the results, with all their entries; returns how many. See `bulk_delete`."""
+        return self._spec.model.bulk_delete(self._results_of(), batch_size=batch_size)
+
+    async def async_delete(self, batch_size: int = 1000) -> int:
+        """`delete` for asyncio."""
+        return await self._spec.model.async_bulk_delete(self._results_of(), batch_size=batch_size)
+
+    def update(self, **changes: Any) -> int:
+        """Set these fields of the results; returns how many were changed. See `bulk_update`."""
+        return self._spec.model.bulk_update(self._results_of(), **changes)
+
+    async def async_update(self, **changes: Any) -> int:
+        """`update` for asyncio."""
+        return await self._spec.model.async_bulk_update(self._results_of(), **changes)
+
+    def _results_of(self) -> Any:
+        """The builder whose results are meant."""
+        return self
+
+    # Explanation --------------------------------------------------------------------------
+
+    def explain(self) -> Explanation:
+        """How this query is answered: indexes, order, what is left to Python, round trips.
+
+        Reads no record. Sends nothing, unless a condition asks for related records first.
+        """
+        return run(explain(self._spec))
+
+    async def async_explain(self) -> Explanation:
+        """`explain` for asyncio."""
+        return await arun(explain(self._spec))
