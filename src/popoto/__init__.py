@@ -46,6 +46,7 @@ from popoto.fields.shortcuts import (
 from popoto.models.base import Model, ModelBase
 from popoto.models.expressions import CombinedExpression, Expression
 from popoto.models.q import Q
+from popoto.models.transactions import transaction as transaction
 from popoto.pubsub import Publisher, Subscriber
 from popoto.redis_db import POPOTO_REDIS_DB as POPOTO_REDIS_DB
 from popoto.redis_db import get_async_redis_db

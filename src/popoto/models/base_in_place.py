@@ -19,7 +19,7 @@ class InPlaceMethods:
     """Methods of `Model` on records that are stored already."""
 
     def atomic_increment(
-        self, field_name: str, delta: int | float | Decimal, pipeline: Any = None
+        self, field_name: str, delta: float | Decimal, pipeline: Any = None
     ) -> Any:
         """Add to a stored number, exactly, whatever other writers do meanwhile.
 
@@ -38,7 +38,7 @@ class InPlaceMethods:
         return run(in_place.increment(cast("Model", self), field_name, delta, pipeline))
 
     async def async_atomic_increment(
-        self, field_name: str, delta: int | float | Decimal, pipeline: Any = None
+        self, field_name: str, delta: float | Decimal, pipeline: Any = None
     ) -> Any:
         """`atomic_increment` for asyncio."""
         return await arun(in_place.increment(cast("Model", self), field_name, delta, pipeline))

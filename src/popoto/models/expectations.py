@@ -7,9 +7,8 @@ by what other writers have stored: where it fails, the save is a conflict.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeGuard
 
-from popoto.engine.batch import GuardFailure
 from popoto.engine.codec import NIL, DecodeError, EncodeError
 from popoto.exceptions import ConflictError, ModelException, UnsavedError, ValidationError
 from popoto.fields.coercion import CoercionError, describe
@@ -23,6 +22,10 @@ if TYPE_CHECKING:
 Expected: TypeAlias = bool | Iterable[str] | Mapping[str, Any] | None
 
 
+def _is_mapping(expected: Expected) -> TypeGuard[Mapping[str, Any]]:
+    return isinstance(expected, Mapping)
+
+
 def expected_bytes(instance: Model, expected: Expected) -> dict[str, bytes]:
     """The bytes that the record has to hold, by field; b"" for a field that it lacks.
 
@@ -32,7 +35,7 @@ def expected_bytes(instance: Model, expected: Expected) -> dict[str, bytes]:
     options = instance._meta
     stored = instance._stored
     found: dict[str, bytes] = {}
-    if isinstance(expected, Mapping):
+    if _is_mapping(expected):
         for name, value in expected.items():
             found[name] = _encoded(options, _checked(options, name), value)
     elif expected is not None and expected is not False:
@@ -49,7 +52,7 @@ def expected_bytes(instance: Model, expected: Expected) -> dict[str, bytes]:
     return found
 
 
-def _checked_names(options: ModelOptions, names: object) -> list[str]:
+def _checked_names(options: ModelOptions, names: bool | Iterable[str]) -> list[str]:
     if isinstance(names, (str, bytes)) or not isinstance(names, Iterable):
         raise ModelException(
             f"{options.model_name}.save(expected={describe(names)}): give True, a list of names, "

@@ -16,7 +16,7 @@ import random
 import time
 from collections.abc import Iterable
 from decimal import MAX_EMAX, MIN_EMIN, Context, Decimal, Inexact, InvalidOperation, Overflow
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, SupportsIndex
 
 from popoto.engine.batch import Batch, GuardFailure, KeyArgument, QueuedCommits, queue
 from popoto.engine.codec import MAX_DIGITS, NIL, DecodeError
@@ -93,11 +93,11 @@ def not_stored(key: str) -> NotStoredError:
 
 def checked_delta(field: AnyField, delta: Any) -> Any:
     """The delta in the field's type. Raises TypeError, or ValidationError for a wrong amount."""
-    if delta is None or isinstance(delta, bool) or not isinstance(delta, (int, float, Decimal)):
-        if delta is None or isinstance(delta, bool) or not hasattr(type(delta), "__index__"):
-            raise TypeError(
-                f"{field.label}: the delta must be an int, float or Decimal, got {describe(delta)}"
-            )
+    if isinstance(delta, bool) or not isinstance(delta, (float, Decimal, SupportsIndex)):
+        raise TypeError(
+            f"{field.label}: the delta must be an int, float or Decimal, got {describe(delta)}"
+        )
+    if isinstance(delta, SupportsIndex):
         delta = operator.index(delta)
     if field.type not in (int, float, Decimal) or not field.in_hash:
         raise TypeError(
@@ -336,7 +336,7 @@ def increment(instance: Model, name: str, delta: Any, pipeline: Any) -> Plan[Any
 def _pause(attempt: int) -> Plan[None]:
     """Get out of the other writers' way, for a random time that grows with the attempts."""
     longest = min(_LONGEST_PAUSE, 0.0005 * 2**attempt)
-    seconds = random.uniform(0, longest)  # noqa: S311 - no secret
+    seconds = random.uniform(0, longest)
     yield Call(lambda: time.sleep(seconds), lambda: asyncio.sleep(seconds))
 
 
