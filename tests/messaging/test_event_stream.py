@@ -22,6 +22,8 @@ from popoto import (
     UniqueField,
     redis_db,
 )
+from popoto.engine.request import Request
+from popoto.models import deleting, saving
 from tests.driver import Api
 
 
@@ -195,6 +197,16 @@ async def test_of_many_creators_one_creates_and_is_told(redis_client: redis.Redi
     assert found.count(("create", "Order:8")) == 1
     assert found.count(("update", "Order:8")) == 19
     assert len(found) == 21
+
+
+def test_a_commit_with_an_event_is_not_sent_twice_after_a_lost_reply() -> None:
+    order = Order.create(number="7")
+    order.state = "paid"
+    for plan in (saving.save(order, saving.SaveRequest()), deleting.delete(order, None, {})):
+        request = next(plan)
+        assert isinstance(request, Request)
+        assert not request.repeatable
+        plan.close()
 
 
 # ── Keys and contents ────────────────────────────────────────────────────────
