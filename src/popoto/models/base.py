@@ -15,6 +15,7 @@ from popoto.exceptions import ModelException
 from popoto.fields.entries import Entry, replace
 from popoto.fields.relationship import UNSET, Relationship
 from popoto.models import creating, deleting, dictionary, saving, validation
+from popoto.models.base_bulk import BulkMethods
 from popoto.models.base_in_place import InPlaceMethods
 from popoto.models.expectations import Expected
 from popoto.models.metaclass import ModelBase
@@ -30,7 +31,7 @@ __all__ = ["INDEX_HASH_LENGTH", "Model", "ModelBase", "ModelOptions", "TypedMode
 GivenPipeline = TypeVar("GivenPipeline", bound="Pipeline | AsyncPipeline")
 
 
-class Model(InPlaceMethods, metaclass=ModelBase):
+class Model(InPlaceMethods, BulkMethods, metaclass=ModelBase):
     """A record: one hash, found by its key and through its indexes.
 
     Give a subclass `Field` objects as class attributes; key fields make the record

@@ -243,7 +243,8 @@ for position = 1, count do
       expected = 'set'
     elseif name == 'ZADD' or name == 'ZREM' or name == 'GEOADD' then
       expected = 'zset'
-    elseif name == 'HSET' or name == 'HDELIF' or name == 'SLOT' or name == 'HDEL' then
+    elseif name == 'HSET' or name == 'HDELIF' or name == 'SLOT' or name == 'HDEL'
+      or name == 'HSETNX' then
       expected = position > 1 and 'hash' or nil
     elseif name == 'RPUSH' or name == 'LPUSH' then
       expected = 'list'

@@ -1,0 +1,324 @@
+"""The part of `Model` that works on many records at once, and on the model's indexes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any, Literal, Self, cast, overload
+
+from popoto.engine.run import arun, run
+from popoto.models import bulk, bulk_deleting
+from popoto.models.upkeep.checking import Check
+from popoto.models.upkeep.cleaning import clean_indexes
+from popoto.models.upkeep.rebuilding import Rebuild, Rebuilt
+
+if TYPE_CHECKING:
+    from popoto.exceptions import RowError
+    from popoto.models.base import Model
+    from popoto.models.query_builder import QueryBuilder
+
+
+class BulkMethods:
+    """Methods of `Model` on many records, and on what stands beside them.
+
+    `batch_size` is how many records go into one step and over the wire at once; less than 1
+    raises ValueError. `progress`, where it is taken, is called after each batch with the
+    number of rows done so far.
+    """
+
+    # Creating --------------------------------------------------------------------------
+
+    @overload
+    @classmethod
+    def bulk_create(
+        cls,
+        instances: Iterable[Self] | None,
+        batch_size: int = ...,
+        *,
+        progress: Callable[[int], object] | None = ...,
+        on_error: Callable[[RowError], object] | None = ...,
+        keep: Literal[True] = ...,
+    ) -> list[Self]: ...
+    @overload
+    @classmethod
+    def bulk_create(
+        cls,
+        instances: Iterable[Self] | None,
+        batch_size: int = ...,
+        *,
+        progress: Callable[[int], object] | None = ...,
+        on_error: Callable[[RowError], object] | None = ...,
+        keep: Literal[False],
+    ) -> int: ...
+    @classmethod
+    def bulk_create(
+        cls,
+        instances: Iterable[Self] | None,
+        batch_size: int = 1000,
+        *,
+        progress: Callable[[int], object] | None = None,
+        on_error: Callable[[RowError], object] | None = None,
+        keep: bool = True,
+    ) -> list[Self] | int:
+        """Save many instances, each as `save()` would; returns the list of them, in order.
+
+        A batch is validated whole before anything of it is written, and then written in one
+        atomic step, in which uniqueness is decided, also between its rows: a batch with a row
+        that cannot be saved is not written at all and raises BulkError, which tells the rows
+        and how many rows the batches before it have written. (A batch of more than some 3,000
+        records takes several steps. A key that occurs twice is written in order, the second
+        time in a step of its own; new instances that share a unique key are refused.)
+
+        `on_error`  called with a `RowError` for each row that cannot be saved, instead of
+                    raising: the rows without problem are written, the others left out
+        `keep`      False: keep no instances, so that a generator of any length needs the
+                    memory of one batch, and return how many were saved
+
+        Raises ModelException for what is no instance of this model. One round trip per
+        batch; one more where a batch meets stored records or other writers. A model that
+        defines `save()` itself has it called for every instance, one by one.
+        """
+        model = cast("type[Model]", cls)
+        kept, number = run(
+            bulk.bulk_create(model, cast("Any", instances), batch_size, progress, on_error, keep)
+        )
+        return cast("list[Self]", kept) if keep else number
+
+    @overload
+    @classmethod
+    async def async_bulk_create(
+        cls,
+        instances: Iterable[Self] | None,
+        batch_size: int = ...,
+        *,
+        progress: Callable[[int], object] | None = ...,
+        on_error: Callable[[RowError], object] | None = ...,
+        keep: Literal[True] = ...,
+    ) -> list[Self]: ...
+    @overload
+    @classmethod
+    async def async_bulk_create(
+        cls,
+        instances: Iterable[Self] | None,
+        batch_size: int = ...,
+        *,
+        progress: Callable[[int], object] | None = ...,
+        on_error: Callable[[RowError], object] | None = ...,
+        keep: Literal[False],
+    ) -> int: ...
+    @classmethod
+    async def async_bulk_create(
+        cls,
+        instances: Iterable[Self] | None,
+        batch_size: int = 1000,
+        *,
+        progress: Callable[[int], object] | None = None,
+        on_error: Callable[[RowError], object] | None = None,
+        keep: bool = True,
+    ) -> list[Self] | int:
+        """`bulk_create` for asyncio."""
+        model = cast("type[Model]", cls)
+        kept, number = await arun(
+            bulk.bulk_create(model, cast("Any", instances), batch_size, progress, on_error, keep)
+        )
+        return cast("list[Self]", kept) if keep else number
+
+    # Changing --------------------------------------------------------------------------
+
+    @classmethod
+    def bulk_update(
+        cls,
+        queryset_or_instances: QueryBuilder[Any] | Iterable[Self] | Self | None,
+        batch_size: int = 1000,
+        *,
+        progress: Callable[[int], object] | None = None,
+        on_error: Callable[[RowError], object] | None = None,
+        **updates: Any,
+    ) -> int:
+        """Set the same values on many stored records; returns how many were written.
+
+        Takes a query, instances, or one instance. Writes the named fields and ``auto_now``
+        ones alone, so other writers' changes to other fields stay; indexes, uniqueness,
+        hooks and expiry follow as in `save(update_fields=…)`, batches as in `bulk_create`.
+        Records of a query that are gone when it comes to writing are left out.
+
+        Raises ModelException for unknown names, KeyMutationError for key fields,
+        ValidationError for values that do not fit, before anything is written; BulkError for
+        rows that cannot be written (not stored, not unique), or calls `on_error` with them.
+        Two round trips for a query of up to 2,000 records, one per batch of instances.
+        """
+        return run(
+            bulk.bulk_update(
+                cast("type[Model]", cls),
+                queryset_or_instances,
+                batch_size,
+                progress,
+                on_error,
+                updates,
+            )
+        )
+
+    @classmethod
+    async def async_bulk_update(
+        cls,
+        queryset_or_instances: QueryBuilder[Any] | Iterable[Self] | Self | None,
+        batch_size: int = 1000,
+        *,
+        progress: Callable[[int], object] | None = None,
+        on_error: Callable[[RowError], object] | None = None,
+        **updates: Any,
+    ) -> int:
+        """`bulk_update` for asyncio."""
+        return await arun(
+            bulk.bulk_update(
+                cast("type[Model]", cls),
+                queryset_or_instances,
+                batch_size,
+                progress,
+                on_error,
+                updates,
+            )
+        )
+
+    @classmethod
+    def raw_update(
+        cls, redis_keys: Iterable[Any], batch_size: int = 1000, **field_values: Any
+    ) -> int:
+        """Write encoded values into the hashes of these records, and nothing else.
+
+        No hooks, no validation beyond the field's type, no ``auto_now`` and no index entries:
+        call `rebuild_indexes()` afterwards where the fields are indexed. Keys are text, bytes
+        or `DB_key`s; keys that are not stored are left alone. Returns how many were given.
+
+        Raises ModelException for unknown fields and values that do not fit their fields,
+        KeyMutationError for key fields, before anything is written; QueryException for keys
+        of another model. One round trip per batch.
+        """
+        return run(bulk.raw_update(cast("type[Model]", cls), redis_keys, batch_size, field_values))
+
+    @classmethod
+    async def async_raw_update(
+        cls, redis_keys: Iterable[Any], batch_size: int = 1000, **field_values: Any
+    ) -> int:
+        """`raw_update` for asyncio."""
+        return await arun(
+            bulk.raw_update(cast("type[Model]", cls), redis_keys, batch_size, field_values)
+        )
+
+    # Deleting --------------------------------------------------------------------------
+
+    @classmethod
+    def bulk_delete(
+        cls,
+        queryset_or_instances: QueryBuilder[Any] | Iterable[Self] | Self | None,
+        batch_size: int = 1000,
+        *,
+        progress: Callable[[int], object] | None = None,
+    ) -> int:
+        """Delete many records with everything that belongs to them; returns how many were given.
+
+        Takes a query, instances, or one instance. Each batch goes in one atomic step; hooks
+        and events follow for each record. Two round trips for a query of up to 2,000 records.
+        """
+        return run(
+            bulk_deleting.bulk_delete(
+                cast("type[Model]", cls), queryset_or_instances, batch_size, progress
+            )
+        )
+
+    @classmethod
+    async def async_bulk_delete(
+        cls,
+        queryset_or_instances: QueryBuilder[Any] | Iterable[Self] | Self | None,
+        batch_size: int = 1000,
+        *,
+        progress: Callable[[int], object] | None = None,
+    ) -> int:
+        """`bulk_delete` for asyncio."""
+        return await arun(
+            bulk_deleting.bulk_delete(
+                cast("type[Model]", cls), queryset_or_instances, batch_size, progress
+            )
+        )
+
+    @classmethod
+    def delete_all(
+        cls, batch_size: int = 1000, *, progress: Callable[[int], object] | None = None
+    ) -> int:
+        """Delete every record of the model; returns how many there were.
+
+        No key of the model is left, whatever records that expired or broke have left behind;
+        records that others create meanwhile stay whole. Two round trips per batch, and one
+        per 1,000 keys that the server holds then.
+        """
+        return run(bulk_deleting.delete_all(cast("type[Model]", cls), batch_size, progress))
+
+    @classmethod
+    async def async_delete_all(
+        cls, batch_size: int = 1000, *, progress: Callable[[int], object] | None = None
+    ) -> int:
+        """`delete_all` for asyncio."""
+        return await arun(bulk_deleting.delete_all(cast("type[Model]", cls), batch_size, progress))
+
+    # Index upkeep ------------------------------------------------------------------------
+
+    @classmethod
+    def check_indexes(cls, batch_size: int = 1000) -> dict[str, Any]:
+        """Compare the model's indexes with its records, both ways. Writes nothing.
+
+        Numbers of entries whose record is missing: ``class_set``, and by name ``key_fields``
+        (automatic keys left out), ``sorted_fields``, ``geo_fields``, ``composite_indexes``,
+        ``indexed_fields``, ``relationship_fields``, ``capped_lists``; where there are any,
+        ``companions`` (other keys of missing records) and ``abandoned_indexes`` (of fields
+        that the model does not have any more). Then ``wrong_values`` (entries whose record
+        holds another value) and ``missing_entries`` (that records lack, or have with
+        another score). ``total`` is the sum of all these: 0 means healthy.
+        ``unreadable_records``, not in the total, counts hashes that cannot be indexed in
+        whole or in part.
+
+        Safe next to writers: what is counted was so when it was looked at. Visits every key
+        of the server twice, and every entry and record: some 3 round trips per 1,000.
+        """
+        return run(Check(cast("type[Model]", cls), batch_size).plan())
+
+    @classmethod
+    async def async_check_indexes(cls, batch_size: int = 1000) -> dict[str, Any]:
+        """`check_indexes` for asyncio."""
+        return await arun(Check(cast("type[Model]", cls), batch_size).plan())
+
+    @classmethod
+    def clean_indexes(cls, batch_size: int = 1000) -> int:
+        """Remove the entries and companions of records that are missing; returns how many.
+
+        Each goes in a step that first makes sure that the record is still missing, so one
+        created meanwhile keeps everything. Entries with a wrong value stay (see
+        `rebuild_indexes`). Visits every key of the server and every entry: some 2 round trips
+        per 1,000.
+        """
+        return run(clean_indexes(cast("type[Model]", cls), batch_size))
+
+    @classmethod
+    async def async_clean_indexes(cls, batch_size: int = 1000) -> int:
+        """`clean_indexes` for asyncio."""
+        return await arun(clean_indexes(cast("type[Model]", cls), batch_size))
+
+    @classmethod
+    def rebuild_indexes(cls, batch_size: int = 1000) -> Rebuilt:
+        """Make every index entry follow from the stored records; returns how many were indexed.
+
+        Finds the records by scanning for their keys, so it helps after a lost index, after
+        `raw_update`, and after a new field index. Wrong, orphaned and abandoned entries go,
+        missing ones come; what memory fields keep for living records stays. Right entries
+        are never touched: queries stay complete meanwhile, and changes that others make stay.
+
+        A hash that lacks its key fields, or holds bytes that cannot be decoded, is logged and
+        listed in `.problems` of the result; what cannot be decoded is not indexed, and never
+        by a default value. Memory holds a batch of records. Visits every key of the server
+        twice, and every entry and record: some 3 round trips per 1,000; a text field's list
+        of distinct texts is recounted in one step.
+        """
+        return run(Rebuild(cast("type[Model]", cls), batch_size).plan())
+
+    @classmethod
+    async def async_rebuild_indexes(cls, batch_size: int = 1000) -> Rebuilt:
+        """`rebuild_indexes` for asyncio."""
+        return await arun(Rebuild(cast("type[Model]", cls), batch_size).plan())

@@ -1,0 +1,1 @@
+"""Index upkeep: checking, cleaning and rebuilding what stands beside the records."""

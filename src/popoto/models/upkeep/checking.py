@@ -1,0 +1,176 @@
+"""`check_indexes`: comparing, in both directions, without writing anything."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+from popoto.engine.batch import Batch, GuardFailure
+from popoto.engine.request import Plan, Request
+from popoto.fields.entries import Entry, SlotEntry
+from popoto.models.bulk_commits import chunks
+from popoto.models.options import ModelOptions
+from popoto.models.upkeep.records import Judged, RecordWalk, logger
+from popoto.models.upkeep.registry import Registry
+from popoto.models.upkeep.walk import CompanionWalk, EntryWalk, missing_records
+
+if TYPE_CHECKING:
+    from popoto.models.base import Model
+
+#: How often a record that changes while it is looked at is looked at again.
+_MOST_LOOKS = 8
+
+
+class Check:
+    """What is wrong with a model's indexes, counted."""
+
+    def __init__(self, model: type[Model], batch_size: int) -> None:
+        chunks((), batch_size)
+        self.options: ModelOptions = model._meta
+        self.registry = Registry(self.options)
+        self.batch_size = batch_size
+        #: (section, name) -> number of entries whose record is missing
+        self.orphans: Counter[tuple[str, str]] = Counter()
+        self.wrong: Counter[str] = Counter()
+        self.missing: Counter[str] = Counter()
+        self.unreadable: dict[str, None] = {}
+        self._seen: set[tuple[str, str, str]] = set()
+
+    def plan(self) -> Plan[dict[str, Any]]:
+        yield from self._check_entries()
+        yield from self._check_companions()
+        yield from self._check_records()
+        return self._result()
+
+    # Entries without record, and with the wrong value ----------------------------------
+
+    def _check_entries(self) -> Plan[None]:
+        walk = EntryWalk(self.options, self.registry, self.batch_size, compares=True)
+        found = yield from walk.next()
+        while found is not None:
+            for finding in found:
+                family = finding.family
+                place = (finding.key, finding.item, finding.member)
+                if not family.section or place in self._seen:
+                    continue
+                self._seen.add(place)
+                if finding.record is None:
+                    self.orphans[family.section, family.name] += 1
+                else:
+                    self.wrong[family.name] += 1
+            yield from self._count_companions(walk.companions)
+            walk.companions = []
+            found = yield from walk.next()
+
+    def _check_companions(self) -> Plan[None]:
+        walk = CompanionWalk(self.options, self.registry, self.batch_size)
+        found = yield from walk.next()
+        while found is not None:
+            self._count(found)
+            found = yield from walk.next()
+
+    def _count_companions(self, companions: list[tuple[str, str]]) -> Plan[None]:
+        self._count((yield from missing_records(self.options, companions)))
+
+    def _count(self, companions: list[tuple[str, str]]) -> None:
+        for key, record in companions:
+            place = (key, "", record)
+            if place not in self._seen:
+                self._seen.add(place)
+                self.orphans["companions", key.replace(record, "*", 1)] += 1
+
+    # Records without entry -------------------------------------------------------------
+
+    def _check_records(self) -> Plan[None]:
+        walk = RecordWalk(self.options, self.batch_size)
+        page = yield from walk.next()
+        while page is not None:
+            for _ in range(_MOST_LOOKS):
+                changed = yield from self._check_page(page)
+                if not changed:
+                    break
+                page = yield from walk.read(changed)
+            page = yield from walk.next()
+
+    def _check_page(self, page: list[Judged]) -> Plan[list[str]]:
+        """Look whether these records stand where they should. Returns those that changed."""
+        calls: list[Any] = []
+        checked: list[Judged] = []
+        for record in page:
+            if record.problems:
+                self.unreadable[record.key] = None
+            if not record.has_identity:
+                continue
+            batch = Batch()
+            batch.guard("holds", record.key, *record.guard_arguments(self.options))
+            batch.put("SISMEMBER", self.options.class_set_key, record.key)
+            for entry in record.entries:
+                entry.look(batch)
+            calls.append(batch.call())
+            checked.append(record)
+        if not calls:
+            return []
+        replies = yield Request(calls, self.options.shard, repeatable=True)
+        changed: list[str] = []
+        for record, reply in zip(checked, replies, strict=True):
+            outcome = Batch.outcome(reply)
+            if not isinstance(outcome, GuardFailure):
+                self._count_missing(record, outcome)
+            elif outcome.what == "holds":
+                changed.append(record.key)
+        return changed
+
+    def _count_missing(self, record: Judged, replies: list[Any]) -> None:
+        place = ("", "", record.key)
+        is_member, *others = replies
+        stands = [entry.stands(reply) for entry, reply in zip(record.entries, others, strict=True)]
+        if (is_member and all(stands)) or place in self._seen:
+            return
+        self._seen.add(place)
+        if not is_member:
+            self.missing["class_set"] += 1
+        for entry, is_there in zip(record.entries, stands, strict=True):
+            if not is_there:
+                self.missing[self._name_of(entry)] += 1
+
+    def _name_of(self, entry: Entry) -> str:
+        if isinstance(entry, SlotEntry):
+            return entry.key
+        return next(
+            family.name for family in self.registry.families if family.holds(entry.key)
+        )
+
+    # The result ------------------------------------------------------------------------
+
+    def _result(self) -> dict[str, Any]:
+        result: dict[str, Any] = {
+            "class_set": self.orphans["class_set", ""],
+            "key_fields": {},
+            "sorted_fields": {},
+            "geo_fields": {},
+            "composite_indexes": {},
+            "indexed_fields": {},
+            "relationship_fields": {},
+            "capped_lists": {},
+        }
+        for name in sorted(self.options.key_field_names - self.options.auto_field_names):
+            result["key_fields"][name] = 0
+        for family in self.registry.families:
+            if family.section not in ("class_set", ""):
+                result.setdefault(family.section, {})[family.name] = 0
+        for name in self.options.list_names:
+            result["capped_lists"][name] = 0
+        for (section, name), count in self.orphans.items():
+            if section == "companions" and name.startswith("*::"):
+                result["capped_lists"][name.removeprefix("*::")] = count
+            elif section != "class_set":
+                result.setdefault(section, {})[name] = count
+        result["wrong_values"] = dict(self.wrong)
+        result["missing_entries"] = dict(self.missing)
+        result["unreadable_records"] = len(self.unreadable)
+        result["total"] = (
+            self.orphans.total() + self.wrong.total() + self.missing.total()
+        )
+        for key in self.unreadable:
+            logger.warning("%r cannot be indexed in whole or in part; rebuild_indexes says why", key)
+        return result

@@ -1,0 +1,94 @@
+"""`clean_indexes`: removing the entries of records that are gone, and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from popoto.engine.batch import Batch, GuardFailure
+from popoto.engine.request import Plan, Request
+from popoto.models.bulk_commits import chunks
+from popoto.models.options import ModelOptions
+from popoto.models.upkeep.registry import Registry
+from popoto.models.upkeep.walk import CompanionWalk, EntryWalk, Finding, missing_records
+
+if TYPE_CHECKING:
+    from popoto.models.base import Model
+
+
+def clean_indexes(model: type[Model], batch_size: int) -> Plan[int]:
+    """The plan of `Model.clean_indexes`; see there."""
+    chunks((), batch_size)
+    options = model._meta
+    registry = Registry(options)
+    walk = EntryWalk(options, registry, batch_size, compares=False)
+    removed = 0
+    found = yield from walk.next()
+    while found is not None:
+        removed += yield from remove_orphans(options, found)
+        removed += yield from _remove_companions(options, walk.companions)
+        walk.companions = []
+        found = yield from walk.next()
+    removed += yield from clean_companions(options, registry, batch_size)
+    return removed
+
+
+def clean_companions(options: ModelOptions, registry: Registry, batch_size: int) -> Plan[int]:
+    """Delete the keys of their own that records left that are gone."""
+    walk = CompanionWalk(options, registry, batch_size)
+    removed = 0
+    found = yield from walk.next()
+    while found is not None:
+        removed += yield from _delete_keys(options, found)
+        found = yield from walk.next()
+    return removed
+
+
+def _remove_companions(options: ModelOptions, companions: list[tuple[str, str]]) -> Plan[int]:
+    return (yield from _delete_keys(options, (yield from missing_records(options, companions))))
+
+
+def _delete_keys(options: ModelOptions, found: Sequence[tuple[str, str]]) -> Plan[int]:
+    """Delete companions, each in a step that makes sure that its record is still missing."""
+    calls: list[Batch] = []
+    for key, record in found:
+        batch = Batch()
+        batch.guard("absent", record)
+        batch.put("DEL", key)
+        calls.append(batch)
+    return (yield from _carried_out(options, calls))
+
+
+def remove_orphans(options: ModelOptions, findings: Sequence[Finding]) -> Plan[int]:
+    """Remove entries whose record is missing, if it still is. Returns how many were counted.
+
+    All entries of one record that these findings name go in one step. One round trip.
+    """
+    by_record: dict[str, Batch] = {}
+    silent: dict[str, Batch] = {}
+    for finding in findings:
+        if finding.record is not None:
+            continue
+        # What is kept in order silently goes in steps whose replies are not counted.
+        batches = by_record if finding.family.section else silent
+        batch = batches.get(finding.member)
+        if batch is None:
+            batch = batches[finding.member] = Batch()
+            batch.guard("absent", finding.member)
+        finding.family.remove(batch, finding.key, finding.item, finding.member)
+    removed = yield from _carried_out(options, list(by_record.values()))
+    yield from _carried_out(options, list(silent.values()))
+    return removed
+
+
+def _carried_out(options: ModelOptions, batches: Sequence[Batch]) -> Plan[int]:
+    """Send batches; the sum of what their commands removed."""
+    if not batches:
+        return 0
+    replies = yield Request([batch.call() for batch in batches], options.shard, repeatable=True)
+    removed = 0
+    for reply in replies:
+        outcome = Batch.outcome(reply)
+        if not isinstance(outcome, GuardFailure):
+            removed += sum(outcome)
+    return removed

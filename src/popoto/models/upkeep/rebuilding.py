@@ -1,0 +1,234 @@
+"""`rebuild_indexes`: making every entry follow from the records again, beside live writers.
+
+Nothing is dropped first. Wrong entries are removed and missing ones added one record at a
+time, each in a step that is carried out only while the record still holds what was read;
+right entries are never touched. So a query finds, at every moment of a rebuild, every
+record that it found before and should find, and a writer's change made meanwhile stays.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple, Self
+
+from popoto.engine.batch import Batch, GuardFailure
+from popoto.engine.request import Plan, Request, ScriptCall
+from popoto.engine.scripts import RECOUNT
+from popoto.fields.entries import SetEntry, SlotEntry
+from popoto.models.bulk_commits import chunks
+from popoto.models.expiry import put_expiry_as_is
+from popoto.models.options import ModelOptions
+from popoto.models.upkeep.cleaning import clean_companions, remove_orphans
+from popoto.models.upkeep.records import Judged, RecordWalk, judge
+from popoto.models.upkeep.registry import Registry
+from popoto.models.upkeep.walk import EntryWalk, Finding, contradicts
+
+if TYPE_CHECKING:
+    from popoto.models.base import Model
+
+logger = logging.getLogger("POPOTO.model_base")
+
+#: How often a record that changes meanwhile is tried again.
+_MOST_ATTEMPTS = 32
+#: Problems that the result lists; all are logged and counted.
+_MOST_PROBLEMS = 1000
+
+
+class Problem(NamedTuple):
+    """A record, or a field of it, that `rebuild_indexes` could not index."""
+
+    key: str
+    reason: str
+
+
+class Rebuilt(int):
+    """How many records `rebuild_indexes` has indexed.
+
+    `problems` lists what could not be indexed (the first 1,000 of `problem_count`).
+    """
+
+    problems: list[Problem]
+    problem_count: int
+
+    @classmethod
+    def of(cls, number: int, problems: list[Problem], problem_count: int) -> Self:
+        rebuilt = cls(number)
+        rebuilt.problems = problems
+        rebuilt.problem_count = problem_count
+        return rebuilt
+
+
+class Rebuild:
+    """One rebuild under way."""
+
+    def __init__(self, model: type[Model], batch_size: int) -> None:
+        chunks((), batch_size)
+        self.options: ModelOptions = model._meta
+        self.registry = Registry(self.options)
+        self.batch_size = batch_size
+        self.problems: list[Problem] = []
+        self.reported: set[str] = set()
+
+    def plan(self) -> Plan[Rebuilt]:
+        yield from self._remove_wrong_entries()
+        yield from clean_companions(self.options, self.registry, self.batch_size)
+        unlisted = yield from self._add_missing_entries()
+        yield from self._recount_texts()
+        (members,) = yield Request.of(
+            ("SCARD", self.options.class_set_key), shard=self.options.shard, repeatable=True
+        )
+        return Rebuilt.of(members - unlisted, self.problems, len(self.reported))
+
+    # What should not stand -------------------------------------------------------------
+
+    def _remove_wrong_entries(self) -> Plan[None]:
+        walk = EntryWalk(self.options, self.registry, self.batch_size, compares=True)
+        found = yield from walk.next()
+        while found is not None:
+            yield from remove_orphans(self.options, found)
+            yield from self._remove_wrong([each for each in found if each.record is not None])
+            found = yield from walk.next()
+        keys = list(walk.abandoned)
+        for first in range(0, len(keys), self.batch_size):
+            yield Request(
+                [("UNLINK", key) for key in keys[first : first + self.batch_size]],
+                self.options.shard,
+                repeatable=True,
+            )
+
+    def _remove_wrong(self, findings: Sequence[Finding]) -> Plan[None]:
+        """Remove entries that their records contradict, as long as these hold what was read."""
+        for _ in range(_MOST_ATTEMPTS):
+            if not findings:
+                return
+            calls: list[ScriptCall] = []
+            for finding in findings:
+                assert finding.record is not None
+                batch = Batch()
+                batch.guard("holds", finding.member, *finding.record.guard_arguments(self.options))
+                finding.family.remove(batch, finding.key, finding.item, finding.member)
+                calls.append(batch.call())
+            replies = yield Request(calls, self.options.shard, repeatable=True)
+            again: list[Finding] = []
+            for finding, reply in zip(findings, replies, strict=True):
+                outcome = Batch.outcome(reply)
+                if isinstance(outcome, GuardFailure):
+                    again += self._looked_at_again(finding, outcome)
+            findings = again
+
+    def _looked_at_again(self, finding: Finding, failure: GuardFailure) -> list[Finding]:
+        """The finding with what the record holds now; none if the entry is right by now."""
+        if failure.what != "holds":
+            # Gone meanwhile: who deleted it removed its own entries, and the rest is an orphan.
+            return []
+        stored = failure.stored(self.options.index_names)
+        record = judge(
+            self.options, finding.member, [stored.get(name) for name in self.options.index_names]
+        )
+        if contradicts(self.options, record, finding.family, finding.key, finding.item):
+            return [finding._replace(record=record)]
+        return []
+
+    # What should stand -----------------------------------------------------------------
+
+    def _add_missing_entries(self) -> Plan[int]:
+        """Index every record. Returns how many members of the class set cannot be indexed."""
+        walk = RecordWalk(self.options, self.batch_size)
+        without_identity: dict[str, None] = {}
+        page = yield from walk.next()
+        while page is not None:
+            for record in page:
+                self._report(record)
+                if not record.has_identity:
+                    without_identity[record.key] = None
+            yield from self._index([record for record in page if record.has_identity])
+            page = yield from walk.next()
+        keys = list(without_identity)
+        listed = 0
+        for first in range(0, len(keys), self.batch_size):
+            replies = yield Request(
+                [
+                    ("SISMEMBER", self.options.class_set_key, key)
+                    for key in keys[first : first + self.batch_size]
+                ],
+                self.options.shard,
+                repeatable=True,
+            )
+            listed += sum(replies)
+        return listed
+
+    def _report(self, record: Judged) -> None:
+        if record.key in self.reported or not record.problems:
+            return
+        self.reported.add(record.key)
+        for reason in record.problems:
+            logger.warning("%r is left out of an index: %s", record.key, reason)
+            if len(self.problems) < _MOST_PROBLEMS:
+                self.problems.append(Problem(record.key, reason))
+
+    def _index(self, records: Sequence[Judged]) -> Plan[None]:
+        """Add the entries of records, as long as these hold what was read."""
+        #: slots that another living record with the same values holds
+        taken: dict[str, set[str]] = {}
+        for _ in range(_MOST_ATTEMPTS):
+            if not records:
+                return
+            batches = [self._batch(record, taken.get(record.key, set())) for record in records]
+            replies = yield Request(
+                [batch.call() for batch in batches], self.options.shard, repeatable=True
+            )
+            again: list[Judged] = []
+            for record, batch, reply in zip(records, batches, replies, strict=True):
+                outcome = Batch.outcome(reply)
+                if not isinstance(outcome, GuardFailure) or outcome.what == "exists":
+                    continue
+                if outcome.what == "slot":
+                    index_key = str(batch.guards[outcome.guard][1])
+                    taken.setdefault(record.key, set()).add(index_key)
+                    holder = outcome.details[0].decode("utf-8", "replace")
+                    record.problems.append(f"{index_key}: {holder!r} holds the same values")
+                    self._report(record)
+                    again.append(record)
+                elif outcome.what == "holds":
+                    stored = outcome.stored(self.options.index_names)
+                    values = [stored.get(name) for name in self.options.index_names]
+                    changed = judge(self.options, record.key, values)
+                    self._report(changed)
+                    if changed.has_identity:
+                        again.append(changed)
+                else:
+                    record.problems.append(f"{outcome.what}: {outcome.details!r}")
+                    self._report(record)
+            records = again
+
+    def _batch(self, record: Judged, taken: set[str]) -> Batch:
+        options = self.options
+        batch = Batch()
+        batch.guard("holds", record.key, *record.guard_arguments(options))
+        options.put_member(batch, record.key)
+        for entry in record.entries:
+            if not isinstance(entry, SlotEntry):
+                entry.add(batch)
+                if isinstance(entry, SetEntry) and entry.values_key and entry.text is not None:
+                    # An entry of popoto 1.6 stands already, but its text is in no list.
+                    batch.put("ZADD", entry.values_key, 0, entry.text)
+            elif entry.key in taken:
+                continue
+            elif entry.alternative:
+                entry.guard(batch, record.key)
+                entry.add(batch)
+            else:
+                batch.put("HSETNX", entry.key, entry.digest, entry.member)
+        put_expiry_as_is(batch, options, record.key)
+        return batch
+
+    # Lists of distinct texts -----------------------------------------------------------
+
+    def _recount_texts(self) -> Plan[None]:
+        calls = [
+            ScriptCall(RECOUNT, [values_key, coverage_key], [field_name, set_prefix])
+            for set_prefix, field_name, values_key, coverage_key in self.registry.text_fields
+        ]
+        if calls:
+            yield Request(calls, self.options.shard, repeatable=True)

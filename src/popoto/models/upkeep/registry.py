@@ -1,0 +1,104 @@
+"""Every kind of key that belongs to a model: the one list that check, clean and rebuild walk."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from popoto.engine import keys
+from popoto.fields.families import CompanionFamily, KeyFamily, Layout
+from popoto.models.options import ModelOptions
+
+#: What popoto's own index fields call their keys. A key under one of these names that no
+#: field of the model keeps is left from an earlier definition of the model.
+_INDEX_PREFIXES = frozenset(
+    {
+        *("$KeyF", "$UniqueKeyF", "$IndexF", "$UniquF", "$RelationshipF"),
+        *("$SortF", "$SortedKeyF", "$DecayingSortF", "$CyclicDecayF", "$GeoF", "$Index"),
+    }
+)
+_LAYOUTS: tuple[Layout, ...] = ("set", "zset", "hash")
+#: Stands for a record key where the keys of its companions are asked for.
+_PLACEHOLDER = "\0"
+
+
+@dataclass(frozen=True, slots=True)
+class Abandoned:
+    """The families that an index key of an earlier definition may belong to."""
+
+    families: tuple[KeyFamily, ...]
+
+
+class Registry:
+    """The families of keys of one model."""
+
+    def __init__(self, options: ModelOptions) -> None:
+        self.model_name = options.model_name
+        self.key_length = options.db_key_length
+        self.families: list[KeyFamily] = [*_own_families(options), *_field_families(options)]
+        self.companions = list(_companion_families(options))
+        self.text_fields = [
+            (family.stem + keys.SEPARATOR, *family.text_lists)
+            for family in self.families
+            if family.text_lists is not None
+        ]
+
+    def candidates(self, key: str) -> tuple[KeyFamily, ...]:
+        """The families that a key may belong to; its type decides between several."""
+        found = tuple(family for family in self.families if family.holds(key))
+        return found or self.abandoned(key)
+
+    def abandoned(self, key: str) -> tuple[KeyFamily, ...]:
+        """The families of an index key that no field keeps any more; none for other keys."""
+        parts = key.split(keys.SEPARATOR, 3)
+        if len(parts) < 3 or parts[0] not in _INDEX_PREFIXES or parts[1] != self.model_name:
+            return ()
+        if any(family.holds(key) for family in self.families):
+            return ()
+        name = keys.SEPARATOR.join(parts[:3])
+        return tuple(
+            KeyFamily("abandoned_indexes", name, key, layout, derived=False)
+            for layout in _LAYOUTS
+        )
+
+    def companion_of(self, key: str) -> str | None:
+        """The key of the record that a key of its own belongs to, or None."""
+        for family in self.companions:
+            record = family.record_of(key)
+            if record is not None and record.startswith(self.model_name + keys.SEPARATOR):
+                return record
+        return None
+
+    def is_record_key(self, key: str) -> bool:
+        """Whether a key has the shape of a record's."""
+        parts = key.split(keys.SEPARATOR)
+        return len(parts) == self.key_length and parts[0] == self.model_name
+
+    def is_of_model(self, key: str) -> bool:
+        """Whether a key stands beside the records: ``$…:Model`` or ``$…:Model:…``."""
+        parts = key.split(keys.SEPARATOR, 2)
+        return len(parts) > 1 and parts[0].startswith("$") and parts[1] == self.model_name
+
+
+def _own_families(options: ModelOptions) -> Iterator[KeyFamily]:
+    """What the model itself keeps."""
+    yield KeyFamily("class_set", "", options.class_set_key, "set")
+    ordered = keys.record_keys_key(options.model_name)
+    yield KeyFamily("", "", ordered, "zset", derived=False)
+    yield KeyFamily("", "", options.expiry_key, "zset", derived=False)
+    yield KeyFamily("", "", options.expiry_values_key, "names", derived=False)
+
+
+def _field_families(options: ModelOptions) -> Iterator[KeyFamily]:
+    for field in options.by_name.values():
+        yield from field.key_families()
+    for composite in options.composites:
+        yield KeyFamily("composite_indexes", composite.key, composite.key, "hash")
+
+
+def _companion_families(options: ModelOptions) -> Iterator[CompanionFamily]:
+    """Keys of their own that records have, as fields and mixins name them."""
+    for key in options.companion_keys(_PLACEHOLDER):
+        prefix, found, suffix = key.partition(_PLACEHOLDER)
+        if found:
+            yield CompanionFamily(prefix, suffix)

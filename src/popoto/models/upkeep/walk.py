@@ -1,0 +1,211 @@
+"""Walking over every index entry of a model, and finding the ones that should not stand."""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from popoto.engine import keys
+from popoto.engine.request import Plan, Reply, Request
+from popoto.engine.scanning import Scan, literally
+from popoto.fields.entries import SlotEntry
+from popoto.fields.families import KeyFamily
+from popoto.models.options import ModelOptions
+from popoto.models.upkeep.records import SCAN_COUNT, Judged, as_text, judge, read_entries
+from popoto.models.upkeep.registry import Registry
+
+logger = logging.getLogger("POPOTO.model_base")
+
+#: How many index keys one call looks at: many are small sets of one value.
+_KEYS_PER_CALL = 500
+
+
+class Finding(NamedTuple):
+    """An entry that should not stand where it does.
+
+    `record` is what its record holds, or None where there is no record. `item` is the hash
+    field that the entry stands under, in a composite index.
+    """
+
+    family: KeyFamily
+    key: str
+    item: str
+    member: str
+    record: Judged | None
+
+
+class _Job(NamedTuple):
+    """An index key to be read on from a cursor, as one of these families."""
+
+    key: str
+    families: tuple[KeyFamily, ...]
+    cursor: str
+
+
+class EntryWalk:
+    """All entries of a model's indexes, page by page.
+
+    An entry is found bad when its record is missing, or (with `compares`) when the record
+    holds another value. What it says was so at the moment of reading.
+    """
+
+    def __init__(
+        self, options: ModelOptions, registry: Registry, batch_size: int, *, compares: bool
+    ) -> None:
+        self.options = options
+        self.registry = registry
+        self.batch_size = batch_size
+        self.compares = compares
+        pattern = b"$*:" + literally(options.model_name) + b"*"
+        self._scan = Scan(options.shard, pattern, max(SCAN_COUNT, batch_size))
+        self._jobs: deque[_Job] = deque()
+        #: index keys of earlier definitions of the model
+        self.abandoned: dict[str, None] = {}
+        #: companion keys met under names of their own
+        self.companions: list[tuple[str, str]] = []
+
+    def next(self) -> Plan[list[Finding] | None]:
+        """The next bad entries (perhaps none of a page), or None at the end."""
+        while not self._jobs:
+            page = yield from self._scan.next()
+            if page is None:
+                return None
+            self._take(text for key in page if (text := as_text(key)) is not None)
+        jobs = [self._jobs.popleft() for _ in range(min(len(self._jobs), _KEYS_PER_CALL))]
+        wanted = [(job.key, job.families[0].layout, job.cursor) for job in jobs]
+        pages, records = yield from read_entries(self.options, wanted, self.batch_size)
+        judged: dict[str, Judged] = {}
+        found: list[Finding] = []
+        for job, page in zip(jobs, pages, strict=True):
+            found += self._judged_page(job, page, records, judged)
+        return found
+
+    def _take(self, page: Iterable[str]) -> None:
+        for key in page:
+            record = self.registry.companion_of(key)
+            if record is not None:
+                self.companions.append((key, record))
+                continue
+            families = self.registry.candidates(key)
+            if families:
+                self._jobs.append(_Job(key, families, "0"))
+                if families[0].section == "abandoned_indexes":
+                    self.abandoned[key] = None
+
+    def _judged_page(
+        self,
+        job: _Job,
+        page: list[Reply],
+        records: dict[str, tuple[int, list[Reply]]],
+        judged: dict[str, Judged],
+    ) -> list[Finding]:
+        kind, cursor, entries = page[0].decode("ascii"), page[1].decode("ascii"), page[2]
+        family = job.families[0]
+        expected = "hash" if family.layout == "names" else family.layout
+        if cursor == "":
+            self._jobs.appendleft(job)
+            return []
+        if kind != expected:
+            if len(job.families) > 1:
+                self._jobs.append(_Job(job.key, job.families[1:], "0"))
+            elif kind != "none":
+                logger.warning("%r is a %s where a %s belongs: left alone", job.key, kind, expected)
+            return []
+        if cursor != "0":
+            self._jobs.append(_Job(job.key, job.families, cursor))
+        found: list[Finding] = []
+        for item, member in _pairs(family, entries):
+            text = as_text(member)
+            if text is None or text not in records:
+                logger.warning("%r names %r, which is no record key: left alone", job.key, member)
+                continue
+            exists, values = records[text]
+            if exists == 0:
+                found.append(Finding(family, job.key, item, text, None))
+            elif exists == 1 and self.compares and family.derived:
+                if text not in judged:
+                    judged[text] = judge(self.options, text, values)
+                if contradicts(self.options, judged[text], family, job.key, item):
+                    found.append(Finding(family, job.key, item, text, judged[text]))
+        return found
+
+
+def _pairs(family: KeyFamily, entries: list[Reply]) -> Iterable[tuple[str, Reply]]:
+    """The entries of a page as (hash field or "", record key)."""
+    if family.layout in ("set", "names"):
+        return (("", member) for member in entries)
+    if family.layout == "zset":
+        return (("", member) for member in entries[::2])
+    fields = (each.decode("ascii", "replace") for each in entries[::2])
+    return zip(fields, entries[1::2], strict=True)
+
+
+def contradicts(
+    options: ModelOptions, record: Judged, family: KeyFamily, key: str, item: str
+) -> bool:
+    """Whether a living record holds something else than this entry says.
+
+    What cannot be decoded contradicts nothing: then the entry stays.
+    """
+    if family.section == "class_set":
+        return False
+    if not record.has_identity:
+        return False
+    if not _deciding(options, family).isdisjoint(record.unknown):
+        return False
+    for entry in record.entries:
+        if entry.key == key:
+            if not isinstance(entry, SlotEntry) or item in (entry.digest, entry.alternative):
+                return False
+    return True
+
+
+def _deciding(options: ModelOptions, family: KeyFamily) -> frozenset[str]:
+    """The fields whose values decide the entries of a family."""
+    if family.section == "composite_indexes":
+        names = next(each.names for each in options.composites if each.key == family.name)
+        return frozenset(names)
+    field = options.by_name[family.name]
+    return frozenset((field.name, *field.depends_on))
+
+
+class CompanionWalk:
+    """The companions (keys of their own) of records that are gone, page by page."""
+
+    def __init__(self, options: ModelOptions, registry: Registry, batch_size: int) -> None:
+        self.options = options
+        self.registry = registry
+        self.batch_size = batch_size
+        pattern = literally(options.model_name + keys.SEPARATOR) + b"*"
+        self._scan: Scan | None = None
+        if any(family.prefix == "" for family in registry.companions):
+            self._scan = Scan(options.shard, pattern, max(SCAN_COUNT, batch_size))
+        self._found: list[tuple[str, str]] = []
+
+    def next(self) -> Plan[list[tuple[str, str]] | None]:
+        """The next (key, record key) whose record is missing, or None at the end."""
+        while not self._found:
+            page = None if self._scan is None else (yield from self._scan.next())
+            if page is None:
+                return None
+            for raw in page:
+                key = as_text(raw)
+                record = None if key is None else self.registry.companion_of(key)
+                if key is not None and record is not None and self.registry.is_record_key(record):
+                    self._found.append((key, record))
+        head, self._found = self._found[: self.batch_size], self._found[self.batch_size :]
+        return (yield from missing_records(self.options, head))
+
+
+def missing_records(
+    options: ModelOptions, companions: list[tuple[str, str]]
+) -> Plan[list[tuple[str, str]]]:
+    """Those of these (key, record key) whose record does not exist. One round trip."""
+    if not companions:
+        return []
+    replies = yield Request(
+        [("EXISTS", record) for _, record in companions], options.shard, repeatable=True
+    )
+    return [pair for pair, exists in zip(companions, replies, strict=True) if not exists]
