@@ -31,6 +31,9 @@ _PAUSE_AFTER_ERROR: Final = 1.0
 _PAUSE_WHEN_IDLE: Final = 0.1
 """Seconds; the second where `block_ms` is 0, so that nothing else waits."""
 
+_LATENESS: Final = 1.0
+"""Seconds by which the server may end a wait late: it looks at its `hz`, 1 to 500 a second."""
+
 
 class StreamConsumer:
     """Hands the entries of a stream to a handler, each at least once, sharing with its group.
@@ -251,7 +254,7 @@ class StreamConsumer:
             ),
             # Entries of a lost reply are pending, and will be tried again as abandoned ones.
             repeatable=True,
-            blocks_for=self.block_ms / 1000 if waiting else 0.0,
+            blocks_for=self.block_ms / 1000 + _LATENESS if waiting else 0.0,
         )
         return [_entry(*entry) for entry in reply[0][1]] if reply else []
 
