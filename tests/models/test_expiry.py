@@ -9,7 +9,15 @@ from typing import Any
 import pytest
 import redis
 
-from popoto import IndexedField, KeyField, Model, SortedField, UniqueField, UniqueKeyField
+from popoto import (
+    IndexedField,
+    KeyField,
+    Model,
+    ModelException,
+    SortedField,
+    UniqueField,
+    UniqueKeyField,
+)
 from tests.driver import Api
 
 from .shop import FULL, Shop, healthy, keys_of
@@ -258,3 +266,27 @@ def test_changed_values_of_an_expiring_record_are_swept(
     time.sleep(SOON + 0.01)
     assert api(Timed.query.count) == 0
     assert keys_of(redis_client, "Timed") == []
+
+
+@pytest.mark.parametrize(
+    "expiry",
+    [
+        {"_ttl": 10**30},
+        {"_ttl": -(10**30)},
+        {"_ttl": timedelta.max},
+        {"_expire_at": datetime.min},
+        {"_expire_at": datetime.max.replace(tzinfo=UTC)},
+    ],
+)
+def test_times_beyond_all_calendars_never_leave_half_a_record(
+    api: Api, redis_client: redis.Redis, expiry: dict[str, Any]
+) -> None:
+    record = Shop(**FULL)
+    for name, value in expiry.items():
+        setattr(record, name, value)
+    try:
+        api(record.save)
+    except ModelException:
+        assert keys_of(redis_client) == []
+    else:
+        assert healthy(redis_client)

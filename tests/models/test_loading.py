@@ -216,3 +216,23 @@ def test_a_capped_list_is_there_either_way(api: Api) -> None:
         assert found.made == moment
         api(found.save)
     assert both(api, Diary)[1].log == ["x", ("y", 1)]
+
+
+def test_a_reference_to_itself_means_the_class_it_stands_in(api: Api) -> None:
+    def define() -> Any:
+        class Twin(Model):
+            name = KeyField()
+            other = Relationship(model="self")
+            named = Relationship(model="Twin")
+
+        return Twin
+
+    first, second = define(), define()
+
+    class Child(first):  # type: ignore[misc, valid-type]
+        pass
+
+    assert (first.other.model, first.named.model) == (first, first)
+    assert (second.other.model, second.named.model) == (second, second)
+    assert Child.other.model is Child
+    api(second.create, name="b", other=second(name="a"), named=second(name="a"))

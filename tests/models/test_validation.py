@@ -92,7 +92,7 @@ ACCEPTED = [
     ("float", Decimal("0.5"), 0.5),
     ("decimal", "1.10", Decimal("1.10")),
     ("decimal", 3, Decimal(3)),
-    ("decimal", 0.1, Decimal.from_float(0.1)),
+    ("decimal", 0.25, Decimal("0.25")),
     ("text", 5, "5"),
     ("text", uuid.UUID(int=1), "00000000-0000-0000-0000-000000000001"),
     ("bool", "false", False),

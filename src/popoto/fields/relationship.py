@@ -59,6 +59,8 @@ class Relationship(Field["Target | str | None"], Generic[Target]):
         options["model"] = model
         options["type"] = str
         self._model: Any = None
+        #: the model that this field belongs to
+        self.owner: Any = None
         super().__init__(**options)
 
     def check_options(self, options: Mapping[str, Any]) -> None:
@@ -79,11 +81,12 @@ class Relationship(Field["Target | str | None"], Generic[Target]):
     def model(self) -> Any:
         """The related model. Raises ModelException for a name that no model has."""
         if isinstance(self._model, str):
-            name = self.model_name if self._model == "self" else self._model
-            found = Relationship.find_model(name)
+            if self._model in ("self", self.model_name) and self.owner is not None:
+                return self.owner
+            found = Relationship.find_model(self._model)
             if found is None:
                 raise ModelException(
-                    f"{self.label}: there is no model named {name!r} (yet); define it first"
+                    f"{self.label}: there is no model named {self._model!r} (yet); define it first"
                 )
             self._model = found
         return self._model

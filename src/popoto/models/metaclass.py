@@ -53,13 +53,13 @@ class ModelBase(ABCMeta):
         settings = _meta_settings(cls, meta)
         options.abstract = bool(settings.get("abstract", False))
         fields = _all_fields(cls, own, with_auto_key=not options.abstract)
+        options.model = cls
         options.api_names = _api_names(_root(cls))
         options.adopt_fields(fields)
         for field_name, field in fields.items():
             setattr(cls, field_name, field)
         _check_partitions(options)
         check_meta(name, options, settings)
-        options.model = cls
         cls._meta = options
         cls._options = options
         cls._settings = settings

@@ -192,6 +192,8 @@ class ModelOptions:
 
     def _register(self, name: str, field: AnyField) -> None:
         field.bind(self.model_name, name)
+        if isinstance(field, Relationship):
+            field.owner = self.model
         registry = self.hidden_fields if name.startswith("_") else self.explicit_fields
         registry[name] = field
 
@@ -399,7 +401,9 @@ def check_field_name(model_name: str, name: str) -> None:
         )
 
 
-def check_meta(model_name: str, options: ModelOptions, meta: Mapping[str, Any]) -> None:
+def check_meta(  # noqa: PLR0912 - one for each option
+    model_name: str, options: ModelOptions, meta: Mapping[str, Any]
+) -> None:
     """Take over the options of a `Meta` class. Raises ModelException for wrong ones."""
     if "abstract" in meta:
         options.abstract = bool(meta["abstract"])

@@ -20,6 +20,9 @@ logger = logging.getLogger("POPOTO.model_base")
 #: Stored form of one field: bytes of the hash, or the elements of a list of its own.
 Stored = Any
 
+#: Longest `_ttl` in seconds (31,688 years): what is added to it stays an exact double.
+MAX_TTL = 10**12
+
 _STOCK_IS_VALID = vars(Field)["is_valid"].__func__
 
 
@@ -114,15 +117,35 @@ def _expiry_problem(instance: Model) -> ValidationError | None:
             field_name="_ttl",
             value=ttl,
         )
-    if expire_at is not None and not isinstance(expire_at, datetime.datetime):
+    if isinstance(ttl, datetime.timedelta):
+        ttl = ttl.total_seconds()
+    if ttl is not None and abs(ttl) > MAX_TTL:
+        return ValidationError(
+            f"{type(instance).__name__}._ttl: invalid value {describe(ttl)}: at most {MAX_TTL} "
+            "seconds; None is for ever",
+            model_name=type(instance).__name__,
+            field_name="_ttl",
+            value=ttl,
+        )
+    if expire_at is not None and not _is_moment(expire_at):
         return ValidationError(
             f"{type(instance).__name__}._expire_at: invalid value {describe(expire_at)}: give a "
-            "datetime or None",
+            "datetime with a time stamp, or None",
             model_name=type(instance).__name__,
             field_name="_expire_at",
             value=expire_at,
         )
     return None
+
+
+def _is_moment(expire_at: object) -> bool:
+    if not isinstance(expire_at, datetime.datetime):
+        return False
+    try:
+        expire_at.timestamp()
+    except (ValueError, OverflowError):
+        return False
+    return True
 
 
 def encoded(instance: Model, name: str) -> Stored:
