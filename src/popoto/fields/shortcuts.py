@@ -205,7 +205,8 @@ class ListField(_TypedField[Items]):
 
     def missing_value(self, instance: Any) -> Any:
         if not self.in_hash and instance._is_persisted:
-            items = instance._stored[self.name] = read_items(self, instance)
+            items: Any = read_items(self, instance)
+            instance._stored[self.name] = items
             return self.loaded_value(instance, self.decode(items))
         value = self.make_default()
         return value if self.in_hash else CappedListProxy(value or (), self, instance)

@@ -54,7 +54,8 @@ def delete(instance: Model, pipeline: Any, hook_arguments: dict[str, Any]) -> Pl
             known = None
         else:
             raise ModelException(
-                f"{key!r} cannot be deleted: {outcome.what} {outcome.details!r}; nothing was written"
+                f"{key!r} cannot be deleted: {outcome.what} {outcome.details!r}; nothing was "
+                "written"
             )
     raise ConflictError(
         f"{key!r} was changed by other writers {MAX_ATTEMPTS} times while it was being deleted; "

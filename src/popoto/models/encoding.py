@@ -10,7 +10,7 @@ from __future__ import annotations
 import datetime
 from collections.abc import Callable, Mapping
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
 
 from popoto.engine.codec import DecodeError, decoder_for
 from popoto.engine.tagging import PAYLOAD, TREES, value_of
@@ -49,8 +49,10 @@ class EncoderDecoder(NamedTuple):
 def _encoder(type_: type) -> Callable[[Any], Any]:
     def encode(value: Any) -> Any:
         tree: Any = TREES[type_](value, 1)
-        payload = tree[PAYLOAD]
-        return {**tree, PAYLOAD: list(payload)} if isinstance(payload, tuple) else tree
+        payload: Any = tree[PAYLOAD]
+        if isinstance(payload, tuple):
+            tree = {**tree, PAYLOAD: list(cast("tuple[Any, ...]", payload))}
+        return tree
 
     return encode
 
