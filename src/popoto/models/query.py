@@ -15,8 +15,8 @@ from popoto.engine.run import arun, run
 from popoto.exceptions import QueryException
 from popoto.fields.conditions import CombinedExpression, Expression, Filter, Q, as_q
 from popoto.models import expiry
-from popoto.models.query_operations import QueryOperations
 from popoto.models.query_builder import QueryBuilder, TypedTuples, as_condition
+from popoto.models.query_operations import QueryOperations
 from popoto.models.query_plans import Execution, QuerySpec, get, get_many
 
 if TYPE_CHECKING:
