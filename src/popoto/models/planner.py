@@ -7,6 +7,7 @@ conditions at once, and partition values are taken from the whole conjunction.
 from __future__ import annotations
 
 import difflib
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import product
@@ -22,6 +23,8 @@ from popoto.models.options import RESERVED_NAMES, ModelOptions
 
 if TYPE_CHECKING:
     from popoto.models.base import Model
+
+logger = logging.getLogger("POPOTO.Query")
 
 AnyField = Field[Any]
 
@@ -199,6 +202,14 @@ class Planner:
         self, target: AnyField, conditions: list[tuple[str, Any]], scope: Scope
     ) -> Operand:
         if type(target).filter_query.__module__.startswith("popoto."):
+            if not target.makes_entries and not target.key:
+                # The wording of popoto 1.6, where the client did it.
+                logger.debug(
+                    "Client-side filter: %s has no index, so the stored %s of each candidate is "
+                    "compared",
+                    target.label,
+                    target.name,
+                )
             return target.operand(conditions, scope)
         return self._custom(target, conditions)
 
