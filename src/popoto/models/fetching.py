@@ -157,7 +157,8 @@ class Fetch:
             if reading.list_names:
                 for name, items in zip(reading.list_names, values[width:], strict=True):
                     stored[name] = tuple(items)
-            distance = float(distances[position]) if distances else None
+            # Empty for a match that another condition found.
+            distance = float(distances[position]) if distances and distances[position] else None
             rows.append(Row(key.decode("utf-8"), stored, distance))
         return rows
 
@@ -363,7 +364,8 @@ class Pages:
             by_key = dict(zip(head, self.distances, strict=False))
             self.distances = self.distances[PAGE:]
             for row in rows:
-                row.distance = float(by_key[row.key.encode("utf-8")])
+                distance = by_key[row.key.encode("utf-8")]
+                row.distance = float(distance) if distance else None
         return self._cut(rows)
 
     def _cut(self, rows: list[Row]) -> list[Row]:
