@@ -16,8 +16,9 @@ from popoto.engine.batch import Batch, GuardFailure
 from popoto.engine.request import Plan, Request
 from popoto.exceptions import BulkError, ConflictError, ModelException, RowError, UniquenessError
 from popoto.models import queueing
+from popoto.models.hooks import follow_up
 from popoto.models.options import ModelOptions
-from popoto.models.save_commit import MAX_ATTEMPTS, SaveCommit, follow_up
+from popoto.models.save_commit import MAX_ATTEMPTS, SaveCommit
 
 if TYPE_CHECKING:
     from popoto.models.base import Model

@@ -13,9 +13,10 @@ from popoto.exceptions import ConflictError, ModelException
 from popoto.models.bulk import Matches, Progress
 from popoto.models.bulk_commits import MOST_ARGUMENTS, chunks
 from popoto.models.deleting import _by_name, _forget, _removal
+from popoto.models.hooks import follow_up
 from popoto.models.loading import new_instance, stored_of
 from popoto.models.options import ModelOptions, overrides
-from popoto.models.save_commit import MAX_ATTEMPTS, follow_up
+from popoto.models.save_commit import MAX_ATTEMPTS
 from popoto.models.upkeep.cleaning import clean_indexes
 from popoto.models.upkeep.records import SCAN_COUNT, as_text, read_entries
 from popoto.models.upkeep.registry import Registry

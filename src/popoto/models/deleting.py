@@ -10,9 +10,11 @@ from popoto.engine.request import Plan, Reply, Request
 from popoto.exceptions import ConflictError, ModelException
 from popoto.fields.commit import Commit
 from popoto.models.expiry import decoded_values, put_removal
+from popoto.models.hooks import call_delete_hooks, follow_up
 from popoto.models.options import ModelOptions
-from popoto.models.save_commit import MAX_ATTEMPTS, call_delete_hooks, follow_up
+from popoto.models.save_commit import MAX_ATTEMPTS
 from popoto.models.saving import check_pipeline
+from popoto.models.validation import key_field_that_differs
 
 if TYPE_CHECKING:
     from popoto.models.base import Model
@@ -30,13 +32,15 @@ def delete(instance: Model, pipeline: Any, hook_arguments: dict[str, Any]) -> Pl
             known = queued.records[key]
         else:
             known = yield from _read(options, key)
-        if known is not None:
+        if known is not None and not _is_another(instance, key, known):
             queue(pipeline, _removal(instance, key, known, hook_arguments, queued=True), "")
-        queued.records[key] = None
+            queued.records[key] = None
         _forget(instance)
         return pipeline
     if known is None:
         known = yield from _read(options, key)
+        if known is not None and _is_another(instance, key, known):
+            known = None
     for _ in range(MAX_ATTEMPTS):
         if known is None:
             _forget(instance)
@@ -61,6 +65,13 @@ def delete(instance: Model, pipeline: Any, hook_arguments: dict[str, Any]) -> Pl
         f"{key!r} was changed by other writers {MAX_ATTEMPTS} times while it was being deleted; "
         "nothing was written. Delete it again."
     )
+
+
+def _is_another(instance: Model, key: str, known: dict[str, Any]) -> bool:
+    """Whether the record under the key of an instance that was never stored is another one."""
+    if instance._stored or instance.db_key.redis_key != key:
+        return False
+    return key_field_that_differs(instance, known) is not None
 
 
 def _read(options: ModelOptions, key: str) -> Plan[dict[str, Any] | None]:

@@ -36,8 +36,9 @@ from popoto.models.expiry import (
     put_expiry,
     put_forgetting,
 )
-from popoto.models.options import Decision, ModelOptions
-from popoto.models.validation import Stored, changed_values, encoded
+from popoto.models.hooks import call_delete_hooks, call_save_hooks, follow_up
+from popoto.models.options import Decision
+from popoto.models.validation import Stored, changed_values, encoded, key_field_that_differs
 
 if TYPE_CHECKING:
     from popoto.models.base import Model
@@ -135,6 +136,17 @@ class SaveCommit:
         if not any(value is not None for value in values):
             raise self._not_stored()
         self.known = self.by_name(values)
+        self._refuse_other_key_values(self.known)
+
+    def _refuse_other_key_values(self, current: dict[str, Stored]) -> None:
+        differs = key_field_that_differs(self.instance, current)
+        if differs is not None:
+            mine = encoded(self.instance, differs.name)
+            raise ModelException(
+                f"{differs.label}: {describe(differs.decode(mine))} and the stored "
+                f"{describe(differs.decode(current[differs.name]))} make the same record key "
+                f"{self.key!r}; nothing was written. Use another key value."
+            )
 
     def _not_stored(self) -> ModelException:
         return ModelException(
@@ -318,15 +330,8 @@ class SaveCommit:
         values = self._values(self.changed)
         theirs = [entry for each in hooked for entry in each.entries(self.key, values)]
         replace(batch, old, new, added_elsewhere=theirs, heal=heal)
-        for each in hooked:
-            each.on_save(
-                self.instance,
-                field_name=each.name,
-                field_value=getattr(self.instance, each.name),
-                pipeline=batch,
-                ignore_errors=self.request.ignore_errors,
-                **self.request.hook_arguments,
-            )
+        arguments = {"ignore_errors": self.request.ignore_errors, **self.request.hook_arguments}
+        call_save_hooks(batch, self.instance, hooked, arguments)
 
     # Uniqueness ------------------------------------------------------------------------
 
@@ -449,15 +454,7 @@ class SaveCommit:
                 f"{self.options.model_name} {self.key!r} already exists; nothing was written. "
                 f"To go on, {advice}."
             )
-        for key_field in self.options.key_fields:
-            theirs = current.get(key_field.name)
-            mine = self.changed[key_field.name]
-            if theirs is not None and not _same_key_value(key_field, theirs, mine):
-                raise ModelException(
-                    f"{key_field.label}: {describe(key_field.decode(mine))} and the stored "
-                    f"{describe(key_field.decode(theirs))} make the same record key "
-                    f"{self.key!r}; nothing was written. Use another key value."
-                )
+        self._refuse_other_key_values(current)
         self.known = current
         self.upsert = True
 
@@ -472,41 +469,6 @@ class SaveCommit:
             self._start_anew()
         else:
             self._refresh(stored)
-
-
-def call_delete_hooks(
-    batch: Batch, instance: Model, key: str, hook_arguments: dict[str, Any]
-) -> None:
-    """Call `on_delete` of the fields that have one of their own, with the last saved values."""
-    if not instance._meta.delete_hooks:
-        return
-    saved = instance._saved_field_values
-    for hooked in instance._meta.delete_hooks:
-        hooked.on_delete(
-            model_instance=instance,
-            field_name=hooked.name,
-            field_value=saved.get(hooked.name),
-            pipeline=batch,
-            saved_redis_key=key,
-            **hook_arguments,
-        )
-
-
-def _same_key_value(key_field: Any, theirs: Stored, mine: Stored) -> bool:
-    if theirs == mine:
-        return True
-    if NIL in (theirs, mine):
-        return False
-    try:
-        return bool(key_field.decode(theirs) == key_field.decode(mine))
-    except ValueError:
-        return True
-
-
-def follow_up(batch: Batch, options: ModelOptions) -> Plan[None]:
-    """Send what hooks queued that no script may call; a round trip of its own."""
-    if batch.after:
-        yield Request(batch.after, options.shard)
 
 
 def _text(value: Reply) -> str:

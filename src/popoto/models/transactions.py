@@ -20,7 +20,8 @@ from popoto.engine.request import Call, Plan, Reply, Request
 from popoto.engine.run import arun, run
 from popoto.exceptions import ConflictError, ModelException, UniquenessError
 from popoto.models.expectations import Expected
-from popoto.models.save_commit import SaveRequest, follow_up
+from popoto.models.hooks import follow_up
+from popoto.models.save_commit import SaveRequest
 from popoto.models.transaction_parts import Addition, Deletion, Expectation, Operation, Saving
 
 if TYPE_CHECKING:
