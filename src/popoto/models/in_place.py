@@ -19,7 +19,7 @@ from decimal import MAX_EMAX, MIN_EMIN, Context, Decimal, Inexact, InvalidOperat
 from typing import TYPE_CHECKING, Any, SupportsIndex
 
 from popoto.engine.batch import Batch, GuardFailure, KeyArgument, QueuedCommits, queue
-from popoto.engine.codec import MAX_DIGITS, NIL, DecodeError
+from popoto.engine.codec import MAX_DIGITS, MAX_INT, MIN_INT, NIL, DecodeError
 from popoto.engine.request import Call, Plan, Request
 from popoto.exceptions import (
     ConflictError,
@@ -30,7 +30,7 @@ from popoto.exceptions import (
     UnsavedError,
     ValidationError,
 )
-from popoto.fields.coercion import CoercionError, describe
+from popoto.fields.coercion import describe
 from popoto.fields.field import Field
 from popoto.fields.sorted_field_mixin import SortedFieldMixin
 from popoto.models.expectations import next_version
@@ -109,7 +109,7 @@ def checked_delta(field: AnyField, delta: Any) -> Any:
             f"{field.label} is part of the record key, which does not change in place; "
             "save(migrate_key=True) moves a record"
         )
-    if not math.isfinite(delta):
+    if not isinstance(delta, int) and not math.isfinite(delta):
         raise _wrong_delta(field, delta, "it is no amount")
     return _converted(field, delta)
 
@@ -156,11 +156,12 @@ def added(field: AnyField, raw: bytes | None, delta: Any) -> Any:
         total = (
             _EXACT_DECIMALS.add(Decimal(current), delta)
             if field.type is Decimal
-            else field.coerce(current + delta)
+            else current + delta
         )
-    except (CoercionError, Inexact, InvalidOperation, Overflow, OverflowError) as error:
+    except (Inexact, InvalidOperation, Overflow) as error:
         raise _overflow(field, delta) from error
-    if not math.isfinite(total):
+    fits = MIN_INT <= total <= MAX_INT if field.type is int else math.isfinite(total)
+    if not fits:
         raise _overflow(field, total)
     reason = field.problem(total)
     if reason is not None or not field.is_valid(field, total):
