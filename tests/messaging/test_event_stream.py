@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -197,6 +199,28 @@ async def test_of_many_creators_one_creates_and_is_told(redis_client: redis.Redi
     assert found.count(("create", "Order:8")) == 1
     assert found.count(("update", "Order:8")) == 19
     assert len(found) == 21
+
+
+def test_the_story_that_events_tell_is_possible(redis_client: redis.Redis) -> None:
+    """Whatever writers do at the same time: create, updates, delete, create ..."""
+
+    def write(seed: int) -> None:
+        choose = random.Random(seed)
+        for _ in range(60):
+            order = Order.query.get(number="7") or Order(number="7")
+            order.state = choose.choice("abc")
+            choose.choice((order.save, order.save, order.delete))()
+
+    with ThreadPoolExecutor(4) as threads:
+        list(threads.map(write, range(4)))
+    exists = False
+    found = ops(redis_client)
+    assert len({op for op, _ in found}) == 3
+    for op, _ in found:
+        assert op == ("create" if not exists else op)
+        assert not (exists and op == "create")
+        exists = op != "delete"
+    assert exists == (Order.query.count() == 1)
 
 
 def test_a_commit_with_an_event_is_not_sent_twice_after_a_lost_reply() -> None:
@@ -424,6 +448,8 @@ def test_a_mixin_vetoes_saves_before_anything_else(api: Api, redis_client: redis
     assert redis_client.keys("*") == []
     unsaved = api(Coin.create, name="a")
     assert unsaved._is_persisted is False
+    found, created = api(Coin.get_or_create, name="a")
+    assert (found._is_persisted, created) == (False, True)
     pipeline = redis_db.POPOTO_REDIS_DB.pipeline()
     assert coin.save(pipeline=pipeline) is pipeline
     assert len(pipeline) == 0

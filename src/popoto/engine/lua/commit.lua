@@ -128,13 +128,18 @@ local function holder_of_slot(key, first, last)
 end
 
 -- holds: key field bytes ...
+-- Two answers: whether all fields hold what is expected, and whether one of them was there,
+-- without which a record that is gone would hold everything that is expected to be missing.
 local function holds(key, first, last)
+  local present = false
   for index = first, last, 2 do
-    if (call('HGET', key, ARGV[index]) or '') ~= ARGV[index + 1] then
+    local value = call('HGET', key, ARGV[index])
+    if (value or '') ~= ARGV[index + 1] then
       return false
     end
+    present = present or value
   end
-  return true
+  return true, present
 end
 
 -- The sum of a stored number and a delta, or nil where doubles cannot tell it exactly.
@@ -164,13 +169,11 @@ local seen = {}
 -- What is wrong with one guard, or nil.
 local function broken(position, name, key, first, last)
   if name == 'holds' then
-    if not holds(key, first, last) then
-      if call('EXISTS', key) == 0 then
-        return fail(position, 'exists', {key})
-      end
-      return fail_with_hash(position, 'holds', key)
-    elseif last < first and call('EXISTS', key) == 0 then
+    local same, present = holds(key, first, last)
+    if not present and call('EXISTS', key) == 0 then
       return fail(position, 'exists', {key})
+    elseif not same then
+      return fail_with_hash(position, 'holds', key)
     end
     seen[key] = last >= first
   elseif name == 'absent' then
