@@ -31,8 +31,9 @@ class SetEntry(NamedTuple):
     text: str | None = None
 
     @property
-    def place(self) -> tuple[str, str]:
-        return self.key, self.member
+    def place(self) -> tuple[str, str, str | None]:
+        # Two texts may share one set; the one that goes has to leave the list of texts.
+        return self.key, self.member, self.text
 
     def add(self, batch: Batch) -> None:
         if self.values_key is None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from popoto.engine.codec import NIL, EncodeError
@@ -201,6 +201,27 @@ def _same(field: Field[Any], now: Stored, before: Stored) -> bool:
     return (
         type(old) is type(new) and repr(old) == repr(new) if field.type is not set else old == new
     )
+
+
+def key_field_that_differs(instance: Model, stored: Mapping[str, Stored]) -> Field[Any] | None:
+    """A key field in which a record stored under the instance's key is another record.
+
+    None and "None" make the same record key, and so do ":" and its escape.
+    """
+    for key_field in instance._meta.key_fields:
+        theirs, mine = stored.get(key_field.name), encoded(instance, key_field.name)
+        if theirs is None or theirs == mine:
+            continue
+        if NIL in (theirs, mine) or not _same_value(key_field, theirs, mine):
+            return key_field
+    return None
+
+
+def _same_value(field: Field[Any], theirs: bytes, mine: bytes) -> bool:
+    try:
+        return bool(field.decode(theirs) == field.decode(mine))
+    except ValueError:
+        return True
 
 
 def refusal(instance: Model, names: Iterable[str], what: str) -> ModelException:
