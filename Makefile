@@ -56,7 +56,7 @@ $(VENV)/.docs: pyproject.toml | $(VENV)/bin/python
 
 # ── What people run ────────────────────────────────────────────────────────────────────────────
 
-demo: $(VENV)/.demo ## 1,000 airports, found by name, country and distance, on a server of the demo's own
+demo: $(VENV)/.demo ## 28,000 airports, stored and then found by code, country, height and distance
 	@$(RUN) -m examples.airports
 
 test: $(VENV)/.dev peer ## every test, among them those beside the published popoto 1.6.1

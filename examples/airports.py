@@ -60,7 +60,8 @@ def airports() -> Iterator[DemoAirport]:
             city=data["city"],
             country=data["country"],
             elevation=data["elevation"],
-            place=(data["lat"], data["lon"]),
+            # A geo index ends at the 85th parallel: the South Pole stays without a place.
+            place=(data["lat"], data["lon"]) if abs(data["lat"]) < 85 else None,
         )
 
 
@@ -78,7 +79,7 @@ def distances(found: Any) -> str:
     )
 
 
-def busiest(rows: list[dict[str, Any]]) -> str:
+def heights(rows: list[dict[str, Any]]) -> str:
     return ", ".join(f"{row['name']} {row['elevation']:,.0f} ft" for row in rows)
 
 
@@ -103,7 +104,9 @@ def questions() -> list[Question]:
         Question(
             "The five highest",
             'order_by("-elevation").limit(5).values("name", "elevation")',
-            lambda: busiest(query.order_by("-elevation").limit(5).values("name", "elevation").all()),
+            lambda: heights(
+                query.order_by("-elevation").limit(5).values("name", "elevation").all()
+            ),
         ),
         Question(
             "Below the sea, in the Netherlands",
@@ -129,9 +132,9 @@ def questions() -> list[Question]:
             lambda: names(query.filter(name__contains="John", country="US", elevation__gt=5000)),
         ),
         Question(
-            "Not in Europe's two smallest, north of nothing: all but these",
-            '(~Q(country__in=["VA", "MC"])) count',
-            lambda: f"{query.exclude(country__in=['VA', 'MC']).count():,}",
+            "How many are not in the USA?",
+            'exclude(country="US").count()',
+            lambda: f"{query.exclude(country='US').count():,}",
         ),
     ]
 
@@ -150,14 +153,13 @@ def load(console: Console) -> None:
         MofNCompleteColumn(),
         TimeElapsedColumn(),
     )
-    before, started = reads_processed(), time.perf_counter()
+    started = time.perf_counter()
     with Progress(*columns, console=console) as progress:
         DemoAirport.bulk_create(progress.track(airports(), total=total))
     seconds = time.perf_counter() - started
-    trips = reads_processed() - before - 1
     console.print(
-        f"{DemoAirport.query.count():,} records with five indexes in {seconds:.1f} s "
-        f"({total / seconds:,.0f} a second, {trips} round trips)\n"
+        f"{DemoAirport.query.count():,} records, each in six indexes, in {seconds:.1f} s: "
+        f"{total / seconds:,.0f} a second, 1,000 at a time\n"
     )
 
 
