@@ -233,6 +233,22 @@ def test_a_commit_with_an_event_is_not_sent_twice_after_a_lost_reply() -> None:
         plan.close()
 
 
+def test_bulk_operations_tell_of_each_record(api: Api, redis_client: redis.Redis) -> None:
+    api(Order.bulk_create, [Order(number="1"), Order(number="2")])
+    api(Order.bulk_update, Order.query.filter(state="new"), state="paid")
+    api(Order.bulk_delete, [Order(number="1"), Order(number="9")])
+    api(Order.delete_all)
+    found = events(redis_client)
+    assert sorted((event["op"], event["pk"]) for event in found[:4]) == [
+        ("create", "Order:1"),
+        ("create", "Order:2"),
+        ("update", "Order:1"),
+        ("update", "Order:2"),
+    ]
+    assert ops(redis_client)[4:] == [("delete", "Order:1"), ("delete", "Order:2")]
+    assert found[2]["changed_fields"] == "state"
+
+
 # ── Keys and contents ────────────────────────────────────────────────────────
 
 
@@ -458,6 +474,15 @@ def test_a_mixin_vetoes_saves_before_anything_else(api: Api, redis_client: redis
     coin.worth = 0
     assert api(coin.save, update_fields=["worth"]) is False
     assert api(Coin.query.get, name="a").worth == 2  # type: ignore[union-attr]
+
+
+def test_bulk_operations_ask_for_each_record(api: Api, redis_client: redis.Redis) -> None:
+    coins = [Coin(name="a", worth=0), Coin(name="b", worth=1)]
+    assert api(Coin.bulk_create, coins) == coins
+    assert [coin._is_persisted for coin in coins] == [False, True]
+    api(Coin.bulk_update, [coins[1]], worth=0)
+    assert api(Coin.query.get, name="b").worth == 1  # type: ignore[union-attr]
+    assert ops(redis_client) == [("create", "Coin:b")]
 
 
 def test_what_mixins_queue_is_part_of_the_commit(api: Api, redis_client: redis.Redis) -> None:

@@ -16,7 +16,7 @@ class Guest(Model):
 
 @pytest.fixture
 def gone(redis_client: redis.Redis) -> Guest:
-    """Loaded from a hash without the field `table`, as an older model has left it; deleted since."""
+    """Loaded from a hash without `table`, as an older model leaves it, and deleted since."""
     Guest.create(name="a")
     redis_client.hdel("Guest:a", "table")
     loaded = Guest.query.get(name="a")
