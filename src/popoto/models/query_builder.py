@@ -18,7 +18,13 @@ from popoto.fields.conditions import CombinedExpression, Expression, Filter, Q, 
 from popoto.fields.field import Field
 from popoto.models.fetching import Fetch, Reading
 from popoto.models.query_operations import QueryOperations
-from popoto.models.query_plans import Execution, QuerySpec, check_count, check_values
+from popoto.models.query_plans import (
+    Execution,
+    QuerySpec,
+    check_count,
+    check_values,
+    read_hooks,
+)
 
 Row = TypeVar("Row")
 A = TypeVar("A")
@@ -70,6 +76,7 @@ class QueryBuilder(TypedTuples, QueryOperations, Generic[Row]):
     def __init__(self, spec: QuerySpec) -> None:
         self._spec = spec
         self._results: list[Row] | None = None
+        self._hooks_wait = False
 
     def _with(self, **changes: Any) -> Any:
         builder: QueryBuilder[Any] = QueryBuilder(self._spec.changed(**changes))
@@ -249,19 +256,29 @@ class QueryBuilder(TypedTuples, QueryOperations, Generic[Row]):
     def _evaluated(self) -> list[Row]:
         if self._results is None:
             self._results = self.all()
+        elif self._hooks_wait:
+            self._hooks_wait = False
+            run(read_hooks(self._spec.model, self._results))
+        return self._results
+
+    def _compared(self) -> list[Row]:
+        """The shared results, where nobody is handed one of them: read hooks wait."""
+        if self._results is None:
+            self._results = run(Execution(self._spec.changed(tracked=False)).results())
+            self._hooks_wait = self._spec.tracked and self._spec.values is None
         return self._results
 
     def __iter__(self) -> Iterator[Row]:
         return iter(self._evaluated())
 
     def __len__(self) -> int:
-        return len(self._evaluated())
+        return len(self._compared())
 
     def __bool__(self) -> bool:
         return self.exists() if self._results is None else bool(self._results)
 
     def __contains__(self, item: object) -> bool:
-        return item in self._evaluated()
+        return item in self._compared()
 
     @overload
     def __getitem__(self, index: int) -> Row: ...
@@ -286,9 +303,9 @@ class QueryBuilder(TypedTuples, QueryOperations, Generic[Row]):
 
     def __eq__(self, other: object) -> bool:
         if isinstance(other, QueryBuilder):
-            return self._evaluated() == cast("QueryBuilder[Any]", other)._evaluated()
+            return self._compared() == cast("QueryBuilder[Any]", other)._compared()
         if isinstance(other, list):
-            return self._evaluated() == other
+            return self._compared() == other
         return NotImplemented
 
     def __await__(self) -> Generator[Any, None, list[Row]]:
