@@ -100,7 +100,7 @@ def test_nan_comes_back(api: Api) -> None:
 
 
 UNSTORABLE = [
-    ("items", [object()]), ("items", [2**64]), ("mapping", {"x": object()}), 
+    ("items", [object()]), ("items", [2**64]), ("mapping", {"x": object()}),
     ("group", {frozenset()}),
     ("text", "\ud800"), ("plain", "\udfff"), ("pair", (open,)), ("items", [1j]),
 ]  # fmt: skip
