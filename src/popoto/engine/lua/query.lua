@@ -313,21 +313,48 @@ local function distinct_texts(node)
   end)
 end
 
-local function find_text(node)
+-- The sets of the texts that match, or nil where the list of texts is not complete:
+-- records written by popoto 1.6 are not in it.
+local function text_sets(node)
+  if node.looked_up then
+    return node.sets
+  end
+  node.looked_up = true
   local covered = tonumber(redis.call('HGET', node.coverage, node.field) or '0')
   if covered ~= redis.call('SCARD', CLASS) then
-    -- Records written by popoto 1.6 are not in the list of texts: look at each.
-    return where(redis.call('SMEMBERS', CLASS), function(key)
-      return holds_text(node, key)
-    end)
+    return nil
   end
-  local sets, ambiguous = {}, false
+  local sets = {}
   for _, text in ipairs(distinct_texts(node)) do
     sets[#sets + 1] = prefix .. node.set_prefix .. escape(text)
     if text == 'None' or string.find(text, ':', 1, true)
       or string.find(text, '{&#58;}', 1, true) then
-      ambiguous = true
+      node.ambiguous = true
     end
+  end
+  node.sets = sets
+  return sets
+end
+
+-- How many records match, or about; nil where each record has to be looked at.
+local function text_size(node)
+  local sets = text_sets(node)
+  if not sets then
+    return nil
+  end
+  local count = 0
+  for index = 1, math.min(#sets, 32) do
+    count = count + redis.call('SCARD', sets[index])
+  end
+  return #sets <= 32 and count or math.ceil(count / 32 * #sets)
+end
+
+local function find_text(node)
+  local sets, ambiguous = text_sets(node), node.ambiguous
+  if not sets then
+    return where(redis.call('SMEMBERS', CLASS), function(key)
+      return holds_text(node, key)
+    end)
   end
   local found = {}
   for first = 1, #sets, CHUNK do
@@ -414,8 +441,12 @@ function size(node)
     if kind == 'not' then
       size(node.child)
       costly = node.child.costly
+    elseif kind == 'text' then
+      local count = text_size(node)
+      costly = count == nil
+      result = math.min(count or result, result)
     else
-      costly = kind == 'bytes' or kind == 'text'
+      costly = kind == 'bytes'
     end
   end
   -- Costly ones are answered by looking at records: a last resort among operands.
@@ -524,12 +555,14 @@ function filter(node, list)
       return node.accepted[redis.call('HGET', prefix .. key, node.field) or ''] == true
     end)
   elseif kind == 'text' then
-    if #list <= CHUNK then
+    size(node)
+    if not node.marks and (node.costly or #list < node.size) then
       return where(list, function(key)
         return holds_text(node, key)
       end)
     end
-    local marks = as_marks(find_text(node))
+    node.marks = node.marks or as_marks(find_text(node))
+    local marks = node.marks
     return where(list, function(key)
       return marks[key] == true
     end)
