@@ -61,5 +61,3 @@ class Scan:
         nodes = await connection.per_node()
         node = nodes[min(self._node, len(nodes) - 1)]
         return len(nodes), prefix, await node.call(self._command(prefix), repeatable=True)
-
-

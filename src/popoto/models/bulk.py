@@ -90,9 +90,7 @@ def bulk_create(
     return kept, number
 
 
-def _check_instances(
-    model: type[Model], batch: list[Any], failures: Failures, first: int
-) -> None:
+def _check_instances(model: type[Model], batch: list[Any], failures: Failures, first: int) -> None:
     """Refuse what is no instance of the model, before anything of the batch is looked at."""
     for position, instance in enumerate(batch, first):
         if getattr(instance, "_meta", None) is not model._meta or isinstance(instance, type):
@@ -228,10 +226,10 @@ def _own_copy(value: Any) -> Any:
 
 def _written_names(options: ModelOptions, updates: Iterable[str]) -> list[str]:
     """The named fields, and those that show when a record was last written."""
-    stamped = [
-        name for name, field in options.by_name.items() if getattr(field, "auto_now", False)
-    ]
-    return list(dict.fromkeys([*updates, *(name for name in stamped if name not in options.key_names)]))
+    stamped = [name for name, field in options.by_name.items() if getattr(field, "auto_now", False)]
+    return list(
+        dict.fromkeys([*updates, *(name for name in stamped if name not in options.key_names)])
+    )
 
 
 def _learn_stored(options: ModelOptions, rows: list[Row], failures: Failures) -> Plan[list[Row]]:
@@ -363,7 +361,9 @@ def _raw(options: ModelOptions, name: str, value: Any) -> Any:
             "save(migrate_key=True) moves a record to a new key"
         )
     if not field.in_hash:
-        raise ModelException(f"{field.label} is kept in a list of its own: raw_update cannot set it")
+        raise ModelException(
+            f"{field.label} is kept in a list of its own: raw_update cannot set it"
+        )
     try:
         return field.encode(field.coerce(value))
     except (CoercionError, EncodeError) as error:
@@ -373,4 +373,3 @@ def _raw(options: ModelOptions, name: str, value: Any) -> Any:
             field_name=name,
             value=value,
         ) from error
-

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from popoto.engine import keys
 from popoto.engine.batch import Batch, GuardFailure
-from popoto.engine.request import Call, Plan, Request
+from popoto.engine.request import Call, Plan, Request, ScriptCall
 from popoto.engine.scanning import Scan, literally
 from popoto.exceptions import ConflictError, ModelException
 from popoto.models.bulk import Matches, Progress
@@ -68,9 +68,7 @@ def delete_batch(options: ModelOptions, instances: Sequence[Any]) -> Plan[int]:
         if not left:
             break
         calls = _calls(options, left, rows, known)
-        replies = yield Request(
-            [batch.call(every=True) for batch, _, _ in calls], options.shard
-        )
+        replies = yield Request([batch.call(every=True) for batch, _, _ in calls], options.shard)
         left = []
         for (batch, keys, starts), reply in zip(calls, replies, strict=True):
             failures = Batch.failures(reply)
@@ -108,8 +106,7 @@ def _read_unknown(
     if not keys:
         return
     replies = yield Request(
-        [("HMGET", key, *options.index_names) for key in keys]
-        + [("EXISTS", key) for key in keys],
+        [("HMGET", key, *options.index_names) for key in keys] + [("EXISTS", key) for key in keys],
         options.shard,
         repeatable=True,
     )
@@ -155,6 +152,7 @@ def delete_all(model: type[Model], batch_size: int, progress: Progress | None) -
     while True:
         wanted = [(options.class_set_key, "set", cursor)]
         pages, records = yield from read_entries(options, wanted, batch_size, options.hash_names)
+        yield from _forget_missing(options, [key for key in records if records[key][0] == 0])
         instances = [
             _instance_of(model, key, values)
             for key, (exists, values) in records.items()
@@ -171,6 +169,18 @@ def delete_all(model: type[Model], batch_size: int, progress: Progress | None) -
         if cursor == "0":
             break
     return deleted + (yield from _delete_leftovers(model, batch_size))
+
+
+def _forget_missing(options: ModelOptions, missing: Sequence[str]) -> Plan[None]:
+    """Take records that are gone out of the class set; what else they left goes at the end."""
+    calls: list[ScriptCall] = []
+    for key in missing:
+        batch = Batch()
+        batch.guard("absent", key)
+        options.remove_member(batch, key)
+        calls.append(batch.call())
+    if calls:
+        yield Request(calls, options.shard, repeatable=True)
 
 
 def _instance_of(model: type[Model], key: str, values: Sequence[Any]) -> Any:
@@ -193,9 +203,7 @@ def _delete_leftovers(model: type[Model], batch_size: int) -> Plan[int]:
     found = yield from scan.next()
     while found is not None:
         texts = [text for key in found if (text := as_text(key)) is not None]
-        beside = [
-            key for key in texts if registry.is_of_model(key) or registry.companion_of(key)
-        ]
+        beside = [key for key in texts if registry.is_of_model(key) or registry.companion_of(key)]
         records = [key for key in texts if registry.is_record_key(key)]
         if records:
             kinds = yield Request(

@@ -136,9 +136,7 @@ class Check:
     def _name_of(self, entry: Entry) -> str:
         if isinstance(entry, SlotEntry):
             return entry.key
-        return next(
-            family.name for family in self.registry.families if family.holds(entry.key)
-        )
+        return next(family.name for family in self.registry.families if family.holds(entry.key))
 
     # The result ------------------------------------------------------------------------
 
@@ -168,9 +166,9 @@ class Check:
         result["wrong_values"] = dict(self.wrong)
         result["missing_entries"] = dict(self.missing)
         result["unreadable_records"] = len(self.unreadable)
-        result["total"] = (
-            self.orphans.total() + self.wrong.total() + self.missing.total()
-        )
+        result["total"] = self.orphans.total() + self.wrong.total() + self.missing.total()
         for key in self.unreadable:
-            logger.warning("%r cannot be indexed in whole or in part; rebuild_indexes says why", key)
+            logger.warning(
+                "%r cannot be indexed in whole or in part; rebuild_indexes says why", key
+            )
         return result

@@ -39,9 +39,7 @@ class Judged:
 
     def guard_arguments(self, options: ModelOptions) -> list[str | bytes]:
         """The fields that decide the entries, and their bytes."""
-        return [
-            part for name in options.index_names for part in (name, self.stored.get(name, b""))
-        ]
+        return [part for name in options.index_names for part in (name, self.stored.get(name, b""))]
 
 
 def judge(options: ModelOptions, key: str, values: Sequence[Reply]) -> Judged:
@@ -65,7 +63,8 @@ def judge(options: ModelOptions, key: str, values: Sequence[Reply]) -> Judged:
     reason = _identity_problem(options, key, stored, decoded)
     if reason is not None:
         record.has_identity = False
-        record.problems.append(reason)
+        if reason:
+            record.problems.append(reason)
         return record
     for source in options.entry_fields:
         if unknown.isdisjoint((source.name, *source.depends_on)):
@@ -91,7 +90,7 @@ def _is_nan(entry: Entry) -> bool:
 def _identity_problem(
     options: ModelOptions, key: str, stored: dict[str, bytes], decoded: dict[str, Any]
 ) -> str | None:
-    """Why a hash is no record of the model, or None."""
+    """Why a hash is no record of the model ("" = that is told already), or None."""
     parts = key.split(keys.SEPARATOR)
     if len(parts) != options.db_key_length or parts[0] != options.model_name:
         return f"its key has not the {options.db_key_length} parts of a {options.model_name}"
@@ -100,7 +99,7 @@ def _identity_problem(
         return f"it lacks the key field {', '.join(missing)}"
     for key_field, part in zip(options.key_fields, parts[1:], strict=True):
         if key_field.name not in decoded:
-            return f"its key field {key_field.name} cannot be decoded"
+            return ""
         if not _same_part(key_field, decoded[key_field.name], part):
             return f"its key field {key_field.name} holds another value than its key"
     return None

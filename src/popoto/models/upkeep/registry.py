@@ -57,8 +57,7 @@ class Registry:
             return ()
         name = keys.SEPARATOR.join(parts[:3])
         return tuple(
-            KeyFamily("abandoned_indexes", name, key, layout, derived=False)
-            for layout in _LAYOUTS
+            KeyFamily("abandoned_indexes", name, key, layout, derived=False) for layout in _LAYOUTS
         )
 
     def companion_of(self, key: str) -> str | None:

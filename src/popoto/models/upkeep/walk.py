@@ -8,7 +8,8 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from popoto.engine import keys
-from popoto.engine.request import Plan, Reply, Request
+from popoto.engine.batch import Batch, GuardFailure
+from popoto.engine.request import Plan, Reply, Request, ScriptCall
 from popoto.engine.scanning import Scan, literally
 from popoto.fields.entries import SlotEntry
 from popoto.fields.families import KeyFamily
@@ -202,10 +203,26 @@ class CompanionWalk:
 def missing_records(
     options: ModelOptions, companions: list[tuple[str, str]]
 ) -> Plan[list[tuple[str, str]]]:
-    """Those of these (key, record key) whose record does not exist. One round trip."""
+    """Those of these (key, record key) whose record does not exist. Two round trips at most."""
     if not companions:
         return []
     replies = yield Request(
         [("EXISTS", record) for _, record in companions], options.shard, repeatable=True
     )
-    return [pair for pair, exists in zip(companions, replies, strict=True) if not exists]
+    suspects = [pair for pair, exists in zip(companions, replies, strict=True) if not exists]
+    if not suspects:
+        return []
+    # Both may be gone by now: look at them in one step.
+    calls: list[ScriptCall] = []
+    for key, record in suspects:
+        batch = Batch()
+        batch.guard("absent", record)
+        batch.put("EXISTS", key)
+        calls.append(batch.call())
+    replies = yield Request(calls, options.shard, repeatable=True)
+    outcomes = (Batch.outcome(reply) for reply in replies)
+    return [
+        pair
+        for pair, outcome in zip(suspects, outcomes, strict=True)
+        if not isinstance(outcome, GuardFailure) and outcome[0]
+    ]
