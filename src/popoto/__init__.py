@@ -1,13 +1,13 @@
 """popoto: Python classes as records on Redis and Valkey."""
 
-from importlib.metadata import PackageNotFoundError, version
-
 from popoto import exceptions as exceptions
 from popoto import fields as fields
 from popoto import models as models
 from popoto import pubsub as pubsub
 from popoto import redis_db as redis_db
 from popoto import streams as streams
+from popoto._error_reporting import enable_error_reporting
+from popoto._version import __version__
 from popoto.exceptions import (
     KeyMutationError,
     ModelException,
@@ -53,11 +53,6 @@ from popoto.redis_db import get_async_redis_db
 from popoto.redis_db import get_REDIS_DB as get_redis
 from popoto.streams import StreamConsumer
 
-try:
-    __version__ = version("popoto")
-except PackageNotFoundError:
-    __version__ = "0.0.0+unknown"
-
 __all__ = [
     "AutoKeyField",
     "BooleanField",
@@ -99,6 +94,7 @@ __all__ = [
     "UniqueField",
     "UniqueKeyField",
     "__version__",
+    "enable_error_reporting",
     "get_async_redis_db",
     "get_redis",
 ]

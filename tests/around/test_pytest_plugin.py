@@ -57,7 +57,7 @@ class Session:
             cwd=self.path,
             env={
                 **variables,
-                "PYTHONPATH": f"{SOURCE}{os.pathsep}{self.path / 'installed'}",
+                "PYTHONPATH": path,
                 "REDIS_URL": self.url,
                 **environment,
             },

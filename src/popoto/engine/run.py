@@ -11,10 +11,12 @@ from popoto import redis_db
 from popoto.engine.coalescing import send_together
 from popoto.engine.recovery import put_back, scripts_to_teach
 from popoto.engine.request import Call, Plan, Reply, Request
+from popoto.engine.tracing import async_traced, traced
 
 T = TypeVar("T")
 
 
+@traced
 def run(plan: Plan[T]) -> T:
     """Drive a plan to its end over the current sync connection."""
     try:
@@ -30,6 +32,7 @@ def run(plan: Plan[T]) -> T:
         return stop.value
 
 
+@async_traced
 async def arun(plan: Plan[T]) -> T:
     """Drive a plan to its end over the async connection of the running event loop."""
     try:
