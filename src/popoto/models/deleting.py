@@ -24,22 +24,22 @@ def delete(instance: Model, pipeline: Any, hook_arguments: dict[str, Any]) -> Pl
     """The plan of `Model.delete`; see there."""
     check_pipeline(pipeline)
     options = instance._meta
-    key: str = instance._redis_key or instance.db_key.redis_key
     known: dict[str, Any] | None = instance._stored or None
+    key: str = (instance._redis_key if known else None) or instance.db_key.redis_key
     if pipeline is not None:
         queued = QueuedCommits.of(pipeline)
         if key in queued.records:
             known = queued.records[key]
         else:
             known = yield from _read(options, key)
-        if known is not None and not _is_another(instance, key, known):
+        if known is not None and not _is_another(instance, known):
             queue(pipeline, _removal(instance, key, known, hook_arguments, queued=True), "")
             queued.records[key] = None
         _forget(instance)
         return pipeline
     if known is None:
         known = yield from _read(options, key)
-        if known is not None and _is_another(instance, key, known):
+        if known is not None and _is_another(instance, known):
             known = None
     for _ in range(MAX_ATTEMPTS):
         if known is None:
@@ -67,11 +67,9 @@ def delete(instance: Model, pipeline: Any, hook_arguments: dict[str, Any]) -> Pl
     )
 
 
-def _is_another(instance: Model, key: str, known: dict[str, Any]) -> bool:
+def _is_another(instance: Model, known: dict[str, Any]) -> bool:
     """Whether the record under the key of an instance that was never stored is another one."""
-    if instance._stored or instance.db_key.redis_key != key:
-        return False
-    return key_field_that_differs(instance, known) is not None
+    return not instance._stored and key_field_that_differs(instance, known) is not None
 
 
 def _read(options: ModelOptions, key: str) -> Plan[dict[str, Any] | None]:
