@@ -183,3 +183,16 @@ def test_several_records_cost_no_further_round_trips(api: Api, round_trips: Any)
     with round_trips() as seen:
         assert [each.log for each in api(Diary.query.all)] == [["a"], ["b"], ["c"]]
     assert seen.sends == 1
+
+
+def test_a_long_list_is_stored_whole(api: Api, redis_client: redis.Redis) -> None:
+    class Archive(Model):
+        name = KeyField()
+        entries = ListField(max_length=30_000)
+
+    archive = api(Archive.create, name="a", entries=list(range(25_000)))
+    assert redis_client.llen("Archive:a::entries") == 25_000
+    assert api(Archive.query.get, name="a").entries == list(range(25_000))
+    archive.entries = list(range(9_000))
+    api(archive.save)
+    assert api(Archive.query.all)[0].entries == list(range(9_000))

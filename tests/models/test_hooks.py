@@ -246,3 +246,29 @@ def test_hooks_of_shipped_fields_can_be_called_directly(redis_client: redis.Redi
 def test_special_keys() -> None:
     assert Counted.get_special_use_field_db_key(Doc, "body", "x").redis_key == f"{SET}:x"
     assert Counted.get_special_use_field_db_key(Doc(name="a"), "body").redis_key == SET
+
+
+def test_a_hook_may_queue_very_many_members(api: Api, redis_client: redis.Redis) -> None:
+    class Wide(Field):
+        @classmethod
+        def on_save(cls, model_instance: Any, field_name: str, *args: Any, **kwargs: Any) -> Any:
+            return kwargs["pipeline"].sadd("$Wide:Large", *range(20_000))
+
+    class Narrow(Field):
+        @classmethod
+        def on_save(cls, model_instance: Any, field_name: str, *args: Any, **kwargs: Any) -> Any:
+            return kwargs["pipeline"].zadd("$Narrow:Large", {str(n): n for n in range(20_000)})
+
+    class Large(Model):
+        name = KeyField()
+        wide = Wide()
+
+    class Refused(Model):
+        name = KeyField()
+        narrow = Narrow()
+
+    api(Large.create, name="a")
+    assert redis_client.scard("$Wide:Large") == 20_000
+    with pytest.raises(ValueError, match="ZADD with 40000 arguments"):
+        api(Refused.create, name="a")
+    assert redis_client.exists("Refused:a") == 0

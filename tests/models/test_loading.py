@@ -236,3 +236,15 @@ def test_a_reference_to_itself_means_the_class_it_stands_in(api: Api) -> None:
     assert (second.other.model, second.named.model) == (second, second)
     assert Child.other.model is Child
     api(second.create, name="b", other=second(name="a"), named=second(name="a"))
+
+
+def test_a_record_with_a_corrupt_key_field_can_be_shown_and_compared(
+    api: Api, redis_client: redis.Redis
+) -> None:
+    api(Node.create, name="a")
+    redis_client.hset("Node:a", "name", b"\xc1")
+    first, second = api(Node.query.all)[0], api(Node.query.all)[0]
+    assert (str(first), repr(first)) == ("Node:a", "<Node Popoto object at Node:a>")
+    assert first == second
+    assert first != Node(name="b")
+    assert len({first, second}) == 1

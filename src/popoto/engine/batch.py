@@ -14,6 +14,13 @@ from popoto.engine.scripts import COMMIT
 #: A guard or a command: its name, its key (None = none) and its arguments.
 Step: TypeAlias = tuple[str, str | None, tuple[Argument, ...]]
 
+#: Lua passes some 8,000 arguments to a function at most.
+_MOST_ARGUMENTS = 5_000
+#: Commands that do the same in several pieces, and how many arguments belong together.
+_REPEATED_ARGUMENTS = {
+    **dict.fromkeys(("RPUSH", "LPUSH", "SADD", "SREM", "ZREM", "HDEL", "PFADD"), 1),
+    "HSET": 2,
+}
 #: Commands whose arguments are all keys: sent one by one, so that each key is declared.
 _ALL_KEYS = frozenset({"DEL", "UNLINK", "TOUCH"})
 #: Commands of commit.lua whose arguments may name further keys.
@@ -116,7 +123,18 @@ class Batch(Pipeline):
     # Building ------------------------------------------------------------------
 
     def put(self, name: str, key: str | None, *arguments: Argument) -> None:
-        """Append a command on one key."""
+        """Append a command on one key; one with very many arguments as several."""
+        if len(arguments) > _MOST_ARGUMENTS:
+            width = _REPEATED_ARGUMENTS.get(name)
+            if width is None:
+                raise ValueError(
+                    f"{name} with {len(arguments)} arguments is more than a script can pass to one "
+                    f"command ({_MOST_ARGUMENTS}); queue several"
+                )
+            piece = _MOST_ARGUMENTS - _MOST_ARGUMENTS % width
+            for first in range(0, len(arguments), piece):
+                self.commands.append((name, key, arguments[first : first + piece]))
+            return
         self.commands.append((name, key, arguments))
 
     def guard(self, name: str, key: str | None, *arguments: Argument) -> int:

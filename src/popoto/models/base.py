@@ -11,7 +11,7 @@ from popoto.engine.codec import DecodeError
 from popoto.engine.db_key import DB_key
 from popoto.engine.request import Request
 from popoto.engine.run import arun, run
-from popoto.exceptions import ModelException
+from popoto.exceptions import ModelException, StoredDataError
 from popoto.fields.entries import Entry, replace
 from popoto.fields.relationship import UNSET, Relationship
 from popoto.models import creating, deleting, dictionary, saving, validation
@@ -118,10 +118,13 @@ class Model(InPlaceMethods, BulkMethods, metaclass=ModelBase):
         return self._redis_key or self.db_key.redis_key
 
     def __str__(self) -> str:
-        return self.db_key.redis_key
+        try:
+            return self._meta.key_of(self)
+        except StoredDataError:
+            return self._redis_key or type(self).__name__
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} Popoto object at {self.db_key.redis_key}>"
+        return f"<{type(self).__name__} Popoto object at {self}>"
 
     @property
     def _is_keyless(self) -> bool:
@@ -135,7 +138,7 @@ class Model(InPlaceMethods, BulkMethods, metaclass=ModelBase):
             return False
         if self is other:
             return True
-        return not self._is_keyless and not other._is_keyless and self.db_key == other.db_key
+        return not self._is_keyless and not other._is_keyless and str(self) == str(other)
 
     def __hash__(self) -> int:
         return id(self) if self._is_keyless else hash((type(self).__name__, str(self)))
