@@ -372,8 +372,9 @@ local function carry_out(name, key, first, last)
     return added
   elseif name == 'LEAVE' then
     local removed = call('SREM', key, ARGV[first])
+    -- Also where a claim has been taken over meanwhile: the text went with nobody then.
+    forget_text(key, key_at(first + 1), ARGV[first + 3], ARGV[first + 4], ARGV[first + 5])
     if removed == 1 then
-      forget_text(key, key_at(first + 1), ARGV[first + 3], ARGV[first + 4], ARGV[first + 5])
       count_down(key_at(first + 2), ARGV[first + 3])
     end
     return removed
