@@ -18,9 +18,11 @@ from popoto.exceptions import (
 )
 from popoto.fields.coercion import CoercionError, describe
 from popoto.models.bulk_commits import Commits, Failures, Row, chunks
+from popoto.models.fetching import Fetch, Pages
+from popoto.models.fetching import Row as FoundRow
 from popoto.models.options import ModelOptions, overrides
 from popoto.models.query_builder import QueryBuilder
-from popoto.models.query_plans import Execution, record_key
+from popoto.models.query_plans import Execution, QuerySpec, record_key
 from popoto.models.save_commit import SaveRequest
 from popoto.models.saving import prepared
 
@@ -60,29 +62,26 @@ def bulk_create(
     progress: Progress | None,
     on_error: OnError | None,
     keep: bool,
+    request: SaveRequest | None = None,
 ) -> Plan[tuple[list[M], int]]:
-    """The plan of `Model.bulk_create`; see there. Returns the kept instances and their number."""
+    """The plan of `Model.bulk_create`; see there. Returns the kept instances and their number.
+
+    Each is saved as `request` says; a plain save by default.
+    """
     options = model._meta
+    request = request or SaveRequest()
     failures = Failures(on_error, f"{options.model_name}.bulk_create")
     steps = Steps(failures, progress)
     kept: list[M] = []
     number = 0
     for batch in chunks(instances or (), batch_size):
-        refused: set[int] = set()
-
-        def note(error: RowError, refused: set[int] = refused) -> None:
-            refused.add(error.position)
-            assert on_error is not None
-            on_error(error)
-
-        failures.on_error = None if on_error is None else note
         _check_instances(model, batch, failures, steps.seen)
-        rows = yield from _prepared_rows(
-            options, batch, steps.seen, failures, refused, SaveRequest(), None
-        )
+        rows = yield from _prepared_rows(model, batch, steps.seen, failures, request, None)
         commits = Commits(options, failures)
         yield from commits.carry_out(rows)
+        refused = failures.refused
         stored = [each for place, each in enumerate(batch, steps.seen) if place not in refused]
+        refused.clear()
         number += len(stored)
         if keep:
             kept += stored
@@ -103,11 +102,10 @@ def _check_instances(model: type[Model], batch: list[Any], failures: Failures, f
 
 
 def _prepared_rows(
-    options: ModelOptions,
+    model: type[Model],
     batch: list[Any],
     first: int,
     failures: Failures,
-    refused: set[int],
     request: SaveRequest,
     names: list[str] | None,
 ) -> Plan[list[Row]]:
@@ -115,14 +113,13 @@ def _prepared_rows(
 
     Raises (or reports) all problems of the batch before anything is sent.
     """
-    del refused  # noted by failures.on_error
     rows: list[Row] = []
     errors: list[RowError] = []
-    saves_itself = overrides(type(batch[0]), "save")
+    saves_itself = overrides(model, "save")
     for position, instance in enumerate(batch, first):
         try:
             if saves_itself:
-                yield _own_save(instance, names)
+                yield _own_save(instance, names, request)
                 continue
             commit = prepared(instance, request, names)
         except ModelException as error:
@@ -134,12 +131,12 @@ def _prepared_rows(
     return rows
 
 
-def _own_save(instance: Model, names: list[str] | None) -> Call:
+def _own_save(instance: Model, names: list[str] | None, request: SaveRequest) -> Call:
     """Save through the `save` that the model's class defines itself."""
-    return Call(
-        lambda: instance.save(update_fields=names),
-        lambda: instance.async_save(update_fields=names),
-    )
+    arguments: dict[str, Any] = {"update_fields": names}
+    if request.skip_auto_now:
+        arguments["skip_auto_now"] = True
+    return Call(lambda: instance.save(**arguments), lambda: instance.async_save(**arguments))
 
 
 # Updating ----------------------------------------------------------------------------------
@@ -171,9 +168,7 @@ def bulk_update(
         for instance in batch:
             for name, value in values.items():
                 setattr(instance, name, _own_copy(value))
-        rows = yield from _prepared_rows(
-            options, batch, steps.seen, failures, set(), SaveRequest(), names
-        )
+        rows = yield from _prepared_rows(model, batch, steps.seen, failures, SaveRequest(), names)
         missing = yield from _learn_stored(options, rows, failures)
         commits = Commits(options, failures, skips_missing=batches.is_query)
         yield from commits.carry_out([row for row in rows if row not in missing])
@@ -187,7 +182,7 @@ def bulk_update(
 
 
 def _check_updates(options: ModelOptions, updates: dict[str, Any]) -> None:
-    for name in updates:
+    for name, value in updates.items():
         if name not in options.by_name:
             raise ModelException(
                 f"{options.model_name}.bulk_update: Unknown field {name!r}; "
@@ -196,7 +191,7 @@ def _check_updates(options: ModelOptions, updates: dict[str, Any]) -> None:
         if name in options.key_names:
             raise KeyMutationError(
                 f"{options.by_name[name].label} is part of the record key: bulk_update cannot "
-                f"change it to {describe(updates[name])}; set it on each record and call "
+                f"change it to {describe(value)}; set it on each record and call "
                 "save(migrate_key=True)"
             )
 
@@ -221,7 +216,7 @@ def _coerced(options: ModelOptions, name: str, value: Any) -> Any:
 
 def _own_copy(value: Any) -> Any:
     """The value, or a copy where records would otherwise share one that can change."""
-    return copy.copy(value) if isinstance(value, (list, dict, set)) else value
+    return copy.copy(value) if type(value) in (list, dict, set) else value
 
 
 def _written_names(options: ModelOptions, updates: Iterable[str]) -> list[str]:
@@ -266,7 +261,9 @@ class Matches:
             () if self.is_query or given is None else [given] if hasattr(given, "_meta") else given,
             batch_size,
         )
-        self._pages: Any = None
+        self._execution: Execution | None = None
+        self._fetch: Fetch | None = None
+        self._pages: Pages | None = None
         self._left: list[Any] = []
 
     def next(self) -> Plan[list[Any] | None]:
@@ -283,8 +280,8 @@ class Matches:
 
     def _page(self) -> Plan[list[Any] | None]:
         """The next page of a query's instances. The first call finds all keys."""
-        if self._pages is None:
-            spec = self._query._spec
+        if self._execution is None:
+            spec: QuerySpec = self._query._spec
             if spec.values is not None:
                 raise QueryException(
                     f"{spec.options.model_name}: a query for values() gives no records to change"
@@ -293,18 +290,17 @@ class Matches:
                 raise ModelException(
                     f"{self.model.__name__}: the query is one for {spec.options.model_name}"
                 )
-            execution = Execution(spec.changed(tracked=False))
-            fetch, order = yield from execution.compile()
+            execution = self._execution = Execution(spec.changed(tracked=False))
+            self._fetch, order = yield from execution.compile()
             if order.kind == "values" or spec.computed_sort is not None or execution.limit == 0:
-                self._pages = execution, fetch, None
                 return (yield from execution.results())
-            pages = fetch.pages(execution.reading(), order, execution.offset, execution.limit)
-            self._pages = execution, fetch, pages
-        execution, fetch, pages = self._pages
-        if pages is None:
+            self._pages = self._fetch.pages(
+                execution.reading(), order, execution.offset, execution.limit
+            )
+        if self._pages is None or self._fetch is None:
             return None
-        rows = yield from pages.next()
-        return None if rows is None else execution.shaped(fetch, rows)
+        rows: list[FoundRow] | None = yield from self._pages.next()
+        return None if rows is None else self._execution.shaped(self._fetch, rows)
 
 
 # Raw updates -------------------------------------------------------------------------------
