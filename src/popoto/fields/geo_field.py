@@ -186,27 +186,24 @@ class GeoField(Field[Coordinates]):
         }
 
     def operand(self, conditions: Conditions, scope: Scope) -> Operand:
-        given: dict[str, Any] = {}
+        places: list[dict[str, Any]] = []
         operands: list[Operand] = []
         for lookup, value in conditions:
             if lookup == "isnull":
                 operands.append(self._is_null(truth(self, lookup, value)))
             elif lookup not in self.lookup_names:
                 raise unsupported(self, lookup)
-            elif lookup in given and given[lookup] != value:
-                raise QueryException(
-                    f"{self.label}: {self.name}{lookup} is given twice, as "
-                    f"{describe(given[lookup])} and {describe(value)}; use Q objects to combine "
-                    "several places"
-                )
+            elif not places or lookup in places[-1]:
+                # A keyword that comes again begins another place, which must match as well.
+                places.append({lookup: value})
             else:
-                given[lookup] = value
-        if given:
-            operands.append(self._near(given))
+                places[-1][lookup] = value
+        operands += [self._near(given) for given in places]
         if len(operands) == 1:
             return operands[0]
         joined = conjunction(operands)
-        joined.extra = operands[-1].extra
+        for operand in operands:
+            joined.extra |= operand.extra
         return joined
 
     def coerce_operand(self, lookup: str, value: Any) -> Any:
