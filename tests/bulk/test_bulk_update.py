@@ -70,6 +70,7 @@ def test_a_query(api: Api) -> None:
     limited = Task.query.filter(order_by="-name", limit=2)
     assert api(Task.bulk_update, limited, status="last") == 2
     assert statuses() == {"t0": "done", "t1": "done", "t2": "last", "t3": "last"}
+    assert api(Task.bulk_update, Task.query, effort=3) == 4
     by_value = Task.query.filter(order_by="effort", limit=1)
     assert api(Task.bulk_update, by_value, effort=9) == 1
 

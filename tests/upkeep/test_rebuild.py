@@ -67,7 +67,7 @@ def test_whatever_the_damage(api: Api, redis_client: redis.Redis) -> None:
 
 def test_after_raw_update(api: Api) -> None:
     fill()
-    keys = [key for key in Animal.query.filter(mood="happy").keys()]
+    keys = Animal.query.filter(mood="happy").keys()
     Animal.raw_update(keys, mood="raw", price=500.0, home=(1, 1))
     assert api(Animal.check_indexes)["total"] > 0
     assert api(Animal.rebuild_indexes) == 25
@@ -217,16 +217,19 @@ def test_other_keys_under_the_name_are_left_alone(api: Api, redis_client: redis.
 # Beside writers and readers --------------------------------------------------------------
 
 
+def keys_of(**conditions: Any) -> set[bytes]:
+    return set(Animal.query.filter_for_keys_set(**conditions))
+
+
 def test_queries_stay_complete_during_a_rebuild(redis_client: redis.Redis) -> None:
     """Half of the indexes are damaged; readers must always find what was right all the time."""
     fill(60)
     Keeper(name="k0").save()
-    happy = {each._redis_key for each in Animal.query.filter(mood="happy")}
-    dear = {each._redis_key for each in Animal.query.filter(price_usd__gte=1)}
+    happy, dear = keys_of(mood="happy"), keys_of(price_usd__gte=1)
 
     def read(_: int) -> None:
-        assert {key.decode() for key in Animal.query.filter(mood="happy").keys()} == happy
-        assert {key.decode() for key in Animal.query.filter(price_usd__gte=1).keys()} == dear
+        assert keys_of(mood="happy") == happy
+        assert keys_of(price_usd__gte=1) == dear
         assert Animal.query.count() == 60
         assert Animal.query.filter(mood__startswith="hap").count() == len(happy)
 

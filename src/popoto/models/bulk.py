@@ -21,6 +21,7 @@ from popoto.models.bulk_commits import Commits, Failures, Row, chunks
 from popoto.models.fetching import Fetch, Pages
 from popoto.models.fetching import Row as FoundRow
 from popoto.models.options import ModelOptions, overrides
+from popoto.models.query import Query
 from popoto.models.query_builder import QueryBuilder
 from popoto.models.query_plans import Execution, QuerySpec, record_key
 from popoto.models.save_commit import SaveRequest
@@ -74,7 +75,8 @@ def bulk_create(
     steps = Steps(failures, progress)
     kept: list[M] = []
     number = 0
-    for batch in chunks(instances or (), batch_size):
+    given = instances if isinstance(instances, Iterable) else instances or ()
+    for batch in chunks(given, batch_size):
         _check_instances(model, batch, failures, steps.seen)
         rows = yield from _prepared_rows(model, batch, steps.seen, failures, request, None)
         commits = Commits(options, failures)
@@ -255,6 +257,8 @@ class Matches:
     def __init__(self, model: type[Model], given: Any, batch_size: int) -> None:
         self.model = model
         self.batch_size = batch_size
+        if isinstance(given, Query):
+            given = given.filter()
         self.is_query = isinstance(given, QueryBuilder)
         self._query: Any = given
         self._given: Iterator[list[Any]] = chunks(

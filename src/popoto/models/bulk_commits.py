@@ -44,6 +44,8 @@ class Failures:
     def __init__(self, on_error: Callable[[RowError], object] | None, what: str) -> None:
         self.on_error = on_error
         self.what = what
+        #: positions of rows that `on_error` was told
+        self.refused: set[int] = set()
         #: rows that earlier batches have carried out
         self.done = 0
 
@@ -53,6 +55,7 @@ class Failures:
             return
         if self.on_error is not None:
             for error in errors:
+                self.refused.add(error.position)
                 self.on_error(error)
             return
         first = errors[0]

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from popoto.engine import keys
 from popoto.engine.batch import Batch, GuardFailure
+from popoto.engine.keys import SEPARATOR
 from popoto.engine.request import Call, Plan, Request, ScriptCall
 from popoto.engine.scanning import Scan, literally
 from popoto.exceptions import ConflictError, ModelException
@@ -62,18 +62,18 @@ def delete_batch(options: ModelOptions, instances: Sequence[Any]) -> Plan[int]:
         key: instance._stored for key, instance in rows.items() if instance._stored
     }
     yield from _read_unknown(options, [key for key in rows if key not in known], known)
-    left = list(known)
+    waiting = list(known)
     deleted = 0
     for _ in range(MAX_ATTEMPTS):
-        if not left:
+        if not waiting:
             break
-        calls = _calls(options, left, rows, known)
+        calls = _calls(waiting, rows, known)
         replies = yield Request([batch.call(every=True) for batch, _, _ in calls], options.shard)
-        left = []
-        for (batch, keys, starts), reply in zip(calls, replies, strict=True):
+        left: list[str] = []
+        for (batch, members, starts), reply in zip(calls, replies, strict=True):
             failures = Batch.failures(reply)
             if not failures:
-                deleted += len(keys)
+                deleted += len(members)
                 yield from follow_up(batch, options)
                 continue
             gone: set[str] = set()
@@ -83,15 +83,16 @@ def delete_batch(options: ModelOptions, instances: Sequence[Any]) -> Plan[int]:
                         f"{options.model_name}: nothing of the batch can be deleted: "
                         f"{failure.what} {failure.details!r}"
                     )
-                key = keys[starts.index(failure.guard)]
+                key = members[starts.index(failure.guard)]
                 if failure.what == "exists":
                     gone.add(key)
                 else:
                     known[key] = failure.stored(options.index_names)
-            left += [key for key in keys if key not in gone]
-    if left:
+            left += [key for key in members if key not in gone]
+        waiting = left
+    if waiting:
         raise ConflictError(
-            f"{len(left)} records of {options.model_name} were changed by other writers "
+            f"{len(waiting)} records of {options.model_name} were changed by other writers "
             f"{MAX_ATTEMPTS} times while they were being deleted; delete them again"
         )
     for instance in instances:
@@ -116,7 +117,6 @@ def _read_unknown(
 
 
 def _calls(
-    options: ModelOptions,
     keys: Sequence[str],
     rows: dict[str, Any],
     known: dict[str, dict[str, Any]],
@@ -156,7 +156,7 @@ def delete_all(model: type[Model], batch_size: int, progress: Progress | None) -
         instances = [
             _instance_of(model, key, values)
             for key, (exists, values) in records.items()
-            if exists == 1 and key.startswith(options.model_name + keys.SEPARATOR)
+            if exists == 1 and key.startswith(options.model_name + SEPARATOR)
         ]
         if overrides(model, "delete"):
             for instance in instances:

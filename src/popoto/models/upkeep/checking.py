@@ -37,6 +37,7 @@ class Check:
         self._seen: set[tuple[str, str, str]] = set()
 
     def plan(self) -> Plan[dict[str, Any]]:
+        """The plan of `Model.check_indexes`; see there."""
         yield from self._check_entries()
         yield from self._check_companions()
         yield from self._check_records()

@@ -53,6 +53,7 @@ class Rebuilt(int):
 
     @classmethod
     def of(cls, number: int, problems: list[Problem], problem_count: int) -> Self:
+        """A number of records, with what could not be indexed."""
         rebuilt = cls(number)
         rebuilt.problems = problems
         rebuilt.problem_count = problem_count
@@ -71,6 +72,7 @@ class Rebuild:
         self.reported: set[str] = set()
 
     def plan(self) -> Plan[Rebuilt]:
+        """The plan of `Model.rebuild_indexes`; see there."""
         yield from self._remove_wrong_entries()
         yield from clean_companions(self.options, self.registry, self.batch_size)
         unlisted = yield from self._add_missing_entries()
@@ -87,7 +89,8 @@ class Rebuild:
         found = yield from walk.next()
         while found is not None:
             yield from remove_orphans(self.options, found)
-            yield from self._remove_wrong([each for each in found if each.record is not None])
+            wrong = [(each, each.record) for each in found if each.record is not None]
+            yield from self._remove_wrong(wrong)
             found = yield from walk.next()
         keys = list(walk.abandoned)
         for first in range(0, len(keys), self.batch_size):
@@ -97,27 +100,28 @@ class Rebuild:
                 repeatable=True,
             )
 
-    def _remove_wrong(self, findings: Sequence[Finding]) -> Plan[None]:
+    def _remove_wrong(self, findings: Sequence[tuple[Finding, Judged]]) -> Plan[None]:
         """Remove entries that their records contradict, as long as these hold what was read."""
         for _ in range(_MOST_ATTEMPTS):
             if not findings:
                 return
             calls: list[ScriptCall] = []
-            for finding in findings:
-                assert finding.record is not None
+            for finding, record in findings:
                 batch = Batch()
-                batch.guard("holds", finding.member, *finding.record.guard_arguments(self.options))
+                batch.guard("holds", finding.member, *record.guard_arguments(self.options))
                 finding.family.remove(batch, finding.key, finding.item, finding.member)
                 calls.append(batch.call())
             replies = yield Request(calls, self.options.shard, repeatable=True)
-            again: list[Finding] = []
-            for finding, reply in zip(findings, replies, strict=True):
+            again: list[tuple[Finding, Judged]] = []
+            for (finding, _), reply in zip(findings, replies, strict=True):
                 outcome = Batch.outcome(reply)
                 if isinstance(outcome, GuardFailure):
                     again += self._looked_at_again(finding, outcome)
             findings = again
 
-    def _looked_at_again(self, finding: Finding, failure: GuardFailure) -> list[Finding]:
+    def _looked_at_again(
+        self, finding: Finding, failure: GuardFailure
+    ) -> list[tuple[Finding, Judged]]:
         """The finding with what the record holds now; none if the entry is right by now."""
         if failure.what != "holds":
             # Gone meanwhile: who deleted it removed its own entries, and the rest is an orphan.
@@ -127,7 +131,7 @@ class Rebuild:
             self.options, finding.member, [stored.get(name) for name in self.options.index_names]
         )
         if contradicts(self.options, record, finding.family, finding.key, finding.item):
-            return [finding._replace(record=record)]
+            return [(finding, record)]
         return []
 
     # What should stand -----------------------------------------------------------------

@@ -157,9 +157,9 @@ def contradicts(
     if not _deciding(options, family).isdisjoint(record.unknown):
         return False
     for entry in record.entries:
-        if entry.key == key:
-            if not isinstance(entry, SlotEntry) or item in (entry.digest, entry.alternative):
-                return False
+        places = (entry.digest, entry.alternative) if isinstance(entry, SlotEntry) else ("",)
+        if entry.key == key and item in places:
+            return False
     return True
 
 
