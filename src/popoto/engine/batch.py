@@ -8,7 +8,9 @@ from typing import Any, Self, TypeAlias, cast
 
 from redis.client import Pipeline
 
-from popoto.engine.request import Argument, Reply, ScriptCall
+from popoto import redis_db
+from popoto.engine.keys import shard_prefix
+from popoto.engine.request import Argument, Reply, ScriptCall, tagged
 from popoto.engine.scripts import COMMIT
 
 #: A guard or a command: its name, its key (None = none) and its arguments.
@@ -31,6 +33,8 @@ _WITH_KEYS = frozenset(
         *("EXPIRE-IN", "EXPIRE-AT", "EXPIRE-AS-IS", "ADD"),
     }
 )
+#: Commands whose first argument is no key.
+_WITHOUT_KEY = frozenset({"PUBLISH"})
 #: Commands that a script may not call. They follow the commit in a round trip of their own.
 _NOT_IN_SCRIPTS = frozenset({"EVAL", "EVALSHA", "EVAL_RO", "EVALSHA_RO", "FCALL", "FCALL_RO"})
 
@@ -94,6 +98,8 @@ class Batch(Pipeline):
         elif name in _ALL_KEYS:
             for key in args[1:]:
                 self.put(name, _as_text(key))
+        elif name in _WITHOUT_KEY:
+            self.put(name, None, *args[1:])
         elif len(args) == 1 or " " in name:
             # Names of two words ("XGROUP CREATE") are sent as two arguments.
             words = name.split(" ")
@@ -204,13 +210,14 @@ class QueuedCommits:
     server holds now. Kept on the pipeline, for as long as its commands are queued.
     """
 
-    __slots__ = ("_stack", "records", "text_sent")
+    __slots__ = ("_stack", "records", "taught")
 
     def __init__(self, stack: object) -> None:
         self._stack = stack
         #: record key -> stored bytes by field name, or None for a deleted record
         self.records: dict[str, dict[str, bytes] | None] = {}
-        self.text_sent = False
+        #: prefixes of the shards whose nodes are sent the script's text by this pipeline
+        self.taught: set[str] = set()
 
     @classmethod
     def of(cls, pipeline: Pipeline) -> QueuedCommits:
@@ -227,16 +234,30 @@ def append(pipeline: Pipeline, *command: Argument) -> None:
     pipeline.execute_command(*command)  # pyright: ignore[reportUnknownMemberType]
 
 
-def queue(pipeline: Pipeline, batch: Batch, prefix: str) -> None:
-    """Append a commit to a pipeline that the caller will execute.
+def prefix_in(pipeline: Pipeline, shard: str) -> str:
+    """What stands in front of a shard's keys on a pipeline: its hash tag where that leads to
+    a cluster. A batch takes names as they are, since they get their tag when it is sent.
+    """
+    if isinstance(pipeline, Batch):
+        return ""
+    # Pipelines of our own clients know; those made elsewhere go where the models are.
+    raw: object = vars(pipeline).get("raw")
+    if not isinstance(raw, (redis_db.SyncConnection, redis_db.AsyncConnection)):
+        raw = redis_db.connection()
+    return shard_prefix(shard, is_cluster=raw.is_cluster)
 
-    The first one carries the script's text, since a transaction cannot recover
+
+def queue(pipeline: Pipeline, batch: Batch, shard: str) -> None:
+    """Append a commit on one shard to a pipeline that the caller will execute.
+
+    The first one for a shard carries the script's text, since a transaction cannot recover
     from an emptied script cache; those after it go by digest. A guard that fails
     when the pipeline runs is an error of its `execute()`.
     """
     queued = QueuedCommits.of(pipeline)
+    prefix = prefix_in(pipeline, shard)
     call = batch.call(raises=True)
-    append(pipeline, *call.command(prefix, by_text=not queued.text_sent))
-    queued.text_sent = True
+    append(pipeline, *call.command(prefix, by_text=prefix not in queued.taught))
+    queued.taught.add(prefix)
     for command in batch.after:
-        append(pipeline, *command)
+        append(pipeline, *tagged(command, prefix))

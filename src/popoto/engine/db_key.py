@@ -57,9 +57,15 @@ class DB_key(list[Any]):  # noqa: N801  (the documented name)
         """The key as it is stored."""
         return join(*self)
 
+    @property
+    def _shard(self) -> str:
+        """The model that the key belongs to: its first part, or the one after the kind of index."""
+        is_index = len(self) > 1 and str(self[0]).startswith("$")
+        return str(self[1 if is_index else 0])
+
     def exists(self) -> bool:
         """Whether this key exists on the server. One command."""
-        replies = run(Request.of(("EXISTS", self.redis_key), shard=str(self[0])).plan())
+        replies = run(Request.of(("EXISTS", self.redis_key), shard=self._shard).plan())
         return bool(replies[0])
 
     def get_instance(self, model: _Loads[_Instance_co]) -> _Instance_co | None:

@@ -17,6 +17,7 @@ from popoto.engine.scripts import Script
 T = TypeVar("T")
 
 Argument: TypeAlias = bytes | str | int | float
+_RUNS_SCRIPTS = frozenset({"EVAL", "EVALSHA", "EVAL_RO", "EVALSHA_RO", "FCALL", "FCALL_RO"})
 #: A reply as the connection gives it: bytes, int, None, or a list of these.
 Reply: TypeAlias = Any
 
@@ -64,11 +65,7 @@ class Request:
         """The commands as they go over the wire."""
         prefix = shard_prefix(self.shard, is_cluster=is_cluster)
         return [
-            command.command(prefix)
-            if isinstance(command, ScriptCall)
-            else [command[0], f"{prefix}{_text(command[1])}", *command[2:]]
-            if prefix and len(command) > 1
-            else list(command)
+            command.command(prefix) if isinstance(command, ScriptCall) else tagged(command, prefix)
             for command in self.commands
         ]
 
@@ -91,6 +88,20 @@ class Call:
 
 
 Plan: TypeAlias = Generator[Request | Call, Any, T]
+
+
+def tagged(command: Sequence[Argument], prefix: str) -> list[Argument]:
+    """A command with a shard's prefix in front of its keys.
+
+    Those of a command that runs a script or function are counted by its third word; of
+    another one the first word after its name is the key.
+    """
+    words = list(command)
+    if prefix and len(words) > 1:
+        counted = str(words[0]).upper() in _RUNS_SCRIPTS
+        for index in range(3, 3 + int(words[2])) if counted else (1,):
+            words[index] = f"{prefix}{_text(words[index])}"
+    return words
 
 
 def _text(key: Argument) -> str:

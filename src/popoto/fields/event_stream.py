@@ -7,8 +7,8 @@ import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from popoto.engine.batch import Batch
-from popoto.engine.request import Request
+from popoto.engine.batch import Batch, append, prefix_in
+from popoto.engine.request import Request, tagged
 from popoto.engine.run import arun, run
 from popoto.exceptions import ModelException
 from popoto.fields.commit import Commit
@@ -101,8 +101,9 @@ class EventStreamMixin:
         ModelException; without, that is logged. One command.
         """
         if pipeline is not None:
-            queue: Any = pipeline
-            queue.execute_command(*self._event(op, self._current_key(), extra=extra_fields))
+            record: Any = self
+            event = self._event(op, self._current_key(), extra=extra_fields)
+            append(pipeline, *tagged(event, prefix_in(pipeline, record._meta.shard)))
             return
         request = self._event_request(op, extra_fields)
         if request is not None:

@@ -207,7 +207,7 @@ class Model(InPlaceMethods, BulkMethods, metaclass=ModelBase):
         replace(batch, old, new, heal=True)
         if pipeline is not None:
             if len(batch):
-                queue(pipeline, batch, "")
+                queue(pipeline, batch, self._meta.shard)
             return pipeline
         if not len(batch):
             return 0

@@ -33,7 +33,8 @@ def delete(instance: Model, pipeline: Any, hook_arguments: dict[str, Any]) -> Pl
         else:
             known = yield from _read(options, key)
         if known is not None and not _is_another(instance, known):
-            queue(pipeline, _removal(instance, key, known, hook_arguments, queued=True), "")
+            removal = _removal(instance, key, known, hook_arguments, queued=True)
+            queue(pipeline, removal, options.shard)
             queued.records[key] = None
         _forget(instance)
         return pipeline

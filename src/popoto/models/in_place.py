@@ -363,7 +363,7 @@ def _queue(addition: Increment, pipeline: Any) -> Plan[Any]:
     else:
         yield from _read(addition)
     batch = addition.batch()
-    queue(pipeline, addition.batch_of_server() or batch, "")
+    queue(pipeline, addition.batch_of_server() or batch, addition.options.shard)
     queued.records[addition.key] = {**(addition.known or {}), **addition.changed}
     addition.remember(persisted=False)
     return pipeline

@@ -23,7 +23,7 @@ def queue_save(commit: SaveCommit, pipeline: Any) -> Plan[Any]:
     yield from _learn_what_is_stored(commit, queued)
     batch = commit.batch()
     yield from _check_uniqueness_now(commit, batch)
-    queue(pipeline, batch, "")
+    queue(pipeline, batch, commit.options.shard)
     after = {**(commit.known or {}), **commit.changed}
     if commit.moves:
         queued.records[commit.old_key] = None

@@ -31,7 +31,8 @@ def check_pipeline(pipeline: object) -> None:
     """Raise TypeError for something that is no redis-py pipeline."""
     if pipeline is not None and not isinstance(pipeline, (Pipeline, AsyncPipeline)):
         raise TypeError(
-            f"pipeline must be a redis-py Pipeline (client.pipeline()), got {describe(pipeline)}"
+            f"pipeline must be a redis-py Pipeline (client.pipeline(); on a cluster "
+            f"POPOTO_REDIS_DB.pipeline()), got {describe(pipeline)}"
         )
 
 
