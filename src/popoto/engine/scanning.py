@@ -26,7 +26,8 @@ class Scan:
     def __init__(self, shard: str, pattern: bytes, count: int) -> None:
         self._shard = shard
         self._pattern = pattern
-        self._count = count
+        #: keys that one page visits, found or not
+        self.count = count
         self._node = 0
         self._cursor: Any = b"0"
         self._is_over = False
@@ -46,7 +47,7 @@ class Scan:
 
     def _command(self, prefix: bytes) -> tuple[Any, ...]:
         pattern = prefix + self._pattern
-        return ("SCAN", self._cursor, "MATCH", pattern, "COUNT", self._count)
+        return ("SCAN", self._cursor, "MATCH", pattern, "COUNT", self.count)
 
     def _now(self) -> tuple[int, bytes, Reply]:
         connection = redis_db.connection()
