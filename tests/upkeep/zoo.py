@@ -85,7 +85,10 @@ def state(client: redis.Redis) -> dict[str, Any]:
         b"list": lambda key: client.lrange(key, 0, -1),
         b"string": client.get,
     }
-    return {key.decode("utf-8", "replace"): readers[client.type(key)](key) for key in client.keys()}
+    return {
+        key.decode("utf-8", "replace"): readers[client.type(key)](key)
+        for key in client.scan_iter(count=10_000)
+    }
 
 
 def drop_indexes(client: redis.Redis, model: type[Model]) -> None:
