@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
@@ -12,10 +13,12 @@ import redis
 
 import popoto
 from popoto import redis_db
+from popoto._connection.asynchronous import AsyncClusterConnection
 from popoto.engine import coalescing
 from popoto.engine.request import Request
 from popoto.engine.run import asend
 from popoto.exceptions import NothingWrittenError, OutcomeUnknownError, UniquenessError
+from tests.cluster_nodes import cluster, cluster_url
 from tests.connection.relay import Relay
 from tests.driver import RoundTrips
 
@@ -179,3 +182,41 @@ async def test_no_server_is_told_to_everyone(relay: Relay) -> None:
     )
     assert all(isinstance(outcome, NothingWrittenError) for outcome in outcomes)
     assert outcomes[0] is not outcomes[1]
+
+
+# Cluster ---------------------------------------------------------------------------------
+
+
+class Person(popoto.Model):
+    name = popoto.KeyField()
+
+
+@pytest.fixture(scope="module")
+def ports() -> Iterator[list[int]]:
+    with cluster(3) as ports:
+        yield ports
+
+
+@pytest.mark.cluster
+@pytest.mark.slow
+async def test_on_a_cluster_each_shard_has_a_pipeline(
+    ports: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent: list[int] = []
+    call_many = AsyncClusterConnection.call_many
+
+    async def counted(self: AsyncClusterConnection, commands: Any, **options: Any) -> Any:
+        sent.append(len(commands))
+        return await call_many(self, commands, **options)
+
+    monkeypatch.setattr(AsyncClusterConnection, "call_many", counted)
+    redis_db.set_REDIS_DB_settings(url=cluster_url(ports))
+    await asyncio.gather(
+        *(product(str(number)).async_save() for number in range(10)),
+        *(Person(name=str(number)).async_save() for number in range(20)),
+    )
+    # The nodes had to be taught the script; one node of several shards perhaps only once.
+    assert sorted(sent[:2]) == [10, 20]
+    assert len(sent) <= 4
+    products, people = await asyncio.gather(Product.query.async_count(), Person.query.async_count())
+    assert (products, people) == (10, 20)
