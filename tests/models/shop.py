@@ -97,5 +97,5 @@ def keys_of(client: redis.Redis, name: str = "Shop") -> list[bytes]:
 def healthy(client: redis.Redis) -> bool:
     """Index entries and records agree (see `tests.truth.oracle`)."""
     found = violations(client, Shop, Town)
-    assert found == []
+    assert found == [], found
     return True

@@ -289,3 +289,36 @@ def test_times_beyond_all_calendars_never_leave_half_a_record(
         assert keys_of(redis_client) == []
     else:
         assert healthy(redis_client)
+
+
+def orphan(client: redis.Redis, how: str) -> None:
+    if how == "deleted":
+        client.delete("Shop:a")
+    else:
+        client.pexpire("Shop:a", 1)
+        time.sleep(0.01)
+
+
+@pytest.mark.parametrize("how", ["deleted", "expired"])
+@pytest.mark.parametrize("then", ["create", "save", "moved", "upsert"])
+def test_a_record_that_went_without_the_library_does_not_come_back_in_indexes(
+    api: Api, redis_client: redis.Redis, how: str, then: str
+) -> None:
+    stale = api(Shop.create, **FULL)
+    orphan(redis_client, how)
+    if then == "create":
+        api(Shop.create, name="a", code="c9", kind="wine", rank=1)
+    elif then == "upsert":
+        api(Shop.get_or_create, name="a", defaults={"code": "c9", "kind": "wine", "rank": 1})
+    elif then == "save":
+        stale.kind, stale.rank, stale.town, stale.spot = "wine", 1, None, None
+        api(stale.save)
+    else:
+        other = api(Shop.create, name="b", code="c9", kind="wine", rank=1)
+        other.name = "a"
+        api(other.save, migrate_key=True)
+    assert api(Shop.query.count, kind="books") == 0
+    assert api(Shop.query.count, rank=5) == 0
+    assert api(Shop.query.filter(town="Town:berlin").all) == []
+    assert [each.pk for each in api(Shop.query.filter(kind="wine").all)] == ["Shop:a"]
+    assert healthy(redis_client)

@@ -158,9 +158,19 @@ def sweep(options: ModelOptions, due: Sequence[Reply]) -> Plan[int]:
     return len(found) - len(living)
 
 
-def guard_absent(batch: Batch, options: ModelOptions, key: str, note: bytes) -> None:
-    """Demand that no record is stored under a key, and that an expired one left this note."""
-    batch.guard("absent", key, KeyArgument(options.expiry_values_key), key, note)
+def guard_absent(
+    batch: Batch, options: ModelOptions, key: str, note: bytes, *, known: bool = True
+) -> None:
+    """Demand that no record is stored under a key, and that an expired one left this note.
+
+    Unless it is `known` what a record that went without a note has left, demand that there
+    was none.
+    """
+    if known or note:
+        batch.guard("absent", key, KeyArgument(options.expiry_values_key), key, note)
+    else:
+        values, members = KeyArgument(options.expiry_values_key), KeyArgument(options.class_set_key)
+        batch.guard("absent", key, values, key, note, members)
 
 
 def left_entries(options: ModelOptions, key: str, note: bytes) -> list[Entry]:

@@ -37,6 +37,7 @@ from popoto.models.expiry import (
     put_forgetting,
 )
 from popoto.models.hooks import call_delete_hooks, call_save_hooks, follow_up
+from popoto.models.leftovers import Place, find_places, put_removals
 from popoto.models.options import Decision
 from popoto.models.validation import Stored, changed_values, encoded, key_field_that_differs
 
@@ -87,6 +88,9 @@ class SaveCommit:
         self.migrates = self.old_key != self.key
         #: what an expired record left under the key, as the registry notes it
         self.note = b""
+        #: where one stands that left no note; looked for when the class set tells of it
+        self.leftovers: list[Place] = []
+        self.knows_leftovers = request.pipeline is not None
         self.guards: list[tuple[str, Any]] = []
         #: what the caller (or the model's version) demands of the stored bytes
         self.expected = expected_bytes(instance, request.expected)
@@ -121,6 +125,8 @@ class SaveCommit:
                 self.remember(persisted=True)
                 return self._result(outcome)
             self.learn(outcome)
+            if outcome.what == "orphan":
+                self.leftovers = yield from find_places(self.options, self.key)
         raise ConflictError(
             f"{self.key!r} was changed by other writers {MAX_ATTEMPTS} times while it was being "
             "saved; nothing was written. Save it again."
@@ -209,11 +215,11 @@ class SaveCommit:
         if self.changed:
             self.changed.update(next_version(options, self.known))
         if self.known is None:
-            guard_absent(batch, options, self.key, self.note)
+            guard_absent(batch, options, self.key, self.note, known=self.knows_leftovers)
             self._put_new(batch)
         elif self.moves:
             self._guard_bytes(batch, options.index_names)
-            guard_absent(batch, options, self.key, self.note)
+            guard_absent(batch, options, self.key, self.note, known=self.knows_leftovers)
             self._put_move(batch)
         else:
             decision = options.decision(frozenset(self.changed))
@@ -278,6 +284,7 @@ class SaveCommit:
 
     def _left(self, batch: Batch) -> list[Entry]:
         """The entries of an expired record that stood under the key, which go with this commit."""
+        put_removals(batch, self.leftovers, self.key)
         if not self.note:
             return []
         put_forgetting(batch, self.options, self.key)
@@ -398,6 +405,8 @@ class SaveCommit:
             )
         if what == "note":
             self.note = failure.details[1]
+        elif what == "orphan":
+            self.knows_leftovers = True
         elif what == "exists":
             if self.partial:
                 raise self._not_stored()

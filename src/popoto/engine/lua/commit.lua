@@ -9,8 +9,9 @@
 --        command count, then per command: name, key position, argument count, arguments
 --
 -- Guards
---   absent  key [values member note]   the record does not exist; with more arguments, neither has
---                                      it left another note in the expiry registry than this one
+--   absent  key [values member note [class-set]]   the record does not exist; with more arguments,
+--                                      neither has it left another note in the expiry registry
+--                                      than this one, nor its key in the class set
 --   exists  key                        the record exists
 --   holds   key field bytes ...        these hash fields still hold these bytes ("" = missing)
 --   claim   set member old field bytes coverage-key   no other live record of the set holds it
@@ -37,7 +38,8 @@
 --
 -- Reply  {1, reply...}  or  {0, guard position, what failed, details...}; for absent and
 --        holds the details are the key and what its hash holds: field, bytes, ... What failed
---        is also: note (an expired record left one; details: key, note), type (of a key).
+--        is also: note (an expired record left one; details: key, note), orphan (a record went
+--        without one), type (of a key).
 --        In mode "every"  {2, {guard position, what failed, details...}, ...}
 -- Cost   O(guards + commands); claims add the members of one value's set
 
@@ -184,6 +186,9 @@ local function broken(position, name, key, first, last)
       local note = call('HGET', KEYS[tonumber(ARGV[first])], ARGV[first + 1]) or ''
       if note ~= ARGV[first + 2] then
         return fail(position, 'note', {key, note})
+      elseif last > first + 2
+        and call('SISMEMBER', KEYS[tonumber(ARGV[last])], ARGV[first + 1]) == 1 then
+        return fail(position, 'orphan', {key})
       end
     end
     seen[key] = true
