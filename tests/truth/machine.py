@@ -21,6 +21,7 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, multip
 
 from popoto import ModelException
 from popoto.fields.shortcuts import CappedListProxy
+from popoto.models.transactions import transaction
 from tests.driver import Api
 from tests.truth.models import CHOICES, Shelf, Thing
 from tests.truth.oracle import record_key, records, violations
@@ -157,9 +158,10 @@ def expected_save(
         values = {**current, **written}
         check_unique(claims, values, (key,))
         return Saving(key, key, values)
-    if not migrate and changed_keys(base, attributes):
-        raise Refused
     old = copy.key
+    # Values that make the same key are the same record's.
+    if not migrate and key != old and changed_keys(base, attributes):
+        raise Refused
     current = stored.get(old)
     if current is None:
         if names is not None or (key != old and key in stored):
@@ -395,6 +397,127 @@ class Machine(RuleBasedStateMachine):
         else:
             self.save(copy, lambda: self.ways[is_async](instance.save))
         instance._ttl = instance._expire_at = None
+
+    # Many at once, and in place -----------------------------------------------------------------
+
+    @rule(
+        steps=st.lists(st.tuples(copies, changes, st.booleans()), min_size=1, max_size=4),
+        is_async=both_ways,
+    )
+    def transaction(self, steps: list[tuple[Copy, Values, bool]], is_async: bool) -> None:
+        """Saves and deletes that happen together or not at all."""
+        self.is_sound = False
+        joined = transaction()
+        view = dict(self.stored)
+        done: list[Copy] = []
+        keys: set[str] = set()
+        refused = False
+        for copy, new, deletes in steps:
+            self.assign(copy, new)
+            key = copy.key
+            if key in keys or key_of(copy.attributes) in keys or copy.waiting:
+                continue
+            keys |= {key, key_of(copy.attributes)}
+            done.append(copy)
+            if deletes:
+                joined.delete(copy.instance)
+                there = view.get(key)
+                if copy.base or (there and all(there[n] == copy.attributes[n] for n in KEYS)):
+                    view.pop(key, None)
+                continue
+            try:
+                expected_save(view, copy, None, claims={}).carry_out(view)
+                joined.save(copy.instance)
+            except (Refused, ModelException):
+                refused = True
+        for key, values in view.items():
+            try:
+                check_unique(view, values, (key,))
+            except Refused:
+                refused = True
+        try:
+            if is_async:
+                self.ways[True].run(joined.async_commit())
+            else:
+                joined.commit()
+        except ModelException:
+            assert refused
+            return
+        assert not refused or not done
+        self.stored = view
+
+    @rule(copy=copies, name=st.sampled_from(["level", "born"]), is_async=both_ways)
+    def increment(self, copy: Copy, name: str, is_async: bool) -> None:
+        instance, base = copy.instance, copy.base
+        if not instance._is_persisted or not base:
+            return
+        self.is_sound = False
+        step: Callable[[], Any] = lambda: self.ways[is_async](instance.atomic_increment, name, 3)
+        current = self.stored.get(copy.key)
+        if current is None:
+            self.attempt(None, step)
+            return
+        current[name] = (current[name] or 0) + 3
+        copy.waiting.pop(name, None)
+        assert step() == current[name] == getattr(instance, name)
+
+    @rule(target=copies, many=st.lists(values_of_records, max_size=4), is_async=both_ways)
+    def bulk_create(self, many: list[Values], is_async: bool) -> Any:
+        """All of a batch, or none of it."""
+        self.is_sound = False
+        view = dict(self.stored)
+        refused = False
+        # One record takes part once.
+        many = list({key_of(values): values for values in many}.values())
+        for values in many:
+            key = key_of(values)
+            current = view.get(key)
+            if current is not None and any(current[name] != values[name] for name in KEYS):
+                refused = True
+            view[key] = plain(values)
+        for key, values in view.items():
+            try:
+                check_unique(view, values, (key,))
+            except Refused:
+                refused = True
+        things = [Thing(**values) for values in many]
+        try:
+            made = self.ways[is_async](Thing.bulk_create, things)
+        except ModelException:
+            assert refused
+            return multiple()
+        assert not refused
+        self.stored = view
+        return multiple(*map(Copy, made))
+
+    @rule(new=changes, count=st.integers(0, 3), is_async=both_ways)
+    def bulk_update(self, new: Values, count: int, is_async: bool) -> None:
+        self.is_sound = False
+        chosen = sorted(self.stored)[:count]
+        view = {**self.stored, **{key: {**self.stored[key], **plain(new)} for key in chosen}}
+        refused = False
+        for key in chosen:
+            try:
+                check_unique(view, view[key], (key,))
+            except Refused:
+                refused = True
+        found = self.ways[is_async](Thing.query.get_many, chosen)
+        try:
+            self.ways[is_async](Thing.bulk_update, found, **new)
+        except ModelException:
+            assert refused
+            return
+        assert not refused
+        self.stored = view
+
+    @rule(count=st.integers(0, 3), is_async=both_ways)
+    def bulk_delete(self, count: int, is_async: bool) -> None:
+        self.is_sound = False
+        chosen = sorted(self.stored)[:count]
+        found = self.ways[is_async](Thing.query.get_many, chosen)
+        assert self.ways[is_async](Thing.bulk_delete, found) == len(chosen)
+        for key in chosen:
+            del self.stored[key]
 
     # Deleting, pushing --------------------------------------------------------------------------
 

@@ -12,7 +12,7 @@ from popoto.engine.scanning import Scan, literally
 from popoto.exceptions import ConflictError, ModelException
 from popoto.models.bulk import Matches, Progress
 from popoto.models.bulk_commits import MOST_ARGUMENTS, chunks
-from popoto.models.deleting import _by_name, _forget, _removal
+from popoto.models.deleting import _by_name, _forget, _removal, is_another, key_to_delete
 from popoto.models.hooks import follow_up
 from popoto.models.loading import new_instance, stored_of
 from popoto.models.options import ModelOptions, overrides
@@ -56,13 +56,12 @@ def delete_batch(options: ModelOptions, instances: Sequence[Any]) -> Plan[int]:
     """Delete these records; how many of them existed. One call for up to some 3,000."""
     rows: dict[str, Any] = {}
     for instance in instances:
-        key: str = instance._redis_key or instance.db_key.redis_key
-        rows.setdefault(key, instance)
+        rows.setdefault(key_to_delete(instance), instance)
     known: dict[str, dict[str, Any]] = {
         key: instance._stored for key, instance in rows.items() if instance._stored
     }
     yield from _read_unknown(options, [key for key in rows if key not in known], known)
-    waiting = list(known)
+    waiting = [key for key in known if not is_another(rows[key], known[key])]
     deleted = 0
     for _ in range(MAX_ATTEMPTS):
         if not waiting:

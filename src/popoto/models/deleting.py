@@ -25,14 +25,14 @@ def delete(instance: Model, pipeline: Any, hook_arguments: dict[str, Any]) -> Pl
     check_pipeline(pipeline)
     options = instance._meta
     known: dict[str, Any] | None = instance._stored or None
-    key: str = (instance._redis_key if known else None) or instance.db_key.redis_key
+    key = key_to_delete(instance)
     if pipeline is not None:
         queued = QueuedCommits.of(pipeline)
         if key in queued.records:
             known = queued.records[key]
         else:
             known = yield from _read(options, key)
-        if known is not None and not _is_another(instance, known):
+        if known is not None and not is_another(instance, known):
             removal = _removal(instance, key, known, hook_arguments, queued=True)
             queue(pipeline, removal, options.shard)
             queued.records[key] = None
@@ -40,7 +40,7 @@ def delete(instance: Model, pipeline: Any, hook_arguments: dict[str, Any]) -> Pl
         return pipeline
     if known is None:
         known = yield from _read(options, key)
-        if known is not None and _is_another(instance, known):
+        if known is not None and is_another(instance, known):
             known = None
     for _ in range(MAX_ATTEMPTS):
         if known is None:
@@ -68,7 +68,12 @@ def delete(instance: Model, pipeline: Any, hook_arguments: dict[str, Any]) -> Pl
     )
 
 
-def _is_another(instance: Model, known: dict[str, Any]) -> bool:
+def key_to_delete(instance: Model) -> str:
+    """The key of the stored record, or of the current values of an instance never stored."""
+    return (instance._redis_key if instance._stored else None) or instance.db_key.redis_key
+
+
+def is_another(instance: Model, known: dict[str, Any]) -> bool:
     """Whether the record under the key of an instance that was never stored is another one."""
     return not instance._stored and key_field_that_differs(instance, known) is not None
 

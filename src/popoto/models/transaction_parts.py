@@ -101,7 +101,7 @@ class Deletion(Operation):
     def __init__(self, instance: Model, hook_arguments: dict[str, Any]) -> None:
         super().__init__(instance)
         self.what = f"delete of {instance!r}"
-        self.key: str = instance._redis_key or instance.db_key.redis_key
+        self.key = deleting.key_to_delete(instance)
         self.known: dict[str, Any] | None = instance._stored or None
         self.hook_arguments = hook_arguments
 
@@ -112,6 +112,8 @@ class Deletion(Operation):
     def prepare(self) -> Plan[None]:
         if self.known is None:
             self.known = yield from deleting._read(self.options, self.key)
+            if self.known is not None and deleting.is_another(self.instance, self.known):
+                self.known = None
 
     def batch(self) -> Batch | None:
         if self.known is None:
