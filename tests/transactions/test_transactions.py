@@ -303,6 +303,21 @@ def test_a_key_of_a_wrong_type_stops_everything(api: Api, redis_client: redis.Re
     assert redis_client.keys("*") == [b"$Class:Account"]
 
 
+def test_an_index_of_a_wrong_type_stops_an_increment(api: Api, redis_client: redis.Redis) -> None:
+    ann = account("ann")
+    redis_client.set("$SortF:Account:balance", "text")
+    with pytest.raises(ModelException, match=r"\$SortF:Account:balance"):
+        committed(
+            api,
+            lambda transaction: [
+                transaction.save(Receipt(text="a")),
+                transaction.increment(ann, "balance", 1),
+            ],
+        )
+    assert Account.query.get(name="ann").balance == 0
+    assert not redis_client.keys("Receipt:*")
+
+
 def test_a_record_takes_part_once() -> None:
     ann = account("ann")
     with popoto.transaction() as transaction:
