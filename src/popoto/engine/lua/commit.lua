@@ -159,7 +159,8 @@ local function sum_of(bytes, delta, kind)
   end
   local sum = value + tonumber(delta)
   if kind == 'int' then
-    local exact = value % 1 == 0 and math.abs(value) <= EXACT and math.abs(sum) <= EXACT
+    -- 2^53 itself may be the rounded 2^53 + 1.
+    local exact = value % 1 == 0 and math.abs(value) < EXACT and math.abs(sum) < EXACT
     return exact and sum or nil
   end
   return sum - sum == 0 and sum or nil
