@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -44,7 +44,7 @@ class Thing(Model):
 
 
 @pytest.fixture
-def things(redis_client: redis.Redis) -> Iterator[None]:
+def things(redis_client: redis.Redis) -> None:
     maker = Maker.create(name="m")
     for number in range(200):
         Thing.create(
@@ -58,7 +58,6 @@ def things(redis_client: redis.Redis) -> Iterator[None]:
         )
     for number in range(300):
         redis_client.set(f"Thing{number}", "foreign")
-    yield
 
 
 #: name, query, sends at most, records read at most (None = all that are returned)
@@ -143,9 +142,7 @@ def test_foreign_keys_change_nothing(
 
 
 def test_large_results_are_read_in_pages(api: Api, round_trips: Counter) -> None:
-    Thing.bulk_create([
-        Thing(cat="a", name=number, price=float(number)) for number in range(4500)
-    ])
+    Thing.bulk_create([Thing(cat="a", name=number, price=float(number)) for number in range(4500)])
     with round_trips() as seen:
         found = api(Thing.query.filter(price__gte=0).all)
     assert [thing.name for thing in found] == list(range(4500))
@@ -155,10 +152,12 @@ def test_large_results_are_read_in_pages(api: Api, round_trips: Counter) -> None
 def test_results_are_changed_and_deleted_in_bulk(
     api: Api, round_trips: Counter, redis_client: redis.Redis
 ) -> None:
-    Thing.bulk_create([
-        Thing(cat="ab"[number % 2], name=number, price=float(number), color="red")
-        for number in range(50)
-    ])
+    Thing.bulk_create(
+        [
+            Thing(cat="ab"[number % 2], name=number, price=float(number), color="red")
+            for number in range(50)
+        ]
+    )
     builder = Thing.query.filter(cat="a")
     with round_trips() as seen:
         assert api(builder.update, color="blue") == 25

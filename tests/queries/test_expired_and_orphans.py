@@ -58,7 +58,7 @@ def leases(count: int = 6, **changes: Any) -> list[Lease]:
 
 
 READS: list[Callable[[], Any]] = [
-    lambda: Lease.query.filter(),
+    Lease.query.filter,
     lambda: Lease.query.filter(group="g"),
     lambda: Lease.query.filter(tag="t"),
     lambda: Lease.query.filter(tag__startswith="t"),
@@ -114,7 +114,7 @@ def test_every_read_leaves_missing_records_out(
     assert {lease.name for lease in make().iterator(1)} == alive
 
 
-@pytest.mark.parametrize("make", READS[:4], ids=str)
+@pytest.mark.parametrize("make", READS[:4], ids=range(4))
 def test_missing_records_are_no_results_of_get(
     api: Api, redis_client: redis.Redis, make: Callable[[], Any]
 ) -> None:
@@ -195,8 +195,18 @@ def test_expiry_is_seen_by_every_read(api: Api, redis_client: redis.Redis) -> No
             ttl = 1
 
     for number in range(5):
-        api(Short.create, name=str(number), group="g", tag="t", serial=str(number), price=1.0,
-            ranked=1, place=ROME, note="n", parent="Short:g:0")
+        api(
+            Short.create,
+            name=str(number),
+            group="g",
+            tag="t",
+            serial=str(number),
+            price=1.0,
+            ranked=1,
+            place=ROME,
+            note="n",
+            parent="Short:g:0",
+        )
     assert api(Short.query.count, tag="t") == 5
     lasting = Short(name="x", group="g", tag="t", serial="x", price=1.0, ranked=1, place=ROME)
     lasting._ttl = None

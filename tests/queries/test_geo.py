@@ -84,8 +84,19 @@ def test_no_position(api: Api, redis_client: redis.Redis, value: Any) -> None:
 
 @pytest.mark.parametrize(
     "value",
-    [(None, 1.0), (1.0, None), (1.0,), (1.0, 2.0, 3.0), (86, 0), (0, 181), ("x", "y"), 5, "ab",
-     (float("nan"), 0), (True, False)],
+    [
+        (None, 1.0),
+        (1.0, None),
+        (1.0,),
+        (1.0, 2.0, 3.0),
+        (86, 0),
+        (0, 181),
+        ("x", "y"),
+        5,
+        "ab",
+        (float("nan"), 0),
+        (True, False),
+    ],
     ids=repr,
 )
 def test_what_is_no_position(api: Api, redis_client: redis.Redis, value: Any) -> None:
@@ -153,7 +164,11 @@ def test_distances(api: Api, redis_client: redis.Redis, unit: str) -> None:
     assert names(api(combined.limit(2).all)) == ["rome", "florence"]
     assert names(api(combined.order_by("-size").limit(2).all)) == ["paris", "florence"]
     assert api(combined.order_by("-size").all)[0]._geo_distance > 0
-    assert [row["name"] for row in api(combined.values("name").all)] == ["rome", "florence", "paris"]
+    assert [row["name"] for row in api(combined.values("name").all)] == [
+        "rome",
+        "florence",
+        "paris",
+    ]
     assert api(combined.first)._geo_distance == 0.0
     assert api(combined.last).name == "paris"
 

@@ -50,7 +50,7 @@ class Item(Model):
     ("name", "values"),
     [
         ("f", [None, -1.0, 0.0, 2.5]),
-        ("d", [None, Decimal("-1"), Decimal("0.1"), Decimal("0.11")]),
+        ("d", [None, Decimal(-1), Decimal("0.1"), Decimal("0.11")]),
         ("s", [None, "", "A", "a", "é"]),
         ("b", [None, False, True]),
         ("day", [None, datetime.date(1950, 1, 1), datetime.date(2020, 1, 1)]),

@@ -30,7 +30,7 @@ from popoto import (
 from tests.driver import Api
 from tests.queries.shop import Product, codes, stock
 
-UTC = datetime.timezone.utc
+UTC = datetime.UTC
 
 
 class Every(Model):
@@ -78,7 +78,7 @@ VALUES: list[tuple[str, Any, list[Any]]] = [
 ]
 
 
-@pytest.mark.parametrize(("name", "value", "operands"), VALUES, ids=repr)
+@pytest.mark.parametrize(("name", "value", "operands"), VALUES)
 def test_equal_values_are_found(api: Api, name: str, value: Any, operands: list[Any]) -> None:
     api(Every.create, name="it", **{name: value})
     api(Every.create, name="null")
@@ -122,9 +122,7 @@ def test_in_every_boolean_position(api: Api) -> None:
     assert codes(api(query.filter(~Q(note="note 1") & ~Q(rank=0)).all)) == [10, 2, 6]
 
 
-def test_filtering_on_a_plain_field_is_logged(
-    api: Api, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_filtering_on_a_plain_field_is_logged(api: Api, caplog: pytest.LogCaptureFixture) -> None:
     stock(2)
     with caplog.at_level(logging.DEBUG, logger="POPOTO.Query"):
         api(Product.query.filter(note="note 1").all)

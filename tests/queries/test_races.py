@@ -168,8 +168,9 @@ def test_counts_while_every_record_stays() -> None:
         ]
         while not stop.is_set():
             for builder in builders:
-                wrong += [number for number in (builder.count(), len(builder.all())) if
-                          number != COUNT]
+                wrong += [
+                    number for number in (builder.count(), len(builder.all())) if number != COUNT
+                ]
         return wrong
 
     with ThreadPoolExecutor(4) as pool:

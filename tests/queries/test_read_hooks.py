@@ -48,9 +48,10 @@ def _records() -> None:
         (lambda api: api(Watched.query.filter(tag="t").first), "0"),
         (lambda api: api(Watched.query.filter(tag="t").last), "3"),
         (lambda api: api(Watched.query.filter(~Q(note="n")).all), "02"),
-        (lambda api: api(
-            Watched.query.filter().computed_sort(lambda it: -it.rank).limit(1).all
-        ), "3"),
+        (
+            lambda api: api(Watched.query.filter().computed_sort(lambda it: -it.rank).limit(1).all),
+            "3",
+        ),
         (lambda api: api(Watched.query.all), ""),
         (lambda api: api(Watched.query.all, order_by="rank", limit=2), ""),
         (lambda api: api(Watched.query.filter(tag="t").values("name").all), ""),

@@ -220,8 +220,13 @@ def test_lookups_through_a_reference(
 
 
 def test_wrong_lookups_through_a_reference(api: Api) -> None:
-    for lookups in ({"person__colour": 1}, {"person__rank__startswith": "x"}, {"person__": 1},
-                    {"person__age__gt": 1}, {"person__home__size": 3}):
+    for lookups in (
+        {"person__colour": 1},
+        {"person__rank__startswith": "x"},
+        {"person__": 1},
+        {"person__age__gt": 1},
+        {"person__home__size": 3},
+    ):
         with pytest.raises(QueryException, match="person"):
             api(Member.query.filter(**lookups).all)
 

@@ -19,7 +19,6 @@ from popoto import (
     Q,
     QueryException,
     SortedField,
-    SortedKeyField,
     StringField,
 )
 from tests.driver import Api
@@ -167,7 +166,7 @@ def test_decimals_stay_exact(api: Api) -> None:
 
 
 def test_moments(api: Api) -> None:
-    utc = datetime.timezone.utc
+    utc = datetime.UTC
     moments = [
         datetime.datetime(1960, 1, 1),
         datetime.datetime(2026, 1, 1, 12, 0, 0, 1),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from decimal import Decimal
 from fractions import Fraction
+from functools import partial
 from typing import Any, TypeAlias
 
 from popoto.engine.request import Plan
@@ -18,6 +19,8 @@ AnyField: TypeAlias = Field[Any]
 Value: TypeAlias = Any
 
 _NUMBERS = (int, float, Decimal)
+#: Sums of Decimals are exact up to this many digits.
+_MOST_DIGITS = 10_000
 
 
 def field_name(name: object) -> object:
@@ -72,6 +75,9 @@ def _decimal_sum(values: list[Value]) -> Decimal:
     if len(finite) < len(numbers):
         return sum((number for number in numbers if not number.is_finite()), Decimal())
     exponent = min((int(number.as_tuple().exponent) for number in finite), default=0)
+    if any(number.adjusted() - exponent > _MOST_DIGITS for number in finite):
+        # Exact, this would be a number of as many digits: round as the context says.
+        return sum(finite, Decimal())
     total = 0
     for number in finite:
         sign, digits, own = number.as_tuple()
@@ -121,7 +127,7 @@ def extreme(spec: QuerySpec, name: object, *, greatest: bool) -> Plan[Value]:
     if not found:
         return None
     choose: Callable[..., Value] = max if greatest else min
-    return choose(found, key=lambda value: comparable(field, value))
+    return choose(found, key=partial(comparable, field))
 
 
 def group_count(spec: QuerySpec, name: object) -> Plan[dict[Value, int]]:
@@ -137,4 +143,3 @@ def group_count(spec: QuerySpec, name: object) -> Plan[dict[Value, int]]:
             f"{field.label} cannot be grouped by: {field.type.__name__} values are not hashable"
         ) from error
     return dict(sorted(counts.items(), key=lambda pair: -pair[1]))
-
