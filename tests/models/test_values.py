@@ -106,7 +106,7 @@ UNSTORABLE = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("name", "value"), UNSTORABLE, ids=repr)
+@pytest.mark.parametrize(("name", "value"), UNSTORABLE)
 def test_what_has_no_stored_form_is_refused_before_writing(
     api: Api, redis_client: redis.Redis, name: str, value: Any
 ) -> None:
