@@ -33,6 +33,12 @@ from popoto import (
 )
 from tests.driver import Api
 
+
+def numbered(cases: list[tuple[str, Any]]) -> list[str]:
+    """Names that every test process gives alike."""
+    return [f"{name}-{number}" for number, (name, _) in enumerate(cases)]
+
+
 EAST = timezone(timedelta(hours=5, minutes=30))
 
 
@@ -75,7 +81,7 @@ VALUES: list[tuple[str, Any]] = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("name", "value"), VALUES, ids=repr)
+@pytest.mark.parametrize(("name", "value"), VALUES, ids=numbered(VALUES))
 def test_round_trip(api: Api, name: str, value: Any) -> None:
     api(Box.create, name="a", **{name: value})
     for found in (api(Box.query.get, name="a"), api(Box.query.all)[0]):
