@@ -698,7 +698,7 @@ local function walk(range, others, patience)
         return found
       end
       start = start + #chunk
-      step = CHUNK
+      step = math.min(CHUNK, step * 4)
     end
     return nil
   end
@@ -757,7 +757,7 @@ local function walk(range, others, patience)
       end
       start = start + first - 1
     end
-    step = CHUNK
+    step = math.min(CHUNK, step * 4)
   end
   return nil
 end
