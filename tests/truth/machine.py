@@ -13,6 +13,7 @@ import math
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, TypeAlias
 
 import redis
@@ -25,8 +26,6 @@ from popoto.models.transactions import transaction
 from tests.driver import Api
 from tests.truth.models import CHOICES, Shelf, Thing
 from tests.truth.oracle import record_key, records, violations
-
-
 
 Values: TypeAlias = dict[str, Any]
 NAMES = tuple(Thing._meta.fields)
@@ -264,7 +263,7 @@ class Machine(RuleBasedStateMachine):
             raise AssertionError("this had to be refused")
         return step()
 
-    # Saving ---------------------------------------------------------------------------------
+    # Saving -----------------------------------------------------------------------------------
 
     def save(
         self,
@@ -398,7 +397,7 @@ class Machine(RuleBasedStateMachine):
             self.save(copy, lambda: self.ways[is_async](instance.save))
         instance._ttl = instance._expire_at = None
 
-    # Many at once, and in place -----------------------------------------------------------------
+    # Many at once, and in place ---------------------------------------------------------------
 
     @rule(
         steps=st.lists(st.tuples(copies, changes, st.booleans()), min_size=1, max_size=4),
@@ -452,7 +451,10 @@ class Machine(RuleBasedStateMachine):
         if not instance._is_persisted or not base:
             return
         self.is_sound = False
-        step: Callable[[], Any] = lambda: self.ways[is_async](instance.atomic_increment, name, 3)
+
+        def step() -> Any:
+            return self.ways[is_async](instance.atomic_increment, name, 3)
+
         current = self.stored.get(copy.key)
         if current is None:
             self.attempt(None, step)
@@ -519,7 +521,7 @@ class Machine(RuleBasedStateMachine):
         for key in chosen:
             del self.stored[key]
 
-    # Deleting, pushing --------------------------------------------------------------------------
+    # Deleting, pushing ------------------------------------------------------------------------
 
     @rule(copy=copies, is_async=both_ways)
     def delete(self, copy: Copy, is_async: bool) -> None:
@@ -540,7 +542,10 @@ class Machine(RuleBasedStateMachine):
         if not isinstance(copy.instance.recent, CappedListProxy):
             # Assigned as a plain list, and not saved yet.
             return
-        step: Callable[[], Any] = lambda: self.ways[is_async](copy.instance.recent.push, value)
+
+        def step() -> Any:
+            return self.ways[is_async](copy.instance.recent.push, value)
+
         if not copy.instance._is_persisted or copy.key not in self.stored:
             self.attempt(None, step)
             return
@@ -548,7 +553,7 @@ class Machine(RuleBasedStateMachine):
         values = self.stored[copy.key]
         values["recent"] = [value, *values["recent"]][:CAPACITY]
 
-    # Loading --------------------------------------------------------------------------------------
+    # Loading ----------------------------------------------------------------------------------
 
     @rule(
         target=copies,
@@ -581,8 +586,10 @@ class Machine(RuleBasedStateMachine):
         if path == "first":
             return api(query.filter(**identity).first)
         if path == "filter":
-            found = api.run(query.async_filter(**identity)) if api.is_async else list(
-                query.filter(**identity)
+            found = (
+                api.run(query.async_filter(**identity))
+                if api.is_async
+                else list(query.filter(**identity))
             )
         else:
             found = api(query.all)
@@ -615,11 +622,14 @@ class Machine(RuleBasedStateMachine):
         self.stored = after
         return Copy(made)
 
-    # Pipelines ------------------------------------------------------------------------------------
+    # Pipelines --------------------------------------------------------------------------------
 
     @rule(
-        steps=st.lists(st.tuples(copies, changes, st.sampled_from(["save", "part", "delete"])),
-                       min_size=1, max_size=4),
+        steps=st.lists(
+            st.tuples(copies, changes, st.sampled_from(["save", "part", "delete"])),
+            min_size=1,
+            max_size=4,
+        ),
         transaction=st.booleans(),
         executed=st.booleans(),
         is_async=both_ways,
@@ -641,8 +651,10 @@ class Machine(RuleBasedStateMachine):
             before = copy.base
             if step == "delete":
                 key = copy.key
-                ours = bool(before) or key not in view or all(
-                    view[key][name] == copy.attributes[name] for name in KEYS
+                ours = (
+                    bool(before)
+                    or key not in view
+                    or all(view[key][name] == copy.attributes[name] for name in KEYS)
                 )
                 api(copy.instance.delete, pipeline=pipeline)
                 copy.waiting = {}
@@ -657,10 +669,8 @@ class Machine(RuleBasedStateMachine):
             except Refused:
                 expected = None
             attributes = copy.attributes
-            self.attempt(
-                expected,
-                lambda: api(copy.instance.save, pipeline=pipeline, update_fields=names),
-            )
+            save = copy.instance.save
+            self.attempt(expected, partial(api, save, pipeline=pipeline, update_fields=names))
             if expected is None:
                 continue
             self.note_waiting(copy, before, attributes, expected, executed=executed)
@@ -691,7 +701,7 @@ class Machine(RuleBasedStateMachine):
                 certain = not executed and name not in copy.waiting
                 copy.waiting[name] = (known,) if certain and before else None
 
-    # Asking -------------------------------------------------------------------------------------------
+    # Asking -----------------------------------------------------------------------------------
 
     @rule(number=st.integers(0, len(QUESTIONS) - 1), is_async=both_ways)
     def ask(self, number: int, is_async: bool) -> None:
@@ -714,8 +724,8 @@ class Machine(RuleBasedStateMachine):
     def ask_everything(self) -> None:
         for number, (conditions, predicate) in enumerate(QUESTIONS):
             self.compare(conditions, predicate, self.ways[number % 2 == 0])
-        everything = {key.decode() for key in Thing.query.keys()}
-        assert everything == set(self.stored)
+        everything = Thing.query.keys()
+        assert {key.decode() for key in everything} == set(self.stored)
         self.agree()
 
     @rule(is_async=both_ways)

@@ -121,7 +121,7 @@ def _text(raw: bytes) -> str:
     return raw.decode("utf-8", "surrogateescape")
 
 
-# The documented layout, spelled out once more --------------------------------------------
+# The documented layout, spelled out once more -------------------------------------------------
 
 
 def escaped(part: str) -> str:
@@ -198,7 +198,7 @@ def record_key(model: type[Model], values: Mapping[str, Any]) -> str:
     return ":".join([model.__name__, *(escaped(str(values[name])) for name in names)])
 
 
-# One model ---------------------------------------------------------------------------------
+# One model ------------------------------------------------------------------------------------
 
 
 class _Check:
@@ -222,7 +222,7 @@ class _Check:
     def say(self, problem: str) -> None:
         self.problems.append(f"{self.name}: {problem}")
 
-    # Records ------------------------------------------------------------------------------
+    # Records ----------------------------------------------------------------------------------
 
     def living(self) -> dict[str, dict[str, bytes]]:
         start = f"{self.name}:"
@@ -243,9 +243,7 @@ class _Check:
             if record_key(self.model, values) != key:
                 self.say(f"the record {key!r} holds the key values of another")
             missing = [
-                name
-                for name, each in self.fields.items()
-                if each.in_hash and name not in stored
+                name for name, each in self.fields.items() if each.in_hash and name not in stored
             ]
             if missing and self.complete:
                 self.say(f"the record {key!r} is a fragment, without {missing}")
@@ -355,7 +353,7 @@ class _Check:
             for digest in digests or ():
                 self.left_slots.add((f"$Index:{self.name}:{':'.join(names)}", digest, key))
 
-    # Comparing ------------------------------------------------------------------------------------
+    # Comparing --------------------------------------------------------------------------------
 
     def own(self, kind: str, prefixes: Iterable[str]) -> list[str]:
         """The keys of one type that start so: those that this model's indexes may have."""
@@ -490,7 +488,7 @@ def _same_score(left: float, right: float) -> bool:
     return left == right or (math.isinf(left) and math.isinf(right) and (left > 0) == (right > 0))
 
 
-# The public side --------------------------------------------------------------------------------
+# The public side ------------------------------------------------------------------------------
 
 
 def violations(
@@ -503,9 +501,7 @@ def violations(
     """
     state = snapshot(client)
     found = [
-        problem
-        for model in models
-        for problem in _Check(state, model, complete=complete).run()
+        problem for model in models for problem in _Check(state, model, complete=complete).run()
     ]
     if strict:
         found += [f"not swept: {key!r}" for key in state.keys if key.startswith("$Expiry:")]

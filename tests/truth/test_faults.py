@@ -18,7 +18,6 @@ import redis
 from popoto import (
     DecimalField,
     DictField,
-    Field,
     IndexedField,
     IntField,
     KeyField,
@@ -63,7 +62,7 @@ def expire(api: Api, instance: Model) -> None:
     api(instance.save)
 
 
-# Uniqueness ------------------------------------------------------------------------------------
+# Uniqueness -----------------------------------------------------------------------------------
 
 
 def test_a_claim_whose_holder_is_gone_is_taken_over(api: Api, redis_client: redis.Redis) -> None:
@@ -138,7 +137,7 @@ def test_moving_onto_an_occupied_key_replaces_nothing(api: Api, redis_client: re
     assert violations(redis_client, Person) == []
 
 
-# Stale copies and ghosts -----------------------------------------------------------------------
+# Stale copies and ghosts ----------------------------------------------------------------------
 
 
 def test_a_stale_copy_does_not_roll_back_other_fields(api: Api, redis_client: redis.Redis) -> None:
@@ -211,8 +210,16 @@ def test_a_migration_takes_everything_along(api: Api, redis_client: redis.Redis)
     stored = records(redis_client, Person)
     assert set(stored) == {"Person:b"}
     assert stored["Person:b"] == {
-        **dict(name="b", email="a@x", city="r", age=3, partition_age=0, log=[1, 2]),
-        **dict(money=Decimal("1.10"), hits=0, extra=None, text="t"),
+        "name": "b",
+        "email": "a@x",
+        "city": "r",
+        "age": 3,
+        "partition_age": 0,
+        "log": [1, 2],
+        "money": Decimal("1.10"),
+        "hits": 0,
+        "extra": None,
+        "text": "t",
     }
     assert violations(redis_client, Person) == []
 
@@ -231,7 +238,7 @@ def test_what_an_earlier_record_left_is_not_adopted(api: Api, redis_client: redi
     assert violations(redis_client, Person) == []
 
 
-# Refused before the first write -----------------------------------------------------------------
+# Refused before the first write ---------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -287,7 +294,7 @@ def test_numbers_are_counted_exactly(api: Api, redis_client: redis.Redis) -> Non
     assert violations(redis_client, Person) == []
 
 
-# Expiry ------------------------------------------------------------------------------------------
+# Expiry ---------------------------------------------------------------------------------------
 
 
 def test_an_expired_record_is_invisible_at_once(api: Api, redis_client: redis.Redis) -> None:
@@ -363,7 +370,7 @@ def test_a_record_created_again_has_only_its_own_entries(
 
 
 def test_a_slow_sweep_does_not_harm_a_newer_record(redis_client: redis.Redis) -> None:
-    """A query saw the record expired; it is created and expires again before the sweep arrives."""
+    """A query saw it expired; it is created and expires again before the sweep arrives."""
     expire(Api(is_async=False), person("a", city="first"))
     counting = Execution(QuerySpec(Person)).count()
     answer = send(next(counting))
@@ -393,9 +400,23 @@ def test_companions_expire_with_their_record(api: Api, redis_client: redis.Redis
     assert violations(redis_client, Person) == []
 
 
-# Hostile text --------------------------------------------------------------------------------------
+# Hostile text ---------------------------------------------------------------------------------
 
-HOSTILE = ["None", ":", "{&#58;}", "a:b", "a{&#58;}b", "*", "?", "[x]", "\\", "/-", "{}", "\x00", ""]
+HOSTILE = [
+    "None",
+    ":",
+    "{&#58;}",
+    "a:b",
+    "a{&#58;}b",
+    "*",
+    "?",
+    "[x]",
+    "\\",
+    "/-",
+    "{}",
+    "\x00",
+    "",
+]
 
 
 def test_hostile_text_is_just_text(api: Api, redis_client: redis.Redis) -> None:
@@ -469,7 +490,7 @@ def test_records_whose_keys_look_alike_are_not_mistaken(
     assert violations(redis_client, Thing, Shelf) == []
 
 
-# The checker itself ------------------------------------------------------------------------------------
+# The checker itself ---------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

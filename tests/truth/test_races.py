@@ -90,7 +90,7 @@ def account(name: str, **values: Any) -> Account:
     return Account(name=name, **{"email": f"{name}@x", **values})
 
 
-# One winner ---------------------------------------------------------------------------------
+# One winner -----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("way", ["create", "save", "partial save", "move"])
@@ -279,7 +279,7 @@ def test_expiring_against_creating_again(redis_client: redis.Redis) -> None:
         assert violations(redis_client, Account, strict=True) == []
 
 
-# Event loops -----------------------------------------------------------------------------------------
+# Event loops ----------------------------------------------------------------------------------
 
 
 async def _create_many(count: int, emails: int, prefix: str) -> list[Any]:
@@ -336,7 +336,7 @@ def test_a_stale_copy_keeps_what_others_wrote(api: Api, redis_client: redis.Redi
     assert violations(redis_client, Account) == []
 
 
-# Processes ---------------------------------------------------------------------------------------------
+# Processes ------------------------------------------------------------------------------------
 
 _PROCESS = """
 import sys
