@@ -74,6 +74,27 @@ def move_slot(slot: int, source: int, target: int, ports: list[int]) -> None:
             client.execute_command("CLUSTER SETSLOT", slot, "NODE", identity)
 
 
+@contextmanager
+def slot_on_the_move(slot: int, source: int, target: int, ports: list[int]) -> Iterator[None]:
+    """A slot whose keys go to another primary: half of them before the block, the rest after it.
+
+    Meanwhile single keys are asked for at both ends, and scripts over several have to wait.
+    """
+    with node(source) as giver, node(target) as taker:
+        names = [each.execute_command("CLUSTER MYID").decode() for each in (giver, taker)]
+        taker.execute_command("CLUSTER SETSLOT", slot, "IMPORTING", names[0])
+        giver.execute_command("CLUSTER SETSLOT", slot, "MIGRATING", names[1])
+        keys: list[bytes] = giver.execute_command("CLUSTER GETKEYSINSLOT", slot, 10000)
+        for key in keys[: len(keys) // 2]:
+            giver.execute_command("MIGRATE", "127.0.0.1", target, key, 0, 5000)
+        try:
+            yield
+        finally:
+            for key in giver.execute_command("CLUSTER GETKEYSINSLOT", slot, 10000):
+                giver.execute_command("MIGRATE", "127.0.0.1", target, key, 0, 5000)
+            move_slot(slot, source, target, ports)
+
+
 def _start(home: Path, port: int) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
         [
