@@ -412,10 +412,10 @@ class Machine(RuleBasedStateMachine):
         keys: set[str] = set()
         refused = False
         for copy, new, deletes in steps:
-            self.assign(copy, new)
             key = copy.key
-            if key in keys or key_of(copy.attributes) in keys or copy.waiting:
+            if copy in done or key in keys or key_of(copy.attributes) in keys or copy.waiting:
                 continue
+            self.assign(copy, new)
             keys |= {key, key_of(copy.attributes)}
             done.append(copy)
             if deletes:
