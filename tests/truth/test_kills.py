@@ -88,7 +88,7 @@ def test_a_killed_writer_leaves_nothing_half_written(
             assert forking.outcome() == signal.SIGKILL
             assert violations(redis_client, Thing, Shelf) == []
             worked += records(redis_client, Thing) != before
-    assert worked > KILLS / 2
+    assert worked > KILLS / 10
     # What expired meanwhile is swept by asking, and deleting the rest leaves no key.
     while Thing.query.count() != len(records(redis_client, Thing)):
         pass
