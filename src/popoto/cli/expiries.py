@@ -1,0 +1,34 @@
+"""Moments at which records and fields end, as lines of an export say them."""
+
+from __future__ import annotations
+
+import datetime
+
+from redis.exceptions import ResponseError
+
+from popoto.cli.jsonlines import BadJson, Json
+
+
+def text_of_moment(milliseconds: int) -> str:
+    """A moment (epoch milliseconds) in UTC, as ISO text."""
+    seconds, rest = divmod(milliseconds, 1000)
+    moment = datetime.datetime.fromtimestamp(seconds, datetime.UTC)
+    return moment.replace(microsecond=rest * 1000).isoformat(timespec="milliseconds")
+
+
+def moment_of(text: Json) -> datetime.datetime | None:
+    """The moment that a text in ISO form says; None for null. Raises BadJson."""
+    if text is None:
+        return None
+    try:
+        moment = datetime.datetime.fromisoformat(text)
+    except (TypeError, ValueError) as error:
+        raise BadJson(f"{text!r} is no moment in ISO form") from error
+    if moment.tzinfo is None:
+        raise BadJson(f"{text!r} says no offset from UTC")
+    return moment
+
+
+def is_unknown_command(error: ResponseError) -> bool:
+    """Whether the server is too old for a command."""
+    return "unknown command" in str(error).lower()

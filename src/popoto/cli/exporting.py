@@ -1,0 +1,200 @@
+"""`popoto export`: records as JSON Lines."""
+
+from __future__ import annotations
+
+import argparse
+import gzip
+import io
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TextIO, cast
+
+from redis.exceptions import ResponseError
+
+from popoto.cli.arguments import (
+    AnyModel,
+    Commands,
+    add_batch_size,
+    add_models,
+    add_quiet,
+    add_server,
+    find_models,
+    use_server,
+)
+from popoto.cli.exits import DONE, PROBLEMS, UsageProblem
+from popoto.cli.expiries import is_unknown_command, text_of_moment
+from popoto.cli.jsonlines import Json, NoJsonForm, Stored, dump, json_of
+from popoto.cli.output import complain, progress
+from popoto.engine.codec import DecodeError
+from popoto.engine.request import Command, Reply, Request
+from popoto.engine.run import run as carry_out
+from popoto.models.bulk_commits import chunks
+from popoto.models.fetching import Row
+from popoto.models.options import ModelOptions
+from popoto.models.ordering import by_key
+from popoto.models.query_plans import Execution, QuerySpec
+
+_GONE = -2
+
+
+def add_to(commands: Commands) -> None:
+    """Describe the command."""
+    parser = commands.add_parser(
+        "export",
+        help="write records as JSON Lines",
+        description=(
+            "Write the records of models, one line of JSON each, with their expiry. Records that "
+            "are written meanwhile may be in it or not. Exit code 1 if stored bytes cannot be "
+            "read; they are written as they are then."
+        ),
+    )
+    add_models(parser)
+    parser.add_argument(
+        "-o",
+        "--output",
+        metavar="FILE",
+        help="write there (compressed if it ends with .gz), whole or not at all",
+    )
+    add_batch_size(parser)
+    add_quiet(parser)
+    add_server(parser)
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Write each model's records."""
+    models = find_models(options.models)
+    use_server(options.url)
+    code = DONE
+    with _opened(options.output) as file:
+        for model in models:
+            export = Export(model, options.batch_size)
+            label = f"exporting {model.__name__}"
+            with progress(label, model.query.count(), quiet=options.quiet) as report:
+                for number, line in enumerate(export.lines(), 1):
+                    file.write(line + "\n")
+                    report(number)
+            if export.problems:
+                code = PROBLEMS
+            if not options.quiet:
+                complain(f"{model.__name__}: {export.written:,} records")
+    return code
+
+
+@contextmanager
+def _opened(name: str | None) -> Generator[TextIO]:
+    """The standard output, or a file that is put in its place when it is complete."""
+    if name is None:
+        output: TextIO = sys.stdout
+        if isinstance(output, io.TextIOWrapper):
+            # Lines of JSON end with a newline and are UTF-8, whatever the terminal is set to.
+            output.reconfigure(encoding="utf-8", newline="\n")
+        yield output
+        return
+    path = Path(name)
+    try:
+        descriptor, part = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    except OSError as error:
+        raise UsageProblem(f"cannot write {name!r}: {error}") from error
+    os.close(descriptor)
+    opened: Any = gzip.open if path.suffix == ".gz" else open
+    try:
+        with opened(part, "wt", encoding="utf-8", newline="\n") as file:
+            yield file
+        Path(part).replace(path)
+    except BaseException:
+        Path(part).unlink(missing_ok=True)
+        raise
+
+
+class Export:
+    """The export of one model's records. `problems` counts the fields that cannot be read."""
+
+    def __init__(self, model: AnyModel, batch_size: int) -> None:
+        self.model = model
+        self.options: ModelOptions = model._meta
+        self.batch_size = batch_size
+        self.written = 0
+        self.problems = 0
+        #: fields that may expire by themselves, as long as the server knows of that
+        self._expiring = [
+            name for name in self.options.hash_names if name not in self.options.index_names
+        ]
+
+    def lines(self) -> Iterator[str]:
+        """A line for each record. Memory holds a batch of records, and the keys of all."""
+        execution = Execution(QuerySpec(self.model, tracked=False))
+        fetch, _ = carry_out(execution.compile())
+        # By key, whatever the model's own order is: that would have to read all records first.
+        keys = carry_out(fetch.keys(by_key(self.options)))
+        for page in chunks(keys, self.batch_size):
+            rows = carry_out(fetch.again(page, execution.reading()))
+            expiries = self._expiries([row.key for row in rows])
+            for row, (moment, of_fields) in zip(rows, expiries, strict=True):
+                if moment != _GONE:
+                    self.written += 1
+                    yield dump(self._line(row, moment, of_fields))
+
+    def _line(self, row: Row, moment: int, of_fields: dict[str, int]) -> dict[str, Json]:
+        line: dict[str, Json] = {"model": self.options.model_name, "key": row.key}
+        line["fields"] = {name: self._field(row, name, each) for name, each in row.stored.items()}
+        if moment >= 0:
+            line["expires"] = text_of_moment(moment)
+        if of_fields:
+            line["fields_expire"] = {name: text_of_moment(each) for name, each in of_fields.items()}
+        return line
+
+    def _field(self, row: Row, name: str, stored: Any) -> Json:
+        field = self.options.by_name[name]
+        try:
+            return json_of(field.decode(stored))
+        except NoJsonForm:
+            return json_of(Stored(stored))
+        except DecodeError as error:
+            self.problems += 1
+            complain(f"{row.key}: {name} cannot be read: {error}")
+            if isinstance(stored, bytes):
+                return json_of(Stored(stored))
+            return [json_of(Stored(each)) for each in stored]
+
+    # Expiry ----------------------------------------------------------------------------
+
+    def _expiries(self, keys: Sequence[str]) -> list[tuple[int, dict[str, int]]]:
+        """When records end, in epoch milliseconds (-1 never, -2 gone), and fields of them."""
+        moments = self._moments(keys)
+        of_fields: list[dict[str, int]] = [{} for _ in keys]
+        names = self._expiring
+        if names:
+            commands: list[Command] = [
+                ("HPEXPIRETIME", key, "FIELDS", len(names), *names) for key in keys
+            ]
+            try:
+                replies = self._asked(commands)
+            except ResponseError as error:
+                if not is_unknown_command(error):
+                    raise
+                self._expiring = []
+            else:
+                for found, reply in zip(of_fields, replies, strict=True):
+                    pairs = zip(names, cast("list[int]", reply or ()), strict=False)
+                    found.update((name, each) for name, each in pairs if each > 0)
+        return list(zip(moments, of_fields, strict=True))
+
+    def _moments(self, keys: Sequence[str]) -> list[int]:
+        try:
+            return self._asked([("PEXPIRETIME", key) for key in keys])
+        except ResponseError as error:
+            if not is_unknown_command(error):
+                raise
+        # Before Redis 7: what is left, by this machine's clock.
+        now = int(time.time() * 1000)
+        left = self._asked([("PTTL", key) for key in keys])
+        return [each if each < 0 else now + each for each in left]
+
+    def _asked(self, commands: Sequence[Command]) -> list[Reply]:
+        return carry_out(Request(commands, self.options.shard, repeatable=True).plan())

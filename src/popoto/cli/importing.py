@@ -1,0 +1,268 @@
+"""`popoto import`: records from JSON Lines, as `popoto export` writes them."""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import gzip
+import itertools
+import math
+import os
+import sys
+import zlib
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, BinaryIO, cast
+
+from redis.exceptions import ResponseError
+
+from popoto.cli.arguments import (
+    AnyModel,
+    Commands,
+    add_batch_size,
+    add_models,
+    add_quiet,
+    add_server,
+    find_models,
+    use_server,
+)
+from popoto.cli.exits import DONE, PROBLEMS, UsageProblem
+from popoto.cli.expiries import is_unknown_command, moment_of
+from popoto.cli.jsonlines import BadJson, Json, Stored, load, value_of
+from popoto.cli.output import complain, progress, say
+from popoto.engine.codec import DecodeError
+from popoto.engine.request import Command, Request
+from popoto.engine.run import run as carry_out
+from popoto.exceptions import AlreadyExistsError, ModelException, RowError
+from popoto.models import bulk
+from popoto.models.save_commit import SaveRequest
+
+#: Hides the line number on an instance under way, for messages.
+_LINE = "_import_line"
+
+
+def add_to(commands: Commands) -> None:
+    """Describe the command."""
+    parser = commands.add_parser(
+        "import",
+        help="store records from JSON Lines",
+        description=(
+            "Store records that `popoto export` has written, checked and indexed as in any save. "
+            "Lines that cannot be stored are reported and left out; exit code 1 then."
+        ),
+    )
+    add_models(parser)
+    parser.add_argument(
+        "file", nargs="?", default="-", help="where to read (.gz too); - or none: standard input"
+    )
+    parser.add_argument(
+        "--existing",
+        choices=("refuse", "skip", "replace"),
+        default="refuse",
+        help="what becomes of a line whose record is stored already: it is reported as a problem "
+        "(refuse), left out silently (skip), or takes the record's place (replace)",
+    )
+    add_batch_size(parser)
+    add_quiet(parser)
+    add_server(parser)
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Store the records of a file."""
+    models = {model._meta.model_name: model for model in find_models(options.models)}
+    use_server(options.url)
+    with (
+        _opened(options.file) as (file, size, position),
+        progress("importing", size, quiet=options.quiet) as report,
+    ):
+        work = Import(models, options.existing, options.batch_size, lambda: report(position()))
+        work.carry_out(file)
+    if not options.quiet:
+        say(work.summary())
+    return PROBLEMS if work.problems else DONE
+
+
+@contextmanager
+def _opened(name: str) -> Generator[tuple[BinaryIO, int, Callable[[], int]]]:
+    """The input, how many bytes it has, and how many of them were read."""
+    if name == "-":
+        yield sys.stdin.buffer, 0, lambda: 0
+        return
+    try:
+        with Path(name).open("rb") as raw:
+            size = os.fstat(raw.fileno()).st_size
+            if not name.endswith(".gz"):
+                yield raw, size, raw.tell
+                return
+            with gzip.open(raw) as unpacked:
+                yield cast("BinaryIO", unpacked), size, raw.tell
+    except (OSError, EOFError, zlib.error) as error:
+        # A server that cannot be reached is none of these.
+        raise UsageProblem(f"cannot read {name!r}: {error}") from error
+
+
+@dataclass
+class Import:
+    """One import: what to do with records that exist, and what came of it so far."""
+
+    models: dict[str, AnyModel]
+    existing: str
+    batch_size: int
+    report: Callable[[], None]
+    stored: int = 0
+    skipped: int = 0
+    expired: int = 0
+    problems: int = 0
+    #: records of the batch under way with the ends of single fields, in epoch milliseconds
+    _ends: list[tuple[Any, dict[str, int]]] = field(
+        default_factory=list[tuple[Any, dict[str, int]]]
+    )
+
+    def summary(self) -> str:
+        """What was done, in one line."""
+        parts = [f"stored {self.stored:,} records"]
+        for number, what in (
+            (self.skipped, "skipped, since they exist"),
+            (self.expired, "left out, since they have expired"),
+            (self.problems, "with problems: see above"),
+        ):
+            if number:
+                parts.append(f"{number:,} {what}")
+        return "; ".join(parts)
+
+    def carry_out(self, lines: Iterator[bytes] | BinaryIO) -> None:
+        """Store the records of these lines, a batch at a time."""
+        request = SaveRequest(skip_auto_now=True, create_only=self.existing != "replace")
+        instances = (
+            each for number, line in enumerate(lines, 1) for each in self._read(number, line)
+        )
+        for model, group in itertools.groupby(instances, type):
+            _, number = carry_out(
+                bulk.bulk_create(
+                    model,
+                    group,
+                    self.batch_size,
+                    lambda _, model=model: self._finish_batch(model),
+                    self._refused,
+                    False,
+                    request,
+                )
+            )
+            self.stored += number
+
+    # Reading ---------------------------------------------------------------------------
+
+    def _read(self, number: int, line: bytes) -> Iterator[Any]:
+        """The record of a line; none for an empty one, an expired record, and a bad line."""
+        if not line.strip():
+            return
+        try:
+            instance, ends = self._instance(load(line))
+        except (BadJson, DecodeError, ModelException) as error:
+            self._problem(number, error)
+            return
+        if instance is None:
+            self.expired += 1
+            return
+        vars(instance)[_LINE] = number
+        if ends:
+            self._ends.append((instance, ends))
+        yield instance
+
+    def _instance(self, line: Json) -> tuple[Any, dict[str, int]]:
+        if not isinstance(line, dict):
+            raise BadJson('a line is an object with "model" and "fields"')
+        entries = cast("dict[str, Json]", line)
+        model = self.models.get(str(entries.get("model")))
+        fields: Json = entries.get("fields")
+        if model is None:
+            known = ", ".join(self.models)
+            raise BadJson(f"no record of the models {known}: {entries.get('model')!r}")
+        if not isinstance(fields, dict):
+            raise BadJson('"fields" is missing, or no object')
+        now = datetime.datetime.now(datetime.UTC)
+        moment = moment_of(entries.get("expires"))
+        if moment is not None and moment <= now:
+            return None, {}
+        values = self._values(model, cast("dict[str, Json]", fields))
+        end = moment and datetime.datetime.fromtimestamp(
+            math.ceil(moment.timestamp()), datetime.UTC
+        )
+        instance = model(**values, _ttl=None, _expire_at=end)
+        return instance, _ends_of(entries.get("fields_expire"), values)
+
+    def _values(self, model: AnyModel, fields: dict[str, Json]) -> dict[str, Any]:
+        known = model._meta.by_name
+        values: dict[str, Any] = {}
+        for name, found in fields.items():
+            if name not in known:
+                raise BadJson(
+                    f"{model.__name__} has no field {name!r}; fields are {', '.join(known)}"
+                )
+            value = value_of(found)
+            values[name] = known[name].decode(bytes(value)) if isinstance(value, Stored) else value
+        return values
+
+    # What becomes of a batch --------------------------------------------------------------
+
+    def _refused(self, row: RowError) -> None:
+        number = self._line_of(row.instance)
+        if not isinstance(row.error, AlreadyExistsError):
+            self._problem(number, row.error)
+        elif self.existing == "skip":
+            self.skipped += 1
+        else:
+            self._problem(
+                number,
+                f"{row.instance.pk!r} is stored already; --existing skip leaves it, "
+                "--existing replace replaces it",
+            )
+
+    @staticmethod
+    def _line_of(instance: Any) -> int:
+        return vars(instance)[_LINE]
+
+    def _problem(self, number: int, problem: object) -> None:
+        self.problems += 1
+        complain(f"line {number}: {problem}")
+
+    def _finish_batch(self, model: AnyModel) -> None:
+        """Let fields of the batch's records expire by themselves where they did."""
+        mine = [pair for pair in self._ends if type(pair[0]) is model and pair[0]._is_persisted]
+        # An instance of the next model may have been read already.
+        self._ends = [pair for pair in self._ends if type(pair[0]) is not model]
+        commands: list[Command] = [
+            ("HPEXPIREAT", str(instance.pk), moment, "FIELDS", 1, name)
+            for instance, ends in mine
+            for name, moment in ends.items()
+        ]
+        if commands:
+            try:
+                carry_out(Request(commands, model._meta.shard, repeatable=True).plan())
+            except ResponseError as error:
+                if not is_unknown_command(error):
+                    raise
+                self.problems += len(mine)
+                complain(
+                    f"{model.__name__}: fields of {len(mine)} records should expire by themselves; "
+                    "that takes Redis 7.4 or Valkey 9, so these values stay"
+                )
+        self.report()
+
+
+def _ends_of(found: Json, values: dict[str, Any]) -> dict[str, int]:
+    """When single fields end, in epoch milliseconds."""
+    if found is None:
+        return {}
+    if not isinstance(found, dict):
+        raise BadJson('"fields_expire" is no object')
+    ends: dict[str, int] = {}
+    for name, text in cast("dict[str, Json]", found).items():
+        moment = moment_of(text)
+        if moment is None or name not in values:
+            raise BadJson(f'"fields_expire" names {name!r}, which has no value')
+        ends[name] = round(moment.timestamp() * 1000)
+    return ends

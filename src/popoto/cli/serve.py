@@ -1,0 +1,58 @@
+"""`popoto serve`: an embedded server on a directory."""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import threading
+
+from popoto import embedded
+from popoto.cli.arguments import Commands
+from popoto.cli.exits import DONE, UsageProblem
+from popoto.cli.output import complain, say
+
+#: Seconds between two looks whether the server still answers.
+_LOOK_AFTER = 5.0
+
+
+def add_to(commands: Commands) -> None:
+    """Describe the command."""
+    parser = commands.add_parser(
+        "serve",
+        help="run a Valkey server on a directory",
+        description=(
+            "Run the Valkey server of a directory (made if need be) until Ctrl-C or SIGTERM, and "
+            "start it again if it is killed. Prints its URL, when it answers, as the first line. "
+            "Other processes join it by that URL or by embedded:///directory; one that uses the "
+            "latter keeps it running after this command has ended."
+        ),
+    )
+    parser.add_argument(
+        "directory", nargs="?", help="where the data is kept; ./popoto-data by default"
+    )
+    parser.add_argument(
+        "--temporary", action="store_true", help="keep the data in memory, and no longer than this"
+    )
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Serve until a signal comes."""
+    if options.temporary and options.directory:
+        raise UsageProblem("serve either a directory or --temporary")
+    stopped = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda number, frame: stopped.set())
+    directory = None if options.temporary else options.directory or "popoto-data"
+    with embedded.start(directory) as server:
+        say(server.url)
+        # A program may wait for the line.
+        print(end="", flush=True)
+        kept = "in memory" if options.temporary else f"in {server.directory}"
+        complain(f"Valkey runs, with its data {kept}. Ctrl-C ends it.")
+        if not options.temporary:
+            complain(f"REDIS_URL=embedded://{server.directory} joins it, or starts it again later.")
+        while not stopped.wait(_LOOK_AFTER):
+            server.ensure_running()
+    complain("Stopped.")
+    return DONE
