@@ -64,13 +64,28 @@ class Scripted(Field):
     """A field whose hook runs a script of its own, and sends a message."""
 
     def on_save(self, model_instance: Any, *_: Any, pipeline: Any = None, **__: Any) -> Any:  # type: ignore[override]
-        pipeline.eval("return redis.call('SET', KEYS[1], ARGV[1])", 1, "Hooked:script", "ran")
+        pipeline.eval("return redis.call('SET', KEYS[1], ARGV[1])", 1, "hook:script", "ran")
         return Publisher(channel_name="hooked").publish({"n": 1}, pipeline=pipeline)
+
+
+class SeveralKeys(Field):
+    """A field whose hook uses commands with several keys."""
+
+    def on_save(self, model_instance: Any, *_: Any, pipeline: Any = None, **__: Any) -> Any:  # type: ignore[override]
+        pipeline.delete("hook:1", "hook:2", "hook:3")
+        pipeline.mset({"hook:1": 1, "hook:2": 2}).rename("hook:2", "hook:3")
+        pipeline.sadd("hook:s", "a").sunionstore("hook:t", "hook:s")
+        pipeline.smove("hook:t", "hook:u", "a")
+        pipeline.zunionstore("hook:z", ["hook:s", "hook:u"], aggregate="MAX")
+        pipeline.xadd("hook:x", {"a": 1}).xgroup_destroy("hook:x", "group")
+        pipeline.xgroup_create("hook:x", "group")
+        return pipeline.bitop("OR", "hook:b", "hook:1", "hook:3")
 
 
 class Hooked(Model):
     name = KeyField()
     body = Scripted()
+    more = SeveralKeys()
 
 
 class Order(EventStreamMixin, Model):
@@ -454,7 +469,15 @@ def test_what_hooks_queue(api: Api, nodes: list[redis.Redis]) -> None:
         executed(api, pipeline)
         heard = [listener.get_message(timeout=2) for _ in range(2)]
     assert all(message is not None and message["channel"] == b"hooked" for message in heard)
-    assert holder(nodes, "Hooked").get("{Hooked}Hooked:script") == b"ran"
+    server = holder(nodes, "Hooked")
+    assert server.get("{Hooked}hook:script") == b"ran"
+    assert server.mget("{Hooked}hook:1", "{Hooked}hook:3", "{Hooked}hook:b") == [
+        *(b"1", b"2"),
+        b"3",
+    ]
+    assert server.zrange("{Hooked}hook:z", 0, -1, withscores=True) == [(b"a", 1.0)]
+    assert server.smembers("{Hooked}hook:u") == {b"a"}
+    assert len(server.xinfo_groups("{Hooked}hook:x")) == 1
 
 
 def test_pipelines_of_other_clients(ports: list[int], nodes: list[redis.Redis]) -> None:

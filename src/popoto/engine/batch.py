@@ -30,9 +30,18 @@ _WITH_KEYS = frozenset(
     {
         *("absent", "claim"),
         *("ENTER", "LEAVE", "RETIRE", "FORGET", "MOVE", "FOLLOW", "RESCHEDULE"),
-        *("EXPIRE-IN", "EXPIRE-AT", "EXPIRE-AS-IS", "ADD"),
+        *("EXPIRE-IN", "EXPIRE-AT", "EXPIRE-AS-IS", "ADD", "KEYED"),
     }
 )
+#: Commands of several keys, or of one that is not their first word.
+_TWO_KEYS = frozenset(
+    {
+        *("COPY", "GEOSEARCHSTORE", "LMOVE", "RENAME", "RENAMENX", "RPOPLPUSH", "SMOVE"),
+        "ZRANGESTORE",
+    }
+)
+_COUNTED_KEYS = frozenset({"ZDIFFSTORE", "ZINTERSTORE", "ZUNIONSTORE"})
+_ONLY_KEYS = frozenset({"PFMERGE", "SDIFFSTORE", "SINTERSTORE", "SUNIONSTORE"})
 #: Commands whose first argument is no key.
 _WITHOUT_KEY = frozenset({"PUBLISH"})
 #: Commands that a script may not call. They follow the commit in a round trip of their own.
@@ -98,6 +107,13 @@ class Batch(Pipeline):
         elif name in _ALL_KEYS:
             for key in args[1:]:
                 self.put(name, _as_text(key))
+        elif keyed := _where_keys_stand(name, args[1:]):
+            command, *more = name.split(" ")
+            words = [
+                KeyArgument(_as_text(word)) if kind == "k" else word
+                for kind, word in zip(keyed, args[1:], strict=True)
+            ]
+            self.put("KEYED", None, command, "v" * len(more) + keyed, *more, *words)
         elif name in _WITHOUT_KEY:
             self.put(name, None, *args[1:])
         elif len(args) == 1 or " " in name:
@@ -196,6 +212,26 @@ class Batch(Pipeline):
         return [
             GuardFailure(each[0] - 1, each[1].decode("ascii"), list(each[2:])) for each in found
         ]
+
+
+def _where_keys_stand(name: str, words: Sequence[Argument]) -> str | None:
+    """For each word after a command's name "k" for a key, "v" for another one.
+
+    None where just the first word is a key.
+    """
+    count = len(words)
+    if name in _TWO_KEYS:
+        return "kk".ljust(count, "v")
+    if name in _COUNTED_KEYS:
+        return ("kv" + "k" * int(words[1])).ljust(count, "v")
+    if name in _ONLY_KEYS:
+        return "k" * count
+    if name in ("MSET", "MSETNX"):
+        return "kv" * (count // 2)
+    if name == "BITOP":
+        return "v".ljust(count, "k")
+    # A name of two words: "XGROUP CREATE".
+    return "k".ljust(count, "v") if name.startswith("XGROUP ") else None
 
 
 def _as_text(key: object) -> str:

@@ -33,6 +33,8 @@
 --   RESCHEDULE key registry values member                   correct the registry by the key
 --   ADD       key field delta kind [zset-position member]   add to the number that an addable
 --             guard has looked at, and set the score of a sorted index; replies the new bytes
+--   KEYED     - name kinds words...                         a command of the server with several
+--             keys: for each word "k" (a key, as its position) or "v" in kinds
 --   EXPIRE-IN / EXPIRE-AT / EXPIRE-AS-IS   key amount registry values member
 --             companion-count companion-positions... fields...   (see expiry below)
 --
@@ -437,6 +439,13 @@ local function carry_out(name, key, first, last)
       forget_expiry(registry, values, member)
     end
     return remaining
+  elseif name == 'KEYED' then
+    local words = {}
+    for index = first + 2, last do
+      local is_key = string.sub(ARGV[first + 1], index - first - 1, index - first - 1) == 'k'
+      words[#words + 1] = is_key and key_at(index) or ARGV[index]
+    end
+    return call(ARGV[first], unpack(words))
   elseif key then
     return call(name, key, unpack(ARGV, first, last))
   end
