@@ -8,186 +8,25 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 import redis
 from redis.exceptions import RedisClusterException
 
-from popoto import (
-    Field,
-    GeoField,
-    IndexedField,
-    IntField,
-    KeyField,
-    Model,
-    ModelException,
-    Publisher,
-    Relationship,
-    SortedField,
-    redis_db,
-    transaction,
-)
+from popoto import Model, ModelException, transaction
 from popoto.engine.db_key import DB_key
 from popoto.exceptions import AlreadyExistsError, UniquenessError
-from popoto.fields.event_stream import EventStreamMixin
 from popoto.redis_db import POPOTO_REDIS_DB, get_async_redis_db
-from tests.cluster_nodes import cluster, cluster_url, node, slot_on_the_move
+from tests.cluster_nodes import slot_on_the_move
 from tests.driver import Api
 from tests.models.shop import FULL, OTHER, Shop, Town, assign, plain
 from tests.truth.oracle import violations
 
+from .models import MODELS, City, Hooked, House, Order, Person, holder, street
+
 pytestmark = [pytest.mark.cluster, pytest.mark.slow]
-
-
-class Person(Model):
-    name = KeyField()
-    age = SortedField(type=int, default=0)
-
-
-class City(Model):
-    name = KeyField()
-    mayor = Relationship(model=Person)
-    place = GeoField()
-
-
-class House(Model):
-    number = KeyField(type=int)
-    city = Relationship(model=City)
-    colour = IndexedField()
-    price = SortedField(type=float, partition_by="colour", default=0.0)
-    floors = IntField(default=1)
-
-
-class Scripted(Field):
-    """A field whose hook runs a script of its own, and sends a message."""
-
-    def on_save(self, model_instance: Any, *_: Any, pipeline: Any = None, **__: Any) -> Any:  # type: ignore[override]
-        pipeline.eval("return redis.call('SET', KEYS[1], ARGV[1])", 1, "hook:script", "ran")
-        return Publisher(channel_name="hooked").publish({"n": 1}, pipeline=pipeline)
-
-
-class SeveralKeys(Field):
-    """A field whose hook uses commands with several keys."""
-
-    def on_save(self, model_instance: Any, *_: Any, pipeline: Any = None, **__: Any) -> Any:  # type: ignore[override]
-        pipeline.delete("hook:1", "hook:2", "hook:3")
-        pipeline.mset({"hook:1": 1, "hook:2": 2}).rename("hook:2", "hook:3")
-        pipeline.sadd("hook:s", "a").sunionstore("hook:t", "hook:s")
-        pipeline.smove("hook:t", "hook:u", "a")
-        pipeline.zunionstore("hook:z", ["hook:s", "hook:u"], aggregate="MAX")
-        pipeline.xadd("hook:x", {"a": 1}).xgroup_destroy("hook:x", "group")
-        pipeline.xgroup_create("hook:x", "group")
-        return pipeline.bitop("OR", "hook:b", "hook:1", "hook:3")
-
-
-class Hooked(Model):
-    name = KeyField()
-    body = Scripted()
-    more = SeveralKeys()
-
-
-class Order(EventStreamMixin, Model):
-    name = KeyField()
-    state = IndexedField()
-    _stream_name = "orders"
-
-
-MODELS = (Shop, Town, Person, City, House, Hooked, Order)
-
-
-# The cluster ---------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def ports() -> Iterator[list[int]]:
-    with cluster(3) as ports:
-        yield ports
-
-
-@pytest.fixture
-def nodes(ports: list[int]) -> Iterator[list[redis.Redis]]:
-    clients = [node(port) for port in ports]
-    yield clients
-    for client in clients:
-        client.close()
-
-
-@pytest.fixture(autouse=True)
-def _on_the_cluster(
-    nodes: list[redis.Redis], ports: list[int], _fresh_server: None, redis_client: redis.Redis
-) -> Iterator[None]:
-    for client in nodes:
-        client.flushall()
-    redis_db.set_REDIS_DB_settings(url=cluster_url(ports))
-    yield
-    copy_of(nodes, redis_client)
-    assert violations(redis_client, *MODELS) == []
-
-
-@pytest.fixture
-def state(nodes: list[redis.Redis], redis_client: redis.Redis) -> Callable[[], redis.Redis]:
-    """`state()`: the keys of the cluster, without their tags, on a single server."""
-    return lambda: copy_of(nodes, redis_client)
-
-
-def copy_of(nodes: list[redis.Redis], target: redis.Redis) -> redis.Redis:
-    target.flushall()
-    known = {model._meta.model_name for model in MODELS}
-    for source in nodes:
-        for key in source.keys("*"):
-            tag, _, name = key.decode().removeprefix("{").partition("}")
-            assert key.startswith(b"{"), f"{key!r} carries no tag"
-            assert tag in known, f"{key!r} carries the tag of no model"
-            copy_key(source, key, target, name)
-    return target
-
-
-def copy_key(source: redis.Redis, key: bytes, target: redis.Redis, name: str) -> None:
-    kind = source.type(key).decode()
-    if kind == "hash":
-        target.hset(name, mapping=source.hgetall(key))
-    elif kind == "set":
-        target.sadd(name, *source.smembers(key))
-    elif kind == "zset":
-        target.zadd(name, dict(source.zrange(key, 0, -1, withscores=True)))
-    elif kind == "list":
-        target.rpush(name, *source.lrange(key, 0, -1))
-    elif kind == "string":
-        target.set(name, source.get(key))
-    elif kind == "stream":
-        for number, fields in source.xrange(key):
-            target.xadd(name, fields, id=number)
-    if source.pttl(key) >= 0:
-        target.pexpireat(name, source.pexpiretime(key))
-
-
-def holder(nodes: list[redis.Redis], tag: str) -> redis.Redis:
-    """The node that serves a model."""
-    for client in nodes:
-        try:
-            client.exists(f"{{{tag}}}")
-        except redis.ResponseError:
-            continue
-        return client
-    raise AssertionError(f"no node serves {tag}")
-
-
-def street() -> None:
-    """Persons, cities and houses, which refer to each other across the nodes."""
-    for name, age in (("ann", 30), ("bob", 50)):
-        Person.create(name=name, age=age)
-    for name, mayor, place in (("rome", "ann", (41.9, 12.5)), ("oslo", "bob", (59.9, 10.7))):
-        City.create(name=name, mayor=f"Person:{mayor}", place=place)
-    for number in range(12):
-        House.create(
-            number=number,
-            city="City:rome" if number % 3 else "City:oslo",
-            colour="red" if number % 2 else "blue",
-            price=float(number),
-            floors=number % 4,
-        )
 
 
 def test_the_models_are_on_different_nodes(nodes: list[redis.Redis]) -> None:

@@ -262,8 +262,8 @@ class Query(TypedTuples, QueryOperations, Generic[Record]):
     def keys(self, catchall: bool = False, clean: bool = False, **ignored: Any) -> list[bytes]:
         """The keys of all records.
 
-        `catchall`  every key on the server that contains the model's name, found by
-                    scanning the whole keyspace: for debugging only
+        `catchall`  every key on the server that contains the model's name (on a cluster
+                    with its hash tag), found by scanning the whole keyspace: for debugging
         `clean`     deprecated: first remove what missing records left; use
                     `clean_indexes()`
         """

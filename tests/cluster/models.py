@@ -1,0 +1,104 @@
+"""The models of the cluster tests, and which node has one of them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import redis
+
+from popoto import (
+    Field,
+    GeoField,
+    IndexedField,
+    IntField,
+    KeyField,
+    Model,
+    Publisher,
+    Relationship,
+    SortedField,
+)
+from popoto.fields.event_stream import EventStreamMixin
+from tests.models.shop import Shop, Town
+
+
+class Person(Model):
+    name = KeyField()
+    age = SortedField(type=int, default=0)
+
+
+class City(Model):
+    name = KeyField()
+    mayor = Relationship(model=Person)
+    place = GeoField()
+
+
+class House(Model):
+    number = KeyField(type=int)
+    city = Relationship(model=City)
+    colour = IndexedField()
+    price = SortedField(type=float, partition_by="colour", default=0.0)
+    floors = IntField(default=1)
+
+
+class Scripted(Field):
+    """A field whose hook runs a script of its own, and sends a message."""
+
+    def on_save(self, model_instance: Any, *_: Any, pipeline: Any = None, **__: Any) -> Any:  # type: ignore[override]
+        pipeline.eval("return redis.call('SET', KEYS[1], ARGV[1])", 1, "hook:script", "ran")
+        return Publisher(channel_name="hooked").publish({"n": 1}, pipeline=pipeline)
+
+
+class SeveralKeys(Field):
+    """A field whose hook uses commands with several keys."""
+
+    def on_save(self, model_instance: Any, *_: Any, pipeline: Any = None, **__: Any) -> Any:  # type: ignore[override]
+        pipeline.delete("hook:1", "hook:2", "hook:3")
+        pipeline.mset({"hook:1": 1, "hook:2": 2}).rename("hook:2", "hook:3")
+        pipeline.sadd("hook:s", "a").sunionstore("hook:t", "hook:s")
+        pipeline.smove("hook:t", "hook:u", "a")
+        pipeline.zunionstore("hook:z", ["hook:s", "hook:u"], aggregate="MAX")
+        pipeline.xadd("hook:x", {"a": 1}).xgroup_destroy("hook:x", "group")
+        pipeline.xgroup_create("hook:x", "group")
+        return pipeline.bitop("OR", "hook:b", "hook:1", "hook:3")
+
+
+class Hooked(Model):
+    name = KeyField()
+    body = Scripted()
+    more = SeveralKeys()
+
+
+class Order(EventStreamMixin, Model):
+    name = KeyField()
+    state = IndexedField()
+    _stream_name = "orders"
+
+
+MODELS = (Shop, Town, Person, City, House, Hooked, Order)
+
+
+def holder(nodes: list[redis.Redis], tag: str) -> redis.Redis:
+    """The node that serves a model."""
+    for client in nodes:
+        try:
+            client.exists(f"{{{tag}}}")
+        except redis.ResponseError:
+            continue
+        return client
+    raise AssertionError(f"no node serves {tag}")
+
+
+def street() -> None:
+    """Persons, cities and houses, which refer to each other across the nodes."""
+    for name, age in (("ann", 30), ("bob", 50)):
+        Person.create(name=name, age=age)
+    for name, mayor, place in (("rome", "ann", (41.9, 12.5)), ("oslo", "bob", (59.9, 10.7))):
+        City.create(name=name, mayor=f"Person:{mayor}", place=place)
+    for number in range(12):
+        House.create(
+            number=number,
+            city="City:rome" if number % 3 else "City:oslo",
+            colour="red" if number % 2 else "blue",
+            price=float(number),
+            floors=number % 4,
+        )
