@@ -223,7 +223,7 @@ class Import:
 
     @staticmethod
     def _line_of(instance: Any) -> int:
-        return vars(instance)[_LINE]
+        return cast("int", getattr(instance, _LINE))
 
     def _problem(self, number: int, problem: object) -> None:
         self.problems += 1
