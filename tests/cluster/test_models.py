@@ -360,12 +360,16 @@ def test_a_slot_moves_while_records_are_written(
     source = nodes.index(holder(nodes, "Shop"))
     slot = redis.crc.key_slot(b"{Shop}")
     target = (source + 1) % 3
-    writer = threading.Thread(target=lambda: _increment_all(20))
+    write = (lambda: asyncio.run(_async_write_all())) if api.is_async else _write_all
+    writer = threading.Thread(target=write)
     with slot_on_the_move(slot, ports[source], ports[target], ports):
         writer.start()
         time.sleep(0.2)
     writer.join(20)
-    assert api(Shop.query.count, rank__gte=6) == 20
+    found = api(Shop.query.all)
+    assert [(each.rank, each.note, each.data) for each in found] == [
+        (6, "changed", {"moved": True})
+    ] * 20
     assert holder(nodes, "Shop") is nodes[target]
     api(Shop.create, **{**OTHER, "name": "after"})
     assert violations(state(), Shop, Town) == []
@@ -374,9 +378,19 @@ def test_a_slot_moves_while_records_are_written(
     assert api(Shop.query.count) == 21
 
 
-def _increment_all(count: int) -> None:
-    for number in range(count):
-        record = Shop.query.get(name=str(number))
+def _write_all() -> None:
+    records = Shop.query.get_many([f"Shop:{number}" for number in range(20)])
+    for record in records:
         record.atomic_increment("rank", 1)
         record.note = "changed"
         record.save()
+    Shop.bulk_update(records, batch_size=6, data={"moved": True})
+
+
+async def _async_write_all() -> None:
+    records = await Shop.query.async_get_many([f"Shop:{number}" for number in range(20)])
+    await asyncio.gather(*(record.async_atomic_increment("rank", 1) for record in records))
+    for record in records:
+        record.note = "changed"
+    await asyncio.gather(*(record.async_save() for record in records))
+    await Shop.async_bulk_update(records, batch_size=6, data={"moved": True})
