@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, Self, TypeAlias, cast
 
 from redis.client import Pipeline
@@ -82,17 +83,19 @@ class Batch(Pipeline):
     guards first. It has no connection and cannot be executed by itself.
     """
 
+    # What a pipeline has and a batch does not use, kept off the instances.
+    connection_pool: Any = None
+    connection: Any = None
+    command_stack: Any = ()
+    watching = False
+    explicit_transaction = False
+    transaction: Any = True
+    shard_hint = None
+    response_callbacks: Any = MappingProxyType[object, object]({})
+
     def __init__(self) -> None:
         # Deliberately not Pipeline.__init__: there is no connection to hold.
-        self.connection_pool: Any = None
-        self.connection: Any = None
-        self.command_stack: Any = []
         self.scripts: Any = set()
-        self.watching = False
-        self.explicit_transaction = False
-        vars(self)["transaction"] = True  # Redis.transaction is a method
-        self.shard_hint = None
-        self.response_callbacks: Any = {}
         self.guards: list[Step] = []
         self.commands: list[Step] = []
         self.after: list[tuple[Argument, ...]] = []
@@ -135,6 +138,9 @@ class Batch(Pipeline):
 
     def reset(self) -> None:
         """Nothing to give back: a batch holds no connection."""
+
+    def __del__(self) -> None:
+        """As `reset`."""
 
     def __len__(self) -> int:
         return len(self.commands)

@@ -368,16 +368,24 @@ class ModelOptions:
             each for source in self.companion_sources for each in source(key)
         ]
 
+    @staticmethod
+    def _differs(field: AnyField, value: Any, stored: Mapping[str, Any]) -> bool:
+        """Whether a key value may make another key than the stored one."""
+        try:
+            return type(value) is not field.type or field.encode(value) != stored.get(field.name)
+        except ValueError:
+            return True
+
     def key_of(self, instance: Model) -> str:
         """The record key of an instance's current values."""
-        values = vars(instance)
+        values, stored = vars(instance), instance._stored
         key: str | None = instance._redis_key
-        if (
-            key is not None
-            and instance._stored
-            and not any(name in values for name in self.key_names)
-        ):
-            return key
+        if stored and key is not None:
+            for field in self.key_fields:
+                if field.name in values and self._differs(field, values[field.name], stored):
+                    break
+            else:
+                return key
         return self.record_key({name: getattr(instance, name) for name in self.key_names})
 
 
