@@ -99,7 +99,7 @@ bench: $(VENV)/.demo peer ## every operation against hand-written redis-py and t
 	@$(RUN) -m benchmarks.measure $(ARGS)
 
 docs: $(VENV)/.docs ## the documentation site, into site/
-	@$(RUN) -m mkdocs build --strict --quiet
+	@NO_MKDOCS_2_WARNING=1 $(RUN) -m mkdocs build --strict --quiet
 	@echo 'open site/index.html'
 
 clean: ## remove what the other targets made
