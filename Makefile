@@ -15,7 +15,7 @@ REDIS_SERVER ?= $(shell command -v redis-server 2>/dev/null)
 # Extra arguments for pytest, e.g. make test ARGS='-k expiry -x'
 ARGS :=
 
-.PHONY: help demo test test-fast test-redis test-oldest peer lint rules formatting floors format types bench docs clean
+.PHONY: help demo kitchen test test-fast test-redis test-oldest peer lint rules formatting floors format types bench docs clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z][a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -58,6 +58,9 @@ $(VENV)/.docs: pyproject.toml | $(VENV)/bin/python
 
 demo: $(VENV)/.demo ## 28,000 airports, stored and then found by code, country, height and distance
 	@$(RUN) -m examples.airports
+
+kitchen: $(VENV)/.demo ## the example application of the manual (ARGS=--ops: broken indexes, repaired)
+	@$(RUN) -m examples.popoto_kitchen $(ARGS)
 
 test: $(VENV)/.dev peer ## every test, among them those beside the published popoto 1.6.1
 	@$(PYTEST) $(PARALLEL) $(ARGS)

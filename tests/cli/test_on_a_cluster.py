@@ -1,0 +1,49 @@
+"""The command where keys are spread over three nodes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from popoto import redis_db
+from popoto.cli import main
+from tests.cli.running import ZOO, exported, imported
+from tests.cli.zoo import Keeper, Ticket
+from tests.cluster_nodes import cluster, cluster_url, node
+
+pytestmark = [pytest.mark.cluster, pytest.mark.slow]
+
+
+@pytest.fixture(scope="module")
+def ports() -> Iterator[list[int]]:
+    with cluster(3) as ports:
+        yield ports
+
+
+def test_records_move_and_indexes_are_kept(
+    ports: list[int], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    redis_db.set_REDIS_DB_settings(url=cluster_url(ports))
+    Keeper.bulk_create(Keeper(badge=number, name="n") for number in range(30))
+    ticket = Ticket.create(rank=1)
+    ticket.expire_field("note", 100)
+    path = tmp_path / "zoo.jsonl"
+    text = exported(path)
+    for port in ports:
+        with node(port) as client:
+            client.flushall()
+    assert imported(path) == 0
+    # The end of a record is kept to the second, everything else exactly.
+    assert [line.partition('"expires"')[0] for line in exported(path).splitlines()] == [
+        line.partition('"expires"')[0] for line in text.splitlines()
+    ]
+    for port in ports:
+        with node(port) as client:
+            client.delete("{Keeper}$IndexF:Keeper:name:n")
+            break
+    assert main(["indexes", "rebuild", ZOO]) == 0
+    assert main(["indexes", "check", ZOO]) == 0
+    assert main(["models", f"{ZOO}:Keeper"]) == 0
+    assert "records: 30" in capsys.readouterr().out
