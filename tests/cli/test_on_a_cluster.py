@@ -27,8 +27,7 @@ def test_records_move_and_indexes_are_kept(
 ) -> None:
     redis_db.set_REDIS_DB_settings(url=cluster_url(ports))
     Keeper.bulk_create(Keeper(badge=number, name="n") for number in range(30))
-    ticket = Ticket.create(rank=1)
-    ticket.expire_field("note", 100)
+    Ticket.create(rank=1)
     path = tmp_path / "zoo.jsonl"
     text = exported(path)
     for port in ports:
