@@ -389,10 +389,13 @@ class Field(Comparable[Value], Generic[Value], metaclass=FieldBase):
     ) -> Any:
         """Keep this field's index in step with a save. Override it to add to that.
 
-        Given a pipeline, queue on it and return it. The model's own saving does
+        Given a pipeline, queue on it and return it; without an index to keep there is
+        nothing to do (None without a pipeline). The model's own saving does
         not call this method unless it is overridden: it compares entries.
         """
         field: Field[Any] = model_instance._meta.fields[field_name]
+        if not field.makes_entries:
+            return pipeline
         return field.index_now(model_instance, field_value, pipeline)
 
     @classmethod
@@ -406,6 +409,8 @@ class Field(Comparable[Value], Generic[Value], metaclass=FieldBase):
     ) -> Any:
         """Take a record out of this field's index (`saved_redis_key=` names it)."""
         field: Field[Any] = model_instance._meta.fields[field_name]
+        if not field.makes_entries:
+            return pipeline
         key = kwargs.get("saved_redis_key") or model_instance.db_key.redis_key
         return field.unindex_now(model_instance, field_value, key, pipeline)
 

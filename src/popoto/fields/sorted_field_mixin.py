@@ -124,6 +124,12 @@ class SortedFieldMixin(Field[MixedIn]):
         self.partition_by = partition_by
         if self.max_length is not None:
             raise ModelException(f"{type(self).__name__} has no max_length")
+        for name in ("key", "auto", "indexed", "value"):
+            if getattr(self, name) != self.field_defaults[name]:
+                raise ModelException(
+                    f"{type(self).__name__} cannot take {name}={describe(getattr(self, name))}; "
+                    "a sorted field that is part of the record key is a SortedKeyField"
+                )
 
     @property
     def sort_by(self) -> tuple[str, ...]:
@@ -132,9 +138,9 @@ class SortedFieldMixin(Field[MixedIn]):
         return self.partition_by
 
     @sort_by.setter
-    def sort_by(self, value: tuple[str, ...]) -> None:
+    def sort_by(self, value: str | tuple[str, ...]) -> None:
         _warn_sort_by()
-        self.partition_by = value
+        self.partition_by = (value,) if isinstance(value, str) else value
 
     def bind(self, model_name: str, name: str) -> None:
         super().bind(model_name, name)
@@ -155,7 +161,7 @@ class SortedFieldMixin(Field[MixedIn]):
 
     def format_value_pre_save(self, field_value: Any, **kwargs: Any) -> Any:
         overwrite = self.auto_now and not kwargs.get("skip_auto_now")
-        if overwrite or (field_value is None and (self.auto_now_add or self.auto_now)):
+        if overwrite or (field_value is None and self.auto_now_add):
             return self.current_value()
         return field_value
 

@@ -18,6 +18,7 @@ from popoto.engine.tree import EVERYTHING, NOTHING, RecordKeys, all_of, any_of, 
 from popoto.exceptions import QueryException
 from popoto.fields.conditions import AND, Q
 from popoto.fields.field import Field
+from popoto.fields.lookups import by_record
 from popoto.fields.operands import Operand, Scope, View
 from popoto.models.options import RESERVED_NAMES, ModelOptions
 
@@ -210,8 +211,21 @@ class Planner:
                     target.label,
                     target.name,
                 )
+                if self._is_choice_of_partitions(target, conditions):
+                    return by_record(target, conditions)
             return target.operand(conditions, scope)
         return self._custom(target, conditions)
+
+    def _is_choice_of_partitions(
+        self, target: AnyField, conditions: list[tuple[str, Any]]
+    ) -> bool:
+        """Whether a plain field is asked for one of several values, which name partitions."""
+        asked = {lookup for lookup, _ in conditions}
+        return (
+            "in" in asked
+            and asked <= {"", "in", "ne"}
+            and any(target.name in field.depends_on for field in self.options.entry_fields)
+        )
 
     def _custom(self, target: AnyField, conditions: list[tuple[str, Any]]) -> Operand:
         """Conditions on a field with a `filter_query` of its own: it is asked for the keys."""
