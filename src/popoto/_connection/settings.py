@@ -82,7 +82,7 @@ def from_url(url: str) -> Settings:
             f"A connection URL starts with one of {known}; this one does not: {masked(url)!r}."
         )
     try:
-        parts = urlsplit(scheme.lower() + url[len(scheme) :])
+        parts = _split(scheme.lower(), url[len(scheme) + len("://") :])
         if kind == "cluster":
             return _cluster(parts, url)
         if kind == "sentinel":
@@ -96,6 +96,13 @@ def from_url(url: str) -> Settings:
         raise ConfigurationError(
             f"The connection URL {masked(url)!r} cannot be read: {error}"
         ) from error
+
+
+def _split(scheme: str, rest: str) -> SplitResult:
+    """The parts of a URL, which may name several hosts: urlsplit knows one, and checks it."""
+    start = min((position for mark in "/?#" if (position := rest.find(mark)) >= 0), default=None)
+    netloc = rest if start is None else rest[:start]
+    return urlsplit(f"{scheme}://host{rest[len(netloc) :]}")._replace(netloc=netloc)
 
 
 def from_arguments(arguments: Sequence[object], options: Mapping[str, object]) -> Settings:
