@@ -216,9 +216,7 @@ class Planner:
             return target.operand(conditions, scope)
         return self._custom(target, conditions)
 
-    def _is_choice_of_partitions(
-        self, target: AnyField, conditions: list[tuple[str, Any]]
-    ) -> bool:
+    def _is_choice_of_partitions(self, target: AnyField, conditions: list[tuple[str, Any]]) -> bool:
         """Whether a plain field is asked for one of several values, which name partitions."""
         asked = {lookup for lookup, _ in conditions}
         return (
