@@ -14,7 +14,7 @@ from popoto.engine.run import arun, run
 from popoto.exceptions import ModelException, StoredDataError
 from popoto.fields.entries import Entry, replace
 from popoto.fields.relationship import UNSET, Relationship
-from popoto.models import creating, deleting, dictionary, saving, validation
+from popoto.models import creating, deleting, dictionary, overridden, saving, validation
 from popoto.models.base_bulk import BulkMethods
 from popoto.models.base_in_place import InPlaceMethods
 from popoto.models.expectations import Expected
@@ -58,6 +58,8 @@ class Model(InPlaceMethods, BulkMethods, metaclass=ModelBase):
     _expire_at: datetime.datetime | None = None
     obsolete_redis_key: str | None = None
     _resolves_references: bool = False
+    #: Set while `create()` calls a `save` of the class's own.
+    _create_only: bool = False
     _last_full_save: dict[str, Any] | None = None
     #: By field, the bytes that were stored before a write that waits in a caller's pipeline.
     _unconfirmed: dict[str, set[Any]] | None = None
@@ -299,6 +301,7 @@ class Model(InPlaceMethods, BulkMethods, metaclass=ModelBase):
                     skip_auto_now,
                     update_fields,  # pyright: ignore[reportArgumentType]
                     migrate_key,
+                    create_only=self._create_only,
                     expected=expected,
                     hook_arguments=kwargs,
                 ),
@@ -316,6 +319,17 @@ class Model(InPlaceMethods, BulkMethods, metaclass=ModelBase):
         **kwargs: Any,
     ) -> Any:
         """`save` for asyncio."""
+        if overridden.lacks_twin(type(self), "save"):
+            return await overridden.in_thread(
+                self.save,
+                kwargs,
+                pipeline=pipeline,
+                ignore_errors=ignore_errors,
+                skip_auto_now=skip_auto_now,
+                update_fields=update_fields,
+                migrate_key=migrate_key,
+                expected=expected,
+            )
         return await arun(
             saving.save(
                 self,
@@ -325,6 +339,7 @@ class Model(InPlaceMethods, BulkMethods, metaclass=ModelBase):
                     skip_auto_now,
                     update_fields,  # pyright: ignore[reportArgumentType]
                     migrate_key,
+                    create_only=self._create_only,
                     expected=expected,
                     hook_arguments=kwargs,
                 ),
@@ -342,6 +357,8 @@ class Model(InPlaceMethods, BulkMethods, metaclass=ModelBase):
 
     async def async_delete(self, pipeline: Any = None, **kwargs: Any) -> Any:
         """`delete` for asyncio."""
+        if overridden.lacks_twin(type(self), "delete"):
+            return await overridden.in_thread(self.delete, kwargs, pipeline=pipeline)
         return await arun(deleting.delete(self, pipeline, kwargs))
 
     # Creating and looking up ------------------------------------------------------------
@@ -378,6 +395,10 @@ class Model(InPlaceMethods, BulkMethods, metaclass=ModelBase):
         cls, pipeline: Any = None, *, overwrite: bool = False, **kwargs: Any
     ) -> Any:
         """`create` for asyncio."""
+        if overridden.lacks_twin(cls, "create"):
+            return await overridden.in_thread(
+                cls.create, kwargs, pipeline=pipeline, overwrite=overwrite
+            )
         return await arun(creating.create(cls, pipeline, overwrite, kwargs))
 
     @classmethod

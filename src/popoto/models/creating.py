@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from popoto.engine.request import Plan
+from popoto.engine.request import Call, Plan
 from popoto.exceptions import AlreadyExistsError, KeyMutationError, UniquenessError
-from popoto.models.saving import SaveRequest, save
+from popoto.models.options import overrides
+from popoto.models.overridden import save_as_defined
+from popoto.models.saving import SaveRequest
 
 if TYPE_CHECKING:
     from popoto.models.base import Model
@@ -18,8 +20,19 @@ M = TypeVar("M", bound="Model")
 def create(model: type[M], pipeline: Any, overwrite: bool, values: Mapping[str, Any]) -> Plan[Any]:
     """The plan of `Model.create`."""
     instance = model(**values)
-    yield from save(instance, SaveRequest(pipeline, create_only=not overwrite))
+    yield from save_as_defined(instance, SaveRequest(pipeline, create_only=not overwrite))
     return instance if pipeline is None else pipeline
+
+
+def _create_as_defined(model: type[M], values: Mapping[str, Any]) -> Plan[M]:
+    """Create through the `create` that the class defines, or the stock one."""
+    if overrides(model, "create") or overrides(model, "async_create"):
+        created: M = yield Call(
+            lambda: model.create(**values), lambda: model.async_create(**values)
+        )
+    else:
+        created = yield from create(model, None, False, values)
+    return created
 
 
 def _lookup(model: type[M], lookup: Mapping[str, Any]) -> dict[str, Any]:
@@ -38,7 +51,7 @@ def _find_or_create(
     if found is not None:
         return found, False
     try:
-        created: M = yield from create(model, None, False, values)
+        created = yield from _create_as_defined(model, values)
     except (AlreadyExistsError, UniquenessError):
         # Somebody else was faster: then theirs is the one.
         found = yield from model.query.get_plan(conditions)
@@ -65,7 +78,7 @@ def update_or_create(
         _refuse_key_changes(instance, changes)
         for name, value in changes.items():
             setattr(instance, name, value)
-        yield from save(instance, SaveRequest())
+        yield from save_as_defined(instance, SaveRequest())
     return instance, created
 
 
