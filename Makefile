@@ -10,6 +10,8 @@ RUN := $(VENV)/bin/python
 PYTEST := $(RUN) -m pytest
 # One server for each worker process. A file's tests stay together, because some files start clusters.
 PARALLEL := -n 2 --dist loadfile
+# What a change to models, fields or queries is likely to break; the rest starts processes and servers.
+FAST := $(addprefix tests/,unit models fields queries in_place transactions bulk acceptance truth test_source_rules.py)
 PIP_FLAGS := --quiet --disable-pip-version-check --no-input
 REDIS_SERVER ?= $(shell command -v redis-server 2>/dev/null)
 # Extra arguments for pytest, e.g. make test ARGS='-k expiry -x'
@@ -65,8 +67,8 @@ kitchen: $(VENV)/.demo ## the example application of the manual (ARGS=--ops: bro
 test: $(VENV)/.dev peer ## every test, among them those beside the published popoto 1.6.1
 	@$(PYTEST) $(PARALLEL) $(ARGS)
 
-test-fast: $(VENV)/.dev ## the tests that take less than a minute together
-	@$(PYTEST) $(PARALLEL) -m 'not slow and not cluster and not interop' $(ARGS)
+test-fast: $(VENV)/.dev ## models, fields and queries in less than a minute
+	@$(PYTEST) $(PARALLEL) -m 'not slow and not cluster and not interop' $(FAST) $(ARGS)
 
 test-redis: $(VENV)/.dev peer ## every test on the machine's redis-server instead of the embedded Valkey
 	@test -n '$(REDIS_SERVER)' || { \
