@@ -19,7 +19,8 @@ from tests.driver import Api
 
 def test_parts_are_flattened_and_text_is_a_leaf() -> None:
     assert DB_key("Event", ["2024", ("01", DB_key("x", "y"))]) == ["Event", "2024", "01", "x", "y"]
-    assert DB_key("Event", b"raw") == ["Event", "raw"]
+    assert DB_key("Event", b"raw") == ["Event", b"raw"]
+    assert str(DB_key("Event", b"raw")) == "Event:b/'raw/'"
 
 
 def test_text_is_the_escaped_parts() -> None:

@@ -298,6 +298,13 @@ def _no_conversion(_: object) -> object:
     raise ValueError("no other stored type becomes this one")
 
 
+def _to_str(value: object) -> object:
+    # A raw update of popoto 1.6 stores a number as it is, and its get() reads the text.
+    if isinstance(value, int | float):
+        return str(value)
+    raise ValueError("no text")
+
+
 def _to_int(value: object) -> object:
     if isinstance(value, str):
         value = int(value) if len(value) <= MAX_DIGITS else None
@@ -345,7 +352,7 @@ _DECODERS: dict[type, Decoder] = {
     bool: _scalar_decoder(bool, _to_bool),
     int: _scalar_decoder(int, _to_int),
     float: _scalar_decoder(float, _to_float),
-    str: _scalar_decoder(str, _no_conversion),
+    str: _scalar_decoder(str, _to_str),
     bytes: _scalar_decoder(bytes, _no_conversion),
     Decimal: _tree_decoder(Decimal, _to_decimal),
     list: _tree_decoder(list, _elements),

@@ -18,9 +18,7 @@ class _Loads(Protocol[_Instance_co]):
 
 def _flatten(parts: Iterable[Any]) -> Iterator[Any]:
     for part in parts:
-        if isinstance(part, bytes):
-            yield part.decode("utf-8")
-        elif isinstance(part, str) or not isinstance(part, Iterable):
+        if isinstance(part, (str, bytes)) or not isinstance(part, Iterable):
             yield part
         else:
             yield from _flatten(part)  # pyright: ignore[reportUnknownArgumentType]

@@ -257,10 +257,8 @@ class Matches:
     def __init__(self, model: type[Model], given: Any, batch_size: int) -> None:
         self.model = model
         self.batch_size = batch_size
-        if isinstance(given, Query):
-            given = given.filter()
-        self.is_query = isinstance(given, QueryBuilder)
-        self._query: Any = given
+        self._query: Any = given.filter() if isinstance(given, Query) else given
+        self.is_query = isinstance(self._query, QueryBuilder)
         self._given: Iterator[list[Any]] = chunks(
             () if self.is_query or given is None else [given] if hasattr(given, "_meta") else given,
             batch_size,
