@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterable, Iterator
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, cast, TypeVar
 
 from popoto.engine.batch import Batch, GuardFailure
 from popoto.engine.codec import EncodeError
@@ -17,6 +17,7 @@ from popoto.exceptions import (
     ValidationError,
 )
 from popoto.fields.coercion import CoercionError, describe
+from popoto.fields.content_field import Unstored
 from popoto.models.bulk_commits import Commits, Failures, Row, chunks
 from popoto.models.fetching import Fetch, Pages
 from popoto.models.fetching import Row as FoundRow
@@ -251,13 +252,17 @@ def _learn_stored(options: ModelOptions, rows: list[Row], failures: Failures) ->
     return missing
 
 
+def _as_builder(given: Any) -> Any:
+    return cast("Query[Any]", given).filter() if isinstance(given, Query) else given
+
+
 class Matches:
     """The instances that a caller means, batch by batch: a query's results, or those given."""
 
     def __init__(self, model: type[Model], given: Any, batch_size: int) -> None:
         self.model = model
         self.batch_size = batch_size
-        self._query: Any = given.filter() if isinstance(given, Query) else given
+        self._query: Any = _as_builder(given)
         self.is_query = isinstance(self._query, QueryBuilder)
         self._given: Iterator[list[Any]] = chunks(
             () if self.is_query or given is None else [given] if hasattr(given, "_meta") else given,
@@ -363,7 +368,7 @@ def _raw(options: ModelOptions, name: str, value: Any) -> Any:
             f"{field.label} is kept in a list of its own: raw_update cannot set it"
         )
     try:
-        return field.encode(field.coerce(value))
+        encoded = field.encode(field.coerce(value))
     except (CoercionError, EncodeError) as error:
         raise ValidationError(
             f"{field.label}: invalid value {describe(value)}: {error}; nothing was written",
@@ -371,3 +376,8 @@ def _raw(options: ModelOptions, name: str, value: Any) -> Any:
             field_name=name,
             value=value,
         ) from error
+    if isinstance(encoded, Unstored):
+        raise ModelException(
+            f"{field.label} is kept in a content store: raw_update cannot set it; use bulk_update"
+        )
+    return encoded
