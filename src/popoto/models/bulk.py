@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterable, Iterator
-from typing import TYPE_CHECKING, Any, cast, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from popoto.engine.batch import Batch, GuardFailure
 from popoto.engine.codec import EncodeError
