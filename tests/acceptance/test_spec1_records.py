@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from enum import Enum
+
 import msgpack
 import pytest
 import redis
 
-from popoto import KeyField, Model, StringField
+from popoto import IndexedField, KeyField, Model, ModelException, StringField, UniqueField
 from tests.driver import Api
 
 
@@ -25,3 +27,50 @@ def test_a_number_that_1_6_left_in_a_text_field_reads_as_text(
         assert found is not None
         assert found.text == text
         assert found.to_dict() == {"name": "a", "text": text}
+
+
+class Colour(str, Enum):  # noqa: UP042 - str() of a StrEnum is its value already
+    RED = "red"
+
+
+class Level(int, Enum):
+    HIGH = 3
+
+
+class Paint(Model):
+    colour = KeyField()
+    level = KeyField(type=int, default=0)
+    shade = IndexedField()
+    code = UniqueField()
+
+
+def test_members_of_enumerations_are_stored_and_found_as_their_values(
+    api: Api, redis_client: redis.Redis
+) -> None:
+    paint = api(Paint.create, colour=Colour.RED, level=Level.HIGH, shade=Colour.RED, code="c")
+    assert str(paint) == "Paint:red:3"
+    assert redis_client.smembers("$IndexF:Paint:shade:red") == {b"Paint:red:3"}
+    for colour in ("red", Colour.RED):
+        assert Paint.query.get(colour=colour, level=Level.HIGH) == paint
+        assert Paint.query.filter(shade=colour).count() == 1
+    with pytest.raises(ModelException, match="already exists"):
+        api(Paint.create, colour="blue", code="c")
+
+
+class Person(Model):
+    name = KeyField()
+    first = StringField()
+    last = StringField()
+
+    @property
+    def full(self) -> str:
+        return f"{self.first} {self.last}"
+
+    @full.setter
+    def full(self, text: str) -> None:
+        self.first, self.last = text.split()
+
+
+def test_a_property_given_to_the_constructor_may_set_fields() -> None:
+    person = Person(name="a", full="Ada Lovelace")
+    assert (person.first, person.last) == ("Ada", "Lovelace")

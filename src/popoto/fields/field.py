@@ -254,8 +254,16 @@ class Field(Comparable[Value], Generic[Value], metaclass=FieldBase):
 
     def canonical(self, value: Any) -> Any:
         """The value as it is read back from the server: what keys and entries are made of."""
+        if type(value) is self.type or value is None:
+            return value
         if self.type is datetime.date and isinstance(value, datetime.datetime):
             return value.date()
+        # The members of `class Colour(str, Enum)` and their like are stored as plain values,
+        # while str() of them is something else.
+        if self.type is str and isinstance(value, str):
+            return str.__str__(value)
+        if self.type is int and isinstance(value, int) and not isinstance(value, bool):
+            return int(value)
         return value
 
     def text_of(self, value: Any) -> str:

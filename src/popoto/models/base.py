@@ -84,14 +84,15 @@ class Model(InPlaceMethods, BulkMethods, metaclass=ModelBase):
         if options.has_references:
             values["_resolves_references"] = True
         fields = options.by_name
-        for name, value in kwargs.items():
-            if name not in fields:
-                setattr(self, name, value)
         for name, field in fields.items():
             value = kwargs[name] if name in kwargs else field.make_default()
             value = field.assigned_value(self, value)
             if value is not UNSET:
                 values[name] = value
+        for name, value in kwargs.items():
+            if name not in fields:
+                # After the fields: it may be a property of the class that sets some of them.
+                setattr(self, name, value)
         problem = validation.coerce_and_check(self, fields, null_check=False)
         if problem is not None:
             raise type(problem)(
