@@ -131,6 +131,22 @@ EVERYTHING = Everything()
 NOTHING = Nothing()
 
 
+def _without_repeats(nodes: Sequence[Node]) -> list[Node]:
+    """The nodes without repeated leaves, by hashing: there may be ten thousand of them.
+
+    Inner nodes are rarely repeated, and to hash them is to walk all that is below.
+    """
+    seen: set[Node] = set()
+    kept: list[Node] = []
+    for node in nodes:
+        if not isinstance(node, (All, Any, Not)):
+            if node in seen:
+                continue
+            seen.add(node)
+        kept.append(node)
+    return kept
+
+
 def all_of(nodes: Sequence[Node]) -> Node:
     """The conjunction, simplified."""
     children: list[Node] = []
@@ -139,8 +155,9 @@ def all_of(nodes: Sequence[Node]) -> Node:
             return NOTHING
         if isinstance(node, All):
             children.extend(node.children)
-        elif not isinstance(node, Everything) and node not in children:
+        elif not isinstance(node, Everything):
             children.append(node)
+    children = _without_repeats(children)
     if not children:
         return EVERYTHING
     return children[0] if len(children) == 1 else All(tuple(children))
@@ -154,11 +171,24 @@ def any_of(nodes: Sequence[Node]) -> Node:
             return EVERYTHING
         if isinstance(node, Any):
             children.extend(node.children)
-        elif not isinstance(node, Nothing) and node not in children:
+        elif not isinstance(node, Nothing):
             children.append(node)
+    children = _without_repeats(_united(children))
     if not children:
         return NOTHING
     return children[0] if len(children) == 1 else Any(tuple(children))
+
+
+def _united(nodes: Sequence[Node]) -> Sequence[Node]:
+    """Several comparisons of one hash field as a single one, which reads each record once."""
+    accepted: dict[str, dict[bytes, None]] = {}
+    for node in nodes:
+        if isinstance(node, StoredBytes):
+            accepted.setdefault(node.field_name, {}).update(dict.fromkeys(node.accepted))
+    if not accepted:
+        return nodes
+    others = [node for node in nodes if not isinstance(node, StoredBytes)]
+    return [*others, *(StoredBytes(name, tuple(found)) for name, found in accepted.items())]
 
 
 def negated(node: Node) -> Node:

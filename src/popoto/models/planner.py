@@ -45,12 +45,14 @@ class _Conjunction:
     trees: list[Q] = field(default_factory=list[Q])
 
     def take(self, q: Q) -> None:
-        if q.negated or (q.connector != AND and q.children):
-            self.trees.append(q)
-            return
-        self.pairs.extend(q.filters.items())
-        for child in q.children:
-            self.take(child)
+        waiting = [q]
+        while waiting:
+            each = waiting.pop()
+            if each.negated or (each.connector != AND and each.children):
+                self.trees.append(each)
+                continue
+            self.pairs.extend(each.filters.items())
+            waiting.extend(reversed(each.children))
 
 
 class Planner:
@@ -65,7 +67,13 @@ class Planner:
         conjunction = _Conjunction()
         for condition in conditions:
             conjunction.take(condition)
-        return (yield from self._conjunction(conjunction, Scope()))
+        try:
+            return (yield from self._conjunction(conjunction, Scope()))
+        except RecursionError as error:
+            raise QueryException(
+                f"{self.options.model_name}: conditions are nested too deeply in each other (some "
+                "hundred changes between &, | and ~); build a flatter Q"
+            ) from error
 
     # Trees -----------------------------------------------------------------------------
 
@@ -78,7 +86,7 @@ class Planner:
             conjunction.take(q)
             return (yield from self._conjunction(conjunction, scope))
         operands: list[Operand] = []
-        for child in q.children:
+        for child in _alternatives(q):
             operands.append((yield from self._tree(child, scope)))  # noqa: PERF401 - yields
         tests = [operand.test for operand in operands]
         return Operand(
@@ -247,6 +255,19 @@ class Planner:
             return Operand(node, lambda view: view.key in wanted)
 
         return Operand(EVERYTHING, _always, False, resolve=resolve)
+
+
+def _alternatives(q: Q) -> list[Q]:
+    """What an OR joins, with the ORs below it: ``a | b | c`` is nested to the left."""
+    found: list[Q] = []
+    waiting = [q]
+    while waiting:
+        each = waiting.pop()
+        if each is q or (each.children and each.connector != AND and not each.negated):
+            waiting.extend(reversed(each.children))
+        else:
+            found.append(each)
+    return found
 
 
 def _complement(operand: Operand) -> Operand:

@@ -571,7 +571,8 @@ function filter(node, list)
       list = filter(child, list)
     end
     return list
-  elseif kind == 'or' then
+  elseif kind == 'or' and not node.marks
+    and (node.costly or size(node) >= #list * #node.children) then
     local marks = {}
     for _, child in ipairs(node.children) do
       for _, key in ipairs(filter(child, list)) do
@@ -587,7 +588,9 @@ function filter(node, list)
       return not marks[key]
     end)
   end
-  local marks = node.marks or as_marks(find(node))
+  -- Also an "or" of many small sets: to unite them takes fewer steps than to look each up.
+  node.marks = node.marks or as_marks(find(node))
+  local marks = node.marks
   return where(list, function(key)
     return marks[key] == true
   end)
