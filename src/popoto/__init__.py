@@ -6,6 +6,7 @@ from popoto import models as models
 from popoto import pubsub as pubsub
 from popoto import redis_db as redis_db
 from popoto import streams as streams
+from popoto._configure import configure
 from popoto._error_reporting import enable_error_reporting
 from popoto._version import __version__
 from popoto.exceptions import (
@@ -16,6 +17,7 @@ from popoto.exceptions import (
     SkipSaveException,
     SubscriberException,
 )
+from popoto.fields.content_field import ContentField
 from popoto.fields.dataframe_field import DataFrameField
 from popoto.fields.datetime_field import DatetimeField
 from popoto.fields.event_stream import EventStreamMixin
@@ -58,6 +60,7 @@ __all__ = [
     "BooleanField",
     "BytesField",
     "CombinedExpression",
+    "ContentField",
     "DataFrameField",
     "DateField",
     "DatetimeField",
@@ -94,6 +97,7 @@ __all__ = [
     "UniqueField",
     "UniqueKeyField",
     "__version__",
+    "configure",
     "enable_error_reporting",
     "get_async_redis_db",
     "get_redis",

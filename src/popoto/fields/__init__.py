@@ -1,6 +1,7 @@
 """The field classes. Each also stands in a module of its own below this package."""
 
 from popoto.fields.auto_field_mixin import AutoFieldMixin
+from popoto.fields.content_field import ContentField
 from popoto.fields.dataframe_field import DataFrameField
 from popoto.fields.datetime_field import DatetimeField
 from popoto.fields.field import Field
@@ -37,6 +38,7 @@ __all__ = [
     "AutoKeyField",
     "BooleanField",
     "BytesField",
+    "ContentField",
     "DataFrameField",
     "DateField",
     "DatetimeField",

@@ -252,6 +252,10 @@ class Field(Comparable[Value], Generic[Value], metaclass=FieldBase):
         """Turn a value given to the constructor into the attribute's value."""
         return value
 
+    def settled_value(self, instance: Any) -> Any:
+        """What an instance keeps that is no stored record any more, with nothing else read."""
+        return getattr(instance, self.name)
+
     def canonical(self, value: Any) -> Any:
         """The value as it is read back from the server: what keys and entries are made of."""
         if type(value) is self.type or value is None:
@@ -463,7 +467,8 @@ class Field(Comparable[Value], Generic[Value], metaclass=FieldBase):
     def coerce_operand(self, lookup: str, value: Any) -> Any:
         """A lookup's operand in this field's type. Raises QueryException."""
         try:
-            return self.canonical(self.coerce(value))
+            value = self.canonical(self.coerce(value))
+            return lookups.storable(self, value) if isinstance(value, str) else value
         except CoercionError as error:
             raise QueryException(
                 f"{self.label}: {self.name}{'__' + lookup if lookup else ''}={describe(value)} "

@@ -16,7 +16,7 @@ from popoto.fields.coercion import describe
 from popoto.fields.entries import Entry, SetEntry
 from popoto.fields.families import KeyFamily
 from popoto.fields.field import Field
-from popoto.fields.lookups import conjunction, several, truth
+from popoto.fields.lookups import conjunction, several, storable, truth
 from popoto.fields.operands import Conditions, Operand, Scope, View
 from popoto.fields.type_variables import Target
 
@@ -140,6 +140,9 @@ class Relationship(Field["Target | str | None"], Generic[Target]):
                 f"{self.label} of record {instance._redis_key!r} holds no record key: {error}"
             ) from error
 
+    def settled_value(self, instance: Any) -> Any:
+        return self.reference(instance)
+
     def make_default(self) -> Any:
         default = self.default
         return default() if callable(default) and not hasattr(default, "_meta") else default
@@ -251,9 +254,10 @@ class Relationship(Field["Target | str | None"], Generic[Target]):
         if isinstance(value, DB_key):
             return value.redis_key
         if isinstance(value, bytes):
-            value = value.decode("utf-8")
+            value = value.decode("utf-8", "surrogateescape")
         expected = self.model
         if isinstance(value, str):
+            storable(self, value)
             if not value.startswith(f"{expected.__name__}:"):
                 raise QueryException(
                     f"{self.label} expects an instance of {expected.__name__} or its key "

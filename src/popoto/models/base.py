@@ -13,7 +13,7 @@ from popoto.engine.request import Request
 from popoto.engine.run import arun, run
 from popoto.exceptions import ModelException, StoredDataError
 from popoto.fields.entries import Entry, replace
-from popoto.fields.relationship import UNSET, Relationship
+from popoto.fields.relationship import UNSET
 from popoto.models import creating, deleting, dictionary, overridden, saving, validation
 from popoto.models.base_bulk import BulkMethods
 from popoto.models.base_in_place import InPlaceMethods
@@ -183,9 +183,7 @@ class Model(InPlaceMethods, BulkMethods, metaclass=ModelBase):
         """Decode an attribute that was not looked at yet, without reading the server."""
         field = self._meta.fields[name]
         try:
-            value = (
-                field.reference(self) if isinstance(field, Relationship) else getattr(self, name)
-            )
+            value = field.settled_value(self)
         except ModelException:
             value = None
         vars(self)[name] = value

@@ -16,6 +16,7 @@ from popoto.engine.batch import Batch, GuardFailure
 from popoto.engine.request import Plan, Request
 from popoto.exceptions import BulkError, ConflictError, ModelException, RowError, UniquenessError
 from popoto.models import queueing
+from popoto.models.contents import store_contents
 from popoto.models.hooks import follow_up
 from popoto.models.options import ModelOptions
 from popoto.models.save_commit import MAX_ATTEMPTS, SaveCommit
@@ -145,6 +146,9 @@ class Commits:
         for _ in range(MAX_ATTEMPTS):
             if not rows:
                 return waiting
+            if self.options.content_fields:
+                for row in rows:
+                    yield from store_contents(row.commit)
             batches = self._build(rows)
             rows = [row for row, _ in batches]
             joined = list(_joined(batches))

@@ -13,6 +13,7 @@ from popoto.engine.db_key import DB_key
 from popoto.exceptions import ModelException
 from popoto.fields.coercion import describe, is_list
 from popoto.fields.commit import defined_by_bases
+from popoto.fields.content_field import ContentField
 from popoto.fields.entries import Entry, SlotEntry
 from popoto.fields.field import Field
 from popoto.fields.geo_field import GeoField
@@ -32,7 +33,6 @@ TTL_POLICIES = ("reset", "sliding", "fixed")
 RESERVED_NAMES = frozenset({"limit", "order_by", "values"})
 
 AnyField = Field[Any]
-
 
 #: How many sets of changed fields are remembered with what they decide.
 _MOST_DECISIONS = 256
@@ -198,8 +198,7 @@ class ModelOptions:
         registry[name] = field
 
     def _compile(self) -> None:
-        #: Name -> field, as `fields`, for reading only.
-        fields = self.by_name = {**self.explicit_fields, **self.hidden_fields}
+        fields = self.by_name = {**self.explicit_fields, **self.hidden_fields}  # only read
         self.formatting_fields: list[AnyField] = [
             field
             for field in fields.values()
@@ -208,6 +207,7 @@ class ModelOptions:
         self.companion_fields: list[AnyField] = [
             field for field in fields.values() if field.companion_keys("")
         ]
+        self.content_fields = [each for each in fields.values() if isinstance(each, ContentField)]
         self.key_names: list[str] = sorted(name for name, field in fields.items() if field.key)
         self.key_fields: list[AnyField] = [fields[name] for name in self.key_names]
         self.hash_names: list[str] = [name for name, field in fields.items() if field.in_hash]

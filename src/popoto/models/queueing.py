@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from popoto.engine import keys
 from popoto.engine.batch import Batch, GuardFailure, QueuedCommits, queue
 from popoto.engine.request import Plan, Request
+from popoto.models.contents import store_contents
 from popoto.models.validation import Stored, encoded
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ def queue_save(commit: SaveCommit, pipeline: Any) -> Plan[Any]:
     """Queue a commit on the caller's pipeline; checks read the server directly."""
     queued = QueuedCommits.of(pipeline)
     yield from _learn_what_is_stored(commit, queued)
+    yield from store_contents(commit)
     batch = commit.batch()
     yield from _check_uniqueness_now(commit, batch)
     queue(pipeline, batch, commit.options.shard)

@@ -21,6 +21,7 @@ from popoto.fields.coercion import describe
 from popoto.fields.commit import Commit
 from popoto.fields.entries import Entry, SlotEntry, replace
 from popoto.models import queueing
+from popoto.models.contents import Contents, settle_contents, store_contents
 from popoto.models.expectations import (
     Expected,
     conflict,
@@ -92,6 +93,7 @@ class SaveCommit:
         self.leftovers: list[Place] = []
         self.knows_leftovers = request.pipeline is not None
         self.guards: list[tuple[str, Any]] = []
+        self.contents: Contents = {}
         #: what the caller (or the model's version) demands of the stored bytes
         self.expected = expected_bytes(instance, request.expected)
         self.expected_guard = -1
@@ -115,6 +117,7 @@ class SaveCommit:
         if self.instance._unconfirmed:
             yield from queueing.confirm(self)
         for _ in range(MAX_ATTEMPTS):
+            yield from store_contents(self)
             batch = self.batch()
             (reply,) = yield Request(
                 (batch.call(),), self.options.shard, repeatable=self._is_repeatable()
@@ -191,6 +194,7 @@ class SaveCommit:
             for name, value in self.known.items():
                 stored[name] = value
         stored.update(self.changed)
+        settle_contents(self)
         if self.options.version_field in self.changed:
             vars(instance).pop(self.options.version_field, None)
         note_applied(instance)

@@ -9,6 +9,7 @@ from popoto.engine.batch import Batch, GuardFailure
 from popoto.engine.request import Plan, Reply
 from popoto.exceptions import ModelException
 from popoto.models import deleting, in_place, queueing, saving
+from popoto.models.contents import store_contents
 from popoto.models.expectations import Expected, conflict, expected_bytes, said_otherwise
 from popoto.models.save_commit import SaveRequest
 
@@ -33,6 +34,10 @@ class Operation:
 
     def prepare(self) -> Plan[None]:
         """Learn from the server what has to be known before the first try."""
+        yield from ()
+
+    def store_contents(self) -> Plan[None]:
+        """Hand texts that belong into content stores to those, before what refers to them."""
         yield from ()
 
     def batch(self) -> Batch | None:
@@ -74,6 +79,10 @@ class Saving(Operation):
             if commit.partial and commit.known is None:
                 yield from commit._read_stored()
             yield from queueing.confirm(commit)
+
+    def store_contents(self) -> Plan[None]:
+        if self.commit is not None:
+            yield from store_contents(self.commit)
 
     def batch(self) -> Batch | None:
         return None if self.commit is None else self.commit.batch()

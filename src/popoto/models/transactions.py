@@ -175,6 +175,8 @@ class Transaction:
         for operation in self._operations:
             yield from operation.prepare()
         for attempt in range(MAX_ATTEMPTS):
+            for operation in self._operations:
+                yield from operation.store_contents()
             parts = [(operation, operation.batch()) for operation in self._operations]
             joined = _Joined(parts, self._released)
             joined.check_claims()

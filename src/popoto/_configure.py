@@ -1,0 +1,36 @@
+"""`configure`: the defaults of this process."""
+
+from __future__ import annotations
+
+import os
+
+from popoto.embeddings.abstract import AbstractEmbeddingProvider
+from popoto.embeddings.default import set_default_provider
+from popoto.stores.abstract import AbstractContentStore
+from popoto.stores.default import set_default_store
+from popoto.stores.filesystem import FilesystemStore
+
+__all__ = ["configure"]
+
+
+def configure(
+    embedding_provider: AbstractEmbeddingProvider | None = None,
+    content_store: AbstractContentStore | None = None,
+    content_path: str | os.PathLike[str] | None = None,
+) -> None:
+    """Set the defaults of this process; what is left out stays as it is.
+
+    `embedding_provider`  who embeds for fields without a provider of their own
+    `content_store`       where fields without a store of their own keep their texts
+    `content_path`        the same, as the directory of a `FilesystemStore`; a
+                          `content_store` comes first
+
+    Fields see it at once. What was stored elsewhere stays there. Touches no file and no
+    server.
+    """
+    if embedding_provider is not None:
+        set_default_provider(embedding_provider)
+    if content_store is not None:
+        set_default_store(content_store)
+    elif content_path is not None:
+        set_default_store(FilesystemStore(content_path))

@@ -1,0 +1,56 @@
+"""`AbstractEmbeddingProvider`: what popoto asks of a service that embeds texts."""
+
+from __future__ import annotations
+
+import asyncio
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+__all__ = ["AbstractEmbeddingProvider", "batches", "vectors"]
+
+
+class AbstractEmbeddingProvider(ABC):
+    """Turns texts into vectors of one length."""
+
+    @abstractmethod
+    def embed(self, texts: list[str], input_type: str | None = None) -> list[list[float]]:
+        """One vector for each text, in order; none for no texts.
+
+        `input_type` is "document" for texts that are stored, "query" for those that are
+        searched with, None for others. Raises RuntimeError when the service fails, ValueError
+        for texts that it cannot take. Blocks.
+        """
+
+    async def async_embed(
+        self, texts: list[str], input_type: str | None = None
+    ) -> list[list[float]]:
+        """`embed` for asyncio: in a worker thread, unless a provider has something better."""
+        return await asyncio.to_thread(self.embed, texts, input_type)
+
+    @property
+    @abstractmethod
+    def dimensions(self) -> int:
+        """The length of the vectors."""
+
+    @property
+    @abstractmethod
+    def max_batch_size(self) -> int:
+        """How many texts one call of the service takes."""
+
+
+def batches(texts: Sequence[str], size: int) -> Iterator[list[str]]:
+    """The texts in lists that one call takes."""
+    for first in range(0, len(texts), size):
+        yield list(texts[first : first + size])
+
+
+def vectors(given: Iterable[Iterable[Any]], count: int, who: str) -> list[list[float]]:
+    """A service's answer as lists of floats. Raises RuntimeError unless it is one for each text."""
+    try:
+        found = [[float(number) for number in vector] for vector in given]
+    except (TypeError, ValueError) as error:
+        raise RuntimeError(f"{who} returned something else than vectors: {error}") from error
+    if len(found) != count:
+        raise RuntimeError(f"{who} returned {len(found)} vectors for {count} texts")
+    return found

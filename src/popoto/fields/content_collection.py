@@ -1,0 +1,92 @@
+"""Removing contents that no record refers to any more."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import TYPE_CHECKING, Any, cast
+
+from popoto.engine import keys
+from popoto.engine.codec import DecodeError, decoder_for
+from popoto.engine.request import Call, Plan, Request
+from popoto.exceptions import ModelException
+from popoto.stores.filesystem import PREFIX, FilesystemStore
+
+if TYPE_CHECKING:
+    from popoto.fields.content_field import ContentField
+
+_decode_text = cast("Callable[[bytes], str | None]", decoder_for(str))
+
+#: How many records one request reads.
+_PAGE = 500
+#: A record that moves to another key while the keys are read is met in the next pass.
+_MOST_PASSES = 3
+
+
+def collect(model: Any, min_age_seconds: float) -> Plan[int]:
+    """The plan of `ContentField.garbage_collect`; see there."""
+    fields: list[ContentField] = model._meta.content_fields
+    if not fields:
+        raise ModelException(f"{model.__name__} has no ContentField")
+    stores: dict[str, FilesystemStore] = {
+        store.base_path: store
+        for store in (field.store for field in fields)
+        if isinstance(store, FilesystemStore)
+    }
+    removed = 0
+    for store in stores.values():
+        removed += yield from _collect_in(store, model._meta.model_name, min_age_seconds)
+    return removed
+
+
+def _collect_in(store: FilesystemStore, model_name: str, age: float) -> Plan[int]:
+    # First what may go, then what is in use: what is saved meanwhile is too young to go.
+    candidates: list[tuple[str, str]] = yield Call(lambda: store.older_than(age, model_name))
+    if not candidates:
+        return 0
+    names: list[str] = yield Call(store.model_names)
+    references: set[str] = set()
+    for name in {model_name, *names}:
+        # The archive is shared by all models, also by those this process does not know.
+        yield from _add_references(name, references)
+    needed = store.needed_by(references)
+    removed: int = yield Call(
+        lambda: sum(store.remove_unless(place, name, needed, age) for place, name in candidates)
+    )
+    return removed
+
+
+def _add_references(model_name: str, found: set[str]) -> Plan[None]:
+    """Add everything that looks like a reference in the records of a model."""
+    seen: set[bytes] = set()
+    for _ in range(_MOST_PASSES):
+        before = len(seen)
+        cursor: Any = 0
+        while True:
+            (page,) = yield Request.of(
+                ("SSCAN", keys.class_set_key(model_name), cursor, "COUNT", _PAGE),
+                shard=model_name,
+                repeatable=True,
+            )
+            cursor, members = int(page[0]), [key for key in page[1] if key not in seen]
+            seen.update(members)
+            if members:
+                replies = yield Request(
+                    [("HVALS", key) for key in members], model_name, repeatable=True
+                )
+                found.update(_references_in(value for reply in replies for value in reply))
+            if not cursor:
+                break
+        if len(seen) == before:
+            return
+
+
+def _references_in(values: Iterable[bytes]) -> Iterator[str]:
+    prefix = PREFIX.encode()
+    for value in values:
+        if prefix in value[: len(prefix) + 5]:
+            try:
+                text = _decode_text(value)
+            except DecodeError:
+                continue
+            if text is not None:
+                yield text

@@ -1,0 +1,338 @@
+"""`ContentField`: a text of any length, kept in a content store beside the server."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar, Self, cast, overload
+
+from popoto.engine.codec import DecodeError, EncodeError, decoder_for, encoder_for
+from popoto.engine.request import Call, Plan
+from popoto.engine.run import arun, run
+from popoto.exceptions import ModelException, QueryException, StoredDataError
+from popoto.fields import content_collection
+from popoto.fields.coercion import CoercionError, describe
+from popoto.fields.field import Field
+from popoto.fields.operands import Conditions, Operand, Scope
+from popoto.stores.abstract import AbstractContentStore
+from popoto.stores.default import get_default_store, set_default_store
+
+__all__ = ["ContentField", "ContentReference", "get_default_store", "set_default_store"]
+
+_encode_text = encoder_for(str)
+_decode_text = cast("Callable[[bytes], str | None]", decoder_for(str))
+
+#: How references of `FilesystemStore` begin, and so those that popoto 1.6 knows.
+_PREFIX = "$CF:"
+#: What `FilesystemStore` and its like leave of a key as it is, so that it needs no digest.
+_PLAIN = re.compile(r"[\w.-]*")
+_DIGEST_ENDS_IT = re.compile(r".*_[0-9a-f]{16}")
+
+
+class ContentReference(str):
+    """A reference to content in a store, told from text by its type and not by its look."""
+
+    __slots__ = ()
+
+
+class LookAlike(str):
+    """Text that somebody assigned and that begins like a reference."""
+
+    __slots__ = ()
+
+
+class Unstored(bytes):
+    """The stored form of a text that is in no store yet: a save puts its reference in place."""
+
+    text: str
+
+
+class ContentField(Field[str]):
+    """A text that may be long. The record holds a reference, a content store the text.
+
+    Keywords besides those of `Field`:
+
+    `store`  an `AbstractContentStore`; by default ("filesystem" or None) the process's
+             default store, looked up at each use, see `popoto.configure`
+
+    A save hands a changed text to the store first and then writes the record, so a record
+    never refers to what is not there. What a refused or failed save leaves in the store
+    is removed by `garbage_collect`, like the texts of deleted records. An unchanged text
+    is not stored again; None and "" need no store.
+
+    A text is loaded at the first access of the attribute and kept on the instance. Only that
+    access raises when the store does not have it any more: FileNotFoundError. ``values()``
+    gives the reference and does not ask the store. There are no lookups.
+
+    Costs no command; one call of the store for each text that is saved or first read. The
+    asyncio methods make it in a worker thread. An attribute is read in the thread of the
+    caller: `async_preload` first where that would take too long.
+    """
+
+    option_defaults: ClassVar[dict[str, Any]] = {"null": True}
+
+    def __init__(
+        self, store: AbstractContentStore | str | None = "filesystem", **options: Any
+    ) -> None:
+        options["type"] = str
+        self._store: Any = None if store == "filesystem" else store
+        super().__init__(**options)
+
+    def check_options(self, options: Mapping[str, Any]) -> None:
+        super().check_options(options)
+        for name in ("indexed", "unique", "key", "sorted"):
+            if options.get(name):
+                raise ModelException(
+                    f"ContentField({name}=True): content cannot be indexed; keep what you look "
+                    "for in a field of its own"
+                )
+        if isinstance(self._store, str):
+            raise ModelException(
+                f"ContentField(store={self._store!r}): give a content store, or 'filesystem' "
+                "for the default one"
+            )
+
+    def takes_type(self, wanted: type) -> bool:
+        return wanted is str
+
+    @property
+    def store(self) -> AbstractContentStore:
+        """The store in use: the field's own, else the default one."""
+        return get_default_store() if self._store is None else self._store
+
+    @property
+    def _cache(self) -> str:
+        return f"_content_cache_{self.name}"
+
+    # Stored form ----------------------------------------------------------------
+
+    def codec(self) -> tuple[Callable[[Any], bytes], Callable[[bytes], Any]]:
+        return self._encoded, self._decoded
+
+    def _encoded(self, value: Any) -> bytes:
+        if not value or _refers(value):
+            return _encode_text(value)
+        found = Unstored(_encode_text(value))
+        found.text = value
+        return found
+
+    def _decoded(self, raw: bytes) -> str | None:
+        text = _decode_text(raw)
+        return ContentReference(text) if text and self._is_reference(text) else text
+
+    def _is_reference(self, text: str) -> bool:
+        # A store of somebody's own may lack the method.
+        is_reference: Callable[[str], bool] | None = getattr(self.store, "is_reference", None)
+        return text.startswith(_PREFIX) or is_reference is None or is_reference(text)
+
+    # The attribute --------------------------------------------------------------
+
+    @overload
+    def __get__(self, instance: None, owner: Any = None) -> Self: ...
+    @overload
+    def __get__(self, instance: object, owner: Any = None) -> str: ...
+    def __get__(self, instance: Any, owner: Any = None) -> Self | str:
+        if instance is None:
+            return self
+        values: dict[str, Any] = instance.__dict__
+        value = self.settled_value(instance)
+        if not isinstance(value, str):
+            return value
+        if not _refers(value):
+            return str(value)
+        if self._cache not in values:
+            values[self._cache] = self._load(instance, value)
+        return values[self._cache]
+
+    def __set__(self, instance: Any, value: str | None) -> None:
+        values: dict[str, Any] = instance.__dict__
+        values[self.name] = self.assigned_value(instance, value)
+        values.pop(self._cache, None)
+
+    def __delete__(self, instance: Any) -> None:
+        """Forget what was assigned or loaded, as for other fields."""
+        values: dict[str, Any] = instance.__dict__
+        values.pop(self._cache, None)
+        try:
+            del values[self.name]
+        except KeyError:
+            raise AttributeError(self.name) from None
+
+    def assigned_value(self, instance: Any, value: Any) -> Any:
+        if type(value) is str and value.startswith(_PREFIX):
+            return LookAlike(value)
+        return value
+
+    def settled_value(self, instance: Any) -> Any:
+        """What the instance's dictionary holds: a text, a reference, or None."""
+        values: dict[str, Any] = instance.__dict__
+        if self.name not in values:
+            # Something has made it void, and with it the text that was loaded.
+            values.pop(self._cache, None)
+            values[self.name] = self._read_stored(instance)
+        return values[self.name]
+
+    def _read_stored(self, instance: Any) -> Any:
+        raw = instance._stored.get(self.name)
+        if raw is None:
+            return self.assigned_value(instance, self.make_default())
+        try:
+            return self.decode(raw)
+        except DecodeError as error:
+            raise StoredDataError(
+                f"{self.label} of record {instance._redis_key!r} holds bytes that are no "
+                f"reference to content: {error}. Assign a text and save, or repair the hash."
+            ) from error
+
+    def _load(self, instance: Any, reference: str) -> str:
+        try:
+            content = self.store.load(str(reference))
+        except (FileNotFoundError, ValueError) as error:
+            raise FileNotFoundError(
+                f"Content file missing: {self.label} of record {instance._redis_key!r} refers to "
+                f"{str(reference)!r}, and the store does not have it ({error}). Assign a text and "
+                "save to repair the record."
+            ) from error
+        try:
+            return bytes(content).decode("utf-8")
+        except UnicodeDecodeError as error:
+            raise StoredDataError(
+                f"{self.label} of record {instance._redis_key!r}: the content of "
+                f"{str(reference)!r} is no UTF-8 text: {error}"
+            ) from error
+
+    async def async_preload(self, *instances: Any) -> None:
+        """Load the texts of these instances in worker threads, so that access does not block.
+
+        Raises as the access would. ``await Note.body.async_preload(*notes)``
+        """
+        for instance in instances:
+            await arun(_preloading(self, instance))
+
+    # Collecting -----------------------------------------------------------------
+
+    @classmethod
+    def garbage_collect(cls, model_class: Any, min_age_seconds: float = 300) -> int:
+        """Remove files that no record refers to; the number of files removed.
+
+        Looks at the files of `model_class`, and at the archive of earlier versions, in the
+        `FilesystemStore` of its fields; other stores are left alone. Files younger than
+        `min_age_seconds` stay: a save stores the text before the record. It must be longer than
+        a save takes, and than a caller's pipeline waits.
+
+        A directory must belong to one database, the one that popoto is connected to: the
+        contents of another one's records would look unused. Raises ModelException for a
+        model without ContentField.
+
+        Reads the files concerned, and all records of the models that have files here (one
+        round trip for some 500).
+        """
+        return run(content_collection.collect(model_class, min_age_seconds))
+
+    @classmethod
+    async def async_garbage_collect(cls, model_class: Any, min_age_seconds: float = 300) -> int:
+        """`garbage_collect` for asyncio; files are read in worker threads."""
+        return await arun(content_collection.collect(model_class, min_age_seconds))
+
+    # Checks ---------------------------------------------------------------------
+
+    def coerce(self, value: Any) -> Any:
+        if isinstance(value, (bytes, bytearray, memoryview)):
+            raise CoercionError("content is text; decode the bytes, or keep them in a BytesField")
+        return super().coerce(value)
+
+    def problem(self, value: Any, *, null_check: bool = True) -> str | None:
+        if isinstance(value, str) and _refers(value):
+            return None
+        return super().problem(value, null_check=null_check)
+
+    # Saving ---------------------------------------------------------------------
+
+    def put(self, instance: Any, unstored: Unstored) -> Plan[bytes]:
+        """Hand a text to the store; the stored form of its reference."""
+        store = self.store
+        content = unstored.text.encode("utf-8")
+        key, model_name = self.content_key(instance), self.model_name
+        reference: object = yield Call(
+            lambda: store.save(content, key=key, model_class_name=model_name)
+        )
+        if not isinstance(reference, str) or not reference:
+            raise ModelException(
+                f"{self.label}: {type(store).__name__}.save() returned {describe(reference)}, "
+                "which is no reference; nothing was written"
+            )
+        try:
+            return _encode_text(str(reference))
+        except EncodeError as error:
+            raise ModelException(
+                f"{self.label}: {type(store).__name__}.save() returned a reference that cannot be "
+                f"stored ({error}); nothing was written"
+            ) from error
+
+    def settle(self, instance: Any, unstored: Unstored, reference: bytes) -> None:
+        """Let the instance hold the reference, unless another text was assigned meanwhile."""
+        values: dict[str, Any] = instance.__dict__
+        if values.get(self.name) == unstored.text:
+            values[self.name] = ContentReference(_decode_text(reference))
+            values[self._cache] = str(unstored.text)
+
+    def content_key(self, instance: Any) -> str:
+        """What tells the contents of records and fields of a model apart.
+
+        The values of the key fields in alphabetical order, and this field's name where the
+        model has several ContentFields. Where a store that turns all but letters, digits
+        and "-_." into "_" could take two of them for one, a digest follows.
+        """
+        options = instance._meta
+        values = [getattr(instance, each.name) for each in options.key_fields]
+        parts = [str(value) for value in values if value is not None]
+        if len(options.content_fields) > 1:
+            parts.append(self.name)
+        key = ":".join(parts) or "default"
+        if (
+            all(_PLAIN.fullmatch(part) for part in parts)
+            and None not in values
+            and (len(parts) == 1 or not any("_" in part for part in parts))
+            and not _DIGEST_ENDS_IT.fullmatch(key)
+        ):
+            return key
+        exact = "\0".join(f"{len(str(value))}:{value!r}" for value in [*values, self.name])
+        return f"{key}~{hashlib.sha256(exact.encode('utf-8', 'backslashreplace')).hexdigest()[:16]}"
+
+    # Lookups ----------------------------------------------------------------------
+
+    @property
+    def lookup_names(self) -> tuple[str, ...]:
+        return ()
+
+    def coerce_operand(self, lookup: str, value: Any) -> Any:
+        raise self._no_lookups()
+
+    def operand(self, conditions: Conditions, scope: Scope) -> Operand:
+        raise self._no_lookups()
+
+    def _no_lookups(self) -> QueryException:
+        return QueryException(
+            f"{self.label} is kept in a content store and has no lookups; keep what you "
+            "look for in a field of its own"
+        )
+
+
+def _refers(value: str) -> bool:
+    """Whether a string of an instance's dictionary is a reference.
+
+    Plain text with the prefix can only have been put there by a caller who means one.
+    """
+    return isinstance(value, ContentReference) or (
+        value.startswith(_PREFIX) and not isinstance(value, LookAlike)
+    )
+
+
+def _preloading(field: ContentField, instance: Any) -> Plan[None]:
+    value = field.settled_value(instance)
+    values: dict[str, Any] = instance.__dict__
+    if isinstance(value, str) and _refers(value) and field._cache not in values:
+        text = yield Call(lambda: field._load(instance, value))
+        if values.get(field.name) is value:
+            values[field._cache] = text
