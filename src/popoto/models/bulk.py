@@ -136,7 +136,9 @@ def _prepared_rows(
 
 def _own_save(instance: Model, names: list[str] | None, request: SaveRequest) -> Call:
     """Save through the `save` that the model's class defines itself."""
-    arguments: dict[str, Any] = {"update_fields": names}
+    arguments: dict[str, Any] = {}
+    if names is not None:
+        arguments["update_fields"] = names
     if request.skip_auto_now:
         arguments["skip_auto_now"] = True
     return Call(lambda: instance.save(**arguments), lambda: instance.async_save(**arguments))

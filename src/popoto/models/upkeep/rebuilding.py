@@ -15,9 +15,12 @@ from typing import TYPE_CHECKING, NamedTuple, Self
 from popoto.engine.batch import Batch, GuardFailure
 from popoto.engine.request import Plan, Request, ScriptCall
 from popoto.engine.scripts import RECOUNT
+from popoto.exceptions import StoredDataError
 from popoto.fields.entries import SetEntry, SlotEntry
 from popoto.models.bulk_commits import chunks
 from popoto.models.expiry import put_expiry_as_is
+from popoto.models.hooks import call_save_hooks, follow_up
+from popoto.models.loading import new_instance, read_commands, stored_of
 from popoto.models.options import ModelOptions
 from popoto.models.upkeep.cleaning import clean_companions, remove_orphans
 from popoto.models.upkeep.records import Judged, RecordWalk, judge
@@ -65,6 +68,7 @@ class Rebuild:
 
     def __init__(self, model: type[Model], batch_size: int) -> None:
         chunks((), batch_size)
+        self.model = model
         self.options: ModelOptions = model._meta
         self.registry = Registry(self.options)
         self.batch_size = batch_size
@@ -146,7 +150,10 @@ class Rebuild:
                 self._report(record)
                 if not record.has_identity:
                     without_identity[record.key] = None
-            yield from self._index([record for record in page if record.has_identity])
+            identified = [record for record in page if record.has_identity]
+            yield from self._index(identified)
+            if self.options.save_hooks:
+                yield from self._call_hooks([record.key for record in identified])
             page = yield from walk.next()
         keys = list(without_identity)
         listed = 0
@@ -167,9 +174,12 @@ class Rebuild:
             return
         self.reported.add(record.key)
         for reason in record.problems:
-            logger.warning("%r is left out of an index: %s", record.key, reason)
-            if len(self.problems) < _MOST_PROBLEMS:
-                self.problems.append(Problem(record.key, reason))
+            self._note(record.key, reason)
+
+    def _note(self, key: str, reason: str) -> None:
+        logger.warning("%r is left out of an index: %s", key, reason)
+        if len(self.problems) < _MOST_PROBLEMS:
+            self.problems.append(Problem(key, reason))
 
     def _index(self, records: Sequence[Judged]) -> Plan[None]:
         """Add the entries of records, as long as these hold what was read."""
@@ -226,6 +236,36 @@ class Rebuild:
                 batch.put("HSETNX", entry.key, entry.digest, entry.member)
         put_expiry_as_is(batch, options, record.key)
         return batch
+
+    def _call_hooks(self, keys: Sequence[str]) -> Plan[None]:
+        """Have fields with an `on_save` of their own add what they keep of these records."""
+        options = self.options
+        commands = [read_commands(options, key) for key in keys]
+        replies = yield Request(
+            [command for each in commands for command in each], options.shard, repeatable=True
+        )
+        width = 1 + len(options.list_names)
+        for position, key in enumerate(keys):
+            values, *lists = replies[position * width : (position + 1) * width]
+            stored = stored_of(options, values, lists)
+            if stored is None:
+                continue
+            instance = new_instance(self.model, key, stored, resolves_references=False)
+            batch = Batch()
+            # A writer who was faster has called the hooks himself.
+            names = [each.name for each in options.save_hooks if each.in_hash]
+            batch.guard("holds", key, *(part for n in names for part in (n, stored.get(n, b""))))
+            try:
+                call_save_hooks(batch, instance, options.save_hooks, {})
+            except StoredDataError as error:
+                self.reported.add(key)
+                self._note(key, str(error))
+                continue
+            if not len(batch):
+                continue
+            (reply,) = yield Request.of(batch.call(), shard=options.shard)
+            if not isinstance(Batch.outcome(reply), GuardFailure):
+                yield from follow_up(batch, options)
 
     # Lists of distinct texts -----------------------------------------------------------
 
