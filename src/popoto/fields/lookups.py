@@ -61,11 +61,24 @@ def several(field: Field[Any], lookup: str, operand: Any) -> list[Any]:
 def text(field: Field[Any], lookup: str, operand: Any) -> str:
     """The operand of a text lookup. Raises QueryException unless it is text."""
     if isinstance(operand, str):
-        return operand
+        return storable(field, operand)
     raise QueryException(
         f"{field.label}: {field.name}__{lookup} takes a str, got "
         f"{type(operand).__name__} {describe(operand)}"
     )
+
+
+def storable(field: Field[Any], operand: str) -> str:
+    """The text, unless it holds lone surrogates. Raises QueryException."""
+    if not operand.isascii():
+        try:
+            operand.encode("utf-8")
+        except UnicodeEncodeError as error:
+            raise QueryException(
+                f"{field.label}: {describe(operand)} holds a lone surrogate, which no stored text "
+                "can; clean the text first"
+            ) from error
+    return operand
 
 
 def unsupported(field: Field[Any], lookup: str, hint: str = "") -> QueryException:

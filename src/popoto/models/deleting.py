@@ -58,9 +58,13 @@ def delete(instance: Model, pipeline: Any, hook_arguments: dict[str, Any]) -> Pl
         elif outcome.what == "exists":
             known = None
         else:
+            details = ", ".join(
+                detail.decode("utf-8", "replace") if isinstance(detail, bytes) else str(detail)
+                for detail in outcome.details
+            )
             raise ModelException(
-                f"{key!r} cannot be deleted: {outcome.what} {outcome.details!r}; nothing was "
-                "written"
+                f"{key!r} cannot be deleted: {outcome.what} ({details}: a key, what it holds and "
+                "what belongs there); nothing was written"
             )
     raise ConflictError(
         f"{key!r} was changed by other writers {MAX_ATTEMPTS} times while it was being deleted; "

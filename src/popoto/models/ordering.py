@@ -15,7 +15,7 @@ from decimal import Decimal
 from typing import Any, TypeVar
 
 from popoto.exceptions import QueryException
-from popoto.fields.coercion import describe, is_list
+from popoto.fields.coercion import describe
 from popoto.fields.field import Field
 from popoto.fields.geo_field import GeoField
 from popoto.fields.operands import Operand
@@ -80,10 +80,10 @@ def parse(options: ModelOptions, order_by: Any) -> tuple[tuple[str, bool], ...]:
     """(field, descending) pairs from what a caller gave. Raises QueryException."""
     if isinstance(order_by, str):
         order_by = (order_by,)
-    if not is_list(order_by) or not order_by:
+    if not isinstance(order_by, tuple) or not order_by:
         raise QueryException(
             f"{options.model_name}: order_by takes a field name ('-' in front for descending) "
-            f"or several of them, got {describe(order_by)}"
+            f"or a tuple of several, got {describe(order_by)}"
         )
     return tuple(_parse_one(options, name) for name in order_by)
 

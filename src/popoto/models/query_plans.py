@@ -220,10 +220,17 @@ def record_key(options: ModelOptions, key: Any) -> str | None:
     """
     if isinstance(key, DB_key):
         key = key.redis_key
-    if isinstance(key, bytes):
-        key = key.decode("utf-8")
     if hasattr(key, "_meta") and hasattr(key, "pk"):
         key = key.pk
+    try:
+        if isinstance(key, bytes):
+            key = key.decode("utf-8")
+        elif isinstance(key, str):
+            key.encode("utf-8")
+    except UnicodeError as error:
+        raise QueryException(
+            f"{options.model_name}: {describe(key)} is no record key: record keys are UTF-8"
+        ) from error
     if not isinstance(key, str):
         raise QueryException(
             f"{options.model_name}: {describe(key)} is no record key; give text, bytes or a DB_key"
@@ -340,7 +347,16 @@ def get_many(
         ]
         replies: list[Reply] = []
         if commands:
-            replies = yield Request(commands, options.shard, repeatable=True)
+            try:
+                replies = yield Request(commands, options.shard, repeatable=True)
+            except redis.exceptions.ResponseError as error:
+                if not str(error).startswith("WRONGTYPE"):
+                    raise
+                # Which of them it is, read_record says.
+                for key in chunk:
+                    if key is not None:
+                        yield from read_record(options, key)
+                raise
         position = 0
         for key in chunk:
             stored = None

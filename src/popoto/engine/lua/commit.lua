@@ -75,6 +75,13 @@ end
 
 -- Guards ------------------------------------------------------------------
 
+-- A key of another type holds nothing. It is told before anything is written: by a failed
+-- "holds", or by the look at all types below.
+local function held(key, field)
+  local value = redis.pcall('HGET', key, field)
+  return type(value) ~= 'table' and value
+end
+
 local dead_claims = {}
 
 -- Two different texts may share one key (None and "None", ":" and its escape).
@@ -95,9 +102,10 @@ end
 -- claim: set member old field bytes coverage-key
 local function holder_of_claim(key, first)
   local member, old = ARGV[first], ARGV[first + 1]
-  for _, other in ipairs(call('SMEMBERS', key)) do
+  -- pcall: a set of a wrong type is told below, before anything is written
+  for _, other in ipairs(redis.pcall('SMEMBERS', key)) do
     if other ~= member and other ~= old then
-      local theirs = call('HGET', prefix .. other, ARGV[first + 2])
+      local theirs = held(prefix .. other, ARGV[first + 2])
       if theirs then
         if competes(theirs, ARGV[first + 3]) then
           return other
@@ -112,7 +120,7 @@ end
 
 local function same_values(other, first, last)
   for index = first, last, 2 do
-    if not competes(call('HGET', prefix .. other, ARGV[index]), ARGV[index + 1]) then
+    if not competes(held(prefix .. other, ARGV[index]), ARGV[index + 1]) then
       return false
     end
   end
@@ -122,7 +130,7 @@ end
 -- slot: hash digest alternative member old field bytes ...
 local function holder_of_slot(key, first, last)
   for index = first, first + 1 do
-    local other = ARGV[index] ~= '' and call('HGET', key, ARGV[index])
+    local other = ARGV[index] ~= '' and held(key, ARGV[index])
     if other and other ~= ARGV[first + 2] and other ~= ARGV[first + 3]
       and same_values(other, first + 4, last) then
       return other
@@ -137,7 +145,7 @@ end
 local function holds(key, first, last)
   local present = false
   for index = first, last, 2 do
-    local value = call('HGET', key, ARGV[index])
+    local value = held(key, ARGV[index])
     if (value or '') ~= ARGV[index + 1] then
       return false
     end
@@ -243,6 +251,15 @@ end
 -- A write that meets a key of the wrong type would stop half-way, and nothing
 -- rolls back: so look before the first one. The hash of the record comes first
 -- and stops the script by itself.
+local function unlike(key, expected)
+  if seen[key] then
+    return nil
+  end
+  seen[key] = true
+  local kind = call('TYPE', key).ok
+  return kind ~= 'none' and kind ~= expected and fail(0, 'type', {key, kind, expected}) or nil
+end
+
 local count = tonumber(ARGV[at])
 local first_command = at + 1
 at = first_command
@@ -269,10 +286,13 @@ for position = 1, count do
       expected = 'stream'
     end
     if expected then
-      seen[key] = true
-      local kind = call('TYPE', key).ok
-      if kind ~= 'none' and kind ~= expected then
-        return fail(0, 'type', {key, kind, expected})
+      local failure = unlike(key, expected)
+      if not failure and (name == 'ENTER' or name == 'LEAVE') then
+        failure = unlike(KEYS[tonumber(ARGV[first + 1])], 'zset')
+          or unlike(KEYS[tonumber(ARGV[first + 2])], 'hash')
+      end
+      if failure then
+        return failure
       end
     elseif name == 'DEL' or name == 'MOVE' then
       seen[key] = true
