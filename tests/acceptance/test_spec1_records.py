@@ -74,3 +74,15 @@ class Person(Model):
 def test_a_property_given_to_the_constructor_may_set_fields() -> None:
     person = Person(name="a", full="Ada Lovelace")
     assert (person.first, person.last) == ("Ada", "Lovelace")
+
+
+def test_what_was_saved_last_can_be_assigned_as_in_1_6(redis_client: redis.Redis) -> None:
+    paint = Paint.create(colour="red", shade="dark", code="c")
+    paint._saved_field_values = {"colour": "red", "level": 0, "shade": "light", "code": None}
+    assert paint._saved_field_values["shade"] == "light"
+    paint.shade = "bright"
+    paint.save()
+    assert not redis_client.exists("$IndexF:Paint:shade:dark", "$IndexF:Paint:shade:light")
+    assert redis_client.exists("$IndexF:Paint:shade:bright")
+    paint._db_content = {b"shade": b"x"}
+    assert paint._db_content == {b"shade": b"x"}

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar, dataclass_transform, overload
 
 from popoto.engine.batch import Batch, queue
-from popoto.engine.codec import DecodeError
+from popoto.engine.codec import NIL, DecodeError
 from popoto.engine.db_key import DB_key
 from popoto.engine.request import Request
 from popoto.engine.run import arun, run
@@ -172,12 +172,24 @@ class Model(InPlaceMethods, BulkMethods, metaclass=ModelBase):
                 continue
         return saved
 
+    @_saved_field_values.setter
+    def _saved_field_values(self, saved: Mapping[str, Any]) -> None:
+        fields = self._meta.by_name
+        self._stored = {
+            name: NIL if value is None and fields[name].in_hash else fields[name].encode(value)
+            for name, value in saved.items()
+        }
+
     @property
     def _db_content(self) -> dict[bytes, bytes]:
         """Hash field -> bytes, as written by the last full save."""
         written = self._last_full_save or {}
         names = self._meta.hash_names
         return {name.encode(): written[name] for name in names if name in written}
+
+    @_db_content.setter
+    def _db_content(self, written: Mapping[bytes, bytes]) -> None:
+        self._last_full_save = {name.decode(): value for name, value in written.items()}
 
     def _settle(self, name: str) -> None:
         """Decode an attribute that was not looked at yet, without reading the server."""
