@@ -33,6 +33,8 @@ from popoto.cli.output import complain, progress
 from popoto.engine.codec import DecodeError
 from popoto.engine.request import Command, Reply, Request
 from popoto.engine.run import run as carry_out
+from popoto.exceptions import StoredDataError
+from popoto.fields.content_field import ContentField, ContentReference
 from popoto.models.bulk_commits import chunks
 from popoto.models.fetching import Row
 from popoto.models.options import ModelOptions
@@ -152,10 +154,14 @@ class Export:
     def _field(self, row: Row, name: str, stored: Any) -> Json:
         field = self.options.by_name[name]
         try:
-            return json_of(field.decode(stored))
+            value = field.decode(stored)
+            if isinstance(field, ContentField) and isinstance(value, ContentReference):
+                # The text itself, so that it can be imported beside another store.
+                value = field.text_of_reference(value, row.key)
+            return json_of(value)
         except NoJsonForm:
             return json_of(Stored(stored))
-        except DecodeError as error:
+        except (DecodeError, FileNotFoundError, StoredDataError) as error:
             self.problems += 1
             complain(f"{row.key}: {name} cannot be read: {error}")
             if isinstance(stored, bytes):

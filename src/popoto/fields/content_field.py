@@ -142,7 +142,7 @@ class ContentField(Field[str]):
         if not _refers(value):
             return str(value)
         if self._cache not in values:
-            values[self._cache] = self._load(instance, value)
+            values[self._cache] = self.text_of_reference(value, instance._redis_key)
         return values[self._cache]
 
     def __set__(self, instance: Any, value: str | None) -> None:
@@ -185,12 +185,17 @@ class ContentField(Field[str]):
                 f"reference to content: {error}. Assign a text and save, or repair the hash."
             ) from error
 
-    def _load(self, instance: Any, reference: str) -> str:
+    def text_of_reference(self, reference: str, key: str | None) -> str:
+        """The text behind a reference that the record `key` holds.
+
+        Raises FileNotFoundError where the store does not have it, StoredDataError where it
+        is no text.
+        """
         try:
             content = self.store.load(str(reference))
         except (FileNotFoundError, ValueError) as error:
             raise FileNotFoundError(
-                f"Content file missing: {self.label} of record {instance._redis_key!r} refers to "
+                f"Content file missing: {self.label} of record {key!r} refers to "
                 f"{str(reference)!r}, and the store does not have it ({error}). Assign a text and "
                 "save to repair the record."
             ) from error
@@ -198,7 +203,7 @@ class ContentField(Field[str]):
             return bytes(content).decode("utf-8")
         except UnicodeDecodeError as error:
             raise StoredDataError(
-                f"{self.label} of record {instance._redis_key!r}: the content of "
+                f"{self.label} of record {key!r}: the content of "
                 f"{str(reference)!r} is no UTF-8 text: {error}"
             ) from error
 
@@ -333,6 +338,6 @@ def _preloading(field: ContentField, instance: Any) -> Plan[None]:
     value = field.settled_value(instance)
     values: dict[str, Any] = instance.__dict__
     if isinstance(value, str) and _refers(value) and field._cache not in values:
-        text = yield Call(lambda: field._load(instance, value))
+        text = yield Call(lambda: field.text_of_reference(value, instance._redis_key))
         if values.get(field.name) is value:
             values[field._cache] = text

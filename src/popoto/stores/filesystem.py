@@ -315,9 +315,10 @@ def _read(directory: int, name: str) -> bytes | None:
         if error.errno in _NOT_THERE:
             return None
         raise
+    if not stat.S_ISREG(os.fstat(handle).st_mode):
+        os.close(handle)
+        return None
     with os.fdopen(handle, "rb") as file:
-        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-            return None
         return file.read()
 
 
