@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import urllib.error
 import urllib.request
-from typing import Any, cast
+from typing import Any, TypeGuard, cast
 
 from popoto.embeddings.abstract import AbstractEmbeddingProvider, batches, vectors
 
@@ -85,12 +85,12 @@ class OllamaProvider(AbstractEmbeddingProvider):
             found: object = json.loads(body)
         except ValueError as error:
             raise RuntimeError(f"Ollama answered with malformed JSON: {error}") from error
-        embeddings = (
-            cast("dict[str, object]", found).get("embeddings") if isinstance(found, dict) else None
+        embeddings: Any = (
+            cast("dict[str, Any]", found).get("embeddings") if isinstance(found, dict) else None
         )
-        if not isinstance(embeddings, list) or not embeddings:
+        if not _is_list(embeddings) or not embeddings:
             raise RuntimeError("Ollama's answer is missing 'embeddings'")
-        return cast("list[Any]", embeddings)
+        return embeddings
 
     def _unreachable(self, reason: object) -> RuntimeError:
         return RuntimeError(
@@ -106,6 +106,10 @@ class OllamaProvider(AbstractEmbeddingProvider):
                 f"ollama pull {self._model}"
             )
         return RuntimeError(f"Ollama HTTP {error.code}: {reason.text}")
+
+
+def _is_list(found: object) -> TypeGuard[list[Any]]:
+    return isinstance(found, list)
 
 
 class _Reason:

@@ -137,13 +137,13 @@ class ContentField(Field[str]):
             return self
         values: dict[str, Any] = instance.__dict__
         value = self.settled_value(instance)
-        if not isinstance(value, str):
-            return value
-        if not _refers(value):
-            return str(value)
-        if self._cache not in values:
-            values[self._cache] = self.text_of_reference(value, instance._redis_key)
-        return values[self._cache]
+        if isinstance(value, str):
+            if not _refers(value):
+                return str(value)
+            if self._cache not in values:
+                values[self._cache] = self.text_of_reference(value, instance._redis_key)
+            value = values[self._cache]
+        return cast("str", value)
 
     def __set__(self, instance: Any, value: str | None) -> None:
         values: dict[str, Any] = instance.__dict__
