@@ -7,6 +7,7 @@ import hashlib
 import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ from popoto import (
     configure,
     transaction,
 )
-from popoto.exceptions import UniquenessError
+from popoto.exceptions import ConflictError, UniquenessError
 from popoto.fields.content_field import get_default_store, set_default_store
 from popoto.stores import FilesystemStore
 from tests.content.conftest import CountingStore
@@ -626,3 +627,85 @@ def test_text_that_was_stored_before_the_field_had_a_store_stays_readable(
     api(note.save)
     assert stored(redis_client, "Note:a") == reference("changed", "Note/a.txt")
     gc.collect()
+
+
+def test_a_deleted_record_is_saved_again_after_its_text_was_collected(
+    api: Api, directory: Path
+) -> None:
+    note = api(Note.create, name="a", body="$CF:hello")
+    api(note.delete)
+    assert api(ContentField.garbage_collect, Note, min_age_seconds=0) == 1
+    api(note.save)
+    assert api(Note.query.get, name="a").body == "$CF:hello"
+
+
+def test_a_pipeline_is_given_up_and_the_text_collected_before_the_next_save() -> None:
+    note = Note.create(name="a", body="one")
+    note.body = "two"
+    note.save(pipeline=POPOTO_REDIS_DB.pipeline())
+    ContentField.garbage_collect(Note, min_age_seconds=0)
+    note.save()
+    assert Note.query.get(name="a").body == "two"
+
+
+def test_an_archived_text_that_is_in_use_again_is_young_again(
+    directory: Path, redis_client: redis.Redis
+) -> None:
+    store = FilesystemStore(directory)
+    store.save(b"one", "a", "Note")
+    store.save(b"two", "a", "Note")
+    age(directory)
+    reference = store.save(b"one", "a", "Note")
+    store.save(b"three", "a", "Note")
+    # Nothing refers to "one" yet: its record is about to be written.
+    ContentField.garbage_collect(Note)
+    assert store.load(reference) == b"one"
+
+
+def test_an_expectation_cannot_name_a_text(api: Api) -> None:
+    note = api(Note.create, name="a", body="one")
+    note.stars = 1
+    with pytest.raises(ModelException, match="content store"):
+        api(note.save, expected={"body": "one"})
+    api(note.save, expected=True)
+    twin = api(Note.query.get, name="a")
+    twin.body = "two"
+    api(twin.save)
+    note.stars = 2
+    with pytest.raises(ConflictError):
+        api(note.save, expected=["body"])
+
+
+def test_content_is_no_part_of_a_composite_index() -> None:
+    with pytest.raises(ModelException, match="content"):
+
+        class Wrong(Model):
+            name = KeyField()
+            body = ContentField()
+
+            class Meta:
+                indexes = ((("name", "body"), True),)
+
+
+def test_writers_of_one_record_leave_a_text_that_can_be_read(redis_client: redis.Redis) -> None:
+    Note.create(name="a", body="first")
+    errors: list[Exception] = []
+
+    def write(who: int) -> None:
+        try:
+            for number in range(12):
+                note = Note.query.get(name="a")
+                note.body = f"{number} of {who}"
+                note.save()
+                assert " of " in Note.query.get(name="a").body
+        except Exception as error:  # noqa: BLE001 - told below
+            errors.append(error)
+
+    threads = [threading.Thread(target=write, args=(who,)) for who in range(3)]
+    for thread in threads:
+        thread.start()
+    while any(thread.is_alive() for thread in threads):
+        ContentField.garbage_collect(Note, min_age_seconds=5)
+    for thread in threads:
+        thread.join()
+    assert errors == []

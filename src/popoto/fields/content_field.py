@@ -275,10 +275,18 @@ class ContentField(Field[str]):
                 f"stored ({error}); nothing was written"
             ) from error
 
+    def unstored_again(self, instance: Any) -> Unstored | None:
+        """The text behind the reference that an instance holds, if it is at hand."""
+        values: dict[str, Any] = instance.__dict__
+        if self._cache not in values or not isinstance(values.get(self.name), ContentReference):
+            return None
+        return cast("Unstored", self._encoded(self.assigned_value(instance, values[self._cache])))
+
     def settle(self, instance: Any, unstored: Unstored, reference: bytes) -> None:
         """Let the instance hold the reference, unless another text was assigned meanwhile."""
         values: dict[str, Any] = instance.__dict__
-        if values.get(self.name) == unstored.text:
+        now = values.get(self.name)
+        if now == unstored.text or isinstance(now, ContentReference):
             values[self.name] = ContentReference(_decode_text(reference))
             values[self._cache] = str(unstored.text)
 

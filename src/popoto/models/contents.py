@@ -23,6 +23,11 @@ def store_contents(commit: SaveCommit) -> Plan[None]:
     for field in cast("list[ContentField]", commit.options.content_fields):
         name = field.name
         unstored = commit.changed.get(name)
+        if unstored is None:
+            continue
+        if not isinstance(unstored, Unstored) and not _is_held(commit, name, unstored):
+            # Its text may have been collected.
+            unstored = field.unstored_again(commit.instance)
         if not isinstance(unstored, Unstored):
             continue
         kept = commit.contents.get(name)
@@ -30,8 +35,15 @@ def store_contents(commit: SaveCommit) -> Plan[None]:
             reference: bytes = yield from field.put(commit.instance, unstored)
             kept = commit.contents[name] = unstored, reference
         commit.changed[name] = kept[1]
-        if not commit.partial and (commit.known or {}).get(name) == kept[1]:
+        if not commit.partial and _is_held(commit, name, kept[1]):
             del commit.changed[name]
+
+
+def _is_held(commit: SaveCommit, name: str, reference: bytes) -> bool:
+    """Whether the stored record is known to hold this reference."""
+    # What waits in a caller's pipeline may never be carried out.
+    is_confirmed = name not in (commit.instance._unconfirmed or {})
+    return is_confirmed and reference == (commit.known or {}).get(name)
 
 
 def settle_contents(commit: SaveCommit) -> None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeGuard
 from popoto.engine.codec import NIL, DecodeError, EncodeError
 from popoto.exceptions import ConflictError, ModelException, UnsavedError, ValidationError
 from popoto.fields.coercion import CoercionError, describe
+from popoto.fields.content_field import Unstored
 from popoto.models.options import ModelOptions
 
 if TYPE_CHECKING:
@@ -73,7 +74,7 @@ def _encoded(options: ModelOptions, name: str, value: Any) -> bytes:
     field = options.by_name[name]
     try:
         coerced = field.coerce(value)
-        return NIL if coerced is None else field.encode(coerced)
+        encoded = NIL if coerced is None else field.encode(coerced)
     except (CoercionError, EncodeError) as error:
         raise ValidationError(
             f"{field.label}: expected={describe(value)} is no value of this field: {error}",
@@ -81,6 +82,12 @@ def _encoded(options: ModelOptions, name: str, value: Any) -> bytes:
             field_name=name,
             value=value,
         ) from error
+    if isinstance(encoded, Unstored):
+        raise ModelException(
+            f"{field.label} is kept in a content store: its text cannot be compared; "
+            "expected=True or its name compares what was loaded"
+        )
+    return encoded
 
 
 def said_otherwise(

@@ -60,6 +60,7 @@ class ModelBase(ABCMeta):
             setattr(cls, field_name, field)
         _check_partitions(options)
         check_meta(name, options, settings)
+        _check_content(options)
         cls._meta = options
         cls._options = options
         cls._settings = settings
@@ -192,6 +193,15 @@ def _check_partitions(options: ModelOptions) -> None:
                     f"{field.label}: partition_by names {name!r}, which is no field of "
                     f"{options.model_name}; fields are {', '.join(options.fields)}"
                 )
+
+
+def _check_content(options: ModelOptions) -> None:
+    for field in options.content_fields:
+        if any(field.name in names for names, _ in options.indexes):
+            raise ModelException(
+                f"{options.model_name}.Meta.indexes: {field.name!r} is content, which cannot be "
+                "indexed; keep what you look for in a field of its own"
+            )
 
 
 # Annotations -----------------------------------------------------------------------

@@ -241,6 +241,9 @@ class FilesystemStore(AbstractContentStore):
             kept = _read(directory, name)
             if kept is None or hashlib.sha256(kept).hexdigest() != digest:
                 _write(directory, name, content)
+            else:
+                # Young again: the record that refers to it may be written only now.
+                os.utime(name, dir_fd=directory, follow_symlinks=False)
 
     @contextlib.contextmanager
     def _directory(self, *names: str, create: bool = False) -> Generator[int]:
