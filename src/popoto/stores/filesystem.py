@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import fcntl
 import hashlib
 import os
 import re
@@ -16,6 +15,9 @@ from pathlib import Path
 
 from popoto.stores.abstract import AbstractContentStore, ContentReferenceError
 
+if os.name == "posix":  # the package can be imported anywhere; the store refuses other platforms
+    import fcntl
+
 __all__ = ["FilesystemStore"]
 
 PREFIX = "$CF:"
@@ -24,9 +26,10 @@ _TEMPORARY = ".writing-"
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 #: The longest name of a file that common file systems take is 255 bytes.
 _LONGEST_NAME = 200
-_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
-_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+_NO_LINK: int = getattr(os, "O_NOFOLLOW", 0)
+_READ: int = os.O_RDONLY | _NO_LINK | getattr(os, "O_NONBLOCK", 0)
+_DIRECTORY: int = os.O_RDONLY | _NO_LINK | getattr(os, "O_DIRECTORY", 0)
+_NEW: int = os.O_WRONLY | os.O_CREAT | os.O_EXCL | _NO_LINK
 #: What opening a path answers where a symbolic link, a directory or nothing stands.
 _NOT_THERE = frozenset(
     {errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EISDIR, errno.ENAMETOOLONG, errno.ENXIO}
@@ -56,8 +59,13 @@ class FilesystemStore(AbstractContentStore):
     ) -> None:
         """Use a directory, which is made when something is saved.
 
-        Raises ValueError for an extension with a separator in it.
+        Raises ValueError for an extension with a separator in it, NotImplementedError on
+        Windows, which cannot open files relative to a directory.
         """
+        if os.name != "posix":
+            raise NotImplementedError(
+                "FilesystemStore needs Linux or macOS: write an AbstractContentStore of your own"
+            )
         if base_path is None:
             base_path = (
                 os.environ.get("POPOTO_CONTENT_PATH")
@@ -254,7 +262,7 @@ class FilesystemStore(AbstractContentStore):
         if create:
             Path(self.base_path).mkdir(parents=True, exist_ok=True)
         # The base itself is the user's choice and may be a link.
-        handle = os.open(self.base_path, _DIRECTORY & ~os.O_NOFOLLOW)
+        handle = os.open(self.base_path, _DIRECTORY & ~_NO_LINK)
         try:
             for name in names:
                 if create:
