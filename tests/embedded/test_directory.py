@@ -197,7 +197,7 @@ def test_damage_before_the_end_is_reported_and_left_alone(tmp_path: Path) -> Non
     assert str(tmp_path) in str(failure.value)
     assert "Bad file format" in str(failure.value)
     assert "valkey-check-aof" in str(failure.value)
-    assert not processes_of(tmp_path)
+    assert eventually(lambda: not processes_of(tmp_path))
     log.write_bytes(content)
     with embedded.start(tmp_path) as server:
         assert increment(server.url) == 3

@@ -6,15 +6,13 @@ import datetime
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar, dataclass_transform, overload
 
-from popoto.engine.batch import Batch, queue
 from popoto.engine.codec import NIL, DecodeError
 from popoto.engine.db_key import DB_key
-from popoto.engine.request import Request
 from popoto.engine.run import arun, run
 from popoto.exceptions import ModelException, StoredDataError
-from popoto.fields.entries import Entry, replace
+from popoto.fields.entries import Entry
 from popoto.fields.relationship import UNSET
-from popoto.models import creating, deleting, dictionary, overridden, saving, validation
+from popoto.models import creating, deleting, dictionary, hooks, overridden, saving, validation
 from popoto.models.base_bulk import BulkMethods
 from popoto.models.base_in_place import InPlaceMethods
 from popoto.models.expectations import Expected
@@ -212,21 +210,7 @@ class Model(InPlaceMethods, BulkMethods, metaclass=ModelBase):
         self, old: Sequence[Entry], new: Sequence[Entry], pipeline: Pipeline | None
     ) -> Any:
         """Change entries at once, or on a pipeline; for field hooks that are called directly."""
-        if isinstance(pipeline, Batch):
-            replace(pipeline, old, new)
-            return pipeline
-        batch = Batch()
-        # Also those that both have: a hook that is called directly is called to add them.
-        replace(batch, old, new, heal=True)
-        if pipeline is not None:
-            if len(batch):
-                queue(pipeline, batch, self._meta.shard)
-            return pipeline
-        if not len(batch):
-            return 0
-        replies = run(Request.of(batch.call(), shard=self._meta.shard).plan())
-        outcome = Batch.outcome(replies[0])
-        return sum(reply for reply in outcome if isinstance(reply, int))  # pyright: ignore[reportUnknownVariableType, reportGeneralTypeIssues]
+        return hooks.apply_entries(self._meta.shard, old, new, pipeline)
 
     # Validation ------------------------------------------------------------------------
 

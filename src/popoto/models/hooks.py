@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from popoto.engine.batch import Batch
+from popoto.engine.batch import Batch, GuardFailure, queue
 from popoto.engine.request import Plan, Request
+from popoto.engine.run import run
+from popoto.exceptions import ModelException
+from popoto.fields.entries import Entry, replace
 from popoto.models.options import AnyField, ModelOptions
 
 if TYPE_CHECKING:
+    from redis.client import Pipeline
+
     from popoto.models.base import Model
 
 
@@ -49,3 +54,30 @@ def follow_up(batch: Batch, options: ModelOptions) -> Plan[None]:
     """Send what hooks queued that no script may call; a round trip of its own."""
     if batch.after:
         yield Request(batch.after, options.shard)
+
+
+def apply_entries(
+    shard: str, old: Sequence[Entry], new: Sequence[Entry], pipeline: Pipeline | None
+) -> Any:
+    """Change entries for a hook that is called directly: at once, or on a pipeline.
+
+    Returns the pipeline, or how many entries were added and removed.
+    """
+    if isinstance(pipeline, Batch):
+        replace(pipeline, old, new)
+        return pipeline
+    batch = Batch()
+    # Also those that both have: a hook that is called directly is called to add them.
+    replace(batch, old, new, heal=True)
+    if pipeline is not None:
+        if len(batch):
+            queue(pipeline, batch, shard)
+        return pipeline
+    if not len(batch):
+        return 0
+    replies = run(Request.of(batch.call(), shard=shard).plan())
+    outcome = Batch.outcome(replies[0])
+    if isinstance(outcome, GuardFailure):
+        details = ", ".join(str(each) for each in outcome.details)
+        raise ModelException(f"a key holds what no index holds ({details}); nothing was written")
+    return sum(reply for reply in outcome if isinstance(reply, int))
