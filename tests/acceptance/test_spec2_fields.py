@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import pytest
+import redis
 
 from popoto import (
+    Field,
     KeyField,
     Model,
     ModelException,
@@ -13,7 +15,31 @@ from popoto import (
     SortedKeyField,
     StringField,
 )
+from popoto.fields.indexed_field_mixin import IndexedFieldMixin
+from popoto.fields.key_field_mixin import KeyFieldMixin
+from popoto.fields.sorted_field_mixin import SortedFieldMixin
+from popoto.fields.unique_field_mixin import UniqueFieldMixin
 from tests.driver import Api
+
+
+class SortedAndIndexed(SortedFieldMixin, IndexedFieldMixin, Field):
+    pass
+
+
+class IndexedAndSorted(IndexedFieldMixin, SortedFieldMixin, Field):
+    pass
+
+
+class SortedAndUnique(SortedFieldMixin, UniqueFieldMixin, Field):
+    pass
+
+
+class SortedAndKey(SortedFieldMixin, KeyFieldMixin, Field):
+    pass
+
+
+class KeyAndSorted(KeyFieldMixin, SortedFieldMixin, Field):
+    pass
 
 
 def test_hooks_of_a_field_without_an_index_return_none() -> None:
@@ -64,3 +90,43 @@ def test_in_on_a_plain_partition_field_unites_the_partitions(api: Api) -> None:
     assert api(united.count) == 3
     with pytest.raises(QueryException, match="IndexedField"):
         api(Offer.query.filter(note__in=["x"]).all)
+
+
+@pytest.mark.parametrize(
+    "kind", [SortedAndIndexed, IndexedAndSorted, SortedAndUnique, SortedAndKey, KeyAndSorted]
+)
+def test_combined_index_mixins_answer_the_lookups_of_both(
+    api: Api, redis_client: redis.Redis, kind: type[SortedFieldMixin]
+) -> None:
+    class Mark(Model):
+        name = KeyField()
+        value = kind(type=int)
+
+    for value in (5, 10, 50):
+        Mark.create(name=str(value), value=value)
+
+    def found(**lookups: object) -> list[str]:
+        return sorted(mark.name for mark in api(Mark.query.filter(**lookups).all))
+
+    assert found(value__gt=5) == ["10", "50"]
+    assert found(value=5) == ["5"]
+    assert found(value__in=[5, 50]) == ["5", "50"]
+    if kind is not SortedAndUnique:
+        assert found(value__startswith="5") == ["5", "50"]
+        assert found(value__startswith="5", value__gt=5) == ["50"]
+        assert found(value__isnull=True) == []
+    if kind in (SortedAndIndexed, IndexedAndSorted, SortedAndUnique):
+        api(Mark.query.get(name="5").atomic_increment, "value", 2)
+        assert found(value=7) == found(value__lt=10) == ["5"]
+    if kind is SortedAndUnique:
+        with pytest.raises(ModelException, match="unique"):
+            api(Mark.create, name="x", value=50)
+    assert api(Mark.check_indexes)["total"] == 0
+    for mark in Mark.query.all():
+        api(mark.delete)
+    assert redis_client.keys("*Mark*") == []
+
+
+def test_an_order_takes_no_text() -> None:
+    with pytest.raises(ModelException, match="order"):
+        IndexedAndSorted(type=str)

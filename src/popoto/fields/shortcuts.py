@@ -15,7 +15,7 @@ from popoto.fields.capped_list import CappedListProxy, encode_items, is_capped, 
 from popoto.fields.field import Field
 from popoto.fields.indexed_field_mixin import IndexedFieldMixin
 from popoto.fields.key_field_mixin import KeyFieldMixin
-from popoto.fields.lookups import VALUE_SET_LOOKUPS, by_record, conjunction
+from popoto.fields.lookups import VALUE_SET_LOOKUPS, by_record
 from popoto.fields.operands import Conditions, Operand, Scope
 from popoto.fields.sorted_field_mixin import SortedFieldMixin
 from popoto.fields.type_variables import Items, Number, Value
@@ -262,21 +262,3 @@ class SortedKeyField(SortedFieldMixin[Number], KeyFieldMixin[Number], Field[Numb
     """
 
     option_defaults: ClassVar[dict[str, Any]] = {"key": True, "null": False}
-
-    @property
-    def lookup_names(self) -> tuple[str, ...]:
-        return tuple(dict.fromkeys((*super().lookup_names, *VALUE_SET_LOOKUPS)))
-
-    def operand(self, conditions: Conditions, scope: Scope) -> Operand:
-        in_order = super().lookup_names
-        ranges = [each for each in conditions if each[0] in in_order]
-        others = [each for each in conditions if each[0] not in in_order]
-        if not others:
-            return super().operand(ranges, scope)
-        looked_at = by_record(self, others)
-        if not ranges:
-            return looked_at
-        operand = super().operand(ranges, scope)
-        both = conjunction([operand, looked_at])
-        both.order_field, both.order_key = operand.order_field, operand.order_key
-        return both

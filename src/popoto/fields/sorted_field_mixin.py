@@ -20,13 +20,23 @@ from popoto.fields.coercion import CoercionError, coerce, describe, is_list
 from popoto.fields.entries import Entry, ScoreEntry
 from popoto.fields.families import KeyFamily
 from popoto.fields.field import LEFT_OUT, Field, LeftOut
-from popoto.fields.lookups import conjunction, several, unsupported
+from popoto.fields.lookups import (
+    VALUE_SET_LOOKUPS,
+    by_record,
+    conjunction,
+    several,
+    unsupported,
+    value_sets,
+)
 from popoto.fields.operands import Conditions, Operand, Scope, View
 from popoto.fields.type_variables import MixedIn
 
 VALID_SORTED_TYPES: frozenset[type] = frozenset(
     {int, float, Decimal, datetime.date, datetime.datetime}
 )
+
+#: The lookups that the order answers. "" is equality.
+_IN_ORDER = ("", "gt", "gte", "lt", "lte", "between", "in", "ne")
 
 #: Doubles tell integers apart up to here.
 _EXACT_INTEGERS = 2**53
@@ -111,6 +121,12 @@ class SortedFieldMixin(Field[MixedIn]):
                 f"{type(self).__name__} cannot be null: a record without a value has no place "
                 "in the order. Give it a default."
             )
+        if self.type not in VALID_SORTED_TYPES:
+            known = ", ".join(sorted(valid.__name__ for valid in VALID_SORTED_TYPES))
+            raise ModelException(
+                f"{describe(self.type)} is not a valid type of {type(self).__name__}, which keeps "
+                f"an order of numbers; use one of {known}"
+            )
         partition_by: object = self.partition_by
         if isinstance(partition_by, str):
             partition_by = (partition_by,)
@@ -145,9 +161,10 @@ class SortedFieldMixin(Field[MixedIn]):
     def bind(self, model_name: str, name: str) -> None:
         super().bind(model_name, name)
         self.sorted_set_key = f"{self.field_class_key}:{model_name}:{name}"
-        if self.unique:
+        if self.unique or self.indexed:
             # Under the field's own prefix, a value could be taken for a partition.
-            self.value_set_prefix = f"{keys.field_prefix('UniqueField')}:{model_name}:{name}:"
+            prefix = keys.field_prefix("UniqueField" if self.unique else "IndexedField")
+            self.value_set_prefix = f"{prefix}:{model_name}:{name}:"
 
     # Values ---------------------------------------------------------------------
 
@@ -200,8 +217,9 @@ class SortedFieldMixin(Field[MixedIn]):
 
     @property
     def keeps_value_sets(self) -> bool:
-        # Uniqueness is decided by equal values, not by equal scores.
-        return self.unique
+        # Uniqueness is decided by equal values, not by equal scores. `indexed` comes from an
+        # IndexedFieldMixin beside this one.
+        return self.unique or self.indexed
 
     @property
     def depends_on(self) -> tuple[str, ...]:
@@ -224,11 +242,14 @@ class SortedFieldMixin(Field[MixedIn]):
             return ()
         partition = [values[name] for name in self.partition_by]
         entry = ScoreEntry(self.partition_key(partition), key, self.score(value))
-        return (entry, self.value_entry(key, value)) if self.unique else (entry,)
+        return (entry, self.value_entry(key, value)) if self.unique or self.indexed else (entry,)
 
     def key_families(self) -> Sequence[KeyFamily]:
         stem = self.sorted_set_key
-        return (KeyFamily("sorted_fields", self.name, stem, "zset", is_open=True),)
+        family = KeyFamily("sorted_fields", self.name, stem, "zset", is_open=True)
+        if not (self.unique or self.indexed):
+            return (family,)
+        return (family, self.value_set_family("indexed_fields"))
 
     @classmethod
     def get_sortedset_db_key(
@@ -250,7 +271,10 @@ class SortedFieldMixin(Field[MixedIn]):
 
     @property
     def lookup_names(self) -> tuple[str, ...]:
-        return ("", "gt", "gte", "lt", "lte", "between", "in", "ne")
+        if self.key or self.indexed:
+            # A key or index mixin stands beside this one: the lookups of both are understood.
+            return tuple(dict.fromkeys((*_IN_ORDER, *VALUE_SET_LOOKUPS)))
+        return _IN_ORDER
 
     def get_filter_query_params(self, field_name: str) -> set[str]:
         return {f"{field_name}__{name}" if name else field_name for name in self.lookup_names}
@@ -298,6 +322,19 @@ class SortedFieldMixin(Field[MixedIn]):
         return list(found)
 
     def operand(self, conditions: Conditions, scope: Scope) -> Operand:
+        ranges = [each for each in conditions if each[0] in _IN_ORDER]
+        others = [each for each in conditions if each[0] not in _IN_ORDER]
+        if not others or not (self.key or self.indexed):
+            return self._in_order(conditions, scope)
+        looked_at = value_sets(self, others) if self.indexed else by_record(self, others)
+        if not ranges:
+            return looked_at
+        operand = self._in_order(ranges, scope)
+        both = conjunction([operand, looked_at])
+        both.order_field, both.order_key = operand.order_field, operand.order_key
+        return both
+
+    def _in_order(self, conditions: Conditions, scope: Scope) -> Operand:
         partitions = self.partitions(scope)
         operand = conjunction(
             [self._condition(lookup, value, partitions) for lookup, value in conditions]
@@ -331,7 +368,7 @@ class SortedFieldMixin(Field[MixedIn]):
                 all(operand.exact for operand in operands),
                 frozenset({self.name}),
             )
-        if lookup not in self.lookup_names:
+        if lookup not in _IN_ORDER:
             hint = " Sorted fields are never null." if lookup == "isnull" else ""
             raise unsupported(self, lookup, hint)
         operand = self.coerce_operand(lookup, value)

@@ -288,7 +288,9 @@ def _server_adds(options: ModelOptions, field: AnyField, delta: Any) -> bool:
     if decision.composites or decision.fields not in ((), (field,)):
         return False
     return not decision.fields or (
-        cls.entries is SortedFieldMixin.entries and cls.score is SortedFieldMixin.score
+        cls.entries is SortedFieldMixin.entries
+        and cls.score is SortedFieldMixin.score
+        and not field.keeps_value_sets
     )
 
 

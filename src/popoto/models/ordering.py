@@ -12,7 +12,7 @@ import datetime
 from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from popoto.exceptions import QueryException
 from popoto.fields.coercion import describe
@@ -78,14 +78,17 @@ def by_score(field: SortedFieldMixin, key: str, *, descending: bool = False) -> 
 
 def parse(options: ModelOptions, order_by: Any) -> tuple[tuple[str, bool], ...]:
     """(field, descending) pairs from what a caller gave. Raises QueryException."""
+    names: tuple[Any, ...] = ()
     if isinstance(order_by, str):
-        order_by = (order_by,)
-    if not isinstance(order_by, tuple) or not order_by:
+        names = (order_by,)
+    elif isinstance(order_by, tuple):
+        names = cast("tuple[Any, ...]", order_by)
+    if not names:
         raise QueryException(
             f"{options.model_name}: order_by takes a field name ('-' in front for descending) "
-            f"or a tuple of several, got {describe(order_by)}"
+            f"or a tuple of several, got {describe(cast('object', order_by))}"
         )
-    return tuple(_parse_one(options, name) for name in order_by)
+    return tuple(_parse_one(options, name) for name in names)
 
 
 def _parse_one(options: ModelOptions, name: Any) -> tuple[str, bool]:
