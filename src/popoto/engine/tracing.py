@@ -2,7 +2,7 @@
 
 A span has the name of the operation and its model ("save Restaurant") and says how many
 requests (round trips) and commands the operation took. Without the API the runners stay as
-they are; without a configured SDK an operation costs about 2 us more.
+they are; without a configured SDK an operation costs about 1 us more.
 """
 
 from __future__ import annotations
@@ -39,6 +39,8 @@ def traced(run: Runner) -> Runner:
 
     @functools.wraps(run)
     def run_in_span(plan: Plan[Any]) -> Any:
+        if not _is_configured():
+            return run(plan)
         with _span(plan) as span:
             return run(plan if span is None else _watched(plan, span))
 
@@ -52,10 +54,19 @@ def async_traced(arun: Runner) -> Runner:
 
     @functools.wraps(arun)
     async def arun_in_span(plan: Plan[Any]) -> Any:
+        if not _is_configured():
+            return await arun(plan)
         with _span(plan) as span:
             return await arun(plan if span is None else _watched(plan, span))
 
     return cast("Runner", arun_in_span)
+
+
+def _is_configured() -> bool:
+    """Whether the application has set up a provider, without which nobody records spans."""
+    return trace is not None and not isinstance(
+        trace.get_tracer_provider(), trace.ProxyTracerProvider
+    )
 
 
 def _name_of(plan: Plan[Any]) -> str:
