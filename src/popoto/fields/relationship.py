@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, Generic, Self, overload
+from weakref import WeakSet
 
 from popoto.engine.codec import DecodeError, decoder_for, encoder_for
 from popoto.engine.db_key import DB_key
@@ -53,6 +54,9 @@ class Relationship(Field["Target | str | None"], Generic[Target]):
     #: Finds a model class by its name; set where models are defined.
     find_model: ClassVar[Callable[[str], Any]]
 
+    #: every relationship of a model that is still there
+    _bound: ClassVar[WeakSet[Relationship[Any]]] = WeakSet()
+
     many: bool
 
     def __init__(self, model: type[Target] | str | None = None, **options: Any) -> None:
@@ -94,6 +98,27 @@ class Relationship(Field["Target | str | None"], Generic[Target]):
     @model.setter
     def model(self, value: Any) -> None:
         self._model = value
+
+    def bind(self, model_name: str, name: str) -> None:
+        super().bind(model_name, name)
+        Relationship._bound.add(self)
+
+    @property
+    def target_name(self) -> str:
+        """The name of the related model, which need not be defined yet."""
+        if not isinstance(self._model, str):
+            return self._model.__name__
+        return self.model_name if self._model == "self" else self._model
+
+    @staticmethod
+    def all_to(model_name: str) -> list[Relationship[Any]]:
+        """The relationships by which records of any model refer to this one."""
+        found = {
+            (field.model_name, field.name): field
+            for field in Relationship._bound
+            if field.target_name == model_name
+        }
+        return [found[name] for name in sorted(found)]
 
     # Values ---------------------------------------------------------------------
 

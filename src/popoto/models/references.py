@@ -1,7 +1,8 @@
-"""Reading related records for a whole result at once."""
+"""Reading related records for a whole result at once, and telling of references left behind."""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,6 +10,8 @@ from popoto.engine.request import Command, Plan, Reply, Request
 from popoto.exceptions import QueryException
 from popoto.fields.relationship import Relationship
 from popoto.models.loading import new_instance, read_commands, stored_of
+
+logger = logging.getLogger("POPOTO.Relationship")
 
 
 def attach_references(instances: Sequence[Any], names: Sequence[str]) -> Plan[None]:
@@ -27,6 +30,30 @@ def attach_references(instances: Sequence[Any], names: Sequence[str]) -> Plan[No
         related = yield from _attach(instances, name)
         if deeper and related:
             yield from attach_references(related, deeper)
+
+
+def report_referrers(model_name: str, old_key: str, new_key: str) -> Plan[None]:
+    """Warn of records that still refer to a record by the key that it no longer has.
+
+    One round trip for each model with a relationship to this one; none without any.
+    """
+    for field in Relationship.all_to(model_name):
+        (count,) = yield Request.of(
+            ("SCARD", field.value_set_prefix + old_key), shard=field.model_name, repeatable=True
+        )
+        if count:
+            logger.warning(
+                "%s records of %s still refer to %s, which is %s now: assign and save %s of "
+                "%s.query.filter(%s=%r)",
+                count,
+                field.model_name,
+                old_key,
+                new_key,
+                field.name,
+                field.model_name,
+                field.name,
+                old_key,
+            )
 
 
 def _attach(instances: Sequence[Any], name: str) -> Plan[list[Any]]:

@@ -40,6 +40,7 @@ from popoto.models.expiry import (
 from popoto.models.hooks import call_delete_hooks, call_save_hooks, follow_up
 from popoto.models.leftovers import Place, find_places, put_removals
 from popoto.models.options import Decision
+from popoto.models.references import report_referrers
 from popoto.models.validation import Stored, changed_values, encoded, key_field_that_differs
 
 if TYPE_CHECKING:
@@ -125,8 +126,11 @@ class SaveCommit:
             outcome = Batch.outcome(reply)
             if not isinstance(outcome, GuardFailure):
                 yield from follow_up(batch, self.options)
+                result, moved_from = self._result(outcome), self.old_key if self.moves else None
                 self.remember(persisted=True)
-                return self._result(outcome)
+                if moved_from is not None:
+                    yield from report_referrers(self.options.model_name, moved_from, self.key)
+                return result
             self.learn(outcome)
             if outcome.what == "orphan":
                 self.leftovers = yield from find_places(self.options, self.key)
