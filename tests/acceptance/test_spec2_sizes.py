@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from functools import reduce
 
 import pytest
 
 from popoto import IndexedField, IntField, KeyField, Model, Q, QueryException, SortedField
-from tests.driver import Api
+from tests.driver import Api, RoundTrips
 
 
 class Item(Model):
@@ -55,3 +57,34 @@ def test_conditions_nested_beyond_reason_are_refused(api: Api) -> None:
     deeper = reduce(lambda inner, i: ~(inner & Q(rank__lt=100 + i)), range(5000), Q(cat="c1"))
     with pytest.raises(QueryException, match="nested"):
         api(Item.query.filter(deeper).count)
+
+
+class Pair(Model):
+    left = KeyField(type=int)
+    right = KeyField()
+    cat = IndexedField()
+
+
+def test_an_order_of_key_fields_reads_only_the_winners(
+    api: Api, round_trips: Callable[[], AbstractContextManager[RoundTrips]]
+) -> None:
+    Pair.bulk_create([Pair(left=i - 20, right=f"a-{i}", cat="x") for i in range(200)])
+    ask = Pair.query.filter(cat="x", order_by="left", limit=3)
+    api(ask.all)
+    with round_trips() as seen:
+        found = api(ask.all)
+    assert [pair.left for pair in found] == [-20, -19, -18]
+    assert seen.sends <= 2
+    assert seen.commands["hmget"] + seen.commands["hget"] == 3
+    backwards = Pair.query.filter(order_by=("-right", "left"), limit=2, cat="x")
+    assert [pair.right for pair in api(backwards.all)] == ["a-99", "a-98"]
+
+
+def test_keys_that_stand_for_several_values_are_ordered_by_what_is_stored(api: Api) -> None:
+    for right in (None, "a:b", "A", "Z"):
+        Pair.create(left=1, right=right, cat="x")
+    Pair.create(left=2, right="None", cat="x")
+    found = api(Pair.query.filter(cat="x", order_by="right", limit=4).all)
+    assert [pair.right for pair in found] == [None, "A", "None", "Z"]
+    Pair.create(left=None, right="q", cat="x")
+    assert api(Pair.query.filter(order_by="left", limit=1).all)[0].left is None

@@ -9,10 +9,12 @@ from typing import Any
 
 import redis.exceptions
 
+from popoto.engine import keys
 from popoto.engine.request import Argument, Plan, Reply, Request, ScriptCall
 from popoto.engine.scripts import QUERY
 from popoto.engine.tree import Keys, Node, Nothing, RecordKeys, all_of, encode, key_kinds
 from popoto.exceptions import QueryException, StoredDataError
+from popoto.fields.field import Field
 from popoto.fields.operands import Operand
 from popoto.models import expiry
 from popoto.models.loading import StoredView
@@ -258,14 +260,38 @@ class Fetch:
             rows = yield from self.rows(everything, Order("any"))
             return self._sorted(rows, order)[offset:]
         # Read just what decides the order, and the records themselves for the winners.
-        rows = yield from self.rows(Reading.of(options, names), Order("any"))
-        candidates = self._sorted(rows, order)[offset:]
+        candidates = yield from self._keys_by_key_fields(order)
+        if candidates is None:
+            rows = yield from self.rows(Reading.of(options, names), Order("any"))
+            candidates = [row.key.encode("utf-8") for row in self._sorted(rows, order)]
+        candidates = candidates[offset:]
         found: list[Row] = []
         while candidates and len(found) < limit:
             missing = limit - len(found)
             head, candidates = candidates[:missing], candidates[missing:]
-            found += yield from self.again([row.key.encode("utf-8") for row in head], reading)
+            found += yield from self.again(head, reading)
         return found
+
+    def _keys_by_key_fields(self, order: Order) -> Plan[list[bytes] | None]:
+        """The matches in the order of key fields, whose values the keys tell without reading.
+
+        None for other fields, and where a key may stand for several values.
+        """
+        options = self.options
+        names = [name for name, _ in order.fields]
+        if not self.operand.exact or not all(_is_told_by_key(options, name) for name in names):
+            return None
+        values: dict[str, dict[str, Any]] = {}
+        for key in (yield from self.keys(Order("any"))):
+            text = key.decode("utf-8")
+            told = _told_by_key(options, text, names)
+            if told is None:
+                return None
+            values[text] = told
+        in_order = ordered(
+            options, order, list(values), lambda key: key, lambda key, name: values[key][name]
+        )
+        return [key.encode("utf-8") for key in in_order]
 
     def _sorted(self, rows: list[Row], order: Order) -> list[Row]:
         views: dict[str, StoredView] = {
@@ -313,6 +339,39 @@ class Fetch:
         except StoredDataError as error:
             logger.warning("left out of a query's results: %s", error)
             return False
+
+
+def _is_told_by_key(options: ModelOptions, name: str) -> bool:
+    """Whether the text of a record key says the value of this field, as a rule."""
+    field = options.fields[name]
+    cls = type(field)
+    return (
+        name in options.key_names
+        and field.type in (str, int)
+        and cls.text_of is Field.text_of
+        and cls.canonical is Field.canonical
+    )
+
+
+def _told_by_key(options: ModelOptions, key: str, names: Sequence[str]) -> dict[str, Any] | None:
+    """The values of key fields in a record key; None if it may stand for others as well."""
+    parts = key.split(keys.SEPARATOR)
+    if len(parts) != options.db_key_length:
+        return None
+    told: dict[str, Any] = {}
+    for name in names:
+        part = parts[options.get_db_key_index_position(name)]
+        is_text = options.fields[name].type is str
+        if is_text and (part == "None" or keys.ESCAPED_SEPARATOR in part):
+            return None
+        value: str | int | None = keys.unescape(part)
+        if not is_text:
+            try:
+                value = None if part == "None" else int(value)
+            except ValueError:
+                return None
+        told[name] = value
+    return told
 
 
 class Pages:
