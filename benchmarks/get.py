@@ -8,7 +8,7 @@ import redis
 
 from benchmarks.restaurant import Record, Restaurant, fill, key_of, touch, unpack
 
-COUNT = 100
+COUNT = 1000
 
 
 def by_hand(client: redis.Redis, records: list[Record]) -> Iterator[None]:

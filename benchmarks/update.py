@@ -16,7 +16,7 @@ from benchmarks.restaurant import (
     pack,
 )
 
-COUNT = 100
+COUNT = 1000
 CITY = "Lisbon"
 NOTE = "Moved."
 
