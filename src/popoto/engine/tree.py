@@ -202,23 +202,49 @@ def negated(node: Node) -> Node:
 
 def key_kinds(node: Node) -> dict[str, str]:
     """The keys that a tree looks at, with the kind of key that each has to be."""
-    match node:
-        case Members(key):
-            return {key: "set"}
-        case ScoreRange(key) | Near(key):
-            return {key: "zset"}
-        case TextMatch():
-            return {node.values_key: "zset", node.coverage_key: "hash"}
-        case All(children) | Any(children):
-            return {key: kind for child in children for key, kind in key_kinds(child).items()}
-        case Not(child):
-            return key_kinds(child)
-        case _:
-            return {}
+    kinds: dict[str, str] = {}
+    waiting: list[Node] = [node]
+    while waiting:
+        match node := waiting.pop():
+            case Members(key):
+                kinds[key] = "set"
+            case ScoreRange(key) | Near(key):
+                kinds[key] = "zset"
+            case TextMatch():
+                kinds |= {node.values_key: "zset", node.coverage_key: "hash"}
+            case All(children) | Any(children):
+                waiting.extend(reversed(children))
+            case Not(child):
+                waiting.append(child)
+            case _:
+                pass
+    return kinds
 
 
-def encode(node: Node, keys: Keys, out: list[Argument]) -> None:  # noqa: PLR0912 - one per node
-    """Append a tree to the arguments of query.lua."""
+def encode(node: Node, keys: Keys, out: list[Argument]) -> None:
+    """Append a tree to the arguments of query.lua. No recursion: trees may be deep."""
+    waiting: list[Node] = [node]
+    while waiting:
+        node = waiting.pop()
+        match node:
+            case All(children):
+                out += ("and", len(children))
+                waiting.extend(reversed(children))
+            case Any(children):
+                out += ("or", len(children))
+                waiting.extend(reversed(children))
+            case Not(child):
+                out.append("not")
+                waiting.append(child)
+            case _:
+                _encode_leaf(node, keys, out)
+
+
+def _encode_leaf(
+    node: Everything | Nothing | Members | ScoreRange | Near | RecordKeys | StoredBytes | TextMatch,
+    keys: Keys,
+    out: list[Argument],
+) -> None:
     match node:
         case Everything():
             out.append("all")
@@ -249,14 +275,3 @@ def encode(node: Node, keys: Keys, out: list[Argument]) -> None:  # noqa: PLR091
                 node.set_prefix,
                 node.operand,
             )
-        case All(children):
-            out += ("and", len(children))
-            for child in children:
-                encode(child, keys, out)
-        case Any(children):
-            out += ("or", len(children))
-            for child in children:
-                encode(child, keys, out)
-        case Not(child):
-            out.append("not")
-            encode(child, keys, out)

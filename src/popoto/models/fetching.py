@@ -331,7 +331,13 @@ class Fetch:
             ", ".join(sorted(self.operand.needs)),
             self.options.model_name,
         )
-        return [row for row in rows if self._passes(row)]
+        try:
+            return [row for row in rows if self._passes(row)]
+        except RecursionError as error:
+            raise QueryException(
+                f"{self.options.model_name}: conditions that Python has to check are nested too "
+                "deeply in each other; build a flatter Q"
+            ) from error
 
     def _passes(self, row: Row) -> bool:
         try:

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import difflib
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field
 from itertools import product
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
-from popoto.engine.request import Call, Plan
+from popoto.engine.request import Call, Plan, Request
 from popoto.engine.tree import EVERYTHING, NOTHING, RecordKeys, all_of, any_of, negated
 from popoto.exceptions import QueryException
 from popoto.fields.conditions import AND, Q
@@ -28,6 +28,12 @@ if TYPE_CHECKING:
 logger = logging.getLogger("POPOTO.Query")
 
 AnyField = Field[Any]
+
+#: Steps of a plan that also yields the steps of what is nested in it; see `Planner._unnested`.
+_Steps: TypeAlias = "Generator[Request | Call | _Steps, Any, Operand]"
+
+#: Up to so many conditions may stand in each other; each negated & is three steps.
+_DEEPEST = 3000
 
 #: Up to so many records are looked up by key where a conjunction fixes every key field.
 _MAX_DIRECT_KEYS = 1000
@@ -67,27 +73,49 @@ class Planner:
         conjunction = _Conjunction()
         for condition in conditions:
             conjunction.take(condition)
-        try:
-            return (yield from self._conjunction(conjunction, Scope()))
-        except RecursionError as error:
-            raise QueryException(
-                f"{self.options.model_name}: conditions are nested too deeply in each other (some "
-                "hundred changes between &, | and ~); build a flatter Q"
-            ) from error
+        return (yield from self._unnested(self._conjunction(conjunction, Scope())))
 
     # Trees -----------------------------------------------------------------------------
 
-    def _tree(self, q: Q, scope: Scope) -> Plan[Operand]:
+    def _unnested(self, steps: _Steps) -> Plan[Operand]:
+        """The operand of nested steps, each driven from here: a deep tree is no deep recursion."""
+        stack = [steps]
+        reply: Any = None
+        failure: Exception | None = None
+        while True:
+            try:
+                step = stack[-1].send(reply) if failure is None else stack[-1].throw(failure)
+            except StopIteration as done:
+                stack.pop()
+                if not stack:
+                    return done.value
+                reply, failure = done.value, None
+                continue
+            reply, failure = None, None
+            if isinstance(step, Generator):
+                stack.append(step)
+                if len(stack) > _DEEPEST:
+                    raise QueryException(
+                        f"{self.options.model_name}: conditions are nested too deeply in each "
+                        "other (a thousand changes between &, | and ~); build a flatter Q"
+                    )
+                continue
+            try:
+                reply = yield step
+            except Exception as error:  # noqa: BLE001 - the step that asked is told
+                failure = error
+
+    def _tree(self, q: Q, scope: Scope) -> _Steps:
         if q.negated:
-            operand = yield from self._tree(~q, scope)
+            operand: Operand = yield self._tree(~q, scope)
             return _complement(operand)
         if q.connector == AND or not q.children:
             conjunction = _Conjunction()
             conjunction.take(q)
-            return (yield from self._conjunction(conjunction, scope))
+            return (yield self._conjunction(conjunction, scope))
         operands: list[Operand] = []
         for child in _alternatives(q):
-            operands.append((yield from self._tree(child, scope)))  # noqa: PERF401 - yields
+            operands.append((yield self._tree(child, scope)))  # noqa: PERF401 - yields
         tests = [operand.test for operand in operands]
         return Operand(
             any_of([operand.node for operand in operands]),
@@ -96,7 +124,7 @@ class Planner:
             frozenset[str]().union(*(operand.needs for operand in operands)),
         )
 
-    def _conjunction(self, conjunction: _Conjunction, outer: Scope) -> Plan[Operand]:
+    def _conjunction(self, conjunction: _Conjunction, outer: Scope) -> _Steps:
         grouped = self._grouped(conjunction.pairs)
         scope = self._scope(grouped, outer)
         operands: list[Operand] = []
@@ -106,7 +134,7 @@ class Planner:
                 compiled = yield from compiled.resolve()
             operands.append(compiled)
         for tree in conjunction.trees:
-            operands.append((yield from self._tree(tree, scope)))  # noqa: PERF401 - yields
+            operands.append((yield self._tree(tree, scope)))  # noqa: PERF401 - yields
         return self._joined(operands, scope)
 
     def _joined(self, operands: list[Operand], scope: Scope) -> Operand:
