@@ -21,6 +21,7 @@ from popoto.fields.content_field import Unstored
 from popoto.models.bulk_commits import Commits, Failures, Row, chunks
 from popoto.models.fetching import Fetch, Pages
 from popoto.models.fetching import Row as FoundRow
+from popoto.models.loading import indexed_of
 from popoto.models.options import ModelOptions, overrides
 from popoto.models.query import Query
 from popoto.models.query_builder import QueryBuilder
@@ -246,7 +247,7 @@ def _learn_stored(options: ModelOptions, rows: list[Row], failures: Failures) ->
     errors: list[RowError] = []
     for row, values in zip(unknown, replies, strict=True):
         if any(value is not None for value in values):
-            row.commit.known = row.commit.by_name(values)
+            row.commit.known = indexed_of(row.commit.options, values)
         else:
             missing.append(row)
             errors.append(row.failed(row.commit._not_stored()))

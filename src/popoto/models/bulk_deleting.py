@@ -12,9 +12,9 @@ from popoto.engine.scanning import Scan, literally
 from popoto.exceptions import ConflictError, ModelException
 from popoto.models.bulk import Matches, Progress
 from popoto.models.bulk_commits import MOST_ARGUMENTS, chunks
-from popoto.models.deleting import _by_name, _forget, _removal, is_another, key_to_delete
+from popoto.models.deleting import _forget, _removal, is_another, key_to_delete
 from popoto.models.hooks import follow_up
-from popoto.models.loading import new_instance, stored_of
+from popoto.models.loading import indexed_of, new_instance, stored_of
 from popoto.models.options import ModelOptions, overrides
 from popoto.models.save_commit import MAX_ATTEMPTS
 from popoto.models.upkeep.cleaning import clean_indexes
@@ -112,7 +112,7 @@ def _read_unknown(
     )
     for position, key in enumerate(keys):
         if replies[len(keys) + position]:
-            known[key] = _by_name(options, replies[position])
+            known[key] = indexed_of(options, replies[position])
 
 
 def _calls(

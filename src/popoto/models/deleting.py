@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from popoto.engine.batch import Batch, GuardFailure, QueuedCommits, queue
-from popoto.engine.request import Plan, Reply, Request
+from popoto.engine.request import Plan, Request
 from popoto.exceptions import ConflictError, ModelException
 from popoto.fields.commit import Commit
 from popoto.models.expiry import decoded_values, put_removal
 from popoto.models.hooks import call_delete_hooks, follow_up
+from popoto.models.loading import indexed_of
 from popoto.models.options import ModelOptions
 from popoto.models.save_commit import MAX_ATTEMPTS
 from popoto.models.saving import check_pipeline
@@ -87,14 +87,9 @@ def _read(options: ModelOptions, key: str) -> Plan[dict[str, Any] | None]:
         ("HMGET", key, *options.index_names), shard=options.shard, repeatable=True
     )
     if any(value is not None for value in values):
-        return _by_name(options, values)
+        return indexed_of(options, values)
     (exists,) = yield Request.of(("EXISTS", key), shard=options.shard, repeatable=True)
     return {} if exists else None
-
-
-def _by_name(options: ModelOptions, values: Sequence[Reply]) -> dict[str, Any]:
-    pairs = zip(options.index_names, values, strict=True)
-    return {name: value for name, value in pairs if value is not None}
 
 
 def _removal(

@@ -24,6 +24,12 @@ def read_commands(options: ModelOptions, key: str) -> list[Command]:
     return commands
 
 
+def indexed_of(options: ModelOptions, values: Sequence[Any]) -> dict[str, Any]:
+    """Stored bytes of the fields that decide entries, from the reply that names them in order."""
+    pairs = zip(options.index_names, values, strict=True)
+    return {name: value for name, value in pairs if value is not None}
+
+
 def stored_of(
     options: ModelOptions, hash_values: Sequence[Any], lists: Sequence[Any]
 ) -> dict[str, Any] | None:

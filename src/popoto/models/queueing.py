@@ -12,6 +12,7 @@ from popoto.engine import keys
 from popoto.engine.batch import Batch, GuardFailure, QueuedCommits, queue
 from popoto.engine.request import Plan, Request
 from popoto.models.contents import store_contents
+from popoto.models.loading import indexed_of
 from popoto.models.validation import Stored, encoded
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ def _learn_what_is_stored(commit: SaveCommit, queued: QueuedCommits) -> Plan[Non
         commit.believe(queued.records[commit.old_key])
     else:
         present = any(value is not None for value in stored)
-        commit.believe(commit.by_name(stored) if present else None)
+        commit.believe(indexed_of(commit.options, stored) if present else None)
     if commit.key in queued.records:
         taken = queued.records[commit.key] is not None
     elif not taken:

@@ -39,6 +39,7 @@ from popoto.models.expiry import (
 )
 from popoto.models.hooks import call_delete_hooks, call_save_hooks, follow_up
 from popoto.models.leftovers import Place, find_places, put_removals
+from popoto.models.loading import indexed_of
 from popoto.models.options import Decision
 from popoto.models.references import report_referrers
 from popoto.models.validation import Stored, changed_values, encoded, key_field_that_differs
@@ -148,7 +149,7 @@ class SaveCommit:
         )
         if not any(value is not None for value in values):
             raise self._not_stored()
-        self.known = self.by_name(values)
+        self.known = indexed_of(self.options, values)
         self._refuse_other_key_values(self.known)
 
     def _refuse_other_key_values(self, current: dict[str, Stored]) -> None:
@@ -166,10 +167,6 @@ class SaveCommit:
             f"{self.old_key!r} is not stored (or expired, or was deleted), so there is nothing "
             f"that save(update_fields={self.names!r}) could update; save() writes it whole"
         )
-
-    def by_name(self, values: Sequence[Reply]) -> dict[str, Stored]:
-        pairs = zip(self.options.index_names, values, strict=True)
-        return {name: value for name, value in pairs if value is not None}
 
     def _is_repeatable(self) -> bool:
         """Whether carrying the commit out twice would do no harm.
