@@ -43,7 +43,7 @@ from popoto._connection.settings import Options, Settings, from_url, with_databa
 from popoto.embedded import EmbeddedServer
 from popoto.embedded import start as start_embedded
 from popoto.exceptions import NothingWrittenError, PopotoException
-from popoto.models import metaclass
+from popoto.models.record import metaclass
 from popoto.testing import DEFAULT_TEST_DATABASE
 
 logger = logging.getLogger("POPOTO-PYTEST")

@@ -25,7 +25,8 @@ from popoto import (
     redis_db,
 )
 from popoto.engine.request import Request
-from popoto.models import deleting, saving
+from popoto.models.writing import deleting
+from popoto.models.writing import preparing as saving
 from tests.driver import Api
 
 

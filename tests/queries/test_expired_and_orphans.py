@@ -160,7 +160,7 @@ def test_self_repair_can_be_switched_off(api: Api, redis_client: redis.Redis) ->
 def test_a_record_that_came_back_is_not_repaired_away(
     api: Api, redis_client: redis.Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from popoto.models import fetching
+    from popoto.models.reading import fetching
 
     leases(1)
     (stored,) = Lease.query.values(*(name for name in Lease._meta.fields)).all()

@@ -30,7 +30,7 @@ from popoto import (
 )
 from popoto.engine.run import send
 from popoto.exceptions import UniquenessError
-from popoto.models.query_plans import Execution, QuerySpec
+from popoto.models.reading.executing import Execution, QuerySpec
 from tests.driver import Api
 from tests.truth.models import Shelf, Thing
 from tests.truth.oracle import records, violations

@@ -35,11 +35,11 @@ from popoto.engine.request import Command, Reply, Request
 from popoto.engine.run import run as carry_out
 from popoto.exceptions import StoredDataError
 from popoto.fields.content_field import ContentField, ContentReference
-from popoto.models.bulk_commits import chunks
-from popoto.models.fetching import Row
-from popoto.models.options import ModelOptions
-from popoto.models.ordering import by_key
-from popoto.models.query_plans import Execution, QuerySpec
+from popoto.models.reading.executing import Execution, QuerySpec
+from popoto.models.reading.fetching import Row
+from popoto.models.reading.ordering import by_key
+from popoto.models.record.options import ModelOptions
+from popoto.models.writing.bulk_commits import chunks
 
 _GONE = -2
 

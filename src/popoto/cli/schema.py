@@ -25,7 +25,7 @@ from popoto.engine.scanning import Scan, literally
 from popoto.fields.families import KeyFamily
 from popoto.fields.field import Field
 from popoto.fields.relationship import Relationship
-from popoto.models.options import ModelOptions
+from popoto.models.record.options import ModelOptions
 from popoto.models.upkeep.records import SCAN_COUNT, as_text
 from popoto.models.upkeep.registry import Registry
 

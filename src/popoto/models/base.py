@@ -12,13 +12,17 @@ from popoto.engine.run import arun, run
 from popoto.exceptions import ModelException, StoredDataError
 from popoto.fields.entries import Entry
 from popoto.fields.relationship import UNSET
-from popoto.models import creating, deleting, dictionary, hooks, overridden, saving, validation
 from popoto.models.base_bulk import BulkMethods
 from popoto.models.base_in_place import InPlaceMethods
-from popoto.models.expectations import Expected
-from popoto.models.metaclass import ModelBase
-from popoto.models.options import INDEX_HASH_LENGTH, ModelOptions
 from popoto.models.query import Query
+from popoto.models.record import as_dict as dictionary
+from popoto.models.record import checking as validation
+from popoto.models.record import overridden
+from popoto.models.record.metaclass import ModelBase
+from popoto.models.record.options import INDEX_HASH_LENGTH, ModelOptions
+from popoto.models.writing import creating, deleting, hooks
+from popoto.models.writing import preparing as saving
+from popoto.models.writing.expecting import Expected
 
 if TYPE_CHECKING:
     from redis.asyncio.client import Pipeline as AsyncPipeline

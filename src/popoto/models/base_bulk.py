@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, Literal, Self, cast, overload
 
 from popoto.engine.run import arun, run
-from popoto.models import bulk, bulk_deleting
 from popoto.models.upkeep.checking import Check
 from popoto.models.upkeep.cleaning import clean_indexes
 from popoto.models.upkeep.rebuilding import Rebuild, Rebuilt
+from popoto.models.writing import bulk, bulk_deleting
 
 if TYPE_CHECKING:
     from popoto.exceptions import RowError

@@ -7,7 +7,8 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Self, cast
 
 from popoto.engine.run import arun, run
-from popoto.models import field_expiry, in_place
+from popoto.models.beside import field_expiry
+from popoto.models.writing import incrementing as in_place
 
 if TYPE_CHECKING:
     from decimal import Decimal

@@ -16,8 +16,8 @@ from popoto.engine.codec import DecodeError, decoder_for
 from popoto.engine.tagging import PAYLOAD, TREES, value_of
 from popoto.exceptions import StoredDataError
 from popoto.fields.relationship import Relationship
-from popoto.models.loading import new_instance
-from popoto.models.validation import encoded
+from popoto.models.record.checking import encoded
+from popoto.models.record.loading import new_instance
 
 if TYPE_CHECKING:
     from popoto.fields.field import Field

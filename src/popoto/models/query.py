@@ -14,10 +14,10 @@ from popoto.engine.request import Call, Plan
 from popoto.engine.run import arun, run
 from popoto.exceptions import QueryException
 from popoto.fields.conditions import CombinedExpression, Expression, Filter, Q, as_q
-from popoto.models import expiry
+from popoto.models.beside import expiry
 from popoto.models.query_builder import QueryBuilder, TypedTuples, as_condition
 from popoto.models.query_operations import QueryOperations
-from popoto.models.query_plans import Execution, QuerySpec, get, get_many
+from popoto.models.reading.executing import Execution, QuerySpec, get, get_many
 
 if TYPE_CHECKING:
     from popoto.models.base import Model

@@ -16,15 +16,15 @@ from popoto.exceptions import QueryException
 from popoto.fields.coercion import describe
 from popoto.fields.conditions import CombinedExpression, Expression, Filter, Q, as_q
 from popoto.fields.field import Field
-from popoto.models.fetching import Fetch, Reading
 from popoto.models.query_operations import QueryOperations
-from popoto.models.query_plans import (
+from popoto.models.reading.executing import (
     Execution,
     QuerySpec,
     check_count,
     check_values,
     read_hooks,
 )
+from popoto.models.reading.fetching import Fetch, Reading
 
 Row = TypeVar("Row")
 A = TypeVar("A")

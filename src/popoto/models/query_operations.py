@@ -9,10 +9,10 @@ from decimal import Decimal
 from typing import Any
 
 from popoto.engine.run import arun, run
-from popoto.models import aggregating
-from popoto.models.aggregating import field_name
-from popoto.models.explaining import Explanation, explain
-from popoto.models.query_plans import QuerySpec
+from popoto.models.reading import aggregating
+from popoto.models.reading.aggregating import field_name
+from popoto.models.reading.executing import QuerySpec
+from popoto.models.reading.explaining import Explanation, explain
 
 
 class QueryOperations:

@@ -19,10 +19,16 @@ from popoto.engine.batch import Batch, GuardFailure, Step
 from popoto.engine.request import Call, Plan, Reply, Request
 from popoto.engine.run import arun, run
 from popoto.exceptions import ConflictError, ModelException, UniquenessError
-from popoto.models.expectations import Expected
-from popoto.models.hooks import follow_up
-from popoto.models.save_commit import SaveRequest
-from popoto.models.transaction_parts import Addition, Deletion, Expectation, Operation, Saving
+from popoto.models.writing.expecting import Expected
+from popoto.models.writing.hooks import follow_up
+from popoto.models.writing.saving import SaveRequest
+from popoto.models.writing.transaction_parts import (
+    Addition,
+    Deletion,
+    Expectation,
+    Operation,
+    Saving,
+)
 
 if TYPE_CHECKING:
     from decimal import Decimal

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 from popoto.engine.batch import Batch, GuardFailure
 from popoto.engine.request import Plan, Request
 from popoto.fields.entries import Entry, SlotEntry
-from popoto.models.bulk_commits import chunks
-from popoto.models.options import ModelOptions
+from popoto.models.record.options import ModelOptions
 from popoto.models.upkeep.records import Judged, RecordWalk, logger
 from popoto.models.upkeep.registry import Registry
 from popoto.models.upkeep.walk import CompanionWalk, EntryWalk, missing_records
+from popoto.models.writing.bulk_commits import chunks
 
 if TYPE_CHECKING:
     from popoto.models.base import Model

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 from popoto.engine.batch import Batch, GuardFailure
 from popoto.engine.request import Plan, Request
-from popoto.models.bulk_commits import chunks
-from popoto.models.options import ModelOptions
+from popoto.models.record.options import ModelOptions
 from popoto.models.upkeep.registry import Registry
 from popoto.models.upkeep.walk import CompanionWalk, EntryWalk, Finding, missing_records
+from popoto.models.writing.bulk_commits import chunks
 
 if TYPE_CHECKING:
     from popoto.models.base import Model

@@ -17,15 +17,15 @@ from popoto.engine.request import Plan, Request, ScriptCall
 from popoto.engine.scripts import RECOUNT
 from popoto.exceptions import StoredDataError
 from popoto.fields.entries import SetEntry, SlotEntry
-from popoto.models.bulk_commits import chunks
-from popoto.models.expiry import put_expiry_as_is
-from popoto.models.hooks import call_save_hooks, follow_up
-from popoto.models.loading import new_instance, read_commands, stored_of
-from popoto.models.options import ModelOptions
+from popoto.models.beside.expiry import put_expiry_as_is
+from popoto.models.record.loading import new_instance, read_commands, stored_of
+from popoto.models.record.options import ModelOptions
 from popoto.models.upkeep.cleaning import clean_companions, remove_orphans
 from popoto.models.upkeep.records import Judged, RecordWalk, judge
 from popoto.models.upkeep.registry import Registry
 from popoto.models.upkeep.walk import EntryWalk, Finding, contradicts
+from popoto.models.writing.bulk_commits import chunks
+from popoto.models.writing.hooks import call_save_hooks, follow_up
 
 if TYPE_CHECKING:
     from popoto.models.base import Model

@@ -14,7 +14,7 @@ from popoto.engine.request import Plan, Reply, Request, ScriptCall
 from popoto.engine.scanning import Scan, literally
 from popoto.engine.scripts import UPKEEP
 from popoto.fields.entries import Entry, ScoreEntry
-from popoto.models.options import ModelOptions
+from popoto.models.record.options import ModelOptions
 
 logger = logging.getLogger("POPOTO.model_base")
 

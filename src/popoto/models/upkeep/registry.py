@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from popoto.engine import keys
 from popoto.fields.families import CompanionFamily, KeyFamily, Layout
-from popoto.models.options import ModelOptions
+from popoto.models.record.options import ModelOptions
 
 #: What popoto's own index fields call their keys. A key under one of these names that no
 #: field of the model keeps is left from an earlier definition of the model.

@@ -20,16 +20,7 @@ from popoto.exceptions import AlreadyExistsError, ConflictError, ModelException,
 from popoto.fields.coercion import describe
 from popoto.fields.commit import Commit
 from popoto.fields.entries import Entry, SlotEntry, replace
-from popoto.models import queueing
-from popoto.models.contents import Contents, settle_contents, store_contents
-from popoto.models.expectations import (
-    Expected,
-    conflict,
-    expected_bytes,
-    next_version,
-    said_otherwise,
-)
-from popoto.models.expiry import (
+from popoto.models.beside.expiry import (
     decoded_values,
     guard_absent,
     left_entries,
@@ -37,12 +28,21 @@ from popoto.models.expiry import (
     put_expiry,
     put_forgetting,
 )
-from popoto.models.hooks import call_delete_hooks, call_save_hooks, follow_up
-from popoto.models.leftovers import Place, find_places, put_removals
-from popoto.models.loading import indexed_of
-from popoto.models.options import Decision
-from popoto.models.references import report_referrers
-from popoto.models.validation import Stored, changed_values, encoded, key_field_that_differs
+from popoto.models.beside.leftovers import Place, find_places, put_removals
+from popoto.models.reading.related import report_referrers
+from popoto.models.record.checking import Stored, changed_values, encoded, key_field_that_differs
+from popoto.models.record.loading import indexed_of
+from popoto.models.record.options import Decision
+from popoto.models.writing import queueing
+from popoto.models.writing.contents import Contents, settle_contents, store_contents
+from popoto.models.writing.expecting import (
+    Expected,
+    conflict,
+    expected_bytes,
+    next_version,
+    said_otherwise,
+)
+from popoto.models.writing.hooks import call_delete_hooks, call_save_hooks, follow_up
 
 if TYPE_CHECKING:
     from popoto.models.base import Model

@@ -10,7 +10,7 @@ from popoto.engine.request import Plan, Request
 from popoto.engine.run import run
 from popoto.exceptions import ModelException
 from popoto.fields.entries import Entry, replace
-from popoto.models.options import AnyField, ModelOptions
+from popoto.models.record.options import AnyField, ModelOptions
 
 if TYPE_CHECKING:
     from redis.client import Pipeline

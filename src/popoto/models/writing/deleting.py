@@ -8,13 +8,13 @@ from popoto.engine.batch import Batch, GuardFailure, QueuedCommits, queue
 from popoto.engine.request import Plan, Request
 from popoto.exceptions import ConflictError, ModelException
 from popoto.fields.commit import Commit
-from popoto.models.expiry import decoded_values, put_removal
-from popoto.models.hooks import call_delete_hooks, follow_up
-from popoto.models.loading import indexed_of
-from popoto.models.options import ModelOptions
-from popoto.models.save_commit import MAX_ATTEMPTS
-from popoto.models.saving import check_pipeline
-from popoto.models.validation import key_field_that_differs
+from popoto.models.beside.expiry import decoded_values, put_removal
+from popoto.models.record.checking import key_field_that_differs
+from popoto.models.record.loading import indexed_of
+from popoto.models.record.options import ModelOptions
+from popoto.models.writing.hooks import call_delete_hooks, follow_up
+from popoto.models.writing.preparing import check_pipeline
+from popoto.models.writing.saving import MAX_ATTEMPTS
 
 if TYPE_CHECKING:
     from popoto.models.base import Model

@@ -17,9 +17,9 @@ from popoto.exceptions import (
     UniquenessError,
 )
 from popoto.fields.coercion import describe
-from popoto.models.options import ModelOptions
-from popoto.models.save_commit import SaveCommit, SaveRequest
-from popoto.models.validation import logger, refusal
+from popoto.models.record.checking import logger, refusal
+from popoto.models.record.options import ModelOptions
+from popoto.models.writing.saving import SaveCommit, SaveRequest
 
 if TYPE_CHECKING:
     from popoto.models.base import Model

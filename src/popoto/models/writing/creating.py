@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from popoto.engine.request import Call, Plan
 from popoto.exceptions import AlreadyExistsError, KeyMutationError, UniquenessError
-from popoto.models.options import overrides
-from popoto.models.overridden import save_as_defined
-from popoto.models.saving import SaveRequest
+from popoto.models.record.options import overrides
+from popoto.models.record.overridden import save_as_defined
+from popoto.models.writing.preparing import SaveRequest
 
 if TYPE_CHECKING:
     from popoto.models.base import Model

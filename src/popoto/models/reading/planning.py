@@ -20,7 +20,7 @@ from popoto.fields.conditions import AND, Q
 from popoto.fields.field import Field
 from popoto.fields.lookups import by_record
 from popoto.fields.operands import Operand, Scope, View
-from popoto.models.options import RESERVED_NAMES, ModelOptions
+from popoto.models.record.options import RESERVED_NAMES, ModelOptions
 
 if TYPE_CHECKING:
     from popoto.models.base import Model

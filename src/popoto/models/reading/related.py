@@ -9,7 +9,7 @@ from typing import Any
 from popoto.engine.request import Command, Plan, Reply, Request
 from popoto.exceptions import QueryException
 from popoto.fields.relationship import Relationship
-from popoto.models.loading import new_instance, read_commands, stored_of
+from popoto.models.record.loading import new_instance, read_commands, stored_of
 
 logger = logging.getLogger("POPOTO.Relationship")
 

@@ -17,8 +17,8 @@ from popoto.fields.coercion import describe
 from popoto.fields.field import VALID_FIELD_TYPES, Field
 from popoto.fields.relationship import Relationship
 from popoto.fields.shortcuts import AutoKeyField
-from popoto.models.options import ModelOptions, check_field_name, check_meta, overrides
 from popoto.models.query import Query
+from popoto.models.record.options import ModelOptions, check_field_name, check_meta, overrides
 
 if TYPE_CHECKING:
     from popoto.models.base import Model

@@ -16,11 +16,11 @@ from popoto.engine.tree import Keys, Node, Nothing, RecordKeys, all_of, encode, 
 from popoto.exceptions import QueryException, StoredDataError
 from popoto.fields.field import Field
 from popoto.fields.operands import Operand
-from popoto.models import expiry
-from popoto.models.loading import StoredView
-from popoto.models.options import ModelOptions
-from popoto.models.ordering import BY_KEY, Order, by_key, ordered
-from popoto.models.repair import repair
+from popoto.models.beside import expiry
+from popoto.models.beside.repair import repair
+from popoto.models.reading.ordering import BY_KEY, Order, by_key, ordered
+from popoto.models.record.loading import StoredView
+from popoto.models.record.options import ModelOptions
 
 logger = logging.getLogger("POPOTO.Query")
 

@@ -11,9 +11,9 @@ from typing import Any, TypeAlias
 from popoto.engine.request import Plan
 from popoto.exceptions import QueryException
 from popoto.fields.field import Field
-from popoto.models.options import ModelOptions
-from popoto.models.ordering import comparable, parse
-from popoto.models.query_plans import Execution, QuerySpec
+from popoto.models.reading.executing import Execution, QuerySpec
+from popoto.models.reading.ordering import comparable, parse
+from popoto.models.record.options import ModelOptions
 
 AnyField: TypeAlias = Field[Any]
 Value: TypeAlias = Any

@@ -21,7 +21,7 @@ from popoto.engine.batch import Batch, GuardFailure, KeyArgument
 from popoto.engine.codec import DecodeError
 from popoto.engine.request import Plan, Reply, Request
 from popoto.fields.entries import Entry
-from popoto.models.options import ModelOptions
+from popoto.models.record.options import ModelOptions
 
 if TYPE_CHECKING:
     from popoto.models.base import Model

@@ -9,7 +9,7 @@ from popoto.engine import keys
 from popoto.engine.codec import DecodeError
 from popoto.engine.request import Command
 from popoto.exceptions import StoredDataError
-from popoto.models.options import ModelOptions
+from popoto.models.record.options import ModelOptions
 
 if TYPE_CHECKING:
     from popoto.models.base import Model

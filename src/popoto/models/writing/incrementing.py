@@ -33,13 +33,13 @@ from popoto.exceptions import (
 from popoto.fields.coercion import describe
 from popoto.fields.field import Field
 from popoto.fields.sorted_field_mixin import SortedFieldMixin
-from popoto.models.expectations import next_version
-from popoto.models.expiry import decoded_values, put_expiry_as_is
-from popoto.models.loading import read_commands, stored_of
-from popoto.models.options import AnyField, ModelOptions, overrides
-from popoto.models.queueing import note_unconfirmed
-from popoto.models.save_commit import SaveCommit, SaveRequest
-from popoto.models.saving import check_pipeline
+from popoto.models.beside.expiry import decoded_values, put_expiry_as_is
+from popoto.models.record.loading import read_commands, stored_of
+from popoto.models.record.options import AnyField, ModelOptions, overrides
+from popoto.models.writing.expecting import next_version
+from popoto.models.writing.preparing import check_pipeline
+from popoto.models.writing.queueing import note_unconfirmed
+from popoto.models.writing.saving import SaveCommit, SaveRequest
 
 if TYPE_CHECKING:
     from popoto.models.base import Model

@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from popoto.engine.batch import Batch, GuardFailure
 from popoto.engine.request import Plan, Request
 from popoto.exceptions import BulkError, ConflictError, ModelException, RowError, UniquenessError
-from popoto.models import queueing
-from popoto.models.contents import store_contents
-from popoto.models.hooks import follow_up
-from popoto.models.options import ModelOptions
-from popoto.models.save_commit import MAX_ATTEMPTS, SaveCommit
+from popoto.models.record.options import ModelOptions
+from popoto.models.writing import queueing
+from popoto.models.writing.contents import store_contents
+from popoto.models.writing.hooks import follow_up
+from popoto.models.writing.saving import MAX_ATTEMPTS, SaveCommit
 
 if TYPE_CHECKING:
     from popoto.models.base import Model

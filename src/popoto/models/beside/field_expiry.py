@@ -11,8 +11,8 @@ import redis.exceptions
 from popoto.engine.request import Argument, Plan, Reply, Request
 from popoto.exceptions import ModelException, NotStoredError, ValidationError
 from popoto.fields.coercion import describe
-from popoto.models.in_place import number_field, stored_key
-from popoto.models.options import ModelOptions
+from popoto.models.record.options import ModelOptions
+from popoto.models.writing.incrementing import number_field, stored_key
 
 if TYPE_CHECKING:
     from popoto.models.base import Model

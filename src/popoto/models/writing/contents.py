@@ -9,7 +9,7 @@ from popoto.fields.content_field import Unstored
 
 if TYPE_CHECKING:
     from popoto.fields.content_field import ContentField
-    from popoto.models.save_commit import SaveCommit
+    from popoto.models.writing.saving import SaveCommit
 
 #: By field: a text that was put into the store for a commit, and the reference's bytes.
 Contents = dict[str, tuple[Unstored, bytes]]

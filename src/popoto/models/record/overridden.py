@@ -13,8 +13,8 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from popoto.engine.request import Call, Plan
-from popoto.models.options import overrides
-from popoto.models.saving import SaveRequest, save
+from popoto.models.record.options import overrides
+from popoto.models.writing.preparing import SaveRequest, save
 
 if TYPE_CHECKING:
     from popoto.models.base import Model

@@ -20,9 +20,9 @@ from popoto.engine.tree import (
     StoredBytes,
     TextMatch,
 )
-from popoto.models.fetching import PAGE
-from popoto.models.ordering import Order
-from popoto.models.query_plans import Execution, QuerySpec
+from popoto.models.reading.executing import Execution, QuerySpec
+from popoto.models.reading.fetching import PAGE
+from popoto.models.reading.ordering import Order
 
 
 @dataclass(slots=True, frozen=True)

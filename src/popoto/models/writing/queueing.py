@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 from popoto.engine import keys
 from popoto.engine.batch import Batch, GuardFailure, QueuedCommits, queue
 from popoto.engine.request import Plan, Request
-from popoto.models.contents import store_contents
-from popoto.models.loading import indexed_of
-from popoto.models.validation import Stored, encoded
+from popoto.models.record.checking import Stored, encoded
+from popoto.models.record.loading import indexed_of
+from popoto.models.writing.contents import store_contents
 
 if TYPE_CHECKING:
-    from popoto.models.save_commit import SaveCommit
+    from popoto.models.writing.saving import SaveCommit
 
 
 def queue_save(commit: SaveCommit, pipeline: Any) -> Plan[Any]:

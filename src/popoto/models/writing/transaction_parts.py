@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Any
 from popoto.engine.batch import Batch, GuardFailure
 from popoto.engine.request import Plan, Reply
 from popoto.exceptions import ModelException
-from popoto.models import deleting, in_place, queueing, saving
-from popoto.models.contents import store_contents
-from popoto.models.expectations import Expected, conflict, expected_bytes, said_otherwise
-from popoto.models.save_commit import SaveRequest
+from popoto.models.writing import deleting, queueing
+from popoto.models.writing import incrementing as in_place
+from popoto.models.writing import preparing as saving
+from popoto.models.writing.contents import store_contents
+from popoto.models.writing.expecting import Expected, conflict, expected_bytes, said_otherwise
+from popoto.models.writing.saving import SaveRequest
 
 if TYPE_CHECKING:
     from popoto.models.base import Model

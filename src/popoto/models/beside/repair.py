@@ -14,8 +14,8 @@ from popoto.engine.batch import Batch
 from popoto.engine.request import Plan, Reply, Request
 from popoto.engine.tree import Node, key_kinds
 from popoto.fields.entries import SetEntry
-from popoto.models import expiry
-from popoto.models.options import ModelOptions
+from popoto.models.beside import expiry
+from popoto.models.record.options import ModelOptions
 
 
 def repair(options: ModelOptions, dead: Sequence[Reply], node: Node) -> Plan[None]:

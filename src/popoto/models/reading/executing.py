@@ -19,13 +19,13 @@ from popoto.exceptions import QueryException
 from popoto.fields.coercion import describe
 from popoto.fields.conditions import Q
 from popoto.fields.operands import Operand
-from popoto.models import ordering
-from popoto.models.fetching import Fetch, Reading, Row
-from popoto.models.loading import StoredView, new_instance, read_commands, stored_of
-from popoto.models.options import ModelOptions
-from popoto.models.ordering import Order
-from popoto.models.planner import Planner, key_of
-from popoto.models.references import attach_references
+from popoto.models.reading import ordering
+from popoto.models.reading.fetching import Fetch, Reading, Row
+from popoto.models.reading.ordering import Order
+from popoto.models.reading.planning import Planner, key_of
+from popoto.models.reading.related import attach_references
+from popoto.models.record.loading import StoredView, new_instance, read_commands, stored_of
+from popoto.models.record.options import ModelOptions
 
 if TYPE_CHECKING:
     from popoto.models.base import Model

@@ -10,16 +10,16 @@ from popoto.engine.keys import SEPARATOR
 from popoto.engine.request import Call, Plan, Request, ScriptCall
 from popoto.engine.scanning import Scan, literally
 from popoto.exceptions import ConflictError, ModelException
-from popoto.models.bulk import Matches, Progress
-from popoto.models.bulk_commits import MOST_ARGUMENTS, chunks
-from popoto.models.deleting import _forget, _removal, is_another, key_to_delete
-from popoto.models.hooks import follow_up
-from popoto.models.loading import indexed_of, new_instance, stored_of
-from popoto.models.options import ModelOptions, overrides
-from popoto.models.save_commit import MAX_ATTEMPTS
+from popoto.models.record.loading import indexed_of, new_instance, stored_of
+from popoto.models.record.options import ModelOptions, overrides
 from popoto.models.upkeep.cleaning import clean_indexes
 from popoto.models.upkeep.records import SCAN_COUNT, as_text, read_entries
 from popoto.models.upkeep.registry import Registry
+from popoto.models.writing.bulk import Matches, Progress
+from popoto.models.writing.bulk_commits import MOST_ARGUMENTS, chunks
+from popoto.models.writing.deleting import _forget, _removal, is_another, key_to_delete
+from popoto.models.writing.hooks import follow_up
+from popoto.models.writing.saving import MAX_ATTEMPTS
 
 if TYPE_CHECKING:
     from popoto.models.base import Model

@@ -21,7 +21,7 @@ from popoto.fields.geo_field import GeoField
 from popoto.fields.operands import Operand
 from popoto.fields.relationship import Relationship
 from popoto.fields.sorted_field_mixin import SortedFieldMixin
-from popoto.models.options import ModelOptions
+from popoto.models.record.options import ModelOptions
 
 T = TypeVar("T")
 

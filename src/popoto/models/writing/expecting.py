@@ -13,7 +13,7 @@ from popoto.engine.codec import NIL, DecodeError, EncodeError
 from popoto.exceptions import ConflictError, ModelException, UnsavedError, ValidationError
 from popoto.fields.coercion import CoercionError, describe
 from popoto.fields.content_field import Unstored
-from popoto.models.options import ModelOptions
+from popoto.models.record.options import ModelOptions
 
 if TYPE_CHECKING:
     from popoto.models.base import Model

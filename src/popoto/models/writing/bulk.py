@@ -18,16 +18,16 @@ from popoto.exceptions import (
 )
 from popoto.fields.coercion import CoercionError, describe
 from popoto.fields.content_field import Unstored
-from popoto.models.bulk_commits import Commits, Failures, Row, chunks
-from popoto.models.fetching import Fetch, Pages
-from popoto.models.fetching import Row as FoundRow
-from popoto.models.loading import indexed_of
-from popoto.models.options import ModelOptions, overrides
 from popoto.models.query import Query
 from popoto.models.query_builder import QueryBuilder
-from popoto.models.query_plans import Execution, QuerySpec, record_key
-from popoto.models.save_commit import SaveRequest
-from popoto.models.saving import prepared
+from popoto.models.reading.executing import Execution, QuerySpec, record_key
+from popoto.models.reading.fetching import Fetch, Pages
+from popoto.models.reading.fetching import Row as FoundRow
+from popoto.models.record.loading import indexed_of
+from popoto.models.record.options import ModelOptions, overrides
+from popoto.models.writing.bulk_commits import Commits, Failures, Row, chunks
+from popoto.models.writing.preparing import prepared
+from popoto.models.writing.saving import SaveRequest
 
 if TYPE_CHECKING:
     from popoto.models.base import Model

@@ -1,0 +1,1 @@
+"""One question under way: planned, ordered, carried out, shaped."""

@@ -1,0 +1,1 @@
+"""What one stored record is, and what is known about its class. Nothing here needs a server."""

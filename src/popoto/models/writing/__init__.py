@@ -1,0 +1,1 @@
+"""One write under way, and the one loop that carries writes out."""
