@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 from typing import Any, ClassVar
 
+from popoto._stock import stock
 from popoto.fields.field import Field
 
 
@@ -35,6 +36,7 @@ class DatetimeField(Field[datetime.datetime]):
             return None
         return super().problem(value, null_check=null_check)
 
+    @stock
     def format_value_pre_save(self, field_value: Any, **kwargs: Any) -> Any:
         overwrite = self.auto_now and not kwargs.get("skip_auto_now")
         if overwrite or (self.auto_now_add and not field_value):

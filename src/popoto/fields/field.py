@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Self, overload
 
+from popoto._stock import stock
 from popoto.engine import keys
 from popoto.engine.batch import KeyArgument
 from popoto.engine.codec import DecodeError, decoder_for, encoder_for
@@ -309,6 +310,7 @@ class Field(Comparable[Value], Generic[Value], metaclass=FieldBase):
             logger.error("%s: invalid value %s: %s", field.label, describe(value), problem)
         return problem is None
 
+    @stock
     def format_value_pre_save(self, field_value: Any, **kwargs: Any) -> Any:
         """The last change to a value before it is stored; also written back to the instance."""
         return field_value
@@ -391,6 +393,7 @@ class Field(Comparable[Value], Generic[Value], metaclass=FieldBase):
     # Hooks ------------------------------------------------------------------------
 
     @classmethod
+    @stock
     def on_save(
         cls,
         model_instance: Any,
@@ -411,6 +414,7 @@ class Field(Comparable[Value], Generic[Value], metaclass=FieldBase):
         return field.index_now(model_instance, field_value, pipeline)
 
     @classmethod
+    @stock
     def on_delete(
         cls,
         model_instance: Any,
@@ -480,6 +484,7 @@ class Field(Comparable[Value], Generic[Value], metaclass=FieldBase):
         return None if value is None else self.coerce_operand("", value)
 
     @classmethod
+    @stock
     def filter_query(cls, model: Any, field_name: str, **params: Any) -> Any:
         """The keys of the records that match. Override it to answer lookups of your own."""
         field: Field[Any] = model._meta.fields[field_name]

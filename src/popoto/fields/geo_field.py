@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TypeAlias
 
+from popoto._stock import stock
 from popoto.engine.db_key import DB_key
 from popoto.engine.tree import EVERYTHING, Near, ScoreRange, all_of, negated
 from popoto.exceptions import QueryException
@@ -129,6 +130,7 @@ class GeoField(Field[Coordinates]):
     def missing_value(self, instance: Any) -> Any:
         return self.make_default()
 
+    @stock
     def format_value_pre_save(self, field_value: Any, **kwargs: Any) -> Any:
         return to_coordinates(field_value)
 

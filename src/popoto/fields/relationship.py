@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, Generic, Self, overload
 from weakref import WeakSet
 
+from popoto._stock import stock
 from popoto.engine.codec import DecodeError, decoder_for, encoder_for
 from popoto.engine.db_key import DB_key
 from popoto.engine.keys import SEPARATOR
@@ -229,6 +230,7 @@ class Relationship(Field["Target | str | None"], Generic[Target]):
         return (KeyFamily("relationship_fields", self.name, stem, "set", is_open=True),)
 
     @classmethod
+    @stock
     def on_save(
         cls,
         model_instance: Any,
@@ -243,6 +245,7 @@ class Relationship(Field["Target | str | None"], Generic[Target]):
         return super().on_save(model_instance, field_name, field_value, pipeline, **kwargs)
 
     @classmethod
+    @stock
     def on_delete(
         cls,
         model_instance: Any,

@@ -12,6 +12,7 @@ from decimal import Decimal
 from itertools import product
 from typing import Any, ClassVar
 
+from popoto._stock import stock
 from popoto.engine import keys
 from popoto.engine.db_key import DB_key
 from popoto.engine.tree import NOTHING, All, Node, ScoreRange, all_of, any_of, negated
@@ -176,6 +177,7 @@ class SortedFieldMixin(Field[MixedIn]):
             return "NaN has no place in an order"
         return problem
 
+    @stock
     def format_value_pre_save(self, field_value: Any, **kwargs: Any) -> Any:
         overwrite = self.auto_now and not kwargs.get("skip_auto_now")
         if overwrite or (field_value is None and self.auto_now_add):

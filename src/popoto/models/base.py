@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import datetime
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar, dataclass_transform, overload
 
-from popoto.engine.codec import NIL, DecodeError
+from popoto._stock import stock
 from popoto.engine.db_key import DB_key
 from popoto.engine.run import arun, run
-from popoto.exceptions import ModelException, StoredDataError
+from popoto.exceptions import ModelException
 from popoto.fields.entries import Entry
 from popoto.fields.relationship import UNSET
 from popoto.models.base_bulk import BulkMethods
 from popoto.models.base_in_place import InPlaceMethods
 from popoto.models.query import Query
-from popoto.models.record import as_dict as dictionary
-from popoto.models.record import checking as validation
-from popoto.models.record import overridden
-from popoto.models.record.metaclass import ModelBase
+from popoto.models.record import as_dict, checking, overridden
+from popoto.models.record.metaclass import RecordBase
 from popoto.models.record.options import INDEX_HASH_LENGTH, ModelOptions
 from popoto.models.writing import creating, deleting, hooks
 from popoto.models.writing import preparing as saving
@@ -33,7 +30,18 @@ __all__ = ["INDEX_HASH_LENGTH", "Model", "ModelBase", "ModelOptions", "TypedMode
 GivenPipeline = TypeVar("GivenPipeline", bound="Pipeline | AsyncPipeline")
 
 
-class Model(InPlaceMethods, BulkMethods, metaclass=ModelBase):
+class ModelBase(RecordBase):
+    """Metaclass of models: gives each of them its `query`."""
+
+    def __new__(mcs, *arguments: Any, **keywords: Any) -> Any:
+        """A model, or a class that models are derived from."""
+        cls: Any = super().__new__(mcs, *arguments, **keywords)
+        if "_meta" in vars(cls):
+            cls.query = cls.objects = Query(cls)
+        return cls
+
+
+class Model(InPlaceMethods, BulkMethods, metaclass=ModelBase, is_base=True):
     """A record: one hash, found by its key and through its indexes.
 
     Give a subclass `Field` objects as class attributes; key fields make the record
@@ -46,29 +54,10 @@ class Model(InPlaceMethods, BulkMethods, metaclass=ModelBase):
     `ModelException`s, raised before anything is written.
     """
 
-    _meta: ClassVar[ModelOptions]
-    _options: ClassVar[ModelOptions]
     query: ClassVar[Query[Self]]
     objects: ClassVar[Query[Self]]
-    _has_own_init: ClassVar[bool]
 
-    #: Stored bytes by field name, as last saved or loaded; empty for a new record.
-    _stored: dict[str, Any]
-    _redis_key: str | None = None
-    _is_persisted: bool = False
-    _ttl: int | datetime.timedelta | None = None
-    _expire_at: datetime.datetime | None = None
-    obsolete_redis_key: str | None = None
-    _resolves_references: bool = False
-    #: Set while `create()` calls a `save` of the class's own.
-    _create_only: bool = False
-    _last_full_save: dict[str, Any] | None = None
-    #: By field, the bytes that were stored before a write that waits in a caller's pipeline.
-    _unconfirmed: dict[str, set[Any]] | None = None
-    #: Set on results of a search around a place that asked for distances.
-    _geo_distance: float
-    _geo_distance_unit: str
-
+    @stock
     def __init__(self, **kwargs: Any) -> None:
         values = vars(self)
         if "_is_loading" in values:
@@ -95,7 +84,7 @@ class Model(InPlaceMethods, BulkMethods, metaclass=ModelBase):
             if name not in fields:
                 # After the fields: it may be a property of the class that sets some of them.
                 setattr(self, name, value)
-        problem = validation.coerce_and_check(self, fields, null_check=False)
+        problem = checking.coerce_and_check(self, fields, null_check=False)
         if problem is not None:
             raise type(problem)(
                 f"Could not instantiate class {options.model_name}: {problem}",
@@ -106,109 +95,7 @@ class Model(InPlaceMethods, BulkMethods, metaclass=ModelBase):
         if all(values[name] is not None for name in options.key_names):
             self._redis_key = options.record_key(values)
 
-    # Identity ------------------------------------------------------------------------
-
-    @property
-    def db_key(self) -> DB_key:
-        """The key of the current values, as a list of its parts."""
-        options = self._meta
-        return DB_key(
-            options.model_name,
-            [field.text_of(getattr(self, field.name)) for field in options.key_fields],
-        )
-
-    @property
-    def pk(self) -> str:
-        """The key under which the record is stored, or would be."""
-        return self._redis_key or self.db_key.redis_key
-
-    def __str__(self) -> str:
-        try:
-            return self._meta.key_of(self)
-        except StoredDataError:
-            return self._redis_key or type(self).__name__
-
-    def __repr__(self) -> str:
-        return f"<{type(self).__name__} Popoto object at {self}>"
-
-    @property
-    def _is_keyless(self) -> bool:
-        """Whether this record has no identity yet: never stored, every key field unset."""
-        return not self._stored and all(
-            getattr(self, name) is None for name in self._meta.key_names
-        )
-
-    def __eq__(self, other: object) -> bool:
-        if not isinstance(other, type(self)):
-            return False
-        if self is other:
-            return True
-        return not self._is_keyless and not other._is_keyless and str(self) == str(other)
-
-    def __hash__(self) -> int:
-        return id(self) if self._is_keyless else hash((type(self).__name__, str(self)))
-
-    def __copy__(self) -> Self:
-        twin = type(self).__new__(type(self))
-        values = vars(twin)
-        values.update(vars(self))
-        for own in ("_stored", "_references"):
-            if own in values:
-                values[own] = dict(values[own])
-        for name in self._meta.list_names:
-            if name in values:
-                values[name] = self._meta.fields[name].assigned_value(twin, values[name])
-        return twin
-
-    # What is known of the stored record ------------------------------------------------
-
-    @property
-    def _saved_field_values(self) -> dict[str, Any]:
-        """Field -> value at the last save or load (references as keys)."""
-        saved: dict[str, Any] = {}
-        fields = self._meta.fields
-        for name, raw in self._stored.items():
-            try:
-                saved[name] = fields[name].loaded_value(self, fields[name].decode(raw))
-            except DecodeError:
-                continue
-        return saved
-
-    @_saved_field_values.setter
-    def _saved_field_values(self, saved: Mapping[str, Any]) -> None:
-        fields = self._meta.by_name
-        self._stored = {
-            name: NIL if value is None and fields[name].in_hash else fields[name].encode(value)
-            for name, value in saved.items()
-        }
-
-    @property
-    def _db_content(self) -> dict[bytes, bytes]:
-        """Hash field -> bytes, as written by the last full save."""
-        written = self._last_full_save or {}
-        names = self._meta.hash_names
-        return {name.encode(): written[name] for name in names if name in written}
-
-    @_db_content.setter
-    def _db_content(self, written: Mapping[bytes, bytes]) -> None:
-        self._last_full_save = {name.decode(): value for name, value in written.items()}
-
-    def _settle(self, name: str) -> None:
-        """Decode an attribute that was not looked at yet, without reading the server."""
-        field = self._meta.fields[name]
-        try:
-            value = field.settled_value(self)
-        except ModelException:
-            value = None
-        vars(self)[name] = value
-
-    def _keep_capped(self, name: str) -> None:
-        """Bring a capped list attribute to what was stored: a proxy, not longer than its cap."""
-        field = self._meta.fields[name]
-        if name in vars(self):
-            capacity = field.max_length
-            vars(self)[name] = proxy = field.assigned_value(self, vars(self)[name])
-            del proxy[capacity:]
+    # Hooks --------------------------------------------------------------------------
 
     def _apply_entries(
         self, old: Sequence[Entry], new: Sequence[Entry], pipeline: Pipeline | None
@@ -227,12 +114,12 @@ class Model(InPlaceMethods, BulkMethods, metaclass=ModelBase):
         return self._is_valid_in(self._meta.fields, null_check=null_check)
 
     def _is_valid_in(self, names: Iterable[str], *, null_check: bool = True) -> bool:
-        problem = validation.coerce_and_check(self, names, null_check=null_check)
+        problem = checking.coerce_and_check(self, names, null_check=null_check)
         if problem is None:
             return True
         if problem.field_name is None:
             raise problem
-        validation.logger.error("%s", problem)
+        checking.logger.error("%s", problem)
         return False
 
     def pre_save(
@@ -259,6 +146,7 @@ class Model(InPlaceMethods, BulkMethods, metaclass=ModelBase):
 
     # Saving and deleting ---------------------------------------------------------------
 
+    @stock
     def save(
         self,
         pipeline: Pipeline | None = None,
@@ -307,6 +195,7 @@ class Model(InPlaceMethods, BulkMethods, metaclass=ModelBase):
             )
         )
 
+    @stock
     async def async_save(
         self,
         pipeline: Any = None,
@@ -345,6 +234,7 @@ class Model(InPlaceMethods, BulkMethods, metaclass=ModelBase):
             )
         )
 
+    @stock
     def delete(self, pipeline: Pipeline | None = None, **kwargs: Any) -> Any:
         """Delete the record, its companions and all its index entries, atomically.
 
@@ -354,6 +244,7 @@ class Model(InPlaceMethods, BulkMethods, metaclass=ModelBase):
         """
         return run(deleting.delete(self, pipeline, kwargs))
 
+    @stock
     async def async_delete(self, pipeline: Any = None, **kwargs: Any) -> Any:
         """`delete` for asyncio."""
         if overridden.lacks_twin(type(self), "delete"):
@@ -371,6 +262,7 @@ class Model(InPlaceMethods, BulkMethods, metaclass=ModelBase):
         cls, pipeline: GivenPipeline, *, overwrite: bool = False, **kwargs: Any
     ) -> GivenPipeline: ...
     @classmethod
+    @stock
     def create(cls, pipeline: Any = None, *, overwrite: bool = False, **kwargs: Any) -> Any:
         """Construct and save a new record; returns it, or the pipeline if one was given.
 
@@ -390,6 +282,7 @@ class Model(InPlaceMethods, BulkMethods, metaclass=ModelBase):
         cls, pipeline: GivenPipeline, *, overwrite: bool = False, **kwargs: Any
     ) -> GivenPipeline: ...
     @classmethod
+    @stock
     async def async_create(
         cls, pipeline: Any = None, *, overwrite: bool = False, **kwargs: Any
     ) -> Any:
@@ -477,7 +370,7 @@ class Model(InPlaceMethods, BulkMethods, metaclass=ModelBase):
         dict, down to `max_depth` levels (None = all); the key again where the target
         is missing or stands higher up already. Capped lists are plain lists.
         """
-        return dictionary.to_dict(self, include, exclude, relationships, max_depth)
+        return as_dict.to_dict(self, include, exclude, relationships, max_depth)
 
 
 if TYPE_CHECKING:

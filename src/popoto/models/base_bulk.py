@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, Literal, Self, cast, overload
 
 from popoto.engine.run import arun, run
+from popoto.models.record.record import Record
 from popoto.models.upkeep.checking import Check
 from popoto.models.upkeep.cleaning import clean_indexes
 from popoto.models.upkeep.rebuilding import Rebuild, Rebuilt
@@ -13,11 +14,10 @@ from popoto.models.writing import bulk, bulk_deleting
 
 if TYPE_CHECKING:
     from popoto.exceptions import RowError
-    from popoto.models.base import Model
     from popoto.models.query_builder import QueryBuilder
 
 
-class BulkMethods:
+class BulkMethods(Record, is_base=True):
     """Methods of `Model` on many records, and on what stands beside them.
 
     `batch_size` is how many records go into one step and over the wire at once; less than 1
@@ -77,9 +77,8 @@ class BulkMethods:
         batch; one more where a batch meets stored records or other writers. A model that
         defines `save()` itself has it called for every instance, one by one.
         """
-        model = cast("type[Model]", cls)
         kept, number = run(
-            bulk.bulk_create(model, cast("Any", instances), batch_size, progress, on_error, keep)
+            bulk.bulk_create(cls, cast("Any", instances), batch_size, progress, on_error, keep)
         )
         return cast("list[Self]", kept) if keep else number
 
@@ -116,9 +115,8 @@ class BulkMethods:
         keep: bool = True,
     ) -> list[Self] | int:
         """`bulk_create` for asyncio."""
-        model = cast("type[Model]", cls)
         kept, number = await arun(
-            bulk.bulk_create(model, cast("Any", instances), batch_size, progress, on_error, keep)
+            bulk.bulk_create(cls, cast("Any", instances), batch_size, progress, on_error, keep)
         )
         return cast("list[Self]", kept) if keep else number
 
@@ -148,7 +146,7 @@ class BulkMethods:
         """
         return run(
             bulk.bulk_update(
-                cast("type[Model]", cls),
+                cls,
                 queryset_or_instances,
                 batch_size,
                 progress,
@@ -170,7 +168,7 @@ class BulkMethods:
         """`bulk_update` for asyncio."""
         return await arun(
             bulk.bulk_update(
-                cast("type[Model]", cls),
+                cls,
                 queryset_or_instances,
                 batch_size,
                 progress,
@@ -193,16 +191,14 @@ class BulkMethods:
         KeyMutationError for key fields, before anything is written; QueryException for keys
         of another model. One round trip per batch.
         """
-        return run(bulk.raw_update(cast("type[Model]", cls), redis_keys, batch_size, field_values))
+        return run(bulk.raw_update(cls, redis_keys, batch_size, field_values))
 
     @classmethod
     async def async_raw_update(
         cls, redis_keys: Iterable[Any], batch_size: int = 1000, **field_values: Any
     ) -> int:
         """`raw_update` for asyncio."""
-        return await arun(
-            bulk.raw_update(cast("type[Model]", cls), redis_keys, batch_size, field_values)
-        )
+        return await arun(bulk.raw_update(cls, redis_keys, batch_size, field_values))
 
     # Deleting --------------------------------------------------------------------------
 
@@ -219,11 +215,7 @@ class BulkMethods:
         Takes a query, instances, or one instance. Each batch goes in one atomic step; hooks
         and events follow for each record. Two round trips for a query of up to 2,000 records.
         """
-        return run(
-            bulk_deleting.bulk_delete(
-                cast("type[Model]", cls), queryset_or_instances, batch_size, progress
-            )
-        )
+        return run(bulk_deleting.bulk_delete(cls, queryset_or_instances, batch_size, progress))
 
     @classmethod
     async def async_bulk_delete(
@@ -235,9 +227,7 @@ class BulkMethods:
     ) -> int:
         """`bulk_delete` for asyncio."""
         return await arun(
-            bulk_deleting.bulk_delete(
-                cast("type[Model]", cls), queryset_or_instances, batch_size, progress
-            )
+            bulk_deleting.bulk_delete(cls, queryset_or_instances, batch_size, progress)
         )
 
     @classmethod
@@ -250,14 +240,14 @@ class BulkMethods:
         records that others create meanwhile stay whole. Two round trips per batch, and one
         per 1,000 keys that the server holds then.
         """
-        return run(bulk_deleting.delete_all(cast("type[Model]", cls), batch_size, progress))
+        return run(bulk_deleting.delete_all(cls, batch_size, progress))
 
     @classmethod
     async def async_delete_all(
         cls, batch_size: int = 1000, *, progress: Callable[[int], object] | None = None
     ) -> int:
         """`delete_all` for asyncio."""
-        return await arun(bulk_deleting.delete_all(cast("type[Model]", cls), batch_size, progress))
+        return await arun(bulk_deleting.delete_all(cls, batch_size, progress))
 
     # Index upkeep ------------------------------------------------------------------------
 
@@ -278,12 +268,12 @@ class BulkMethods:
         Safe next to writers: what is counted was so when it was looked at. Visits every key
         of the server twice, and every entry and record: some 3 round trips per 1,000.
         """
-        return run(Check(cast("type[Model]", cls), batch_size).plan())
+        return run(Check(cls, batch_size).plan())
 
     @classmethod
     async def async_check_indexes(cls, batch_size: int = 1000) -> dict[str, Any]:
         """`check_indexes` for asyncio."""
-        return await arun(Check(cast("type[Model]", cls), batch_size).plan())
+        return await arun(Check(cls, batch_size).plan())
 
     @classmethod
     def clean_indexes(cls, batch_size: int = 1000) -> int:
@@ -294,12 +284,12 @@ class BulkMethods:
         `rebuild_indexes`). Visits every key of the server and every entry: some 2 round trips
         per 1,000.
         """
-        return run(clean_indexes(cast("type[Model]", cls), batch_size))
+        return run(clean_indexes(cls, batch_size))
 
     @classmethod
     async def async_clean_indexes(cls, batch_size: int = 1000) -> int:
         """`clean_indexes` for asyncio."""
-        return await arun(clean_indexes(cast("type[Model]", cls), batch_size))
+        return await arun(clean_indexes(cls, batch_size))
 
     @classmethod
     def rebuild_indexes(cls, batch_size: int = 1000) -> Rebuilt:
@@ -316,9 +306,9 @@ class BulkMethods:
         twice, and every entry and record: some 3 round trips per 1,000; a text field's list
         of distinct texts is recounted in one step.
         """
-        return run(Rebuild(cast("type[Model]", cls), batch_size).plan())
+        return run(Rebuild(cls, batch_size).plan())
 
     @classmethod
     async def async_rebuild_indexes(cls, batch_size: int = 1000) -> Rebuilt:
         """`rebuild_indexes` for asyncio."""
-        return await arun(Rebuild(cast("type[Model]", cls), batch_size).plan())
+        return await arun(Rebuild(cls, batch_size).plan())

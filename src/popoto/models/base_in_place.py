@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, Self, cast
+from typing import TYPE_CHECKING, Any, Self
 
 from popoto.engine.run import arun, run
 from popoto.models.beside import field_expiry
+from popoto.models.record.record import Record
 from popoto.models.writing import incrementing as in_place
 
 if TYPE_CHECKING:
     from decimal import Decimal
 
-    from popoto.models.base import Model
 
-
-class InPlaceMethods:
+class InPlaceMethods(Record, is_base=True):
     """Methods of `Model` on records that are stored already."""
 
     def atomic_increment(
@@ -36,25 +35,25 @@ class InPlaceMethods:
         ints beyond 2**53, versions or value indexes are concerned, one more for each writer
         that was faster.
         """
-        return run(in_place.increment(cast("Model", self), field_name, delta, pipeline))
+        return run(in_place.increment(self, field_name, delta, pipeline))
 
     async def async_atomic_increment(
         self, field_name: str, delta: float | Decimal, pipeline: Any = None
     ) -> Any:
         """`atomic_increment` for asyncio."""
-        return await arun(in_place.increment(cast("Model", self), field_name, delta, pipeline))
+        return await arun(in_place.increment(self, field_name, delta, pipeline))
 
     def refresh(self, fields: Iterable[str] | None = None) -> Self:
         """Load the stored values again, all or those of some fields; unsaved changes go.
 
         Returns the instance. Raises NotStoredError when the record is gone. One round trip.
         """
-        run(in_place.refresh(cast("Model", self), fields))
+        run(in_place.refresh(self, fields))
         return self
 
     async def async_refresh(self, fields: Iterable[str] | None = None) -> Self:
         """`refresh` for asyncio."""
-        await arun(in_place.refresh(cast("Model", self), fields))
+        await arun(in_place.refresh(self, fields))
         return self
 
     def expire_field(self, field_name: str, ttl: int | datetime.timedelta | None) -> None:
@@ -65,21 +64,21 @@ class InPlaceMethods:
         there is no stored value, ModelException where the server cannot do this: it takes
         Redis 7.4 or Valkey 9. One command.
         """
-        run(field_expiry.expire_field(cast("Model", self), field_name, ttl))
+        run(field_expiry.expire_field(self, field_name, ttl))
 
     async def async_expire_field(
         self, field_name: str, ttl: int | datetime.timedelta | None
     ) -> None:
         """`expire_field` for asyncio."""
-        await arun(field_expiry.expire_field(cast("Model", self), field_name, ttl))
+        await arun(field_expiry.expire_field(self, field_name, ttl))
 
     def field_ttl(self, field_name: str) -> float | None:
         """Seconds until a field's stored value expires by itself; None: it does not.
 
         Raises as `expire_field`. One command.
         """
-        return run(field_expiry.field_ttl(cast("Model", self), field_name))
+        return run(field_expiry.field_ttl(self, field_name))
 
     async def async_field_ttl(self, field_name: str) -> float | None:
         """`field_ttl` for asyncio."""
-        return await arun(field_expiry.field_ttl(cast("Model", self), field_name))
+        return await arun(field_expiry.field_ttl(self, field_name))

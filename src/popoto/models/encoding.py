@@ -18,10 +18,10 @@ from popoto.exceptions import StoredDataError
 from popoto.fields.relationship import Relationship
 from popoto.models.record.checking import encoded
 from popoto.models.record.loading import new_instance
+from popoto.models.record.record import Record
 
 if TYPE_CHECKING:
     from popoto.fields.field import Field
-    from popoto.models.base import Model
 
 __all__ = [
     "DECODERS_BY_KEYSTRING",
@@ -33,7 +33,7 @@ __all__ = [
     "encode_popoto_model_obj",
 ]
 
-M = TypeVar("M", bound="Model")
+M = TypeVar("M", bound="Record")
 
 _decode_any = decoder_for(object)
 
@@ -81,7 +81,7 @@ def decode_lazy_field(value_bytes: bytes) -> Any:
     return _decode_any(value_bytes)
 
 
-def encode_popoto_model_obj(obj: Model) -> dict[bytes, bytes]:
+def encode_popoto_model_obj(obj: Record) -> dict[bytes, bytes]:
     """Hash field -> bytes that a full save of this instance writes (capped lists are not in it).
 
     Raises ValidationError for a value that has no stored form.

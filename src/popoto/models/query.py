@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import AsyncIterator, Iterable, Iterator
-from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, overload
+from typing import Any, Generic, Literal, TypeVar, overload
 
 from popoto import redis_db
 from popoto.engine.request import Call, Plan
@@ -18,21 +18,19 @@ from popoto.models.beside import expiry
 from popoto.models.query_builder import QueryBuilder, TypedTuples, as_condition
 from popoto.models.query_operations import QueryOperations
 from popoto.models.reading.executing import Execution, QuerySpec, get, get_many
-
-if TYPE_CHECKING:
-    from popoto.models.base import Model
+from popoto.models.record.record import Record
 
 __all__ = ["Query", "QueryBuilder", "QueryException"]
 
 logger = logging.getLogger("POPOTO.Query")
 
-Record = TypeVar("Record")
+Row = TypeVar("Row")
 
 
-class Query(TypedTuples, QueryOperations, Generic[Record]):
+class Query(TypedTuples, QueryOperations, Generic[Row]):
     """Asks for records of one model. Holds no state of any query."""
 
-    def __init__(self, model: type[Model]) -> None:
+    def __init__(self, model: type[Record]) -> None:
         self.model_class = model
 
     @property
@@ -45,17 +43,17 @@ class Query(TypedTuples, QueryOperations, Generic[Record]):
         return QuerySpec(self.model_class)
 
     @property
-    def _everything(self) -> QueryBuilder[Record]:
+    def _everything(self) -> QueryBuilder[Row]:
         return QueryBuilder(self._spec)
 
-    def _results_of(self) -> QueryBuilder[Record]:
+    def _results_of(self) -> QueryBuilder[Row]:
         return self._everything
 
     # One record --------------------------------------------------------------------------
 
     def get(
         self, db_key: Any = None, redis_key: Any = None, *conditions: Any, **lookups: Any
-    ) -> Record | None:
+    ) -> Row | None:
         """The one record that matches, or None.
 
         By its key (text, bytes, `DB_key`), by the values of all key fields, or by
@@ -66,7 +64,7 @@ class Query(TypedTuples, QueryOperations, Generic[Record]):
 
     async def async_get(
         self, db_key: Any = None, redis_key: Any = None, *conditions: Any, **lookups: Any
-    ) -> Record | None:
+    ) -> Row | None:
         """`get` for asyncio. Referenced records are read at once, in one more round trip."""
         return await arun(self._get(db_key, redis_key, conditions, lookups, attach=True))
 
@@ -78,7 +76,7 @@ class Query(TypedTuples, QueryOperations, Generic[Record]):
         lookups: dict[str, Any],
         *,
         attach: bool,
-    ) -> Plan[Record | None]:
+    ) -> Plan[Row | None]:
         found = [as_condition(condition) for condition in conditions]
         found += [
             as_q(position)
@@ -93,22 +91,18 @@ class Query(TypedTuples, QueryOperations, Generic[Record]):
         key = given[0] if given else None
         return get(self.model_class, key, found, lookups, attach=attach)
 
-    def get_plan(self, lookups: dict[str, Any]) -> Plan[Any]:
-        """The plan of `get`, for other plans."""
-        return get(self.model_class, None, (), lookups)
-
     @overload
     def get_many(
         self, redis_keys: Iterable[Any] | None, skip_none: Literal[False] = False
-    ) -> list[Record | None]: ...
+    ) -> list[Row | None]: ...
     @overload
     def get_many(
         self, redis_keys: Iterable[Any] | None, skip_none: Literal[True]
-    ) -> list[Record]: ...
+    ) -> list[Row]: ...
     @overload
     def get_many(
         self, redis_keys: Iterable[Any] | None, skip_none: bool = False
-    ) -> list[Record] | list[Record | None]: ...
+    ) -> list[Row] | list[Row | None]: ...
     def get_many(self, redis_keys: Iterable[Any] | None, skip_none: bool = False) -> list[Any]:
         """The records with these keys, in their order; None for missing ones.
 
@@ -119,15 +113,15 @@ class Query(TypedTuples, QueryOperations, Generic[Record]):
     @overload
     async def async_get_many(
         self, redis_keys: Iterable[Any] | None, skip_none: Literal[False] = False
-    ) -> list[Record | None]: ...
+    ) -> list[Row | None]: ...
     @overload
     async def async_get_many(
         self, redis_keys: Iterable[Any] | None, skip_none: Literal[True]
-    ) -> list[Record]: ...
+    ) -> list[Row]: ...
     @overload
     async def async_get_many(
         self, redis_keys: Iterable[Any] | None, skip_none: bool = False
-    ) -> list[Record] | list[Record | None]: ...
+    ) -> list[Row] | list[Row | None]: ...
     async def async_get_many(
         self, redis_keys: Iterable[Any] | None, skip_none: bool = False
     ) -> list[Any]:
@@ -143,7 +137,7 @@ class Query(TypedTuples, QueryOperations, Generic[Record]):
     @overload
     def filter(
         self, *conditions: Filter, values: None = None, **lookups: Any
-    ) -> QueryBuilder[Record]: ...
+    ) -> QueryBuilder[Row]: ...
     def filter(self, *conditions: Filter, **lookups: Any) -> QueryBuilder[Any]:
         """The records that match all conditions; see `QueryBuilder.filter`."""
         return self._everything.filtered(conditions, lookups)
@@ -155,12 +149,12 @@ class Query(TypedTuples, QueryOperations, Generic[Record]):
     @overload
     async def async_filter(
         self, *conditions: Filter, values: None = None, **lookups: Any
-    ) -> list[Record]: ...
+    ) -> list[Row]: ...
     async def async_filter(self, *conditions: Filter, **lookups: Any) -> list[Any]:
         """The list of records that match all conditions."""
         return await self._everything.filtered(conditions, lookups).async_all()
 
-    def exclude(self, *conditions: Filter, **lookups: Any) -> QueryBuilder[Record]:
+    def exclude(self, *conditions: Filter, **lookups: Any) -> QueryBuilder[Row]:
         """The records for which not all of these conditions hold."""
         return self._everything.exclude(*conditions, **lookups)
 
@@ -171,7 +165,7 @@ class Query(TypedTuples, QueryOperations, Generic[Record]):
     @overload
     def all(
         self, order_by: Any = None, limit: int | None = None, values: None = None
-    ) -> list[Record]: ...
+    ) -> list[Row]: ...
     def all(
         self, order_by: Any = None, limit: Any = None, values: Any = None, **unknown: Any
     ) -> list[Any]:
@@ -185,7 +179,7 @@ class Query(TypedTuples, QueryOperations, Generic[Record]):
     @overload
     async def async_all(
         self, order_by: Any = None, limit: int | None = None, values: None = None
-    ) -> list[Record]: ...
+    ) -> list[Row]: ...
     async def async_all(
         self, order_by: Any = None, limit: Any = None, values: Any = None, **unknown: Any
     ) -> list[Any]:
@@ -204,11 +198,11 @@ class Query(TypedTuples, QueryOperations, Generic[Record]):
             (), {"order_by": order_by, "limit": limit, "values": values}
         ).no_track()
 
-    def order_by(self, *names: str) -> QueryBuilder[Record]:
+    def order_by(self, *names: str) -> QueryBuilder[Row]:
         """All records in this order; see `QueryBuilder.order_by`."""
         return self._everything.order_by(*names)
 
-    def limit(self, number: int | None) -> QueryBuilder[Record]:
+    def limit(self, number: int | None) -> QueryBuilder[Row]:
         """At most this many records."""
         return self._everything.limit(number)
 
@@ -219,19 +213,19 @@ class Query(TypedTuples, QueryOperations, Generic[Record]):
     def _tuples_of(self, names: tuple[Any, ...]) -> QueryBuilder[Any]:
         return self._everything.values_list(*names)
 
-    def first(self) -> Record | None:
+    def first(self) -> Row | None:
         """The first record, or None."""
         return self._everything.first()
 
-    async def async_first(self) -> Record | None:
+    async def async_first(self) -> Row | None:
         """`first` for asyncio."""
         return await self._everything.async_first()
 
-    def last(self) -> Record | None:
+    def last(self) -> Row | None:
         """The last record, or None."""
         return self._everything.last()
 
-    async def async_last(self) -> Record | None:
+    async def async_last(self) -> Row | None:
         """`last` for asyncio."""
         return await self._everything.async_last()
 
@@ -243,10 +237,10 @@ class Query(TypedTuples, QueryOperations, Generic[Record]):
         """`exists` for asyncio."""
         return await self._everything.async_exists()
 
-    def __iter__(self) -> Iterator[Record]:
+    def __iter__(self) -> Iterator[Row]:
         return iter(self._everything)
 
-    def __aiter__(self) -> AsyncIterator[Record]:
+    def __aiter__(self) -> AsyncIterator[Row]:
         return self._everything.__aiter__()
 
     def count(self, *conditions: Filter, **lookups: Any) -> int:

@@ -1,1 +1,1 @@
-"""What shares a record's fate: its place among the model's records, expiry, leftovers, companions."""
+"""What shares a record's fate: its place among the others, expiry, leftovers, companions."""

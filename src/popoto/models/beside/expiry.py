@@ -12,7 +12,7 @@ import datetime
 import logging
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 import msgpack
 
@@ -22,15 +22,13 @@ from popoto.engine.codec import DecodeError
 from popoto.engine.request import Plan, Reply, Request
 from popoto.fields.entries import Entry
 from popoto.models.record.options import ModelOptions
-
-if TYPE_CHECKING:
-    from popoto.models.base import Model
+from popoto.models.record.record import Record
 
 logger = logging.getLogger("POPOTO.model_base")
 
 
 def put_expiry(
-    batch: Batch, instance: Model, key: str, *, is_new: bool, replaces: bool = False
+    batch: Batch, instance: Record, key: str, *, is_new: bool, replaces: bool = False
 ) -> None:
     """Queue the expiry that `_ttl` or `_expire_at` ask for; neither means permanent.
 
@@ -58,13 +56,13 @@ def put_expiry(
     _put_expire(batch, options, key, command, amount)
 
 
-def note_applied(instance: Model) -> None:
+def note_applied(instance: Record) -> None:
     """Remember which expiry a save has applied, where the model's policy asks for it later."""
     if instance._meta.ttl_policy != "reset":
         vars(instance)["_applied_expiry"] = (instance._ttl, instance._expire_at)
 
 
-def _leaves_expiry(instance: Model) -> bool:
+def _leaves_expiry(instance: Record) -> bool:
     """Whether a save of a stored record leaves its running time to live alone."""
     policy = instance._meta.ttl_policy
     if policy == "reset":

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime
 import math
-from typing import TYPE_CHECKING
 
 import redis.exceptions
 
@@ -12,15 +11,13 @@ from popoto.engine.request import Argument, Plan, Reply, Request
 from popoto.exceptions import ModelException, NotStoredError, ValidationError
 from popoto.fields.coercion import describe
 from popoto.models.record.options import ModelOptions
+from popoto.models.record.record import Record
 from popoto.models.writing.incrementing import number_field, stored_key
-
-if TYPE_CHECKING:
-    from popoto.models.base import Model
 
 _NO_SUCH_FIELD = -2
 
 
-def expire_field(instance: Model, name: str, ttl: int | datetime.timedelta | None) -> Plan[None]:
+def expire_field(instance: Record, name: str, ttl: int | datetime.timedelta | None) -> Plan[None]:
     """The plan of `Model.expire_field`."""
     key = _checked(instance, name)
     if ttl is None:
@@ -29,14 +26,14 @@ def expire_field(instance: Model, name: str, ttl: int | datetime.timedelta | Non
     yield from _asked(instance._meta, name, ("HPEXPIRE", key, _milliseconds(instance, name, ttl)))
 
 
-def field_ttl(instance: Model, name: str) -> Plan[float | None]:
+def field_ttl(instance: Record, name: str) -> Plan[float | None]:
     """The plan of `Model.field_ttl`."""
     key = _checked(instance, name)
     remaining = yield from _asked(instance._meta, name, ("HPTTL", key))
     return None if remaining < 0 else remaining / 1000
 
 
-def _checked(instance: Model, name: str) -> str:
+def _checked(instance: Record, name: str) -> str:
     """The record's key. Raises for a field that cannot expire alone."""
     options = instance._meta
     field = number_field(options, name)
@@ -51,7 +48,7 @@ def _checked(instance: Model, name: str) -> str:
     return key
 
 
-def _milliseconds(instance: Model, name: str, ttl: object) -> int:
+def _milliseconds(instance: Record, name: str, ttl: object) -> int:
     if isinstance(ttl, datetime.timedelta):
         ttl = ttl.total_seconds()
     elif isinstance(ttl, bool) or not isinstance(ttl, int):

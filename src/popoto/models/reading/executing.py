@@ -6,7 +6,7 @@ import dataclasses
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import redis.exceptions
 
@@ -26,9 +26,7 @@ from popoto.models.reading.planning import Planner, key_of
 from popoto.models.reading.related import attach_references
 from popoto.models.record.loading import StoredView, new_instance, read_commands, stored_of
 from popoto.models.record.options import ModelOptions
-
-if TYPE_CHECKING:
-    from popoto.models.base import Model
+from popoto.models.record.record import Record
 
 logger = logging.getLogger("POPOTO.Query")
 
@@ -40,7 +38,7 @@ _GET_MANY_CHUNK = 1000
 class QuerySpec:
     """One query as its builder describes it. Immutable; each builder method makes another."""
 
-    model: type[Model]
+    model: type[Record]
     conditions: tuple[Q, ...] = ()
     order_by: Any = None
     limit: Any = None
@@ -199,7 +197,7 @@ class Execution:
         return found
 
 
-def read_hooks(model: type[Model], instances: Iterable[Any]) -> Plan[None]:
+def read_hooks(model: type[Record], instances: Iterable[Any]) -> Plan[None]:
     """Call `on_read` of instances that have it, all in one round trip."""
     if not hasattr(model, "on_read") or getattr(model, "_track_reads", True) is False:
         return
@@ -261,7 +259,7 @@ def read_record(options: ModelOptions, key: str) -> Plan[dict[str, Any] | None]:
     return stored_of(options, replies[0], replies[1:])
 
 
-def get_by_key(model: type[Model], key: str | None, *, attach: bool) -> Plan[Any]:
+def get_by_key(model: type[Record], key: str | None, *, attach: bool) -> Plan[Any]:
     """The record with this key, or None."""
     if key is None:
         return None
@@ -277,7 +275,7 @@ def get_by_key(model: type[Model], key: str | None, *, attach: bool) -> Plan[Any
 
 
 def get(
-    model: type[Model],
+    model: type[Record],
     key: Any,
     conditions: Sequence[Q],
     lookup: Mapping[str, Any],
@@ -333,7 +331,7 @@ def _is_ambiguous(values: Mapping[str, Any], names: Iterable[str]) -> bool:
 
 
 def get_many(
-    model: type[Model], redis_keys: Iterable[Any] | None, skip_none: bool, *, attach: bool = False
+    model: type[Record], redis_keys: Iterable[Any] | None, skip_none: bool, *, attach: bool = False
 ) -> Plan[list[Any]]:
     """The plan of `Query.get_many`."""
     options = model._meta

@@ -11,8 +11,9 @@ import logging
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field
 from itertools import product
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, TypeAlias
 
+from popoto._stock import is_replaced
 from popoto.engine.request import Call, Plan, Request
 from popoto.engine.tree import EVERYTHING, NOTHING, RecordKeys, all_of, any_of, negated
 from popoto.exceptions import QueryException
@@ -21,9 +22,7 @@ from popoto.fields.field import Field
 from popoto.fields.lookups import by_record
 from popoto.fields.operands import Operand, Scope, View
 from popoto.models.record.options import RESERVED_NAMES, ModelOptions
-
-if TYPE_CHECKING:
-    from popoto.models.base import Model
+from popoto.models.record.record import Record
 
 logger = logging.getLogger("POPOTO.Query")
 
@@ -64,7 +63,7 @@ class _Conjunction:
 class Planner:
     """Compiles the conditions of one query on one model."""
 
-    def __init__(self, model: type[Model]) -> None:
+    def __init__(self, model: type[Record]) -> None:
         self.model = model
         self.options: ModelOptions = model._meta
 
@@ -238,7 +237,7 @@ class Planner:
     def _field_operand(
         self, target: AnyField, conditions: list[tuple[str, Any]], scope: Scope
     ) -> Operand:
-        if type(target).filter_query.__module__.startswith("popoto."):
+        if not is_replaced(type(target), "filter_query"):
             if not target.makes_entries and not target.key:
                 # The wording of popoto 1.6, where the client did it.
                 logger.debug(

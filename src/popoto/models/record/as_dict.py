@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from popoto.fields.capped_list import is_capped
 from popoto.fields.relationship import Relationship
-
-if TYPE_CHECKING:
-    from popoto.models.base import Model
+from popoto.models.record.record import Record
 
 
 def to_dict(
-    instance: Model,
+    instance: Record,
     include: Iterable[str] | None,
     exclude: Iterable[str] | None,
     relationships: bool,
@@ -38,7 +36,7 @@ def to_dict(
 
 
 def _reference(
-    instance: Model,
+    instance: Record,
     field: Relationship,
     relationships: bool,
     max_depth: int | None,

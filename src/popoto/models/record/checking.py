@@ -5,15 +5,13 @@ from __future__ import annotations
 import datetime
 import logging
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from popoto.engine.codec import NIL, EncodeError
 from popoto.exceptions import ModelException, ValidationError
 from popoto.fields.coercion import CoercionError, describe
 from popoto.fields.field import Field
-
-if TYPE_CHECKING:
-    from popoto.models.base import Model
+from popoto.models.record.record import Record
 
 logger = logging.getLogger("POPOTO.model_base")
 
@@ -36,7 +34,7 @@ def _invalid(field: Field[Any], value: Any, reason: str) -> ValidationError:
 
 
 def coerce_and_check(
-    instance: Model, names: Iterable[str], *, null_check: bool
+    instance: Record, names: Iterable[str], *, null_check: bool
 ) -> ValidationError | None:
     """Convert values to their fields' types, in place, and return the first problem.
 
@@ -69,7 +67,7 @@ def coerce_and_check(
 
 
 def _problem_of(
-    instance: Model, field: Field[Any], value: Any, *, null_check: bool
+    instance: Record, field: Field[Any], value: Any, *, null_check: bool
 ) -> ValidationError | None:
     """Convert one value, in place, and say what is wrong with it."""
     try:
@@ -88,7 +86,7 @@ def _problem_of(
     return None
 
 
-def _is_as_stored(instance: Model, field: Field[Any]) -> bool:
+def _is_as_stored(instance: Record, field: Field[Any]) -> bool:
     """Whether a value is the one that was loaded: that is kept, however old the rules it obeys."""
     before = instance._stored.get(field.name)
     if before is None:
@@ -99,7 +97,7 @@ def _is_as_stored(instance: Model, field: Field[Any]) -> bool:
         return False
 
 
-def _expiry_problem(instance: Model) -> ValidationError | None:
+def _expiry_problem(instance: Record) -> ValidationError | None:
     ttl, expire_at = instance._ttl, instance._expire_at
     if ttl and expire_at:
         return ValidationError(
@@ -148,7 +146,7 @@ def _is_moment(expire_at: object) -> bool:
     return True
 
 
-def encoded(instance: Model, name: str) -> Stored:
+def encoded(instance: Record, name: str) -> Stored:
     """The bytes that a save would write for one field. Raises ValidationError."""
     values = vars(instance)
     field = instance._meta.by_name[name]
@@ -170,7 +168,7 @@ def encoded(instance: Model, name: str) -> Stored:
         raise _invalid(field, value, str(error)) from error
 
 
-def changed_values(instance: Model, names: Iterable[str]) -> dict[str, Stored]:
+def changed_values(instance: Record, names: Iterable[str]) -> dict[str, Stored]:
     """What a save has to write: fields whose encoded value differs from the stored one."""
     values = vars(instance)
     stored = instance._stored
@@ -203,7 +201,7 @@ def _same(field: Field[Any], now: Stored, before: Stored) -> bool:
     )
 
 
-def key_field_that_differs(instance: Model, stored: Mapping[str, Stored]) -> Field[Any] | None:
+def key_field_that_differs(instance: Record, stored: Mapping[str, Stored]) -> Field[Any] | None:
     """A key field in which a record stored under the instance's key is another record.
 
     None and "None" make the same record key, and so do ":" and its escape.
@@ -224,7 +222,7 @@ def _same_value(field: Field[Any], theirs: bytes, mine: bytes) -> bool:
         return True
 
 
-def refusal(instance: Model, names: Iterable[str], what: str) -> ModelException:
+def refusal(instance: Record, names: Iterable[str], what: str) -> ModelException:
     """The error for an instance that `is_valid()` refuses."""
     problem = coerce_and_check(instance, names, null_check=True)
     if problem is not None:

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 from popoto.engine import keys
 from popoto.engine.codec import DecodeError
 from popoto.engine.request import Command
 from popoto.exceptions import StoredDataError
 from popoto.models.record.options import ModelOptions
+from popoto.models.record.record import Record
 
-if TYPE_CHECKING:
-    from popoto.models.base import Model
-
-M = TypeVar("M", bound="Model")
+M = TypeVar("M", bound="Record")
 
 
 def read_commands(options: ModelOptions, key: str) -> list[Command]:
@@ -68,7 +66,7 @@ def new_instance(
     return instance
 
 
-def _constructor_values(instance: Model) -> dict[str, Any]:
+def _constructor_values(instance: Record) -> dict[str, Any]:
     values: dict[str, Any] = {}
     fields = instance._meta.fields
     for name, raw in instance._stored.items():

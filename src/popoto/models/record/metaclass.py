@@ -1,4 +1,4 @@
-"""`ModelBase`: turns a class body into a model."""
+"""`RecordBase`: turns a class body into a model."""
 
 from __future__ import annotations
 
@@ -9,36 +9,42 @@ import types
 import typing
 from abc import ABCMeta
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from weakref import WeakValueDictionary
 
+from popoto._stock import is_replaced
 from popoto.exceptions import ModelException
 from popoto.fields.coercion import describe
 from popoto.fields.field import VALID_FIELD_TYPES, Field
 from popoto.fields.relationship import Relationship
 from popoto.fields.shortcuts import AutoKeyField
-from popoto.models.query import Query
-from popoto.models.record.options import ModelOptions, check_field_name, check_meta, overrides
-
-if TYPE_CHECKING:
-    from popoto.models.base import Model
+from popoto.models.record.options import ModelOptions, check_field_name, check_meta
 
 AUTO_KEY = "_auto_key"
 
 #: The latest class of each name, for relationships that name their model as text.
-_models: WeakValueDictionary[str, ModelBase] = WeakValueDictionary()
+_models: WeakValueDictionary[str, RecordBase] = WeakValueDictionary()
 
 
-class ModelBase(ABCMeta):
-    """Metaclass of models. Derived from ABCMeta, so that abstract mixins combine with models."""
+class RecordBase(ABCMeta):
+    """Metaclass of models. Derived from ABCMeta, so that abstract mixins combine with models.
+
+    A class with the keyword `is_base` is one that models are derived from, and none itself.
+    """
 
     _meta: ModelOptions
 
     def __new__(
-        mcs, name: str, bases: tuple[type, ...], namespace: dict[str, Any], **keywords: Any
+        mcs,
+        name: str,
+        bases: tuple[type, ...],
+        namespace: dict[str, Any],
+        *,
+        is_base: bool = False,
+        **keywords: Any,
     ) -> Any:
-        parents = [base for base in bases if isinstance(base, ModelBase)]
-        if not parents:
+        parents = [base for base in bases if isinstance(base, RecordBase)]
+        if is_base or not parents:
             return super().__new__(mcs, name, bases, namespace, **keywords)
         meta: type | None = namespace.pop("Meta", None)
         own = _own_fields(name, namespace)
@@ -46,7 +52,7 @@ class ModelBase(ABCMeta):
         _apply_annotations(cls, own)
         options = ModelOptions(name)
         options.meta = meta
-        options.parents = typing.cast("list[type[Model]]", parents)
+        options.parents = parents
         options.base_meta = next(
             (parent._meta for parent in parents if hasattr(parent, "_meta")), None
         )
@@ -65,16 +71,19 @@ class ModelBase(ABCMeta):
         cls._options = options
         cls._settings = settings
         cls._ttl = options.ttl
-        cls._has_own_init = overrides(cls, "__init__")
-        cls.query = cls.objects = Query(cls)
+        cls._has_own_init = is_replaced(cls, "__init__")
         options.adopt_mixins(cls)
         _models[name] = cls
         return cls
 
+    def __init__(cls, name: str, bases: tuple[type, ...], namespace: dict[str, Any], **_: Any):
+        # Keywords are for __new__ and __init_subclass__.
+        super().__init__(name, bases, namespace)
 
-def find_model(name: str) -> type[Model] | None:
+
+def find_model(name: str) -> RecordBase | None:
     """The latest model class of that name."""
-    return typing.cast("type[Model] | None", _models.get(name))
+    return _models.get(name)
 
 
 Relationship.find_model = staticmethod(find_model)
@@ -162,7 +171,7 @@ def _root(cls: Any) -> Any:
     return next(
         base
         for base in cls.__mro__[1:]
-        if isinstance(base, ModelBase) and "_meta" not in vars(base)
+        if isinstance(base, RecordBase) and "_meta" not in vars(base)
     )
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from popoto._stock import is_replaced
 from popoto.engine import keys
 from popoto.engine.batch import Batch
 from popoto.engine.db_key import DB_key
@@ -20,9 +21,6 @@ from popoto.fields.geo_field import GeoField
 from popoto.fields.indexed_field_mixin import IndexedFieldMixin
 from popoto.fields.relationship import Relationship
 from popoto.fields.sorted_field_mixin import SortedFieldMixin
-
-if TYPE_CHECKING:
-    from popoto.models.base import Model
 
 #: Hexadecimal digits of a composite index digest.
 INDEX_HASH_LENGTH = 16
@@ -96,7 +94,7 @@ class ModelOptions:
     """
 
     #: The class these options belong to; set as soon as it exists.
-    model: type[Model] | None = None
+    model: type[Any] | None = None
     #: Names of the Model API, which no field may hide.
     api_names: frozenset[str] = frozenset()
 
@@ -113,7 +111,7 @@ class ModelOptions:
         self.indexes: tuple[tuple[tuple[str, ...], bool], ...] = ()
         self.meta: type | None = None
         self.base_meta: ModelOptions | None = None
-        self.parents: list[type[Model]] = []
+        self.parents: list[Any] = []
         #: What the mixins of the model want to be asked; see `popoto.fields.commit`.
         self.save_checks: list[Callable[..., Any]] = []
         self.commit_hooks: list[Callable[..., Any]] = []
@@ -236,9 +234,11 @@ class ModelOptions:
         self.entry_fields: list[AnyField] = [
             field for field in fields.values() if field.makes_entries
         ]
-        self.save_hooks = [field for field in fields.values() if overrides(type(field), "on_save")]
+        self.save_hooks = [
+            field for field in fields.values() if is_replaced(type(field), "on_save")
+        ]
         self.delete_hooks = [
-            field for field in fields.values() if overrides(type(field), "on_delete")
+            field for field in fields.values() if is_replaced(type(field), "on_delete")
         ]
         decided_by: set[str] = set(self.key_names)
         for field in self.entry_fields:
@@ -306,7 +306,7 @@ class ModelOptions:
         """The key of the composite index on these fields."""
         return keys.composite_index_key(self.model_name, field_names)
 
-    def compute_index_hash(self, instance: Model, field_names: Iterable[str]) -> str | None:
+    def compute_index_hash(self, instance: object, field_names: Iterable[str]) -> str | None:
         """The digest of an instance in a composite index; None where any value is None."""
         names = tuple(field_names)
         return composite_digest(names, {name: getattr(instance, name) for name in names})
@@ -376,17 +376,12 @@ class ModelOptions:
         except ValueError:
             return True
 
-    def key_of(self, instance: Model) -> str:
-        """The record key of an instance's current values."""
-        values, stored = vars(instance), instance._stored
-        key: str | None = instance._redis_key
-        if stored and key is not None:
-            for field in self.key_fields:
-                if field.name in values and self._differs(field, values[field.name], stored):
-                    break
-            else:
-                return key
-        return self.record_key({name: getattr(instance, name) for name in self.key_names})
+    def key_may_differ(self, values: Mapping[str, Any], stored: Mapping[str, Any]) -> bool:
+        """Whether these values may make another record key than the stored ones."""
+        for field in self.key_fields:
+            if field.name in values and self._differs(field, values[field.name], stored):
+                return True
+        return False
 
 
 def overrides(cls: type, method: str) -> bool:

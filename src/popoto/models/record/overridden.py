@@ -1,4 +1,4 @@
-"""Methods that a model's class defines in place of the stock ones.
+"""Methods that a model's class defines in place of the stock ones, and calling them.
 
 A `save`, `delete` or `create` of a user's own is called wherever the published package calls
 it: by `create()`, `get_or_create()`, `update_or_create()` and bulk operations, and by the
@@ -10,22 +10,31 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from popoto.engine.request import Call, Plan
-from popoto.models.record.options import overrides
-from popoto.models.writing.preparing import SaveRequest, save
-
-if TYPE_CHECKING:
-    from popoto.models.base import Model
+from popoto._stock import is_replaced
+from popoto.engine.request import Call
 
 #: Set on an instance while its own `save` runs for `create()`; see `Model.save`.
 CREATE_ONLY = "_create_only"
 
 
+def is_own(cls: type, method: str) -> bool:
+    """Whether a class defines this method, or its asyncio twin, itself."""
+    return is_replaced(cls, method) or is_replaced(cls, f"async_{method}")
+
+
 def lacks_twin(cls: type, method: str) -> bool:
     """Whether a class defines this method itself, and no asyncio twin of it."""
-    return overrides(cls, method) and not overrides(cls, f"async_{method}")
+    return is_replaced(cls, method) and not is_replaced(cls, f"async_{method}")
+
+
+def own_call(target: Any, method: str, **arguments: Any) -> Call:
+    """A call of this method of a class or an instance, or of its asyncio twin."""
+    return Call(
+        lambda: getattr(target, method)(**arguments),
+        lambda: getattr(target, f"async_{method}")(**arguments),
+    )
 
 
 async def in_thread(method: Callable[..., Any], further: Mapping[str, Any], **options: Any) -> Any:
@@ -34,21 +43,3 @@ async def in_thread(method: Callable[..., Any], further: Mapping[str, Any], **op
         name: value for name, value in options.items() if value is not None and value is not False
     }
     return await asyncio.to_thread(method, **given, **further)
-
-
-def save_as_defined(instance: Model, request: SaveRequest) -> Plan[Any]:
-    """Save through the `save` that the class of an instance defines, or the stock one."""
-    cls = type(instance)
-    if not overrides(cls, "save") and not overrides(cls, "async_save"):
-        return (yield from save(instance, request))
-    arguments: dict[str, Any] = {}
-    if request.pipeline is not None:
-        arguments["pipeline"] = request.pipeline
-    state = vars(instance)
-    state[CREATE_ONLY] = request.create_only
-    try:
-        return (
-            yield Call(lambda: instance.save(**arguments), lambda: instance.async_save(**arguments))
-        )
-    finally:
-        state.pop(CREATE_ONLY, None)

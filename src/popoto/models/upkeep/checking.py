@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from popoto.engine.batch import Batch, GuardFailure
 from popoto.engine.request import Plan, Request
 from popoto.fields.entries import Entry, SlotEntry
 from popoto.models.record.options import ModelOptions
+from popoto.models.record.record import Record
 from popoto.models.upkeep.records import Judged, RecordWalk, logger
 from popoto.models.upkeep.registry import Registry
 from popoto.models.upkeep.walk import CompanionWalk, EntryWalk, missing_records
 from popoto.models.writing.bulk_commits import chunks
-
-if TYPE_CHECKING:
-    from popoto.models.base import Model
 
 #: How often a record that changes while it is looked at is looked at again.
 _MOST_LOOKS = 8
@@ -24,7 +22,7 @@ _MOST_LOOKS = 8
 class Check:
     """What is wrong with a model's indexes, counted."""
 
-    def __init__(self, model: type[Model], batch_size: int) -> None:
+    def __init__(self, model: type[Record], batch_size: int) -> None:
         chunks((), batch_size)
         self.options: ModelOptions = model._meta
         self.registry = Registry(self.options)

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from popoto.engine.batch import Batch, GuardFailure
 from popoto.engine.request import Plan, Request
 from popoto.models.record.options import ModelOptions
+from popoto.models.record.record import Record
 from popoto.models.upkeep.registry import Registry
 from popoto.models.upkeep.walk import CompanionWalk, EntryWalk, Finding, missing_records
 from popoto.models.writing.bulk_commits import chunks
 
-if TYPE_CHECKING:
-    from popoto.models.base import Model
 
-
-def clean_indexes(model: type[Model], batch_size: int) -> Plan[int]:
+def clean_indexes(model: type[Record], batch_size: int) -> Plan[int]:
     """The plan of `Model.clean_indexes`; see there."""
     chunks((), batch_size)
     options = model._meta

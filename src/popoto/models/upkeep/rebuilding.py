@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple, Self
+from typing import NamedTuple, Self
 
 from popoto.engine.batch import Batch, GuardFailure
 from popoto.engine.request import Plan, Request, ScriptCall
@@ -20,15 +20,13 @@ from popoto.fields.entries import SetEntry, SlotEntry
 from popoto.models.beside.expiry import put_expiry_as_is
 from popoto.models.record.loading import new_instance, read_commands, stored_of
 from popoto.models.record.options import ModelOptions
+from popoto.models.record.record import Record
 from popoto.models.upkeep.cleaning import clean_companions, remove_orphans
 from popoto.models.upkeep.records import Judged, RecordWalk, judge
 from popoto.models.upkeep.registry import Registry
 from popoto.models.upkeep.walk import EntryWalk, Finding, contradicts
 from popoto.models.writing.bulk_commits import chunks
 from popoto.models.writing.hooks import call_save_hooks, follow_up
-
-if TYPE_CHECKING:
-    from popoto.models.base import Model
 
 logger = logging.getLogger("POPOTO.model_base")
 
@@ -66,7 +64,7 @@ class Rebuilt(int):
 class Rebuild:
     """One rebuild under way."""
 
-    def __init__(self, model: type[Model], batch_size: int) -> None:
+    def __init__(self, model: type[Record], batch_size: int) -> None:
         chunks((), batch_size)
         self.model = model
         self.options: ModelOptions = model._meta

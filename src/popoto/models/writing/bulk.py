@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterable, Iterator
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import Any, TypeVar
 
+from popoto._stock import is_replaced
 from popoto.engine.batch import Batch, GuardFailure
 from popoto.engine.codec import EncodeError
 from popoto.engine.request import Call, Plan, Request
@@ -18,21 +19,18 @@ from popoto.exceptions import (
 )
 from popoto.fields.coercion import CoercionError, describe
 from popoto.fields.content_field import Unstored
-from popoto.models.query import Query
-from popoto.models.query_builder import QueryBuilder
 from popoto.models.reading.executing import Execution, QuerySpec, record_key
 from popoto.models.reading.fetching import Fetch, Pages
 from popoto.models.reading.fetching import Row as FoundRow
 from popoto.models.record.loading import indexed_of
-from popoto.models.record.options import ModelOptions, overrides
+from popoto.models.record.options import ModelOptions
+from popoto.models.record.overridden import own_call
+from popoto.models.record.record import Record
 from popoto.models.writing.bulk_commits import Commits, Failures, Row, chunks
 from popoto.models.writing.preparing import prepared
 from popoto.models.writing.saving import SaveRequest
 
-if TYPE_CHECKING:
-    from popoto.models.base import Model
-
-M = TypeVar("M", bound="Model")
+M = TypeVar("M", bound="Record")
 
 #: Called after each batch with the number of rows that are done.
 Progress = Callable[[int], object]
@@ -93,7 +91,7 @@ def bulk_create(
     return kept, number
 
 
-def _check_instances(model: type[Model], batch: list[Any], failures: Failures, first: int) -> None:
+def _check_instances(model: type[Record], batch: list[Any], failures: Failures, first: int) -> None:
     """Refuse what is no instance of the model, before anything of the batch is looked at."""
     for position, instance in enumerate(batch, first):
         if getattr(instance, "_meta", None) is not model._meta or isinstance(instance, type):
@@ -106,7 +104,7 @@ def _check_instances(model: type[Model], batch: list[Any], failures: Failures, f
 
 
 def _prepared_rows(
-    model: type[Model],
+    model: type[Record],
     batch: list[Any],
     first: int,
     failures: Failures,
@@ -119,7 +117,7 @@ def _prepared_rows(
     """
     rows: list[Row] = []
     errors: list[RowError] = []
-    saves_itself = overrides(model, "save")
+    saves_itself = is_replaced(model, "save")
     for position, instance in enumerate(batch, first):
         try:
             if saves_itself:
@@ -135,14 +133,14 @@ def _prepared_rows(
     return rows
 
 
-def _own_save(instance: Model, names: list[str] | None, request: SaveRequest) -> Call:
+def _own_save(instance: Record, names: list[str] | None, request: SaveRequest) -> Call:
     """Save through the `save` that the model's class defines itself."""
     arguments: dict[str, Any] = {}
     if names is not None:
         arguments["update_fields"] = names
     if request.skip_auto_now:
         arguments["skip_auto_now"] = True
-    return Call(lambda: instance.save(**arguments), lambda: instance.async_save(**arguments))
+    return own_call(instance, "save", **arguments)
 
 
 # Updating ----------------------------------------------------------------------------------
@@ -179,7 +177,7 @@ def bulk_update(
         commits = Commits(options, failures, skips_missing=batches.is_query)
         yield from commits.carry_out([row for row in rows if row not in missing])
         stored = len(commits.stored)
-        if overrides(model, "save"):
+        if is_replaced(model, "save"):
             stored = len(batch)
         written += stored
         steps.done(stored, len(batch))
@@ -255,18 +253,20 @@ def _learn_stored(options: ModelOptions, rows: list[Row], failures: Failures) ->
     return missing
 
 
-def _as_builder(given: Any) -> Any:
-    return cast("Query[Any]", given).filter() if isinstance(given, Query) else given
+def _spec_of(given: Any) -> QuerySpec | None:
+    """What a query asks for; None for something that is no query."""
+    spec = getattr(given, "_spec", None)
+    return spec if isinstance(spec, QuerySpec) else None
 
 
 class Matches:
     """The instances that a caller means, batch by batch: a query's results, or those given."""
 
-    def __init__(self, model: type[Model], given: Any, batch_size: int) -> None:
+    def __init__(self, model: type[Record], given: Any, batch_size: int) -> None:
         self.model = model
         self.batch_size = batch_size
-        self._query: Any = _as_builder(given)
-        self.is_query = isinstance(self._query, QueryBuilder)
+        self._spec = _spec_of(given)
+        self.is_query = self._spec is not None
         self._given: Iterator[list[Any]] = chunks(
             () if self.is_query or given is None else [given] if hasattr(given, "_meta") else given,
             batch_size,
@@ -291,7 +291,9 @@ class Matches:
     def _page(self) -> Plan[list[Any] | None]:
         """The next page of a query's instances. The first call finds all keys."""
         if self._execution is None:
-            spec: QuerySpec = self._query._spec
+            spec = self._spec
+            if spec is None:
+                return None
             if spec.values is not None:
                 raise QueryException(
                     f"{spec.options.model_name}: a query for values() gives no records to change"
@@ -317,7 +319,7 @@ class Matches:
 
 
 def raw_update(
-    model: type[Model], redis_keys: Iterable[Any], batch_size: int, values: dict[str, Any]
+    model: type[Record], redis_keys: Iterable[Any], batch_size: int, values: dict[str, Any]
 ) -> Plan[int]:
     """The plan of `Model.raw_update`; see there."""
     options = model._meta

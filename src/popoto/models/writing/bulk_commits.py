@@ -10,19 +10,17 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 from popoto.engine.batch import Batch, GuardFailure
 from popoto.engine.request import Plan, Request
 from popoto.exceptions import BulkError, ConflictError, ModelException, RowError, UniquenessError
 from popoto.models.record.options import ModelOptions
+from popoto.models.record.record import Record
 from popoto.models.writing import queueing
 from popoto.models.writing.contents import store_contents
 from popoto.models.writing.hooks import follow_up
 from popoto.models.writing.saving import MAX_ATTEMPTS, SaveCommit
-
-if TYPE_CHECKING:
-    from popoto.models.base import Model
 
 Item = TypeVar("Item")
 
@@ -74,7 +72,7 @@ class Row:
     """One record of a bulk operation."""
 
     position: int
-    instance: Model
+    instance: Record
     commit: SaveCommit
 
     def failed(self, error: ModelException) -> RowError:

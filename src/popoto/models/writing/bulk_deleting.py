@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from popoto._stock import is_replaced
 from popoto.engine.batch import Batch, GuardFailure
 from popoto.engine.keys import SEPARATOR
-from popoto.engine.request import Call, Plan, Request, ScriptCall
+from popoto.engine.request import Plan, Request, ScriptCall
 from popoto.engine.scanning import Scan, literally
 from popoto.exceptions import ConflictError, ModelException
 from popoto.models.record.loading import indexed_of, new_instance, stored_of
-from popoto.models.record.options import ModelOptions, overrides
+from popoto.models.record.options import ModelOptions
+from popoto.models.record.overridden import own_call
+from popoto.models.record.record import Record
 from popoto.models.upkeep.cleaning import clean_indexes
 from popoto.models.upkeep.records import SCAN_COUNT, as_text, read_entries
 from popoto.models.upkeep.registry import Registry
@@ -21,12 +24,9 @@ from popoto.models.writing.deleting import _forget, _removal, is_another, key_to
 from popoto.models.writing.hooks import follow_up
 from popoto.models.writing.saving import MAX_ATTEMPTS
 
-if TYPE_CHECKING:
-    from popoto.models.base import Model
-
 
 def bulk_delete(
-    model: type[Model], given: Any, batch_size: int, progress: Progress | None
+    model: type[Record], given: Any, batch_size: int, progress: Progress | None
 ) -> Plan[int]:
     """The plan of `Model.bulk_delete`; see there."""
     chunks((), batch_size)
@@ -40,9 +40,9 @@ def bulk_delete(
                     f"{model.__name__}.bulk_delete: {instance!r} is no {model.__name__}; nothing "
                     f"of its batch was deleted, {handled} rows of earlier batches were"
                 )
-        if overrides(model, "delete"):
+        if is_replaced(model, "delete"):
             for instance in batch:
-                yield Call(instance.delete, instance.async_delete)
+                yield own_call(instance, "delete")
         else:
             yield from delete_batch(model._meta, batch)
         handled += len(batch)
@@ -142,7 +142,7 @@ def _calls(
 # Everything ----------------------------------------------------------------------------------
 
 
-def delete_all(model: type[Model], batch_size: int, progress: Progress | None) -> Plan[int]:
+def delete_all(model: type[Record], batch_size: int, progress: Progress | None) -> Plan[int]:
     """The plan of `Model.delete_all`; see there."""
     chunks((), batch_size)
     options = model._meta
@@ -157,9 +157,9 @@ def delete_all(model: type[Model], batch_size: int, progress: Progress | None) -
             for key, (exists, values) in records.items()
             if exists == 1 and key.startswith(options.model_name + SEPARATOR)
         ]
-        if overrides(model, "delete"):
+        if is_replaced(model, "delete"):
             for instance in instances:
-                deleted += bool((yield Call(instance.delete, instance.async_delete)))
+                deleted += bool((yield own_call(instance, "delete")))
         elif instances:
             deleted += yield from delete_batch(options, instances)
         if progress is not None and instances:
@@ -182,13 +182,13 @@ def _forget_missing(options: ModelOptions, missing: Sequence[str]) -> Plan[None]
         yield Request(calls, options.shard, repeatable=True)
 
 
-def _instance_of(model: type[Model], key: str, values: Sequence[Any]) -> Any:
+def _instance_of(model: type[Record], key: str, values: Sequence[Any]) -> Any:
     options = model._meta
     stored = stored_of(options, values, [()] * len(options.list_names)) or {}
     return new_instance(model, key, stored, resolves_references=False)
 
 
-def _delete_leftovers(model: type[Model], batch_size: int) -> Plan[int]:
+def _delete_leftovers(model: type[Record], batch_size: int) -> Plan[int]:
     """Delete what is left of a model without records; the records among it that no index knew.
 
     Where another writer has created records meanwhile, theirs stay, and only entries without

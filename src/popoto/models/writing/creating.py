@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
-from popoto.engine.request import Call, Plan
+from popoto.engine.request import Plan
 from popoto.exceptions import AlreadyExistsError, KeyMutationError, UniquenessError
-from popoto.models.record.options import overrides
-from popoto.models.record.overridden import save_as_defined
-from popoto.models.writing.preparing import SaveRequest
+from popoto.models.reading.executing import get
+from popoto.models.record.overridden import CREATE_ONLY, is_own, own_call
+from popoto.models.record.record import Record
+from popoto.models.writing.preparing import SaveRequest, save
 
-if TYPE_CHECKING:
-    from popoto.models.base import Model
-
-M = TypeVar("M", bound="Model")
+M = TypeVar("M", bound="Record")
 
 
 def create(model: type[M], pipeline: Any, overwrite: bool, values: Mapping[str, Any]) -> Plan[Any]:
@@ -24,12 +22,23 @@ def create(model: type[M], pipeline: Any, overwrite: bool, values: Mapping[str, 
     return instance if pipeline is None else pipeline
 
 
+def save_as_defined(instance: Record, request: SaveRequest) -> Plan[Any]:
+    """Save through the `save` that the class of an instance defines, or the stock one."""
+    if not is_own(type(instance), "save"):
+        return (yield from save(instance, request))
+    arguments = {} if request.pipeline is None else {"pipeline": request.pipeline}
+    state = vars(instance)
+    state[CREATE_ONLY] = request.create_only
+    try:
+        return (yield own_call(instance, "save", **arguments))
+    finally:
+        state.pop(CREATE_ONLY, None)
+
+
 def _create_as_defined(model: type[M], values: Mapping[str, Any]) -> Plan[M]:
     """Create through the `create` that the class defines, or the stock one."""
-    if overrides(model, "create") or overrides(model, "async_create"):
-        created: M = yield Call(
-            lambda: model.create(**values), lambda: model.async_create(**values)
-        )
+    if is_own(model, "create"):
+        created: M = yield own_call(model, "create", **values)
     else:
         created = yield from create(model, None, False, values)
     return created
@@ -47,14 +56,14 @@ def _find_or_create(
     model: type[M], lookup: Mapping[str, Any], values: Mapping[str, Any]
 ) -> Plan[tuple[M, bool]]:
     conditions = _lookup(model, lookup)
-    found: M | None = yield from model.query.get_plan(conditions)
+    found: M | None = yield from get(model, None, (), conditions)
     if found is not None:
         return found, False
     try:
         created = yield from _create_as_defined(model, values)
     except (AlreadyExistsError, UniquenessError):
         # Somebody else was faster: then theirs is the one.
-        found = yield from model.query.get_plan(conditions)
+        found = yield from get(model, None, (), conditions)
         if found is None:
             raise
         return found, False
@@ -82,7 +91,7 @@ def update_or_create(
     return instance, created
 
 
-def _refuse_key_changes(instance: Model, changes: Mapping[str, Any]) -> None:
+def _refuse_key_changes(instance: Record, changes: Mapping[str, Any]) -> None:
     for key_field in instance._meta.key_fields:
         name = key_field.name
         if name in changes:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from popoto.engine.batch import Batch, GuardFailure, QueuedCommits, queue
 from popoto.engine.request import Plan, Request
@@ -12,15 +12,13 @@ from popoto.models.beside.expiry import decoded_values, put_removal
 from popoto.models.record.checking import key_field_that_differs
 from popoto.models.record.loading import indexed_of
 from popoto.models.record.options import ModelOptions
+from popoto.models.record.record import Record
 from popoto.models.writing.hooks import call_delete_hooks, follow_up
 from popoto.models.writing.preparing import check_pipeline
 from popoto.models.writing.saving import MAX_ATTEMPTS
 
-if TYPE_CHECKING:
-    from popoto.models.base import Model
 
-
-def delete(instance: Model, pipeline: Any, hook_arguments: dict[str, Any]) -> Plan[Any]:
+def delete(instance: Record, pipeline: Any, hook_arguments: dict[str, Any]) -> Plan[Any]:
     """The plan of `Model.delete`; see there."""
     check_pipeline(pipeline)
     options = instance._meta
@@ -72,12 +70,12 @@ def delete(instance: Model, pipeline: Any, hook_arguments: dict[str, Any]) -> Pl
     )
 
 
-def key_to_delete(instance: Model) -> str:
+def key_to_delete(instance: Record) -> str:
     """The key of the stored record, or of the current values of an instance never stored."""
     return (instance._redis_key if instance._stored else None) or instance.db_key.redis_key
 
 
-def is_another(instance: Model, known: dict[str, Any]) -> bool:
+def is_another(instance: Record, known: dict[str, Any]) -> bool:
     """Whether the record under the key of an instance that was never stored is another one."""
     return not instance._stored and key_field_that_differs(instance, known) is not None
 
@@ -93,7 +91,7 @@ def _read(options: ModelOptions, key: str) -> Plan[dict[str, Any] | None]:
 
 
 def _removal(
-    instance: Model,
+    instance: Record,
     key: str,
     known: dict[str, Any],
     hook_arguments: dict[str, Any],
@@ -113,7 +111,7 @@ def _removal(
     return batch
 
 
-def _forget(instance: Model) -> None:
+def _forget(instance: Record) -> None:
     """The instance is no stored record any more; it keeps its values and can be saved again."""
     for name in instance._meta.fields:
         # Decode what was not looked at yet, before its bytes go.

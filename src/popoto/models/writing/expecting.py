@@ -7,16 +7,14 @@ by what other writers have stored: where it fails, the save is a conflict.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any, TypeAlias, TypeGuard
+from typing import Any, TypeAlias, TypeGuard
 
 from popoto.engine.codec import NIL, DecodeError, EncodeError
 from popoto.exceptions import ConflictError, ModelException, UnsavedError, ValidationError
 from popoto.fields.coercion import CoercionError, describe
 from popoto.fields.content_field import Unstored
 from popoto.models.record.options import ModelOptions
-
-if TYPE_CHECKING:
-    from popoto.models.base import Model
+from popoto.models.record.record import Record
 
 #: True: everything as it was loaded. Names: these fields as they were loaded. A mapping:
 #: these fields have these values.
@@ -27,7 +25,7 @@ def _is_mapping(expected: Expected) -> TypeGuard[Mapping[str, Any]]:
     return isinstance(expected, Mapping)
 
 
-def expected_bytes(instance: Model, expected: Expected) -> dict[str, bytes]:
+def expected_bytes(instance: Record, expected: Expected) -> dict[str, bytes]:
     """The bytes that the record has to hold, by field; b"" for a field that it lacks.
 
     The version of a model with `Meta.version_field` is among them for every instance that

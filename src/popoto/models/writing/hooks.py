@@ -11,15 +11,14 @@ from popoto.engine.run import run
 from popoto.exceptions import ModelException
 from popoto.fields.entries import Entry, replace
 from popoto.models.record.options import AnyField, ModelOptions
+from popoto.models.record.record import Record
 
 if TYPE_CHECKING:
     from redis.client import Pipeline
 
-    from popoto.models.base import Model
-
 
 def call_save_hooks(
-    batch: Batch, instance: Model, hooked: Iterable[AnyField], arguments: dict[str, Any]
+    batch: Batch, instance: Record, hooked: Iterable[AnyField], arguments: dict[str, Any]
 ) -> None:
     """Call `on_save` of these fields, with the values that are about to be stored."""
     for field in hooked:
@@ -33,7 +32,7 @@ def call_save_hooks(
 
 
 def call_delete_hooks(
-    batch: Batch, instance: Model, key: str, hook_arguments: dict[str, Any]
+    batch: Batch, instance: Record, key: str, hook_arguments: dict[str, Any]
 ) -> None:
     """Call `on_delete` of the fields that have one of their own, with the last saved values."""
     if not instance._meta.delete_hooks:

@@ -16,7 +16,7 @@ import random
 import time
 from collections.abc import Iterable
 from decimal import MAX_EMAX, MIN_EMIN, Context, Decimal, Inexact, InvalidOperation, Overflow
-from typing import TYPE_CHECKING, Any, SupportsIndex
+from typing import Any, SupportsIndex
 
 from popoto.engine.batch import Batch, GuardFailure, KeyArgument, QueuedCommits, queue
 from popoto.engine.codec import MAX_DIGITS, MAX_INT, MIN_INT, NIL, DecodeError
@@ -36,13 +36,11 @@ from popoto.fields.sorted_field_mixin import SortedFieldMixin
 from popoto.models.beside.expiry import decoded_values, put_expiry_as_is
 from popoto.models.record.loading import read_commands, stored_of
 from popoto.models.record.options import AnyField, ModelOptions, overrides
+from popoto.models.record.record import Record
 from popoto.models.writing.expecting import next_version
 from popoto.models.writing.preparing import check_pipeline
 from popoto.models.writing.queueing import note_unconfirmed
 from popoto.models.writing.saving import SaveCommit, SaveRequest
-
-if TYPE_CHECKING:
-    from popoto.models.base import Model
 
 #: How often an addition is tried again because another writer was faster.
 MAX_ATTEMPTS = 64
@@ -72,7 +70,7 @@ def number_field(options: ModelOptions, name: str) -> AnyField:
     return field
 
 
-def stored_key(instance: Model, what: str) -> str:
+def stored_key(instance: Record, what: str) -> str:
     """The key under which an instance is stored. Raises UnsavedError (a TypeError)."""
     if not instance._stored or instance._redis_key is None:
         raise UnsavedError(
@@ -181,7 +179,7 @@ def added(field: AnyField, raw: bytes | None, delta: Any) -> Any:
 class Increment(SaveCommit):
     """One addition under way, as a commit that swaps the stored bytes for those of the sum."""
 
-    def __init__(self, instance: Model, field: AnyField, delta: Any, key: str) -> None:
+    def __init__(self, instance: Record, field: AnyField, delta: Any, key: str) -> None:
         super().__init__(instance, SaveRequest(), [])
         # The record is where it is stored, whatever the key fields say in memory.
         self.key = self.old_key = key
@@ -297,7 +295,7 @@ def _server_adds(options: ModelOptions, field: AnyField, delta: Any) -> bool:
 # Plans -----------------------------------------------------------------------------------
 
 
-def started(instance: Model, name: str, delta: Any) -> Increment:
+def started(instance: Record, name: str, delta: Any) -> Increment:
     """An addition whose arguments have been checked, in the documented order."""
     options = instance._meta
     field = number_field(options, name)
@@ -305,7 +303,7 @@ def started(instance: Model, name: str, delta: Any) -> Increment:
     return Increment(instance, field, checked_delta(field, delta), key)
 
 
-def increment(instance: Model, name: str, delta: Any, pipeline: Any) -> Plan[Any]:
+def increment(instance: Record, name: str, delta: Any, pipeline: Any) -> Plan[Any]:
     """The plan of `Model.atomic_increment`; see there."""
     check_pipeline(pipeline)
     addition = started(instance, name, delta)
@@ -371,7 +369,7 @@ def _queue(addition: Increment, pipeline: Any) -> Plan[Any]:
     return pipeline
 
 
-def refresh(instance: Model, names: Iterable[str] | None) -> Plan[None]:
+def refresh(instance: Record, names: Iterable[str] | None) -> Plan[None]:
     """The plan of `Model.refresh`; see there."""
     options = instance._meta
     wanted = list(options.by_name) if names is None else [*names]

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 from redis.asyncio.client import Pipeline as AsyncPipeline
 from redis.client import Pipeline
 
+from popoto._stock import is_replaced
 from popoto.engine.codec import NIL
 from popoto.engine.request import Plan
 from popoto.exceptions import (
@@ -19,10 +20,8 @@ from popoto.exceptions import (
 from popoto.fields.coercion import describe
 from popoto.models.record.checking import logger, refusal
 from popoto.models.record.options import ModelOptions
+from popoto.models.record.record import Record
 from popoto.models.writing.saving import SaveCommit, SaveRequest
-
-if TYPE_CHECKING:
-    from popoto.models.base import Model
 
 __all__ = ["SaveRequest", "check_key_change", "check_pipeline", "pre_save", "save"]
 
@@ -36,7 +35,7 @@ def check_pipeline(pipeline: object) -> None:
         )
 
 
-def save(instance: Model, request: SaveRequest) -> Plan[Any]:
+def save(instance: Record, request: SaveRequest) -> Plan[Any]:
     """The plan of `Model.save`; see there."""
     check_pipeline(request.pipeline)
     options = instance._meta
@@ -56,7 +55,7 @@ def save(instance: Model, request: SaveRequest) -> Plan[Any]:
         return nothing
 
 
-def prepared(instance: Model, request: SaveRequest, names: list[str] | None) -> SaveCommit | None:
+def prepared(instance: Record, request: SaveRequest, names: list[str] | None) -> SaveCommit | None:
     """A save's commit, once everything is checked and formatted; None = nothing is saved."""
     check_key_change(instance, migrate_key=request.migrate_key)
     if is_skipped(instance, names):
@@ -72,7 +71,7 @@ def prepared(instance: Model, request: SaveRequest, names: list[str] | None) -> 
     return SaveCommit(instance, request, names)
 
 
-def is_skipped(instance: Model, names: Sequence[str] | None) -> bool:
+def is_skipped(instance: Record, names: Sequence[str] | None) -> bool:
     """Whether a mixin of the model keeps this save from happening."""
     try:
         for check in instance._meta.save_checks:
@@ -100,10 +99,10 @@ def _checked_names(options: ModelOptions, names: Iterable[str] | None) -> list[s
     return found
 
 
-def check_key_change(instance: Model, *, migrate_key: bool) -> None:
+def check_key_change(instance: Record, *, migrate_key: bool) -> None:
     """Raise KeyMutationError when a key field changed since the record was stored."""
     stored = instance._stored
-    if migrate_key or not stored or instance._meta.key_of(instance) == instance._redis_key:
+    if migrate_key or not stored or instance._current_key == instance._redis_key:
         return
     values = vars(instance)
     for key_field in instance._meta.key_fields:
@@ -129,7 +128,7 @@ def _coerced(key_field: Any, value: Any) -> Any:
 
 
 def pre_save(
-    instance: Model,
+    instance: Record,
     *,
     update_fields: Sequence[str] | None,
     skip_auto_now: bool,
@@ -164,8 +163,4 @@ def pre_save(
 
 
 def _formats_always(target: Any) -> bool:
-    return getattr(target, "auto_now", False) or not _is_ours(target.format_value_pre_save)
-
-
-def _is_ours(method: Callable[..., object]) -> bool:
-    return method.__module__.startswith("popoto.")
+    return getattr(target, "auto_now", False) or is_replaced(type(target), "format_value_pre_save")

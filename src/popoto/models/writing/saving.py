@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from popoto.engine import keys
 from popoto.engine.batch import Batch, GuardFailure, KeyArgument
@@ -33,6 +33,7 @@ from popoto.models.reading.related import report_referrers
 from popoto.models.record.checking import Stored, changed_values, encoded, key_field_that_differs
 from popoto.models.record.loading import indexed_of
 from popoto.models.record.options import Decision
+from popoto.models.record.record import Record
 from popoto.models.writing import queueing
 from popoto.models.writing.contents import Contents, settle_contents, store_contents
 from popoto.models.writing.expecting import (
@@ -43,9 +44,6 @@ from popoto.models.writing.expecting import (
     said_otherwise,
 )
 from popoto.models.writing.hooks import call_delete_hooks, call_save_hooks, follow_up
-
-if TYPE_CHECKING:
-    from popoto.models.base import Model
 
 #: How often a save is built again because another writer was faster.
 MAX_ATTEMPTS = 32
@@ -70,13 +68,13 @@ class SaveRequest:
 class SaveCommit:
     """One save under way: what is believed to be stored, and what is to be written."""
 
-    def __init__(self, instance: Model, request: SaveRequest, names: list[str] | None) -> None:
+    def __init__(self, instance: Record, request: SaveRequest, names: list[str] | None) -> None:
         self.instance = instance
         self.options = instance._meta
         self.request = request
         self.partial = names is not None
         self.names = self.options.stored_names if names is None else names
-        self.key: str = self.options.key_of(instance)
+        self.key: str = instance._current_key
         self.known: dict[str, Stored] | None = dict(instance._stored) or None
         self.old_key: str = (instance._redis_key or self.key) if self.known else self.key
         if self.known is None:

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from popoto.engine.batch import Batch, GuardFailure
 from popoto.engine.request import Plan, Reply
 from popoto.exceptions import ModelException
+from popoto.models.record.record import Record
 from popoto.models.writing import deleting, queueing
 from popoto.models.writing import incrementing as in_place
 from popoto.models.writing import preparing as saving
 from popoto.models.writing.contents import store_contents
 from popoto.models.writing.expecting import Expected, conflict, expected_bytes, said_otherwise
 from popoto.models.writing.saving import SaveRequest
-
-if TYPE_CHECKING:
-    from popoto.models.base import Model
 
 
 class Operation:
@@ -25,7 +23,7 @@ class Operation:
     #: what it does, for messages
     what: str
 
-    def __init__(self, instance: Model) -> None:
+    def __init__(self, instance: Record) -> None:
         self.instance = instance
         self.options = instance._meta
 
@@ -62,7 +60,7 @@ class Operation:
 class Saving(Operation):
     """`save`, or `create`, whose result is the instance. Checked at once, as it is now."""
 
-    def __init__(self, instance: Model, request: SaveRequest, *, creates: bool = False) -> None:
+    def __init__(self, instance: Record, request: SaveRequest, *, creates: bool = False) -> None:
         super().__init__(instance)
         self.creates = creates
         self.what = f"{'create' if creates else 'save'} of {instance!r}"
@@ -109,7 +107,7 @@ class Saving(Operation):
 class Deletion(Operation):
     """`delete`. A record that is gone is no error: the result says so."""
 
-    def __init__(self, instance: Model, hook_arguments: dict[str, Any]) -> None:
+    def __init__(self, instance: Record, hook_arguments: dict[str, Any]) -> None:
         super().__init__(instance)
         self.what = f"delete of {instance!r}"
         self.key = deleting.key_to_delete(instance)
@@ -152,7 +150,7 @@ class Deletion(Operation):
 class Addition(Operation):
     """`atomic_increment`."""
 
-    def __init__(self, instance: Model, field_name: str, delta: Any) -> None:
+    def __init__(self, instance: Record, field_name: str, delta: Any) -> None:
         super().__init__(instance)
         self.what = f"increment of {field_name!r} of {instance!r}"
         self.increment = in_place.started(instance, field_name, delta)
@@ -184,7 +182,7 @@ class Addition(Operation):
 class Expectation(Operation):
     """Demands that a record, which the transaction does not write, is as it is expected."""
 
-    def __init__(self, instance: Model, expected: Expected) -> None:
+    def __init__(self, instance: Record, expected: Expected) -> None:
         super().__init__(instance)
         self.what = f"expectation of {instance!r}"
         self.key = in_place.stored_key(instance, f"{self.options.model_name} is not stored")

@@ -1,0 +1,156 @@
+"""`Record`: the state and identity of one stored instance. Nothing here talks to the server.
+
+Everything below the front desk works on records. `Model`, on top, adds the methods that
+users call.
+"""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Mapping
+from typing import Any, ClassVar, Self
+
+from popoto.engine.codec import NIL, DecodeError
+from popoto.engine.db_key import DB_key
+from popoto.exceptions import ModelException, StoredDataError
+from popoto.models.record.metaclass import RecordBase
+from popoto.models.record.options import ModelOptions
+
+
+class Record(metaclass=RecordBase):
+    """What an instance knows of the record that it stands for."""
+
+    _meta: ClassVar[ModelOptions]
+    _options: ClassVar[ModelOptions]
+    _has_own_init: ClassVar[bool]
+
+    #: Stored bytes by field name, as last saved or loaded; empty for a new record.
+    _stored: dict[str, Any]
+    _redis_key: str | None = None
+    _is_persisted: bool = False
+    _ttl: int | datetime.timedelta | None = None
+    _expire_at: datetime.datetime | None = None
+    obsolete_redis_key: str | None = None
+    _resolves_references: bool = False
+    #: Set while `create()` calls a `save` of the class's own.
+    _create_only: bool = False
+    _last_full_save: dict[str, Any] | None = None
+    #: By field, the bytes that were stored before a write that waits in a caller's pipeline.
+    _unconfirmed: dict[str, set[Any]] | None = None
+    #: Set on results of a search around a place that asked for distances.
+    _geo_distance: float
+    _geo_distance_unit: str
+
+    # Identity ------------------------------------------------------------------------
+
+    @property
+    def db_key(self) -> DB_key:
+        """The key of the current values, as a list of its parts."""
+        options = self._meta
+        return DB_key(
+            options.model_name,
+            [field.text_of(getattr(self, field.name)) for field in options.key_fields],
+        )
+
+    @property
+    def pk(self) -> str:
+        """The key under which the record is stored, or would be."""
+        return self._redis_key or self.db_key.redis_key
+
+    @property
+    def _current_key(self) -> str:
+        """The record key of the current values."""
+        values, stored = vars(self), self._stored
+        options = self._meta
+        key = self._redis_key
+        if stored and key is not None and not options.key_may_differ(values, stored):
+            return key
+        return options.record_key({name: getattr(self, name) for name in options.key_names})
+
+    def __str__(self) -> str:
+        try:
+            return self._current_key
+        except StoredDataError:
+            return self._redis_key or type(self).__name__
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} Popoto object at {self}>"
+
+    @property
+    def _is_keyless(self) -> bool:
+        """Whether this record has no identity yet: never stored, every key field unset."""
+        return not self._stored and all(
+            getattr(self, name) is None for name in self._meta.key_names
+        )
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, type(self)):
+            return False
+        if self is other:
+            return True
+        return not self._is_keyless and not other._is_keyless and str(self) == str(other)
+
+    def __hash__(self) -> int:
+        return id(self) if self._is_keyless else hash((type(self).__name__, str(self)))
+
+    def __copy__(self) -> Self:
+        twin = type(self).__new__(type(self))
+        values = vars(twin)
+        values.update(vars(self))
+        for own in ("_stored", "_references"):
+            if own in values:
+                values[own] = dict(values[own])
+        for name in self._meta.list_names:
+            if name in values:
+                values[name] = self._meta.fields[name].assigned_value(twin, values[name])
+        return twin
+
+    # What is known of the stored record ------------------------------------------------
+
+    @property
+    def _saved_field_values(self) -> dict[str, Any]:
+        """Field -> value at the last save or load (references as keys)."""
+        saved: dict[str, Any] = {}
+        fields = self._meta.fields
+        for name, raw in self._stored.items():
+            try:
+                saved[name] = fields[name].loaded_value(self, fields[name].decode(raw))
+            except DecodeError:
+                continue
+        return saved
+
+    @_saved_field_values.setter
+    def _saved_field_values(self, saved: Mapping[str, Any]) -> None:
+        fields = self._meta.by_name
+        self._stored = {
+            name: NIL if value is None and fields[name].in_hash else fields[name].encode(value)
+            for name, value in saved.items()
+        }
+
+    @property
+    def _db_content(self) -> dict[bytes, bytes]:
+        """Hash field -> bytes, as written by the last full save."""
+        written = self._last_full_save or {}
+        names = self._meta.hash_names
+        return {name.encode(): written[name] for name in names if name in written}
+
+    @_db_content.setter
+    def _db_content(self, written: Mapping[bytes, bytes]) -> None:
+        self._last_full_save = {name.decode(): value for name, value in written.items()}
+
+    def _settle(self, name: str) -> None:
+        """Decode an attribute that was not looked at yet, without reading the server."""
+        field = self._meta.fields[name]
+        try:
+            value = field.settled_value(self)
+        except ModelException:
+            value = None
+        vars(self)[name] = value
+
+    def _keep_capped(self, name: str) -> None:
+        """Bring a capped list attribute to what was stored: a proxy, not longer than its cap."""
+        field = self._meta.fields[name]
+        if name in vars(self):
+            capacity = field.max_length
+            vars(self)[name] = proxy = field.assigned_value(self, vars(self)[name])
+            del proxy[capacity:]
