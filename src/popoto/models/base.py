@@ -17,9 +17,9 @@ from popoto.models.query import Query
 from popoto.models.record import as_dict, checking, overridden
 from popoto.models.record.metaclass import RecordBase
 from popoto.models.record.options import INDEX_HASH_LENGTH, ModelOptions
-from popoto.models.writing import creating, deleting, hooks
-from popoto.models.writing import preparing as saving
+from popoto.models.writing import creating, hooks, preparing, single
 from popoto.models.writing.expecting import Expected
+from popoto.models.writing.saving import SaveRequest
 
 if TYPE_CHECKING:
     from redis.asyncio.client import Pipeline as AsyncPipeline
@@ -135,7 +135,7 @@ class Model(InPlaceMethods, BulkMethods, metaclass=ModelBase, is_base=True):
         Override it to set fields before every save, and return what
         ``super().pre_save(**kwargs)`` returns; a falsy result cancels the save.
         """
-        if not saving.pre_save(
+        if not preparing.pre_save(
             self,
             update_fields=update_fields,
             skip_auto_now=skip_auto_now,
@@ -180,9 +180,9 @@ class Model(InPlaceMethods, BulkMethods, metaclass=ModelBase, is_base=True):
         time another writer changed the record's indexed values meanwhile.
         """
         return run(
-            saving.save(
+            single.save(
                 self,
-                saving.SaveRequest(
+                SaveRequest(
                     pipeline,
                     ignore_errors,
                     skip_auto_now,
@@ -219,9 +219,9 @@ class Model(InPlaceMethods, BulkMethods, metaclass=ModelBase, is_base=True):
                 expected=expected,
             )
         return await arun(
-            saving.save(
+            single.save(
                 self,
-                saving.SaveRequest(
+                SaveRequest(
                     pipeline,
                     ignore_errors,
                     skip_auto_now,
@@ -242,14 +242,14 @@ class Model(InPlaceMethods, BulkMethods, metaclass=ModelBase, is_base=True):
         instance keeps its values and can be saved again. One command for a loaded
         or saved instance, two for one that was only constructed.
         """
-        return run(deleting.delete(self, pipeline, kwargs))
+        return run(single.delete(self, pipeline, kwargs))
 
     @stock
     async def async_delete(self, pipeline: Any = None, **kwargs: Any) -> Any:
         """`delete` for asyncio."""
         if overridden.lacks_twin(type(self), "delete"):
             return await overridden.in_thread(self.delete, kwargs, pipeline=pipeline)
-        return await arun(deleting.delete(self, pipeline, kwargs))
+        return await arun(single.delete(self, pipeline, kwargs))
 
     # Creating and looking up ------------------------------------------------------------
 

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any, Literal, Self, cast, overload
 
 from popoto.engine.run import arun, run
 from popoto.models.record.record import Record
+from popoto.models.upkeep import emptying
 from popoto.models.upkeep.checking import Check
 from popoto.models.upkeep.cleaning import clean_indexes
 from popoto.models.upkeep.rebuilding import Rebuild, Rebuilt
-from popoto.models.writing import bulk, bulk_deleting
+from popoto.models.writing import bulk, raw_updating
 
 if TYPE_CHECKING:
     from popoto.exceptions import RowError
@@ -191,14 +192,14 @@ class BulkMethods(Record, is_base=True):
         KeyMutationError for key fields, before anything is written; QueryException for keys
         of another model. One round trip per batch.
         """
-        return run(bulk.raw_update(cls, redis_keys, batch_size, field_values))
+        return run(raw_updating.raw_update(cls, redis_keys, batch_size, field_values))
 
     @classmethod
     async def async_raw_update(
         cls, redis_keys: Iterable[Any], batch_size: int = 1000, **field_values: Any
     ) -> int:
         """`raw_update` for asyncio."""
-        return await arun(bulk.raw_update(cls, redis_keys, batch_size, field_values))
+        return await arun(raw_updating.raw_update(cls, redis_keys, batch_size, field_values))
 
     # Deleting --------------------------------------------------------------------------
 
@@ -215,7 +216,7 @@ class BulkMethods(Record, is_base=True):
         Takes a query, instances, or one instance. Each batch goes in one atomic step; hooks
         and events follow for each record. Two round trips for a query of up to 2,000 records.
         """
-        return run(bulk_deleting.bulk_delete(cls, queryset_or_instances, batch_size, progress))
+        return run(bulk.bulk_delete(cls, queryset_or_instances, batch_size, progress))
 
     @classmethod
     async def async_bulk_delete(
@@ -226,9 +227,7 @@ class BulkMethods(Record, is_base=True):
         progress: Callable[[int], object] | None = None,
     ) -> int:
         """`bulk_delete` for asyncio."""
-        return await arun(
-            bulk_deleting.bulk_delete(cls, queryset_or_instances, batch_size, progress)
-        )
+        return await arun(bulk.bulk_delete(cls, queryset_or_instances, batch_size, progress))
 
     @classmethod
     def delete_all(
@@ -240,14 +239,14 @@ class BulkMethods(Record, is_base=True):
         records that others create meanwhile stay whole. Two round trips per batch, and one
         per 1,000 keys that the server holds then.
         """
-        return run(bulk_deleting.delete_all(cls, batch_size, progress))
+        return run(emptying.delete_all(cls, batch_size, progress))
 
     @classmethod
     async def async_delete_all(
         cls, batch_size: int = 1000, *, progress: Callable[[int], object] | None = None
     ) -> int:
         """`delete_all` for asyncio."""
-        return await arun(bulk_deleting.delete_all(cls, batch_size, progress))
+        return await arun(emptying.delete_all(cls, batch_size, progress))
 
     # Index upkeep ------------------------------------------------------------------------
 

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any, Self
 
 from popoto.engine.run import arun, run
 from popoto.models.beside import field_expiry
+from popoto.models.reading import refreshing
 from popoto.models.record.record import Record
-from popoto.models.writing import incrementing as in_place
+from popoto.models.writing import single
 
 if TYPE_CHECKING:
     from decimal import Decimal
@@ -35,25 +36,25 @@ class InPlaceMethods(Record, is_base=True):
         ints beyond 2**53, versions or value indexes are concerned, one more for each writer
         that was faster.
         """
-        return run(in_place.increment(self, field_name, delta, pipeline))
+        return run(single.increment(self, field_name, delta, pipeline))
 
     async def async_atomic_increment(
         self, field_name: str, delta: float | Decimal, pipeline: Any = None
     ) -> Any:
         """`atomic_increment` for asyncio."""
-        return await arun(in_place.increment(self, field_name, delta, pipeline))
+        return await arun(single.increment(self, field_name, delta, pipeline))
 
     def refresh(self, fields: Iterable[str] | None = None) -> Self:
         """Load the stored values again, all or those of some fields; unsaved changes go.
 
         Returns the instance. Raises NotStoredError when the record is gone. One round trip.
         """
-        run(in_place.refresh(self, fields))
+        run(refreshing.refresh(self, fields))
         return self
 
     async def async_refresh(self, fields: Iterable[str] | None = None) -> Self:
         """`refresh` for asyncio."""
-        await arun(in_place.refresh(self, fields))
+        await arun(refreshing.refresh(self, fields))
         return self
 
     def expire_field(self, field_name: str, ttl: int | datetime.timedelta | None) -> None:

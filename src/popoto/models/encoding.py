@@ -16,9 +16,9 @@ from popoto.engine.codec import DecodeError, decoder_for
 from popoto.engine.tagging import PAYLOAD, TREES, value_of
 from popoto.exceptions import StoredDataError
 from popoto.fields.relationship import Relationship
-from popoto.models.record.checking import encoded
 from popoto.models.record.loading import new_instance
 from popoto.models.record.record import Record
+from popoto.models.record.stored_form import encoded
 
 if TYPE_CHECKING:
     from popoto.fields.field import Field

@@ -96,9 +96,7 @@ class Query(TypedTuples, QueryOperations, Generic[Row]):
         self, redis_keys: Iterable[Any] | None, skip_none: Literal[False] = False
     ) -> list[Row | None]: ...
     @overload
-    def get_many(
-        self, redis_keys: Iterable[Any] | None, skip_none: Literal[True]
-    ) -> list[Row]: ...
+    def get_many(self, redis_keys: Iterable[Any] | None, skip_none: Literal[True]) -> list[Row]: ...
     @overload
     def get_many(
         self, redis_keys: Iterable[Any] | None, skip_none: bool = False

@@ -12,17 +12,17 @@ import datetime
 import logging
 import math
 from collections.abc import Sequence
-from typing import Any, cast
+from typing import cast
 
 import msgpack
 
 from popoto.engine import keys
 from popoto.engine.batch import Batch, GuardFailure, KeyArgument
-from popoto.engine.codec import DecodeError
 from popoto.engine.request import Plan, Reply, Request
 from popoto.fields.entries import Entry
 from popoto.models.record.options import ModelOptions
 from popoto.models.record.record import Record
+from popoto.models.record.stored_form import decoded_values
 
 logger = logging.getLogger("POPOTO.model_base")
 
@@ -102,25 +102,6 @@ def put_removal(batch: Batch, options: ModelOptions, key: str) -> None:
     options.remove_member(batch, key)
     for companion in options.companion_keys(key):
         batch.put("DEL", companion)
-
-
-def decoded_values(
-    options: ModelOptions, stored: dict[str, Any], names: Sequence[str] | None = None
-) -> dict[str, Any]:
-    """Values from stored bytes, as far as they can be decoded; defaults never stand in."""
-    values: dict[str, Any] = {}
-    fields = options.by_name
-    for name in options.index_names if names is None else names:
-        raw = stored.get(name)
-        if raw is None:
-            values[name] = None
-            continue
-        try:
-            values[name] = fields[name].decode(raw)
-        except DecodeError as error:
-            logger.warning("%s: stored bytes make no entry: %s", fields[name].label, error)
-            values[name] = None
-    return values
 
 
 def sweep(options: ModelOptions, due: Sequence[Reply]) -> Plan[int]:

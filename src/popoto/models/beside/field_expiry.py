@@ -12,7 +12,7 @@ from popoto.exceptions import ModelException, NotStoredError, ValidationError
 from popoto.fields.coercion import describe
 from popoto.models.record.options import ModelOptions
 from popoto.models.record.record import Record
-from popoto.models.writing.incrementing import number_field, stored_key
+from popoto.models.record.stored import named_field, stored_key
 
 _NO_SUCH_FIELD = -2
 
@@ -36,7 +36,7 @@ def field_ttl(instance: Record, name: str) -> Plan[float | None]:
 def _checked(instance: Record, name: str) -> str:
     """The record's key. Raises for a field that cannot expire alone."""
     options = instance._meta
-    field = number_field(options, name)
+    field = named_field(options, name)
     key = stored_key(instance, f"{field.label} cannot expire")
     if not field.in_hash:
         raise ModelException(f"{field.label} is a capped list, which expires with its record only")

@@ -1,13 +1,13 @@
-"""Checking and encoding of an instance's values, before anything is written."""
+"""Checking an instance's values, before anything is written."""
 
 from __future__ import annotations
 
 import datetime
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any
 
-from popoto.engine.codec import NIL, EncodeError
+from popoto.engine.codec import EncodeError
 from popoto.exceptions import ModelException, ValidationError
 from popoto.fields.coercion import CoercionError, describe
 from popoto.fields.field import Field
@@ -15,16 +15,14 @@ from popoto.models.record.record import Record
 
 logger = logging.getLogger("POPOTO.model_base")
 
-#: Stored form of one field: bytes of the hash, or the elements of a list of its own.
-Stored = Any
-
 #: Longest `_ttl` in seconds (31,688 years): what is added to it stays an exact double.
 MAX_TTL = 10**12
 
 _STOCK_IS_VALID = vars(Field)["is_valid"].__func__
 
 
-def _invalid(field: Field[Any], value: Any, reason: str) -> ValidationError:
+def invalid(field: Field[Any], value: Any, reason: str) -> ValidationError:
+    """The error for a value that its field cannot hold."""
     return ValidationError(
         f"{field.label}: invalid value {describe(value)}: {reason}",
         model_name=field.model_name,
@@ -55,7 +53,7 @@ def coerce_and_check(
             ):
                 reason = field.problem(None)
                 if reason is not None:
-                    problem = problem or _invalid(field, None, reason)
+                    problem = problem or invalid(field, None, reason)
             continue
         value = values[name]
         if field.takes_every_instance and type(value) is field.type:
@@ -73,16 +71,16 @@ def _problem_of(
     try:
         coerced = field.coerce(value)
     except CoercionError as error:
-        return _invalid(field, value, str(error))
+        return invalid(field, value, str(error))
     if coerced is not value:
         vars(instance)[field.name] = value = coerced
     reason = field.problem(value, null_check=null_check)
     if reason is not None:
-        return _invalid(field, value, reason)
+        return invalid(field, value, reason)
     if type(field).is_valid.__func__ is not _STOCK_IS_VALID and not field.is_valid(
         field, value, null_check=null_check
     ):
-        return _invalid(field, value, f"{type(field).__name__} refuses it")
+        return invalid(field, value, f"{type(field).__name__} refuses it")
     return None
 
 
@@ -144,82 +142,6 @@ def _is_moment(expire_at: object) -> bool:
     except (ValueError, OverflowError):
         return False
     return True
-
-
-def encoded(instance: Record, name: str) -> Stored:
-    """The bytes that a save would write for one field. Raises ValidationError."""
-    values = vars(instance)
-    field = instance._meta.by_name[name]
-    if name not in values:
-        stored = instance._stored.get(name)
-        references: dict[str, str] = values.get("_references", {})
-        if name in references:
-            return field.encode(references[name])
-        if stored is not None:
-            return stored
-        value = getattr(instance, name)
-    else:
-        value = values[name]
-    if value is None and field.in_hash:
-        return NIL
-    try:
-        return field.encode(value)
-    except EncodeError as error:
-        raise _invalid(field, value, str(error)) from error
-
-
-def changed_values(instance: Record, names: Iterable[str]) -> dict[str, Stored]:
-    """What a save has to write: fields whose encoded value differs from the stored one."""
-    values = vars(instance)
-    stored = instance._stored
-    references: dict[str, str] = values.get("_references", {})
-    fields = instance._meta.by_name
-    changed: dict[str, Stored] = {}
-    for name in names:
-        if name in values or name in references or name not in stored:
-            if name not in values and not fields[name].in_hash:
-                continue  # a list that nobody looked at
-            now = encoded(instance, name)
-            before = stored.get(name)
-            if now != before and not _same(fields[name], now, before):
-                changed[name] = now
-    return changed
-
-
-def _same(field: Field[Any], now: Stored, before: Stored) -> bool:
-    """Whether two different encodings say the same (another writer's numbers and sets)."""
-    if before is None:
-        return not field.in_hash and not now
-    if field.type not in (int, float, set, dict):
-        return False
-    try:
-        old, new = field.decode(before), field.decode(now)
-    except ValueError:
-        return False
-    return (
-        type(old) is type(new) and repr(old) == repr(new) if field.type is not set else old == new
-    )
-
-
-def key_field_that_differs(instance: Record, stored: Mapping[str, Stored]) -> Field[Any] | None:
-    """A key field in which a record stored under the instance's key is another record.
-
-    None and "None" make the same record key, and so do ":" and its escape.
-    """
-    for key_field in instance._meta.key_fields:
-        theirs, mine = stored.get(key_field.name), encoded(instance, key_field.name)
-        if theirs is None or theirs == mine:
-            continue
-        if NIL in (theirs, mine) or not _same_value(key_field, theirs, mine):
-            return key_field
-    return None
-
-
-def _same_value(field: Field[Any], theirs: bytes, mine: bytes) -> bool:
-    try:
-        return bool(field.decode(theirs) == field.decode(mine))
-    except ValueError:
-        return True
 
 
 def refusal(instance: Record, names: Iterable[str], what: str) -> ModelException:

@@ -9,7 +9,7 @@ it is blocking code that is not ours; stock methods never do.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from popoto._stock import is_replaced
@@ -35,6 +35,16 @@ def own_call(target: Any, method: str, **arguments: Any) -> Call:
         lambda: getattr(target, method)(**arguments),
         lambda: getattr(target, f"async_{method}")(**arguments),
     )
+
+
+def pre_save(instance: Any, **arguments: Any) -> Any:
+    """What the `pre_save` of an instance's class answers; falsy = nothing is saved."""
+    return instance.pre_save(**arguments)
+
+
+def is_valid(instance: Any, names: Sequence[str] | None) -> bool:
+    """What the class says of an instance's values: of all, or of some fields."""
+    return bool(instance.is_valid() if names is None else instance._is_valid_in(names))
 
 
 async def in_thread(method: Callable[..., Any], further: Mapping[str, Any], **options: Any) -> Any:

@@ -13,7 +13,7 @@ from popoto.models.record.record import Record
 from popoto.models.upkeep.records import Judged, RecordWalk, logger
 from popoto.models.upkeep.registry import Registry
 from popoto.models.upkeep.walk import CompanionWalk, EntryWalk, missing_records
-from popoto.models.writing.bulk_commits import chunks
+from popoto.models.writing.rows import chunks
 
 #: How often a record that changes while it is looked at is looked at again.
 _MOST_LOOKS = 8

@@ -10,7 +10,7 @@ from popoto.models.record.options import ModelOptions
 from popoto.models.record.record import Record
 from popoto.models.upkeep.registry import Registry
 from popoto.models.upkeep.walk import CompanionWalk, EntryWalk, Finding, missing_records
-from popoto.models.writing.bulk_commits import chunks
+from popoto.models.writing.rows import chunks
 
 
 def clean_indexes(model: type[Record], batch_size: int) -> Plan[int]:

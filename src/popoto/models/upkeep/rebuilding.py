@@ -25,8 +25,8 @@ from popoto.models.upkeep.cleaning import clean_companions, remove_orphans
 from popoto.models.upkeep.records import Judged, RecordWalk, judge
 from popoto.models.upkeep.registry import Registry
 from popoto.models.upkeep.walk import EntryWalk, Finding, contradicts
-from popoto.models.writing.bulk_commits import chunks
 from popoto.models.writing.hooks import call_save_hooks, follow_up
+from popoto.models.writing.rows import chunks
 
 logger = logging.getLogger("POPOTO.model_base")
 

@@ -9,13 +9,10 @@ from popoto.fields.content_field import Unstored
 
 if TYPE_CHECKING:
     from popoto.fields.content_field import ContentField
-    from popoto.models.writing.saving import SaveCommit
-
-#: By field: a text that was put into the store for a commit, and the reference's bytes.
-Contents = dict[str, tuple[Unstored, bytes]]
+    from popoto.models.writing.change import Change
 
 
-def store_contents(commit: SaveCommit) -> Plan[None]:
+def store_contents(commit: Change) -> Plan[None]:
     """Put references in place of texts in what a commit writes.
 
     A text is stored once, however often the commit is built anew.
@@ -39,14 +36,14 @@ def store_contents(commit: SaveCommit) -> Plan[None]:
             del commit.changed[name]
 
 
-def _is_held(commit: SaveCommit, name: str, reference: bytes) -> bool:
+def _is_held(commit: Change, name: str, reference: bytes) -> bool:
     """Whether the stored record is known to hold this reference."""
     # What waits in a caller's pipeline may never be carried out.
     is_confirmed = name not in (commit.instance._unconfirmed or {})
     return is_confirmed and reference == (commit.known or {}).get(name)
 
 
-def settle_contents(commit: SaveCommit) -> None:
+def settle_contents(commit: Change) -> None:
     """Let the instance hold the references that were written, and keep the texts at hand."""
     for field in cast("list[ContentField]", commit.options.content_fields):
         if field.name in commit.contents:

@@ -6,15 +6,19 @@ by what other writers have stored: where it fails, the save is a conflict.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeAlias, TypeGuard
 
+from popoto.engine.batch import Batch, GuardFailure, Step
 from popoto.engine.codec import NIL, DecodeError, EncodeError
+from popoto.engine.request import Reply
 from popoto.exceptions import ConflictError, ModelException, UnsavedError, ValidationError
 from popoto.fields.coercion import CoercionError, describe
 from popoto.fields.content_field import Unstored
 from popoto.models.record.options import ModelOptions
 from popoto.models.record.record import Record
+from popoto.models.record.stored import stored_key
+from popoto.models.writing.operation import Operation
 
 #: True: everything as it was loaded. Names: these fields as they were loaded. A mapping:
 #: these fields have these values.
@@ -161,3 +165,29 @@ def next_version(options: ModelOptions, known: Mapping[str, Any] | None) -> dict
     except DecodeError:
         current = 0
     return {name: field.encode(current + 1)}
+
+
+class Expectation(Operation):
+    """Demands that a record, which is not written, is as it is expected."""
+
+    what = "expectation"
+
+    def __init__(self, instance: Record, expected: Expected) -> None:
+        what = f"{instance._meta.model_name} is not stored"
+        super().__init__(instance, stored_key(instance, what))
+        self.expected = expected_bytes(instance, expected)
+
+    def batch(self) -> Batch | None:
+        batch = Batch()
+        batch.guard("holds", self.key, *(part for pair in self.expected.items() for part in pair))
+        return batch
+
+    def learn(self, failure: GuardFailure, step: Step | None) -> None:
+        stored = failure.stored(self.options.hash_names) if failure.what == "holds" else None
+        same = None if stored is None else said_otherwise(self.options, self.expected, stored)
+        if same is None:
+            raise conflict(self.options, self.key, self.expected, stored, {})
+        self.expected = same
+
+    def finish(self, replies: Sequence[Reply]) -> Any:
+        return True

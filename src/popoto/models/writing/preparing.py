@@ -1,66 +1,37 @@
-"""Saving: what is checked and formatted before the commit of `save_commit` is sent."""
+"""What is checked and formatted before a save is built."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from redis.asyncio.client import Pipeline as AsyncPipeline
-from redis.client import Pipeline
-
 from popoto._stock import is_replaced
 from popoto.engine.codec import NIL
-from popoto.engine.request import Plan
 from popoto.exceptions import (
     KeyMutationError,
     ModelException,
     SkipSaveException,
-    UniquenessError,
 )
 from popoto.fields.coercion import describe
+from popoto.models.record import overridden
 from popoto.models.record.checking import logger, refusal
 from popoto.models.record.options import ModelOptions
 from popoto.models.record.record import Record
-from popoto.models.writing.saving import SaveCommit, SaveRequest
-
-__all__ = ["SaveRequest", "check_key_change", "check_pipeline", "pre_save", "save"]
+from popoto.models.writing.saving import SaveRequest, Saving
 
 
-def check_pipeline(pipeline: object) -> None:
-    """Raise TypeError for something that is no redis-py pipeline."""
-    if pipeline is not None and not isinstance(pipeline, (Pipeline, AsyncPipeline)):
-        raise TypeError(
-            f"pipeline must be a redis-py Pipeline (client.pipeline(); on a cluster "
-            f"POPOTO_REDIS_DB.pipeline()), got {describe(pipeline)}"
-        )
-
-
-def save(instance: Record, request: SaveRequest) -> Plan[Any]:
-    """The plan of `Model.save`; see there."""
-    check_pipeline(request.pipeline)
-    options = instance._meta
-    names = _checked_names(options, request.update_fields)
-    if names is not None and not names:
-        return 0 if request.pipeline is None else request.pipeline
-    nothing = False if request.pipeline is None else request.pipeline
-    commit = prepared(instance, request, names)
-    if commit is None:
-        return nothing
-    try:
-        return (yield from commit.plan())
-    except UniquenessError as error:
-        if not request.ignore_errors:
-            raise
-        logger.error("%s", error)
-        return nothing
-
-
-def prepared(instance: Record, request: SaveRequest, names: list[str] | None) -> SaveCommit | None:
-    """A save's commit, once everything is checked and formatted; None = nothing is saved."""
+def prepared_save(
+    instance: Record,
+    request: SaveRequest,
+    names: list[str] | None,
+    kind: type[Saving] = Saving,
+) -> Saving | None:
+    """A save, once everything is checked and formatted; None = nothing is saved."""
     check_key_change(instance, migrate_key=request.migrate_key)
     if is_skipped(instance, names):
         return None
-    if not instance.pre_save(
+    if not overridden.pre_save(
+        instance,
         pipeline=request.pipeline,
         ignore_errors=request.ignore_errors,
         skip_auto_now=request.skip_auto_now,
@@ -68,7 +39,7 @@ def prepared(instance: Record, request: SaveRequest, names: list[str] | None) ->
         **request.hook_arguments,
     ):
         return None
-    return SaveCommit(instance, request, names)
+    return kind(instance, request, names)
 
 
 def is_skipped(instance: Record, names: Sequence[str] | None) -> bool:
@@ -82,7 +53,8 @@ def is_skipped(instance: Record, names: Sequence[str] | None) -> bool:
     return False
 
 
-def _checked_names(options: ModelOptions, names: Iterable[str] | None) -> list[str] | None:
+def checked_names(options: ModelOptions, names: Iterable[str] | None) -> list[str] | None:
+    """The names of a partial save, each once. Raises ModelException for unknown ones."""
     if names is None:
         return None
     if isinstance(names, (str, bytes)):
@@ -137,7 +109,7 @@ def pre_save(
     """Validate, and let fields format their values; the stock part of `Model.pre_save`."""
     options = instance._meta
     names = options.by_name if update_fields is None else update_fields
-    valid = instance.is_valid() if update_fields is None else instance._is_valid_in(update_fields)
+    valid = overridden.is_valid(instance, update_fields)
     if not valid:
         error = refusal(instance, names, "nothing was saved")
         if ignore_errors:

@@ -1,0 +1,38 @@
+"""`refresh`: loading a record's stored values again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from popoto.engine.request import Plan, Request
+from popoto.exceptions import ModelException, NotStoredError
+from popoto.models.record.loading import read_commands, stored_of
+from popoto.models.record.record import Record
+from popoto.models.record.stored import stored_key
+
+
+def refresh(instance: Record, names: Iterable[str] | None) -> Plan[None]:
+    """The plan of `Model.refresh`; see there."""
+    options = instance._meta
+    wanted = list(options.by_name) if names is None else [*names]
+    for name in wanted:
+        if name not in options.by_name:
+            raise ModelException(
+                f"{options.model_name}.refresh(fields=…): Unknown field {name!r}; "
+                f"fields are {', '.join(options.fields)}"
+            )
+    key = stored_key(instance, f"{options.model_name} cannot be refreshed")
+    replies = yield Request(read_commands(options, key), options.shard, repeatable=True)
+    found = stored_of(options, replies[0], replies[1:])
+    if found is None:
+        raise NotStoredError(f"{key!r} is not stored any more (deleted or expired)")
+    values = vars(instance)
+    references: dict[str, str] = values.get("_references", {})
+    for name in wanted:
+        values.pop(name, None)
+        references.pop(name, None)
+        if name in found:
+            instance._stored[name] = found[name]
+        else:
+            instance._stored.pop(name, None)
+    instance._is_persisted = True

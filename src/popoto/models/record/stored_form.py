@@ -1,0 +1,113 @@
+"""The stored form of a record: what a save writes, and what stored bytes say."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, TypeAlias
+
+from popoto.engine.codec import NIL, DecodeError, EncodeError
+from popoto.fields.field import Field
+from popoto.models.record.checking import invalid
+from popoto.models.record.options import ModelOptions
+from popoto.models.record.record import Record
+
+logger = logging.getLogger("POPOTO.model_base")
+
+#: Stored form of one field: bytes of the hash, or the elements of a list of its own.
+Stored: TypeAlias = Any
+
+
+def encoded(instance: Record, name: str) -> Stored:
+    """The bytes that a save would write for one field. Raises ValidationError."""
+    values = vars(instance)
+    field = instance._meta.by_name[name]
+    if name not in values:
+        stored = instance._stored.get(name)
+        references: dict[str, str] = values.get("_references", {})
+        if name in references:
+            return field.encode(references[name])
+        if stored is not None:
+            return stored
+        value = getattr(instance, name)
+    else:
+        value = values[name]
+    if value is None and field.in_hash:
+        return NIL
+    try:
+        return field.encode(value)
+    except EncodeError as error:
+        raise invalid(field, value, str(error)) from error
+
+
+def changed_values(instance: Record, names: Iterable[str]) -> dict[str, Stored]:
+    """What a save has to write: fields whose encoded value differs from the stored one."""
+    values = vars(instance)
+    stored = instance._stored
+    references: dict[str, str] = values.get("_references", {})
+    fields = instance._meta.by_name
+    changed: dict[str, Stored] = {}
+    for name in names:
+        if name in values or name in references or name not in stored:
+            if name not in values and not fields[name].in_hash:
+                continue  # a list that nobody looked at
+            now = encoded(instance, name)
+            before = stored.get(name)
+            if now != before and not _same(fields[name], now, before):
+                changed[name] = now
+    return changed
+
+
+def _same(field: Field[Any], now: Stored, before: Stored) -> bool:
+    """Whether two different encodings say the same (another writer's numbers and sets)."""
+    if before is None:
+        return not field.in_hash and not now
+    if field.type not in (int, float, set, dict):
+        return False
+    try:
+        old, new = field.decode(before), field.decode(now)
+    except ValueError:
+        return False
+    return (
+        type(old) is type(new) and repr(old) == repr(new) if field.type is not set else old == new
+    )
+
+
+def key_field_that_differs(instance: Record, stored: Mapping[str, Stored]) -> Field[Any] | None:
+    """A key field in which a record stored under the instance's key is another record.
+
+    None and "None" make the same record key, and so do ":" and its escape.
+    """
+    for key_field in instance._meta.key_fields:
+        theirs, mine = stored.get(key_field.name), encoded(instance, key_field.name)
+        if theirs is None or theirs == mine:
+            continue
+        if NIL in (theirs, mine) or not _same_value(key_field, theirs, mine):
+            return key_field
+    return None
+
+
+def _same_value(field: Field[Any], theirs: bytes, mine: bytes) -> bool:
+    try:
+        return bool(field.decode(theirs) == field.decode(mine))
+    except ValueError:
+        return True
+
+
+def decoded_values(
+    options: ModelOptions, stored: dict[str, Any], names: Sequence[str] | None = None
+) -> dict[str, Any]:
+    """Values from stored bytes, as far as they can be decoded; defaults never stand in."""
+    values: dict[str, Any] = {}
+    fields = options.by_name
+    for name in options.index_names if names is None else names:
+        raw = stored.get(name)
+        if raw is None:
+            values[name] = None
+            continue
+        try:
+            values[name] = fields[name].decode(raw)
+        except DecodeError as error:
+            logger.warning("%s: stored bytes make no entry: %s", fields[name].label, error)
+            values[name] = None
+    return values

@@ -1,0 +1,99 @@
+"""`delete_all`: everything that a model has on the server."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from popoto.engine.batch import Batch, GuardFailure
+from popoto.engine.keys import SEPARATOR
+from popoto.engine.request import Plan, Request, ScriptCall
+from popoto.engine.scanning import Scan, literally
+from popoto.models.record.loading import new_instance, stored_of
+from popoto.models.record.options import ModelOptions
+from popoto.models.record.record import Record
+from popoto.models.upkeep.cleaning import clean_indexes
+from popoto.models.upkeep.records import SCAN_COUNT, as_text, read_entries
+from popoto.models.upkeep.registry import Registry
+from popoto.models.writing.bulk import delete_batch
+from popoto.models.writing.rows import Progress, Rows, chunks
+
+
+def delete_all(model: type[Record], batch_size: int, progress: Progress | None) -> Plan[int]:
+    """The plan of `Model.delete_all`; see there."""
+    chunks((), batch_size)
+    options = model._meta
+    rows = Rows(f"{options.model_name}.delete_all")
+    deleted = 0
+    cursor = "0"
+    while True:
+        wanted = [(options.class_set_key, "set", cursor)]
+        pages, records = yield from read_entries(options, wanted, batch_size, options.hash_names)
+        yield from _forget_missing(options, [key for key in records if records[key][0] == 0])
+        instances = [
+            _instance_of(model, key, values)
+            for key, (exists, values) in records.items()
+            if exists == 1 and key.startswith(options.model_name + SEPARATOR)
+        ]
+        if instances:
+            deleted += yield from delete_batch(model, instances, rows)
+        if progress is not None and instances:
+            progress(deleted)
+        cursor = pages[0][1].decode("ascii")
+        if cursor == "0":
+            break
+    return deleted + (yield from _delete_leftovers(model, batch_size))
+
+
+def _forget_missing(options: ModelOptions, missing: Sequence[str]) -> Plan[None]:
+    """Take records that are gone out of the class set; what else they left goes at the end."""
+    calls: list[ScriptCall] = []
+    for key in missing:
+        batch = Batch()
+        batch.guard("absent", key)
+        options.remove_member(batch, key)
+        calls.append(batch.call())
+    if calls:
+        yield Request(calls, options.shard, repeatable=True)
+
+
+def _instance_of(model: type[Record], key: str, values: Sequence[Any]) -> Any:
+    options = model._meta
+    stored = stored_of(options, values, [()] * len(options.list_names)) or {}
+    return new_instance(model, key, stored, resolves_references=False)
+
+
+def _delete_leftovers(model: type[Record], batch_size: int) -> Plan[int]:
+    """Delete what is left of a model without records; the records among it that no index knew.
+
+    Where another writer has created records meanwhile, theirs stay, and only entries without
+    record are removed.
+    """
+    options = model._meta
+    registry = Registry(options)
+    pattern = b"*" + literally(options.model_name) + b"*"
+    scan = Scan(options.shard, pattern, max(SCAN_COUNT, batch_size))
+    unlisted = 0
+    found = yield from scan.next()
+    while found is not None:
+        texts = [text for key in found if (text := as_text(key)) is not None]
+        beside = [key for key in texts if registry.is_of_model(key) or registry.companion_of(key)]
+        records = [key for key in texts if registry.is_record_key(key)]
+        if records:
+            kinds = yield Request(
+                [("TYPE", key) for key in records], options.shard, repeatable=True
+            )
+            hashes = [key for key, kind in zip(records, kinds, strict=True) if kind == b"hash"]
+            unlisted += len(hashes)
+            beside += hashes
+        for first in range(0, len(beside), batch_size):
+            batch = Batch()
+            batch.guard("absent", options.class_set_key)
+            for key in beside[first : first + batch_size]:
+                batch.put("DEL", key)
+            (reply,) = yield Request.of(batch.call(), shard=options.shard, repeatable=True)
+            if isinstance(Batch.outcome(reply), GuardFailure):
+                yield from clean_indexes(model, batch_size)
+                return 0
+        found = yield from scan.next()
+    return unlisted

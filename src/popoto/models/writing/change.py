@@ -1,0 +1,157 @@
+"""`Change`: what a save and an increment have in common. Fields of one record are written.
+
+A change starts from what it believes is stored under the key: nothing (a new instance) or
+the bytes that the instance was loaded with. Its batch guards on that belief. Where it is
+wrong, the script answers with what is stored, and the batch is built again on it, so index
+entries always follow from what the server holds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from popoto.engine import keys
+from popoto.engine.batch import Batch
+from popoto.fields.entries import Entry, replace
+from popoto.models.record.options import Decision
+from popoto.models.record.record import Record
+from popoto.models.record.stored_form import Stored, decoded_values, encoded
+from popoto.models.writing.claims import put_claims
+from popoto.models.writing.hooks import call_save_hooks
+from popoto.models.writing.operation import Operation
+
+
+class Change(Operation):
+    """A write of some fields of one record, and of the entries that follow from them."""
+
+    def __init__(self, instance: Record, key: str) -> None:
+        super().__init__(instance, key)
+        #: what is believed to be stored; None = nothing
+        self.known: dict[str, Stored] | None = dict(instance._stored) or None
+        #: the key under which that is stored
+        self.old_key = key
+        #: what is to be written
+        self.changed: dict[str, Stored] = {}
+        #: the fields that the caller has named, or all that are stored
+        self.names: list[str] = self.options.stored_names
+        self.partial = False
+        #: whether a new instance meets a stored record, which it replaces
+        self.upsert = False
+        #: by field: a text that was put into a content store, and the bytes of its reference
+        self.contents: dict[str, tuple[Any, bytes]] = {}
+        #: keywords for the hooks of fields
+        self.hook_arguments: dict[str, Any] = {}
+
+    # What is known --------------------------------------------------------------------
+
+    def now(self, name: str) -> Stored | None:
+        """What a field holds once this is written."""
+        return self.changed.get(name, (self.known or {}).get(name))
+
+    def values(self, overlay: dict[str, Stored]) -> dict[str, Any]:
+        """The values that entries follow from, once `overlay` is written."""
+        return decoded_values(self.options, {**(self.known or {}), **overlay})
+
+    def gives_up(self, names: Iterable[str]) -> bool:
+        return any(name in self.changed for name in names)
+
+    def refresh(self, current: dict[str, Stored]) -> None:
+        """Another writer changed the record: take over what this one does not write."""
+        known = self.known or {}
+        values = vars(self.instance)
+        for name in self.options.index_names:
+            now = current.get(name)
+            if name not in self.changed and known.get(name) != now:
+                if name in values and encoded(self.instance, name) == known.get(name):
+                    # What was set but is not saved now stays.
+                    del values[name]
+                if now is None:
+                    self.instance._stored.pop(name, None)
+            if now is None:
+                known.pop(name, None)
+            else:
+                known[name] = now
+        self.known = known
+
+    def note_unconfirmed(self, *, persisted: bool) -> None:
+        """Keep what stood in fields before a pipeline's write of them, which may never happen."""
+        instance = self.instance
+        if persisted and instance._unconfirmed is None:
+            return
+        kept = dict(instance._unconfirmed or {})
+        for name in self.changed:
+            if persisted:
+                kept.pop(name, None)
+            else:
+                before = {instance._stored.get(name), (self.known or {}).get(name)}
+                kept[name] = kept.get(name, set()) | before
+        instance._unconfirmed = None if persisted and not self.partial else kept or None
+
+    # Building the batch -----------------------------------------------------------------
+
+    def guard_bytes(self, batch: Batch, names: Iterable[str]) -> None:
+        """Demand that these fields still hold what is believed."""
+        known = self.known or {}
+        pairs = [part for name in names for part in (name, known.get(name, b""))]
+        batch.guard("holds", self.old_key, *pairs)
+
+    def put_claims(self, batch: Batch, entries: Sequence[Entry], names: Iterable[str] | None):
+        """Demand that nobody else holds what has to be unique."""
+        if self.options.unique_fields or self.options.composites:
+            values = {**(self.known or {}), **self.changed}
+            put_claims(batch, self.options, self.key, self.old_key, values, names, entries)
+
+    def put_hash(self, batch: Batch) -> None:
+        """Queue the fields of the record's hash."""
+        changed = self.changed
+        flat = [
+            part
+            for name in self.options.hash_names
+            if name in changed
+            for part in (name, changed[name])
+        ]
+        if flat:
+            batch.put("HSET", self.key, *flat)
+
+    def put_lists(self, batch: Batch) -> None:
+        """Queue the fields that are kept in lists of their own."""
+        for name in self.options.list_names:
+            if name in self.changed:
+                list_key = keys.capped_list_key(self.key, name)
+                batch.put("DEL", list_key)
+                if self.changed[name]:
+                    batch.put("RPUSH", list_key, *self.changed[name])
+
+    def put_change(self, batch: Batch, decision: Decision) -> None:
+        """Queue what turns the stored record into the changed one, under the same key."""
+        old: list[Entry] = []
+        new: list[Entry] = []
+        if decision.names:
+            before = decoded_values(self.options, self.known or {}, decision.names)
+            old = self.options.entries(self.key, before, decision)
+            after = decoded_values(
+                self.options, {**(self.known or {}), **self.changed}, decision.names
+            )
+            new = self.options.entries(self.key, after, decision)
+        self.put_claims(batch, new, None if self.upsert else self.changed)
+        self.put_hash(batch)
+        if self.upsert:
+            self.options.put_member(batch, self.key)
+        self.put_lists(batch)
+        self.put_entries(batch, old, new, heal=self.upsert)
+
+    def put_entries(
+        self, batch: Batch, old: Sequence[Entry], new: Sequence[Entry], *, heal: bool
+    ) -> None:
+        """Queue the change of entries; fields with an `on_save` of their own add theirs."""
+        hooked = [
+            each for each in self.options.save_hooks if not self.partial or each.name in self.names
+        ]
+        if not hooked:
+            replace(batch, old, new, heal=heal)
+            return
+        values = self.values(self.changed)
+        theirs = [entry for each in hooked for entry in each.entries(self.key, values)]
+        replace(batch, old, new, added_elsewhere=theirs, heal=heal)
+        call_save_hooks(batch, self.instance, hooked, self.hook_arguments)

@@ -1,0 +1,179 @@
+"""What all writes have in common: the form in which the one loop of `carrying` takes them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from popoto.engine.batch import Batch, GuardFailure, QueuedCommits, Step
+from popoto.engine.request import Plan, Reply, Request
+from popoto.exceptions import ModelException, NotStoredError
+from popoto.models.record.loading import indexed_of
+from popoto.models.record.options import ModelOptions
+from popoto.models.record.record import Record
+from popoto.models.record.stored_form import Stored
+
+
+class Operation:
+    """One write of one record under way.
+
+    It begins with what is believed to be stored: the bytes that the instance was loaded
+    with, or what `take_stored` is told. For each try the loop asks for `ready` and `batch`.
+    Where the server holds something else, it hands the failed guard to `learn` and tries
+    again; once the batch has been carried out it calls `finish` and `after`.
+    """
+
+    #: what it does, for messages
+    what: str
+    #: its place among the operations that are carried out with it
+    position: int = 0
+    #: whether it waits in a pipeline of the caller's own
+    queued: bool = False
+    #: what the caller is given for it, once it has been carried out
+    result: Any = None
+
+    def __init__(self, instance: Record, key: str) -> None:
+        self.instance = instance
+        self.options = instance._meta
+        self.key = key
+
+    @property
+    def title(self) -> str:
+        """What it does to which record, for messages."""
+        return f"{self.what} of {self.instance!r}"
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """The record keys that it writes or looks at."""
+        return (self.key,)
+
+    # Before the first try -----------------------------------------------------------
+
+    @property
+    def unknown_key(self) -> str | None:
+        """The key whose stored bytes have to be read before the first try; None = none."""
+        return None
+
+    def take_stored(self, stored: dict[str, Stored] | None) -> None:
+        """Believe that this is stored (None: nothing). Raises where that ends the matter."""
+
+    def prepare(self) -> Plan[None]:
+        """Learn what else has to be known before the first try."""
+        yield from ()
+
+    def look(self, queued: QueuedCommits) -> Plan[None]:
+        """Learn what is stored, or will be once what waits in a pipeline is carried out."""
+        if self.key in queued.records:
+            self.take_stored(queued.records[self.key])
+        else:
+            self.take_stored((yield from read_stored([(self.options, self.key)]))[0])
+
+    # Each try -----------------------------------------------------------------------
+
+    def ready(self) -> Plan[None]:
+        """Do what has to be done before the batch can be built."""
+        yield from ()
+
+    def batch(self) -> Batch | None:
+        """Guards and commands as far as is known now; None: there is nothing to do."""
+        raise NotImplementedError
+
+    @property
+    def is_repeatable(self) -> bool:
+        """Whether carrying the batch out twice would do no harm."""
+        return False
+
+    def learn(self, failure: GuardFailure, step: Step | None) -> None:
+        """Correct what is believed, or raise what the caller has to know.
+
+        `step` is the guard that failed; None for a key of a wrong type.
+        """
+        raise NotImplementedError
+
+    def gives_up(self, names: Iterable[str]) -> bool:
+        """Whether the record does not keep its values of these fields."""
+        return False
+
+    # Once it is carried out ------------------------------------------------------------
+
+    def finish(self, replies: Sequence[Reply]) -> Any:
+        """Take over what was written; `replies` are those of its commands. Its result."""
+        raise NotImplementedError
+
+    def after(self) -> Plan[None]:
+        """Do what follows a write that was carried out."""
+        yield from ()
+
+    def leave(self, records: dict[str, dict[str, bytes] | None]) -> None:
+        """Say what will be stored under its keys once a caller's pipeline is carried out."""
+        raise NotImplementedError
+
+    def queue_up(self) -> None:
+        """Take over what waits in a caller's pipeline and may never be carried out."""
+        raise NotImplementedError
+
+
+class Nothing(Operation):
+    """Stands for a write that turned out to write nothing."""
+
+    what = "save"
+
+    def __init__(self, instance: Record, result: Any) -> None:
+        super().__init__(instance, "")
+        self._nothing = result
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        return ()
+
+    def batch(self) -> Batch | None:
+        return None
+
+    def finish(self, replies: Sequence[Reply]) -> Any:
+        return self._nothing
+
+
+def wrong_type(failure: GuardFailure) -> ModelException:
+    """The error for a key that another program uses for something else."""
+    key, found, expected = (text_of(each) for each in failure.details)
+    return ModelException(
+        f"the key {key!r} holds a {found} where a {expected} belongs; nothing was written. "
+        "Rename or delete that key."
+    )
+
+
+def not_stored(key: str, advice: str = "") -> NotStoredError:
+    """The error for a record that is gone."""
+    return NotStoredError(
+        f"{key!r} is not stored any more (deleted or expired); nothing was written{advice}"
+    )
+
+
+def text_of(value: Reply) -> str:
+    """A reply for a message."""
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
+
+
+def read_stored(
+    records: Sequence[tuple[ModelOptions, str]],
+) -> Plan[list[dict[str, Stored] | None]]:
+    """The stored bytes that decide entries, of several records; None for missing ones.
+
+    One round trip; one more where a hash has none of these fields.
+    """
+    shard = records[0][0].shard
+    replies = yield Request(
+        [("HMGET", key, *options.index_names) for options, key in records], shard, repeatable=True
+    )
+    found: list[dict[str, Stored] | None] = [
+        indexed_of(options, values) for (options, _), values in zip(records, replies, strict=True)
+    ]
+    bare = [place for place, stored in enumerate(found) if not stored]
+    if bare:
+        exist = yield Request(
+            [("EXISTS", records[place][1]) for place in bare], shard, repeatable=True
+        )
+        for place, exists in zip(bare, exist, strict=True):
+            if not exists:
+                found[place] = None
+    return found

@@ -1,0 +1,88 @@
+"""Raw updates: encoded values into the hashes of records, and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from popoto.engine.batch import Batch, GuardFailure
+from popoto.engine.codec import EncodeError
+from popoto.engine.request import Plan, Request
+from popoto.exceptions import KeyMutationError, ModelException, ValidationError
+from popoto.fields.coercion import CoercionError, describe
+from popoto.fields.content_field import Unstored
+from popoto.models.reading.executing import record_key
+from popoto.models.record.options import ModelOptions
+from popoto.models.record.record import Record
+from popoto.models.writing.operation import wrong_type
+from popoto.models.writing.rows import chunks
+
+
+def raw_update(
+    model: type[Record], redis_keys: Iterable[Any], batch_size: int, values: dict[str, Any]
+) -> Plan[int]:
+    """The plan of `Model.raw_update`; see there."""
+    options = model._meta
+    batches = chunks(redis_keys, batch_size)
+    pairs = [part for name, value in values.items() for part in (name, _raw(options, name, value))]
+    if not pairs:
+        return 0
+    number = 0
+    for given in batches:
+        calls: list[Any] = []
+        keys = [_checked_key(options, key) for key in given]
+        for key in keys:
+            batch = Batch()
+            batch.guard("exists", key)
+            batch.put("HSET", key, *pairs)
+            calls.append(batch.call())
+        replies = yield Request(calls, options.shard, repeatable=True)
+        for reply in replies:
+            outcome = Batch.outcome(reply)
+            if isinstance(outcome, GuardFailure) and outcome.what != "exists":
+                raise wrong_type(outcome)
+        number += len(given)
+    return number
+
+
+def _checked_key(options: ModelOptions, key: Any) -> str:
+    found = record_key(options, key)
+    if found is None:
+        raise ModelException(
+            f"{options.model_name}.raw_update: {describe(key)} is no record key; keys of "
+            f"{options.model_name} start with {options.model_name + ':'!r}"
+        )
+    return found
+
+
+def _raw(options: ModelOptions, name: str, value: Any) -> Any:
+    """The bytes of a value. Raises ModelException for what its field cannot store."""
+    field = options.by_name.get(name)
+    if field is None:
+        raise ModelException(
+            f"{options.model_name}.raw_update: Unknown field {name!r}; "
+            f"fields are {', '.join(options.fields)}"
+        )
+    if field.key:
+        raise KeyMutationError(
+            f"{field.label} is part of the record key and cannot be changed by raw_update; "
+            "save(migrate_key=True) moves a record to a new key"
+        )
+    if not field.in_hash:
+        raise ModelException(
+            f"{field.label} is kept in a list of its own: raw_update cannot set it"
+        )
+    try:
+        encoded = field.encode(field.coerce(value))
+    except (CoercionError, EncodeError) as error:
+        raise ValidationError(
+            f"{field.label}: invalid value {describe(value)}: {error}; nothing was written",
+            model_name=options.model_name,
+            field_name=name,
+            value=value,
+        ) from error
+    if isinstance(encoded, Unstored):
+        raise ModelException(
+            f"{field.label} is kept in a content store: raw_update cannot set it; use bulk_update"
+        )
+    return encoded

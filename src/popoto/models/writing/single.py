@@ -1,0 +1,60 @@
+"""Single writes: the plans behind `Model.save`, `delete` and `atomic_increment`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from popoto.engine.request import Plan
+from popoto.exceptions import UniquenessError
+from popoto.models.record.checking import logger
+from popoto.models.record.record import Record
+from popoto.models.writing.carrying import Company, carry_out, prepared
+from popoto.models.writing.deleting import Deletion
+from popoto.models.writing.incrementing import Increment
+from popoto.models.writing.operation import Operation
+from popoto.models.writing.preparing import checked_names, prepared_save
+from popoto.models.writing.queueing import check_pipeline, queue_up
+from popoto.models.writing.saving import SaveRequest
+
+#: A refused operation that is alone raises its error.
+_ALONE: Company[Operation] = Company()
+
+
+def _carried_out(operation: Operation, pipeline: Any) -> Plan[Any]:
+    """The operation's result, or the caller's pipeline with the operation queued on it."""
+    if pipeline is not None:
+        return (yield from queue_up(operation, pipeline))
+    yield from prepared([operation], _ALONE)
+    yield from carry_out([operation], _ALONE)
+    return operation.result
+
+
+def save(instance: Record, request: SaveRequest) -> Plan[Any]:
+    """The plan of `Model.save`; see there."""
+    check_pipeline(request.pipeline)
+    names = checked_names(instance._meta, request.update_fields)
+    if names is not None and not names:
+        return 0 if request.pipeline is None else request.pipeline
+    nothing = False if request.pipeline is None else request.pipeline
+    saving = prepared_save(instance, request, names)
+    if saving is None:
+        return nothing
+    try:
+        return (yield from _carried_out(saving, request.pipeline))
+    except UniquenessError as error:
+        if not request.ignore_errors:
+            raise
+        logger.error("%s", error)
+        return nothing
+
+
+def delete(instance: Record, pipeline: Any, hook_arguments: dict[str, Any]) -> Plan[Any]:
+    """The plan of `Model.delete`; see there."""
+    check_pipeline(pipeline)
+    return (yield from _carried_out(Deletion(instance, hook_arguments), pipeline))
+
+
+def increment(instance: Record, name: str, delta: Any, pipeline: Any) -> Plan[Any]:
+    """The plan of `Model.atomic_increment`; see there."""
+    check_pipeline(pipeline)
+    return (yield from _carried_out(Increment(instance, name, delta), pipeline))

@@ -1,0 +1,66 @@
+"""Writes of several records that are carried out together or not at all."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from popoto.engine.request import Plan
+from popoto.exceptions import ModelException
+from popoto.models.record.record import Record
+from popoto.models.writing.carrying import Company, carry_out, prepared
+from popoto.models.writing.operation import Nothing, Operation
+from popoto.models.writing.preparing import checked_names, prepared_save
+from popoto.models.writing.saving import Creation, SaveRequest, Saving
+
+
+class _Together(Company[Operation]):
+    """One step. The refusal of any operation is that of all."""
+
+    # An addition would count twice.
+    may_repeat = False
+
+    def __init__(self, number: int) -> None:
+        self._number = number
+
+    def refuse(self, operation: Operation, error: ModelException) -> None:
+        error.add_note(
+            f"Operation {operation.position} of the transaction, {operation.title}; none of its "
+            f"{self._number} operations was carried out."
+        )
+        raise error
+
+    def claimed_by(self, operation: Operation) -> str:
+        return f"the {operation.title} in this transaction"
+
+
+def saving(instance: Record, request: SaveRequest) -> Operation:
+    """A save, checked and formatted at once."""
+    names = checked_names(instance._meta, request.update_fields)
+    if names is not None and not names:
+        return Nothing(instance, 0)
+    kind = Creation if request.create_only else Saving
+    return prepared_save(instance, request, names, kind) or Nothing(
+        instance, instance if request.create_only else False
+    )
+
+
+def check_shards(operations: Iterable[Operation], *, is_cluster: bool) -> None:
+    """Raise ModelException for operations that concern several shards of a cluster."""
+    shards = sorted({operation.options.shard for operation in operations})
+    if is_cluster and len(shards) > 1:
+        raise ModelException(
+            f"a transaction on a cluster concerns one shard, not {', '.join(shards)}: their "
+            "records may be on different nodes, which commit nothing together. Nothing was "
+            "written."
+        )
+
+
+def commit(operations: Sequence[Operation]) -> Plan[list[Any]]:
+    """Carry all operations out in one step; their results, in order."""
+    for position, operation in enumerate(operations):
+        operation.position = position
+    company = _Together(len(operations))
+    yield from prepared(operations, company)
+    yield from carry_out(operations, company)
+    return [operation.result for operation in operations]
