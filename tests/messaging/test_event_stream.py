@@ -25,8 +25,8 @@ from popoto import (
     redis_db,
 )
 from popoto.engine.request import Request
-from popoto.models.writing import deleting
-from popoto.models.writing import preparing as saving
+from popoto.models.writing import single
+from popoto.models.writing.saving import SaveRequest
 from tests.driver import Api
 
 
@@ -227,7 +227,7 @@ def test_the_story_that_events_tell_is_possible(redis_client: redis.Redis) -> No
 def test_a_commit_with_an_event_is_not_sent_twice_after_a_lost_reply() -> None:
     order = Order.create(number="7")
     order.state = "paid"
-    for plan in (saving.save(order, saving.SaveRequest()), deleting.delete(order, None, {})):
+    for plan in (single.save(order, SaveRequest()), single.delete(order, None, {})):
         request = next(plan)
         assert isinstance(request, Request)
         assert not request.repeatable

@@ -39,7 +39,7 @@ from popoto.models.reading.executing import Execution, QuerySpec
 from popoto.models.reading.fetching import Row
 from popoto.models.reading.ordering import by_key
 from popoto.models.record.options import ModelOptions
-from popoto.models.writing.bulk_commits import chunks
+from popoto.models.writing.rows import chunks
 
 _GONE = -2
 

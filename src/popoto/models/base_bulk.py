@@ -81,7 +81,7 @@ class BulkMethods(Record, is_base=True):
         kept, number = run(
             bulk.bulk_create(cls, cast("Any", instances), batch_size, progress, on_error, keep)
         )
-        return cast("list[Self]", kept) if keep else number
+        return kept if keep else number
 
     @overload
     @classmethod
@@ -119,7 +119,7 @@ class BulkMethods(Record, is_base=True):
         kept, number = await arun(
             bulk.bulk_create(cls, cast("Any", instances), batch_size, progress, on_error, keep)
         )
-        return cast("list[Self]", kept) if keep else number
+        return kept if keep else number
 
     # Changing --------------------------------------------------------------------------
 

@@ -77,19 +77,24 @@ class QueryOperations:
 
     def delete(self, batch_size: int = 1000) -> int:
         """Delete the results, with all their entries; returns how many. See `bulk_delete`."""
-        return self._spec.model.bulk_delete(self._results_of(), batch_size=batch_size)
+        return self._model.bulk_delete(self._results_of(), batch_size=batch_size)
 
     async def async_delete(self, batch_size: int = 1000) -> int:
         """`delete` for asyncio."""
-        return await self._spec.model.async_bulk_delete(self._results_of(), batch_size=batch_size)
+        return await self._model.async_bulk_delete(self._results_of(), batch_size=batch_size)
 
     def update(self, **changes: Any) -> int:
         """Set these fields of the results; returns how many were changed. See `bulk_update`."""
-        return self._spec.model.bulk_update(self._results_of(), **changes)
+        return self._model.bulk_update(self._results_of(), **changes)
 
     async def async_update(self, **changes: Any) -> int:
         """`update` for asyncio."""
-        return await self._spec.model.async_bulk_update(self._results_of(), **changes)
+        return await self._model.async_bulk_update(self._results_of(), **changes)
+
+    @property
+    def _model(self) -> Any:
+        """The model, with the methods that users call; one of its own is called then."""
+        return self._spec.model
 
     def _results_of(self) -> Any:
         """The builder whose results are meant."""

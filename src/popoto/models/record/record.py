@@ -58,7 +58,7 @@ class Record(metaclass=RecordBase):
         return self._redis_key or self.db_key.redis_key
 
     @property
-    def _current_key(self) -> str:
+    def _record_key(self) -> str:
         """The record key of the current values."""
         values, stored = vars(self), self._stored
         options = self._meta
@@ -69,7 +69,7 @@ class Record(metaclass=RecordBase):
 
     def __str__(self) -> str:
         try:
-            return self._current_key
+            return self._record_key
         except StoredDataError:
             return self._redis_key or type(self).__name__
 

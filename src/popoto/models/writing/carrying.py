@@ -98,7 +98,7 @@ def carry_out(operations: Sequence[Op], company: Company[Op]) -> Plan[list[Op]]:
         calls = _joined(waiting, company)
         company.end_round()
         replies = yield from _sent(calls, company, released)
-        waiting = []
+        waiting.clear()
         for call, reply in zip(calls, replies, strict=True):
             failures = Batch.failures(reply)
             if failures:

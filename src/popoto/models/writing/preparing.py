@@ -15,7 +15,7 @@ from popoto.exceptions import (
 from popoto.fields.coercion import describe
 from popoto.models.record import overridden
 from popoto.models.record.checking import logger, refusal
-from popoto.models.record.options import ModelOptions
+from popoto.models.record.options import AnyField, ModelOptions
 from popoto.models.record.record import Record
 from popoto.models.writing.saving import SaveRequest, Saving
 
@@ -74,7 +74,7 @@ def checked_names(options: ModelOptions, names: Iterable[str] | None) -> list[st
 def check_key_change(instance: Record, *, migrate_key: bool) -> None:
     """Raise KeyMutationError when a key field changed since the record was stored."""
     stored = instance._stored
-    if migrate_key or not stored or instance._current_key == instance._redis_key:
+    if migrate_key or not stored or instance._record_key == instance._redis_key:
         return
     values = vars(instance)
     for key_field in instance._meta.key_fields:
@@ -134,5 +134,5 @@ def pre_save(
     return True
 
 
-def _formats_always(target: Any) -> bool:
+def _formats_always(target: AnyField) -> bool:
     return getattr(target, "auto_now", False) or is_replaced(type(target), "format_value_pre_save")

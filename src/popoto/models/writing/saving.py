@@ -66,7 +66,7 @@ class Saving(Change):
     what = "save"
 
     def __init__(self, instance: Record, request: SaveRequest, names: list[str] | None) -> None:
-        super().__init__(instance, instance._current_key)
+        super().__init__(instance, instance._record_key)
         self.request = request
         self.hook_arguments = {
             "ignore_errors": request.ignore_errors,
