@@ -9,7 +9,7 @@ from popoto._stock import stock
 from popoto.engine.db_key import DB_key
 from popoto.engine.run import arun, run
 from popoto.exceptions import ModelException
-from popoto.fields.entries import Entry
+from popoto.fields.keeping.entries import Entry
 from popoto.fields.relationship import UNSET
 from popoto.models.base_bulk import BulkMethods
 from popoto.models.base_in_place import InPlaceMethods

@@ -13,7 +13,7 @@ from popoto import redis_db
 from popoto.engine.request import Call, Plan
 from popoto.engine.run import arun, run
 from popoto.exceptions import QueryException
-from popoto.fields.conditions import CombinedExpression, Expression, Filter, Q, as_q
+from popoto.fields.asking.conditions import CombinedExpression, Expression, Filter, Q, as_q
 from popoto.models.beside import expiry
 from popoto.models.query_builder import QueryBuilder, TypedTuples, as_condition
 from popoto.models.query_operations import QueryOperations
@@ -96,9 +96,7 @@ class Query(TypedTuples, QueryOperations, Generic[Row]):
         self, redis_keys: Iterable[Any] | None, skip_none: Literal[False] = False
     ) -> list[Row | None]: ...
     @overload
-    def get_many(
-        self, redis_keys: Iterable[Any] | None, skip_none: Literal[True]
-    ) -> list[Row]: ...
+    def get_many(self, redis_keys: Iterable[Any] | None, skip_none: Literal[True]) -> list[Row]: ...
     @overload
     def get_many(
         self, redis_keys: Iterable[Any] | None, skip_none: bool = False

@@ -16,9 +16,9 @@ from popoto.engine.codec import DecodeError
 from popoto.engine.db_key import DB_key
 from popoto.engine.request import Plan, Reply, Request
 from popoto.exceptions import QueryException
+from popoto.fields.asking.conditions import Q
+from popoto.fields.asking.operands import Operand
 from popoto.fields.coercion import describe
-from popoto.fields.conditions import Q
-from popoto.fields.operands import Operand
 from popoto.models.reading import ordering
 from popoto.models.reading.fetching import Fetch, Reading, Row
 from popoto.models.reading.ordering import Order

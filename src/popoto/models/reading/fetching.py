@@ -14,8 +14,8 @@ from popoto.engine.request import Argument, Plan, Reply, Request, ScriptCall
 from popoto.engine.scripts import QUERY
 from popoto.engine.tree import Keys, Node, Nothing, RecordKeys, all_of, encode, key_kinds
 from popoto.exceptions import QueryException, StoredDataError
+from popoto.fields.asking.operands import Operand
 from popoto.fields.field import Field
-from popoto.fields.operands import Operand
 from popoto.models.beside import expiry
 from popoto.models.beside.repair import repair
 from popoto.models.reading.ordering import BY_KEY, Order, by_key, ordered

@@ -17,10 +17,10 @@ from popoto._stock import is_replaced
 from popoto.engine.request import Call, Plan, Request
 from popoto.engine.tree import EVERYTHING, NOTHING, RecordKeys, all_of, any_of, negated
 from popoto.exceptions import QueryException
-from popoto.fields.conditions import AND, Q
+from popoto.fields.asking.conditions import AND, Q
+from popoto.fields.asking.lookups import by_record
+from popoto.fields.asking.operands import Operand, Scope, View
 from popoto.fields.field import Field
-from popoto.fields.lookups import by_record
-from popoto.fields.operands import Operand, Scope, View
 from popoto.models.record.options import RESERVED_NAMES, ModelOptions
 from popoto.models.record.record import Record
 

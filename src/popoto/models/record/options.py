@@ -13,12 +13,12 @@ from popoto.engine.batch import Batch
 from popoto.engine.db_key import DB_key
 from popoto.exceptions import ModelException
 from popoto.fields.coercion import describe, is_list
-from popoto.fields.commit import defined_by_bases
 from popoto.fields.content_field import ContentField
-from popoto.fields.entries import Entry, SlotEntry
 from popoto.fields.field import Field
 from popoto.fields.geo_field import GeoField
 from popoto.fields.indexed_field_mixin import IndexedFieldMixin
+from popoto.fields.keeping.commit import defined_by_bases
+from popoto.fields.keeping.entries import Entry, SlotEntry
 from popoto.fields.relationship import Relationship
 from popoto.fields.sorted_field_mixin import SortedFieldMixin
 
@@ -112,7 +112,7 @@ class ModelOptions:
         self.meta: type | None = None
         self.base_meta: ModelOptions | None = None
         self.parents: list[Any] = []
-        #: What the mixins of the model want to be asked; see `popoto.fields.commit`.
+        #: What the mixins of the model want to be asked; see `popoto.fields.keeping.commit`.
         self.save_checks: list[Callable[..., Any]] = []
         self.commit_hooks: list[Callable[..., Any]] = []
         self.companion_sources: list[Callable[..., Any]] = []

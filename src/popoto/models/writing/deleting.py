@@ -7,7 +7,7 @@ from typing import Any
 from popoto.engine.batch import Batch, GuardFailure, QueuedCommits, queue
 from popoto.engine.request import Plan, Request
 from popoto.exceptions import ConflictError, ModelException
-from popoto.fields.commit import Commit
+from popoto.fields.keeping.commit import Commit
 from popoto.models.beside.expiry import decoded_values, put_removal
 from popoto.models.record.checking import key_field_that_differs
 from popoto.models.record.loading import indexed_of

@@ -18,8 +18,8 @@ from popoto.engine.codec import NIL
 from popoto.engine.request import Plan, Reply, Request
 from popoto.exceptions import AlreadyExistsError, ConflictError, ModelException, UniquenessError
 from popoto.fields.coercion import describe
-from popoto.fields.commit import Commit
-from popoto.fields.entries import Entry, SlotEntry, replace
+from popoto.fields.keeping.commit import Commit
+from popoto.fields.keeping.entries import Entry, SlotEntry, replace
 from popoto.models.beside.expiry import (
     decoded_values,
     guard_absent,
