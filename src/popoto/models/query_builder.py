@@ -17,14 +17,11 @@ from popoto.fields.asking.conditions import CombinedExpression, Expression, Filt
 from popoto.fields.coercion import describe
 from popoto.fields.field import Field
 from popoto.models.query_operations import QueryOperations
-from popoto.models.reading.executing import (
-    Execution,
-    QuerySpec,
-    check_count,
-    check_values,
-    read_hooks,
-)
-from popoto.models.reading.fetching import Fetch, Reading
+from popoto.models.reading.calls import Reading
+from popoto.models.reading.executing import Execution
+from popoto.models.reading.fetching import Fetch
+from popoto.models.reading.read_hooks import read_hooks
+from popoto.models.reading.spec import QuerySpec, check_count, check_values
 
 Row = TypeVar("Row")
 A = TypeVar("A")

@@ -19,13 +19,16 @@ from popoto.exceptions import (
 )
 from popoto.fields.coercion import CoercionError, describe
 from popoto.fields.content_field import Unstored
-from popoto.models.reading.executing import Execution, QuerySpec, record_key
-from popoto.models.reading.fetching import Fetch, Pages
-from popoto.models.reading.fetching import Row as FoundRow
+from popoto.models.reading.calls import Row as FoundRow
+from popoto.models.reading.executing import Execution
+from popoto.models.reading.fetching import Fetch
+from popoto.models.reading.pages import Pages
+from popoto.models.reading.spec import QuerySpec
 from popoto.models.record.loading import indexed_of
 from popoto.models.record.options import ModelOptions
 from popoto.models.record.overridden import own_call
 from popoto.models.record.record import Record
+from popoto.models.record.record_keys import record_key
 from popoto.models.writing.bulk_commits import Commits, Failures, Row, chunks
 from popoto.models.writing.preparing import prepared
 from popoto.models.writing.saving import SaveRequest
