@@ -15,8 +15,9 @@ from popoto.models.base_bulk import BulkMethods
 from popoto.models.base_in_place import InPlaceMethods
 from popoto.models.query import Query
 from popoto.models.record import as_dict, checking, overridden
+from popoto.models.record.composites import INDEX_HASH_LENGTH
 from popoto.models.record.metaclass import RecordBase
-from popoto.models.record.options import INDEX_HASH_LENGTH, ModelOptions
+from popoto.models.record.options import ModelOptions
 from popoto.models.writing import creating, deleting, hooks
 from popoto.models.writing import preparing as saving
 from popoto.models.writing.expecting import Expected

@@ -21,7 +21,8 @@ from popoto.fields.asking.conditions import AND, Q
 from popoto.fields.asking.lookups import by_record
 from popoto.fields.asking.operands import Operand, Scope, View
 from popoto.fields.field import Field
-from popoto.models.record.options import RESERVED_NAMES, ModelOptions
+from popoto.models.record.field_names import RESERVED_NAMES
+from popoto.models.record.options import ModelOptions
 from popoto.models.record.record import Record
 
 logger = logging.getLogger("POPOTO.Query")
