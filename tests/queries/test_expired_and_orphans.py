@@ -160,18 +160,18 @@ def test_self_repair_can_be_switched_off(api: Api, redis_client: redis.Redis) ->
 def test_a_record_that_came_back_is_not_repaired_away(
     api: Api, redis_client: redis.Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from popoto.models.reading import fetching
+    from popoto.models.reading import calls
 
     leases(1)
     (stored,) = Lease.query.values(*(name for name in Lease._meta.fields)).all()
     redis_client.delete("Lease:g:0")
-    real = fetching.repair
+    real = calls.repair
 
     def after_a_writer_came_first(*arguments: Any) -> Any:
         Lease.create(**stored)
         return (yield from real(*arguments))
 
-    monkeypatch.setattr(fetching, "repair", after_a_writer_came_first)
+    monkeypatch.setattr(calls, "repair", after_a_writer_came_first)
     assert api(Lease.query.filter(tag="t").all) == []
     monkeypatch.undo()
     assert [each.name for each in api(Lease.query.filter(tag="t").all)] == ["0"]

@@ -30,7 +30,8 @@ from popoto import (
 )
 from popoto.engine.run import send
 from popoto.exceptions import UniquenessError
-from popoto.models.reading.executing import Execution, QuerySpec
+from popoto.models.reading.executing import Execution
+from popoto.models.reading.spec import QuerySpec
 from tests.driver import Api
 from tests.truth.models import Shelf, Thing
 from tests.truth.oracle import records, violations

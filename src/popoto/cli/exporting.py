@@ -35,9 +35,10 @@ from popoto.engine.request import Command, Reply, Request
 from popoto.engine.run import run as carry_out
 from popoto.exceptions import StoredDataError
 from popoto.fields.content_field import ContentField, ContentReference
-from popoto.models.reading.executing import Execution, QuerySpec
-from popoto.models.reading.fetching import Row
+from popoto.models.reading.calls import Row
+from popoto.models.reading.executing import Execution
 from popoto.models.reading.ordering import by_key
+from popoto.models.reading.spec import QuerySpec
 from popoto.models.record.options import ModelOptions
 from popoto.models.writing.rows import chunks
 

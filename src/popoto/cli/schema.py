@@ -22,8 +22,8 @@ from popoto.engine import keys
 from popoto.engine.request import Plan, Request
 from popoto.engine.run import run as carry_out
 from popoto.engine.scanning import Scan, literally
-from popoto.fields.families import KeyFamily
 from popoto.fields.field import Field
+from popoto.fields.keeping.families import KeyFamily
 from popoto.fields.relationship import Relationship
 from popoto.models.record.options import ModelOptions
 from popoto.models.upkeep.records import SCAN_COUNT, as_text

@@ -8,8 +8,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar
 
 from popoto.exceptions import ModelException
-from popoto.fields.entries import Entry
 from popoto.fields.field import Field
+from popoto.fields.keeping.entries import Entry
 
 _ULID_LENGTH = 26
 _KSUID_LENGTH = 27

@@ -12,9 +12,9 @@ from popoto.engine.request import Call, Plan
 from popoto.engine.run import arun, run
 from popoto.exceptions import ModelException, QueryException, StoredDataError
 from popoto.fields import content_collection
+from popoto.fields.asking.operands import Conditions, Operand, Scope
 from popoto.fields.coercion import CoercionError, describe
 from popoto.fields.field import Field
-from popoto.fields.operands import Conditions, Operand, Scope
 from popoto.stores.abstract import AbstractContentStore
 from popoto.stores.default import get_default_store, set_default_store
 

@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from popoto.exceptions import ModelException, QueryException
+from popoto.fields.asking.operands import Conditions, Operand, Scope
 from popoto.fields.dataframe_codec import frame_codec, require_pandas
 from popoto.fields.field import Field
-from popoto.fields.operands import Conditions, Operand, Scope
 
 if TYPE_CHECKING:
     from pandas import DataFrame

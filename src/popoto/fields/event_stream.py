@@ -11,7 +11,7 @@ from popoto.engine.batch import Batch, append, prefix_in
 from popoto.engine.request import Request, tagged
 from popoto.engine.run import arun, run
 from popoto.exceptions import ModelException
-from popoto.fields.commit import Commit
+from popoto.fields.keeping.commit import Commit
 from popoto.fields.relationship import Relationship
 
 if TYPE_CHECKING:

@@ -19,12 +19,12 @@ from popoto.engine.codec import DecodeError, decoder_for, encoder_for
 from popoto.engine.db_key import DB_key
 from popoto.engine.request import Argument
 from popoto.exceptions import ModelException, QueryException, StoredDataError
-from popoto.fields import lookups
+from popoto.fields.asking import lookups
+from popoto.fields.asking.comparing import Comparable
+from popoto.fields.asking.operands import Conditions, Operand, Scope
 from popoto.fields.coercion import CHECKED_TYPES, CoercionError, coerce, describe
-from popoto.fields.comparing import Comparable
-from popoto.fields.entries import Entry, SetEntry
-from popoto.fields.families import KeyFamily
-from popoto.fields.operands import Conditions, Operand, Scope
+from popoto.fields.keeping.entries import Entry, SetEntry
+from popoto.fields.keeping.families import KeyFamily
 from popoto.fields.type_variables import Value
 
 if TYPE_CHECKING:

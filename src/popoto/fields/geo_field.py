@@ -11,12 +11,12 @@ from popoto._stock import stock
 from popoto.engine.db_key import DB_key
 from popoto.engine.tree import EVERYTHING, Near, ScoreRange, all_of, negated
 from popoto.exceptions import QueryException
+from popoto.fields.asking.lookups import conjunction, truth, unsupported
+from popoto.fields.asking.operands import Conditions, Operand, Scope, View
 from popoto.fields.coercion import CoercionError, describe, is_list
-from popoto.fields.entries import Entry, GeoEntry
-from popoto.fields.families import KeyFamily
 from popoto.fields.field import Field
-from popoto.fields.lookups import conjunction, truth, unsupported
-from popoto.fields.operands import Conditions, Operand, Scope, View
+from popoto.fields.keeping.entries import Entry, GeoEntry
+from popoto.fields.keeping.families import KeyFamily
 
 #: What a geo set can hold (the range of the Web Mercator projection).
 MAX_LATITUDE = 85.05112878

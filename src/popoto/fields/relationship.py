@@ -14,12 +14,12 @@ from popoto.engine.keys import SEPARATOR
 from popoto.engine.request import Plan
 from popoto.engine.tree import EVERYTHING, Members, Not, StoredBytes, any_of
 from popoto.exceptions import ModelException, QueryException, StoredDataError
+from popoto.fields.asking.lookups import conjunction, several, storable, truth
+from popoto.fields.asking.operands import Conditions, Operand, Scope, View
 from popoto.fields.coercion import describe
-from popoto.fields.entries import Entry, SetEntry
-from popoto.fields.families import KeyFamily
 from popoto.fields.field import Field
-from popoto.fields.lookups import conjunction, several, storable, truth
-from popoto.fields.operands import Conditions, Operand, Scope, View
+from popoto.fields.keeping.entries import Entry, SetEntry
+from popoto.fields.keeping.families import KeyFamily
 from popoto.fields.type_variables import Target
 
 logger = logging.getLogger("POPOTO.Relationship")

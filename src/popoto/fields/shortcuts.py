@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any, ClassVar, overload
 from popoto.engine import keys
 from popoto.engine.codec import DecodeError, decoder_for
 from popoto.exceptions import ModelException
+from popoto.fields.asking.lookups import VALUE_SET_LOOKUPS, by_record
+from popoto.fields.asking.operands import Conditions, Operand, Scope
 from popoto.fields.auto_field_mixin import AutoFieldMixin
 from popoto.fields.capped_list import CappedListProxy, encode_items, is_capped, read_items
 from popoto.fields.field import Field
 from popoto.fields.indexed_field_mixin import IndexedFieldMixin
 from popoto.fields.key_field_mixin import KeyFieldMixin
-from popoto.fields.lookups import VALUE_SET_LOOKUPS, by_record
-from popoto.fields.operands import Conditions, Operand, Scope
 from popoto.fields.sorted_field_mixin import SortedFieldMixin
 from popoto.fields.type_variables import Items, Number, Value
 from popoto.fields.unique_field_mixin import NeverNullMixin, UniqueFieldMixin

@@ -17,11 +17,7 @@ from popoto.engine import keys
 from popoto.engine.db_key import DB_key
 from popoto.engine.tree import NOTHING, All, Node, ScoreRange, all_of, any_of, negated
 from popoto.exceptions import ModelException, QueryException
-from popoto.fields.coercion import CoercionError, coerce, describe, is_list
-from popoto.fields.entries import Entry, ScoreEntry
-from popoto.fields.families import KeyFamily
-from popoto.fields.field import LEFT_OUT, Field, LeftOut
-from popoto.fields.lookups import (
+from popoto.fields.asking.lookups import (
     VALUE_SET_LOOKUPS,
     by_record,
     conjunction,
@@ -29,7 +25,11 @@ from popoto.fields.lookups import (
     unsupported,
     value_sets,
 )
-from popoto.fields.operands import Conditions, Operand, Scope, View
+from popoto.fields.asking.operands import Conditions, Operand, Scope, View
+from popoto.fields.coercion import CoercionError, coerce, describe, is_list
+from popoto.fields.field import LEFT_OUT, Field, LeftOut
+from popoto.fields.keeping.entries import Entry, ScoreEntry
+from popoto.fields.keeping.families import KeyFamily
 from popoto.fields.type_variables import MixedIn
 
 VALID_SORTED_TYPES: frozenset[type] = frozenset(

@@ -9,14 +9,15 @@ from popoto._stock import stock
 from popoto.engine.db_key import DB_key
 from popoto.engine.run import arun, run
 from popoto.exceptions import ModelException
-from popoto.fields.entries import Entry
+from popoto.fields.keeping.entries import Entry
 from popoto.fields.relationship import UNSET
 from popoto.models.base_bulk import BulkMethods
 from popoto.models.base_in_place import InPlaceMethods
 from popoto.models.query import Query
 from popoto.models.record import as_dict, checking, overridden
+from popoto.models.record.composites import INDEX_HASH_LENGTH
 from popoto.models.record.metaclass import RecordBase
-from popoto.models.record.options import INDEX_HASH_LENGTH, ModelOptions
+from popoto.models.record.options import ModelOptions
 from popoto.models.writing import creating, hooks, preparing, single
 from popoto.models.writing.expecting import Expected
 from popoto.models.writing.saving import SaveRequest

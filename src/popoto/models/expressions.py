@@ -1,5 +1,5 @@
 """Expressions on fields: ``Restaurant.rating > 4``."""
 
-from popoto.fields.conditions import CombinedExpression, Expression
+from popoto.fields.asking.conditions import CombinedExpression, Expression
 
 __all__ = ["CombinedExpression", "Expression"]

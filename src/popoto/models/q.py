@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from popoto.fields.conditions import Q
+from popoto.fields.asking.conditions import Q
 
 if TYPE_CHECKING:
     from popoto.models.base import Model

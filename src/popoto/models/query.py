@@ -13,11 +13,13 @@ from popoto import redis_db
 from popoto.engine.request import Call, Plan
 from popoto.engine.run import arun, run
 from popoto.exceptions import QueryException
-from popoto.fields.conditions import CombinedExpression, Expression, Filter, Q, as_q
+from popoto.fields.asking.conditions import CombinedExpression, Expression, Filter, Q, as_q
 from popoto.models.beside import expiry
 from popoto.models.query_builder import QueryBuilder, TypedTuples, as_condition
 from popoto.models.query_operations import QueryOperations
-from popoto.models.reading.executing import Execution, QuerySpec, get, get_many
+from popoto.models.reading.executing import Execution
+from popoto.models.reading.getting import get, get_many
+from popoto.models.reading.spec import QuerySpec
 from popoto.models.record.record import Record
 
 __all__ = ["Query", "QueryBuilder", "QueryException"]

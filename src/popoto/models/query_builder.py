@@ -13,18 +13,15 @@ from typing import Any, Generic, TypeVar, cast, overload
 from popoto.engine.request import Plan
 from popoto.engine.run import arun, run
 from popoto.exceptions import QueryException
+from popoto.fields.asking.conditions import CombinedExpression, Expression, Filter, Q, as_q
 from popoto.fields.coercion import describe
-from popoto.fields.conditions import CombinedExpression, Expression, Filter, Q, as_q
 from popoto.fields.field import Field
 from popoto.models.query_operations import QueryOperations
-from popoto.models.reading.executing import (
-    Execution,
-    QuerySpec,
-    check_count,
-    check_values,
-    read_hooks,
-)
-from popoto.models.reading.fetching import Fetch, Reading
+from popoto.models.reading.calls import Reading
+from popoto.models.reading.executing import Execution
+from popoto.models.reading.fetching import Fetch
+from popoto.models.reading.read_hooks import read_hooks
+from popoto.models.reading.spec import QuerySpec, check_count, check_values
 
 Row = TypeVar("Row")
 A = TypeVar("A")

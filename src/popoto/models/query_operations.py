@@ -11,8 +11,8 @@ from typing import Any
 from popoto.engine.run import arun, run
 from popoto.models.reading import aggregating
 from popoto.models.reading.aggregating import field_name
-from popoto.models.reading.executing import QuerySpec
 from popoto.models.reading.explaining import Explanation, explain
+from popoto.models.reading.spec import QuerySpec
 
 
 class QueryOperations:

@@ -19,7 +19,7 @@ import msgpack
 from popoto.engine import keys
 from popoto.engine.batch import Batch, GuardFailure, KeyArgument
 from popoto.engine.request import Plan, Reply, Request
-from popoto.fields.entries import Entry
+from popoto.fields.keeping.entries import Entry
 from popoto.models.record.options import ModelOptions
 from popoto.models.record.record import Record
 from popoto.models.record.stored_form import decoded_values

@@ -15,7 +15,7 @@ from redis.exceptions import ResponseError
 from popoto.engine.batch import Batch
 from popoto.engine.request import Command, Plan, Reply, Request
 from popoto.engine.scanning import Scan, literally
-from popoto.fields.families import KeyFamily
+from popoto.fields.keeping.families import KeyFamily
 from popoto.models.record.options import ModelOptions
 
 logger = logging.getLogger("POPOTO.model_base")

@@ -13,7 +13,7 @@ from popoto.engine import keys
 from popoto.engine.batch import Batch
 from popoto.engine.request import Plan, Reply, Request
 from popoto.engine.tree import Node, key_kinds
-from popoto.fields.entries import SetEntry
+from popoto.fields.keeping.entries import SetEntry
 from popoto.models.beside import expiry
 from popoto.models.record.options import ModelOptions
 

@@ -11,8 +11,9 @@ from typing import Any, TypeAlias
 from popoto.engine.request import Plan
 from popoto.exceptions import QueryException
 from popoto.fields.field import Field
-from popoto.models.reading.executing import Execution, QuerySpec
+from popoto.models.reading.executing import Execution
 from popoto.models.reading.ordering import comparable, parse
+from popoto.models.reading.spec import QuerySpec
 from popoto.models.record.options import ModelOptions
 
 AnyField: TypeAlias = Field[Any]

@@ -20,9 +20,10 @@ from popoto.engine.tree import (
     StoredBytes,
     TextMatch,
 )
-from popoto.models.reading.executing import Execution, QuerySpec
-from popoto.models.reading.fetching import PAGE
+from popoto.models.reading.calls import PAGE
+from popoto.models.reading.executing import Execution
 from popoto.models.reading.ordering import Order
+from popoto.models.reading.spec import QuerySpec
 
 
 @dataclass(slots=True, frozen=True)

@@ -15,10 +15,10 @@ from decimal import Decimal
 from typing import Any, TypeVar, cast
 
 from popoto.exceptions import QueryException
+from popoto.fields.asking.operands import Operand
 from popoto.fields.coercion import describe
 from popoto.fields.field import Field
 from popoto.fields.geo_field import GeoField
-from popoto.fields.operands import Operand
 from popoto.fields.relationship import Relationship
 from popoto.fields.sorted_field_mixin import SortedFieldMixin
 from popoto.models.record.options import ModelOptions

@@ -17,11 +17,12 @@ from popoto._stock import is_replaced
 from popoto.engine.request import Call, Plan, Request
 from popoto.engine.tree import EVERYTHING, NOTHING, RecordKeys, all_of, any_of, negated
 from popoto.exceptions import QueryException
-from popoto.fields.conditions import AND, Q
+from popoto.fields.asking.conditions import AND, Q
+from popoto.fields.asking.lookups import by_record
+from popoto.fields.asking.operands import Operand, Scope, View
 from popoto.fields.field import Field
-from popoto.fields.lookups import by_record
-from popoto.fields.operands import Operand, Scope, View
-from popoto.models.record.options import RESERVED_NAMES, ModelOptions
+from popoto.models.record.field_names import RESERVED_NAMES
+from popoto.models.record.options import ModelOptions
 from popoto.models.record.record import Record
 
 logger = logging.getLogger("POPOTO.Query")
@@ -305,11 +306,3 @@ def _complement(operand: Operand) -> Operand:
         operand.exact,
         operand.needs,
     )
-
-
-def key_of(options: ModelOptions, values: dict[str, Any]) -> str:
-    """The record key that complete key conditions stand for. Raises QueryException."""
-    coerced = {
-        name: options.fields[name].coerce_key_operand(values[name]) for name in options.key_names
-    }
-    return options.record_key(coerced)

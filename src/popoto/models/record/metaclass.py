@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import functools
-import inspect
-import sys
-import types
 import typing
 from abc import ABCMeta
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 from weakref import WeakValueDictionary
 
 from popoto._stock import is_replaced
 from popoto.exceptions import ModelException
 from popoto.fields.coercion import describe
-from popoto.fields.field import VALID_FIELD_TYPES, Field
+from popoto.fields.field import Field
 from popoto.fields.relationship import Relationship
 from popoto.fields.shortcuts import AutoKeyField
-from popoto.models.record.options import ModelOptions, check_field_name, check_meta
+from popoto.models.record.annotations import apply_annotations, is_field_class
+from popoto.models.record.field_names import check_field_name
+from popoto.models.record.meta import check_meta, meta_settings
+from popoto.models.record.options import ModelOptions
 
 AUTO_KEY = "_auto_key"
 
@@ -49,14 +49,14 @@ class RecordBase(ABCMeta):
         meta: type | None = namespace.pop("Meta", None)
         own = _own_fields(name, namespace)
         cls: Any = super().__new__(mcs, name, bases, namespace, **keywords)
-        _apply_annotations(cls, own)
+        apply_annotations(cls, own)
         options = ModelOptions(name)
         options.meta = meta
         options.parents = parents
         options.base_meta = next(
             (parent._meta for parent in parents if hasattr(parent, "_meta")), None
         )
-        settings = _meta_settings(cls, meta)
+        settings = meta_settings(cls, meta)
         options.abstract = bool(settings.get("abstract", False))
         fields = _all_fields(cls, own, with_auto_key=not options.abstract)
         options.model = cls
@@ -100,10 +100,6 @@ def _is_field(value: object) -> typing.TypeGuard[Field[Any]]:
     return isinstance(value, Field)
 
 
-def _is_field_class(value: object) -> typing.TypeGuard[type[Field[Any]]]:
-    return isinstance(value, type) and issubclass(value, Field)
-
-
 def _own_fields(model_name: str, namespace: dict[str, Any]) -> dict[str, Field[Any]]:
     """The fields of a class body. Raises ModelException for attributes that are none."""
     found: dict[str, Field[Any]] = {}
@@ -113,7 +109,7 @@ def _own_fields(model_name: str, namespace: dict[str, Any]) -> dict[str, Field[A
         if _is_field(value):
             check_field_name(model_name, name)
             found[name] = value
-        elif _is_field_class(value):
+        elif is_field_class(value):
             raise ModelException(
                 f"{model_name}.{name} is the field class {value.__name__}: write "
                 f"{name} = {value.__name__}() to make a field"
@@ -180,20 +176,6 @@ def _api_names(root: Any) -> frozenset[str]:
     return frozenset(dir(root)) | {"query", "objects", "_meta", "_options", "_settings", "Meta"}
 
 
-def _meta_settings(cls: Any, meta: type | None) -> dict[str, Any]:
-    """The options of `Meta`, inherited from the bases, except ``abstract``."""
-    settings: dict[str, Any] = {}
-    bases: Sequence[type] = cls.__mro__[1:]
-    for base in reversed(bases):
-        settings.update(vars(base).get("_settings", {}))
-    settings.pop("abstract", None)
-    if meta is not None:
-        settings.update(
-            {name: getattr(meta, name) for name in dir(meta) if not name.startswith("_")}
-        )
-    return settings
-
-
 def _check_partitions(options: ModelOptions) -> None:
     for field in options.entry_fields:
         for name in field.depends_on:
@@ -211,75 +193,3 @@ def _check_content(options: ModelOptions) -> None:
                 f"{options.model_name}.Meta.indexes: {field.name!r} is content, which cannot be "
                 "indexed; keep what you look for in a field of its own"
             )
-
-
-# Annotations -----------------------------------------------------------------------
-
-
-def _apply_annotations(cls: Any, own: dict[str, Field[Any]]) -> None:
-    """Let ``name: int = KeyField()`` stand for ``KeyField(type=int)``."""
-    annotations = _own_annotations(cls)
-    for name, field in own.items():
-        if name in annotations:
-            annotation = _evaluated(annotations[name], cls)
-            if annotation is not None:
-                _apply_annotation(cls.__name__, name, field, annotation)
-
-
-if sys.version_info >= (3, 14):
-    import annotationlib
-
-    def _own_annotations(cls: Any) -> dict[str, Any]:
-        return annotationlib.get_annotations(cls, format=annotationlib.Format.FORWARDREF)
-
-else:
-
-    def _own_annotations(cls: Any) -> dict[str, Any]:
-        return inspect.get_annotations(cls)
-
-
-def _evaluated(annotation: Any, cls: Any) -> Any:
-    if not isinstance(annotation, str):
-        return annotation
-    module = sys.modules.get(cls.__module__)
-    try:
-        names = dict(vars(module)) if module else {}
-        return eval(annotation, names, dict(vars(typing)))  # noqa: S307 - the class's own text
-    except (NameError, AttributeError, TypeError, SyntaxError):
-        # A name that exists for type checkers only: the field keeps its own type.
-        return None
-
-
-def _apply_annotation(model_name: str, name: str, field: Field[Any], annotation: Any) -> None:
-    origin = typing.get_origin(annotation)
-    arguments = typing.get_args(annotation)
-    as_field = annotation if origin is None else origin
-    if _is_field_class(as_field):
-        # ``rating: SortedField[float] = SortedField()``: the parameter is the type of values.
-        if not isinstance(field, as_field):
-            raise ModelException(
-                f"{model_name}.{name} is annotated {as_field.__name__}, but it is a "
-                f"{type(field).__name__}; make the two agree"
-            )
-        if not arguments:
-            return
-        annotation = arguments[0]
-        origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
-    if origin in (typing.Union, types.UnionType):
-        members = [each for each in arguments if each is not type(None)]
-        if len(members) != 1:
-            return
-        annotation = members[0]
-        origin = typing.get_origin(annotation)
-    wanted: Any = origin if isinstance(origin, type) else annotation
-    if wanted not in VALID_FIELD_TYPES:
-        return
-    if field.type is wanted:
-        return
-    accepts: Callable[[type], bool] = field.takes_type
-    if field.type_given or not accepts(wanted):
-        raise ModelException(
-            f"{model_name}.{name} is annotated {wanted.__name__}, but its "
-            f"{type(field).__name__} holds {field.type.__name__}; make the two agree"
-        )
-    field.type = wanted

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -12,23 +11,17 @@ from popoto.engine import keys
 from popoto.engine.batch import Batch
 from popoto.engine.db_key import DB_key
 from popoto.exceptions import ModelException
-from popoto.fields.coercion import describe, is_list
-from popoto.fields.commit import defined_by_bases
+from popoto.fields.coercion import describe
 from popoto.fields.content_field import ContentField
-from popoto.fields.entries import Entry, SlotEntry
 from popoto.fields.field import Field
 from popoto.fields.geo_field import GeoField
 from popoto.fields.indexed_field_mixin import IndexedFieldMixin
+from popoto.fields.keeping.commit import defined_by_bases
+from popoto.fields.keeping.entries import Entry
 from popoto.fields.relationship import Relationship
 from popoto.fields.sorted_field_mixin import SortedFieldMixin
-
-#: Hexadecimal digits of a composite index digest.
-INDEX_HASH_LENGTH = 16
-
-#: What a later save does to a running time to live; see docs/ttl.md.
-TTL_POLICIES = ("reset", "sliding", "fixed")
-
-RESERVED_NAMES = frozenset({"limit", "order_by", "values"})
+from popoto.models.record.composites import CompositeIndex, composite_digest
+from popoto.models.record.field_names import check_field_name
 
 AnyField = Field[Any]
 
@@ -51,40 +44,6 @@ class Decision:
     def covers(self, names: Iterable[str]) -> bool:
         """Whether all of these fields are among the deciding ones."""
         return all(name in self.names for name in names)
-
-
-class CompositeIndex:
-    """One item of ``Meta.indexes``: several fields, indexed (and perhaps unique) together."""
-
-    def __init__(self, model_name: str, names: tuple[str, ...], unique: bool) -> None:
-        self.names = names
-        self.unique = unique
-        self.key = keys.composite_index_key(model_name, names)
-
-    def entry(
-        self, key: str, values: Mapping[str, Any], fields: Mapping[str, AnyField]
-    ) -> SlotEntry | None:
-        """The slot of a record with these values; None where any value is None."""
-        digest = composite_digest(self.names, values)
-        if digest is None:
-            return None
-        if not self.unique:
-            return SlotEntry(self.key, digest, key)
-        stored = [fields[name].encode(values[name]) for name in self.names]
-        exact = hashlib.sha256(b"".join(b"%d:%b" % (len(each), each) for each in stored))
-        pairs = [part for pair in zip(self.names, stored, strict=True) for part in pair]
-        return SlotEntry(
-            self.key, digest, key, exact.hexdigest()[: INDEX_HASH_LENGTH * 2], tuple(pairs)
-        )
-
-
-def composite_digest(names: Iterable[str], values: Mapping[str, Any]) -> str | None:
-    """The digest by which popoto 1.6 finds a tuple of values; None where any is None."""
-    found = [values.get(name) for name in names]
-    if any(value is None for value in found):
-        return None
-    text = keys.SEPARATOR.join(str(value) for value in found)
-    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:INDEX_HASH_LENGTH]
 
 
 class ModelOptions:
@@ -112,7 +71,7 @@ class ModelOptions:
         self.meta: type | None = None
         self.base_meta: ModelOptions | None = None
         self.parents: list[Any] = []
-        #: What the mixins of the model want to be asked; see `popoto.fields.commit`.
+        #: What the mixins of the model want to be asked; see `popoto.fields.keeping.commit`.
         self.save_checks: list[Callable[..., Any]] = []
         self.commit_hooks: list[Callable[..., Any]] = []
         self.companion_sources: list[Callable[..., Any]] = []
@@ -387,109 +346,3 @@ class ModelOptions:
 def overrides(cls: type, method: str) -> bool:
     """Whether a field class has a hook that is not the package's own."""
     return not getattr(cls, method).__module__.startswith("popoto.")
-
-
-def check_field_name(model_name: str, name: str) -> None:
-    """Raise ModelException for a name that no field can have."""
-    if name in RESERVED_NAMES:
-        raise ModelException(f"{model_name}.{name}: {name!r} is reserved for queries; rename it")
-    if not (name.startswith("_") or name[:1].islower()):
-        raise ModelException(
-            f"{model_name}.{name}: a field name must start with a lowercase letter or _"
-        )
-    if "__" in name:
-        raise ModelException(
-            f"{model_name}.{name}: a field name must not contain two underscores in a row; "
-            "they separate a field from a lookup"
-        )
-
-
-def check_meta(  # noqa: PLR0912 - one for each option
-    model_name: str, options: ModelOptions, meta: Mapping[str, Any]
-) -> None:
-    """Take over the options of a `Meta` class. Raises ModelException for wrong ones."""
-    if "abstract" in meta:
-        options.abstract = bool(meta["abstract"])
-    if "ttl" in meta:
-        ttl: object = meta["ttl"]
-        if ttl is not None and (type(ttl) is not int or ttl <= 0):
-            raise ModelException(
-                f"{model_name}.Meta.ttl must be a positive integer (seconds), got {ttl!r}"
-            )
-        options.ttl = ttl
-    if "ttl_policy" in meta:
-        options.ttl_policy = meta["ttl_policy"]
-        if options.ttl_policy not in TTL_POLICIES:
-            raise ModelException(
-                f"{model_name}.Meta.ttl_policy must be one of {', '.join(TTL_POLICIES)}, "
-                f"got {options.ttl_policy!r}"
-            )
-    if "version_field" in meta:
-        options.version_field = _checked_version_field(options, meta["version_field"])
-    if "self_repair" in meta:
-        if not isinstance(meta["self_repair"], bool):
-            raise ModelException(
-                f"{model_name}.Meta.self_repair must be True or False, got {meta['self_repair']!r}"
-            )
-        options.self_repair = meta["self_repair"]
-    if "order_by" in meta:
-        options.order_by = meta["order_by"]
-    if "indexes" in meta:
-        options.indexes = _checked_indexes(model_name, meta["indexes"])
-    _check_order_by(model_name, options)
-    for names, _ in options.indexes:
-        for name in names:
-            if name not in options.fields:
-                raise ModelException(
-                    f"{model_name}.Meta.indexes: Unknown field {name!r}; "
-                    f"fields are {', '.join(options.fields)}"
-                )
-    options.compile_indexes()
-
-
-def _checked_version_field(options: ModelOptions, name: object) -> str | None:
-    if name is None:
-        return None
-    field = options.by_name.get(name) if isinstance(name, str) else None
-    if field is None or field.type is not int or field.key:
-        raise ModelException(
-            f"{options.model_name}.Meta.version_field must name an IntField that is no key, "
-            f"got {name!r}"
-        )
-    return field.name
-
-
-def _check_order_by(model_name: str, options: ModelOptions) -> None:
-    order_by: object = options.order_by
-    if order_by is None:
-        return
-    if not isinstance(order_by, str):
-        raise ModelException(
-            f"{model_name}.Meta.order_by must be a field name, '-' in front for descending, "
-            f"got {order_by!r}"
-        )
-    name = order_by.removeprefix("-")
-    if name not in options.fields:
-        raise ModelException(
-            f"{model_name}.Meta.order_by: the field {name!r} does not exist; "
-            f"fields are {', '.join(options.fields)}"
-        )
-
-
-def _checked_indexes(model_name: str, indexes: object) -> tuple[tuple[tuple[str, ...], bool], ...]:
-    label = f"{model_name}.Meta.indexes"
-    if indexes is None:
-        return ()
-    if not is_list(indexes):
-        raise ModelException(f"{label} must be a tuple or list of ((field, ...), unique) pairs")
-    found: list[tuple[tuple[str, ...], bool]] = []
-    for item in indexes:
-        if not is_list(item) or len(item) != 2:
-            raise ModelException(f"{label}: {item!r} must be a 2-tuple ((field, ...), unique)")
-        names, unique = item
-        if not is_list(names):
-            raise ModelException(f"{label}: {names!r} must be a tuple/list of field names")
-        if not isinstance(unique, bool):
-            raise ModelException(f"{label}: {unique!r} must be boolean: whether it is unique")
-        found.append((tuple(str(name) for name in names), unique))
-    return tuple(found)

@@ -7,7 +7,7 @@ from typing import Any
 
 from popoto.engine.batch import Batch, GuardFailure
 from popoto.engine.request import Plan, Request
-from popoto.fields.entries import Entry, SlotEntry
+from popoto.fields.keeping.entries import Entry, SlotEntry
 from popoto.models.record.options import ModelOptions
 from popoto.models.record.record import Record
 from popoto.models.upkeep.records import Judged, RecordWalk, logger

@@ -16,7 +16,7 @@ from popoto.engine.batch import Batch, GuardFailure
 from popoto.engine.request import Plan, Request, ScriptCall
 from popoto.engine.scripts import RECOUNT
 from popoto.exceptions import StoredDataError
-from popoto.fields.entries import SetEntry, SlotEntry
+from popoto.fields.keeping.entries import SetEntry, SlotEntry
 from popoto.models.beside.expiry import put_expiry_as_is
 from popoto.models.record.loading import new_instance, read_commands, stored_of
 from popoto.models.record.options import ModelOptions

@@ -13,7 +13,7 @@ from popoto.engine.codec import DecodeError
 from popoto.engine.request import Plan, Reply, Request, ScriptCall
 from popoto.engine.scanning import Scan, literally
 from popoto.engine.scripts import UPKEEP
-from popoto.fields.entries import Entry, ScoreEntry
+from popoto.fields.keeping.entries import Entry, ScoreEntry
 from popoto.models.record.options import ModelOptions
 
 logger = logging.getLogger("POPOTO.model_base")

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from popoto.engine import keys
-from popoto.fields.families import CompanionFamily, KeyFamily, Layout
+from popoto.fields.keeping.families import CompanionFamily, KeyFamily, Layout
 from popoto.models.record.options import ModelOptions
 
 #: What popoto's own index fields call their keys. A key under one of these names that no

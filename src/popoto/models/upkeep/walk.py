@@ -11,8 +11,8 @@ from popoto.engine import keys
 from popoto.engine.batch import Batch, GuardFailure
 from popoto.engine.request import Plan, Reply, Request, ScriptCall
 from popoto.engine.scanning import Scan, literally
-from popoto.fields.entries import SlotEntry
-from popoto.fields.families import KeyFamily
+from popoto.fields.keeping.entries import SlotEntry
+from popoto.fields.keeping.families import KeyFamily
 from popoto.models.record.options import ModelOptions
 from popoto.models.upkeep.records import SCAN_COUNT, Judged, as_text, judge, read_entries
 from popoto.models.upkeep.registry import Registry

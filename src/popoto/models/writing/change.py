@@ -13,7 +13,7 @@ from typing import Any
 
 from popoto.engine import keys
 from popoto.engine.batch import Batch
-from popoto.fields.entries import Entry, replace
+from popoto.fields.keeping.entries import Entry, replace
 from popoto.models.record.options import Decision
 from popoto.models.record.record import Record
 from popoto.models.record.stored_form import Stored, decoded_values, encoded

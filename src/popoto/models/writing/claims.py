@@ -15,7 +15,7 @@ from popoto.engine.batch import Batch, Step
 from popoto.engine.codec import NIL
 from popoto.exceptions import UniquenessError
 from popoto.fields.coercion import describe
-from popoto.fields.entries import Entry, SlotEntry
+from popoto.fields.keeping.entries import Entry, SlotEntry
 from popoto.models.record.options import ModelOptions
 from popoto.models.record.stored_form import Stored
 

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 from popoto.engine.request import Plan
 from popoto.exceptions import AlreadyExistsError, KeyMutationError, UniquenessError
-from popoto.models.reading.executing import get
+from popoto.models.reading.getting import get
 from popoto.models.record.overridden import CREATE_ONLY, is_own, own_call
 from popoto.models.record.record import Record
 from popoto.models.writing.saving import SaveRequest

@@ -7,7 +7,7 @@ from typing import Any
 
 from popoto.engine.batch import Batch, GuardFailure, Step
 from popoto.engine.request import Reply
-from popoto.fields.commit import Commit
+from popoto.fields.keeping.commit import Commit
 from popoto.models.beside.expiry import put_removal
 from popoto.models.record.record import Record
 from popoto.models.record.stored_form import Stored, decoded_values, key_field_that_differs

@@ -9,7 +9,7 @@ from popoto.engine.batch import Batch, GuardFailure, queue
 from popoto.engine.request import Plan, Request
 from popoto.engine.run import run
 from popoto.exceptions import ModelException
-from popoto.fields.entries import Entry, replace
+from popoto.fields.keeping.entries import Entry, replace
 from popoto.models.record.options import AnyField, ModelOptions
 from popoto.models.record.record import Record
 

@@ -11,9 +11,9 @@ from popoto.engine.request import Plan, Request
 from popoto.exceptions import KeyMutationError, ModelException, ValidationError
 from popoto.fields.coercion import CoercionError, describe
 from popoto.fields.content_field import Unstored
-from popoto.models.reading.executing import record_key
 from popoto.models.record.options import ModelOptions
 from popoto.models.record.record import Record
+from popoto.models.record.record_keys import record_key
 from popoto.models.writing.operation import wrong_type
 from popoto.models.writing.rows import chunks
 

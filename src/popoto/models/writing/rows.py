@@ -9,9 +9,11 @@ from typing import Any, TypeAlias, TypeVar
 from popoto.engine.request import Plan
 from popoto.exceptions import BulkError, ModelException, NotStoredError, QueryException, RowError
 from popoto.fields.coercion import describe
-from popoto.models.reading.executing import Execution, QuerySpec
-from popoto.models.reading.fetching import Fetch, Pages
-from popoto.models.reading.fetching import Row as FoundRow
+from popoto.models.reading.calls import Row as FoundRow
+from popoto.models.reading.executing import Execution
+from popoto.models.reading.fetching import Fetch
+from popoto.models.reading.pages import Pages
+from popoto.models.reading.spec import QuerySpec
 from popoto.models.record.record import Record
 from popoto.models.writing.carrying import Company
 from popoto.models.writing.operation import Operation

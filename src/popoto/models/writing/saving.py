@@ -11,8 +11,8 @@ from popoto.engine.batch import Batch, GuardFailure, KeyArgument, QueuedCommits,
 from popoto.engine.request import Plan, Reply, Request
 from popoto.exceptions import AlreadyExistsError, ModelException, NotStoredError
 from popoto.fields.coercion import describe
-from popoto.fields.commit import Commit
-from popoto.fields.entries import Entry
+from popoto.fields.keeping.commit import Commit
+from popoto.fields.keeping.entries import Entry
 from popoto.models.beside.expiry import (
     guard_absent,
     left_entries,

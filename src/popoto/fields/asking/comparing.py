@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Generic, cast
 
 from popoto.exceptions import QueryException
-from popoto.fields.conditions import Expression
+from popoto.fields.asking.conditions import Expression
 from popoto.fields.type_variables import FitsAnyAnnotation, Value
 
 

@@ -26,8 +26,8 @@ from popoto.engine.tree import (
     negated,
 )
 from popoto.exceptions import QueryException
+from popoto.fields.asking.operands import Conditions, Operand, View
 from popoto.fields.coercion import describe
-from popoto.fields.operands import Conditions, Operand, View
 
 if TYPE_CHECKING:
     from popoto.fields.field import Field

@@ -1,0 +1,1 @@
+"""What fields keep beside a record: entries, families of keys, and what a commit adds."""

@@ -1,0 +1,200 @@
+"""Calls of query.lua: what one asks for, and the rows that its reply tells."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import redis.exceptions
+
+from popoto.engine.request import Argument, Plan, Reply, Request, ScriptCall
+from popoto.engine.scripts import QUERY
+from popoto.engine.tree import Keys, Node, RecordKeys, all_of, encode, key_kinds
+from popoto.exceptions import QueryException, StoredDataError
+from popoto.fields.asking.operands import Operand
+from popoto.models.beside import expiry
+from popoto.models.beside.repair import repair
+from popoto.models.reading.ordering import BY_KEY, Order
+from popoto.models.record.loading import StoredView
+from popoto.models.record.options import ModelOptions
+
+logger = logging.getLogger("POPOTO.Query")
+
+#: How many records one call reads, so that none holds the server for long.
+PAGE = 2000
+#: Sets up to this size are counted by looking for every record; larger ones are trusted
+#: where no record is due to have expired.
+TRUST = 5000
+
+
+@dataclass(slots=True)
+class Row:
+    """One record that a query found: its key, the bytes that were read, its distance."""
+
+    key: str
+    stored: dict[str, Any]
+    distance: float | None = None
+
+
+@dataclass(slots=True)
+class Page:
+    """The reply of one call."""
+
+    found: list[Any]
+    rest: list[bytes]
+    distances: list[bytes]
+
+
+@dataclass(slots=True, frozen=True)
+class Reading:
+    """Which fields a query reads of each record."""
+
+    hash_names: tuple[str, ...]
+    list_names: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, options: ModelOptions, names: Sequence[str]) -> Reading:
+        return cls(
+            tuple(name for name in options.hash_names if name in names),
+            tuple(name for name in options.list_names if name in names),
+        )
+
+    @classmethod
+    def everything(cls, options: ModelOptions) -> Reading:
+        return cls(tuple(options.hash_names), tuple(options.list_names))
+
+
+class InexactOrder(Exception):
+    """The scores of the ordering index do not tell all values apart: order by the values."""
+
+
+class QueryCalls:
+    """The calls of query.lua for one compiled query."""
+
+    def __init__(self, options: ModelOptions, operand: Operand) -> None:
+        self.options = options
+        self.operand = operand
+
+    def call(
+        self,
+        node: Node,
+        mode: str,
+        *,
+        order: Order = BY_KEY,
+        offset: int = 0,
+        limit: int | None = None,
+        reading: Reading | None = None,
+    ) -> Plan[Page]:
+        options = self.options
+        keys = Keys()
+        for key in (options.class_set_key, options.expiry_key, options.expiry_values_key):
+            keys.position(key)
+        reading = reading or Reading(())
+        arguments: list[Argument] = [
+            mode,
+            offset,
+            -1 if limit is None else limit,
+            PAGE,
+            TRUST,
+            order.kind,
+            0 if order.key is None else keys.position(order.key),
+            order.exact_to,
+            1 if order.reverse else 0,
+            len(reading.hash_names),
+            *reading.hash_names,
+            len(reading.list_names),
+            *reading.list_names,
+        ]
+        encode(node, keys, arguments)
+        call = ScriptCall(QUERY, list(keys.positions), arguments)
+        try:
+            (reply,) = yield Request((call,), options.shard, repeatable=True)
+        except redis.exceptions.ResponseError as error:
+            if "WRONGTYPE" not in str(error):
+                raise
+            raise (yield from self._wrong_kind(node, order)) from error
+        found, rest, due, distances, dead = reply
+        if due:
+            yield from expiry.sweep(options, due)
+        if dead and options.self_repair:
+            yield from repair(options, dead, node)
+        if found == b"inexact":
+            raise InexactOrder
+        return Page(found, rest, distances)
+
+    def _wrong_kind(self, node: Node, order: Order) -> Plan[QueryException]:
+        """Which of a query's keys another program uses for something else."""
+        options = self.options
+        expected = {options.class_set_key: "set", options.expiry_key: "zset", **key_kinds(node)}
+        if order.key is not None:
+            expected[order.key] = "zset"
+        kinds: list[Reply] = yield Request(
+            [("TYPE", key) for key in expected], options.shard, repeatable=True
+        )
+        wrong = [
+            f"{key!r} is a {kind.decode()} instead of a {expected[key]}"
+            for key, kind in zip(expected, kinds, strict=True)
+            if kind.decode() not in ("none", expected[key])
+        ]
+        found = "; ".join(wrong) or "a key of one of its records is no hash"
+        return QueryException(
+            f"{options.model_name} cannot be queried: {found}. Rename or delete that key."
+        )
+
+    def rows_of(self, page: Page, reading: Reading) -> list[Row]:
+        width = len(reading.hash_names)
+        names = reading.hash_names
+        distances = page.distances
+        rows: list[Row] = []
+        for position, (key, values) in enumerate(page.found):
+            stored = {
+                name: value for name, value in zip(names, values, strict=False) if value is not None
+            }
+            if reading.list_names:
+                for name, items in zip(reading.list_names, values[width:], strict=True):
+                    stored[name] = tuple(items)
+            # Empty for a match that another condition found.
+            distance = float(distances[position]) if distances and distances[position] else None
+            rows.append(Row(key.decode("utf-8"), stored, distance))
+        return rows
+
+    def again(self, keys: Sequence[bytes], reading: Reading) -> Plan[list[Row]]:
+        """Read these matches, as far as they still match, in the order of `keys`."""
+        needed = self.with_needs(reading)
+        node = all_of([RecordKeys(tuple(keys)), self.operand.node])
+        page = yield from self.call(node, "records", order=Order("found"), reading=needed)
+        by_key = {row.key.encode("utf-8"): row for row in self.rows_of(page, needed)}
+        rows = [by_key[key] for key in keys if key in by_key]
+        return self.matching(rows)
+
+    def with_needs(self, reading: Reading) -> Reading:
+        if self.operand.exact:
+            return reading
+        names = {*reading.hash_names, *reading.list_names, *self.operand.needs}
+        return Reading.of(self.options, tuple(names))
+
+    def matching(self, rows: list[Row]) -> list[Row]:
+        """The rows that pass what Python has to check."""
+        if self.operand.exact:
+            return rows
+        logger.debug(
+            "Client-side filter on %s of %s",
+            ", ".join(sorted(self.operand.needs)),
+            self.options.model_name,
+        )
+        try:
+            return [row for row in rows if self._passes(row)]
+        except RecursionError as error:
+            raise QueryException(
+                f"{self.options.model_name}: conditions that Python has to check are nested too "
+                "deeply in each other; build a flatter Q"
+            ) from error
+
+    def _passes(self, row: Row) -> bool:
+        try:
+            return self.operand.test(StoredView(self.options, row.key, row.stored))
+        except StoredDataError as error:
+            logger.warning("left out of a query's results: %s", error)
+            return False

@@ -1,0 +1,164 @@
+"""Records by their keys, or by conditions that one record alone meets."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import redis.exceptions
+
+from popoto.engine import keys
+from popoto.engine.request import Plan, Reply, Request
+from popoto.exceptions import QueryException
+from popoto.fields.asking.conditions import Q
+from popoto.models.reading.executing import Execution
+from popoto.models.reading.planning import Planner
+from popoto.models.reading.read_hooks import read_hooks
+from popoto.models.reading.related import attach_references
+from popoto.models.reading.spec import QuerySpec
+from popoto.models.record.loading import StoredView, new_instance, read_commands, stored_of
+from popoto.models.record.options import ModelOptions
+from popoto.models.record.record import Record
+from popoto.models.record.record_keys import record_key
+
+#: How many records one `get_many` request reads.
+_GET_MANY_CHUNK = 1000
+
+
+def read_record(options: ModelOptions, key: str) -> Plan[dict[str, Any] | None]:
+    """The stored bytes of one record, or None."""
+    try:
+        replies: list[Reply] = yield Request(
+            read_commands(options, key), options.shard, repeatable=True
+        )
+    except redis.exceptions.ResponseError as error:
+        if str(error).startswith("WRONGTYPE"):
+            raise QueryException(
+                f"{key!r} is no record of {options.model_name}: {error}"
+            ) from error
+        raise
+    return stored_of(options, replies[0], replies[1:])
+
+
+def get_by_key(model: type[Record], key: str | None, *, attach: bool) -> Plan[Any]:
+    """The record with this key, or None."""
+    if key is None:
+        return None
+    options = model._meta
+    stored = yield from read_record(options, key)
+    if stored is None:
+        return None
+    instance = new_instance(model, key, stored, resolves_references=True)
+    if attach and options.has_references:
+        yield from attach_references([instance], sorted(options.relationship_field_names))
+    yield from read_hooks(model, [instance])
+    return instance
+
+
+def get(
+    model: type[Record],
+    key: Any,
+    conditions: Sequence[Q],
+    lookup: Mapping[str, Any],
+    *,
+    attach: bool = False,
+) -> Plan[Any]:
+    """The plan of `Query.get`. `attach`: read referenced records at once (asyncio)."""
+    options = model._meta
+    if key is not None:
+        return (yield from get_by_key(model, record_key(options, key), attach=attach))
+    if not lookup and not conditions:
+        raise QueryException(
+            f"{options.model_name}: get() needs a lookup: a record key, or field=value conditions"
+        )
+    names = options.key_names
+    if all(name in lookup for name in names):
+        values = dict(lookup)
+        wanted = _key_of(options, values)
+        others = {name: value for name, value in values.items() if name not in names}
+        if not others and not conditions and not _is_ambiguous(values, names):
+            return (yield from get_by_key(model, wanted, attach=attach))
+        # The key alone would do to find it, but further conditions must hold as well.
+        operand = yield from Planner(model).compile((*conditions, Q(**lookup)))
+        stored = yield from read_record(options, wanted)
+        if stored is None or not operand.test(StoredView(options, wanted, stored)):
+            return None
+        instance = new_instance(model, wanted, stored, resolves_references=True)
+        found = [instance]
+    else:
+        spec = QuerySpec(model, (*conditions, Q(**lookup)), limit=2, tracked=False)
+        found = yield from Execution(spec, eager_references=True).results()
+    if len(found) > 1:
+        raise QueryException(
+            f"{options.model_name}.query.get() found more than one record for "
+            f"{', '.join(f'{name}={value!r}' for name, value in lookup.items())}; "
+            "use filter() to get several"
+        )
+    if found and attach and options.has_references:
+        yield from attach_references(found, sorted(options.relationship_field_names))
+    yield from read_hooks(model, found)
+    return found[0] if found else None
+
+
+def _key_of(options: ModelOptions, values: dict[str, Any]) -> str:
+    """The record key that complete key conditions stand for. Raises QueryException."""
+    coerced = {
+        name: options.fields[name].coerce_key_operand(values[name]) for name in options.key_names
+    }
+    return options.record_key(coerced)
+
+
+def _is_ambiguous(values: Mapping[str, Any], names: Iterable[str]) -> bool:
+    """Whether another key value (None, an escape sequence) makes the same record key."""
+    return any(
+        values[name] is None
+        or values[name] == "None"
+        or (isinstance(values[name], str) and ":" in values[name])
+        or (isinstance(values[name], str) and keys.ESCAPED_SEPARATOR in values[name])
+        for name in names
+    )
+
+
+def get_many(
+    model: type[Record], redis_keys: Iterable[Any] | None, skip_none: bool, *, attach: bool = False
+) -> Plan[list[Any]]:
+    """The plan of `Query.get_many`."""
+    options = model._meta
+    wanted: list[str | None] = [record_key(options, key) for key in redis_keys or ()]
+    found: list[Any] = []
+    width = 1 + len(options.list_names)
+    for first in range(0, len(wanted), _GET_MANY_CHUNK):
+        chunk = wanted[first : first + _GET_MANY_CHUNK]
+        commands = [
+            command for key in chunk if key is not None for command in read_commands(options, key)
+        ]
+        replies: list[Reply] = []
+        if commands:
+            try:
+                replies = yield Request(commands, options.shard, repeatable=True)
+            except redis.exceptions.ResponseError as error:
+                if not str(error).startswith("WRONGTYPE"):
+                    raise
+                # Which of them it is, read_record says.
+                for key in chunk:
+                    if key is not None:
+                        yield from read_record(options, key)
+                raise
+        position = 0
+        for key in chunk:
+            stored = None
+            if key is not None:
+                stored = stored_of(
+                    options, replies[position], replies[position + 1 : position + width]
+                )
+                position += width
+            if stored is not None and key is not None:
+                found.append(new_instance(model, key, stored, resolves_references=True))
+            elif not skip_none:
+                found.append(None)
+    living = [instance for instance in found if instance is not None]
+    if living:
+        if attach and options.has_references:
+            yield from attach_references(living, sorted(options.relationship_field_names))
+        yield from read_hooks(model, living)
+    return found

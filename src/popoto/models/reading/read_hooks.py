@@ -1,0 +1,21 @@
+"""`on_read` of records that are handed to a caller."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from popoto.engine.batch import Batch
+from popoto.engine.request import Plan, Request
+from popoto.models.record.record import Record
+
+
+def read_hooks(model: type[Record], instances: Iterable[Any]) -> Plan[None]:
+    """Call `on_read` of instances that have it, all in one round trip."""
+    if not hasattr(model, "on_read") or getattr(model, "_track_reads", True) is False:
+        return
+    batch = Batch()
+    for instance in instances:
+        instance.on_read(pipeline=batch)
+    if len(batch):
+        yield Request.of(batch.call(), shard=model._meta.shard)

@@ -1,0 +1,60 @@
+"""What one query is: conditions, order, window and shape, as its builder describes them."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from popoto.exceptions import QueryException
+from popoto.fields.asking.conditions import Q
+from popoto.fields.coercion import describe
+from popoto.models.record.options import ModelOptions
+from popoto.models.record.record import Record
+
+
+@dataclass(slots=True, frozen=True)
+class QuerySpec:
+    """One query as its builder describes it. Immutable; each builder method makes another."""
+
+    model: type[Record]
+    conditions: tuple[Q, ...] = ()
+    order_by: Any = None
+    limit: Any = None
+    offset: Any = 0
+    values: tuple[str, ...] | None = None
+    #: rows as tuples (values_list) instead of dicts
+    as_tuples: bool = False
+    computed_sort: tuple[Callable[[Any], Any], bool] | None = None
+    tracked: bool = True
+    related: tuple[str, ...] = ()
+
+    @property
+    def options(self) -> ModelOptions:
+        return self.model._meta
+
+    def changed(self, **changes: Any) -> QuerySpec:
+        return dataclasses.replace(self, **changes)
+
+
+def check_count(options: ModelOptions, name: str, value: Any) -> int | None:
+    """A limit or offset. Raises QueryException unless it is None or an int from 0."""
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        raise QueryException(
+            f"{options.model_name}: {name} must be an int of 0 or more, got {describe(value)}"
+        )
+    return value
+
+
+def check_values(options: ModelOptions, names: Sequence[Any]) -> tuple[str, ...]:
+    """Names for a projection. Raises QueryException for unknown ones."""
+    for name in names:
+        if name not in options.fields:
+            raise QueryException(
+                f"{options.model_name}: values names {describe(name)}, which is no field; "
+                f"fields are {', '.join(options.fields)}"
+            )
+    return tuple(names)

@@ -1,0 +1,22 @@
+"""Names that fields can have."""
+
+from __future__ import annotations
+
+from popoto.exceptions import ModelException
+
+RESERVED_NAMES = frozenset({"limit", "order_by", "values"})
+
+
+def check_field_name(model_name: str, name: str) -> None:
+    """Raise ModelException for a name that no field can have."""
+    if name in RESERVED_NAMES:
+        raise ModelException(f"{model_name}.{name}: {name!r} is reserved for queries; rename it")
+    if not (name.startswith("_") or name[:1].islower()):
+        raise ModelException(
+            f"{model_name}.{name}: a field name must start with a lowercase letter or _"
+        )
+    if "__" in name:
+        raise ModelException(
+            f"{model_name}.{name}: a field name must not contain two underscores in a row; "
+            "they separate a field from a lookup"
+        )

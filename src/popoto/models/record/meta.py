@@ -1,0 +1,118 @@
+"""`Meta`: the options of a model's class body, inherited, checked and taken over."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from popoto.exceptions import ModelException
+from popoto.fields.coercion import is_list
+from popoto.models.record.options import ModelOptions
+
+#: What a later save does to a running time to live; see docs/ttl.md.
+TTL_POLICIES = ("reset", "sliding", "fixed")
+
+
+def meta_settings(cls: Any, meta: type | None) -> dict[str, Any]:
+    """The options of `Meta`, inherited from the bases, except ``abstract``."""
+    settings: dict[str, Any] = {}
+    bases: Sequence[type] = cls.__mro__[1:]
+    for base in reversed(bases):
+        settings.update(vars(base).get("_settings", {}))
+    settings.pop("abstract", None)
+    if meta is not None:
+        settings.update(
+            {name: getattr(meta, name) for name in dir(meta) if not name.startswith("_")}
+        )
+    return settings
+
+
+def check_meta(  # noqa: PLR0912 - one for each option
+    model_name: str, options: ModelOptions, meta: Mapping[str, Any]
+) -> None:
+    """Take over the options of a `Meta` class. Raises ModelException for wrong ones."""
+    if "abstract" in meta:
+        options.abstract = bool(meta["abstract"])
+    if "ttl" in meta:
+        ttl: object = meta["ttl"]
+        if ttl is not None and (type(ttl) is not int or ttl <= 0):
+            raise ModelException(
+                f"{model_name}.Meta.ttl must be a positive integer (seconds), got {ttl!r}"
+            )
+        options.ttl = ttl
+    if "ttl_policy" in meta:
+        options.ttl_policy = meta["ttl_policy"]
+        if options.ttl_policy not in TTL_POLICIES:
+            raise ModelException(
+                f"{model_name}.Meta.ttl_policy must be one of {', '.join(TTL_POLICIES)}, "
+                f"got {options.ttl_policy!r}"
+            )
+    if "version_field" in meta:
+        options.version_field = _checked_version_field(options, meta["version_field"])
+    if "self_repair" in meta:
+        if not isinstance(meta["self_repair"], bool):
+            raise ModelException(
+                f"{model_name}.Meta.self_repair must be True or False, got {meta['self_repair']!r}"
+            )
+        options.self_repair = meta["self_repair"]
+    if "order_by" in meta:
+        options.order_by = meta["order_by"]
+    if "indexes" in meta:
+        options.indexes = _checked_indexes(model_name, meta["indexes"])
+    _check_order_by(model_name, options)
+    for names, _ in options.indexes:
+        for name in names:
+            if name not in options.fields:
+                raise ModelException(
+                    f"{model_name}.Meta.indexes: Unknown field {name!r}; "
+                    f"fields are {', '.join(options.fields)}"
+                )
+    options.compile_indexes()
+
+
+def _checked_version_field(options: ModelOptions, name: object) -> str | None:
+    if name is None:
+        return None
+    field = options.by_name.get(name) if isinstance(name, str) else None
+    if field is None or field.type is not int or field.key:
+        raise ModelException(
+            f"{options.model_name}.Meta.version_field must name an IntField that is no key, "
+            f"got {name!r}"
+        )
+    return field.name
+
+
+def _check_order_by(model_name: str, options: ModelOptions) -> None:
+    order_by: object = options.order_by
+    if order_by is None:
+        return
+    if not isinstance(order_by, str):
+        raise ModelException(
+            f"{model_name}.Meta.order_by must be a field name, '-' in front for descending, "
+            f"got {order_by!r}"
+        )
+    name = order_by.removeprefix("-")
+    if name not in options.fields:
+        raise ModelException(
+            f"{model_name}.Meta.order_by: the field {name!r} does not exist; "
+            f"fields are {', '.join(options.fields)}"
+        )
+
+
+def _checked_indexes(model_name: str, indexes: object) -> tuple[tuple[tuple[str, ...], bool], ...]:
+    label = f"{model_name}.Meta.indexes"
+    if indexes is None:
+        return ()
+    if not is_list(indexes):
+        raise ModelException(f"{label} must be a tuple or list of ((field, ...), unique) pairs")
+    found: list[tuple[tuple[str, ...], bool]] = []
+    for item in indexes:
+        if not is_list(item) or len(item) != 2:
+            raise ModelException(f"{label}: {item!r} must be a 2-tuple ((field, ...), unique)")
+        names, unique = item
+        if not is_list(names):
+            raise ModelException(f"{label}: {names!r} must be a tuple/list of field names")
+        if not isinstance(unique, bool):
+            raise ModelException(f"{label}: {unique!r} must be boolean: whether it is unique")
+        found.append((tuple(str(name) for name in names), unique))
+    return tuple(found)

@@ -1,0 +1,79 @@
+"""Record keys: as callers give them, and what they tell of the key fields."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from popoto.engine import keys
+from popoto.engine.db_key import DB_key
+from popoto.exceptions import QueryException
+from popoto.fields.coercion import describe
+from popoto.fields.field import Field
+from popoto.models.record.options import ModelOptions
+
+
+def record_key(options: ModelOptions, key: Any) -> str | None:
+    """A record key of this model as text; None for text that is no record key.
+
+    Raises QueryException for another model's key.
+    """
+    if isinstance(key, DB_key):
+        key = key.redis_key
+    if hasattr(key, "_meta") and hasattr(key, "pk"):
+        key = key.pk
+    try:
+        if isinstance(key, bytes):
+            key = key.decode("utf-8")
+        elif isinstance(key, str):
+            key.encode("utf-8")
+    except UnicodeError as error:
+        raise QueryException(
+            f"{options.model_name}: {describe(key)} is no record key: record keys are UTF-8"
+        ) from error
+    if not isinstance(key, str):
+        raise QueryException(
+            f"{options.model_name}: {describe(key)} is no record key; give text, bytes or a DB_key"
+        )
+    name, separator, _ = key.partition(keys.SEPARATOR)
+    if not separator:
+        return None
+    if name != options.model_name:
+        raise QueryException(
+            f"{options.model_name}: {describe(key)} is the key of another model; keys of "
+            f"{options.model_name} start with {options.model_name + keys.SEPARATOR!r}"
+        )
+    return key
+
+
+def is_told_by_key(options: ModelOptions, name: str) -> bool:
+    """Whether the text of a record key says the value of this field, as a rule."""
+    field = options.fields[name]
+    cls = type(field)
+    return (
+        name in options.key_names
+        and field.type in (str, int)
+        and cls.text_of is Field.text_of
+        and cls.canonical is Field.canonical
+    )
+
+
+def told_by_key(options: ModelOptions, key: str, names: Sequence[str]) -> dict[str, Any] | None:
+    """The values of key fields in a record key; None if it may stand for others as well."""
+    parts = key.split(keys.SEPARATOR)
+    if len(parts) != options.db_key_length:
+        return None
+    told: dict[str, Any] = {}
+    for name in names:
+        part = parts[options.get_db_key_index_position(name)]
+        is_text = options.fields[name].type is str
+        if is_text and (part == "None" or keys.ESCAPED_SEPARATOR in part):
+            return None
+        value: str | int | None = keys.unescape(part)
+        if not is_text:
+            try:
+                value = None if part == "None" else int(value)
+            except ValueError:
+                return None
+        told[name] = value
+    return told
