@@ -123,7 +123,9 @@ class Fetch:
         if due:
             yield from expiry.sweep(options, due)
         if dead and options.self_repair:
-            yield from repair(options, dead, node)
+            left = _without(dead, due)
+            if left:
+                yield from repair(options, left, node)
         if found == b"inexact":
             raise InexactOrder
         return Page(found, rest, distances)
@@ -345,6 +347,13 @@ class Fetch:
         except StoredDataError as error:
             logger.warning("left out of a query's results: %s", error)
             return False
+
+
+def _without(dead: Sequence[Reply], swept: Sequence[Reply]) -> list[Reply]:
+    """What is reported of dead records (key, note, key, …), without those that were swept."""
+    gone = set(swept[::2])
+    pairs = zip(dead[::2], dead[1::2], strict=True)
+    return [part for key, note in pairs if key not in gone for part in (key, note)]
 
 
 def _is_told_by_key(options: ModelOptions, name: str) -> bool:
