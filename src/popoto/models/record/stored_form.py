@@ -68,9 +68,10 @@ def _same(field: Field[Any], now: Stored, before: Stored) -> bool:
         old, new = field.decode(before), field.decode(now)
     except ValueError:
         return False
-    return (
-        type(old) is type(new) and repr(old) == repr(new) if field.type is not set else old == new
-    )
+    # Equal is not enough: 1 is True, and 0.0 is -0.0.
+    if field.type is set:
+        return sorted(map(repr, old)) == sorted(map(repr, new))
+    return type(old) is type(new) and repr(old) == repr(new)
 
 
 def key_field_that_differs(instance: Record, stored: Mapping[str, Stored]) -> Field[Any] | None:

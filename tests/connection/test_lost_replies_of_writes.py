@@ -1,0 +1,55 @@
+"""A record's write is carried out, and the reply is lost: what the caller is told."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from urllib.parse import urlsplit
+
+import pytest
+
+from popoto import IndexedField, KeyField, Model, redis_db
+from popoto.exceptions import OutcomeUnknownError
+from tests.connection.relay import Relay
+from tests.driver import Api
+
+
+class Berth(Model):
+    name = KeyField()
+    kind = IndexedField()
+
+
+@pytest.fixture
+def relay(server_url: str) -> Iterator[Relay]:
+    with Relay(urlsplit(server_url).path) as relay:
+        redis_db.set_REDIS_DB_settings(host="127.0.0.1", port=relay.port)
+        yield relay
+        redis_db.set_REDIS_DB_settings()
+
+
+def test_a_move_to_another_key_is_not_repeated(api: Api, relay: Relay) -> None:
+    """The repetition would say that the new key is taken, and nothing was written."""
+    berth = api(Berth.create, name="a", kind="quay")
+    berth.name = "b"
+    relay.lose(b"EVALSHA")
+    with pytest.raises(OutcomeUnknownError, match="may or may not"):
+        api(berth.save, migrate_key=True)
+    assert api(Berth.query.keys) == [b"Berth:b"]
+
+
+def test_a_change_of_indexed_fields_is_repeated(api: Api, relay: Relay) -> None:
+    """Its guards fail the second time, and then the new values are found stored."""
+    berth = api(Berth.create, name="a", kind="quay")
+    berth.kind = "pier"
+    relay.lose(b"EVALSHA")
+    api(berth.save)
+    assert api(Berth.query.filter(kind="pier").keys) == [b"Berth:a"]
+    assert api(Berth.query.filter(kind="quay").keys) == []
+
+
+def test_a_creation_is_not_repeated(api: Api, relay: Relay) -> None:
+    """The repetition could not tell the own record from that of another creator."""
+    api(Berth.create, name="a")
+    relay.lose(b"EVALSHA")
+    with pytest.raises(OutcomeUnknownError):
+        api(Berth.create, name="b", kind="quay")
+    assert api(Berth.query.filter(kind="quay").keys) == [b"Berth:b"]

@@ -1,0 +1,116 @@
+"""An increment whose field others write at the same time: what that may cost it."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from decimal import Decimal
+from typing import Any
+
+import pytest
+import redis
+
+from popoto import DecimalField, KeyField, Model, redis_db
+from tests.driver import Api, RoundTrips
+
+Counter = Callable[[], AbstractContextManager[RoundTrips]]
+
+
+class Till(Model):
+    """Decimals are added by this process and swapped in, so other writers can come between."""
+
+    name = KeyField()
+    cash = DecimalField(default=Decimal(0))
+
+
+class Interloper:
+    """Another writer, who changes the amount just before a commit arrives, or during a pause."""
+
+    def __init__(self, client: redis.Redis, patch: pytest.MonkeyPatch) -> None:
+        self._client = client
+        for amount in range(2):
+            Till.create(name=f"form{amount}", cash=Decimal(amount))
+        self._forms = [client.hget(f"Till:form{amount}", "cash") for amount in range(2)]
+        self.changes = 0
+        #: how many more commits meet a changed amount
+        self.before_commits = 0
+        self.in_pauses = False
+        self._watch_commits(patch)
+        self._watch_pauses(patch)
+
+    def _change(self) -> None:
+        self.changes += 1
+        self._client.hset("Till:a", "cash", self._forms[self.changes % 2])
+
+    def _watch_commits(self, patch: pytest.MonkeyPatch) -> None:
+        def watching(send: Callable[..., Any]) -> Callable[..., Any]:
+            def watched(connection: Any, args: Any, **options: Any) -> Any:
+                if self.before_commits and "HSET" in self._words(args):
+                    self.before_commits -= 1
+                    self._change()
+                return send(connection, args, **options)
+
+            return watched
+
+        for kind in (redis_db.SyncConnection, redis_db.AsyncConnection):
+            for name in ("call", "call_many"):
+                patch.setattr(kind, name, watching(getattr(kind, name)))
+
+    def _words(self, args: Any) -> list[Any]:
+        return [word for each in args for word in (each if isinstance(each, list) else [each])]
+
+    def _watch_pauses(self, patch: pytest.MonkeyPatch) -> None:
+        """Pauses take no time here, and are what the interloper waits for."""
+        wait = asyncio.sleep
+
+        def pause(seconds: float) -> None:
+            if self.in_pauses:
+                self._change()
+
+        async def async_pause(seconds: float) -> None:
+            if seconds:
+                pause(seconds)
+            await wait(0)
+
+        patch.setattr(time, "sleep", pause)
+        patch.setattr(asyncio, "sleep", async_pause)
+
+
+@pytest.fixture
+def till() -> Till:
+    return Till.create(name="a")
+
+
+@pytest.fixture
+def interloper(
+    till: Till, redis_client: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> Interloper:
+    return Interloper(redis_client, monkeypatch)
+
+
+@pytest.mark.parametrize("times", [0, 1, 3, 4, 9, 20])
+def test_an_interference_costs_at_most_two_round_trips(
+    api: Api, till: Till, interloper: Interloper, round_trips: Counter, times: int
+) -> None:
+    interloper.before_commits = times
+    with round_trips() as seen:
+        total = api(till.atomic_increment, "cash", Decimal("0.5"))
+    assert interloper.changes == times
+    assert total == times % 2 + Decimal("0.5")
+    assert seen.sends <= 1 + 2 * times
+
+
+def test_who_writes_in_every_pause_does_not_keep_an_increment_from_succeeding(
+    api: Api, till: Till, interloper: Interloper, round_trips: Counter
+) -> None:
+    """What was known before a pause is old after it, so the addition looks again."""
+    interloper.before_commits = 3
+    interloper.in_pauses = True
+    with round_trips() as seen:
+        total = api(till.atomic_increment, "cash", Decimal("0.5"))
+    assert total == interloper.changes % 2 + Decimal("0.5")
+    assert Till.query.get(name="a").cash == total
+    assert interloper.changes > 3
+    assert seen.sends <= 1 + 2 * interloper.changes

@@ -1,0 +1,70 @@
+"""Several saves into one pipeline that is never executed: the next save writes what is missing."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import redis
+
+from popoto import IndexedField, KeyField, ListField, Model, StringField
+from popoto.redis_db import POPOTO_REDIS_DB, get_async_redis_db
+from tests.driver import Api
+from tests.truth.oracle import violations
+
+
+class Page(Model):
+    name = KeyField()
+    topic = IndexedField()
+    text = StringField()
+    links = ListField(max_length=5)
+
+
+def pipeline_of(api: Api) -> Any:
+    if not api.is_async:
+        return POPOTO_REDIS_DB.pipeline()
+
+    async def make() -> Any:
+        return (await get_async_redis_db()).pipeline()
+
+    return api.run(make())
+
+
+@pytest.mark.parametrize(
+    ("name", "first", "second", "third"),
+    [
+        ("text", "one", "two", "three"),
+        ("topic", "one", "two", "three"),
+        ("links", ["one"], ["two"], ["three"]),
+        ("text", "one", "two", "two"),
+        ("text", None, "two", "three"),
+    ],
+)
+def test_the_last_value_is_written_by_the_next_save(
+    api: Api, redis_client: redis.Redis, name: str, first: Any, second: Any, third: Any
+) -> None:
+    api(Page.create, name="a", **{name: first})
+    page = api(Page.query.get, name="a")
+    dropped = pipeline_of(api)
+    for value in (second, third):
+        setattr(page, name, value)
+        api(page.save, pipeline=dropped)
+    api(page.save)
+    found = getattr(api(Page.query.get, name="a"), name)
+    assert (list(found) if name == "links" else found) == third
+    assert violations(redis_client, Page) == []
+
+
+def test_what_another_writer_stored_meanwhile_stays(api: Api) -> None:
+    """It is neither what was queued nor what stood there before."""
+    page = api(Page.create, name="a", text="one")
+    dropped = pipeline_of(api)
+    for text in ("two", "three"):
+        page.text = text
+        api(page.save, pipeline=dropped)
+    other = api(Page.query.get, name="a")
+    other.text = "theirs"
+    api(other.save)
+    page.topic = "t"
+    api(page.save)
+    assert api(Page.query.get, name="a").text == "theirs"
