@@ -14,7 +14,7 @@ from popoto.engine.request import Call, Plan
 from popoto.engine.run import arun, run
 from popoto.exceptions import QueryException
 from popoto.fields.asking.conditions import CombinedExpression, Expression, Filter, Q, as_q
-from popoto.models.beside import expiry
+from popoto.models.beside.leftovers import sweep_missing
 from popoto.models.query_builder import QueryBuilder, TypedTuples, as_condition
 from popoto.models.query_operations import QueryOperations
 from popoto.models.reading.executing import Execution
@@ -282,7 +282,7 @@ class Query(TypedTuples, QueryOperations, Generic[Row]):
             )
         if clean:
             logger.warning("keys(clean=True) is deprecated, use clean_indexes()")
-            yield from expiry.sweep_missing(options)
+            yield from sweep_missing(options)
         return (yield from Execution(QuerySpec(self.model_class)).keys())
 
     def keys_of(self, conditions: Iterable[tuple[str, Any]]) -> Plan[list[str]]:

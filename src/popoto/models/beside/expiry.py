@@ -11,14 +11,12 @@ from __future__ import annotations
 import datetime
 import logging
 import math
-from collections.abc import Sequence
 from typing import cast
 
 import msgpack
 
 from popoto.engine import keys
-from popoto.engine.batch import Batch, GuardFailure, KeyArgument
-from popoto.engine.request import Plan, Reply, Request
+from popoto.engine.batch import Batch, KeyArgument
 from popoto.fields.keeping.entries import Entry
 from popoto.models.record.options import ModelOptions
 from popoto.models.record.record import Record
@@ -104,39 +102,6 @@ def put_removal(batch: Batch, options: ModelOptions, key: str) -> None:
         batch.put("DEL", companion)
 
 
-def sweep(options: ModelOptions, due: Sequence[Reply]) -> Plan[int]:
-    """Remove the entries of expired records, as far as they are still gone.
-
-    `due` is what query.lua reports: keys, each followed by its packed values. Two
-    round trips at most; a record that was created again meanwhile is left alone.
-    """
-    batches: list[Batch] = []
-    found: list[str] = []
-    for key_bytes, packed in zip(due[::2], due[1::2], strict=True):
-        key: str = key_bytes.decode("utf-8")
-        batch = Batch()
-        guard_absent(batch, options, key, packed)
-        for entry in left_entries(options, key, packed):
-            entry.remove(batch)
-        put_removal(batch, options, key)
-        batches.append(batch)
-        found.append(key)
-    replies = yield Request([batch.call() for batch in batches], options.shard, repeatable=True)
-    living = Batch()
-    for key, reply in zip(found, replies, strict=True):
-        if isinstance(Batch.outcome(reply), GuardFailure):
-            living.put(
-                "RESCHEDULE",
-                key,
-                KeyArgument(options.expiry_key),
-                KeyArgument(options.expiry_values_key),
-                key,
-            )
-    if len(living):
-        yield Request.of(living.call(), shard=options.shard, repeatable=True)
-    return len(found) - len(living)
-
-
 def guard_absent(
     batch: Batch, options: ModelOptions, key: str, note: bytes, *, known: bool = True
 ) -> None:
@@ -191,31 +156,3 @@ def from_key(options: ModelOptions, key: str) -> dict[str, bytes]:
                 except ValueError:
                     continue
     return stored
-
-
-def sweep_missing(options: ModelOptions) -> Plan[int]:
-    """Remove what records of the class set left that do not exist any more.
-
-    Where no note tells what they were, only the entries that follow from the key go.
-    """
-    (members,) = yield Request.of(
-        ("SMEMBERS", options.class_set_key), shard=options.shard, repeatable=True
-    )
-    removed = 0
-    for first in range(0, len(members), 1000):
-        chunk = members[first : first + 1000]
-        exist = yield Request(
-            [("EXISTS", member) for member in chunk], options.shard, repeatable=True
-        )
-        gone = [member for member, exists in zip(chunk, exist, strict=True) if not exists]
-        if gone:
-            (notes,) = yield Request.of(
-                ("HMGET", options.expiry_values_key, *gone), shard=options.shard, repeatable=True
-            )
-            due = [
-                part
-                for member, note in zip(gone, notes, strict=True)
-                for part in (member, note or b"")
-            ]
-            removed += yield from sweep(options, due)
-    return removed

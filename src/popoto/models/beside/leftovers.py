@@ -1,21 +1,29 @@
-"""Entries of a record that went without the library: deleted by hand, or expired by EXPIRE.
+"""What missing records leave, and taking it away: the one place for it.
 
-Nothing is noted of such a record. As long as its key is free, its entries are only dead;
-a new record under the key would bring them back to life. So who creates one is told by the
-class set that there was another, and takes away what stands of it.
+A record goes without the library when it expires or is deleted by hand. Of one that expired,
+a note may tell what its entries were made of. As long as its key is free, its entries are
+only dead: queries never return it, and hand it to `sweep` and `repair`, which remove them
+(`Meta.self_repair = False` switches the latter off). A new record under the key would bring
+them back to life. So who creates one is told by the class set that there was another, and
+takes away what `find_places` finds of it.
 """
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from typing import TypeAlias
 
 from redis.exceptions import ResponseError
 
-from popoto.engine.batch import Batch
+from popoto.engine import keys
+from popoto.engine.batch import Batch, GuardFailure, KeyArgument
 from popoto.engine.request import Command, Plan, Reply, Request
 from popoto.engine.scanning import Scan, literally
+from popoto.engine.tree import Node, key_kinds
+from popoto.fields.keeping.entries import SetEntry
 from popoto.fields.keeping.families import KeyFamily
+from popoto.models.beside.expiry import guard_absent, left_entries, put_removal
 from popoto.models.record.options import ModelOptions
 
 logger = logging.getLogger("POPOTO.model_base")
@@ -25,6 +33,141 @@ Place: TypeAlias = tuple[KeyFamily, str, str]
 
 _LOOKS = {"set": "SISMEMBER", "zset": "ZSCORE"}
 _SCAN_COUNT = 1000
+
+
+# Taking away --------------------------------------------------------------------------------
+
+
+def while_missing(key: str) -> Batch:
+    """A batch that is carried out only as long as no record is stored under a key."""
+    batch = Batch()
+    batch.guard("absent", key)
+    return batch
+
+
+def take_away(options: ModelOptions, batches: Sequence[Batch]) -> Plan[list[int | None]]:
+    """Carry out batches, each in a step of its own, all in one round trip.
+
+    Returns how much each has removed; None where the record is there after all.
+    """
+    if not batches:
+        return []
+    replies = yield Request([batch.call() for batch in batches], options.shard, repeatable=True)
+    outcomes = [Batch.outcome(reply) for reply in replies]
+    return [
+        None
+        if isinstance(outcome, GuardFailure)
+        else sum(each for each in outcome if isinstance(each, int))
+        for outcome in outcomes
+    ]
+
+
+def _all_of(options: ModelOptions, key: str, note: bytes) -> Batch:
+    """Removes all that a missing record has left, as far as its note and its key tell."""
+    batch = Batch()
+    guard_absent(batch, options, key, note)
+    for entry in left_entries(options, key, note):
+        entry.remove(batch)
+    put_removal(batch, options, key)
+    return batch
+
+
+def _told(reported: Sequence[Reply]) -> list[tuple[str, bytes]]:
+    """What query.lua reports: keys, each followed by its note (empty if there is none)."""
+    pairs = zip(reported[::2], reported[1::2], strict=True)
+    return [(key.decode("utf-8"), note) for key, note in pairs]
+
+
+# Expired and dead records that a query has met -------------------------------------------------
+
+
+def sweep(options: ModelOptions, due: Sequence[Reply]) -> Plan[int]:
+    """Remove what expired records left, as far as they are still gone; how many there were.
+
+    Two round trips at most; a record that was created again meanwhile is left alone.
+    """
+    found = _told(due)
+    removed = yield from take_away(options, [_all_of(options, *each) for each in found])
+    living = Batch()
+    for (key, _), count in zip(found, removed, strict=True):
+        if count is None:
+            living.put(
+                "RESCHEDULE",
+                key,
+                KeyArgument(options.expiry_key),
+                KeyArgument(options.expiry_values_key),
+                key,
+            )
+    if len(living):
+        yield Request.of(living.call(), shard=options.shard, repeatable=True)
+    return len(found) - len(living)
+
+
+def repair(
+    options: ModelOptions, dead: Sequence[Reply], swept: Sequence[Reply], node: Node
+) -> Plan[None]:
+    """Remove what missing records left that a query met in the indexes it looked at.
+
+    Besides what follows from notes and keys, entries go from these indexes. What has been
+    swept is done with. One round trip.
+    """
+    done = {key for key, _ in _told(swept)}
+    looked_at = key_kinds(node)
+    batches: list[Batch] = []
+    for key, note in _told(dead):
+        if key not in done:
+            batch = _all_of(options, key, note)
+            for index_key, kind in looked_at.items():
+                _put_entry_removal(batch, options, index_key, kind, key)
+            batches.append(batch)
+    yield from take_away(options, batches)
+
+
+def _put_entry_removal(
+    batch: Batch, options: ModelOptions, index_key: str, kind: str, key: str
+) -> None:
+    if kind == "zset":
+        if not index_key.startswith("$Values:"):
+            batch.put("ZREM", index_key, key)
+    elif kind == "set":
+        for field in options.entry_fields:
+            if field.keeps_value_sets and index_key.startswith(field.value_set_prefix):
+                text = keys.unescape(index_key.removeprefix(field.value_set_prefix))
+                entry = field.value_entry(key, text) if field.type is str else None
+                (entry or SetEntry(index_key, key)).remove(batch)
+                return
+        batch.put("SREM", index_key, key)
+
+
+def sweep_missing(options: ModelOptions) -> Plan[int]:
+    """Remove what records of the class set left that do not exist any more.
+
+    Where no note tells what they were, only the entries that follow from the key go.
+    """
+    (members,) = yield Request.of(
+        ("SMEMBERS", options.class_set_key), shard=options.shard, repeatable=True
+    )
+    removed = 0
+    for first in range(0, len(members), 1000):
+        chunk = members[first : first + 1000]
+        exist = yield Request(
+            [("EXISTS", member) for member in chunk], options.shard, repeatable=True
+        )
+        gone = [member for member, exists in zip(chunk, exist, strict=True) if not exists]
+        if gone:
+            (notes,) = yield Request.of(
+                ("HMGET", options.expiry_values_key, *gone), shard=options.shard, repeatable=True
+            )
+            due = [
+                part
+                for member, note in zip(gone, notes, strict=True)
+                for part in (member, note or b"")
+            ]
+            removed += yield from sweep(options, due)
+    return removed
+
+
+# Records that went without a note ---------------------------------------------------------------
 
 
 def find_places(options: ModelOptions, key: str) -> Plan[list[Place]]:

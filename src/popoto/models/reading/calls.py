@@ -14,8 +14,7 @@ from popoto.engine.scripts import QUERY
 from popoto.engine.tree import Keys, Node, RecordKeys, all_of, encode, key_kinds
 from popoto.exceptions import QueryException, StoredDataError
 from popoto.fields.asking.operands import Operand
-from popoto.models.beside import expiry
-from popoto.models.beside.repair import repair
+from popoto.models.beside.leftovers import repair, sweep
 from popoto.models.reading.ordering import BY_KEY, Order
 from popoto.models.record.loading import StoredView
 from popoto.models.record.options import ModelOptions
@@ -117,9 +116,9 @@ class QueryCalls:
             raise (yield from self._wrong_kind(node, order)) from error
         found, rest, due, distances, dead = reply
         if due:
-            yield from expiry.sweep(options, due)
+            yield from sweep(options, due)
         if dead and options.self_repair:
-            yield from repair(options, dead, node)
+            yield from repair(options, dead, due, node)
         if found == b"inexact":
             raise InexactOrder
         return Page(found, rest, distances)

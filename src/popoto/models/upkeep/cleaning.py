@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from popoto.engine.batch import Batch, GuardFailure
-from popoto.engine.request import Plan, Request
+from popoto.engine.batch import Batch
+from popoto.engine.request import Plan
+from popoto.models.beside.leftovers import take_away, while_missing
 from popoto.models.record.options import ModelOptions
 from popoto.models.record.record import Record
 from popoto.models.upkeep.registry import Registry
@@ -47,13 +48,12 @@ def _remove_companions(options: ModelOptions, companions: list[tuple[str, str]])
 
 def _delete_keys(options: ModelOptions, found: Sequence[tuple[str, str]]) -> Plan[int]:
     """Delete companions, each in a step that makes sure that its record is still missing."""
-    calls: list[Batch] = []
+    batches: list[Batch] = []
     for key, record in found:
-        batch = Batch()
-        batch.guard("absent", record)
+        batch = while_missing(record)
         batch.put("DEL", key)
-        calls.append(batch)
-    return (yield from _carried_out(options, calls))
+        batches.append(batch)
+    return _total((yield from take_away(options, batches)))
 
 
 def remove_orphans(options: ModelOptions, findings: Sequence[Finding]) -> Plan[int]:
@@ -70,22 +70,12 @@ def remove_orphans(options: ModelOptions, findings: Sequence[Finding]) -> Plan[i
         batches = by_record if finding.family.section else silent
         batch = batches.get(finding.member)
         if batch is None:
-            batch = batches[finding.member] = Batch()
-            batch.guard("absent", finding.member)
+            batch = batches[finding.member] = while_missing(finding.member)
         finding.family.remove(batch, finding.key, finding.item, finding.member)
-    removed = yield from _carried_out(options, list(by_record.values()))
-    yield from _carried_out(options, list(silent.values()))
-    return removed
+    removed = yield from take_away(options, list(by_record.values()))
+    yield from take_away(options, list(silent.values()))
+    return _total(removed)
 
 
-def _carried_out(options: ModelOptions, batches: Sequence[Batch]) -> Plan[int]:
-    """Send batches; the sum of what their commands removed."""
-    if not batches:
-        return 0
-    replies = yield Request([batch.call() for batch in batches], options.shard, repeatable=True)
-    removed = 0
-    for reply in replies:
-        outcome = Batch.outcome(reply)
-        if not isinstance(outcome, GuardFailure):
-            removed += sum(outcome)
-    return removed
+def _total(removed: Sequence[int | None]) -> int:
+    return sum(count or 0 for count in removed)

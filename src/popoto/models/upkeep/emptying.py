@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from popoto.engine.batch import Batch, GuardFailure
+from popoto.engine.batch import Batch
 from popoto.engine.keys import SEPARATOR
-from popoto.engine.request import Plan, Request, ScriptCall
+from popoto.engine.request import Plan, Request
 from popoto.engine.scanning import Scan, literally
+from popoto.models.beside.leftovers import take_away, while_missing
 from popoto.models.record.loading import new_instance, stored_of
 from popoto.models.record.options import ModelOptions
 from popoto.models.record.record import Record
@@ -47,14 +48,12 @@ def delete_all(model: type[Record], batch_size: int, progress: Progress | None) 
 
 def _forget_missing(options: ModelOptions, missing: Sequence[str]) -> Plan[None]:
     """Take records that are gone out of the class set; what else they left goes at the end."""
-    calls: list[ScriptCall] = []
+    batches: list[Batch] = []
     for key in missing:
-        batch = Batch()
-        batch.guard("absent", key)
+        batch = while_missing(key)
         options.remove_member(batch, key)
-        calls.append(batch.call())
-    if calls:
-        yield Request(calls, options.shard, repeatable=True)
+        batches.append(batch)
+    yield from take_away(options, batches)
 
 
 def _instance_of(model: type[Record], key: str, values: Sequence[Any]) -> Any:
@@ -87,12 +86,10 @@ def _delete_leftovers(model: type[Record], batch_size: int) -> Plan[int]:
             unlisted += len(hashes)
             beside += hashes
         for first in range(0, len(beside), batch_size):
-            batch = Batch()
-            batch.guard("absent", options.class_set_key)
+            batch = while_missing(options.class_set_key)
             for key in beside[first : first + batch_size]:
                 batch.put("DEL", key)
-            (reply,) = yield Request.of(batch.call(), shard=options.shard, repeatable=True)
-            if isinstance(Batch.outcome(reply), GuardFailure):
+            if (yield from take_away(options, [batch])) == [None]:
                 yield from clean_indexes(model, batch_size)
                 return 0
         found = yield from scan.next()

@@ -8,11 +8,12 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from popoto.engine import keys
-from popoto.engine.batch import Batch, GuardFailure
-from popoto.engine.request import Plan, Reply, Request, ScriptCall
+from popoto.engine.batch import Batch
+from popoto.engine.request import Plan, Reply, Request
 from popoto.engine.scanning import Scan, literally
 from popoto.fields.keeping.entries import SlotEntry
 from popoto.fields.keeping.families import KeyFamily
+from popoto.models.beside.leftovers import take_away, while_missing
 from popoto.models.record.options import ModelOptions
 from popoto.models.upkeep.records import SCAN_COUNT, Judged, as_text, judge, read_entries
 from popoto.models.upkeep.registry import Registry
@@ -213,16 +214,10 @@ def missing_records(
     if not suspects:
         return []
     # Both may be gone by now: look at them in one step.
-    calls: list[ScriptCall] = []
+    batches: list[Batch] = []
     for key, record in suspects:
-        batch = Batch()
-        batch.guard("absent", record)
+        batch = while_missing(record)
         batch.put("EXISTS", key)
-        calls.append(batch.call())
-    replies = yield Request(calls, options.shard, repeatable=True)
-    outcomes = (Batch.outcome(reply) for reply in replies)
-    return [
-        pair
-        for pair, outcome in zip(suspects, outcomes, strict=True)
-        if not isinstance(outcome, GuardFailure) and outcome[0]
-    ]
+        batches.append(batch)
+    found = yield from take_away(options, batches)
+    return [pair for pair, is_left in zip(suspects, found, strict=True) if is_left]
