@@ -13,7 +13,7 @@ from popoto.fields.coercion import CoercionError, describe
 from popoto.models.record.options import ModelOptions
 from popoto.models.record.overridden import own_call
 from popoto.models.record.record import Record
-from popoto.models.writing.carrying import carry_out, prepared
+from popoto.models.writing.carrying import carry_out
 from popoto.models.writing.deleting import Deletion
 from popoto.models.writing.operation import Operation
 from popoto.models.writing.preparing import prepared_save
@@ -29,7 +29,7 @@ def _carried_out(operations: Sequence[Operation], rows: Rows) -> Plan[list[Opera
     A key that occurs again is written in a further step, in order.
     """
     done: list[Operation] = []
-    waiting = yield from prepared(operations, rows)
+    waiting = list(operations)
     while waiting:
         together, waiting = _apart(waiting, rows)
         done += yield from carry_out(together, rows)
@@ -66,6 +66,7 @@ def _repeats_unique_key(operation: Operation, other: Operation) -> bool:
         and any(field.unique for field in operation.options.key_fields)
         and operation.known is None
         and other.known is None
+        and not operation.partial
         and operation.instance is not other.instance
     )
 

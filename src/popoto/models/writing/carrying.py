@@ -61,7 +61,51 @@ class Company(Generic[Op]):
         return f"the {operation.title}"
 
 
-def prepared(operations: Sequence[Op], company: Company[Op]) -> Plan[list[Op]]:
+def carry_out(operations: Sequence[Op], company: Company[Op]) -> Plan[list[Op]]:
+    """Carry out operations on records whose keys all differ; those that were not refused.
+
+    One call, or as few as may be where `company` allows several; one more for each time
+    that other writers were faster, and one before where stored bytes have to be known first.
+    """
+    done: list[Op] = []
+    waiting = yield from _prepared(operations, company)
+    released: _Released = {}
+    for attempt in range(MAX_ATTEMPTS):
+        if attempt >= _ATTEMPTS_WITHOUT_PAUSE and attempt % 2 == 0:
+            yield _pause(attempt)
+        for operation in waiting:
+            if not operation.is_ready:
+                yield from operation.get_ready()
+        calls = _joined(waiting, company)
+        company.end_round()
+        for call in calls:
+            call.overlook(released)
+        replies: list[Reply] = [_NOTHING_TO_DO] * len(calls)
+        if any(call.batch.guards for call in calls):
+            replies = yield Request(
+                [call.batch.call(every=True) for call in calls],
+                calls[0].options.shard,
+                company.may_repeat and all(each.is_repeatable for each in waiting),
+            )
+        waiting = []
+        for call, reply in zip(calls, replies, strict=True):
+            if reply[0] != 1:
+                waiting += call.learn(Batch.failures(reply), company, released)
+                continue
+            call.finish(reply)
+            if call.batch.after:
+                yield from follow_up(call.batch, call.options)
+            for operation in call.operations:
+                if operation.has_sequel:
+                    yield from operation.after()
+            done += call.operations
+        company.end_round()
+        if not waiting:
+            return done
+    raise _gave_up(waiting)
+
+
+def _prepared(operations: Sequence[Op], company: Company[Op]) -> Plan[list[Op]]:
     """Learn what has to be known before the first try; those operations that are not refused."""
     unknown = [operation for operation in operations if operation.unknown_key is not None]
     refused: set[int] = set()
@@ -77,59 +121,9 @@ def prepared(operations: Sequence[Op], company: Company[Op]) -> Plan[list[Op]]:
                 refused.add(id(operation))
         company.end_round()
     for operation in operations:
-        yield from operation.prepare()
+        if operation.instance._unconfirmed:
+            yield from operation.confirm()
     return [operation for operation in operations if id(operation) not in refused]
-
-
-def carry_out(operations: Sequence[Op], company: Company[Op]) -> Plan[list[Op]]:
-    """Carry out operations on records whose keys all differ; those that were not refused.
-
-    One call, or as few as may be where `company` allows several; one more for each time
-    that other writers were faster.
-    """
-    done: list[Op] = []
-    waiting = list(operations)
-    released: _Released = {}
-    for attempt in range(MAX_ATTEMPTS):
-        if attempt >= _ATTEMPTS_WITHOUT_PAUSE and attempt % 2 == 0:
-            yield _pause(attempt)
-        for operation in waiting:
-            yield from operation.ready()
-        calls = _joined(waiting, company)
-        company.end_round()
-        replies = yield from _sent(calls, company, released)
-        waiting.clear()
-        for call, reply in zip(calls, replies, strict=True):
-            failures = Batch.failures(reply)
-            if failures:
-                waiting += call.learn(failures, company, released)
-                continue
-            call.finish(reply)
-            yield from follow_up(call.batch, call.options)
-            for operation in call.operations:
-                yield from operation.after()
-            done += call.operations
-        company.end_round()
-        if not waiting:
-            return done
-    raise _gave_up(waiting)
-
-
-def _sent(
-    calls: Sequence[_Joined[Op]], company: Company[Op], released: _Released
-) -> Plan[list[Reply]]:
-    """Send calls in one round trip; nothing where there is nothing to do."""
-    if not any(call.batch.guards for call in calls):
-        return [_NOTHING_TO_DO] * len(calls)
-    for call in calls:
-        call.overlook(released)
-    repeatable = company.may_repeat and all(
-        operation.is_repeatable for call in calls for operation in call.operations
-    )
-    replies: list[Reply] = yield Request(
-        [call.batch.call(every=True) for call in calls], calls[0].options.shard, repeatable
-    )
-    return replies
 
 
 def _gave_up(operations: Sequence[Operation]) -> ConflictError:
@@ -154,11 +148,15 @@ def _pause(attempt: int) -> Call:
 _Released: TypeAlias = dict[tuple[int, claims.Claim], tuple[str, Operation]]
 
 
+#: Stands for the batch of a call before it has any.
+_EMPTY = Batch()
+
+
 class _Joined(Generic[Op]):
     """The batches of operations as one."""
 
     def __init__(self) -> None:
-        self.batch = Batch()
+        self.batch = _EMPTY
         self.operations: list[Op] = []
         #: where the guards and the commands of each operation begin
         self._starts: list[tuple[int, int]] = []
@@ -172,13 +170,17 @@ class _Joined(Generic[Op]):
         self.operations.append(operation)
         if batch is None:
             return
-        if len(self.batch.guards):
-            self.batch.extend(batch)
-        else:
+        if self.batch is _EMPTY:
             self.batch = batch
+        else:
+            self.batch.extend(batch)
 
     def finish(self, reply: Sequence[Reply]) -> None:
         """Let every operation take over that it was carried out."""
+        if len(self.operations) == 1:
+            (operation,) = self.operations
+            operation.result = operation.finish(reply[1:])
+            return
         ends = [*(commands + 1 for _, commands in self._starts[1:]), len(reply)]
         for operation, (_, first), end in zip(self.operations, self._starts, ends, strict=True):
             operation.result = operation.finish(reply[first + 1 : end])
@@ -262,6 +264,10 @@ def _frees(operation: Operation, step: Step) -> bool:
 
 def _joined(operations: Sequence[Op], company: Company[Op]) -> list[_Joined[Op]]:
     """The batches of operations, joined into as few calls as may be."""
+    if len(operations) == 1:
+        call = _Joined[Op]()
+        call.add(operations[0], operations[0].batch())
+        return [call]
     calls: list[_Joined[Op]] = []
     size = MOST_ARGUMENTS
     for operation, batch in _without_rivals(operations, company):
@@ -285,7 +291,7 @@ def _without_rivals(
     claimed: dict[claims.Claim, Op] = {}
     for operation in operations:
         batch = operation.batch()
-        if batch is None or len(operations) == 1 or not claims.has_claims(operation.options):
+        if batch is None or not claims.has_claims(operation.options):
             yield operation, batch
             continue
         wanted = {claim: step for step in batch.guards if (claim := claims.claim_of(step))}

@@ -8,7 +8,8 @@ entries always follow from what the server holds.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 from popoto.engine import keys
@@ -25,23 +26,27 @@ from popoto.models.writing.operation import Operation
 class Change(Operation):
     """A write of some fields of one record, and of the entries that follow from them."""
 
+    #: what is believed to be stored; None = nothing
+    known: dict[str, Stored] | None
+    #: the key under which that is stored
+    old_key: str
+    #: what is to be written
+    changed: dict[str, Stored]
+    #: the fields that the caller has named, or all that are stored
+    names: list[str]
+    partial = False
+    #: whether a new instance meets a stored record, which it replaces
+    upsert = False
+    #: keywords for the hooks of fields
+    hook_arguments: Mapping[str, Any] = MappingProxyType({"ignore_errors": False})
+
     def __init__(self, instance: Record, key: str) -> None:
         super().__init__(instance, key)
-        #: what is believed to be stored; None = nothing
-        self.known: dict[str, Stored] | None = dict(instance._stored) or None
-        #: the key under which that is stored
+        self.known = dict(instance._stored) or None
         self.old_key = key
-        #: what is to be written
-        self.changed: dict[str, Stored] = {}
-        #: the fields that the caller has named, or all that are stored
-        self.names: list[str] = self.options.stored_names
-        self.partial = False
-        #: whether a new instance meets a stored record, which it replaces
-        self.upsert = False
+        self.names = self.options.stored_names
         #: by field: a text that was put into a content store, and the bytes of its reference
         self.contents: dict[str, tuple[Any, bytes]] = {}
-        #: keywords for the hooks of fields
-        self.hook_arguments: dict[str, Any] = {}
 
     # What is known --------------------------------------------------------------------
 
@@ -96,7 +101,9 @@ class Change(Operation):
         pairs = [part for name in names for part in (name, known.get(name, b""))]
         batch.guard("holds", self.old_key, *pairs)
 
-    def put_claims(self, batch: Batch, entries: Sequence[Entry], names: Iterable[str] | None):
+    def put_claims(
+        self, batch: Batch, entries: Sequence[Entry], names: Iterable[str] | None
+    ) -> None:
         """Demand that nobody else holds what has to be unique."""
         if self.options.unique_fields or self.options.composites:
             values = {**(self.known or {}), **self.changed}
@@ -149,9 +156,10 @@ class Change(Operation):
             each for each in self.options.save_hooks if not self.partial or each.name in self.names
         ]
         if not hooked:
-            replace(batch, old, new, heal=heal)
+            if old or new:
+                replace(batch, old, new, heal=heal)
             return
         values = self.values(self.changed)
         theirs = [entry for each in hooked for entry in each.entries(self.key, values)]
         replace(batch, old, new, added_elsewhere=theirs, heal=heal)
-        call_save_hooks(batch, self.instance, hooked, self.hook_arguments)
+        call_save_hooks(batch, self.instance, hooked, dict(self.hook_arguments))

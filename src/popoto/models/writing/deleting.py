@@ -26,10 +26,7 @@ class Deletion(Operation):
         #: what is believed to be stored; None = nothing
         self.known: dict[str, Stored] | None = instance._stored or None
         self.hook_arguments = hook_arguments
-
-    @property
-    def unknown_key(self) -> str | None:
-        return self.key if self.known is None else None
+        self.unknown_key = self.key if self.known is None else None
 
     def take_stored(self, stored: dict[str, Stored] | None) -> None:
         is_another = (

@@ -43,7 +43,6 @@ class Increment(Change):
         super().__init__(instance, key)
         self.names = [name]
         self.partial = True
-        self.hook_arguments = {"ignore_errors": False}
         self.what = f"increment of {name!r}"
         #: the sum, once it is known
         self.value: Any = None

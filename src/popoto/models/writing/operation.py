@@ -18,9 +18,9 @@ class Operation:
     """One write of one record under way.
 
     It begins with what is believed to be stored: the bytes that the instance was loaded
-    with, or what `take_stored` is told. For each try the loop asks for `ready` and `batch`.
-    Where the server holds something else, it hands the failed guard to `learn` and tries
-    again; once the batch has been carried out it calls `finish` and `after`.
+    with, or what `take_stored` is told. For each try the loop asks for its `batch`. Where
+    the server holds something else, it hands the failed guard to `learn` and tries again;
+    once the batch has been carried out it calls `finish`.
     """
 
     #: what it does, for messages
@@ -49,16 +49,14 @@ class Operation:
 
     # Before the first try -----------------------------------------------------------
 
-    @property
-    def unknown_key(self) -> str | None:
-        """The key whose stored bytes have to be read before the first try; None = none."""
-        return None
+    #: the key whose stored bytes have to be read before the first try; None = none
+    unknown_key: str | None = None
 
     def take_stored(self, stored: dict[str, Stored] | None) -> None:
         """Believe that this is stored (None: nothing). Raises where that ends the matter."""
 
-    def prepare(self) -> Plan[None]:
-        """Learn what else has to be known before the first try."""
+    def confirm(self) -> Plan[None]:
+        """Find out what became of writes that wait in a caller's pipeline, or did."""
         yield from ()
 
     def look(self, queued: QueuedCommits) -> Plan[None]:
@@ -70,7 +68,10 @@ class Operation:
 
     # Each try -----------------------------------------------------------------------
 
-    def ready(self) -> Plan[None]:
+    #: whether nothing has to be done before the batch can be built
+    is_ready: bool = True
+
+    def get_ready(self) -> Plan[None]:
         """Do what has to be done before the batch can be built."""
         yield from ()
 
@@ -99,6 +100,9 @@ class Operation:
     def finish(self, replies: Sequence[Reply]) -> Any:
         """Take over what was written; `replies` are those of its commands. Its result."""
         raise NotImplementedError
+
+    #: whether something follows a write that was carried out
+    has_sequel: bool = False
 
     def after(self) -> Plan[None]:
         """Do what follows a write that was carried out."""

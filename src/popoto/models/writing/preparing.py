@@ -28,7 +28,7 @@ def prepared_save(
 ) -> Saving | None:
     """A save, once everything is checked and formatted; None = nothing is saved."""
     check_key_change(instance, migrate_key=request.migrate_key)
-    if is_skipped(instance, names):
+    if instance._meta.save_checks and is_skipped(instance, names):
         return None
     if not overridden.pre_save(
         instance,
@@ -53,10 +53,8 @@ def is_skipped(instance: Record, names: Sequence[str] | None) -> bool:
     return False
 
 
-def checked_names(options: ModelOptions, names: Iterable[str] | None) -> list[str] | None:
+def checked_names(options: ModelOptions, names: Iterable[str]) -> list[str]:
     """The names of a partial save, each once. Raises ModelException for unknown ones."""
-    if names is None:
-        return None
     if isinstance(names, (str, bytes)):
         raise ModelException(
             f"{options.model_name}.save(update_fields={describe(names)}): give a list of names"

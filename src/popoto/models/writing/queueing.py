@@ -32,7 +32,8 @@ def queue_up(operation: Operation, pipeline: Any) -> Plan[Any]:
     operation.queued = True
     queued = QueuedCommits.of(pipeline)
     yield from operation.look(queued)
-    yield from operation.ready()
+    if not operation.is_ready:
+        yield from operation.get_ready()
     batch = operation.batch()
     if batch is not None:
         yield from _check_claims_now(operation, batch)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 from popoto.engine import keys
@@ -64,21 +65,32 @@ class Saving(Change):
     """A save. `names` are the fields of a partial one."""
 
     what = "save"
+    #: what an expired record left under the key, as the registry notes it
+    note = b""
+    #: where one stands that left no note; looked for when the class set tells of it
+    leftovers: Sequence[Place] = ()
+    _looks_for_leftovers = False
+    #: what the caller (or the model's version) demands of the stored bytes, and the guard
+    expected: Mapping[str, bytes] = MappingProxyType({})
+    _expectation: Step | None = None
 
     def __init__(self, instance: Record, request: SaveRequest, names: list[str] | None) -> None:
         super().__init__(instance, instance._record_key)
         self.request = request
-        self.hook_arguments = {
-            "ignore_errors": request.ignore_errors,
-            **request.hook_arguments,
-        }
-        self.partial = names is not None
+        if self.options.save_hooks:
+            self.hook_arguments = {
+                "ignore_errors": request.ignore_errors,
+                **request.hook_arguments,
+            }
         if names is not None:
+            self.partial = True
             self.names = names
+            if self.known is None:
+                self.unknown_key = self.key
         if self.known is not None:
             self.old_key = instance._redis_key or self.key
         #: whether the key was to change, even where the record turns out to be gone
-        self.migrates = self.old_key != self.key
+        self.migrates = self.has_sequel = self.old_key != self.key
         if self.known is not None and not self.partial:
             self.changed = changed_values(instance, self.names)
         else:
@@ -86,15 +98,11 @@ class Saving(Change):
             if self.migrates:
                 for name in self.options.key_names:
                     self.changed.setdefault(name, encoded(instance, name))
-        #: what an expired record left under the key, as the registry notes it
-        self.note = b""
-        #: where one stands that left no note; looked for when the class set tells of it
-        self.leftovers: list[Place] = []
         self.knows_leftovers = request.pipeline is not None
-        self._looks_for_leftovers = False
-        #: what the caller (or the model's version) demands of the stored bytes
-        self.expected = expected_bytes(instance, request.expected)
-        self._expectation: Step | None = None
+        if self.options.content_fields:
+            self.is_ready = False
+        if request.expected is not None or self.options.version_field is not None:
+            self.expected = expected_bytes(instance, request.expected)
 
     @property
     def keys(self) -> tuple[str, ...]:
@@ -107,20 +115,16 @@ class Saving(Change):
 
     # Before the first try ---------------------------------------------------------------
 
-    @property
-    def unknown_key(self) -> str | None:
-        return self.old_key if self.partial and self.known is None else None
-
     def take_stored(self, stored: dict[str, Stored] | None) -> None:
         if not stored:
             raise self._not_stored()
         self._refuse_other_key_values(stored)
         self.known = stored
 
-    def prepare(self) -> Plan[None]:
+    def confirm(self) -> Plan[None]:
         """Write again what was queued on a pipeline that, as it turns out, was not carried out."""
-        unconfirmed = self.instance._unconfirmed
-        if not unconfirmed or self.known is None or self.partial:
+        unconfirmed = self.instance._unconfirmed or {}
+        if self.known is None or self.partial:
             return
         names = [name for name in unconfirmed if name not in self.changed]
         if not names:
@@ -175,10 +179,11 @@ class Saving(Change):
 
     # Each try ----------------------------------------------------------------------------
 
-    def ready(self) -> Plan[None]:
+    def get_ready(self) -> Plan[None]:
         yield from store_contents(self)
         if self._looks_for_leftovers:
             self._looks_for_leftovers = False
+            self.is_ready = not self.options.content_fields
             self.leftovers = yield from find_places(self.options, self.key)
 
     @property
@@ -197,7 +202,7 @@ class Saving(Change):
     def batch(self) -> Batch:
         batch = Batch()
         options = self.options
-        if self.changed:
+        if self.changed and options.version_field is not None:
             self.changed.update(next_version(options, self.known))
         if self.known is None:
             guard_absent(batch, options, self.key, self.note, known=self.knows_leftovers)
@@ -280,6 +285,7 @@ class Saving(Change):
             self.note = failure.details[1]
         elif what == "orphan":
             self.knows_leftovers = self._looks_for_leftovers = True
+            self.is_ready = False
         elif what == "exists":
             self._start_anew()
         elif what == "holds":
@@ -353,7 +359,7 @@ class Saving(Change):
         return result
 
     def after(self) -> Plan[None]:
-        if self.old_key != self.key:
+        if self.moves:
             yield from report_referrers(self.options.model_name, self.old_key, self.key)
 
     def leave(self, records: dict[str, dict[str, bytes] | None]) -> None:
@@ -371,7 +377,8 @@ class Saving(Change):
         if self.known is not None:
             stored.update(self.known)
         stored.update(self.changed)
-        settle_contents(self)
+        if self.contents:
+            settle_contents(self)
         if self.options.version_field in self.changed:
             vars(instance).pop(self.options.version_field, None)
         note_applied(instance)

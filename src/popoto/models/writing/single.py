@@ -8,7 +8,7 @@ from popoto.engine.request import Plan
 from popoto.exceptions import UniquenessError
 from popoto.models.record.checking import logger
 from popoto.models.record.record import Record
-from popoto.models.writing.carrying import Company, carry_out, prepared
+from popoto.models.writing.carrying import Company, carry_out
 from popoto.models.writing.deleting import Deletion
 from popoto.models.writing.incrementing import Increment
 from popoto.models.writing.operation import Operation
@@ -24,17 +24,18 @@ def _carried_out(operation: Operation, pipeline: Any) -> Plan[Any]:
     """The operation's result, or the caller's pipeline with the operation queued on it."""
     if pipeline is not None:
         return (yield from queue_up(operation, pipeline))
-    yield from prepared([operation], _ALONE)
-    yield from carry_out([operation], _ALONE)
+    yield from carry_out((operation,), _ALONE)
     return operation.result
 
 
 def save(instance: Record, request: SaveRequest) -> Plan[Any]:
     """The plan of `Model.save`; see there."""
     check_pipeline(request.pipeline)
-    names = checked_names(instance._meta, request.update_fields)
-    if names is not None and not names:
-        return 0 if request.pipeline is None else request.pipeline
+    names = None
+    if request.update_fields is not None:
+        names = checked_names(instance._meta, request.update_fields)
+        if not names:
+            return 0 if request.pipeline is None else request.pipeline
     nothing = False if request.pipeline is None else request.pipeline
     saving = prepared_save(instance, request, names)
     if saving is None:

@@ -8,7 +8,7 @@ from typing import Any
 from popoto.engine.request import Plan
 from popoto.exceptions import ModelException
 from popoto.models.record.record import Record
-from popoto.models.writing.carrying import Company, carry_out, prepared
+from popoto.models.writing.carrying import Company, carry_out
 from popoto.models.writing.operation import Nothing, Operation
 from popoto.models.writing.preparing import checked_names, prepared_save
 from popoto.models.writing.saving import Creation, SaveRequest, Saving
@@ -36,9 +36,11 @@ class _Together(Company[Operation]):
 
 def saving(instance: Record, request: SaveRequest) -> Operation:
     """A save, checked and formatted at once."""
-    names = checked_names(instance._meta, request.update_fields)
-    if names is not None and not names:
-        return Nothing(instance, 0)
+    names = None
+    if request.update_fields is not None:
+        names = checked_names(instance._meta, request.update_fields)
+        if not names:
+            return Nothing(instance, 0)
     kind = Creation if request.create_only else Saving
     return prepared_save(instance, request, names, kind) or Nothing(
         instance, instance if request.create_only else False
@@ -61,6 +63,5 @@ def commit(operations: Sequence[Operation]) -> Plan[list[Any]]:
     for position, operation in enumerate(operations):
         operation.position = position
     company = _Together(len(operations))
-    yield from prepared(operations, company)
     yield from carry_out(operations, company)
     return [operation.result for operation in operations]
