@@ -1,4 +1,4 @@
-"""Every ```python block of the manual and of the pages beside it runs, in order, on an empty server.
+"""Every ```python block of the manual and the pages beside it runs, in order, on an empty server.
 
 The blocks of one page share their names. In a block of `>>>` lines the answers are compared.
 `<!-- not executed: reason -->` above a block leaves it out. `<!-- takes COMMAND -->` above a block
