@@ -45,9 +45,11 @@ def test_the_changelog_begins_with_the_version_of_the_package() -> None:
     headings = re.findall(r"^## .*", (ROOT / "CHANGELOG.md").read_text(), flags=re.MULTILINE)
     assert [heading for heading in headings if not SECTION.fullmatch(heading)] == []
     sections = [SECTION.findall(heading)[0] for heading in headings]
+    newest, detail = sections[0]
     if ".dev" in version:
-        assert sections[0] == ("Unreleased", version.removesuffix(".dev0"))
+        assert (newest, detail) == ("Unreleased", version.removesuffix(".dev0"))
     else:
-        assert sections[0] == (version, str(date.fromisoformat(sections[0][1])))
+        assert newest == version
+        date.fromisoformat(detail)
     told = [detail if name == "Unreleased" else name for name, detail in sections]
     assert len(told) == len(set(told))
