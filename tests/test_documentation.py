@@ -1,7 +1,9 @@
-"""Every ```python block of the README and the manual runs, in order, on an empty server.
+"""Every ```python block of the manual and the pages beside it runs, in order, on an empty server.
 
 The blocks of one page share their names. In a block of `>>>` lines the answers are compared.
-`<!-- not executed: reason -->` above a block leaves it out.
+`<!-- not executed: reason -->` above a block leaves it out. `<!-- takes COMMAND -->` above a block
+says that not every supported server can do it: on one without the command, the block has to raise
+the ModelException that names the command.
 """
 
 from __future__ import annotations
@@ -13,12 +15,16 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
-from sybil import Document, Region
+import redis
+from sybil import Document, Example, Region
 from sybil.parsers.markdown import PythonCodeBlockParser
 
+from popoto import ModelException
+
 ROOT = Path(__file__).parents[1]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
 NOT_EXECUTED = re.compile(r"<!-- not executed: \S[^\n]*-->\s*\Z")
+TAKES = re.compile(r"<!-- takes ([A-Z]+) -->\s*\Z")
 
 
 def executed_blocks(document: Document) -> Iterable[Region]:
@@ -34,9 +40,18 @@ def with_samples() -> Iterator[object]:
             yield pytest.param(document, id=str(page.relative_to(ROOT)))
 
 
+def missing_command(example: Example, client: redis.Redis) -> str | None:
+    """The command that the block takes, if the server does not have it."""
+    taken = TAKES.search(example.document.text[: example.start])
+    if taken is None:
+        return None
+    (description,) = client.execute_command("COMMAND INFO", taken[1])
+    return None if description else taken[1]
+
+
 @pytest.mark.parametrize("document", list(with_samples()))
 def test_the_samples_of_a_page_do_what_the_page_says(
-    document: Document, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    document: Document, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, redis_client: redis.Redis
 ) -> None:
     # A module of its own, because classes and annotations look up the module they were made in.
     page = ModuleType("page")
@@ -44,4 +59,9 @@ def test_the_samples_of_a_page_do_what_the_page_says(
     monkeypatch.chdir(tmp_path)
     document.namespace = vars(page)
     for example in document.examples():
-        example.evaluate()
+        missing = missing_command(example, redis_client)
+        if missing is None:
+            example.evaluate()
+        else:
+            with pytest.raises(ModelException, match=f"it lacks {missing}"):
+                example.evaluate()
