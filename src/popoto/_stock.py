@@ -10,17 +10,18 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-__all__ = ["is_replaced", "stock"]
+__all__ = ["MARK", "is_replaced", "stock"]
 
 Method = TypeVar("Method", bound=Callable[..., Any])
 
-_MARK = "_popoto_stock"
+#: The attribute of a method that is ours; it names the method itself.
+MARK = "_popoto_stock"
 
 
 def stock(method: Method) -> Method:
     """Mark a method that is ours."""
     # The mark names its bearer, so that a wrapper that copies attributes does not inherit it.
-    setattr(method, _MARK, method)
+    setattr(method, MARK, method)
     return method
 
 
@@ -28,4 +29,4 @@ def is_replaced(cls: type, name: str) -> bool:
     """Whether the method that a class has under this name is not ours."""
     found = getattr(cls, name)
     function = getattr(found, "__func__", found)
-    return getattr(function, _MARK, None) is not function
+    return getattr(function, MARK, None) is not function

@@ -106,6 +106,7 @@ class Model(InPlaceMethods, BulkMethods, metaclass=ModelBase, is_base=True):
 
     # Validation ------------------------------------------------------------------------
 
+    @stock
     def is_valid(self, null_check: bool = True) -> bool:
         """Convert values to their fields' types and tell whether all of them may be saved.
 
@@ -123,6 +124,7 @@ class Model(InPlaceMethods, BulkMethods, metaclass=ModelBase, is_base=True):
         checking.logger.error("%s", problem)
         return False
 
+    @stock
     def pre_save(
         self,
         pipeline: Pipeline | None = None,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -280,14 +280,22 @@ class ModelOptions:
         self, key: str, values: Mapping[str, Any], decision: Decision | None = None
     ) -> list[Entry]:
         """The entries of a record with these values: all, or those of a `Decision`."""
-        decision = decision or self.whole
-        found: list[Entry] = []
+        (found,) = self.entries_of_each(key, (values,), decision or self.whole)
+        return found
+
+    def entries_of_each(
+        self, key: str, several: Sequence[Mapping[str, Any]], decision: Decision
+    ) -> list[list[Entry]]:
+        """The entries of a `Decision`, for several states of a record."""
+        found: list[list[Entry]] = [[] for _ in several]
         for field in decision.fields:
-            found.extend(field.entries(key, values))
+            for values, entries in zip(several, found, strict=True):
+                entries.extend(field.entries(key, values))
         for composite in decision.composites:
-            entry = composite.entry(key, values, self.by_name)
-            if entry is not None:
-                found.append(entry)
+            for values, entries in zip(several, found, strict=True):
+                entry = composite.entry(key, values, self.by_name)
+                if entry is not None:
+                    entries.append(entry)
         return found
 
     def decision(self, changed: frozenset[str]) -> Decision:
@@ -326,21 +334,6 @@ class ModelOptions:
         return [each for field in self.companion_fields for each in field.companion_keys(key)] + [
             each for source in self.companion_sources for each in source(key)
         ]
-
-    @staticmethod
-    def _differs(field: AnyField, value: Any, stored: Mapping[str, Any]) -> bool:
-        """Whether a key value may make another key than the stored one."""
-        try:
-            return type(value) is not field.type or field.encode(value) != stored.get(field.name)
-        except ValueError:
-            return True
-
-    def key_may_differ(self, values: Mapping[str, Any], stored: Mapping[str, Any]) -> bool:
-        """Whether these values may make another record key than the stored ones."""
-        for field in self.key_fields:
-            if field.name in values and self._differs(field, values[field.name], stored):
-                return True
-        return False
 
 
 def overrides(cls: type, method: str) -> bool:

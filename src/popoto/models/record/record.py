@@ -14,7 +14,7 @@ from popoto.engine.codec import NIL, DecodeError
 from popoto.engine.db_key import DB_key
 from popoto.exceptions import ModelException, StoredDataError
 from popoto.models.record.metaclass import RecordBase
-from popoto.models.record.options import ModelOptions
+from popoto.models.record.options import AnyField, ModelOptions
 
 
 class Record(metaclass=RecordBase):
@@ -60,11 +60,15 @@ class Record(metaclass=RecordBase):
     @property
     def _record_key(self) -> str:
         """The record key of the current values."""
-        values, stored = vars(self), self._stored
+        values, stored, key = vars(self), self._stored, self._redis_key
         options = self._meta
-        key = self._redis_key
-        if stored and key is not None and not options.key_may_differ(values, stored):
-            return key
+        if stored and key is not None:
+            for field in options.key_fields:
+                name = field.name
+                if name in values and not _is_stored(field, values[name], stored.get(name)):
+                    break
+            else:
+                return key
         return options.record_key({name: getattr(self, name) for name in options.key_names})
 
     def __str__(self) -> str:
@@ -154,3 +158,11 @@ class Record(metaclass=RecordBase):
             capacity = field.max_length
             vars(self)[name] = proxy = field.assigned_value(self, vars(self)[name])
             del proxy[capacity:]
+
+
+def _is_stored(field: AnyField, value: Any, stored: bytes | None) -> bool:
+    """Whether a key value surely makes the same key as the stored one."""
+    try:
+        return type(value) is field.type and field.encode(value) == stored
+    except ValueError:
+        return False

@@ -96,19 +96,27 @@ def _same_value(field: Field[Any], theirs: bytes, mine: bytes) -> bool:
 
 
 def decoded_values(
-    options: ModelOptions, stored: dict[str, Any], names: Sequence[str] | None = None
+    options: ModelOptions, stored: Mapping[str, Any], names: Sequence[str] | None = None
 ) -> dict[str, Any]:
     """Values from stored bytes, as far as they can be decoded; defaults never stand in."""
-    values: dict[str, Any] = {}
-    fields = options.by_name
-    for name in options.index_names if names is None else names:
-        raw = stored.get(name)
-        if raw is None:
-            values[name] = None
-            continue
-        try:
-            values[name] = fields[name].decode(raw)
-        except DecodeError as error:
-            logger.warning("%s: stored bytes make no entry: %s", fields[name].label, error)
-            values[name] = None
+    (values,) = decoded_each(options, (stored,), options.index_names if names is None else names)
     return values
+
+
+def decoded_each(
+    options: ModelOptions, several: Sequence[Mapping[str, Any]], names: Sequence[str]
+) -> list[dict[str, Any]]:
+    """As `decoded_values`, for several states of a record."""
+    fields = options.by_name
+    found: list[dict[str, Any]] = [{} for _ in several]
+    for name in names:
+        field = fields[name]
+        for stored, values in zip(several, found, strict=True):
+            raw = stored.get(name)
+            values[name] = None
+            if raw is not None:
+                try:
+                    values[name] = field.decode(raw)
+                except DecodeError as error:
+                    logger.warning("%s: stored bytes make no entry: %s", field.label, error)
+    return found

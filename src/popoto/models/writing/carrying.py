@@ -18,7 +18,6 @@ from typing import Generic, TypeAlias, TypeVar
 from popoto.engine.batch import Batch, GuardFailure, KeyArgument, Step
 from popoto.engine.request import Call, Plan, Reply, Request
 from popoto.exceptions import ConflictError, ModelException
-from popoto.models.record.options import ModelOptions
 from popoto.models.writing import claims
 from popoto.models.writing.hooks import follow_up
 from popoto.models.writing.operation import Operation, read_stored, text_of
@@ -77,29 +76,25 @@ def carry_out(operations: Sequence[Op], company: Company[Op]) -> Plan[list[Op]]:
             if not operation.is_ready:
                 yield from operation.get_ready()
         calls = _joined(waiting, company)
-        company.end_round()
-        for call in calls:
-            call.overlook(released)
+        if released:
+            for call in calls:
+                call.overlook(released)
         replies: list[Reply] = [_NOTHING_TO_DO] * len(calls)
         if any(call.batch.guards for call in calls):
             replies = yield Request(
                 [call.batch.call(every=True) for call in calls],
-                calls[0].options.shard,
+                calls[0].operations[0].options.shard,
                 company.may_repeat and all(each.is_repeatable for each in waiting),
             )
-        waiting = []
+        tried, waiting = len(waiting), []
         for call, reply in zip(calls, replies, strict=True):
             if reply[0] != 1:
                 waiting += call.learn(Batch.failures(reply), company, released)
                 continue
-            call.finish(reply)
-            if call.batch.after:
-                yield from follow_up(call.batch, call.options)
-            for operation in call.operations:
-                if operation.has_sequel:
-                    yield from operation.after()
+            yield from call.finish(reply)
             done += call.operations
-        company.end_round()
+        if len(done) < tried:
+            company.end_round()
         if not waiting:
             return done
     raise _gave_up(waiting)
@@ -161,10 +156,6 @@ class _Joined(Generic[Op]):
         #: where the guards and the commands of each operation begin
         self._starts: list[tuple[int, int]] = []
 
-    @property
-    def options(self) -> ModelOptions:
-        return self.operations[0].options
-
     def add(self, operation: Op, batch: Batch | None) -> None:
         self._starts.append((len(self.batch.guards), len(self.batch.commands)))
         self.operations.append(operation)
@@ -175,20 +166,19 @@ class _Joined(Generic[Op]):
         else:
             self.batch.extend(batch)
 
-    def finish(self, reply: Sequence[Reply]) -> None:
-        """Let every operation take over that it was carried out."""
-        if len(self.operations) == 1:
-            (operation,) = self.operations
-            operation.result = operation.finish(reply[1:])
-            return
+    def finish(self, reply: Sequence[Reply]) -> Plan[None]:
+        """Let every operation take over that it was carried out, and do what follows."""
         ends = [*(commands + 1 for _, commands in self._starts[1:]), len(reply)]
         for operation, (_, first), end in zip(self.operations, self._starts, ends, strict=True):
             operation.result = operation.finish(reply[first + 1 : end])
+        if self.batch.after:
+            yield from follow_up(self.batch, self.operations[0].options)
+        for operation in self.operations:
+            if operation.has_sequel:
+                yield from operation.after()
 
     def overlook(self, released: _Released) -> None:
         """Let guards take no notice of holders that give up in this call what they hold."""
-        if not released:
-            return
         present = {id(operation) for operation in self.operations}
         for place, step in enumerate(self.batch.guards):
             claim = claims.claim_of(step)
@@ -277,6 +267,7 @@ def _joined(operations: Sequence[Op], company: Company[Op]) -> list[_Joined[Op]]
             size = 0
         calls[-1].add(operation, batch)
         size += length
+    company.end_round()
     return calls
 
 

@@ -17,7 +17,7 @@ from popoto.engine.batch import Batch
 from popoto.fields.keeping.entries import Entry, replace
 from popoto.models.record.options import Decision
 from popoto.models.record.record import Record
-from popoto.models.record.stored_form import Stored, decoded_values, encoded
+from popoto.models.record.stored_form import Stored, decoded_each, decoded_values, encoded
 from popoto.models.writing.claims import put_claims
 from popoto.models.writing.hooks import call_save_hooks
 from popoto.models.writing.operation import Operation
@@ -130,23 +130,30 @@ class Change(Operation):
                 if self.changed[name]:
                     batch.put("RPUSH", list_key, *self.changed[name])
 
-    def put_change(self, batch: Batch, decision: Decision) -> None:
-        """Queue what turns the stored record into the changed one, under the same key."""
+    def put_change(self, batch: Batch, decision: Decision, guarded: Iterable[str]) -> None:
+        """Queue what turns the stored record into the changed one, under the same key.
+
+        Demands that the `guarded` fields still hold what is believed.
+        """
+        options, known = self.options, self.known or {}
         old: list[Entry] = []
         new: list[Entry] = []
         if decision.names:
-            before = decoded_values(self.options, self.known or {}, decision.names)
-            old = self.options.entries(self.key, before, decision)
-            after = decoded_values(
-                self.options, {**(self.known or {}), **self.changed}, decision.names
-            )
-            new = self.options.entries(self.key, after, decision)
-        self.put_claims(batch, new, None if self.upsert else self.changed)
+            states = decoded_each(options, (known, {**known, **self.changed}), decision.names)
+            old, new = options.entries_of_each(self.key, states, decision)
+        if guarded:
+            self.guard_bytes(batch, guarded)
+        else:
+            batch.guard("exists", self.key)
+        if options.unique_fields or options.composites:
+            self.put_claims(batch, new, None if self.upsert else self.changed)
         self.put_hash(batch)
         if self.upsert:
-            self.options.put_member(batch, self.key)
-        self.put_lists(batch)
-        self.put_entries(batch, old, new, heal=self.upsert)
+            options.put_member(batch, self.key)
+        if options.list_names:
+            self.put_lists(batch)
+        if old or new or options.save_hooks:
+            self.put_entries(batch, old, new, heal=self.upsert)
 
     def put_entries(
         self, batch: Batch, old: Sequence[Entry], new: Sequence[Entry], *, heal: bool
@@ -156,8 +163,7 @@ class Change(Operation):
             each for each in self.options.save_hooks if not self.partial or each.name in self.names
         ]
         if not hooked:
-            if old or new:
-                replace(batch, old, new, heal=heal)
+            replace(batch, old, new, heal=heal)
             return
         values = self.values(self.changed)
         theirs = [entry for each in hooked for entry in each.entries(self.key, values)]

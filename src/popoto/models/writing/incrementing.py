@@ -84,9 +84,8 @@ class Increment(Change):
     def _batch_of_swap(self) -> Batch:
         decision = self.options.decision(frozenset(self.changed))
         batch = Batch()
-        self.guard_bytes(batch, dict.fromkeys((*self.changed, *decision.names)))
         with _Shown(self):
-            self.put_change(batch, decision)
+            self.put_change(batch, decision, dict.fromkeys((*self.changed, *decision.names)))
         if decision.names:
             put_expiry_as_is(batch, self.options, self.key)
         return batch

@@ -79,10 +79,8 @@ class Operation:
         """Guards and commands as far as is known now; None: there is nothing to do."""
         raise NotImplementedError
 
-    @property
-    def is_repeatable(self) -> bool:
-        """Whether carrying the batch out twice would do no harm."""
-        return False
+    #: whether carrying the batch out twice would do no harm
+    is_repeatable: bool = False
 
     def learn(self, failure: GuardFailure, step: Step | None) -> None:
         """Correct what is believed, or raise what the caller has to know.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from popoto._stock import is_replaced
+from popoto._stock import MARK, is_replaced
 from popoto.engine.codec import NIL
 from popoto.exceptions import (
     KeyMutationError,
@@ -14,7 +14,7 @@ from popoto.exceptions import (
 )
 from popoto.fields.coercion import describe
 from popoto.models.record import overridden
-from popoto.models.record.checking import logger, refusal
+from popoto.models.record.checking import coerce_and_check, logger, refusal
 from popoto.models.record.options import AnyField, ModelOptions
 from popoto.models.record.record import Record
 from popoto.models.writing.saving import SaveRequest, Saving
@@ -27,19 +27,35 @@ def prepared_save(
     kind: type[Saving] = Saving,
 ) -> Saving | None:
     """A save, once everything is checked and formatted; None = nothing is saved."""
-    check_key_change(instance, migrate_key=request.migrate_key)
+    key = instance._record_key
+    if instance._stored and key != instance._redis_key and not request.migrate_key:
+        check_key_change(instance)
     if instance._meta.save_checks and is_skipped(instance, names):
         return None
-    if not overridden.pre_save(
-        instance,
-        pipeline=request.pipeline,
-        ignore_errors=request.ignore_errors,
-        skip_auto_now=request.skip_auto_now,
-        update_fields=names,
-        **request.hook_arguments,
-    ):
-        return None
-    return kind(instance, request, names)
+    if _has_stock(instance, "pre_save"):
+        goes_on = pre_save(
+            instance,
+            update_fields=names,
+            skip_auto_now=request.skip_auto_now,
+            ignore_errors=request.ignore_errors,
+        )
+    else:
+        goes_on = overridden.pre_save(
+            instance,
+            pipeline=request.pipeline,
+            ignore_errors=request.ignore_errors,
+            skip_auto_now=request.skip_auto_now,
+            update_fields=names,
+            **request.hook_arguments,
+        )
+        key = instance._record_key
+    return kind(instance, request, names, key) if goes_on else None
+
+
+def _has_stock(instance: Record, name: str) -> bool:
+    """Whether a method of an instance is ours, so that its work may be done directly."""
+    found: object = getattr(type(instance), name)
+    return getattr(found, MARK, None) is found and name not in vars(instance)
 
 
 def is_skipped(instance: Record, names: Sequence[str] | None) -> bool:
@@ -69,12 +85,9 @@ def checked_names(options: ModelOptions, names: Iterable[str]) -> list[str]:
     return found
 
 
-def check_key_change(instance: Record, *, migrate_key: bool) -> None:
+def check_key_change(instance: Record) -> None:
     """Raise KeyMutationError when a key field changed since the record was stored."""
-    stored = instance._stored
-    if migrate_key or not stored or instance._record_key == instance._redis_key:
-        return
-    values = vars(instance)
+    stored, values = instance._stored, vars(instance)
     for key_field in instance._meta.key_fields:
         name = key_field.name
         if key_field.auto or name not in values:
@@ -107,7 +120,10 @@ def pre_save(
     """Validate, and let fields format their values; the stock part of `Model.pre_save`."""
     options = instance._meta
     names = options.by_name if update_fields is None else update_fields
-    valid = overridden.is_valid(instance, update_fields)
+    valid = (
+        (update_fields is not None or _has_stock(instance, "is_valid"))
+        and coerce_and_check(instance, names, null_check=True) is None
+    ) or overridden.is_valid(instance, update_fields)
     if not valid:
         error = refusal(instance, names, "nothing was saved")
         if ignore_errors:

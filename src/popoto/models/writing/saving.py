@@ -24,6 +24,7 @@ from popoto.models.beside.expiry import (
 from popoto.models.beside.leftovers import Place, find_places, put_removals
 from popoto.models.reading.related import report_referrers
 from popoto.models.record.loading import indexed_of
+from popoto.models.record.options import Decision
 from popoto.models.record.record import Record
 from popoto.models.record.stored_form import (
     Stored,
@@ -74,8 +75,10 @@ class Saving(Change):
     expected: Mapping[str, bytes] = MappingProxyType({})
     _expectation: Step | None = None
 
-    def __init__(self, instance: Record, request: SaveRequest, names: list[str] | None) -> None:
-        super().__init__(instance, instance._record_key)
+    def __init__(
+        self, instance: Record, request: SaveRequest, names: list[str] | None, key: str
+    ) -> None:
+        super().__init__(instance, key)
         self.request = request
         if self.options.save_hooks:
             self.hook_arguments = {
@@ -186,8 +189,32 @@ class Saving(Change):
             self.is_ready = not self.options.content_fields
             self.leftovers = yield from find_places(self.options, self.key)
 
-    @property
-    def is_repeatable(self) -> bool:
+    def batch(self) -> Batch:
+        batch = Batch()
+        options, known = self.options, self.known
+        self.is_repeatable = False
+        if self.changed and options.version_field is not None:
+            self.changed.update(next_version(options, known))
+        if known is None:
+            guard_absent(batch, options, self.key, self.note, known=self.knows_leftovers)
+            self._put_new(batch)
+        elif self.old_key != self.key:
+            self.guard_bytes(batch, options.index_names)
+            guard_absent(batch, options, self.key, self.note, known=self.knows_leftovers)
+            self._put_move(batch)
+        else:
+            decision = options.decision(frozenset(self.changed))
+            self.is_repeatable = self._may_repeat(decision)
+            self.put_change(batch, options.whole if self.upsert else decision, decision.names)
+        put_expiry(batch, self.instance, self.key, is_new=known is None, replaces=self.upsert)
+        if self.expected:
+            flat = [part for pair in self.expected.items() for part in pair]
+            self._expectation = batch.guards[batch.guard("holds", self.old_key, *flat)]
+        if options.commit_hooks:
+            self._call_commit_hooks(batch)
+        return batch
+
+    def _may_repeat(self, decision: Decision) -> bool:
         """Whether carrying the commit out twice would do no harm.
 
         A repeated guard on every written field fails if the first try was carried
@@ -195,36 +222,9 @@ class Saving(Change):
         another creator's, fields without guard could undo a later write, and what mixins
         add (an event) would be there twice.
         """
-        if self.known is None or self.moves or self.expected or self.options.commit_hooks:
+        if self.expected or self.options.commit_hooks:
             return False
-        return self.options.decision(frozenset(self.changed)).covers(self.changed)
-
-    def batch(self) -> Batch:
-        batch = Batch()
-        options = self.options
-        if self.changed and options.version_field is not None:
-            self.changed.update(next_version(options, self.known))
-        if self.known is None:
-            guard_absent(batch, options, self.key, self.note, known=self.knows_leftovers)
-            self._put_new(batch)
-        elif self.moves:
-            self.guard_bytes(batch, options.index_names)
-            guard_absent(batch, options, self.key, self.note, known=self.knows_leftovers)
-            self._put_move(batch)
-        else:
-            decision = options.decision(frozenset(self.changed))
-            if decision.names:
-                self.guard_bytes(batch, decision.names)
-            else:
-                batch.guard("exists", self.key)
-            self.put_change(batch, options.whole if self.upsert else decision)
-        put_expiry(batch, self.instance, self.key, is_new=self.known is None, replaces=self.upsert)
-        if self.expected:
-            flat = [part for pair in self.expected.items() for part in pair]
-            self._expectation = batch.guards[batch.guard("holds", self.old_key, *flat)]
-        if options.commit_hooks:
-            self._call_commit_hooks(batch)
-        return batch
+        return all(name in decision.names for name in self.changed)
 
     def _call_commit_hooks(self, batch: Batch) -> None:
         commit = Commit(
@@ -350,7 +350,7 @@ class Saving(Change):
 
     def finish(self, replies: Sequence[Reply]) -> int:
         written = [name for name in self.options.hash_names if name in self.changed]
-        if self.moves:
+        if self.known is not None and self.old_key != self.key:
             # Under the new key, every field is new.
             result = len({*written, *(self.known or {})}.intersection(self.options.hash_names))
         else:
@@ -373,7 +373,8 @@ class Saving(Change):
     def _take_over(self, *, persisted: bool) -> None:
         instance = self.instance
         stored = instance._stored
-        self.note_unconfirmed(persisted=persisted)
+        if not persisted or instance._unconfirmed is not None:
+            self.note_unconfirmed(persisted=persisted)
         if self.known is not None:
             stored.update(self.known)
         stored.update(self.changed)
@@ -381,7 +382,8 @@ class Saving(Change):
             settle_contents(self)
         if self.options.version_field in self.changed:
             vars(instance).pop(self.options.version_field, None)
-        note_applied(instance)
+        if self.options.ttl_policy != "reset":
+            note_applied(instance)
         for name in self.options.list_names:
             if name in self.changed:
                 instance._keep_capped(name)

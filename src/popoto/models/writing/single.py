@@ -20,17 +20,10 @@ from popoto.models.writing.saving import SaveRequest
 _ALONE: Company[Operation] = Company()
 
 
-def _carried_out(operation: Operation, pipeline: Any) -> Plan[Any]:
-    """The operation's result, or the caller's pipeline with the operation queued on it."""
-    if pipeline is not None:
-        return (yield from queue_up(operation, pipeline))
-    yield from carry_out((operation,), _ALONE)
-    return operation.result
-
-
 def save(instance: Record, request: SaveRequest) -> Plan[Any]:
     """The plan of `Model.save`; see there."""
-    check_pipeline(request.pipeline)
+    if request.pipeline is not None:
+        check_pipeline(request.pipeline)
     names = None
     if request.update_fields is not None:
         names = checked_names(instance._meta, request.update_fields)
@@ -41,7 +34,10 @@ def save(instance: Record, request: SaveRequest) -> Plan[Any]:
     if saving is None:
         return nothing
     try:
-        return (yield from _carried_out(saving, request.pipeline))
+        if request.pipeline is not None:
+            return (yield from queue_up(saving, request.pipeline))
+        yield from carry_out((saving,), _ALONE)
+        return saving.result
     except UniquenessError as error:
         if not request.ignore_errors:
             raise
@@ -52,10 +48,18 @@ def save(instance: Record, request: SaveRequest) -> Plan[Any]:
 def delete(instance: Record, pipeline: Any, hook_arguments: dict[str, Any]) -> Plan[Any]:
     """The plan of `Model.delete`; see there."""
     check_pipeline(pipeline)
-    return (yield from _carried_out(Deletion(instance, hook_arguments), pipeline))
+    deletion = Deletion(instance, hook_arguments)
+    if pipeline is not None:
+        return (yield from queue_up(deletion, pipeline))
+    yield from carry_out((deletion,), _ALONE)
+    return deletion.result
 
 
 def increment(instance: Record, name: str, delta: Any, pipeline: Any) -> Plan[Any]:
     """The plan of `Model.atomic_increment`; see there."""
     check_pipeline(pipeline)
-    return (yield from _carried_out(Increment(instance, name, delta), pipeline))
+    addition = Increment(instance, name, delta)
+    if pipeline is not None:
+        return (yield from queue_up(addition, pipeline))
+    yield from carry_out((addition,), _ALONE)
+    return addition.result
