@@ -140,7 +140,7 @@ class Deletion(Operation):
             )
 
     def gives_up(self, names: Iterable[str]) -> bool:
-        return True
+        return self.known is not None
 
     def finish(self, replies: Sequence[Reply]) -> Any:
         deleting._forget(self.instance)

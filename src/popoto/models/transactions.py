@@ -178,7 +178,7 @@ class Transaction:
             for operation in self._operations:
                 yield from operation.store_contents()
             parts = [(operation, operation.batch()) for operation in self._operations]
-            joined = _Joined(parts, self._released)
+            joined = _Joined(parts, self._still_released())
             joined.check_claims()
             # Not repeatable: an addition would count twice.
             (reply,) = yield Request.of(joined.batch.call(every=True), shard=shard)
@@ -244,6 +244,14 @@ class Transaction:
             return False
         self._released[known] = holder
         return True
+
+    def _still_released(self) -> dict[tuple[int, Step], str]:
+        """Claims to overlook: an operation may have found since that it has nothing to do."""
+        return {
+            known: holder
+            for known, holder in self._released.items()
+            if self._keys[holder].gives_up(_claimed_fields(known[1]))
+        }
 
 
 class _Joined:
