@@ -16,8 +16,16 @@ PIP_FLAGS := --quiet --disable-pip-version-check --no-input
 REDIS_SERVER ?= $(shell command -v redis-server 2>/dev/null)
 # Extra arguments for pytest, e.g. make test ARGS='-k expiry -x'
 ARGS :=
+# Measuring coverage makes the suite two fifths slower. So the floor (fail_under in pyproject.toml) is
+# checked where CI is set, as .ci/run does, for whole runs; and by `make coverage`.
+FLOOR = $(if $(ARGS),,$(if $(CI),--cov --cov-report=))
+# What `make mutants` changes, the tests that should notice, and how many changes are drawn (0 = all).
+PACKAGE := src/popoto/engine
+TESTS := tests/unit tests/models tests/queries
+SAMPLE := 0
+SEED := 1
 
-.PHONY: help demo kitchen test test-fast test-redis test-oldest peer lint rules formatting floors format types bench docs clean
+.PHONY: help demo kitchen test coverage mutants test-fast test-redis test-oldest peer lint rules formatting floors format types bench docs clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z][a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -65,7 +73,13 @@ kitchen: $(VENV)/.demo ## the example application of the manual (ARGS=--ops: bro
 	@$(RUN) -m examples.popoto_kitchen $(ARGS)
 
 test: $(VENV)/.dev peer ## every test, among them those beside the published popoto 1.6.1
-	@$(PYTEST) $(PARALLEL) $(ARGS)
+	@$(PYTEST) $(PARALLEL) $(FLOOR) $(ARGS)
+
+coverage: $(VENV)/.dev peer ## every test, and then the lines and branches that none of them runs
+	@$(PYTEST) $(PARALLEL) --cov --cov-report=term-missing:skip-covered $(ARGS)
+
+mutants: $(VENV)/.dev ## changes that no test notices (PACKAGE=src/popoto/engine TESTS=tests/unit SAMPLE=200 SEED=1)
+	@$(RUN) -m tools.mutants $(PACKAGE) $(TESTS) --sample $(SAMPLE) --seed $(SEED) $(ARGS)
 
 test-fast: $(VENV)/.dev ## models, fields and queries in less than a minute
 	@$(PYTEST) $(PARALLEL) -m 'not slow and not cluster and not interop' $(FAST) $(ARGS)
@@ -108,4 +122,4 @@ docs: $(VENV)/.docs ## the documentation site, into site/
 	@echo 'open site/index.html'
 
 clean: ## remove what the other targets made
-	@rm -rf $(VENV) .venv-peer .venv-oldest site dist .pytest_cache .ruff_cache .mypy_cache .import_linter_cache .hypothesis
+	@rm -rf $(VENV) .venv-peer .venv-oldest site dist .coverage .coverage.* .mutants .pytest_cache .ruff_cache .mypy_cache .import_linter_cache .hypothesis

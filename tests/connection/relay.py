@@ -15,7 +15,8 @@ class Relay:
 
     `lose` drops connections: when bytes of a client contain the marker, they are handed to the
     server, its reply is awaited, and then the client's connection is closed in its place.
-    `stall` does the same but keeps the connection open, silent.
+    `stall` does the same but keeps the connection open, silent. `answer` gives a reply of its
+    own, and the server does not see the command.
     """
 
     def __init__(self, path: str) -> None:
@@ -23,6 +24,7 @@ class Relay:
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._lose: list[bytes] = []
         self._stall: list[bytes] = []
+        self._answers: list[tuple[bytes, bytes]] = []
         self._open: list[socket.socket] = []
         self._ending = False
         self.accepted = 0
@@ -41,6 +43,9 @@ class Relay:
 
     def stall(self, marker: bytes, times: int = 1) -> None:
         self._stall += [marker] * times
+
+    def answer(self, marker: bytes, reply: bytes, times: int = 1) -> None:
+        self._answers += [(marker, reply)] * times
 
     def drop_all(self) -> None:
         """Close every connection to clients, as a server does with idle ones."""
@@ -72,6 +77,10 @@ class Relay:
                         return
                     if readable is server:
                         client.sendall(data)
+                        continue
+                    if own := next((each for each in self._answers if each[0] in data), None):
+                        self._answers.remove(own)
+                        client.sendall(own[1])
                         continue
                     server.sendall(data)
                     if self._lose and self._lose[0] in data:

@@ -1,0 +1,125 @@
+"""A server that is there and not ready: it loads its data, or is a replica by now."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+import redis
+
+from popoto import IndexedField, KeyField, ListField, Model, redis_db
+from popoto.redis_db import POPOTO_REDIS_DB
+from tests.connection.relay import Relay
+from tests.driver import Api
+
+LOADING = b"-LOADING Redis is loading the dataset in memory\r\n"
+READONLY = b"-READONLY You can't write against a read only replica.\r\n"
+
+
+class Berth(Model):
+    name = KeyField()
+    kind = IndexedField()
+    log = ListField(max_length=3)
+
+
+@pytest.fixture
+def relay(server_url: str) -> Iterator[Relay]:
+    with Relay(urlsplit(server_url).path) as relay:
+        redis_db.set_REDIS_DB_settings(host="127.0.0.1", port=relay.port)
+        yield relay
+        redis_db.set_REDIS_DB_settings()
+
+
+def test_a_write_waits_for_a_server_that_loads(api: Api, relay: Relay) -> None:
+    """Nothing was carried out, so it may be sent again, whatever it is."""
+    api(Berth.create, name="warm")
+    relay.answer(b"EVALSHA", LOADING, times=2)
+    api(Berth.create, name="a", kind="quay")
+    assert api(Berth.query.count, kind="quay") == 1
+
+
+def test_several_commands_wait_together(api: Api, relay: Relay, redis_client: redis.Redis) -> None:
+    berth = api(Berth.create, name="a", kind="quay", log=["x"])
+    redis_client.hset("Berth:a", "kind", b"\xa4pier")
+    relay.answer(b"HGETALL", LOADING * 2)
+    relay.answer(b"HMGET", LOADING * 2)
+    api(berth.refresh)
+    assert (berth.kind, list(berth.log)) == ("pier", ["x"])
+
+
+class Buoy(Model):
+    name = KeyField()
+
+
+#: What is stored of the buoy "b", as the server gives it to HMGET.
+BUOY_B = b"*1\r\n$2\r\n\xa1b\r\n"
+
+
+async def refreshed_together(relay: Relay, *replies: bytes) -> list[Any]:
+    """What two tasks get that refresh at the same moment, if the relay answers so to both."""
+    buoys = [await Buoy.async_create(name=name) for name in "ab"]
+    relay.answer(b"HMGET", b"".join(replies))
+    together = (buoy.async_refresh() for buoy in buoys)
+    return list(await asyncio.gather(*together, return_exceptions=True))
+
+
+def test_a_task_does_not_wait_for_what_another_has_to_wait_for(relay: Relay) -> None:
+    first, second = asyncio.run(refreshed_together(relay, LOADING, BUOY_B))
+    assert (first.name, second.name) == ("a", "b")
+
+
+def test_a_task_beside_one_that_waited_in_vain(relay: Relay) -> None:
+    relay.lose(b"HMGET", times=3)
+    first, second = asyncio.run(refreshed_together(relay, LOADING, BUOY_B))
+    assert isinstance(first, redis.ConnectionError)
+    assert second.name == "b"
+
+
+def test_an_error_is_for_the_task_that_it_concerns(relay: Relay) -> None:
+    wrong = b"-WRONGTYPE Operation against a key holding the wrong kind of value\r\n"
+    first, second = asyncio.run(refreshed_together(relay, wrong, BUOY_B))
+    assert isinstance(first, redis.ResponseError)
+    assert second.name == "b"
+
+
+def test_an_error_after_waiting_is_for_the_task_that_waited(
+    relay: Relay, redis_client: redis.Redis
+) -> None:
+    async def both() -> list[Any]:
+        buoys = [await Buoy.async_create(name=name) for name in "ab"]
+        redis_client.delete("Buoy:a")
+        redis_client.set("Buoy:a", "no hash")
+        relay.answer(b"HMGET", LOADING + BUOY_B)
+        together = (buoy.async_refresh() for buoy in buoys)
+        return list(await asyncio.gather(*together, return_exceptions=True))
+
+    first, second = asyncio.run(both())
+    assert isinstance(first, redis.ResponseError)
+    assert second.name == "b"
+
+
+def test_direct_use_waits_too(relay: Relay) -> None:
+    relay.answer(b"INCR", LOADING)
+    assert POPOTO_REDIS_DB.incr("n") == 1
+    relay.answer(b"GET", LOADING)
+    assert POPOTO_REDIS_DB.get("n") == b"1"
+
+
+async def test_direct_use_waits_too_async(relay: Relay) -> None:
+    client = await redis_db.get_async_redis_db()
+    relay.answer(b"INCR", LOADING)
+    assert await client.incr("n") == 1
+    relay.answer(b"GET", LOADING)
+    assert await client.get("n") == b"1"
+
+
+def test_a_replica_is_no_server_to_wait_for(api: Api, relay: Relay) -> None:
+    """Without a sentinel nobody says who else could take the write."""
+    api(Berth.create, name="warm")
+    relay.answer(b"EVALSHA", READONLY)
+    with pytest.raises(redis.exceptions.ReadOnlyError):
+        api(Berth.create, name="a")
+    assert api(Berth.query.count) == 1

@@ -1,0 +1,211 @@
+"""What nodes of a cluster answer while slots and nodes move: told here by a relay, one by one.
+
+The cluster is one server behind the relay, which says that it serves every slot.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+import redis
+from redis.crc import key_slot
+
+from popoto import redis_db
+from popoto.exceptions import NothingWrittenError, OutcomeUnknownError
+from popoto.redis_db import POPOTO_REDIS_DB
+from tests.cluster_nodes import free_ports
+from tests.connection.relay import Relay
+from tests.driver import Api
+
+#: Errors after which the same node is asked again, since nothing was carried out.
+PASSING = {
+    "tryagain": b"-TRYAGAIN Multiple keys request during rehashing of slot\r\n",
+    "down": b"-CLUSTERDOWN The cluster is down\r\n",
+    "loading": b"-LOADING Redis is loading the dataset in memory\r\n",
+}
+
+
+def slots_at(*spans: tuple[int, int, int]) -> bytes:
+    """The reply to CLUSTER SLOTS: (first, last, port) of each span, on this machine."""
+    lines = [b"*%d\r\n" % len(spans)]
+    for first, last, port in spans:
+        lines.append(b"*3\r\n:%d\r\n:%d\r\n*2\r\n$9\r\n127.0.0.1\r\n:%d\r\n" % (first, last, port))
+    return b"".join(lines)
+
+
+@pytest.fixture
+def relays(server_url: str) -> Iterator[list[Relay]]:
+    """Two ways to the one server; the first serves all slots."""
+    path = urlsplit(server_url).path
+    with Relay(path) as first, Relay(path) as second:
+        for relay in (first, second):
+            relay.answer(b"SLOTS", slots_at((0, 16383, first.port)), times=1000)
+        redis_db.set_REDIS_DB_settings(url=f"redis+cluster://127.0.0.1:{first.port}")
+        yield [first, second]
+        redis_db.set_REDIS_DB_settings()
+
+
+def call(api: Api, *command: Any, repeatable: bool = False) -> Any:
+    if not api.is_async:
+        return redis_db.connection().call(command, repeatable=repeatable)
+
+    async def later() -> Any:
+        return await (await redis_db.async_connection()).call(command, repeatable=repeatable)
+
+    return api.run(later())
+
+
+def call_many(api: Api, *commands: tuple[Any, ...]) -> list[Any]:
+    if not api.is_async:
+        return redis_db.connection().call_many(commands, repeatable=False)
+
+    async def later() -> list[Any]:
+        return await (await redis_db.async_connection()).call_many(commands, repeatable=False)
+
+    return api.run(later())
+
+
+def in_a_transaction(api: Api, key: str) -> list[Any]:
+    if not api.is_async:
+        return POPOTO_REDIS_DB.pipeline().incr(key).execute()
+
+    async def later() -> list[Any]:
+        return await (await redis_db.get_async_redis_db()).pipeline().incr(key).execute()
+
+    return api.run(later())
+
+
+def moved(key: str, relay: Relay) -> bytes:
+    return b"-MOVED %d 127.0.0.1:%d\r\n" % (key_slot(key.encode()), relay.port)
+
+
+@pytest.mark.parametrize("reply", PASSING.values(), ids=PASSING)
+def test_what_passes_is_waited_for(api: Api, relays: list[Relay], reply: bytes) -> None:
+    relays[0].answer(b"INCR", reply, times=2)
+    assert call(api, "INCR", "n") == 1
+    relays[0].answer(b"INCR", reply)
+    assert call_many(api, ("INCR", "n")) == [2]
+
+
+def test_a_slot_that_moved_is_followed_and_asked_about(api: Api, relays: list[Relay]) -> None:
+    first, second = relays
+    call(api, "GET", "n")
+    first.answer(b"INCR", moved("n", second))
+    assert call(api, "INCR", "n") == 1
+    assert second.accepted == 1
+    # The nodes were asked who serves what, and the first says that it is still its own.
+    first.answer(b"INCR", b":99\r\n")
+    assert call(api, "INCR", "n") == 99
+
+
+def test_a_slot_on_the_move_is_asked_for_once(api: Api, relays: list[Relay]) -> None:
+    first, second = relays
+    ask = b"-ASK %d 127.0.0.1:%d\r\n" % (key_slot(b"n"), second.port)
+    first.answer(b"INCR", ask)
+    second.answer(b"ASKING", b"+OK\r\n:7\r\n")
+    assert call(api, "INCR", "n") == 7
+    first.answer(b"INCR", b":99\r\n")
+    assert call(api, "INCR", "n") == 99
+
+
+def test_some_commands_of_many_are_redirected(api: Api, relays: list[Relay]) -> None:
+    """Only what was not carried out is sent again."""
+    first, second = relays
+    first.answer(b"INCR", b":5\r\n" + moved("b", second) + b":6\r\n")
+    assert call_many(api, ("INCR", "a"), ("INCR", "b"), ("INCR", "a")) == [5, 1, 6]
+
+
+def test_a_transaction_follows_its_slot(api: Api, relays: list[Relay]) -> None:
+    first, second = relays
+    refused = b"+OK\r\n" + moved("n", second) + b"-EXECABORT Transaction discarded\r\n"
+    first.answer(b"MULTI", refused)
+    assert in_a_transaction(api, "n") == [1]
+    assert second.accepted == 1
+
+
+def test_a_transaction_is_not_redirected_for_ever(api: Api, relays: list[Relay]) -> None:
+    first, _ = relays
+    refused = b"+OK\r\n" + moved("n", first) + b"-EXECABORT Transaction discarded\r\n"
+    first.answer(b"MULTI", refused, times=100)
+    with pytest.raises(redis.ConnectionError, match="without end"):
+        in_a_transaction(api, "n")
+
+
+def test_a_command_is_not_redirected_for_ever(api: Api, relays: list[Relay]) -> None:
+    first, _ = relays
+    first.answer(b"INCR", moved("n", first), times=100)
+    with pytest.raises(redis.exceptions.MovedError):
+        call(api, "INCR", "n")
+
+
+def test_a_node_that_is_gone_is_asked_about(api: Api, relays: list[Relay]) -> None:
+    """Nothing was sent to it, so the command goes to whom the others name instead."""
+    first, _ = relays
+    (nobody,) = free_ports(1)
+    first._answers.insert(0, (b"SLOTS", slots_at((0, 16383, nobody))))
+    assert call(api, "INCR", "n") == 1
+
+
+def test_a_node_that_stays_gone_is_an_error(api: Api, relays: list[Relay]) -> None:
+    first, _ = relays
+    (nobody,) = free_ports(1)
+    first._answers[:0] = [(b"SLOTS", slots_at((0, 16383, nobody)))] * 20
+    with pytest.raises(NothingWrittenError):
+        call(api, "INCR", "n")
+
+
+def test_a_slot_that_nobody_serves_is_an_error(api: Api, relays: list[Relay]) -> None:
+    first, _ = relays
+    first._answers[:0] = [(b"SLOTS", slots_at((0, 10, first.port)))] * 20
+    with pytest.raises(NothingWrittenError, match="No node of the cluster serves slot"):
+        call(api, "INCR", "n")
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        b"-ERR This instance has cluster support disabled\r\n",
+        b"+OK\r\n",
+        b"*1\r\n:1\r\n",
+        b"*1\r\n*3\r\n:0\r\n:1\r\n:2\r\n",
+        b"*1\r\n*3\r\n$1\r\n0\r\n:1\r\n*2\r\n$1\r\nh\r\n:1\r\n",
+    ],
+)
+def test_an_answer_that_tells_no_slots_is_an_error(
+    api: Api, relays: list[Relay], reply: bytes
+) -> None:
+    first, _ = relays
+    first._answers[:0] = [(b"SLOTS", reply)] * 20
+    with pytest.raises(NothingWrittenError):
+        call(api, "INCR", "n")
+
+
+def test_a_connection_that_fails_makes_the_nodes_be_asked(
+    api: Api, relays: list[Relay], redis_client: redis.Redis
+) -> None:
+    first, second = relays
+    call(api, "GET", "n")
+    first.lose(b"INCR")
+    with pytest.raises(OutcomeUnknownError):
+        call(api, "INCR", "n")
+    assert redis_client.get("n") == b"1"
+    first._answers.insert(0, (b"SLOTS", slots_at((0, 16383, second.port))))
+    assert call(api, "INCR", "n") == 2
+    assert second.accepted == 1
+
+
+def test_many_commands_whose_connection_fails(
+    api: Api, relays: list[Relay], redis_client: redis.Redis
+) -> None:
+    first, second = relays
+    call(api, "GET", "n")
+    first.lose(b"INCR")
+    with pytest.raises(OutcomeUnknownError):
+        call_many(api, ("INCR", "n"), ("INCR", "n"))
+    assert redis_client.get("n") == b"2"
+    first._answers.insert(0, (b"SLOTS", slots_at((0, 16383, second.port))))
+    assert call_many(api, ("INCR", "n")) == [3]
+    assert second.accepted == 1

@@ -1,0 +1,70 @@
+"""A unique value that one operation of a transaction is to give up, and then does not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+import popoto
+from popoto import redis_db
+from popoto.exceptions import UniquenessError
+from tests.driver import Api
+
+
+class Seat(popoto.Model):
+    row = popoto.KeyField()
+    ticket = popoto.UniqueField()
+
+
+def committed(api: Api, *operations: tuple[str, Seat]) -> list[Any]:
+    transaction = popoto.transaction()
+    for name, seat in operations:
+        getattr(transaction, name)(seat)
+    return api(transaction.commit)
+
+
+def tickets() -> dict[str, str | None]:
+    return {seat.row: seat.ticket for seat in Seat.query.all()}
+
+
+def test_who_deletes_another_record_than_the_holder_frees_nothing(api: Api) -> None:
+    """ ":" and its escape make the same record key, of which one is stored."""
+    Seat.create(row="a{&#58;}b", ticket="t")
+    with pytest.raises(UniquenessError, match="already exists"):
+        committed(api, ("delete", Seat(row="a:b")), ("save", Seat(row="c", ticket="t")))
+    assert tickets() == {"a{&#58;}b": "t"}
+
+
+def test_a_holder_that_went_and_came_back_meanwhile_keeps_its_value(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    holder = Seat.create(row="a", ticket="t")
+    again = Seat(row="a", ticket="t")
+    others = iter([lambda: None, Seat(row="a").delete, again.save])
+    _before_each_commit(monkeypatch, others)
+    with pytest.raises(UniquenessError, match="already exists"):
+        committed(api, ("delete", holder), ("save", Seat(row="c", ticket="t")))
+    assert next(others, None) is None
+    assert tickets() == {"a": "t"}
+
+
+def _before_each_commit(patch: pytest.MonkeyPatch, others: Any) -> None:
+    """What other writers do: one thing before each commit of the transaction arrives."""
+    is_inside = False
+
+    def watching(send: Callable[..., Any]) -> Callable[..., Any]:
+        def watched(connection: Any, *args: Any, **options: Any) -> Any:
+            nonlocal is_inside
+            if not is_inside:
+                is_inside = True
+                next(others, lambda: None)()
+                is_inside = False
+            return send(connection, *args, **options)
+
+        return watched
+
+    for kind in (redis_db.SyncConnection, redis_db.AsyncConnection):
+        for name in ("call", "call_many"):
+            patch.setattr(kind, name, watching(getattr(kind, name)))

@@ -1,0 +1,1 @@
+"""Chores for those who change the code."""

@@ -1,0 +1,1 @@
+"""Which lines could be wrong without any test noticing: `make mutants`."""

@@ -1,0 +1,69 @@
+"""Which tests carry out which lines, found out by running them once under coverage."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+from coverage import CoverageData
+
+from tools.mutants.changes import Mutant
+from tools.mutants.digests import digest
+
+
+class Witnesses:
+    """For each line the tests that would notice a change of it, the narrowest first."""
+
+    def __init__(self, root: Path, tests: Sequence[str]) -> None:
+        self._root = root
+        self._tests = list(tests)
+        now = digest([root / "src", *(root / name for name in tests)])
+        data = root / ".mutants" / f"coverage-{now}"
+        data.parent.mkdir(exist_ok=True)
+        if not data.exists():
+            self._record(data)
+        self._data = CoverageData(str(data))
+        self._data.read()
+        self._lines: dict[str, dict[int, list[str]]] = {}
+        #: how many lines of the package each test carries out
+        self._breadth: Counter[str] = Counter()
+        for path in self._data.measured_files():
+            by_line = self._data.contexts_by_lineno(path)
+            name = os.path.relpath(path, root)
+            self._lines[name] = {
+                line: sorted({_test_of(context) for context in contexts})
+                for line, contexts in by_line.items()
+            }
+            for tests_of_line in self._lines[name].values():
+                self._breadth.update(tests_of_line)
+
+    def of(self, mutant: Mutant) -> list[str]:
+        """The tests to run, as pytest names them; none if nothing carries the line out."""
+        lines = self._lines.get(mutant.path, {})
+        found = {test for line in mutant.lines for test in lines.get(line, ())}
+        tests = sorted(found - {""}, key=lambda test: (self._breadth[test], test))
+        # A line that is carried out on import may be noticed by any test.
+        return [*tests, *self._tests] if "" in found else tests
+
+    def _record(self, data: Path) -> None:
+        print(f"which tests carry out which lines: {' '.join(self._tests)}", flush=True)
+        command = [
+            *(sys.executable, "-m", "pytest", "-q", "-n", "0", "-p", "no:cacheprovider"),
+            *("--cov", "--cov-context=test", "--cov-report=", "--cov-fail-under=0"),
+            *self._tests,
+        ]
+        environment = {**os.environ, "COVERAGE_FILE": str(data)}
+        done = subprocess.run(
+            command, cwd=self._root, env=environment, capture_output=True, text=True, check=False
+        )
+        if done.returncode:
+            sys.exit(f"{done.stdout[-4000:]}\nthe tests have to pass before anything is changed")
+
+
+def _test_of(context: str) -> str:
+    """The function of a test, from what pytest-cov calls a run of it: "file::test[a]|run"."""
+    return context.partition("|")[0].partition("[")[0]
