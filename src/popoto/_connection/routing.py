@@ -1,16 +1,11 @@
 """Which node of a cluster serves a command. No I/O."""
 
-# redis-py leaves many of its methods without types.
-# mypy: allow-untyped-calls
-# pyright: reportUnknownMemberType=false, reportUnknownArgumentType=false
-# pyright: reportUnknownVariableType=false
-
 from __future__ import annotations
 
 import random
 import threading
-from collections.abc import Iterable
-from typing import Final
+from collections.abc import Iterable, Sequence
+from typing import Final, cast
 
 import redis
 from redis.crc import key_slot
@@ -118,6 +113,13 @@ class Topology:
             )
         return address
 
+    def by_node(self, commands: Sequence[Command]) -> dict[Address, list[int]]:
+        """The positions of commands, by the node that serves their keys."""
+        positions: dict[Address, list[int]] = {}
+        for position, command in enumerate(commands):
+            positions.setdefault(self.node(slot_of(command)), []).append(position)
+        return positions
+
     def learn(self, reply: Reply, asked: Address) -> None:
         """Take in the answer to CLUSTER SLOTS. Raises redis.RedisError if it is none."""
         if isinstance(reply, RedisError):
@@ -148,7 +150,8 @@ class Topology:
 
     def redirected(self, error: AskError, asked: Address) -> Address:
         """Where MOVED or ASK points; a MOVED is remembered."""
-        address = (error.host or asked[0], error.port)
+        named = cast(str, error.host)  # pyright: ignore[reportUnknownMemberType]
+        address = (named or asked[0], error.port)
         if isinstance(error, MovedError):
             self._served_by[error.slot_id] = address
             self.stale = True
