@@ -15,7 +15,8 @@ class Relay:
 
     `lose` drops connections: when bytes of a client contain the marker, they are handed to the
     server, its reply is awaited, and then the client's connection is closed in its place.
-    `stall` does the same but keeps the connection open, silent.
+    `stall` does the same but keeps the connection open, silent. `cut` closes the connection in
+    the face of the client, before the server has seen anything of these bytes.
     """
 
     def __init__(self, path: str) -> None:
@@ -23,6 +24,7 @@ class Relay:
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._lose: list[bytes] = []
         self._stall: list[bytes] = []
+        self._cut: list[bytes] = []
         self._open: list[socket.socket] = []
         self._ending = False
         self.accepted = 0
@@ -41,6 +43,9 @@ class Relay:
 
     def stall(self, marker: bytes, times: int = 1) -> None:
         self._stall += [marker] * times
+
+    def cut(self, marker: bytes, times: int = 1) -> None:
+        self._cut += [marker] * times
 
     def drop_all(self) -> None:
         """Close every connection to clients, as a server does with idle ones."""
@@ -73,6 +78,9 @@ class Relay:
                     if readable is server:
                         client.sendall(data)
                         continue
+                    if self._cut and self._cut[0] in data:
+                        self._cut.pop(0)
+                        return
                     server.sendall(data)
                     if self._lose and self._lose[0] in data:
                         self._lose.pop(0)

@@ -52,6 +52,10 @@ _WITHOUT_KEYS: Final = frozenset(
     SLOWLOG SWAPDB TIME UNWATCH WAIT WAITAOF""".split()
 )
 
+# What stands in the place of a node's name if the node does not know it, or is not to tell it.
+# Then it is to be found where the node is that was asked.
+_WITHOUT_NAME: Final = frozenset({"", "?"})
+
 
 def slot_of(command: Command) -> int | None:
     """The hash slot that a command belongs to; None if it names no key."""
@@ -139,10 +143,8 @@ class Topology:
                 raise redis.RedisError(
                     f"Unexpected answer to CLUSTER SLOTS from {asked[0]}:{asked[1]}."
                 )
-            # A node that does not know its own name leaves it to be the one that was asked.
-            name = (
-                host.decode() if isinstance(host, bytes) and host not in (b"", b"?") else asked[0]
-            )
+            named = host.decode() if isinstance(host, bytes) else ""
+            name = asked[0] if named in _WITHOUT_NAME else named
             served_by.update(dict.fromkeys(range(first, last + 1), (name, port)))
         self._served_by = served_by
         self._primaries = tuple(dict.fromkeys(served_by.values()))
@@ -151,7 +153,8 @@ class Topology:
     def redirected(self, error: AskError, asked: Address) -> Address:
         """Where MOVED or ASK points; a MOVED is remembered."""
         named = cast(str, error.host)  # pyright: ignore[reportUnknownMemberType]
-        address = (named or asked[0], error.port)
+        host = asked[0] if named in _WITHOUT_NAME else named
+        address = (host, error.port)
         if isinstance(error, MovedError):
             self._served_by[error.slot_id] = address
             self.stale = True
