@@ -442,6 +442,9 @@ def test_a_connection_in_use_takes_renewed_credentials_when_it_is_free(badge: Ba
     ask_to_reconnect(connection)
     pool.release(connection)
     assert redis_db.connection().call(who, repeatable=True) == b"second"
+    # Once is enough.
+    own = redis_db.connection()
+    assert len({own.call(("CLIENT", "ID"), repeatable=True) for _ in range(3)}) == 1
 
 
 async def test_so_does_a_connection_of_an_event_loop(badge: Badge) -> None:
@@ -456,6 +459,7 @@ async def test_so_does_a_connection_of_an_event_loop(badge: Badge) -> None:
         await closing
     await pool.release(connection)
     assert await own.call(who, repeatable=True) == b"second"
+    assert len({await own.call(("CLIENT", "ID"), repeatable=True) for _ in range(3)}) == 1
 
 
 # ── Small functions ──────────────────────────────────────────────────────────
