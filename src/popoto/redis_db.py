@@ -18,11 +18,6 @@ After a lost reply, reads are sent again. A write is not: `OutcomeUnknownError` 
 may have been carried out, `NothingWrittenError` that it was not.
 """
 
-# redis-py leaves many of its methods without types.
-# mypy: allow-untyped-calls
-# pyright: reportUnknownMemberType=false, reportUnknownArgumentType=false
-# pyright: reportUnknownVariableType=false
-
 from __future__ import annotations
 
 import asyncio
@@ -231,7 +226,7 @@ async def set_async_redis_db_settings(
 def check_connection() -> bool:
     """Whether the server answers PING. Costs one round trip; False after at most the timeouts."""
     try:
-        return bool(get_REDIS_DB().ping())
+        return bool(get_REDIS_DB().ping())  # pyright: ignore[reportUnknownMemberType]
     except Exception as error:  # noqa: BLE001  # False, whatever it is
         logger.debug("The server does not answer: %s", error)
         return False
@@ -240,7 +235,8 @@ def check_connection() -> bool:
 async def async_check_connection() -> bool:
     """As `check_connection`."""
     try:
-        return bool(await (await get_async_redis_db()).ping())
+        client = await get_async_redis_db()
+        return bool(await client.ping())  # pyright: ignore[reportUnknownMemberType]
     except Exception as error:  # noqa: BLE001  # False, whatever it is
         logger.debug("The server does not answer: %s", error)
         return False

@@ -182,6 +182,10 @@ async def test_no_server_is_told_to_everyone(relay: Relay) -> None:
     )
     assert all(isinstance(outcome, NothingWrittenError) for outcome in outcomes)
     assert outcomes[0] is not outcomes[1]
+    for outcome in outcomes:
+        # Each tells by itself why there is none.
+        assert isinstance(outcome.__cause__, redis.ConnectionError)
+        assert "127.0.0.1:1." in str(outcome.__cause__)
 
 
 # Cluster ---------------------------------------------------------------------------------

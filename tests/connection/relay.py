@@ -16,7 +16,8 @@ class Relay:
     `lose` drops connections: when bytes of a client contain the marker, they are handed to the
     server, its reply is awaited, and then the client's connection is closed in its place.
     `stall` does the same but keeps the connection open, silent. `answer` gives a reply of its
-    own, and the server does not see the command.
+    own, and the server does not see the command. `cut` closes the connection in the face of the
+    client, before the server has seen anything of these bytes.
     """
 
     def __init__(self, path: str) -> None:
@@ -25,6 +26,7 @@ class Relay:
         self._lose: list[bytes] = []
         self._stall: list[bytes] = []
         self._answers: list[tuple[bytes, bytes]] = []
+        self._cut: list[bytes] = []
         self._open: list[socket.socket] = []
         self._ending = False
         self.accepted = 0
@@ -46,6 +48,9 @@ class Relay:
 
     def answer(self, marker: bytes, reply: bytes, times: int = 1) -> None:
         self._answers += [(marker, reply)] * times
+
+    def cut(self, marker: bytes, times: int = 1) -> None:
+        self._cut += [marker] * times
 
     def drop_all(self) -> None:
         """Close every connection to clients, as a server does with idle ones."""
@@ -82,6 +87,9 @@ class Relay:
                         self._answers.remove(own)
                         client.sendall(own[1])
                         continue
+                    if self._cut and self._cut[0] in data:
+                        self._cut.pop(0)
+                        return
                     server.sendall(data)
                     if self._lose and self._lose[0] in data:
                         self._lose.pop(0)

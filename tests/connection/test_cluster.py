@@ -145,6 +145,39 @@ def test_a_slot_on_the_move_is_asked_for_at_both_ends(ports: list[int]) -> None:
             source.execute_command("CLUSTER SETSLOT", slot, "STABLE")
 
 
+@pytest.fixture(params=["hostname", "unknown-endpoint"])
+def nameless(request: pytest.FixtureRequest, ports: list[int]) -> Iterator[None]:
+    """Nodes that tell "?" or nothing for a name: each is where the one is that was asked."""
+    setting = "cluster-preferred-endpoint-type"
+    for port in ports:
+        with node(port) as client:
+            client.config_set(setting, request.param)
+    yield
+    for port in ports:
+        with node(port) as client:
+            client.config_set(setting, "ip")
+
+
+@pytest.mark.usefixtures("nameless")
+async def test_nodes_without_a_name_are_found_and_followed(ports: list[int]) -> None:
+    connection = redis_db.connection()
+    other = await redis_db.async_connection()
+    assert await other.call(("GET", "moving"), repeatable=True) is None
+    addresses = {f"(node 127.0.0.1:{port})" for port in ports}
+    assert {one.url.partition(" ")[2] for one in connection.per_node()} == addresses
+    slot = redis.crc.key_slot(b"moving")
+    owner = next(port for port in ports if _serves(port, b"moving"))
+    target = next(port for port in ports if port != owner)
+    try:
+        move_slot(slot, owner, target, ports)
+        assert connection.call(("SET", "moving", 2), repeatable=False) == b"OK"
+        assert await other.call(("GET", "moving"), repeatable=True) == b"2"
+    finally:
+        with node(target) as client:
+            client.delete("moving")
+        move_slot(slot, target, owner, ports)
+
+
 def test_no_cluster_there() -> None:
     redis_db.set_REDIS_DB_settings(url="redis+cluster://127.0.0.1:1,127.0.0.1:2")
     with pytest.raises(NothingWrittenError, match="REDIS_URL"):

@@ -8,6 +8,8 @@ import os
 import socket
 import threading
 import time
+from collections.abc import Iterator
+from typing import Any
 from unittest.mock import AsyncMock, patch
 from urllib.parse import urlsplit
 
@@ -398,6 +400,66 @@ def test_a_client_with_one_connection_of_its_own() -> None:
     with POPOTO_REDIS_DB.client() as single:
         single.set("a", 1)
         assert single.pipeline().get("a").execute() == [b"1"]
+
+
+# ── Renewed credentials ──────────────────────────────────────────────────────
+
+
+class Badge(redis.CredentialProvider):
+    """Credentials that change while connections are open, as those of a cloud do."""
+
+    def __init__(self) -> None:
+        self.user = "first"
+
+    def get_credentials(self) -> tuple[str, str]:
+        return self.user, "secret"
+
+
+@pytest.fixture
+def badge(path: str, redis_client: redis.Redis) -> Iterator[Badge]:
+    users = ("first", "second")
+    for user in users:
+        redis_client.acl_setuser(
+            user, enabled=True, passwords="+secret", commands=["+@all"], keys=["*"]
+        )
+    badge = Badge()
+    redis_db.set_REDIS_DB_settings(unix_socket_path=path, credential_provider=badge)
+    yield badge
+    redis_client.acl_deluser(*users)
+
+
+def ask_to_reconnect(connection: Any) -> Any:
+    """As redis-py since 6.3 does it. Before, all that could be done was to close it."""
+    return getattr(connection, "mark_for_reconnect", connection.disconnect)()
+
+
+def test_a_connection_in_use_takes_renewed_credentials_when_it_is_free(badge: Badge) -> None:
+    who = ("ACL", "WHOAMI")
+    assert redis_db.connection().call(who, repeatable=True) == b"first"
+    pool = POPOTO_REDIS_DB.connection_pool
+    connection = pool.get_connection()
+    badge.user = "second"
+    ask_to_reconnect(connection)
+    pool.release(connection)
+    assert redis_db.connection().call(who, repeatable=True) == b"second"
+    # Once is enough.
+    own = redis_db.connection()
+    assert len({own.call(("CLIENT", "ID"), repeatable=True) for _ in range(3)}) == 1
+
+
+async def test_so_does_a_connection_of_an_event_loop(badge: Badge) -> None:
+    who = ("ACL", "WHOAMI")
+    own = await redis_db.async_connection()
+    assert await own.call(who, repeatable=True) == b"first"
+    pool = (await redis_db.get_async_redis_db()).connection_pool
+    connection = await pool.get_connection()
+    badge.user = "second"
+    closing = ask_to_reconnect(connection)
+    if closing is not None:
+        await closing
+    await pool.release(connection)
+    assert await own.call(who, repeatable=True) == b"second"
+    assert len({await own.call(("CLIENT", "ID"), repeatable=True) for _ in range(3)}) == 1
 
 
 # ── Small functions ──────────────────────────────────────────────────────────

@@ -66,6 +66,48 @@ def test_a_silent_server_is_a_timeout(relay: Relay, redis_client: redis.Redis) -
     assert redis_db.connection().call(("GET", "n"), repeatable=True) == b"1"
 
 
+# More than the buffers between two processes hold.
+LARGE = b"x" * 20_000_000
+
+
+def test_a_command_that_was_not_sent_whole_was_not_carried_out(
+    relay: Relay, redis_client: redis.Redis
+) -> None:
+    connection = redis_db.connection()
+    relay.cut(b"value", times=2)
+    assert connection.call(("SET", "value", LARGE), repeatable=False) == b"OK"
+    redis_client.delete("value")
+    relay.cut(b"value", times=3)
+    with pytest.raises(NothingWrittenError):
+        connection.call(("SET", "value", LARGE), repeatable=False)
+    assert redis_client.get("value") is None
+
+
+def test_of_several_commands_that_were_not_sent_whole_some_may_have_been_carried_out(
+    relay: Relay,
+) -> None:
+    relay.cut(b"value")
+    commands = [("INCR", "n"), ("SET", "value", LARGE)]
+    with pytest.raises(OutcomeUnknownError):
+        redis_db.connection().call_many(commands, repeatable=False)
+
+
+def test_connecting_is_not_tried_again_after_a_timeout(relay: Relay) -> None:
+    redis_db.set_REDIS_DB_settings(host="127.0.0.1", port=relay.port, db=1, socket_timeout=0.1)
+    relay.stall(b"SELECT", times=5)
+    with pytest.raises(NothingWrittenError, match="Timeout"):
+        redis_db.connection().call(("GET", "n"), repeatable=True)
+    assert relay.accepted == 1
+
+
+async def test_a_task_does_not_try_to_connect_again_after_a_timeout(relay: Relay) -> None:
+    redis_db.set_REDIS_DB_settings(host="127.0.0.1", port=relay.port, db=1, socket_timeout=0.1)
+    relay.stall(b"SELECT", times=5)
+    with pytest.raises(NothingWrittenError, match="Timeout"):
+        await (await redis_db.async_connection()).call(("GET", "n"), repeatable=True)
+    assert relay.accepted == 1
+
+
 def test_direct_use_follows_the_same_policy(relay: Relay, redis_client: redis.Redis) -> None:
     relay.lose(b"INCR")
     with pytest.raises(OutcomeUnknownError):

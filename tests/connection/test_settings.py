@@ -191,6 +191,33 @@ def test_the_embedded_server_starts_at_the_first_command() -> None:
     assert done.stdout == "1 2 True\n", done.stderr
 
 
+def test_an_embedded_server_that_died_is_started_again() -> None:
+    done = run(
+        """
+        import asyncio, os, signal
+        from contextlib import suppress
+        from popoto import redis_db
+        from popoto.redis_db import POPOTO_REDIS_DB
+        def kill():
+            process = POPOTO_REDIS_DB.info("server")["process_id"]
+            os.kill(process, signal.SIGKILL)
+            with suppress(ProcessLookupError):
+                while True:
+                    os.kill(process, 0)
+        async def main():
+            connection = await redis_db.async_connection()
+            await connection.call(("PING",), repeatable=False)
+            kill()
+            return await connection.call(("INCR", "n"), repeatable=False)
+        POPOTO_REDIS_DB.set("n", 7)
+        kill()
+        print(redis_db.connection().call(("INCR", "n"), repeatable=False), asyncio.run(main()))
+        """,
+        REDIS_URL="embedded://",
+    )
+    assert done.stdout == "1 1\n", done.stderr
+
+
 def test_the_embedded_server_keeps_a_directory(tmp_path: Path) -> None:
     url = f"embedded://{tmp_path}?db=1"
     with redis_db.using(url):

@@ -4,11 +4,6 @@ The twin of `sync`, awaiting where that waits. What is decided is decided in `po
 and `routing`, once for both.
 """
 
-# redis-py leaves many of its methods without types.
-# mypy: allow-untyped-calls
-# pyright: reportUnknownMemberType=false, reportUnknownArgumentType=false
-# pyright: reportUnknownVariableType=false
-
 from __future__ import annotations
 
 import asyncio
@@ -16,29 +11,15 @@ import time
 from collections.abc import Callable, Sequence
 
 import redis
-from redis.exceptions import (
-    AskError,
-    BusyLoadingError,
-    ClusterDownError,
-    MovedError,
-    ReadOnlyError,
-    RedisError,
-    TryAgainError,
-)
+from redis.exceptions import BusyLoadingError, RedisError
 
-from popoto._connection import policy
+from popoto._connection import decisions, policy
 from popoto._connection.asynchronous_pools import AsyncPool, AsyncSentinelPool
+from popoto._connection.decisions import NOT_CARRIED_OUT, Failure
 from popoto._connection.resp import Command, Reply, pack
 from popoto._connection.routing import Topology, slot_of
 from popoto._connection.settings import Address, Options
-from popoto._connection.sync import (
-    ASKING,
-    CLUSTER_SLOTS,
-    MOST_REDIRECTIONS,
-    NOT_CARRIED_OUT,
-    transaction_replies,
-)
-from popoto.exceptions import NothingWrittenError
+from popoto._connection.steps import Ask, SeekPrimary, Step, carry_out_async
 
 __all__ = ["AsyncClusterConnection", "AsyncConnection", "exchange"]
 
@@ -50,21 +31,27 @@ async def exchange(
 
     A task that is cancelled while it waits leaves no half-read connection behind.
     """
-    attempts: policy.Attempts | None = None
-    while True:
-        connection = await pool.checkout()
-        try:
-            return await connection.exchange(data, count, blocks_for)
-        except (RedisError, OSError, ValueError) as error:
-            connection.drop()
-            if attempts is None:
-                attempts = policy.Attempts(pool.url, repeatable=repeatable)
-            attempts.failed(error, sent=connection.sent)
-        except BaseException:
-            connection.drop()
-            raise
-        finally:
-            pool.checkin(connection)
+    outcome = await _try(pool, data, count, blocks_for)
+    if isinstance(outcome, Failure):
+        decision = decisions.after_failure(outcome, pool.url, repeatable=repeatable)
+        return await carry_out_async(decision, lambda _: _try(pool, data, count, blocks_for))
+    return outcome
+
+
+async def _try(
+    pool: AsyncPool, data: bytes, count: int, blocks_for: float
+) -> list[Reply] | Failure:
+    connection = await pool.checkout()
+    try:
+        return await connection.exchange(data, count, blocks_for)
+    except (RedisError, OSError, ValueError) as error:
+        connection.drop()
+        return Failure(error, connection.sent)
+    except BaseException:
+        connection.drop()
+        raise
+    finally:
+        pool.checkin(connection)
 
 
 class AsyncConnection:
@@ -83,13 +70,13 @@ class AsyncConnection:
 
     async def call(self, args: Command, *, repeatable: bool, blocks_for: float = 0.0) -> Reply:
         """Send one command and return its raw reply. As `SyncConnection.call`."""
-        reply = (
-            await exchange(
-                self._pool, pack((args,)), 1, repeatable=repeatable, blocks_for=blocks_for
-            )
-        )[0]
+        data = pack((args,))
+        replies = await exchange(self._pool, data, 1, repeatable=repeatable, blocks_for=blocks_for)
+        reply = replies[0]
         if isinstance(reply, RedisError):
-            return await self._after_error(reply, args, repeatable=repeatable)
+            return await self._after_refusal(
+                reply, data, repeatable=repeatable, blocks_for=blocks_for
+            )
         return reply
 
     async def call_many(self, commands: Sequence[Command], *, repeatable: bool) -> list[Reply]:
@@ -97,18 +84,14 @@ class AsyncConnection:
         if not commands:
             return []
         data = pack(commands)
-        deadline = 0.0
-        attempt = 0
-        while True:
-            replies = await exchange(self._pool, data, len(commands), repeatable=repeatable)
-            if not all(isinstance(reply, BusyLoadingError) for reply in replies):
-                return replies
-            deadline = deadline or time.monotonic() + policy.PATIENCE
-            pause = policy.waiting_pause(attempt, deadline)
-            if pause is None:
-                return replies
-            attempt += 1
-            await asyncio.sleep(pause)
+
+        async def send(_: object = None) -> list[Reply]:
+            return await exchange(self._pool, data, len(commands), repeatable=repeatable)
+
+        replies = await send()
+        if isinstance(replies[0], BusyLoadingError):
+            return await carry_out_async(decisions.until_loaded(replies), send)
+        return replies
 
     async def per_node(self) -> list[AsyncConnection]:
         """One connection per primary, for what has to visit all of them, such as SCAN."""
@@ -123,22 +106,19 @@ class AsyncConnection:
         for pool in self.pools():
             await pool.disconnect()
 
-    async def _after_error(self, error: RedisError, args: Command, *, repeatable: bool) -> Reply:
-        deadline = time.monotonic() + policy.PATIENCE
-        attempt = 0
-        while True:
-            pause = policy.waiting_pause(attempt, deadline)
-            demoted = isinstance(error, ReadOnlyError) and isinstance(self._pool, AsyncSentinelPool)
-            if pause is None or not (demoted or isinstance(error, BusyLoadingError)):
-                raise error
-            if demoted:
+    async def _after_refusal(
+        self, error: RedisError, data: bytes, *, repeatable: bool, blocks_for: float
+    ) -> Reply:
+        async def perform(step: Step) -> list[Reply] | None:
+            if isinstance(step, SeekPrimary):
                 await self._pool.disconnect(inuse_connections=False)
-            attempt += 1
-            await asyncio.sleep(pause)
-            reply = (await exchange(self._pool, pack((args,)), 1, repeatable=repeatable))[0]
-            if not isinstance(reply, RedisError):
-                return reply
-            error = reply
+                return None
+            return await exchange(self._pool, data, 1, repeatable=repeatable, blocks_for=blocks_for)
+
+        has_sentinels = isinstance(self._pool, AsyncSentinelPool)
+        return await carry_out_async(
+            decisions.after_refusal(error, has_sentinels=has_sentinels), perform
+        )
 
 
 class AsyncClusterConnection(AsyncConnection):
@@ -181,9 +161,7 @@ class AsyncClusterConnection(AsyncConnection):
     async def call_many(self, commands: Sequence[Command], *, repeatable: bool) -> list[Reply]:
         """As for one server; the nodes that are concerned are asked at the same time."""
         await self._refresh()
-        groups: dict[Address, list[int]] = {}
-        for index, command in enumerate(commands):
-            groups.setdefault(self._topology.node(slot_of(command)), []).append(index)
+        groups = self._topology.by_node(commands)
         replies: list[Reply] = [None] * len(commands)
 
         async def ask(address: Address, indexes: list[int]) -> None:
@@ -211,21 +189,8 @@ class AsyncClusterConnection(AsyncConnection):
 
     async def transaction(self, commands: Sequence[Command]) -> list[Reply]:
         """Carry commands out as one transaction on the node of their keys. Never repeated."""
-        slot = next((slot for slot in map(slot_of, commands) if slot is not None), None)
-        data = pack([("MULTI",), *commands, ("EXEC",)])
-        for attempt in range(MOST_REDIRECTIONS):
-            if attempt == 0:
-                await self._refresh()
-            address = self._topology.node(slot)
-            answers = await exchange(
-                self._node_pool(address), data, len(commands) + 2, repeatable=False
-            )
-            if self._topology.moved_transaction(answers, address):
-                continue
-            return transaction_replies(answers)
-        raise redis.ConnectionError(
-            f"The cluster at {self.url} redirected a transaction without end."
-        )
+        decision = decisions.transact(self._topology, commands, self.url)
+        return await carry_out_async(decision, self._perform)
 
     async def per_node(self) -> list[AsyncConnection]:
         """One connection per primary."""
@@ -237,48 +202,34 @@ class AsyncClusterConnection(AsyncConnection):
         return list(self._pools.values())
 
     async def _call(self, args: Command, *, repeatable: bool, blocks_for: float = 0.0) -> Reply:
-        slot = slot_of(args)
-        data = pack((args,))
         deadline = time.monotonic() + policy.PATIENCE
-        asked: Address | None = None
-        reply: Reply = None
-        for attempt in range(MOST_REDIRECTIONS):
-            # After a redirection the node that gave it knows best.
-            if not isinstance(reply, AskError):
-                await self._refresh()
-            address = asked or self._topology.node(slot)
-            pool = self._node_pool(address)
-            try:
-                if asked:
-                    reply = (await exchange(pool, ASKING + data, 2, repeatable=repeatable))[1]
-                else:
-                    reply = (
-                        await exchange(pool, data, 1, repeatable=repeatable, blocks_for=blocks_for)
-                    )[0]
-            except NothingWrittenError:
-                self._topology.stale = True
-                asked = reply = None
-                pause = policy.waiting_pause(attempt, deadline)
-                if pause is None or attempt >= policy.REPEATS:
-                    raise
-                await asyncio.sleep(pause)
-                continue
-            except (redis.ConnectionError, redis.TimeoutError):
-                self._topology.stale = True
-                raise
-            asked = None
-            if isinstance(reply, AskError):
-                target = self._topology.redirected(reply, address)
-                asked = None if isinstance(reply, MovedError) else target
-            elif isinstance(reply, (TryAgainError, ClusterDownError, BusyLoadingError)):
-                self._topology.stale = self._topology.stale or isinstance(reply, ClusterDownError)
-                pause = policy.waiting_pause(attempt, deadline)
-                if pause is None:
-                    return reply
-                await asyncio.sleep(pause)
-            else:
-                return reply
-        return reply
+        slot = slot_of(args)
+        await self._refresh()
+        asked = Ask(self._topology.node(slot), pack((args,)), 1, repeatable, blocks_for)
+        outcome: Reply | Failure
+        try:
+            outcome = (await self._ask(asked))[0]
+        except (redis.ConnectionError, redis.TimeoutError) as error:
+            outcome = Failure(error)
+        if not isinstance(outcome, (Failure, RedisError)):
+            return outcome
+        decision = decisions.follow(self._topology, slot, asked, outcome, deadline)
+        return await carry_out_async(decision, self._perform)
+
+    async def _perform(self, step: Step) -> list[Reply] | None:
+        if isinstance(step, Ask):
+            return await self._ask(step)
+        await self._refresh()
+        return None
+
+    async def _ask(self, ask: Ask) -> list[Reply]:
+        return await exchange(
+            self._node_pool(ask.address),
+            ask.data,
+            ask.count,
+            repeatable=ask.repeatable,
+            blocks_for=ask.blocks_for,
+        )
 
     def _node_pool(self, address: Address) -> AsyncPool:
         pool = self._pools.get(address)
@@ -292,20 +243,6 @@ class AsyncClusterConnection(AsyncConnection):
         if not topology.stale:
             return
         async with self._asking:  # one task asks for all that wait
-            if not topology.stale:
-                return
-            failure: Exception | None = None
-            for address in topology.candidates():
-                try:
-                    replies = await exchange(
-                        self._node_pool(address), CLUSTER_SLOTS, 1, repeatable=True
-                    )
-                    topology.learn(replies[0], address)
-                    if topology.primaries:
-                        return
-                except (redis.RedisError, OSError) as error:
-                    failure = error
-            if not topology.primaries:
-                raise policy.connect_failure(
-                    failure or redis.ConnectionError("no node serves slots"), self.url
-                )
+            if topology.stale:
+                decision = decisions.learn_nodes(topology, self.url)
+                await carry_out_async(decision, self._perform)

@@ -1,13 +1,11 @@
 """redis-py's asyncio client and pipeline under our policy. The twin of `clients`."""
 
-# redis-py leaves many of its methods without types.
+# redis-py leaves these methods of its own without types.
 # mypy: allow-untyped-calls
-# pyright: reportUnknownMemberType=false, reportUnknownArgumentType=false
-# pyright: reportUnknownVariableType=false
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any, TypeVar, cast
@@ -20,12 +18,13 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisClusterException, WatchError
 
-from popoto._connection import policy
+from popoto._connection import decisions, policy
 from popoto._connection.asynchronous import AsyncClusterConnection, AsyncConnection
 from popoto._connection.asynchronous_pools import AsyncPool, make_async_pool
 from popoto._connection.clients import Client, check_one_slot, interpreted
 from popoto._connection.pools import pool_for_engine
 from popoto._connection.settings import Address, accepted_options
+from popoto._connection.steps import Steps, carry_out_async
 from popoto._connection.sync import ClusterConnection
 
 __all__ = ["AsyncClient", "AsyncPipeline", "make_async_client"]
@@ -180,14 +179,12 @@ class AsyncClusterPipeline(AsyncPipeline):
 
 async def under_policy(send: Callable[[], Awaitable[T]], url: str, *, repeatable: bool) -> T:
     """Await `send`, again after failures as far as the policy allows."""
-    attempts: policy.Attempts | None = None
-    while True:
-        try:
-            return await send()
-        except (redis.ConnectionError, redis.TimeoutError) as error:
-            if attempts is None:
-                attempts = policy.Attempts(url, repeatable=repeatable)
-            await asyncio.sleep(attempts.pause_after(error))
+    try:
+        return await send()
+    except (redis.ConnectionError, redis.TimeoutError) as error:
+        failure = error
+    decision: Steps[T] = decisions.after_client_error(failure, url, repeatable=repeatable)
+    return await carry_out_async(decision, lambda _: send())
 
 
 def make_async_client(client: Client) -> AsyncClient:

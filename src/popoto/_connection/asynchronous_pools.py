@@ -1,9 +1,8 @@
 """Connections to one server, for the tasks of one event loop."""
 
-# redis-py leaves many of its methods without types.
+# redis-py leaves these methods of its own without types.
 # mypy: allow-untyped-calls
-# pyright: reportUnknownMemberType=false, reportUnknownArgumentType=false
-# pyright: reportUnknownVariableType=false
+# pyright: reportUnknownMemberType=false
 
 from __future__ import annotations
 
@@ -29,25 +28,34 @@ from redis.backoff import NoBackoff
 from redis.connection import AbstractConnection as SyncAbstractConnection
 from redis.sentinel import SentinelManagedConnection
 
-from popoto._connection import policy
+from popoto._connection import decisions, policy
 from popoto._connection.pools import (
     DEFAULT_WAIT,
-    LARGEST_READ,
-    READ_SIZE,
+    KNOWS_WISHES,
     Pool,
     SentinelPool,
     readable,
+    wants_reconnect,
 )
-from popoto._connection.resp import INCOMPLETE, Reply, ReplyReader
+from popoto._connection.resp import (
+    LARGEST_READ,
+    READ_SIZE,
+    Reply,
+    ReplyReader,
+    check_nothing_left,
+    reply_reader,
+    take,
+)
 from popoto._connection.settings import (
     Options,
     Settings,
     accepted_options,
+    connect_timeout,
     describe,
     is_unix,
     pool_arguments,
 )
-from popoto.exceptions import NothingWrittenError
+from popoto._connection.steps import Step, carry_out_async
 
 __all__ = ["AsyncPool", "DirectAsyncConnection", "make_async_pool", "sync_settings"]
 
@@ -84,7 +92,7 @@ class DirectAsyncConnection(AbstractConnection):
     """A redis-py stream connection that can also send packed commands and read raw replies."""
 
     sent = False
-    """Whether the last `exchange` handed its bytes to the stream."""
+    """Whether the server may have carried out a command of the last `exchange`."""
 
     _own_stream: asyncio.StreamReader | None = None
     _replies: ReplyReader
@@ -126,7 +134,7 @@ class DirectAsyncConnection(AbstractConnection):
 
     def _adopt(self) -> None:
         self._own_stream = self._reader
-        self._replies = ReplyReader()
+        self._replies = reply_reader()
         writer = self._writer
         # Bytes on a TLS socket may be records of its own, so only a plain one is asked.
         self._plain = writer is not None and writer.get_extra_info("ssl_object") is None
@@ -147,6 +155,7 @@ class DirectAsyncConnection(AbstractConnection):
         if stream is None or writer is None:
             raise redis.ConnectionError("Connection closed by server.")
         replies: list[Reply] = []
+        size = READ_SIZE
         limit = None if self.socket_timeout is None else self.socket_timeout + blocks_for
         async with asyncio.timeout(limit):
             writer.write(data)
@@ -154,26 +163,27 @@ class DirectAsyncConnection(AbstractConnection):
             if writer.transport.get_write_buffer_size() > _DRAIN_ABOVE:
                 await writer.drain()
             while len(replies) < count:
-                reply = reader.take()
-                if reply is INCOMPLETE:
-                    chunk = await stream.read(min(max(reader.wanted, READ_SIZE), LARGEST_READ))
-                    if not chunk:
-                        raise redis.ConnectionError("Connection closed by server.")
-                    reader.feed(chunk)
-                else:
-                    replies.append(cast(Reply, reply))
-        if not reader.clean:
-            raise redis.InvalidResponse("The server sent more replies than there were commands.")
+                chunk = await stream.read(size)
+                if not chunk:
+                    raise redis.ConnectionError("Connection closed by server.")
+                reader.feed(chunk)
+                if len(chunk) == size:
+                    size = LARGEST_READ
+                take(reader, replies, count)
+        check_nothing_left(reader)
         if self.health_check_interval:
             self.next_health_check = time.monotonic() + self.health_check_interval
         return replies
 
     def drop(self) -> None:
-        """Close at once, without waiting: usable while a task is being cancelled."""
-        self._parser.on_disconnect()
-        self._should_reconnect = False
+        """Close at once, without waiting: usable while a task is being cancelled.
+
+        redis-py's own `disconnect` is a coroutine.
+        """
         writer = self._writer
         self._reader = self._writer = None
+        if KNOWS_WISHES:
+            self.reset_should_reconnect()
         if writer is not None:
             # RuntimeError: its loop is closed, and the socket with it.
             with suppress(RuntimeError):
@@ -184,13 +194,10 @@ def direct(connection_class: type[AbstractConnection]) -> type[DirectAsyncConnec
     """The connection class with `exchange` added to it."""
     if issubclass(connection_class, DirectAsyncConnection):
         return connection_class
-    known = _direct_classes.get(connection_class)
-    if known is None:
-        name = f"Direct{connection_class.__name__}"
-        known = _direct_classes[connection_class] = type(
-            name, (DirectAsyncConnection, connection_class), {}
-        )
-    return known
+    name = f"Direct{connection_class.__name__}"
+    return _direct_classes.setdefault(
+        connection_class, type(name, (DirectAsyncConnection, connection_class), {})
+    )
 
 
 _direct_classes: dict[type[AbstractConnection], type[DirectAsyncConnection]] = {}
@@ -226,14 +233,6 @@ class AsyncPool(redis_asyncio.ConnectionPool):
             **options,
         )
 
-    @property
-    def connect_timeout(self) -> float:
-        """Seconds within which a connection is made or given up."""
-        return (
-            cast("float | None", self.connection_kwargs.get("socket_connect_timeout"))
-            or policy.PATIENCE
-        )
-
     async def checkout(self) -> DirectAsyncConnection:
         """A connection that is open and has nothing unread. Raises as the sync pool's."""
         if self._available_connections:
@@ -257,7 +256,7 @@ class AsyncPool(redis_asyncio.ConnectionPool):
         if connection not in self._in_use_connections:
             return
         direct_connection = cast(DirectAsyncConnection, connection)
-        if self._retired or getattr(connection, "_should_reconnect", False):
+        if self._retired or wants_reconnect(direct_connection):
             direct_connection.drop()
         while self._waiters:
             waiter = self._waiters.popleft()
@@ -315,37 +314,23 @@ class AsyncPool(redis_asyncio.ConnectionPool):
             if waiter.done() and not waiter.cancelled():
                 self.checkin(waiter.result())  # came in the moment of giving up
             if isinstance(error, TimeoutError):
-                raise NothingWrittenError(
-                    f"All {self.max_connections} connections to {self.url} stayed in use for "
-                    f"{self.wait:g} s. Nothing was sent. Raise max_connections."
-                ) from error
+                raise policy.all_in_use(self.max_connections, self.url, self.wait) from error
             raise
 
     async def _connect_again(self, connection: DirectAsyncConnection, error: Exception) -> None:
         """Try to connect for a little longer, where a little longer is likely to help."""
-        deadline = time.monotonic() + self.connect_timeout
-        attempt = 0
+
+        async def connect(_: Step) -> None:
+            connection.drop()
+            await self._relocate(connection)
+            await connection.connect()
+
+        patience = connect_timeout(self.connection_kwargs)
         try:
-            while True:
-                connection.drop()
-                pause = policy.connect_pause(error, attempt, deadline)
-                if pause is None:
-                    break
-                attempt += 1
-                await asyncio.sleep(pause)
-                try:
-                    await self._relocate(connection)
-                    await connection.connect()
-                    return
-                except (redis.RedisError, OSError) as next_error:
-                    error = next_error
+            await carry_out_async(decisions.connect_again(error, self.url, patience), connect)
         except BaseException:
             self._discard(connection)
             raise
-        self._discard(connection)
-        if policy.is_connect_failure(error):
-            raise policy.connect_failure(error, self.url) from error
-        raise error
 
     def _discard(self, connection: DirectAsyncConnection) -> None:
         connection.drop()
@@ -373,14 +358,10 @@ def make_async_pool(pool: redis.ConnectionPool, url: str) -> AsyncPool:
     limit = pool.max_connections if not isinstance(pool, Pool) or pool.limited else None
     wait = pool.wait if isinstance(pool, Pool) else DEFAULT_WAIT
     if isinstance(pool, SentinelPool):
-        sentinels = [
-            (
-                str(one.connection_pool.connection_kwargs["host"]),
-                int(one.connection_pool.connection_kwargs["port"]),
-            )
-            for one in pool.sentinel_manager.sentinels
-        ]
-        sentinel_options = dict(pool.sentinel_manager.sentinel_kwargs) | {
+        clients = cast("list[redis.Redis]", pool.sentinel_manager.sentinels)
+        places = [one.connection_pool.connection_kwargs for one in clients]
+        sentinels = [(str(place["host"]), int(place["port"])) for place in places]
+        sentinel_options = cast(Options, pool.sentinel_manager.sentinel_kwargs) | {
             "retry": Retry(NoBackoff(), 0)
         }
         return AsyncSentinelPool(

@@ -4,17 +4,15 @@ redis-py's own default client repeats every command after a lost reply, an INCR 
 well as a GET. These repeat reads only.
 """
 
-# redis-py leaves many of its methods without types.
+# redis-py leaves these methods of its own without types.
 # mypy: allow-untyped-calls
-# pyright: reportUnknownMemberType=false, reportUnknownArgumentType=false
-# pyright: reportUnknownVariableType=false
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
-from typing import Any, TypeVar, cast
+from typing import Any, TypeAlias, TypeVar, cast
 
 import redis
 import redis.client
@@ -23,16 +21,20 @@ from redis.cluster import ClusterNode, RedisCluster
 from redis.exceptions import RedisClusterException, RedisError, WatchError
 from redis.retry import Retry
 
-from popoto._connection import policy
+from popoto._connection import decisions, policy
 from popoto._connection.pools import Pool, make_pool
 from popoto._connection.resp import Command, Reply
 from popoto._connection.routing import slot_of
 from popoto._connection.settings import Address, Options, Settings, describe, pool_arguments
+from popoto._connection.steps import Steps, carry_out
 from popoto._connection.sync import ClusterConnection, SyncConnection
 
 __all__ = ["Client", "Pipeline", "make_client"]
 
 T = TypeVar("T")
+
+Queued: TypeAlias = tuple[Sequence[Any], Mapping[str, Any]]
+"""A command in a pipeline of redis-py, and the options of its response callback."""
 
 
 class Client(redis.Redis):
@@ -159,6 +161,8 @@ class Client(redis.Redis):
 class Pipeline(redis.client.Pipeline):
     """redis-py's pipeline under our policy."""
 
+    command_stack: list[Queued]
+
     def __init__(self, raw: SyncConnection, *arguments: Any) -> None:
         super().__init__(*arguments)
         self.raw = raw
@@ -212,7 +216,8 @@ class ClusterPipeline(Pipeline):
             replies = self.nodes.call_many(requests, repeatable=all(map(policy.is_read, requests)))
         if raise_on_error:
             self.raise_first_error(commands, replies)
-        return interpreted(replies, commands, self.response_callbacks)
+        callbacks = cast("Mapping[Any, Callable[..., Any]]", self.response_callbacks)
+        return interpreted(replies, commands, callbacks)
 
     def immediate_execute_command(self, *args: Any, **options: Any) -> Any:
         """Refused: there is no WATCH over the nodes of a cluster."""
@@ -221,7 +226,7 @@ class ClusterPipeline(Pipeline):
 
 def interpreted(
     replies: list[Reply],
-    commands: Sequence[tuple[Sequence[Any], Mapping[str, Any]]],
+    commands: Sequence[Queued],
     callbacks: Mapping[Any, Callable[..., Any]],
 ) -> list[Any]:
     """Replies as redis-py's response callbacks make them; errors as they are."""
@@ -249,14 +254,12 @@ def check_one_slot(commands: Sequence[Command]) -> None:
 
 def under_policy(send: Callable[[], T], url: str, *, repeatable: bool) -> T:
     """Call `send`, again after failures as far as the policy allows."""
-    attempts: policy.Attempts | None = None
-    while True:
-        try:
-            return send()
-        except (redis.ConnectionError, redis.TimeoutError) as error:
-            if attempts is None:
-                attempts = policy.Attempts(url, repeatable=repeatable)
-            time.sleep(attempts.pause_after(error))
+    try:
+        return send()
+    except (redis.ConnectionError, redis.TimeoutError) as error:
+        failure = error
+    decision: Steps[T] = decisions.after_client_error(failure, url, repeatable=repeatable)
+    return carry_out(decision, lambda _: send())
 
 
 def make_client(settings: Settings) -> Client:

@@ -19,13 +19,16 @@ from redis.commands import READ_COMMANDS
 from popoto.exceptions import NothingWrittenError, OutcomeUnknownError, OutcomeUnknownTimeoutError
 
 __all__ = [
-    "Attempts",
+    "PATIENCE",
+    "REPEATS",
+    "all_in_use",
     "broken_watch",
     "connect_failure",
     "connect_pause",
     "is_connect_failure",
     "is_read",
     "lost_reply",
+    "may_send_again",
     "waiting_pause",
 ]
 
@@ -112,6 +115,14 @@ def connect_failure(error: BaseException, url: str) -> NothingWrittenError:
     )
 
 
+def all_in_use(limit: int, url: str, seconds: float | None) -> NothingWrittenError:
+    """The error for having waited in vain for one of the connections in use."""
+    return NothingWrittenError(
+        f"All {limit} connections to {url} stayed in use for {seconds or 0.0:g} s. "
+        "Nothing was sent. Raise max_connections."
+    )
+
+
 def is_connect_failure(error: BaseException) -> bool:
     """Whether the server was not reached, as opposed to reached and unwilling."""
     if isinstance(error, NothingWrittenError):
@@ -124,6 +135,14 @@ def is_connect_failure(error: BaseException) -> bool:
     )
     failures = (redis.exceptions.ConnectionError, redis.exceptions.TimeoutError, OSError)
     return isinstance(error, failures) and not isinstance(error, refusals)
+
+
+def may_send_again(failures: int, *, sent: bool, repeatable: bool) -> bool:
+    """Whether a command that has failed so often may be sent once more.
+
+    `sent` says that the server may have carried it out the last time.
+    """
+    return (repeatable or not sent) and failures <= REPEATS
 
 
 def connect_pause(error: BaseException, attempt: int, deadline: float) -> float | None:
@@ -148,40 +167,6 @@ def waiting_pause(attempt: int, deadline: float) -> float | None:
     """Seconds to wait for a server that will be ready soon, or None when time is up."""
     pause = min(0.02 * 2**attempt, 0.5) * random.uniform(0.5, 1.0)
     return pause if time.monotonic() + pause < deadline else None
-
-
-class Attempts:
-    """The failures of one command so far. Made at the first failure."""
-
-    __slots__ = ("_deadline", "_failures", "_repeatable", "_url")
-
-    def __init__(self, url: str, *, repeatable: bool) -> None:
-        self._url = url
-        self._repeatable = repeatable
-        self._failures = 0
-        self._deadline = time.monotonic() + PATIENCE
-
-    def failed(self, error: BaseException, *, sent: bool) -> None:
-        """Return if the command may be sent again; else raise what the caller is to see."""
-        self._failures += 1
-        if (self._repeatable or not sent) and self._failures <= REPEATS:
-            return
-        if not sent:
-            raise connect_failure(error, self._url) from error
-        raise lost_reply(error, self._url, repeatable=self._repeatable) from error
-
-    def pause_after(self, error: Exception) -> float:
-        """As `failed`, for an error as redis-py raises it: the seconds to wait before repeating."""
-        if isinstance(error, redis.exceptions.BusyLoadingError):
-            pause = waiting_pause(self._failures, self._deadline)
-            self._failures += 1
-            if pause is None:
-                raise error
-            return pause
-        if not is_connect_failure(error):
-            raise error
-        self.failed(error, sent=True)
-        return 0.0
 
 
 def broken_watch(error: redis.exceptions.WatchError, url: str) -> Exception:

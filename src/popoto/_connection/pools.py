@@ -5,10 +5,8 @@ Replaced are the two calls that every command makes: taking a connection costs
 about 1 us here and 15 us there, which counts metrics and asks the socket four times.
 """
 
-# redis-py leaves many of its methods without types.
+# redis-py leaves these methods of its own without types.
 # mypy: allow-untyped-calls
-# pyright: reportUnknownMemberType=false, reportUnknownArgumentType=false
-# pyright: reportUnknownVariableType=false
 
 from __future__ import annotations
 
@@ -32,15 +30,27 @@ from redis.sentinel import (
     SentinelManagedSSLConnection,
 )
 
-from popoto._connection import embedded_source, policy
-from popoto._connection.resp import INCOMPLETE, Reply, ReplyReader
-from popoto._connection.settings import Options, Settings, describe, pool_arguments
-from popoto.exceptions import NothingWrittenError
+from popoto._connection import decisions, embedded_source, policy
+from popoto._connection.resp import (
+    LARGEST_READ,
+    READ_SIZE,
+    Reply,
+    ReplyReader,
+    check_nothing_left,
+    reply_reader,
+    take,
+)
+from popoto._connection.settings import (
+    Options,
+    Settings,
+    connect_timeout,
+    describe,
+    pool_arguments,
+)
+from popoto._connection.steps import Step, carry_out
 
 __all__ = ["DirectConnection", "Pool", "make_pool", "pool_for_engine"]
 
-READ_SIZE: Final = 65536
-LARGEST_READ: Final = 1 << 20
 DEFAULT_CONNECTIONS: Final = 100
 DEFAULT_WAIT: Final = 20.0
 """Seconds to wait for a free connection when all are in use."""
@@ -54,11 +64,12 @@ class DirectConnection(AbstractConnection):
     """
 
     sent: bool = False
-    """Whether the last `exchange` handed all its bytes to the system."""
+    """Whether the server may have carried out a command of the last `exchange`."""
 
+    # redis-py's, and without a public name there.
     _sock: socket.socket | None  # type: ignore[assignment]  # read from an unannotated None
     _own_socket: socket.socket | None = None
-    _reader: ReplyReader
+    _replies: ReplyReader
     _readable: Callable[[], bool]
 
     def prepare(self) -> None:
@@ -66,7 +77,7 @@ class DirectConnection(AbstractConnection):
         if self._sock is None:
             self.connect()
         elif self._has_input() or not self._healthy():
-            self.disconnect()
+            self.drop()
             self.connect()
 
     def _has_input(self) -> bool:
@@ -96,14 +107,18 @@ class DirectConnection(AbstractConnection):
 
     def _adopt(self, own_socket: socket.socket) -> None:
         self._own_socket = own_socket
-        self._reader = ReplyReader()
+        self._replies = reply_reader()
         self._readable = readable(own_socket)
+
+    def drop(self) -> None:
+        """Close. The next command connects again."""
+        self.disconnect()  # pyright: ignore[reportUnknownMemberType]
 
     def exchange(self, data: bytes, count: int, blocks_for: float = 0.0) -> list[Reply]:
         """Send packed commands and read `count` replies.
 
         `blocks_for` are seconds to wait beyond `socket_timeout`. After any exception the
-        connection has to be disconnected.
+        connection has to be dropped.
         """
         self.sent = False
         own_socket = self._sock
@@ -111,28 +126,39 @@ class DirectConnection(AbstractConnection):
             raise redis.ConnectionError("Connection closed by server.")
         if own_socket is not self._own_socket:
             self._adopt(own_socket)
-        reader = self._reader
+        reader = self._replies
         if blocks_for:
             self._set_timeout(own_socket, blocks_for)
+        # A command is carried out once all of its bytes are there. If the system would not even
+        # take them, a single one cannot have been.
+        self.sent = count > 1
         own_socket.sendall(data)
         self.sent = True
         replies: list[Reply] = []
+        size = READ_SIZE
         while len(replies) < count:
-            reply = reader.take()
-            if reply is INCOMPLETE:
-                chunk = own_socket.recv(min(max(reader.wanted, READ_SIZE), LARGEST_READ))
-                if not chunk:
-                    raise redis.ConnectionError("Connection closed by server.")
-                reader.feed(chunk)
-            else:
-                replies.append(cast(Reply, reply))
+            chunk = own_socket.recv(size)
+            if not chunk:
+                raise redis.ConnectionError("Connection closed by server.")
+            reader.feed(chunk)
+            if len(chunk) == size:
+                size = LARGEST_READ
+            take(reader, replies, count)
         if blocks_for:
             self._set_timeout(own_socket, 0.0)
-        if not reader.clean:
-            raise redis.InvalidResponse("The server sent more replies than there were commands.")
+        check_nothing_left(reader)
         if self.health_check_interval:
             self.next_health_check = int(time.monotonic() + self.health_check_interval)
         return replies
+
+
+# redis-py knows since 6.3: credentials were renewed, or the server is about to move.
+KNOWS_WISHES: Final = hasattr(AbstractConnection, "should_reconnect")
+
+
+def wants_reconnect(connection: Any) -> bool:
+    """Whether redis-py asks for the connection to be closed once it is free."""
+    return KNOWS_WISHES and bool(connection.should_reconnect())
 
 
 def readable(own_socket: socket.socket) -> Callable[[], bool]:
@@ -148,13 +174,10 @@ def direct(connection_class: type[AbstractConnection]) -> type[DirectConnection]
     """The connection class with `exchange` added to it."""
     if issubclass(connection_class, DirectConnection):
         return connection_class
-    known = _direct_classes.get(connection_class)
-    if known is None:
-        name = f"Direct{connection_class.__name__}"
-        known = _direct_classes[connection_class] = type(
-            name, (DirectConnection, connection_class), {}
-        )
-    return known
+    name = f"Direct{connection_class.__name__}"
+    return _direct_classes.setdefault(
+        connection_class, type(name, (DirectConnection, connection_class), {})
+    )
 
 
 _direct_classes: dict[type[AbstractConnection], type[DirectConnection]] = {}
@@ -166,6 +189,11 @@ class Pool(redis.ConnectionPool):
     Safe among threads. After a fork the child starts with an empty pool.
     `url` is for messages.
     """
+
+    # redis-py's lists, which its own methods walk through to close connections and to give
+    # them renewed credentials.
+    _available_connections: list[DirectConnection]
+    _in_use_connections: set[DirectConnection]
 
     def __init__(
         self,
@@ -187,20 +215,12 @@ class Pool(redis.ConnectionPool):
         self.speaks_resp2 = options.get("protocol") != 3
         self._waiting = 0
         self._returned = threading.Condition()
-        super().__init__(
+        super().__init__(  # pyright: ignore[reportUnknownMemberType]
             connection_class=cast(type[redis.Connection], direct(connection_class)),
             max_connections=max_connections or DEFAULT_CONNECTIONS,
             **options,
         )
         _pools.add(self)
-
-    @property
-    def connect_timeout(self) -> float:
-        """Seconds within which a connection is made or given up."""
-        return (
-            cast("float | None", self.connection_kwargs.get("socket_connect_timeout"))
-            or policy.PATIENCE
-        )
 
     def checkout(self) -> DirectConnection:
         """A connection that is open and has nothing unread.
@@ -220,16 +240,16 @@ class Pool(redis.ConnectionPool):
         except BaseException:
             self._discard(connection)
             raise
-        return cast(DirectConnection, connection)
+        return connection
 
     def checkin(self, connection: Any) -> None:
-        """Give a connection back. One that failed must have been disconnected."""
+        """Give a connection back. One that failed must have been dropped."""
         try:
             self._in_use_connections.remove(connection)
         except KeyError:
             return  # of the parent process, or of before a reset
-        if _wants_reconnect(connection) or not self.owns_connection(connection):
-            connection.disconnect()
+        if wants_reconnect(connection) or not self.owns_connection(connection):
+            connection.drop()
         self._available_connections.append(connection)
         if self._waiting:
             with self._returned:
@@ -245,33 +265,21 @@ class Pool(redis.ConnectionPool):
 
     def _connect_again(self, connection: DirectConnection, error: Exception) -> None:
         """Try to connect for a little longer, where a little longer is likely to help."""
-        deadline = time.monotonic() + self.connect_timeout
-        attempt = 0
+
+        def connect(_: Step) -> None:
+            connection.drop()
+            self._relocate(connection)
+            connection.connect()
+
+        patience = connect_timeout(self.connection_kwargs)
         try:
-            while True:
-                connection.disconnect()
-                pause = policy.connect_pause(error, attempt, deadline)
-                if pause is None:
-                    break
-                attempt += 1
-                time.sleep(pause)
-                try:
-                    if self.locate is not None:
-                        self._relocate(connection)
-                    connection.connect()
-                    return
-                except (redis.RedisError, OSError) as next_error:
-                    error = next_error
+            carry_out(decisions.connect_again(error, self.url, patience), connect)
         except BaseException:
             self._discard(connection)
             raise
-        self._discard(connection)
-        if policy.is_connect_failure(error):
-            raise policy.connect_failure(error, self.url) from error
-        raise error
 
     def _discard(self, connection: DirectConnection) -> None:
-        connection.disconnect()
+        connection.drop()
         self.checkin(connection)
 
     def _make_or_wait(self) -> DirectConnection:
@@ -282,26 +290,27 @@ class Pool(redis.ConnectionPool):
                 while True:
                     if self._available_connections:
                         try:
-                            return cast(DirectConnection, self._available_connections.pop())
+                            return self._available_connections.pop()
                         except IndexError:
                             pass  # another thread was quicker
-                    if self._created_connections < self.max_connections:
-                        return self._make()
+                    made = self._make()
+                    if made is not None:
+                        return made
                     left = None if deadline is None else deadline - time.monotonic()
                     if left is not None and left <= 0:
-                        raise NothingWrittenError(
-                            f"All {self.max_connections} connections to {self.url} stayed in use "
-                            f"for {self.wait:g} s. Nothing was sent. Raise max_connections."
-                        )
+                        raise policy.all_in_use(self.max_connections, self.url, self.wait)
                     self._returned.wait(left)
             finally:
                 self._waiting -= 1
 
-    def _make(self) -> DirectConnection:
+    def _make(self) -> DirectConnection | None:
         if self.locate is not None and not self._is_located:
             self.connection_kwargs.update(self.locate())
             self._is_located = True
-        return cast(DirectConnection, self.make_connection())
+        try:
+            return cast(DirectConnection, self.make_connection())
+        except redis.ConnectionError:
+            return None  # as many as there may be
 
     def _relocate(self, connection: DirectConnection) -> None:
         """Follow an embedded server that was started again, perhaps elsewhere."""
@@ -311,6 +320,7 @@ class Pool(redis.ConnectionPool):
 
     def forget_after_fork(self) -> None:
         """Start afresh in a child process. The parent keeps its sockets and locks."""
+        # redis-py's locks, without a public name: a thread of the parent may have held one.
         self._lock = threading.RLock()
         self._fork_lock = threading.RLock()
         self._returned = threading.Condition()
@@ -321,11 +331,6 @@ class Pool(redis.ConnectionPool):
 
 class SentinelPool(Pool, SentinelConnectionPool):
     """Connections to the primary that the sentinels name at the time of connecting."""
-
-
-def _wants_reconnect(connection: AbstractConnection) -> bool:
-    # redis-py knows this since 6.3.
-    return bool(getattr(connection, "_should_reconnect", False))
 
 
 _pools: weakref.WeakSet[Pool] = weakref.WeakSet()

@@ -1,16 +1,11 @@
 """Which node of a cluster serves a command. No I/O."""
 
-# redis-py leaves many of its methods without types.
-# mypy: allow-untyped-calls
-# pyright: reportUnknownMemberType=false, reportUnknownArgumentType=false
-# pyright: reportUnknownVariableType=false
-
 from __future__ import annotations
 
 import random
 import threading
-from collections.abc import Iterable
-from typing import Final
+from collections.abc import Iterable, Sequence
+from typing import Final, cast
 
 import redis
 from redis.crc import key_slot
@@ -56,6 +51,10 @@ _WITHOUT_KEYS: Final = frozenset(
     PING PUBLISH PUBSUB QUIT RANDOMKEY READONLY READWRITE RESET ROLE SAVE SCAN SCRIPT SELECT
     SLOWLOG SWAPDB TIME UNWATCH WAIT WAITAOF""".split()
 )
+
+# What stands in the place of a node's name if the node does not know it, or is not to tell it.
+# Then it is to be found where the node is that was asked.
+_WITHOUT_NAME: Final = frozenset({"", "?"})
 
 
 def slot_of(command: Command) -> int | None:
@@ -118,6 +117,13 @@ class Topology:
             )
         return address
 
+    def by_node(self, commands: Sequence[Command]) -> dict[Address, list[int]]:
+        """The positions of commands, by the node that serves their keys."""
+        positions: dict[Address, list[int]] = {}
+        for position, command in enumerate(commands):
+            positions.setdefault(self.node(slot_of(command)), []).append(position)
+        return positions
+
     def learn(self, reply: Reply, asked: Address) -> None:
         """Take in the answer to CLUSTER SLOTS. Raises redis.RedisError if it is none."""
         if isinstance(reply, RedisError):
@@ -137,10 +143,8 @@ class Topology:
                 raise redis.RedisError(
                     f"Unexpected answer to CLUSTER SLOTS from {asked[0]}:{asked[1]}."
                 )
-            # A node that does not know its own name leaves it to be the one that was asked.
-            name = (
-                host.decode() if isinstance(host, bytes) and host not in (b"", b"?") else asked[0]
-            )
+            named = host.decode() if isinstance(host, bytes) else ""
+            name = asked[0] if named in _WITHOUT_NAME else named
             served_by.update(dict.fromkeys(range(first, last + 1), (name, port)))
         self._served_by = served_by
         self._primaries = tuple(dict.fromkeys(served_by.values()))
@@ -148,7 +152,9 @@ class Topology:
 
     def redirected(self, error: AskError, asked: Address) -> Address:
         """Where MOVED or ASK points; a MOVED is remembered."""
-        address = (error.host or asked[0], error.port)
+        named = cast(str, error.host)  # pyright: ignore[reportUnknownMemberType]
+        host = asked[0] if named in _WITHOUT_NAME else named
+        address = (host, error.port)
         if isinstance(error, MovedError):
             self._served_by[error.slot_id] = address
             self.stale = True

@@ -3,22 +3,18 @@
 Nothing here opens a connection. Everything that can be refused is refused here.
 """
 
-# redis-py leaves many of its methods without types.
-# mypy: allow-untyped-calls
-# pyright: reportUnknownMemberType=false, reportUnknownArgumentType=false
-# pyright: reportUnknownVariableType=false
-
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, cast
 from urllib.parse import SplitResult, unquote, urlsplit
 
 import redis
+import redis.connection
 from redis.backoff import NoBackoff
-from redis.connection import UnixDomainSocketConnection, parse_url
+from redis.connection import UnixDomainSocketConnection
 from redis.retry import Retry
 
 from popoto.exceptions import ConfigurationError
@@ -68,7 +64,7 @@ class Settings:
     options: Options = field(repr=False)
     addresses: tuple[Address, ...] = ()
     service: str = ""
-    sentinel_options: Options = field(default_factory=dict, repr=False)
+    sentinel_options: Options = field(default_factory=dict[str, Any], repr=False)
     directory: str | None = None
 
 
@@ -167,6 +163,11 @@ def pool_arguments(pool: redis.ConnectionPool) -> Options:
     return options
 
 
+def connect_timeout(options: Mapping[str, Any]) -> float:
+    """Seconds within which a connection is made or given up."""
+    return float(options.get("socket_connect_timeout") or DEFAULT_TIMEOUT)
+
+
 def describe(options: Mapping[str, object]) -> str:
     """A URL, without password, for options that were not given as one."""
     database = options.get("db") or 0
@@ -259,7 +260,7 @@ def _sentinel(parts: SplitResult, url: str) -> Settings:
 
 def _addresses(parts: SplitResult, default_port: int) -> tuple[Address, ...]:
     hosts = parts.netloc.rpartition("@")[2]
-    addresses = []
+    addresses: list[Address] = []
     for piece in hosts.split(","):
         one = urlsplit(f"//{piece}")
         if not one.hostname:
@@ -278,8 +279,15 @@ def _options_without_hosts(parts: SplitResult, database: str = "") -> Options:
     return options
 
 
+# redis-py leaves it without types.
+_parsed = cast(
+    "Callable[[str], Options]",
+    redis.connection.parse_url,  # pyright: ignore[reportUnknownMemberType]
+)
+
+
 def _options(url: str) -> Options:
-    options: Options = dict(parse_url(url))
+    options: Options = dict(_parsed(url))
     _refuse_decoding(options.get("decode_responses"))
     options.pop("decode_responses", None)
     for name in ("retry_on_timeout", "retry_on_error"):

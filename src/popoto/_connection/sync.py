@@ -1,49 +1,22 @@
 """Sending commands and reading raw replies, for threads."""
 
-# redis-py leaves many of its methods without types.
-# mypy: allow-untyped-calls
-# pyright: reportUnknownMemberType=false, reportUnknownArgumentType=false
-# pyright: reportUnknownVariableType=false
-
 from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from typing import Final
 
 import redis
-from redis.exceptions import (
-    AskError,
-    BusyLoadingError,
-    ClusterDownError,
-    MovedError,
-    ReadOnlyError,
-    RedisError,
-    TryAgainError,
-)
+from redis.exceptions import BusyLoadingError, RedisError
 
-from popoto._connection import policy
+from popoto._connection import decisions, policy
+from popoto._connection.decisions import NOT_CARRIED_OUT, Failure
 from popoto._connection.pools import Pool, SentinelPool, pool_for_engine
 from popoto._connection.resp import Command, Reply, pack
 from popoto._connection.routing import Topology, slot_of
 from popoto._connection.settings import Address, Options, Settings
-from popoto.exceptions import NothingWrittenError
+from popoto._connection.steps import Ask, SeekPrimary, Step, carry_out
 
-__all__ = [
-    "ASKING",
-    "CLUSTER_SLOTS",
-    "MOST_REDIRECTIONS",
-    "NOT_CARRIED_OUT",
-    "ClusterConnection",
-    "SyncConnection",
-    "exchange",
-]
-
-ASKING: Final = pack([("ASKING",)])
-CLUSTER_SLOTS: Final = pack([("CLUSTER", "SLOTS")])
-MOST_REDIRECTIONS: Final = 16
-NOT_CARRIED_OUT: Final = (AskError, TryAgainError, ClusterDownError, BusyLoadingError)
-"""Answers of a node that is not the one, or not yet the one, to carry a command out."""
+__all__ = ["ClusterConnection", "SyncConnection", "exchange"]
 
 
 def exchange(
@@ -54,23 +27,25 @@ def exchange(
     The hot path. Errors of the server are among the replies; errors of the
     connection are raised, after as many repetitions as the policy allows.
     """
-    attempts: policy.Attempts | None = None
-    while True:
-        connection = pool.checkout()
-        try:
-            return connection.exchange(data, count, blocks_for)
-        except (RedisError, OSError, ValueError) as error:
-            connection.disconnect()
-            if attempts is None:
-                attempts = policy.Attempts(pool.url, repeatable=repeatable)
-            # The server runs a command once it has all of its bytes. If the system would not
-            # even take them, a single command cannot have been run.
-            attempts.failed(error, sent=connection.sent or count > 1)
-        except BaseException:
-            connection.disconnect()
-            raise
-        finally:
-            pool.checkin(connection)
+    outcome = _try(pool, data, count, blocks_for)
+    if isinstance(outcome, Failure):
+        decision = decisions.after_failure(outcome, pool.url, repeatable=repeatable)
+        return carry_out(decision, lambda _: _try(pool, data, count, blocks_for))
+    return outcome
+
+
+def _try(pool: Pool, data: bytes, count: int, blocks_for: float) -> list[Reply] | Failure:
+    connection = pool.checkout()
+    try:
+        return connection.exchange(data, count, blocks_for)
+    except (RedisError, OSError, ValueError) as error:
+        connection.drop()
+        return Failure(error, connection.sent)
+    except BaseException:
+        connection.drop()
+        raise
+    finally:
+        pool.checkin(connection)
 
 
 class SyncConnection:
@@ -105,11 +80,10 @@ class SyncConnection:
         redis.ConnectionError or redis.TimeoutError; redis.DataError for an argument
         that is not bytes, str, int or float.
         """
-        reply = exchange(
-            self._pool, pack((args,)), 1, repeatable=repeatable, blocks_for=blocks_for
-        )[0]
+        data = pack((args,))
+        reply = exchange(self._pool, data, 1, repeatable=repeatable, blocks_for=blocks_for)[0]
         if isinstance(reply, RedisError):
-            return self._after_error(reply, args, repeatable=repeatable)
+            return self._after_refusal(reply, data, repeatable=repeatable, blocks_for=blocks_for)
         return reply
 
     def call_many(self, commands: Sequence[Command], *, repeatable: bool) -> list[Reply]:
@@ -121,41 +95,30 @@ class SyncConnection:
         if not commands:
             return []
         data = pack(commands)
-        deadline = 0.0
-        attempt = 0
-        while True:
-            replies = exchange(self._pool, data, len(commands), repeatable=repeatable)
-            if not all(isinstance(reply, BusyLoadingError) for reply in replies):
-                return replies
-            deadline = deadline or time.monotonic() + policy.PATIENCE
-            pause = policy.waiting_pause(attempt, deadline)
-            if pause is None:
-                return replies
-            attempt += 1
-            time.sleep(pause)
+
+        def send(_: object = None) -> list[Reply]:
+            return exchange(self._pool, data, len(commands), repeatable=repeatable)
+
+        replies = send()
+        if isinstance(replies[0], BusyLoadingError):
+            return carry_out(decisions.until_loaded(replies), send)
+        return replies
 
     def per_node(self) -> list[SyncConnection]:
         """One connection per primary, for what has to visit all of them, such as SCAN."""
         return [self]
 
-    def _after_error(self, error: RedisError, args: Command, *, repeatable: bool) -> Reply:
-        """Wait for a server that is loading; look for the new primary; or raise."""
-        deadline = time.monotonic() + policy.PATIENCE
-        attempt = 0
-        while True:
-            pause = policy.waiting_pause(attempt, deadline)
-            pool = self._pool
-            demoted = isinstance(error, ReadOnlyError) and isinstance(pool, SentinelPool)
-            if pause is None or not (demoted or isinstance(error, BusyLoadingError)):
-                raise error
-            if demoted:
-                pool.disconnect(inuse_connections=False)
-            attempt += 1
-            time.sleep(pause)
-            reply = exchange(pool, pack((args,)), 1, repeatable=repeatable)[0]
-            if not isinstance(reply, RedisError):
-                return reply
-            error = reply
+    def _after_refusal(
+        self, error: RedisError, data: bytes, *, repeatable: bool, blocks_for: float
+    ) -> Reply:
+        def perform(step: Step) -> list[Reply] | None:
+            if isinstance(step, SeekPrimary):
+                self._pool.disconnect(inuse_connections=False)
+                return None
+            return exchange(self._pool, data, 1, repeatable=repeatable, blocks_for=blocks_for)
+
+        has_sentinels = isinstance(self._pool, SentinelPool)
+        return carry_out(decisions.after_refusal(error, has_sentinels=has_sentinels), perform)
 
 
 class _NodeConnection(SyncConnection):
@@ -194,11 +157,8 @@ class ClusterConnection(SyncConnection):
     def call_many(self, commands: Sequence[Command], *, repeatable: bool) -> list[Reply]:
         """As for one server, in one round trip per node that is concerned."""
         self._refresh()
-        groups: dict[Address, list[int]] = {}
-        for index, command in enumerate(commands):
-            groups.setdefault(self.topology.node(slot_of(command)), []).append(index)
         replies: list[Reply] = [None] * len(commands)
-        for address, indexes in groups.items():
+        for address, indexes in self.topology.by_node(commands).items():
             data = pack([commands[index] for index in indexes])
             try:
                 answers = exchange(
@@ -219,19 +179,7 @@ class ClusterConnection(SyncConnection):
 
         Raises what the server answers to a command that it cannot queue.
         """
-        slot = next((slot for slot in map(slot_of, commands) if slot is not None), None)
-        data = pack([("MULTI",), *commands, ("EXEC",)])
-        for attempt in range(MOST_REDIRECTIONS):
-            if attempt == 0:
-                self._refresh()
-            address = self.topology.node(slot)
-            answers = exchange(self.node_pool(address), data, len(commands) + 2, repeatable=False)
-            if self.topology.moved_transaction(answers, address):
-                continue
-            return transaction_replies(answers)
-        raise redis.ConnectionError(
-            f"The cluster at {self.url} redirected a transaction without end."
-        )
+        return carry_out(decisions.transact(self.topology, commands, self.url), self._perform)
 
     def per_node(self) -> list[SyncConnection]:
         """One connection per primary."""
@@ -244,47 +192,34 @@ class ClusterConnection(SyncConnection):
             pool.disconnect(inuse_connections=False)
 
     def _call(self, args: Command, *, repeatable: bool, blocks_for: float = 0.0) -> Reply:
-        slot = slot_of(args)
-        data = pack((args,))
         deadline = time.monotonic() + policy.PATIENCE
-        asked: Address | None = None
-        reply: Reply = None
-        for attempt in range(MOST_REDIRECTIONS):
-            # After a redirection the node that gave it knows best.
-            if not isinstance(reply, AskError):
-                self._refresh()
-            address = asked or self.topology.node(slot)
-            pool = self.node_pool(address)
-            try:
-                if asked:
-                    reply = exchange(pool, ASKING + data, 2, repeatable=repeatable)[1]
-                else:
-                    reply = exchange(pool, data, 1, repeatable=repeatable, blocks_for=blocks_for)[0]
-            except NothingWrittenError:
-                # The node may be gone and another one have its slots.
-                self.topology.stale = True
-                asked = reply = None
-                pause = policy.waiting_pause(attempt, deadline)
-                if pause is None or attempt >= policy.REPEATS:
-                    raise
-                time.sleep(pause)
-                continue
-            except (redis.ConnectionError, redis.TimeoutError):
-                self.topology.stale = True
-                raise
-            asked = None
-            if isinstance(reply, AskError):
-                target = self.topology.redirected(reply, address)
-                asked = None if isinstance(reply, MovedError) else target
-            elif isinstance(reply, (TryAgainError, ClusterDownError, BusyLoadingError)):
-                self.topology.stale = self.topology.stale or isinstance(reply, ClusterDownError)
-                pause = policy.waiting_pause(attempt, deadline)
-                if pause is None:
-                    return reply
-                time.sleep(pause)
-            else:
-                return reply
-        return reply
+        slot = slot_of(args)
+        self._refresh()
+        asked = Ask(self.topology.node(slot), pack((args,)), 1, repeatable, blocks_for)
+        outcome: Reply | Failure
+        try:
+            outcome = self._ask(asked)[0]
+        except (redis.ConnectionError, redis.TimeoutError) as error:
+            outcome = Failure(error)
+        if not isinstance(outcome, (Failure, RedisError)):
+            return outcome
+        decision = decisions.follow(self.topology, slot, asked, outcome, deadline)
+        return carry_out(decision, self._perform)
+
+    def _perform(self, step: Step) -> list[Reply] | None:
+        if isinstance(step, Ask):
+            return self._ask(step)
+        self._refresh()
+        return None
+
+    def _ask(self, ask: Ask) -> list[Reply]:
+        return exchange(
+            self.node_pool(ask.address),
+            ask.data,
+            ask.count,
+            repeatable=ask.repeatable,
+            blocks_for=ask.blocks_for,
+        )
 
     def node_pool(self, address: Address) -> Pool:
         """The connections to one node."""
@@ -304,32 +239,7 @@ class ClusterConnection(SyncConnection):
         is_locked = self.topology.lock.acquire(timeout=policy.PATIENCE)
         try:
             if self.topology.stale:
-                self._ask_who_serves_what()
+                carry_out(decisions.learn_nodes(self.topology, self.url), self._perform)
         finally:
             if is_locked:
                 self.topology.lock.release()
-
-    def _ask_who_serves_what(self) -> None:
-        failure: Exception | None = None
-        for address in self.topology.candidates():
-            try:
-                answer = exchange(self.node_pool(address), CLUSTER_SLOTS, 1, repeatable=True)[0]
-                self.topology.learn(answer, address)
-                if self.topology.primaries:
-                    return
-            except (redis.RedisError, OSError) as error:
-                failure = error
-        if not self.topology.primaries:
-            failure = failure or redis.ConnectionError("no node serves slots")
-            raise policy.connect_failure(failure, self.url)
-
-
-def transaction_replies(answers: list[Reply]) -> list[Reply]:
-    """The replies among the answers to MULTI, the commands and EXEC. Raises the first refusal."""
-    for answer in answers:
-        if isinstance(answer, RedisError):
-            raise answer
-    replies = answers[-1]
-    if not isinstance(replies, list):
-        raise redis.RedisError("Unexpected answer to EXEC.")
-    return replies

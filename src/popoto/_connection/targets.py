@@ -1,10 +1,5 @@
 """A place to connect to, with its sync client and one async client per event loop."""
 
-# redis-py leaves many of its methods without types.
-# mypy: allow-untyped-calls
-# pyright: reportUnknownMemberType=false, reportUnknownArgumentType=false
-# pyright: reportUnknownVariableType=false
-
 from __future__ import annotations
 
 import asyncio

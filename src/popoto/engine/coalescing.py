@@ -20,7 +20,7 @@ from typing import NamedTuple, TypeAlias
 import redis.exceptions
 from redis.exceptions import BusyLoadingError, NoScriptError, ReadOnlyError, ResponseError
 
-from popoto.engine.recovery import put_back, scripts_to_teach
+from popoto.engine.recovery import put_back, scripts_to_teach, with_text
 from popoto.engine.request import Reply, Request
 from popoto.exceptions import OutcomeUnknownError
 from popoto.redis_db import AsyncConnection
@@ -91,10 +91,8 @@ async def _send_alone(connection: AsyncConnection, request: Request) -> list[Rep
     try:
         return [await connection.call(commands[0], repeatable=request.repeatable)]
     except NoScriptError as error:
-        _, again = scripts_to_teach([request], [error], is_cluster=connection.is_cluster)
-        if not again:
-            raise
-        return [await connection.call(again[0], repeatable=request.repeatable)]
+        again = with_text(request, error, is_cluster=connection.is_cluster)
+        return [await connection.call(again, repeatable=request.repeatable)]
 
 
 async def _send_all(
@@ -106,9 +104,9 @@ async def _send_all(
         command for request in requests for command in request.physical(is_cluster=is_cluster)
     ]
     replies = await connection.call_many(commands, repeatable=repeatable)
-    positions, again = scripts_to_teach(requests, replies, is_cluster=is_cluster)
-    if again:
-        put_back(replies, positions, await connection.call_many(again, repeatable=repeatable))
+    positions, lessons = scripts_to_teach(requests, replies, is_cluster=is_cluster)
+    if lessons:
+        put_back(replies, positions, await connection.call_many(lessons, repeatable=repeatable))
     return replies
 
 

@@ -40,6 +40,14 @@ def scripts_to_teach(
     return positions, commands
 
 
+def with_text(request: Request, error: NoScriptError, *, is_cluster: bool) -> list[Argument]:
+    """The only command of a request once more, with its script's text. Else raises the error."""
+    _, again = scripts_to_teach([request], [error], is_cluster=is_cluster)
+    if not again:
+        raise error
+    return again[0]
+
+
 def put_back(replies: list[Reply], positions: Sequence[int], again: Sequence[Reply]) -> None:
     """Put the replies of a second round into their places."""
     for position, reply in zip(positions, again, strict=True):

@@ -9,7 +9,7 @@ from redis.exceptions import NoScriptError, RedisError
 
 from popoto import redis_db
 from popoto.engine.coalescing import send_together
-from popoto.engine.recovery import put_back, scripts_to_teach
+from popoto.engine.recovery import put_back, scripts_to_teach, with_text
 from popoto.engine.request import Call, Plan, Reply, Request
 from popoto.engine.tracing import async_traced, traced
 
@@ -66,14 +66,12 @@ def send(request: Request) -> list[Reply]:
         try:
             return [connection.call(commands[0], repeatable=repeatable)]
         except NoScriptError as error:
-            _, again = scripts_to_teach([request], [error], is_cluster=is_cluster)
-            if not again:
-                raise
-            return [connection.call(again[0], repeatable=repeatable)]
+            again = with_text(request, error, is_cluster=is_cluster)
+            return [connection.call(again, repeatable=repeatable)]
     replies = connection.call_many(commands, repeatable=repeatable)
-    positions, again = scripts_to_teach([request], replies, is_cluster=is_cluster)
-    if again:
-        put_back(replies, positions, connection.call_many(again, repeatable=repeatable))
+    positions, lessons = scripts_to_teach([request], replies, is_cluster=is_cluster)
+    if lessons:
+        put_back(replies, positions, connection.call_many(lessons, repeatable=repeatable))
     return _checked(replies)
 
 

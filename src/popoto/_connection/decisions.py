@@ -1,0 +1,254 @@
+"""What is done after an error, a redirection, a lost connection or a pause. Once, for both sides.
+
+The errors themselves, and how long to wait, are the business of `policy`; which node serves
+what is known to `routing`.
+
+===================== ====================================================================
+`after_failure`       a connection failed under our own commands
+`after_client_error`  the same, as redis-py's client or pipeline raises it
+`connect_again`       a connection could not be made
+`until_loaded`        every command of a pipeline met a server that is still loading
+`after_refusal`       one command was refused by a server that loads, or that was demoted
+`follow`              a node of a cluster did not carry a command out
+`transact`            a transaction on a cluster, which may meet a slot that has moved
+`learn_nodes`         who serves what in a cluster
+===================== ====================================================================
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Final, TypeVar
+
+import redis
+from redis.exceptions import (
+    AskError,
+    BusyLoadingError,
+    ClusterDownError,
+    MovedError,
+    ReadOnlyError,
+    RedisError,
+    TryAgainError,
+)
+
+from popoto._connection import policy
+from popoto._connection.resp import Command, Reply, pack
+from popoto._connection.routing import Topology, slot_of
+from popoto._connection.steps import AGAIN, REFRESH, SEEK_PRIMARY, Ask, Pause, Steps
+from popoto.exceptions import NothingWrittenError
+
+__all__ = [
+    "NOT_CARRIED_OUT",
+    "Failure",
+    "after_client_error",
+    "after_failure",
+    "after_refusal",
+    "connect_again",
+    "follow",
+    "learn_nodes",
+    "transact",
+    "until_loaded",
+]
+
+T = TypeVar("T")
+
+NOT_CARRIED_OUT: Final = (AskError, TryAgainError, ClusterDownError, BusyLoadingError)
+"""Answers of a node that is not the one, or not yet the one, to carry a command out."""
+
+_ASKING: Final = pack([("ASKING",)])
+_CLUSTER_SLOTS: Final = pack([("CLUSTER", "SLOTS")])
+_MOST_REDIRECTIONS: Final = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A connection that failed. `sent`: the server may have carried out what it was sent."""
+
+    error: Exception
+    sent: bool = True
+
+
+# One server ------------------------------------------------------------------------------
+
+
+def after_failure(failure: Failure, url: str, *, repeatable: bool) -> Steps[list[Reply]]:
+    """Send again as often as the policy allows; AGAIN is answered with replies or a Failure."""
+    failures = 1
+    while policy.may_send_again(failures, sent=failure.sent, repeatable=repeatable):
+        outcome: list[Reply] | Failure = yield AGAIN
+        if not isinstance(outcome, Failure):
+            return outcome
+        failures += 1
+        failure = outcome
+    if not failure.sent:
+        raise policy.connect_failure(failure.error, url) from failure.error
+    raise policy.lost_reply(failure.error, url, repeatable=repeatable) from failure.error
+
+
+def after_client_error(error: RedisError, url: str, *, repeatable: bool) -> Steps[T]:
+    """As `after_failure`, where redis-py sends: it raises, and does not say how far it got.
+
+    The pool has tried to connect already, so NothingWrittenError ends it.
+    """
+    deadline = time.monotonic() + policy.PATIENCE
+    failures = 0
+    while True:
+        pause: float | None = 0.0
+        if isinstance(error, BusyLoadingError):
+            pause = policy.waiting_pause(failures, deadline)
+        elif not policy.is_connect_failure(error):
+            pause = None
+        elif not policy.may_send_again(failures + 1, sent=True, repeatable=repeatable):
+            raise policy.lost_reply(error, url, repeatable=repeatable) from error
+        if pause is None:
+            raise error
+        failures += 1
+        yield Pause(pause)
+        try:
+            result: T = yield AGAIN
+        except (redis.ConnectionError, redis.TimeoutError) as next_error:
+            error = next_error
+        else:
+            return result
+
+
+def connect_again(error: Exception, url: str, patience: float) -> Steps[None]:
+    """Try to connect for a little longer, where a little longer is likely to help."""
+    deadline = time.monotonic() + patience
+    attempt = 0
+    while (pause := policy.connect_pause(error, attempt, deadline)) is not None:
+        attempt += 1
+        yield Pause(pause)
+        try:
+            yield AGAIN
+        except (RedisError, OSError) as next_error:
+            error = next_error
+        else:
+            return
+    if policy.is_connect_failure(error):
+        raise policy.connect_failure(error, url) from error
+    raise error
+
+
+def until_loaded(replies: list[Reply]) -> Steps[list[Reply]]:
+    """Wait for a server that says to every command that it is loading."""
+    deadline = time.monotonic() + policy.PATIENCE
+    attempt = 0
+    while all(isinstance(reply, BusyLoadingError) for reply in replies):
+        pause = policy.waiting_pause(attempt, deadline)
+        if pause is None:
+            break
+        attempt += 1
+        yield Pause(pause)
+        replies = yield AGAIN
+    return replies
+
+
+def after_refusal(error: RedisError, *, has_sentinels: bool) -> Steps[Reply]:
+    """Wait for a server that is loading; look for the new primary; or raise."""
+    deadline = time.monotonic() + policy.PATIENCE
+    attempt = 0
+    while True:
+        pause = policy.waiting_pause(attempt, deadline)
+        demoted = has_sentinels and isinstance(error, ReadOnlyError)
+        if pause is None or not (demoted or isinstance(error, BusyLoadingError)):
+            raise error
+        if demoted:
+            yield SEEK_PRIMARY
+        attempt += 1
+        yield Pause(pause)
+        reply: Reply = (yield AGAIN)[0]
+        if not isinstance(reply, RedisError):
+            return reply
+        error = reply
+
+
+# A cluster -------------------------------------------------------------------------------
+
+
+def follow(
+    topology: Topology, slot: int | None, asked: Ask, outcome: Reply | Failure, deadline: float
+) -> Steps[Reply]:
+    """The reply to a command whose first node did not carry it out, for whatever reason."""
+    first = asked
+    for attempt in range(_MOST_REDIRECTIONS - 1):
+        if isinstance(outcome, AskError):
+            # The node that redirects knows best: nobody else is asked who serves what.
+            asked = replace(first, address=topology.redirected(outcome, asked.address))
+            if not isinstance(outcome, MovedError):
+                asked = replace(asked, data=_ASKING + first.data, count=2)
+        else:
+            pause = _pause_on_cluster(topology, outcome, attempt, deadline)
+            if pause is None:
+                break
+            yield Pause(pause)
+            yield REFRESH
+            asked = replace(first, address=topology.node(slot))
+        try:
+            outcome = (yield asked)[-1]
+        except (redis.ConnectionError, redis.TimeoutError) as error:
+            outcome = Failure(error)
+    if isinstance(outcome, Failure):
+        topology.stale = True
+        raise outcome.error
+    return outcome
+
+
+def _pause_on_cluster(
+    topology: Topology, outcome: Reply | Failure, attempt: int, deadline: float
+) -> float | None:
+    """Seconds to wait before asking again who is to carry a command out; None if nobody is."""
+    if isinstance(outcome, Failure):
+        # The node may be gone and another one have its slots.
+        topology.stale = True
+        if not isinstance(outcome.error, NothingWrittenError) or attempt >= policy.REPEATS:
+            return None
+    elif not isinstance(outcome, NOT_CARRIED_OUT):
+        return None
+    elif isinstance(outcome, ClusterDownError):
+        topology.stale = True
+    return policy.waiting_pause(attempt, deadline)
+
+
+def transact(topology: Topology, commands: Sequence[Command], url: str) -> Steps[list[Reply]]:
+    """Carry commands out as one transaction on the node of their keys. Never repeated."""
+    slot = next((slot for slot in map(slot_of, commands) if slot is not None), None)
+    data = pack([("MULTI",), *commands, ("EXEC",)])
+    yield REFRESH
+    for _ in range(_MOST_REDIRECTIONS):
+        asked = Ask(topology.node(slot), data, len(commands) + 2, repeatable=False)
+        answers: list[Reply] = yield asked
+        if topology.moved_transaction(answers, asked.address):
+            continue
+        return _transaction_replies(answers)
+    raise redis.ConnectionError(f"The cluster at {url} redirected a transaction without end.")
+
+
+def _transaction_replies(answers: list[Reply]) -> list[Reply]:
+    """The replies among the answers to MULTI, the commands and EXEC. Raises the first refusal."""
+    for answer in answers:
+        if isinstance(answer, RedisError):
+            raise answer
+    replies = answers[-1]
+    if not isinstance(replies, list):
+        raise redis.RedisError("Unexpected answer to EXEC.")
+    return replies
+
+
+def learn_nodes(topology: Topology, url: str) -> Steps[None]:
+    """Ask one node after the other who serves what, until one says it."""
+    failure: Exception | None = None
+    for address in topology.candidates():
+        try:
+            replies: list[Reply] = yield Ask(address, _CLUSTER_SLOTS, 1, repeatable=True)
+            topology.learn(replies[0], address)
+            if topology.primaries:
+                return
+        except (RedisError, OSError) as error:
+            failure = error
+    # What was known before may still hold.
+    if not topology.primaries:
+        failure = failure or redis.ConnectionError("no node serves slots")
+        raise policy.connect_failure(failure, url)

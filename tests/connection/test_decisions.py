@@ -1,0 +1,376 @@
+"""What follows a failure, told by feeding outcomes to decisions: no server, nothing waits."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import redis
+from redis.exceptions import (
+    AskError,
+    BusyLoadingError,
+    ClusterDownError,
+    MovedError,
+    ReadOnlyError,
+    ResponseError,
+    TryAgainError,
+)
+
+from popoto import redis_db
+from popoto._connection import decisions
+from popoto._connection.decisions import Failure
+from popoto._connection.routing import Topology
+from popoto._connection.steps import AGAIN, REFRESH, SEEK_PRIMARY, Ask, Pause, Step, Steps
+from popoto.exceptions import NothingWrittenError, OutcomeUnknownError
+from popoto.redis_db import POPOTO_REDIS_DB
+from tests.connection.scripted import in_turn, scripted_server
+
+URL = "redis://example:6379/0"
+HERE, THERE, ELSEWHERE = ("here", 1), ("there", 2), ("elsewhere", 3)
+
+
+class Told:
+    """The steps that a decision asked for, and what it came to."""
+
+    def __init__(self, decision: Steps[Any], outcomes: list[Any]) -> None:
+        self.steps: list[Step] = []
+        self.result: Any = None
+        try:
+            step = next(decision)
+            while True:
+                self.steps.append(step)
+                outcome = None if isinstance(step, Pause) else outcomes.pop(0)
+                if isinstance(outcome, Exception):
+                    step = decision.throw(outcome)
+                else:
+                    step = decision.send(outcome)
+        except StopIteration as stop:
+            self.result = stop.value
+        except Exception as error:  # noqa: BLE001
+            self.result = error
+        assert not outcomes, "it asked for less than the test has prepared"
+
+    @property
+    def deeds(self) -> list[Step]:
+        return [step for step in self.steps if not isinstance(step, Pause)]
+
+
+def tell(decision: Steps[Any], *outcomes: Any) -> Told:
+    return Told(decision, list(outcomes))
+
+
+LOADING = BusyLoadingError("the dataset")
+LOST = Failure(redis.ConnectionError("closed"))
+NOT_SENT = Failure(BrokenPipeError("closed"), sent=False)
+
+
+# One server ------------------------------------------------------------------------------
+
+
+def test_what_may_be_repeated_is_sent_three_times_at_most() -> None:
+    decision = decisions.after_failure(LOST, URL, repeatable=True)
+    assert tell(decision, LOST, [b"x"]).result == [b"x"]
+    told = tell(decisions.after_failure(LOST, URL, repeatable=True), LOST, LOST)
+    assert told.deeds == [AGAIN, AGAIN]
+    assert type(told.result) is redis.ConnectionError
+    assert told.result.__cause__ is LOST.error
+
+
+def test_what_may_not_be_repeated_is_sent_again_only_if_it_was_not_sent() -> None:
+    told = tell(decisions.after_failure(LOST, URL, repeatable=False))
+    assert isinstance(told.result, OutcomeUnknownError)
+    told = tell(decisions.after_failure(NOT_SENT, URL, repeatable=False), LOST)
+    assert isinstance(told.result, OutcomeUnknownError)
+    told = tell(decisions.after_failure(NOT_SENT, URL, repeatable=False), NOT_SENT, NOT_SENT)
+    assert isinstance(told.result, NothingWrittenError)
+    assert told.result.__cause__ is NOT_SENT.error
+
+
+def test_a_client_repeats_as_often() -> None:
+    error = redis.ConnectionError("closed")
+    told = tell(decisions.after_client_error(error, URL, repeatable=True), error, error)
+    assert told.deeds == [AGAIN, AGAIN]
+    assert type(told.result) is redis.ConnectionError
+    told = tell(decisions.after_client_error(error, URL, repeatable=False))
+    assert isinstance(told.result, OutcomeUnknownError)
+
+
+def test_a_client_waits_for_a_server_that_loads_with_writes_too() -> None:
+    decision = decisions.after_client_error(LOADING, URL, repeatable=False)
+    told = tell(decision, LOADING, LOADING, LOADING, 7)
+    assert told.deeds == [AGAIN] * 4
+    assert told.result == 7
+    pauses = [step.seconds for step in told.steps if isinstance(step, Pause)]
+    assert 0 < pauses[0] < pauses[3]
+
+
+@pytest.mark.parametrize(
+    "error", [NothingWrittenError("no"), redis.AuthenticationError("no"), ResponseError("no")]
+)
+def test_a_client_that_was_told_more_than_a_lost_reply_hands_it_on(error: Any) -> None:
+    told = tell(decisions.after_client_error(error, URL, repeatable=True))
+    assert told.result is error
+    assert told.steps == []
+
+
+def test_a_refused_connection_is_tried_three_times() -> None:
+    refused = redis.ConnectionError("Connection refused")
+    assert tell(decisions.connect_again(refused, URL, 5), refused, None).result is None
+    told = tell(decisions.connect_again(refused, URL, 5), refused, refused)
+    assert isinstance(told.result, NothingWrittenError)
+    assert told.result.__cause__ is refused
+    assert tell(decisions.connect_again(refused, URL, 0)).steps == []
+
+
+def test_what_a_server_says_at_the_door_is_not_asked_again() -> None:
+    wrong = redis.AuthenticationError("invalid password")
+    told = tell(decisions.connect_again(wrong, URL, 5))
+    assert told.result is wrong
+    told = tell(decisions.connect_again(redis.ConnectionError("refused"), URL, 5), wrong)
+    assert told.result is wrong
+
+
+def test_patience_with_a_loading_server_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    seconds = itertools.count(step=2)
+    monkeypatch.setattr(time, "monotonic", lambda: next(seconds))
+    replies: list[Any] = [LOADING, LOADING]
+    told = tell(decisions.until_loaded(replies), replies, replies)
+    assert told.result is replies
+    told = tell(decisions.after_refusal(LOADING, has_sentinels=False), [LOADING], [LOADING])
+    assert told.result is LOADING
+    told = tell(decisions.after_client_error(LOADING, URL, repeatable=True), LOADING, LOADING)
+    assert told.result is LOADING
+
+
+def test_commands_of_which_one_was_answered_are_not_sent_again() -> None:
+    replies: list[Any] = [LOADING, b"OK"]
+    told = tell(decisions.until_loaded(replies))
+    assert told.result is replies
+    told = tell(decisions.until_loaded([LOADING, LOADING]), [LOADING, LOADING], replies)
+    assert told.deeds == [AGAIN, AGAIN]
+    assert told.result is replies
+
+
+def test_only_sentinels_know_another_primary() -> None:
+    demoted = ReadOnlyError("You can't write against a read only replica.")
+    told = tell(decisions.after_refusal(demoted, has_sentinels=False))
+    assert told.result is demoted
+    assert told.steps == []
+    told = tell(decisions.after_refusal(demoted, has_sentinels=True), None, [LOADING], [b"OK"])
+    assert told.deeds == [SEEK_PRIMARY, AGAIN, AGAIN]
+    assert told.result == b"OK"
+
+
+# A cluster -------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def topology() -> Topology:
+    known = Topology([HERE, THERE])
+    known.learn([[0, 8000, [b"here", 1]], [8001, 16383, [b"there", 2]]], HERE)
+    return known
+
+
+ASKED = Ask(HERE, b"command", 1, repeatable=True, blocks_for=2.0)
+Follow = Callable[..., Told]
+
+
+@pytest.fixture
+def follow(topology: Topology) -> Follow:
+    """What follows an outcome of a command for slot 7, which `HERE` serves."""
+
+    def following(outcome: Any, *more: Any) -> Told:
+        deadline = time.monotonic() + 5
+        return tell(decisions.follow(topology, 7, ASKED, outcome, deadline), *more)
+
+    return following
+
+
+def test_a_moved_slot_is_asked_for_where_it_is_now(follow: Follow, topology: Topology) -> None:
+    told = follow(MovedError("7 elsewhere:3"), [b"x"])
+    assert told.steps == [Ask(ELSEWHERE, b"command", 1, repeatable=True, blocks_for=2.0)]
+    assert told.result == b"x"
+    assert topology.node(7) == ELSEWHERE
+    assert topology.stale
+
+
+def test_a_slot_on_the_move_is_asked_for_once(follow: Follow, topology: Topology) -> None:
+    told = follow(AskError("7 elsewhere:3"), [b"OK", TryAgainError("wait")], None, [b"x"])
+    asking, pause, refresh, again = told.steps
+    assert isinstance(asking, Ask)
+    assert isinstance(pause, Pause)
+    assert (asking.address, asking.count) == (ELSEWHERE, 2)
+    assert asking.data.endswith(b"ASKING\r\ncommand")
+    assert (refresh, again) == (REFRESH, ASKED)
+    assert topology.node(7) == HERE
+    assert not topology.stale
+
+
+@pytest.mark.parametrize("name", ["", "?"])
+def test_a_node_that_tells_no_name_is_where_the_one_is_that_was_asked(
+    topology: Topology, follow: Follow, name: str
+) -> None:
+    assert follow(MovedError(f"7 {name}:3"), [b"x"]).steps[0] == Ask(
+        ("here", 3), b"command", 1, repeatable=True, blocks_for=2.0
+    )
+    for unnamed in (name.encode(), None):
+        topology.learn([[0, 16383, [unnamed, 9]]], HERE)
+        assert topology.primaries == (("here", 9),)
+
+
+def test_redirections_end(follow: Follow) -> None:
+    moved = [MovedError(f"7 elsewhere:{n}") for n in range(16)]
+    told = follow(moved[0], *([one] for one in moved[1:]))
+    assert told.result is moved[-1]
+
+
+def test_a_node_that_is_gone_is_looked_for(follow: Follow, topology: Topology) -> None:
+    gone = NothingWrittenError("Cannot reach the server.")
+    told = follow(Failure(gone), None, [b"x"])
+    assert told.deeds == [REFRESH, ASKED]
+    assert told.result == b"x"
+    assert topology.stale
+    told = follow(Failure(gone), None, gone, None, gone)
+    assert told.deeds == [REFRESH, ASKED] * 2
+    assert told.result is gone
+
+
+def test_a_reply_that_a_node_lost_is_not_asked_of_another(
+    follow: Follow, topology: Topology
+) -> None:
+    lost = OutcomeUnknownError("lost")
+    told = follow(Failure(lost))
+    assert told.result is lost
+    assert told.steps == []
+    assert topology.stale
+    topology.stale = False
+    assert follow(MovedError("7 there:2"), lost).result is lost
+    assert topology.stale
+
+
+@pytest.mark.parametrize(
+    ("error", "is_stale"),
+    [(ClusterDownError("down"), True), (TryAgainError("wait"), False), (LOADING, False)],
+)
+def test_what_will_be_ready_soon_is_waited_for(
+    follow: Follow, topology: Topology, error: Any, is_stale: bool
+) -> None:
+    told = follow(error, None, [error], None, [b"x"])
+    assert told.deeds == [REFRESH, ASKED] * 2
+    assert isinstance(told.steps[0], Pause)
+    assert told.result == b"x"
+    assert topology.stale is is_stale
+
+
+def test_an_error_of_the_command_itself_is_its_reply(follow: Follow) -> None:
+    wrong = ResponseError("WRONGTYPE")
+    assert follow(wrong).result is wrong
+    assert follow(MovedError("7 there:2"), [wrong]).result is wrong
+
+
+def test_a_transaction_follows_its_slot_and_is_refused_whole(topology: Topology) -> None:
+    commands = [("INCR", "{a}1"), ("INCR", "{a}2")]
+    moved = MovedError("15495 elsewhere:3")
+    refused = [b"OK", moved, moved, redis.exceptions.ExecAbortError("discarded")]
+    carried_out = [b"OK", b"QUEUED", b"QUEUED", [1, 1]]
+    told = tell(decisions.transact(topology, commands, URL), None, refused, carried_out)
+    assert [step.address for step in told.steps if isinstance(step, Ask)] == [THERE, ELSEWHERE]
+    assert told.steps[0] is REFRESH
+    assert not any(step.repeatable for step in told.steps if isinstance(step, Ask))
+    assert told.result == [1, 1]
+    wrong = ResponseError("unknown command")
+    answers = [b"OK", wrong, b"QUEUED", redis.exceptions.ExecAbortError("discarded")]
+    assert tell(decisions.transact(topology, commands, URL), None, answers).result is wrong
+    told = tell(decisions.transact(topology, commands, URL), None, *[refused] * 16)
+    assert isinstance(told.result, redis.ConnectionError)
+
+
+def test_nodes_are_asked_in_turn_until_one_knows() -> None:
+    topology = Topology([HERE, THERE])
+    slots = [[0, 16383, [b"there", 2]]]
+    told = tell(decisions.learn_nodes(topology, URL), ResponseError("no cluster"), [slots])
+    assert [step.address for step in told.steps if isinstance(step, Ask)] == [HERE, THERE]
+    assert topology.primaries == (THERE,)
+    assert not topology.stale
+
+
+def test_what_was_known_of_the_nodes_is_kept_while_none_answers(topology: Topology) -> None:
+    gone = NothingWrittenError("Cannot reach the server.")
+    topology.stale = True
+    assert tell(decisions.learn_nodes(topology, URL), gone, gone).result is None
+    assert set(topology.primaries) == {HERE, THERE}
+    assert topology.stale
+    told = tell(decisions.learn_nodes(Topology([HERE]), URL), gone)
+    assert isinstance(told.result, NothingWrittenError)
+    assert URL in str(told.result)
+    told = tell(decisions.learn_nodes(Topology([HERE]), URL), [[]])
+    assert "no node serves slots" in str(told.result)
+
+
+# Both sides do what is decided -----------------------------------------------------------
+
+BUSY = b"-LOADING the dataset\r\n"
+
+
+LOADS = [BUSY, BUSY, b"+1\r\n", *[BUSY] * 4, b"+2\r\n", b"+3\r\n", BUSY, b"+4\r\n"]
+
+
+def test_a_loading_server_is_waited_for() -> None:
+    with scripted_server(in_turn(b"GET", *LOADS)) as port:
+        redis_db.set_REDIS_DB_settings(host="127.0.0.1", port=port)
+        connection = redis_db.connection()
+        assert connection.call(("GET", "a"), repeatable=False) == b"1"
+        both = [("GET", "a"), ("GET", "b")]
+        assert connection.call_many(both, repeatable=False) == [b"2", b"3"]
+        assert POPOTO_REDIS_DB.get("a") == b"4"
+
+
+async def test_a_task_waits_for_a_loading_server() -> None:
+    with scripted_server(in_turn(b"GET", *LOADS)) as port:
+        redis_db.set_REDIS_DB_settings(host="127.0.0.1", port=port)
+        connection = await redis_db.async_connection()
+        assert await connection.call(("GET", "a"), repeatable=False) == b"1"
+        both = [("GET", "a"), ("GET", "b")]
+        assert await connection.call_many(both, repeatable=False) == [b"2", b"3"]
+        client = await redis_db.get_async_redis_db()
+        assert await client.get("a") == b"4"
+        await client.aclose()
+
+
+def sentinel_of(*ports: int) -> Callable[[list[bytes]], bytes | None]:
+    """A sentinel that names these primaries, one at each question."""
+    waiting = list(ports)
+
+    def answer(command: list[bytes]) -> bytes | None:
+        if command[:2] != [b"SENTINEL", b"MASTERS"]:
+            return None
+        state = {"name": "main", "ip": "127.0.0.1", "port": waiting[0], "flags": "master"}
+        state |= {"num-other-sentinels": 0, "quorum": 1}
+        if len(waiting) > 1:
+            waiting.pop(0)
+        words = [str(word).encode() for pair in state.items() for word in pair]
+        return b"*1\r\n*%d\r\n" % len(words) + b"".join(
+            b"$%d\r\n%b\r\n" % (len(word), word) for word in words
+        )
+
+    return answer
+
+
+async def test_a_demoted_primary_is_left_for_the_one_that_the_sentinels_name() -> None:
+    demoted = b"-READONLY You can't write against a read only replica.\r\n"
+    refusing = in_turn(b"SET", demoted, demoted)
+    taking = in_turn(b"SET", b"+OK\r\n", b"+OK\r\n")
+    with scripted_server(refusing) as old, scripted_server(taking) as new:
+        for is_async in (False, True):
+            with scripted_server(sentinel_of(old, new)) as sentinel:
+                redis_db.set_REDIS_DB_settings(url=f"redis+sentinel://127.0.0.1:{sentinel}/main")
+                if is_async:
+                    own = await redis_db.async_connection()
+                    assert await own.call(("SET", "a", 1), repeatable=False) == b"OK"
+                    await own.close()
+                else:
+                    connection = redis_db.connection()
+                    assert connection.call(("SET", "a", 1), repeatable=False) == b"OK"
