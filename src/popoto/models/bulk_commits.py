@@ -153,7 +153,7 @@ class Commits:
             rows = [row for row, _ in batches]
             joined = list(_joined(batches))
             replies = yield Request(
-                [call.batch.call(every=True) for call in joined],
+                [call.batch.call(every=True, replies=False) for call in joined],
                 self.options.shard,
                 repeatable=all(row.commit._is_repeatable() for row in rows),
             )

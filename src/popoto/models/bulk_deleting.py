@@ -67,7 +67,9 @@ def delete_batch(options: ModelOptions, instances: Sequence[Any]) -> Plan[int]:
         if not waiting:
             break
         calls = _calls(waiting, rows, known)
-        replies = yield Request([batch.call(every=True) for batch, _, _ in calls], options.shard)
+        replies = yield Request(
+            [batch.call(every=True, replies=False) for batch, _, _ in calls], options.shard
+        )
         left: list[str] = []
         for (batch, members, starts), reply in zip(calls, replies, strict=True):
             failures = Batch.failures(reply)

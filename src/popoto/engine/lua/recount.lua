@@ -13,11 +13,6 @@
 local call = redis.call
 local prefix, field, set_prefix = ARGV[1], ARGV[2], ARGV[3]
 
-local escapes = {
-  ['/'] = '//', ["'"] = "/'", ['?'] = '/?', ['*'] = '/*', ['^'] = '/^',
-  ['['] = '/[', [']'] = '/]', ['-'] = '/-', [':'] = '{&#58;}',
-}
-
 local total, counted = 0, {}
 
 local function count(set)
@@ -33,8 +28,7 @@ local function count(set)
 end
 
 for _, text in ipairs(call('ZRANGE', KEYS[1], 0, -1)) do
-  local escaped = string.gsub(text, "[/'?*^%[%]%-:]", escapes)
-  if count(prefix .. set_prefix .. escaped) == 0 then
+  if count(prefix .. set_prefix .. escape(text)) == 0 then
     call('ZREM', KEYS[1], text)
   end
 end
