@@ -80,15 +80,15 @@ def _in(folder: str, names: str) -> Sequence[str]:
 
 COMMIT = Script.joined(
     "commit",
-    *_in("shared", "rooms stored clock"),
-    *_in("commit", "arguments refusing reading texts claims sums guards types"),
-    *_in("commit", "expiring commands commit"),
+    *_in("shared", "opening stored"),
+    *_in("commit", "arguments reading refusing records claims sums texts expiring moving"),
+    *_in("commit", "types commit"),
 )
 QUERY = Script.joined(
     "query",
-    *_in("shared", "rooms stored escaping clock"),
+    *_in("shared", "opening stored escaping"),
     *_in("query", "arguments lists scores missing tree"),
-    *_in("query", "sets ranges bytes texts near combined kinds"),
+    *_in("query", "sets ranges bytes texts near combined"),
     *_in("query", "counting walking ordering query"),
 )
 RECLAIM = Script.joined("reclaim", "reclaim.lua")

@@ -11,6 +11,7 @@
 -- Cost   O(distinct texts), in one step: some 50 ms per 100,000
 
 local call = redis.call
+local escape = make_escaping().escape
 local prefix, field, set_prefix = ARGV[1], ARGV[2], ARGV[3]
 
 local total, counted = 0, {}

@@ -1,9 +1,7 @@
 -- commit/claims.lua: who holds a unique value, or a slot of a unique composite index.
 
--- Members of claimed sets whose record is gone: {set, member, coverage argument, field}.
-local dead_claims = {}
-
-local claims = room(function()
+-- Members of claimed sets whose record is gone: {set, member, coverage, field}; nil for none.
+local dead_claims
 
 -- Two different texts may share one key (None and "None", ":" and its escape).
 -- They do not compete: only equal bytes, or numbers written in two ways, do.
@@ -17,22 +15,6 @@ local function competes(theirs, mine)
   return not (start_of_text(theirs) and start_of_text(mine))
 end
 
-local function holder_of_claim(set, member, old, field, bytes, coverage)
-  for _, other in ipairs(held('SMEMBERS', set) or {}) do
-    if other ~= member and other ~= old then
-      local theirs = held('HGET', prefix .. other, field)
-      if theirs then
-        if competes(theirs, bytes) then
-          return other
-        end
-      elseif call('EXISTS', prefix .. other) == 0 then
-        dead_claims[#dead_claims + 1] = {set, other, coverage, field}
-      end
-    end
-  end
-  return nil
-end
-
 -- Whether a record holds values that compete with these: field bytes ...
 local function same_values(other, first, last)
   for index = first, last, 2 do
@@ -43,32 +25,91 @@ local function same_values(other, first, last)
   return true
 end
 
--- digest alternative member old field bytes ...
-local function holder_of_slot(hash, first, last)
-  for index = first, first + 1 do
-    local other = ARGV[index] ~= '' and held('HGET', hash, ARGV[index])
-    if other and other ~= ARGV[first + 2] and other ~= ARGV[first + 3]
-      and same_values(other, first + 4, last) then
-      return other
+local function make_claims()
+  local claims = {}
+
+  local function holder_of(set, member, old, field, bytes, coverage)
+    for _, other in ipairs(held('SMEMBERS', set) or {}) do
+      if other ~= member and other ~= old then
+        local theirs = held('HGET', prefix .. other, field)
+        if theirs then
+          if competes(theirs, bytes) then
+            return other
+          end
+        elseif call('EXISTS', prefix .. other) == 0 then
+          dead_claims = dead_claims or {}
+          dead_claims[#dead_claims + 1] = {set, other, coverage, field}
+        end
+      end
+    end
+    return nil
+  end
+
+  -- The guard: field coverage, then (number set member old bytes) ...
+  function claims.claim(first, last)
+    local field, coverage = ARGV[first], key_at(first + 1)
+    first = first + 2
+    if last - first > 4 then
+      local _, there = existing(first + 1, last, 5)
+      if there == 0 then
+        return
+      end
+    end
+    for at = first, last, 5 do
+      local set, member, old = key_at(at + 1), ARGV[at + 2], ARGV[at + 3]
+      local holder = holder_of(set, member, old, field, ARGV[at + 4], coverage)
+      if holder then
+        open('refusing').refuse(ARGV[at] + 0, 'claim', {holder})
+      end
     end
   end
-  return nil
-end
 
--- Claims of missing records are given up before others take them.
-local function release_dead()
-  for _, claim in ipairs(dead_claims) do
-    if call('SREM', claim[1], claim[2]) == 1 and claim[3] ~= '0' then
-      count_down(KEYS[claim[3] + 0], claim[4], 1)
+  -- Claims of missing records are given up before others take them.
+  function claims.release_dead()
+    for _, claim in ipairs(dead_claims) do
+      local set, member, coverage, field = unpack(claim)
+      if call('SREM', set, member) == 1 and coverage then
+        open('texts').count_down(coverage, field, 1)
+      end
     end
   end
+
+  return claims
 end
 
-return {
-  holder = holder_of_claim,
-  slot_holder = holder_of_slot,
-  same_values = same_values,
-  release_dead = release_dead,
-}
+local function make_slots()
+  local slots = {}
 
-end)
+  -- The guard: number hash digest alternative member old field bytes ...
+  function slots.slot(first, last)
+    local hash, member, old = key_at(first + 1), ARGV[first + 4], ARGV[first + 5]
+    for index = first + 2, first + 3 do
+      local other = ARGV[index] ~= '' and held('HGET', hash, ARGV[index])
+      if other and other ~= member and other ~= old and same_values(other, first + 6, last) then
+        return open('refusing').refuse(ARGV[first] + 0, 'slot', {other})
+      end
+    end
+    return nil
+  end
+
+  function slots.HDELIF(key, first)
+    if call('HGET', key, ARGV[first]) == ARGV[first + 1] then
+      return call('HDEL', key, ARGV[first])
+    end
+    return 0
+  end
+
+  function slots.SLOT(key, first, last)
+    local digest, alternative, member = ARGV[first], ARGV[first + 1], ARGV[first + 2]
+    local other = call('HGET', key, digest)
+    if other and other ~= member and call('EXISTS', prefix .. other) == 1
+      and not same_values(other, first + 3, last) then
+      digest = alternative
+    elseif call('HGET', key, alternative) == member then
+      call('HDEL', key, alternative)
+    end
+    return call('HSET', key, digest, member)
+  end
+
+  return slots
+end

@@ -48,15 +48,32 @@
 --        In modes "every" and "many"  {2, {guard number, what failed, details...}, ...}
 -- Cost   O(guards + commands); claims add the members of one value's set
 
+parts = {
+  refusing = make_refusing, records = make_records, claims = make_claims, slots = make_slots,
+  sums = make_sums, texts = make_texts, retiring = make_retiring, expiring = make_expiring,
+  moving = make_moving,
+}
+
+-- In which part each guard and each command of our own stands.
+local GUARDS = {
+  absent = 'records', exists = 'records', holds = 'records',
+  claim = 'claims', slot = 'slots', addable = 'sums',
+}
+local COMMANDS = {
+  ENTER = 'texts', LEAVE = 'texts', RETIRE = 'retiring', FORGET = 'retiring',
+  HDELIF = 'slots', SLOT = 'slots', ADD = 'sums', MOVE = 'moving', KEYED = 'moving',
+  ['EXPIRE-IN'] = 'expiring', ['EXPIRE-AT'] = 'expiring', ['EXPIRE-AS-IS'] = 'expiring',
+  FOLLOW = 'expiring', RESCHEDULE = 'expiring',
+}
+
 -- Check the guards.
 local at = 4
-for _ = 1, ARGV[3] do
+for _ = 1, ARGV[3] + 0 do
   local name, last = ARGV[at], at + 1 + ARGV[at + 1]
-  local guard = guards[name]
-  if not guard then
+  if not GUARDS[name] then
     return redis.error_reply('POPOTO there is no guard ' .. name)
   end
-  guard(at + 2, last)
+  open(GUARDS[name])[name](at + 2, last)
   if failures[2] and not wants_every then
     return failures[2]
   end
@@ -66,12 +83,18 @@ if failures[2] then
   return failures
 end
 
--- Look at the types of the keys that are to be written.
+-- Look at the types of the keys that are to be written. The hash of the record comes first and
+-- stops the script by itself.
 local count, first_command = ARGV[at] + 0, at + 1
 at = first_command
 for position = 1, count do
-  local first, last = at + 3, at + 2 + ARGV[at + 2]
-  local failure = wrong_type(position, ARGV[at], key_at(at + 1), first, last)
+  local name, key, last = ARGV[at], key_at(at + 1), at + 2 + ARGV[at + 2]
+  local measure, look, failure = SIZES[name], LOOKS[name], nil
+  if measure and key and (position > 1 or measure ~= 'HLEN') then
+    failure = unlike(key, measure)
+  elseif look then
+    failure = look(key, at + 3, last)
+  end
   if failure then
     return failure
   end
@@ -79,21 +102,20 @@ for position = 1, count do
 end
 
 -- Carry out the commands.
-if dead_claims[1] then
-  claims().release_dead()
+if dead_claims then
+  open('claims').release_dead()
 end
 local replies = {1}
 at = first_command
 for position = 1, count do
-  local name, key = ARGV[at], key_at(at + 1)
-  local first, last = at + 3, at + 2 + ARGV[at + 2]
-  local command, reply = command_named(name), nil
-  if command then
-    reply = command(key, first, last)
+  local name, key, last = ARGV[at], key_at(at + 1), at + 2 + ARGV[at + 2]
+  local part, reply = COMMANDS[name], nil
+  if part then
+    reply = open(part)[name](key, at + 3, last)
   elseif key then
-    reply = call(name, key, unpack(ARGV, first, last))
+    reply = call(name, key, unpack(ARGV, at + 3, last))
   else
-    reply = call(name, unpack(ARGV, first, last))
+    reply = call(name, unpack(ARGV, at + 3, last))
   end
   if mode ~= 'many' then
     replies[position + 1] = reply

@@ -49,17 +49,25 @@ local function record_of(key)
   return {key, values}
 end
 
+parts = {
+  escaping = make_escaping,
+  all = make_all, none = make_none, set = make_set, keys = make_keys, range = make_range,
+  near = make_near, bytes = make_bytes, text = make_text,
+  ['and'] = make_and, ['or'] = make_or, ['not'] = make_not,
+  counting = make_counting, ordering = make_ordering, walking = make_walking,
+}
+
 -- Read the tree.
 local root = read_node()
 local due = expired()
 
 -- Count.
 if mode == 'count' then
-  return {counting().count(root, due), {}, due, {}, dead}
+  return {open('counting').count(root, due), {}, due, {}, dead}
 end
 
 -- Find in order.
-local orders = (order == 'key' or order == 'score') and ordering() or {}
+local orders = (order == 'key' or order == 'score') and open('ordering') or {}
 if order == 'score' and exact_to > 0 and orders.is_inexact() then
   return {'inexact', {}, due, {}, dead}
 end

@@ -3,6 +3,7 @@
 
 local function make_text()
   local text = {}
+  local escape = open('escaping').escape
 
   -- The sizes of so many sets are added up; those of more are estimated from them.
   local MEASURED_SETS = 32

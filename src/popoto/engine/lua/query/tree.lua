@@ -1,6 +1,6 @@
 -- query/tree.lua: the conditions: nodes {kind = ..., is = what the kind can do, ...}.
 --
--- Each kind has a file that makes, when a query first uses it, a table of
+-- Each kind is a part of its own, of the same name, that is opened when a query uses it:
 --   read    take the node's arguments (if it has any)
 --   size    how many records it finds at most, without finding them; second, whether it is
 --           costly: whether each record has to be looked at, which makes it a last resort
@@ -26,19 +26,9 @@ local function take_list()
   return list
 end
 
--- What makes each kind; in kinds.lua.
-local kinds
-
-local made = {}
-
-local function kind_named(name)
-  made[name] = made[name] or kinds[name]()
-  return made[name]
-end
-
 local function read_node()
   local kind = take()
-  local node = {kind = kind, is = kind_named(kind)}
+  local node = {kind = kind, is = open(kind)}
   if node.is.read then
     node.is.read(node)
   end
