@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any, Self, TypeAlias, cast
+from typing import Any, Self, cast
 
 from redis.client import Pipeline
 
@@ -13,12 +13,15 @@ from popoto import redis_db
 from popoto.engine.keys import shard_prefix
 from popoto.engine.request import Argument, Reply, ScriptCall, tagged
 from popoto.engine.scripts import COMMIT
+from popoto.engine.steps import (
+    MOST_ARGUMENTS,
+    Declared,
+    KeyArgument,
+    Step,
+    write_commands,
+    write_guards,
+)
 
-#: A guard or a command: its name, its key (None = none) and its arguments.
-Step: TypeAlias = tuple[str, str | None, tuple[Argument, ...]]
-
-#: Lua passes some 8,000 arguments to a function at most.
-_MOST_ARGUMENTS = 5_000
 #: Commands that do the same in several pieces, and how many arguments belong together.
 _REPEATED_ARGUMENTS = {
     **dict.fromkeys(("RPUSH", "LPUSH", "SADD", "SREM", "ZREM", "HDEL", "PFADD"), 1),
@@ -26,14 +29,6 @@ _REPEATED_ARGUMENTS = {
 }
 #: Commands whose arguments are all keys: sent one by one, so that each key is declared.
 _ALL_KEYS = frozenset({"DEL", "UNLINK", "TOUCH"})
-#: Commands of commit.lua whose arguments may name further keys.
-_WITH_KEYS = frozenset(
-    {
-        *("absent", "claim"),
-        *("ENTER", "LEAVE", "RETIRE", "FORGET", "MOVE", "FOLLOW", "RESCHEDULE"),
-        *("EXPIRE-IN", "EXPIRE-AT", "EXPIRE-AS-IS", "ADD", "KEYED"),
-    }
-)
 #: Commands of several keys, or of one that is not their first word.
 _TWO_KEYS = frozenset(
     {
@@ -47,12 +42,6 @@ _ONLY_KEYS = frozenset({"PFMERGE", "SDIFFSTORE", "SINTERSTORE", "SUNIONSTORE"})
 _WITHOUT_KEY = frozenset({"PUBLISH"})
 #: Commands that a script may not call. They follow the commit in a round trip of their own.
 _NOT_IN_SCRIPTS = frozenset({"EVAL", "EVALSHA", "EVAL_RO", "EVALSHA_RO", "FCALL", "FCALL_RO"})
-
-
-class KeyArgument(str):
-    """An argument that names a key: it is declared, and sent as its position."""
-
-    __slots__ = ()
 
 
 @dataclass(slots=True, frozen=True)
@@ -152,21 +141,21 @@ class Batch(Pipeline):
 
     def put(self, name: str, key: str | None, *arguments: Argument) -> None:
         """Append a command on one key; one with very many arguments as several."""
-        if len(arguments) > _MOST_ARGUMENTS:
+        if len(arguments) > MOST_ARGUMENTS:
             width = _REPEATED_ARGUMENTS.get(name)
             if width is None:
                 raise ValueError(
                     f"{name} with {len(arguments)} arguments is more than a script can pass to one "
-                    f"command ({_MOST_ARGUMENTS}); queue several"
+                    f"command ({MOST_ARGUMENTS}); queue several"
                 )
-            piece = _MOST_ARGUMENTS - _MOST_ARGUMENTS % width
+            piece = MOST_ARGUMENTS - MOST_ARGUMENTS % width
             for first in range(0, len(arguments), piece):
                 self.commands.append((name, key, arguments[first : first + piece]))
             return
         self.commands.append((name, key, arguments))
 
     def guard(self, name: str, key: str | None, *arguments: Argument) -> int:
-        """Append a guard and return its position. The guards are listed in commit.lua."""
+        """Append a guard and return its position. lua/commit/commit.lua lists the guards."""
         self.guards.append((name, key, arguments))
         return len(self.guards) - 1
 
@@ -178,28 +167,23 @@ class Batch(Pipeline):
 
     # Sending -------------------------------------------------------------------
 
-    def call(self, *, raises: bool = False, every: bool = False) -> ScriptCall:
+    def call(
+        self, *, raises: bool = False, every: bool = False, replies: bool = True
+    ) -> ScriptCall:
         """The call that commits this batch.
 
         `raises`: a failed guard is a server error. `every`: all failed guards are
-        reported, not just the first; see `failures`.
+        reported, not just the first; see `failures`. Without `replies` as well, the commands'
+        own replies are left out, and what many records ask of one key goes as one command.
         """
-        keys: dict[str, int] = {}
-        arguments: list[Argument] = ["error" if raises else "every" if every else "data"]
-        for steps in (self.guards, self.commands):
-            arguments.append(len(steps))
-            for name, key, rest in steps:
-                arguments.append(name)
-                arguments.append(0 if key is None else keys.setdefault(key, len(keys) + 1))
-                arguments.append(len(rest))
-                if name not in _WITH_KEYS:
-                    arguments += rest
-                    continue
-                for argument in rest:
-                    if type(argument) is KeyArgument:
-                        arguments.append(keys.setdefault(argument, len(keys) + 1))
-                    else:
-                        arguments.append(argument)
+        keys = Declared()
+        mode = "error" if raises else "data" if not every else "every" if replies else "many"
+        together = mode == "many"
+        arguments: list[Argument] = [
+            mode,
+            *write_guards(self.guards, keys, together=together),
+            *write_commands(self.commands, keys, together=together),
+        ]
         return ScriptCall(COMMIT, list(keys), arguments)
 
     @staticmethod

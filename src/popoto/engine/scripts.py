@@ -1,34 +1,96 @@
-"""The Lua scripts, loaded once from their files.
+"""The Lua scripts, each joined once, at import, from parts that have one purpose.
 
 A script is sent by its digest. A server that does not know it (restarted, or
 its script cache emptied) answers NOSCRIPT without having done anything, and the
 runner sends the text instead, which also teaches the server.
+
+Servers count lines in the text that they were sent. `located` says in which part a
+line stands, and where in it.
 """
 
 from __future__ import annotations
 
+import re
+from bisect import bisect_right
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from hashlib import sha1
 from importlib import resources
 
+from redis.exceptions import ResponseError
+
+#: How servers name a line of a script: "@user_script:17", "user_script:17:".
+_LINE = re.compile(r"@?\s*user_script:\s*(\d+)")
+_DIGEST = re.compile(r"\b(?:f_)?([0-9a-f]{40})\b")
+
 
 @dataclass(frozen=True, slots=True)
 class Script:
-    """One Lua file: its text and the digest by which servers know it."""
+    """A script: its text, and the digest by which servers know it."""
 
     name: str
     text: str = field(repr=False)
     digest: str
+    #: the parts in order, and the line of the text where each begins
+    parts: tuple[str, ...] = field(repr=False)
+    starts: tuple[int, ...] = field(repr=False)
 
     @classmethod
-    def from_file(cls, name: str) -> Script:
-        text = resources.files("popoto.engine").joinpath("lua", f"{name}.lua").read_text("utf-8")
-        digest = sha1(text.encode("utf-8"), usedforsecurity=False).hexdigest()
-        return cls(name, text, digest)
+    def joined(cls, name: str, *parts: str) -> Script:
+        """The script that these files of the package's ``lua`` folder make, in this order."""
+        folder = resources.files("popoto.engine").joinpath("lua")
+        texts = [folder.joinpath(*part.split("/")).read_text("utf-8") for part in parts]
+        starts: list[int] = []
+        line = 1
+        for text in texts:
+            starts.append(line)
+            line += text.count("\n")
+        whole = "".join(texts)
+        digest = sha1(whole.encode("utf-8"), usedforsecurity=False).hexdigest()
+        script = cls(name, whole, digest, parts, tuple(starts))
+        _known[digest] = script
+        return script
+
+    def place_of(self, line: int) -> str:
+        """Where a line of the text stands: ``commit/guards.lua:17``."""
+        index = bisect_right(self.starts, line) - 1
+        return f"{self.parts[index]}:{line - self.starts[index] + 1}"
 
 
-COMMIT = Script.from_file("commit")
-QUERY = Script.from_file("query")
-RECLAIM = Script.from_file("reclaim")
-UPKEEP = Script.from_file("upkeep")
-RECOUNT = Script.from_file("recount")
+#: The scripts by their digests.
+_known: dict[str, Script] = {}
+
+
+def located(error: Exception) -> Exception:
+    """The same error; one that a script has raised names the part and the line in it."""
+    if isinstance(error, ResponseError) and error.args and "user_script" in str(error.args[0]):
+        message = str(error.args[0])
+        digest = _DIGEST.search(message)
+        script = _known.get(digest.group(1)) if digest else None
+        if script is not None:
+            place_of = script.place_of
+            told = _LINE.sub(lambda found: place_of(int(found.group(1))), message)
+            error.args = (told, *error.args[1:])
+    return error
+
+
+def _in(folder: str, names: str) -> Sequence[str]:
+    return [f"{folder}/{name}.lua" for name in names.split()]
+
+
+COMMIT = Script.joined(
+    "commit",
+    *_in("shared", "opening stored"),
+    *_in("commit", "arguments reading refusing records claims sums texts expiring moving"),
+    *_in("commit", "types commit"),
+)
+QUERY = Script.joined(
+    "query",
+    *_in("shared", "opening stored escaping"),
+    *_in("query", "arguments lists scores missing tree"),
+    *_in("query", "sets ranges bytes texts near combined"),
+    *_in("query", "counting walking ordering query"),
+)
+RECLAIM = Script.joined("reclaim", "reclaim.lua")
+UPKEEP = Script.joined("upkeep", "upkeep.lua")
+RECOUNT = Script.joined("recount", "shared/stored.lua", "shared/escaping.lua", "recount.lua")

@@ -45,6 +45,8 @@ class Company(Generic[Op]):
 
     #: whether they go in one call, however large it is
     is_one_step = True
+    #: whether results follow from the replies of commands, which then come one by one
+    needs_replies = True
     #: whether their requests may be sent again after a lost reply, if they all say so
     may_repeat = True
 
@@ -82,7 +84,7 @@ def carry_out(operations: Sequence[Op], company: Company[Op]) -> Plan[list[Op]]:
         replies: list[Reply] = [_NOTHING_TO_DO] * len(calls)
         if any(call.batch.guards for call in calls):
             replies = yield Request(
-                [call.batch.call(every=True) for call in calls],
+                [call.batch.call(every=True, replies=company.needs_replies) for call in calls],
                 calls[0].operations[0].options.shard,
                 company.may_repeat and all(each.is_repeatable for each in waiting),
             )

@@ -37,6 +37,7 @@ class Rows(Company[Operation]):
     """The rows of a bulk operation. Those refused are told one by one, or raised at once."""
 
     is_one_step = False
+    needs_replies = False
 
     def __init__(
         self,

@@ -354,7 +354,7 @@ class Saving(Change):
             # Under the new key, every field is new.
             result = len({*written, *(self.known or {})}.intersection(self.options.hash_names))
         else:
-            result = int(replies[0]) if written else 0
+            result = int(replies[0]) if written and replies else 0
         self._take_over(persisted=True)
         return result
 

@@ -1,0 +1,125 @@
+-- commit.lua: check every guard, then carry out every command. All or nothing.
+--
+-- KEYS   every key that a guard or a command names, by position; 0 = none
+-- ARGV   prefix       put before a record key found on the server (cluster hash tag, or "")
+--        mode         "data": the first failed guard is returned; "error": it is raised (a
+--                     pipeline of the caller's own, where nobody would look at the reply);
+--                     "every": all failed guards are returned; "many": as well, and the commands
+--                     are carried out without their replies (a batch of many records)
+--        guard count, then per guard:     name, argument count, arguments
+--        command count, then per command: name, key, argument count, arguments
+--
+-- Guards. Each has a number, by which its failure is told; those with "..." may be several in one
+--   absent  values class-set, then (number key member note) ...   the record does not exist;
+--                                      neither has it left another note in the expiry registry
+--                                      than this one, nor its key in the class set
+--   exists  (number key) ...           the record exists
+--   holds   number key field bytes ... these hash fields still hold these bytes ("" = missing)
+--   claim   field coverage, then (number set member old bytes) ...   no other live record of the
+--                                      set holds it
+--   slot    number hash digest alternative member old field bytes ...   the same for a composite
+--                                      index
+--   addable number key field delta kind   the field holds a number (or none), and Lua's doubles
+--                                      add the delta to it exactly; kind is "int" or "float"
+--
+-- Commands: any write of the server, and these, which decide by what the server holds
+--   ENTER     values coverage field, then (set member text has-text) ...   add entries and texts
+--   LEAVE     values coverage field, then (set member text has-text) ...   remove them
+--   RETIRE    registry values, then (key member) ...        delete records, forget their expiry
+--   FORGET    registry values, then (key member) ...        forget the expiry of records
+--   HDELIF    hash field expected                           remove a slot that is still ours
+--   SLOT      hash digest alternative member field bytes ...   take a slot, or the
+--             alternative one where other values stand in it
+--   MOVE      key to                                        rename; delete the target where there
+--             is nothing to rename
+--   FOLLOW    key record                                    expire when the record does
+--   RESCHEDULE key registry values member                   correct the registry by the key
+--   ADD       key field delta kind [zset member]            add to the number that an addable
+--             guard has looked at, and set the score of a sorted index; replies the new bytes
+--   KEYED     - name kinds words...                         a command of the server with several
+--             keys: for each word "k" (a key) or "v" in kinds
+--   EXPIRE-IN / EXPIRE-AT / EXPIRE-AS-IS   key amount registry values member
+--             companion-count companions... fields...       (see expiring.lua)
+--
+-- Reply  {1, reply...} ({1} in mode "many")  or  {0, guard number, what failed, details...}; for
+--        absent and holds the details are the key and what its hash holds: field, bytes, ... What
+--        failed is also: note (an expired record left one; details: key, note), orphan (a record
+--        went without one), type (of a key; the number is 0).
+--        In modes "every" and "many"  {2, {guard number, what failed, details...}, ...}
+-- Cost   O(guards + commands); claims add the members of one value's set
+
+parts = {
+  refusing = make_refusing, records = make_records, claims = make_claims, slots = make_slots,
+  sums = make_sums, texts = make_texts, retiring = make_retiring, expiring = make_expiring,
+  moving = make_moving,
+}
+
+-- In which part each guard and each command of our own stands.
+local GUARDS = {
+  absent = 'records', exists = 'records', holds = 'records',
+  claim = 'claims', slot = 'slots', addable = 'sums',
+}
+local COMMANDS = {
+  ENTER = 'texts', LEAVE = 'texts', RETIRE = 'retiring', FORGET = 'retiring',
+  HDELIF = 'slots', SLOT = 'slots', ADD = 'sums', MOVE = 'moving', KEYED = 'moving',
+  ['EXPIRE-IN'] = 'expiring', ['EXPIRE-AT'] = 'expiring', ['EXPIRE-AS-IS'] = 'expiring',
+  FOLLOW = 'expiring', RESCHEDULE = 'expiring',
+}
+
+-- Check the guards.
+local at = 4
+for _ = 1, ARGV[3] + 0 do
+  local name, last = ARGV[at], at + 1 + ARGV[at + 1]
+  if not GUARDS[name] then
+    return redis.error_reply('POPOTO there is no guard ' .. name)
+  end
+  open(GUARDS[name])[name](at + 2, last)
+  if failures[2] and not wants_every then
+    return failures[2]
+  end
+  at = last + 1
+end
+if failures[2] then
+  return failures
+end
+
+-- Look at the types of the keys that are to be written. The hash of the record comes first and
+-- stops the script by itself.
+local count, first_command = ARGV[at] + 0, at + 1
+at = first_command
+for position = 1, count do
+  local name, key, last = ARGV[at], key_at(at + 1), at + 2 + ARGV[at + 2]
+  local measure, look, failure = SIZES[name], LOOKS[name], nil
+  if measure and key and (position > 1 or measure ~= 'HLEN') then
+    failure = unlike(key, measure)
+  elseif look then
+    failure = look(key, at + 3, last)
+  end
+  if failure then
+    return failure
+  end
+  at = last + 1
+end
+
+-- Carry out the commands.
+if dead_claims then
+  open('claims').release_dead()
+end
+local replies = {1}
+at = first_command
+for position = 1, count do
+  local name, key, last = ARGV[at], key_at(at + 1), at + 2 + ARGV[at + 2]
+  local part, reply = COMMANDS[name], nil
+  if part then
+    reply = open(part)[name](key, at + 3, last)
+  elseif key then
+    reply = call(name, key, unpack(ARGV, at + 3, last))
+  else
+    reply = call(name, unpack(ARGV, at + 3, last))
+  end
+  if mode ~= 'many' then
+    replies[position + 1] = reply
+  end
+  at = last + 1
+end
+return replies

@@ -1,0 +1,94 @@
+-- commit/expiring.lua: the end of records. The registry says when each ends, and `values` keeps the
+-- bytes from which its entries follow, so that they can be removed when it is gone.
+
+local function make_retiring()
+  local retiring = {}
+
+  local function members_of(first, last)
+    local members = {}
+    for index = first + 2, last, 2 do
+      members[#members + 1] = ARGV[index]
+    end
+    return members
+  end
+
+  -- values, then (key member) ...
+  function retiring.FORGET(registry, first, last)
+    local members = members_of(first, last)
+    if call('ZREM', registry, unpack(members)) > 0 then
+      call('HDEL', key_at(first), unpack(members))
+    end
+    return 1
+  end
+
+  -- The same.
+  function retiring.RETIRE(registry, first, last)
+    local keys = {}
+    for index = first + 1, last, 2 do
+      keys[#keys + 1] = key_at(index)
+    end
+    retiring.FORGET(registry, first, last)
+    return call('DEL', unpack(keys))
+  end
+
+  return retiring
+end
+
+local function make_expiring()
+  local expiring = {}
+
+  local function milliseconds()
+    local now = call('TIME')
+    return now[1] * 1000 + math.floor(now[2] / 1000)
+  end
+
+  -- amount registry values member companion-count companion-positions... fields...
+  local function expire(verb, record, amount, first, last)
+    local registry, values, member = key_at(first + 1), key_at(first + 2), ARGV[first + 3]
+    local first_companion, companions = first + 5, ARGV[first + 4] + 0
+    local fields = call('HMGET', record, unpack(ARGV, first_companion + companions, last))
+    for index = 1, #fields do
+      fields[index] = fields[index] or ''
+    end
+    local changed = call(verb, record, amount)
+    for index = first_companion, first_companion + companions - 1 do
+      call(verb, key_at(index), amount)
+    end
+    local moment = verb == 'PEXPIRE' and milliseconds() + amount or tonumber(amount)
+    call('ZADD', registry, string.format('%.0f', moment), member)
+    call('HSET', values, member, cmsgpack.pack(fields))
+    return changed
+  end
+
+  expiring['EXPIRE-IN'] = function(record, first, last)
+    return expire('PEXPIRE', record, ARGV[first], first, last)
+  end
+
+  expiring['EXPIRE-AT'] = function(record, first, last)
+    return expire('PEXPIREAT', record, ARGV[first], first, last)
+  end
+
+  -- The end stays as it is; what is kept beside the record follows it.
+  expiring['EXPIRE-AS-IS'] = function(record, first, last)
+    local remaining = call('PTTL', record)
+    return remaining < 0 and 0 or expire('PEXPIRE', record, remaining, first, last)
+  end
+
+  function expiring.RESCHEDULE(key, first)
+    local registry, values, member = key_at(first), key_at(first + 1), ARGV[first + 2]
+    local remaining = call('PTTL', key)
+    if remaining >= 0 then
+      call('ZADD', registry, string.format('%.0f', milliseconds() + remaining), member)
+    elseif remaining == -1 and call('ZREM', registry, member) == 1 then
+      call('HDEL', values, member)
+    end
+    return remaining
+  end
+
+  function expiring.FOLLOW(key, first)
+    local remaining = call('PTTL', key_at(first))
+    return remaining >= 0 and call('PEXPIRE', key, remaining) or 0
+  end
+
+  return expiring
+end

@@ -1,0 +1,37 @@
+-- commit/refusing.lua: the replies that say why nothing was written.
+
+local failures = {2}
+
+local function make_refusing()
+  local refusing = {}
+
+  -- The reply for one guard that failed, by its number; 0 = the look at the types of keys.
+  function refusing.refusal(number, what, details)
+    if mode == 'error' then
+      return redis.error_reply('POPOTO ' .. what .. ' guard failed, nothing was written: '
+        .. tostring(details[1] or ''))
+    end
+    local reply = wants_every and number > 0 and {number, what} or {0, number, what}
+    for index = 1, #details do
+      reply[#reply + 1] = details[index]
+    end
+    return reply
+  end
+
+  function refusing.refuse(number, what, details)
+    failures[#failures + 1] = refusing.refusal(number, what, details)
+  end
+
+  -- Tell also what the record's hash holds.
+  function refusing.refuse_with_hash(number, what, key)
+    local kind = call('TYPE', key).ok
+    if kind ~= 'hash' then
+      return refusing.refuse(number, 'type', {key, kind, 'hash'})
+    end
+    local details = call('HGETALL', key)
+    table.insert(details, 1, key)
+    return refusing.refuse(number, what, details)
+  end
+
+  return refusing
+end

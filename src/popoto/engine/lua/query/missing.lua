@@ -1,0 +1,52 @@
+-- query/missing.lua: records that are gone. They are left out, and told to the caller, who removes
+-- the entries that they left.
+
+-- So many dead records are reported at once.
+local REPORTED = 64
+-- So many that are past their time.
+local SWEPT = 128
+
+local dead, reported = {}, {}
+
+local function report(key)
+  if not reported[key] and #dead < 2 * REPORTED then
+    reported[key] = true
+    dead[#dead + 1] = key
+    dead[#dead + 1] = call('HGET', NOTES, key) or ''
+  end
+end
+
+-- The records of a list that exist.
+local function alive(list)
+  local living = true
+  in_chunks(list, function(first, last)
+    local keys = {}
+    for index = first, last do
+      keys[#keys + 1] = prefix .. list[index]
+    end
+    if call('EXISTS', unpack(keys)) ~= #keys then
+      living = false
+    end
+  end)
+  if living then
+    return list
+  end
+  return where(list, function(key)
+    if call('EXISTS', prefix .. key) == 1 then
+      return true
+    end
+    report(key)
+    return false
+  end)
+end
+
+-- Noted records whose time has passed, each followed by what its entries were made of.
+local function expired()
+  local due, clock = {}, call('TIME')
+  local now = string.format('%.0f', clock[1] * 1000 + math.floor(clock[2] / 1000))
+  for _, key in ipairs(call('ZRANGEBYSCORE', REGISTRY, '-inf', now, 'LIMIT', 0, SWEPT)) do
+    due[#due + 1] = key
+    due[#due + 1] = call('HGET', NOTES, key) or ''
+  end
+  return due
+end

@@ -1,0 +1,34 @@
+-- query/ranges.lua: the members of a sorted set by score.
+
+local function make_range()
+  local range = {}
+
+  function range.read(node)
+    node.key, node.min, node.max = take_key(), take(), take()
+    node.low, node.low_open = bound(node.min)
+    node.high, node.high_open = bound(node.max)
+  end
+
+  function range.size(node)
+    if node.low == -INFINITE and node.high == INFINITE then
+      return call('ZCARD', node.key)
+    end
+    return call('ZCOUNT', node.key, node.min, node.max)
+  end
+
+  function range.find(node)
+    return call('ZRANGEBYSCORE', node.key, node.min, node.max)
+  end
+
+  function range.filter(node, list)
+    local low, low_open, high, high_open = node.low, node.low_open, node.high, node.high_open
+    return where_replied(list, 'ZMSCORE', node.key, function(reply)
+      local score = reply and bound(reply)
+      return score ~= nil and score ~= false
+        and (score > low or (score == low and not low_open))
+        and (score < high or (score == high and not high_open))
+    end)
+  end
+
+  return range
+end

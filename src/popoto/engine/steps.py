@@ -1,0 +1,186 @@
+"""How the guards and commands of a batch are written into the arguments of commit.lua.
+
+In a call for many records, what they ask of one key is written as one step: a thousand
+records join their class set by one SADD. The head of ``lua/commit/commit.lua`` lists
+what each step looks like there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, NamedTuple, TypeAlias
+
+from popoto.engine.request import Argument
+
+#: A guard or a command: its name, its key (None = none) and its arguments.
+Step: TypeAlias = tuple[str, str | None, tuple[Argument, ...]]
+
+#: Lua passes some 8,000 arguments to a function at most.
+MOST_ARGUMENTS = 5_000
+
+
+class KeyArgument(str):
+    """An argument that names a key: it is declared, and sent as its position."""
+
+    __slots__ = ()
+
+
+class Declared(dict[str, int]):
+    """The keys that a call declares, by position from 1."""
+
+    def at(self, key: str | None) -> int:
+        """The position of a key; 0 for none."""
+        return 0 if key is None else self.setdefault(key, len(self) + 1)
+
+
+_At: TypeAlias = Callable[[str | None], int]
+_Arguments: TypeAlias = tuple[Argument, ...]
+
+# Guards --------------------------------------------------------------------------------------
+# What a guard has in common with others of its name, and what is its own.
+
+
+def _absent(at: _At, number: int, key: int, rest: tuple[Any, ...]) -> tuple[_Arguments, _Arguments]:
+    values, member, note, class_set = (*rest, *(None, "", "", None)[len(rest) :])
+    return (at(values), at(class_set)), (number, key, member, note)
+
+
+def _exists(_: _At, number: int, key: int, __: tuple[Any, ...]) -> tuple[_Arguments, _Arguments]:
+    return (), (number, key)
+
+
+def _claim(at: _At, number: int, key: int, rest: tuple[Any, ...]) -> tuple[_Arguments, _Arguments]:
+    member, old, field, stored, coverage = rest
+    return (field, at(coverage or None)), (number, key, member, old, stored)
+
+
+_GUARDS = {"absent": _absent, "exists": _exists, "claim": _claim}
+
+
+def write_guards(guards: Iterable[Step], keys: Declared, *, together: bool) -> list[Argument]:
+    """The guards as commit.lua reads them; `together`: those that have much in common as one."""
+    at = keys.at
+    written: list[tuple[str, list[Argument]]] = []
+    latest: dict[tuple[str, _Arguments], list[Argument]] = {}
+    for number, (name, key, rest) in enumerate(guards, 1):
+        form = _GUARDS.get(name)
+        if form is None:
+            written.append((name, [number, at(key), *rest]))
+            continue
+        shared, own = form(at, number, at(key), rest)
+        arguments = latest.get((name, shared)) if together else None
+        if arguments is None or len(arguments) + len(own) > MOST_ARGUMENTS:
+            latest[name, shared] = arguments = [*shared]
+            written.append((name, arguments))
+        arguments += own
+    out: list[Argument] = [len(written)]
+    for name, arguments in written:
+        out += (name, len(arguments))
+        out += arguments
+    return out
+
+
+# Commands ------------------------------------------------------------------------------------
+# The key that a command is sent with, what it has in common with others, and what is its own.
+
+_Form: TypeAlias = tuple[int, _Arguments, _Arguments]
+
+
+def _of_a_value(at: _At, key: int, rest: tuple[Any, ...]) -> _Form:
+    member, values, coverage, field, text, has_text = rest
+    return at(values), (at(coverage), field), (key, member, text, has_text)
+
+
+def _of_an_expiry(at: _At, key: int, rest: tuple[Any, ...]) -> _Form:
+    registry, values, member = rest
+    return at(registry), (at(values),), (key, member)
+
+
+def _of_several_keys(at: _At, key: int, rest: tuple[Any, ...]) -> _Form:
+    named = [at(each) if type(each) is KeyArgument else each for each in rest]
+    return key, (), tuple(named)
+
+
+_COMMANDS: dict[str, Callable[[_At, int, tuple[Any, ...]], _Form]] = {
+    **dict.fromkeys(("ENTER", "LEAVE"), _of_a_value),
+    **dict.fromkeys(("RETIRE", "FORGET"), _of_an_expiry),
+    **dict.fromkeys(("MOVE", "FOLLOW", "RESCHEDULE", "ADD", "KEYED"), _of_several_keys),
+    **dict.fromkeys(("EXPIRE-IN", "EXPIRE-AT", "EXPIRE-AS-IS"), _of_several_keys),
+}
+#: Commands that do for many members at once what they do for one after another.
+_OF_MANY = frozenset({"SADD", "SREM", "ZREM", "ENTER", "LEAVE", "RETIRE", "FORGET"})
+#: Other commands that neither read nor write anything but what belongs to their own key.
+_OF_ONE = frozenset(
+    {
+        *("HSET", "HSETNX", "HDEL", "HDELIF", "SLOT", "ZADD", "GEOADD", "RPUSH", "LPUSH", "LTRIM"),
+        *("DEL", "PERSIST", "EXPIRE-IN", "EXPIRE-AT", "EXPIRE-AS-IS"),
+    }
+)
+
+
+class _Command(NamedTuple):
+    """A command as it is sent. `key` is the position of the key that it concerns."""
+
+    name: str
+    key: int
+    place: int
+    shared: _Arguments
+    own: list[Argument]
+
+
+def write_commands(commands: Sequence[Step], keys: Declared, *, together: bool) -> list[Argument]:
+    """The commands as commit.lua reads them; `together`: those on one key as one."""
+    at = keys.at
+    out: list[Argument] = [len(commands)]
+    if not together:
+        for name, key, rest in commands:
+            position = 0 if key is None else keys.setdefault(key, len(keys) + 1)
+            form = _COMMANDS.get(name)
+            if form is None:
+                out += (name, position, len(rest))
+                out += rest
+            else:
+                place, shared, own = form(at, position, rest)
+                out += (name, place, len(shared) + len(own), *shared, *own)
+        return out
+    written: list[_Command] = []
+    for name, key, rest in commands:
+        position = at(key)
+        form = _COMMANDS.get(name)
+        place, shared, own = (position, (), rest) if form is None else form(at, position, rest)
+        written.append(_Command(name, position, place, shared, list(own)))
+    written = _gathered(written)
+    out = [len(written)]
+    for name, _, place, shared, own in written:
+        out += (name, place, len(shared) + len(own), *shared)
+        out += own
+    return out
+
+
+def _gathered(commands: Iterable[_Command]) -> list[_Command]:
+    """The commands, those of many members joined to earlier ones that they have all in common with.
+
+    Never past another command on the same key, nor past one that may look at any key.
+    """
+    gathered: list[_Command] = []
+    latest: dict[tuple[str, int, _Arguments], int] = {}
+    touched: dict[int, int] = {}
+    for command in commands:
+        name, key, place, shared, own = command
+        # With more arguments than one score and its member, ZADD has options.
+        if name in _OF_MANY or (name == "ZADD" and len(own) == 2):
+            index = latest.get((name, place, shared), -1)
+            if index >= touched.get(key, 0) and _has_room(gathered[index], own):
+                gathered[index].own.extend(own)
+                touched[key] = index
+                continue
+            latest[name, place, shared] = len(gathered)
+        elif name not in _OF_ONE:
+            latest.clear()
+        touched[key] = len(gathered)
+        gathered.append(command)
+    return gathered
+
+
+def _has_room(command: _Command, more: list[Argument]) -> bool:
+    return len(command.own) + len(more) <= MOST_ARGUMENTS
