@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, overload
 from popoto.engine import keys
 from popoto.engine.codec import DecodeError, decoder_for
 from popoto.exceptions import ModelException
-from popoto.fields.asking.lookups import VALUE_SET_LOOKUPS, by_record
 from popoto.fields.asking.operands import Conditions, Operand, Scope
+from popoto.fields.asking.stored_values import by_record
+from popoto.fields.asking.value_sets import VALUE_SET_LOOKUPS
 from popoto.fields.auto_field_mixin import AutoFieldMixin
 from popoto.fields.capped_list import CappedListProxy, encode_items, is_capped, read_items
 from popoto.fields.field import Field

@@ -21,8 +21,6 @@ Stored = Any
 #: Longest `_ttl` in seconds (31,688 years): what is added to it stays an exact double.
 MAX_TTL = 10**12
 
-_STOCK_IS_VALID = vars(Field)["is_valid"].__func__
-
 
 def _invalid(field: Field[Any], value: Any, reason: str) -> ValidationError:
     return ValidationError(
@@ -79,9 +77,7 @@ def _problem_of(
     reason = field.problem(value, null_check=null_check)
     if reason is not None:
         return _invalid(field, value, reason)
-    if type(field).is_valid.__func__ is not _STOCK_IS_VALID and not field.is_valid(
-        field, value, null_check=null_check
-    ):
+    if field.has_own_check and not field.is_valid(field, value, null_check=null_check):
         return _invalid(field, value, f"{type(field).__name__} refuses it")
     return None
 

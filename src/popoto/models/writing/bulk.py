@@ -18,7 +18,7 @@ from popoto.exceptions import (
     ValidationError,
 )
 from popoto.fields.coercion import CoercionError, describe
-from popoto.fields.content_field import Unstored
+from popoto.fields.content.references import Unstored
 from popoto.models.reading.calls import Row as FoundRow
 from popoto.models.reading.executing import Execution
 from popoto.models.reading.fetching import Fetch

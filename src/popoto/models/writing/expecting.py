@@ -12,7 +12,7 @@ from typing import Any, TypeAlias, TypeGuard
 from popoto.engine.codec import NIL, DecodeError, EncodeError
 from popoto.exceptions import ConflictError, ModelException, UnsavedError, ValidationError
 from popoto.fields.coercion import CoercionError, describe
-from popoto.fields.content_field import Unstored
+from popoto.fields.content.references import Unstored
 from popoto.models.record.options import ModelOptions
 from popoto.models.record.record import Record
 
