@@ -19,7 +19,7 @@ from popoto.fields.keeping.written import Written
 from popoto.fields.type_variables import Value
 
 
-class Asked(Comparable[Value], Written, Generic[Value]):
+class Asked(Written, Comparable[Value], Generic[Value]):
     """How a field answers. What it can answer follows from what it keeps."""
 
     field_class_key: DB_key
