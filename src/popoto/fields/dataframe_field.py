@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from popoto.fields.dataframe_codec import frame_codec, require_pandas
+from popoto.fields.dataframes.codec import frame_codec, require_pandas
 from popoto.fields.field import Field
 from popoto.fields.unindexed_field_mixin import UnindexedFieldMixin
 
