@@ -9,7 +9,7 @@ from popoto.engine.codec import DecodeError, EncodeError
 from popoto.engine.request import Call, Plan
 from popoto.engine.run import arun, run
 from popoto.exceptions import ModelException, StoredDataError
-from popoto.fields.coercion import CoercionError, describe
+from popoto.fields.coercion import CoercionError
 from popoto.fields.content.collecting import collect
 from popoto.fields.content.naming import content_key
 from popoto.fields.content.references import (
@@ -21,6 +21,7 @@ from popoto.fields.content.references import (
     encode_text,
     refers,
 )
+from popoto.fields.describing import describe
 from popoto.fields.field import Field
 from popoto.fields.keeping.stand_in import StandIn
 from popoto.fields.unindexed_field_mixin import UnindexedFieldMixin

@@ -6,7 +6,8 @@ import math
 from decimal import Decimal
 from typing import Any, NamedTuple
 
-from popoto.fields.coercion import CoercionError, describe, is_list
+from popoto.fields.coercion import CoercionError, is_list
+from popoto.fields.describing import describe
 
 #: What a geo set can hold (the range of the Web Mercator projection).
 MAX_LATITUDE = 85.05112878

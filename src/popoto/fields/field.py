@@ -16,7 +16,8 @@ from popoto.engine.codec import DecodeError
 from popoto.engine.db_key import DB_key
 from popoto.exceptions import ModelException, StoredDataError
 from popoto.fields.asking.asked import Asked
-from popoto.fields.coercion import CHECKED_TYPES, describe
+from popoto.fields.coercion import CHECKED_TYPES
+from popoto.fields.describing import describe
 from popoto.fields.type_variables import Value
 from popoto.fields.valued import VALID_FIELD_TYPES
 

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 
 from popoto.exceptions import ModelException, QueryException
 from popoto.fields.asking.operands import Scope
-from popoto.fields.coercion import describe
+from popoto.fields.describing import describe
 from popoto.fields.field import LEFT_OUT, Field, LeftOut
 from popoto.fields.type_variables import MixedIn
 

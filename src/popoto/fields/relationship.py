@@ -15,7 +15,7 @@ from popoto.exceptions import ModelException, QueryException, StoredDataError
 from popoto.fields.asking.lookups import storable
 from popoto.fields.asking.operands import Conditions, Operand, Scope
 from popoto.fields.asking.referring import OWN_LOOKUPS, referring
-from popoto.fields.coercion import describe
+from popoto.fields.describing import describe
 from popoto.fields.field import Field
 from popoto.fields.keeping.entries import Entry, SetEntry
 from popoto.fields.keeping.families import KeyFamily

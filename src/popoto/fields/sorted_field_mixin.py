@@ -19,7 +19,8 @@ from popoto.fields.asking.operands import Conditions, Operand, Scope
 from popoto.fields.asking.orders import OrderIndex
 from popoto.fields.asking.stored_values import by_record
 from popoto.fields.asking.value_sets import VALUE_SET_LOOKUPS, value_sets
-from popoto.fields.coercion import CoercionError, coerce, describe
+from popoto.fields.coercion import CoercionError, coerce
+from popoto.fields.describing import describe
 from popoto.fields.keeping.adding import ServerAddition, server_addition
 from popoto.fields.keeping.entries import Entry, ScoreEntry
 from popoto.fields.keeping.families import KeyFamily

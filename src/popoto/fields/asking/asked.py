@@ -14,7 +14,8 @@ from popoto.fields.asking.operands import Conditions, Operand, Scope
 from popoto.fields.asking.orders import OrderIndex
 from popoto.fields.asking.stored_values import stored_values
 from popoto.fields.asking.value_sets import VALUE_SET_LOOKUPS, value_sets
-from popoto.fields.coercion import CoercionError, describe
+from popoto.fields.coercion import CoercionError
+from popoto.fields.describing import describe
 from popoto.fields.keeping.written import Written
 from popoto.fields.type_variables import Value
 

@@ -10,7 +10,8 @@ from popoto.engine.tree import NOTHING, All, Node, ScoreRange, all_of, any_of, n
 from popoto.exceptions import QueryException
 from popoto.fields.asking.lookups import conjunction, several, unsupported
 from popoto.fields.asking.operands import Askable, Conditions, Operand, View
-from popoto.fields.coercion import describe, is_list
+from popoto.fields.coercion import is_list
+from popoto.fields.describing import describe
 from popoto.fields.keeping.scores import compare_key
 
 #: The lookups that the order answers. "" is equality.

@@ -13,7 +13,7 @@ from typing import Any, cast
 from popoto.engine.tree import all_of
 from popoto.exceptions import QueryException
 from popoto.fields.asking.operands import Askable, Operand, View
-from popoto.fields.coercion import describe
+from popoto.fields.describing import describe
 
 Test = Callable[[View], bool]
 

@@ -10,8 +10,9 @@ from popoto.engine.tree import EVERYTHING, Near, ScoreRange, all_of, negated
 from popoto.exceptions import QueryException
 from popoto.fields.asking.lookups import conjunction, truth, unsupported
 from popoto.fields.asking.operands import Askable, Conditions, Operand, View
-from popoto.fields.coercion import CoercionError, describe
+from popoto.fields.coercion import CoercionError
 from popoto.fields.coordinates import METRES, NOWHERE, Coordinates, distance_metres, to_coordinates
+from popoto.fields.describing import describe
 
 #: The lookups of a geo field. Those of a place follow the field's name without "__".
 PLACE_LOOKUPS = (

@@ -14,7 +14,7 @@ from typing import Any, TypeVar, cast
 
 from popoto.exceptions import QueryException
 from popoto.fields.asking.operands import Operand
-from popoto.fields.coercion import describe
+from popoto.fields.describing import describe
 from popoto.models.record.options import ModelOptions
 
 T = TypeVar("T")

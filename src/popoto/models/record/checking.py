@@ -9,7 +9,8 @@ from typing import Any
 
 from popoto.engine.codec import NIL, EncodeError
 from popoto.exceptions import ModelException, ValidationError
-from popoto.fields.coercion import CoercionError, describe
+from popoto.fields.coercion import CoercionError
+from popoto.fields.describing import describe
 from popoto.fields.field import Field
 from popoto.models.record.record import Record
 

@@ -11,7 +11,7 @@ from weakref import WeakValueDictionary
 
 from popoto._stock import is_replaced
 from popoto.exceptions import ModelException
-from popoto.fields.coercion import describe
+from popoto.fields.describing import describe
 from popoto.fields.field import Field
 from popoto.fields.relationship import Relationship
 from popoto.fields.shortcuts import AutoKeyField

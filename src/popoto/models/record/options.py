@@ -11,7 +11,7 @@ from popoto.engine import keys
 from popoto.engine.batch import Batch
 from popoto.engine.db_key import DB_key
 from popoto.exceptions import ModelException
-from popoto.fields.coercion import describe
+from popoto.fields.describing import describe
 from popoto.fields.field import Field
 from popoto.fields.keeping.commit import defined_by_bases
 from popoto.fields.keeping.entries import Entry

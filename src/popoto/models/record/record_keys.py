@@ -8,7 +8,7 @@ from typing import Any
 from popoto.engine import keys
 from popoto.engine.db_key import DB_key
 from popoto.exceptions import QueryException
-from popoto.fields.coercion import describe
+from popoto.fields.describing import describe
 from popoto.models.record.options import ModelOptions
 
 
