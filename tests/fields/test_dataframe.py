@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 from popoto import KeyField, Model, ModelException, QueryException, StringField
 from popoto.engine.codec import DecodeError
 from popoto.exceptions import StoredDataError, ValidationError
-from popoto.fields.dataframe_codec import frame_codec
 from popoto.fields.dataframe_field import DataFrameField
+from popoto.fields.dataframes.codec import frame_codec
 from tests.driver import Api
 
 pandas = pytest.importorskip("pandas")

@@ -34,7 +34,6 @@ from popoto.engine.codec import DecodeError
 from popoto.engine.request import Command, Reply, Request
 from popoto.engine.run import run as carry_out
 from popoto.exceptions import StoredDataError
-from popoto.fields.content_field import ContentField, ContentReference
 from popoto.models.reading.calls import Row
 from popoto.models.reading.executing import Execution
 from popoto.models.reading.ordering import by_key
@@ -156,10 +155,8 @@ class Export:
         field = self.options.by_name[name]
         try:
             value = field.decode(stored)
-            if isinstance(field, ContentField) and isinstance(value, ContentReference):
-                # The text itself, so that it can be imported beside another store.
-                value = field.text_of_reference(value, row.key)
-            return json_of(value)
+            # A text itself, so that it can be imported beside another store.
+            return json_of(field.self_contained(value, row.key))
         except NoJsonForm:
             return json_of(Stored(stored))
         except (DecodeError, FileNotFoundError, StoredDataError) as error:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any
 
 from popoto.cli.arguments import (
     AnyModel,
@@ -22,9 +21,7 @@ from popoto.engine import keys
 from popoto.engine.request import Plan, Request
 from popoto.engine.run import run as carry_out
 from popoto.engine.scanning import Scan, literally
-from popoto.fields.field import Field
 from popoto.fields.keeping.families import KeyFamily
-from popoto.fields.relationship import Relationship
 from popoto.models.record.options import ModelOptions
 from popoto.models.upkeep.records import SCAN_COUNT, as_text
 from popoto.models.upkeep.registry import Registry
@@ -76,7 +73,7 @@ def show_fields(model: AnyModel) -> None:
     table(
         ("field", "type", "kind", "details"),
         [
-            (name, _type_of(each), type(each).__name__, ", ".join(_details(each)))
+            (name, each.type_name, type(each).__name__, ", ".join(each.details()))
             for name, each in options.by_name.items()
         ],
     )
@@ -93,32 +90,6 @@ def _options_of(options: ModelOptions) -> Iterable[str]:
         yield f"ttl: {options.ttl} s ({options.ttl_policy})"
     for names, unique in options.indexes:
         yield f"{'unique ' if unique else ''}index on {', '.join(names)}"
-
-
-def _type_of(each: Field[Any]) -> str:
-    if isinstance(each, Relationship):
-        target: Any = each._model  # the name, where the other model may not exist yet
-        return target if isinstance(target, str) else target.__name__
-    return each.type.__name__
-
-
-def _details(each: Field[Any]) -> Iterable[str]:
-    if each.key:
-        yield "key"
-    if each.unique:
-        yield "unique"
-    if not each.null:
-        yield "not null"
-    if each.max_length is not None:
-        yield f"at most {each.max_length}"
-    if each.depends_on:
-        yield f"partition by {', '.join(each.depends_on)}"
-    for name in ("auto_now", "auto_now_add"):
-        if getattr(each, name, False):
-            yield name
-    default = each.default
-    if default is not None:
-        yield f"default {getattr(default, '__name__', repr(default))}"
 
 
 # What is stored ----------------------------------------------------------------------------

@@ -11,7 +11,7 @@ from popoto.engine.codec import EncodeError, encoder_for
 from popoto.engine.request import Plan, Request
 from popoto.engine.run import arun, run
 from popoto.exceptions import ModelException, ValidationError
-from popoto.fields.coercion import describe
+from popoto.fields.describing import describe
 
 if TYPE_CHECKING:
     from popoto.fields.field import Field

@@ -2,53 +2,36 @@
 
 from __future__ import annotations
 
-import hashlib
-import re
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, Self, cast, overload
 
-from popoto.engine.codec import DecodeError, EncodeError, decoder_for, encoder_for
+from popoto.engine.codec import DecodeError, EncodeError
 from popoto.engine.request import Call, Plan
 from popoto.engine.run import arun, run
-from popoto.exceptions import ModelException, QueryException, StoredDataError
-from popoto.fields import content_collection
-from popoto.fields.asking.operands import Conditions, Operand, Scope
-from popoto.fields.coercion import CoercionError, describe
+from popoto.exceptions import ModelException, StoredDataError
+from popoto.fields.coercion import CoercionError
+from popoto.fields.content.collecting import collect
+from popoto.fields.content.naming import content_key
+from popoto.fields.content.references import (
+    PREFIX,
+    ContentReference,
+    LookAlike,
+    Unstored,
+    decode_text,
+    encode_text,
+    refers,
+)
+from popoto.fields.describing import describe
 from popoto.fields.field import Field
+from popoto.fields.keeping.stand_in import StandIn
+from popoto.fields.unindexed_field_mixin import UnindexedFieldMixin
 from popoto.stores.abstract import AbstractContentStore
 from popoto.stores.default import get_default_store, set_default_store
 
 __all__ = ["ContentField", "ContentReference", "get_default_store", "set_default_store"]
 
-_encode_text = encoder_for(str)
-_decode_text = cast("Callable[[bytes], str | None]", decoder_for(str))
 
-#: How references of `FilesystemStore` begin, and so those that popoto 1.6 knows.
-_PREFIX = "$CF:"
-#: What `FilesystemStore` and its like leave of a key as it is, so that it needs no digest.
-_PLAIN = re.compile(r"[\w.-]*")
-_DIGEST_ENDS_IT = re.compile(r".*_[0-9a-f]{16}")
-
-
-class ContentReference(str):
-    """A reference to content in a store, told from text by its type and not by its look."""
-
-    __slots__ = ()
-
-
-class LookAlike(str):
-    """Text that somebody assigned and that begins like a reference."""
-
-    __slots__ = ()
-
-
-class Unstored(bytes):
-    """The stored form of a text that is in no store yet: a save puts its reference in place."""
-
-    text: str
-
-
-class ContentField(Field[str]):
+class ContentField(UnindexedFieldMixin[str], Field[str]):
     """A text that may be long. The record holds a reference, a content store the text.
 
     Keywords besides those of `Field`:
@@ -71,6 +54,9 @@ class ContentField(Field[str]):
     """
 
     option_defaults: ClassVar[dict[str, Any]] = {"null": True}
+    values_are = "content"
+    has_no_lookups = "is kept in a content store and has no lookups"
+    prepares = True
 
     def __init__(
         self, store: AbstractContentStore | str | None = "filesystem", **options: Any
@@ -81,17 +67,15 @@ class ContentField(Field[str]):
 
     def check_options(self, options: Mapping[str, Any]) -> None:
         super().check_options(options)
-        for name in ("indexed", "unique", "key", "sorted"):
-            if options.get(name):
-                raise ModelException(
-                    f"ContentField({name}=True): content cannot be indexed; keep what you look "
-                    "for in a field of its own"
-                )
         if isinstance(self._store, str):
             raise ModelException(
                 f"ContentField(store={self._store!r}): give a content store, or 'filesystem' "
                 "for the default one"
             )
+
+    @property
+    def registries(self) -> frozenset[str]:
+        return super().registries | {"content"}
 
     def takes_type(self, wanted: type) -> bool:
         return wanted is str
@@ -111,20 +95,20 @@ class ContentField(Field[str]):
         return self._encoded, self._decoded
 
     def _encoded(self, value: Any) -> bytes:
-        if not value or _refers(value):
-            return _encode_text(value)
-        found = Unstored(_encode_text(value))
+        if not value or refers(value):
+            return encode_text(value)
+        found = Unstored(encode_text(value))
         found.text = value
         return found
 
     def _decoded(self, raw: bytes) -> str | None:
-        text = _decode_text(raw)
+        text = decode_text(raw)
         return ContentReference(text) if text and self._is_reference(text) else text
 
     def _is_reference(self, text: str) -> bool:
         # A store of somebody's own may lack the method.
         is_reference: Callable[[str], bool] | None = getattr(self.store, "is_reference", None)
-        return text.startswith(_PREFIX) or is_reference is None or is_reference(text)
+        return text.startswith(PREFIX) or is_reference is None or is_reference(text)
 
     # The attribute --------------------------------------------------------------
 
@@ -138,7 +122,7 @@ class ContentField(Field[str]):
         values: dict[str, Any] = instance.__dict__
         value = self.settled_value(instance)
         if isinstance(value, str):
-            if not _refers(value):
+            if not refers(value):
                 return str(value)
             if self._cache not in values:
                 values[self._cache] = self.text_of_reference(value, instance._redis_key)
@@ -160,7 +144,7 @@ class ContentField(Field[str]):
             raise AttributeError(self.name) from None
 
     def assigned_value(self, instance: Any, value: Any) -> Any:
-        if type(value) is str and value.startswith(_PREFIX):
+        if type(value) is str and value.startswith(PREFIX):
             return LookAlike(value)
         return value
 
@@ -207,6 +191,9 @@ class ContentField(Field[str]):
                 f"{str(reference)!r} is no UTF-8 text: {error}"
             ) from error
 
+    def self_contained(self, value: Any, key: str) -> Any:
+        return self.text_of_reference(value, key) if isinstance(value, ContentReference) else value
+
     async def async_preload(self, *instances: Any) -> None:
         """Load the texts of these instances in worker threads, so that access does not block.
 
@@ -233,12 +220,12 @@ class ContentField(Field[str]):
         Reads the files concerned, and all records of the models that have files here (one
         round trip for some 500).
         """
-        return run(content_collection.collect(model_class, min_age_seconds))
+        return run(collect(model_class.__name__, _stores_of(model_class), min_age_seconds))
 
     @classmethod
     async def async_garbage_collect(cls, model_class: Any, min_age_seconds: float = 300) -> int:
         """`garbage_collect` for asyncio; files are read in worker threads."""
-        return await arun(content_collection.collect(model_class, min_age_seconds))
+        return await arun(collect(model_class.__name__, _stores_of(model_class), min_age_seconds))
 
     # Checks ---------------------------------------------------------------------
 
@@ -248,17 +235,32 @@ class ContentField(Field[str]):
         return super().coerce(value)
 
     def problem(self, value: Any, *, null_check: bool = True) -> str | None:
-        if isinstance(value, str) and _refers(value):
+        if isinstance(value, str) and refers(value):
             return None
         return super().problem(value, null_check=null_check)
 
     # Saving ---------------------------------------------------------------------
 
-    def put(self, instance: Any, unstored: Unstored) -> Plan[bytes]:
+    def unprepared(self, instance: Any, encoded: Any, *, is_held: bool) -> Unstored | None:
+        if encoded is None or isinstance(encoded, Unstored):
+            return encoded
+        return None if is_held else self._unstored_again(instance)
+
+    def _unstored_again(self, instance: Any) -> Unstored | None:
+        """The text behind the reference that an instance holds, if it is at hand.
+
+        It may have been collected since.
+        """
+        values: dict[str, Any] = instance.__dict__
+        if self._cache not in values or not isinstance(values.get(self.name), ContentReference):
+            return None
+        return cast("Unstored", self._encoded(self.assigned_value(instance, values[self._cache])))
+
+    def prepare(self, instance: Any, wanted: StandIn) -> Plan[bytes]:
         """Hand a text to the store; the stored form of its reference."""
         store = self.store
-        content = unstored.text.encode("utf-8")
-        key, model_name = self.content_key(instance), self.model_name
+        content = cast("Unstored", wanted).text.encode("utf-8")
+        key, model_name = content_key(instance._meta, instance, self.name), self.model_name
         reference: object = yield Call(
             lambda: store.save(content, key=key, model_class_name=model_name)
         )
@@ -268,84 +270,37 @@ class ContentField(Field[str]):
                 "which is no reference; nothing was written"
             )
         try:
-            return _encode_text(str(reference))
+            return encode_text(str(reference))
         except EncodeError as error:
             raise ModelException(
                 f"{self.label}: {type(store).__name__}.save() returned a reference that cannot be "
                 f"stored ({error}); nothing was written"
             ) from error
 
-    def unstored_again(self, instance: Any) -> Unstored | None:
-        """The text behind the reference that an instance holds, if it is at hand."""
-        values: dict[str, Any] = instance.__dict__
-        if self._cache not in values or not isinstance(values.get(self.name), ContentReference):
-            return None
-        return cast("Unstored", self._encoded(self.assigned_value(instance, values[self._cache])))
-
-    def settle(self, instance: Any, unstored: Unstored, reference: bytes) -> None:
+    def settle(self, instance: Any, wanted: StandIn, stored: bytes) -> None:
         """Let the instance hold the reference, unless another text was assigned meanwhile."""
+        text = cast("Unstored", wanted).text
         values: dict[str, Any] = instance.__dict__
         now = values.get(self.name)
-        if now == unstored.text or isinstance(now, ContentReference):
-            values[self.name] = ContentReference(_decode_text(reference))
-            values[self._cache] = str(unstored.text)
+        if now == text or isinstance(now, ContentReference):
+            values[self.name] = ContentReference(decode_text(stored))
+            values[self._cache] = str(text)
 
-    def content_key(self, instance: Any) -> str:
-        """What tells the contents of records and fields of a model apart.
-
-        The values of the key fields in alphabetical order, and this field's name where the
-        model has several ContentFields. Where a store that turns all but letters, digits
-        and "-_." into "_" could take two of them for one, a digest follows.
-        """
-        options = instance._meta
-        values = [getattr(instance, each.name) for each in options.key_fields]
-        parts = [str(value) for value in values if value is not None]
-        if len(options.content_fields) > 1:
-            parts.append(self.name)
-        key = ":".join(parts) or "default"
-        if (
-            all(_PLAIN.fullmatch(part) for part in parts)
-            and None not in values
-            and (len(parts) == 1 or not any("_" in part for part in parts))
-            and not _DIGEST_ENDS_IT.fullmatch(key)
-        ):
-            return key
-        exact = "\0".join(f"{len(str(value))}:{value!r}" for value in [*values, self.name])
-        return f"{key}~{hashlib.sha256(exact.encode('utf-8', 'backslashreplace')).hexdigest()[:16]}"
-
-    # Lookups ----------------------------------------------------------------------
-
-    @property
-    def lookup_names(self) -> tuple[str, ...]:
-        return ()
-
-    def coerce_operand(self, lookup: str, value: Any) -> Any:
-        raise self._no_lookups()
-
-    def operand(self, conditions: Conditions, scope: Scope) -> Operand:
-        raise self._no_lookups()
-
-    def _no_lookups(self) -> QueryException:
-        return QueryException(
-            f"{self.label} is kept in a content store and has no lookups; keep what you "
-            "look for in a field of its own"
-        )
+    def unready(self, encoded: Any) -> str | None:
+        return "is kept in a content store" if isinstance(encoded, Unstored) else None
 
 
-def _refers(value: str) -> bool:
-    """Whether a string of an instance's dictionary is a reference.
-
-    Plain text with the prefix can only have been put there by a caller who means one.
-    """
-    return isinstance(value, ContentReference) or (
-        value.startswith(_PREFIX) and not isinstance(value, LookAlike)
-    )
+def _stores_of(model: Any) -> list[AbstractContentStore]:
+    fields: list[ContentField] = model._meta.listed("content")
+    if not fields:
+        raise ModelException(f"{model.__name__} has no ContentField")
+    return [field.store for field in fields]
 
 
 def _preloading(field: ContentField, instance: Any) -> Plan[None]:
     value = field.settled_value(instance)
     values: dict[str, Any] = instance.__dict__
-    if isinstance(value, str) and _refers(value) and field._cache not in values:
+    if isinstance(value, str) and refers(value) and field._cache not in values:
         text = yield Call(lambda: field.text_of_reference(value, instance._redis_key))
         if values.get(field.name) is value:
             values[field._cache] = text

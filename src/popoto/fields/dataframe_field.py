@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from popoto.exceptions import ModelException, QueryException
-from popoto.fields.asking.operands import Conditions, Operand, Scope
-from popoto.fields.dataframe_codec import frame_codec, require_pandas
+from popoto.fields.dataframes.codec import frame_codec, require_pandas
 from popoto.fields.field import Field
+from popoto.fields.unindexed_field_mixin import UnindexedFieldMixin
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -19,7 +18,7 @@ else:
 __all__ = ["DataFrameField"]
 
 
-class DataFrameField(Field[DataFrame]):
+class DataFrameField(UnindexedFieldMixin[DataFrame], Field[DataFrame]):
     """A pandas DataFrame, with its dtypes, index, labels and the order of its columns.
 
     Needs pandas 1.5 or later (``pip install 'popoto[dataframe]'``); constructing one without
@@ -33,6 +32,9 @@ class DataFrameField(Field[DataFrame]):
 
     option_defaults: ClassVar[dict[str, Any]] = {"null": True}
     valid_types = None
+    values_are = "a DataFrame"
+    has_no_lookups = "is a DataFrame and has no lookups"
+    instead = ", or filter the frames of the results"
 
     def __init__(self, **options: Any) -> None:
         pandas: Any = require_pandas()
@@ -40,30 +42,5 @@ class DataFrameField(Field[DataFrame]):
         options.setdefault("default", pandas.DataFrame())
         super().__init__(**options)
 
-    def check_options(self, options: Mapping[str, Any]) -> None:
-        super().check_options(options)
-        for name in ("indexed", "unique", "key", "sorted"):
-            if options.get(name):
-                raise ModelException(
-                    f"DataFrameField({name}=True): a DataFrame cannot be indexed; keep what you "
-                    "look for in a field of its own"
-                )
-
     def codec(self) -> tuple[Callable[[Any], bytes], Callable[[bytes], Any]]:
         return frame_codec()
-
-    @property
-    def lookup_names(self) -> tuple[str, ...]:
-        return ()
-
-    def coerce_operand(self, lookup: str, value: Any) -> Any:
-        raise self._no_lookups()
-
-    def operand(self, conditions: Conditions, scope: Scope) -> Operand:
-        raise self._no_lookups()
-
-    def _no_lookups(self) -> QueryException:
-        return QueryException(
-            f"{self.label} is a DataFrame and has no lookups; keep what you look for in a field "
-            "of its own, or filter the frames of the results"
-        )

@@ -23,6 +23,8 @@ class DatetimeField(Field[datetime.datetime]):
         "tz": None,
     }
 
+    shown_keywords: ClassVar[tuple[str, ...]] = ("auto_now", "auto_now_add")
+
     auto_now: bool
     auto_now_add: bool
     tz: datetime.tzinfo | None
@@ -42,3 +44,7 @@ class DatetimeField(Field[datetime.datetime]):
         if overwrite or (self.auto_now_add and not field_value):
             return datetime.datetime.now(self.tz)
         return field_value
+
+    @property
+    def stamps_writes(self) -> bool:
+        return self.auto_now

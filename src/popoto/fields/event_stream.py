@@ -11,8 +11,8 @@ from popoto.engine.batch import Batch, append, prefix_in
 from popoto.engine.request import Request, tagged
 from popoto.engine.run import arun, run
 from popoto.exceptions import ModelException
+from popoto.fields.field import Field
 from popoto.fields.keeping.commit import Commit
-from popoto.fields.relationship import Relationship
 
 if TYPE_CHECKING:
     from redis.client import Pipeline
@@ -190,12 +190,10 @@ def _check_partition_field(
 
 def _value_of(record: Any, name: str) -> object:
     """An attribute's value, of a relationship the target's key; None for an unknown name."""
-    field: object = record._meta.fields.get(name)
-    if isinstance(field, Relationship):
+    field: Field[Any] | None = record._meta.by_name.get(name)
+    if field is not None and field.is_reference:
         # Reading the attribute itself could load the target.
-        if name in vars(record):
-            return field.target_key(vars(record)[name])
-        return field.reference(record)
+        return field.referred_key(record)
     return getattr(record, name, None)
 
 

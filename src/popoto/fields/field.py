@@ -4,54 +4,26 @@ from __future__ import annotations
 
 import builtins
 import copy
-import datetime
 import difflib
 import logging
 import warnings
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from decimal import Decimal
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Self, overload
 
-from popoto._stock import stock
+from popoto._stock import is_replaced, stock
 from popoto.engine import keys
-from popoto.engine.batch import KeyArgument
-from popoto.engine.codec import DecodeError, decoder_for, encoder_for
+from popoto.engine.codec import DecodeError
 from popoto.engine.db_key import DB_key
-from popoto.engine.request import Argument
-from popoto.exceptions import ModelException, QueryException, StoredDataError
-from popoto.fields.asking import lookups
-from popoto.fields.asking.comparing import Comparable
-from popoto.fields.asking.operands import Conditions, Operand, Scope
-from popoto.fields.coercion import CHECKED_TYPES, CoercionError, coerce, describe
-from popoto.fields.keeping.entries import Entry, SetEntry
-from popoto.fields.keeping.families import KeyFamily
+from popoto.exceptions import ModelException, StoredDataError
+from popoto.fields.asking.asked import Asked
+from popoto.fields.coercion import CHECKED_TYPES
+from popoto.fields.describing import describe
 from popoto.fields.type_variables import Value
+from popoto.fields.valued import VALID_FIELD_TYPES
 
-if TYPE_CHECKING:
-    from redis.client import Pipeline
+__all__ = ["LEFT_OUT", "VALID_FIELD_TYPES", "Field", "FieldBase", "LeftOut"]
 
 logger = logging.getLogger("POPOTO.field")
-
-VALID_FIELD_TYPES: frozenset[type] = frozenset(
-    {
-        int,
-        float,
-        Decimal,
-        str,
-        bool,
-        bytes,
-        list,
-        dict,
-        set,
-        tuple,
-        datetime.date,
-        datetime.datetime,
-        datetime.time,
-    }
-)
-
-#: Defaults of these types are copied for every instance.
-_IMMUTABLE = (int, float, complex, str, bytes, bool, Decimal, datetime.date, datetime.time)
 
 
 class LeftOut:
@@ -71,7 +43,7 @@ class FieldBase(type):
         cls.field_class_key = DB_key(keys.field_prefix(name))
 
 
-class Field(Comparable[Value], Generic[Value], metaclass=FieldBase):
+class Field(Asked[Value], Generic[Value], metaclass=FieldBase):
     """One attribute of a model.
 
     On the class it is this object, for expressions (``Restaurant.rating > 4``).
@@ -103,21 +75,8 @@ class Field(Comparable[Value], Generic[Value], metaclass=FieldBase):
     }
     #: Types that the `type` keyword may name; None = not checked.
     valid_types: ClassVar[frozenset[type] | None] = VALID_FIELD_TYPES
-    #: Whether the value stands in the record's hash.
-    in_hash: bool = True
 
     if TYPE_CHECKING:
-        type: builtins.type[Any]
-        key: bool
-        unique: bool
-        auto: bool
-        null: bool
-        value: Any
-        max_length: int | None
-        default: Any
-        sorted: bool
-        indexed: bool
-
         # Without its own __new__ a class below Any is built by an unknown one, and
         # pyright then no longer takes the value type from `type=`.
         def __new__(cls, *arguments: Any, **options: Any) -> Self: ...
@@ -125,7 +84,8 @@ class Field(Comparable[Value], Generic[Value], metaclass=FieldBase):
         # Assignment is checked but not intercepted: instances store plain attributes.
         def __set__(self, instance: object, value: Value | None) -> None: ...
 
-    model_name: str
+    #: The model class that the field belongs to, once that exists.
+    owner: Any = None
 
     def __init__(
         self,
@@ -184,29 +144,32 @@ class Field(Comparable[Value], Generic[Value], metaclass=FieldBase):
         self.value_set_prefix = f"{self.field_class_key}:{model_name}:{name}:"
         self.encode, self.decode = self.codec()
         cls = self.__class__
+        #: Whether a method of the user's own checks values too.
+        self.has_own_check = is_replaced(cls, "is_valid")
         #: Whether each instance of `type` may be saved as it is, without a look at its value.
         self.takes_every_instance = (
             cls.coerce is Field.coerce
             and cls.problem is Field.problem
-            and cls.is_valid.__func__ is vars(Field)["is_valid"].__func__
+            and not self.has_own_check
             and self.max_length is None
             and self.type not in CHECKED_TYPES
         )
-
-    def codec(self) -> tuple[Callable[[Any], bytes], Callable[[bytes], Any]]:
-        """How values become stored bytes and back; chosen once, when the model is made."""
-        return encoder_for(self.type), decoder_for(self.type)
+        #: Whether values change before they are stored, and whether even untouched ones may.
+        self.formats = cls.format_value_pre_save is not Field.format_value_pre_save
+        self.formats_untouched = self.stamps_writes or is_replaced(cls, "format_value_pre_save")
+        #: Whether the text of a record key tells the value.
+        self.told_by_key = (
+            self.key
+            and self.type in (str, int)
+            and not is_replaced(cls, "text_of")
+            and not is_replaced(cls, "canonical")
+        )
 
     def copy_for(self, model_name: str) -> Self:
         """A copy for another model (inheritance, or a field object used twice)."""
         twin = copy.copy(self)
         twin.bind(model_name, self.name)
         return twin
-
-    @property
-    def label(self) -> str:
-        """Model and field, for messages."""
-        return f"{self.model_name}.{self.name}" if self.model_name else type(self).__name__
 
     # Values ---------------------------------------------------------------------
 
@@ -232,15 +195,6 @@ class Field(Comparable[Value], Generic[Value], metaclass=FieldBase):
         instance.__dict__[name] = value
         return value
 
-    def make_default(self) -> Any:
-        """A fresh default value."""
-        default = self.default
-        if default is None or isinstance(default, _IMMUTABLE):
-            return default
-        if callable(default):
-            return default()
-        return copy.deepcopy(default)
-
     def missing_value(self, instance: Any) -> Any:
         """The value of a record whose hash lacks this field."""
         return self.make_default()
@@ -253,54 +207,16 @@ class Field(Comparable[Value], Generic[Value], metaclass=FieldBase):
         """Turn a value given to the constructor into the attribute's value."""
         return value
 
+    def self_contained(self, value: Any, key: str) -> Any:
+        """A decoded value of the record `key` as it can stand elsewhere, without a store."""
+        return value
+
     def settled_value(self, instance: Any) -> Any:
         """What an instance keeps that is no stored record any more, with nothing else read."""
         return getattr(instance, self.name)
 
-    def canonical(self, value: Any) -> Any:
-        """The value as it is read back from the server: what keys and entries are made of."""
-        if type(value) is self.type or value is None:
-            return value
-        if self.type is datetime.date and isinstance(value, datetime.datetime):
-            return value.date()
-        # The members of `class Colour(str, Enum)` and their like are stored as plain values,
-        # while str() of them is something else.
-        if self.type is str and isinstance(value, str):
-            return str.__str__(value)
-        if self.type is int and isinstance(value, int) and not isinstance(value, bool):
-            return int(value)
-        return value
-
-    def text_of(self, value: Any) -> str:
-        """The text by which a value stands in keys."""
-        return str(self.canonical(value))
-
-    def coerce(self, value: Any) -> Any:
-        """The value in this field's type. Raises CoercionError."""
-        if value is None or isinstance(value, self.type):
-            return value
-        if self.type not in VALID_FIELD_TYPES:
-            return value
-        return coerce(self.type, value)
-
-    def problem(self, value: Any, *, null_check: bool = True) -> str | None:
-        """Why a coerced value may not be saved, or None."""
-        if value is None:
-            if self.null or not null_check:
-                return None
-            return "it cannot be null"
-        if not isinstance(value, self.type):
-            return f"expected {self.type.__name__}, got {type(value).__name__}"
-        if self.type in CHECKED_TYPES:
-            try:
-                coerce(self.type, value)
-            except CoercionError as error:
-                return str(error)
-        if self.max_length is not None and self.type is str and len(value) > self.max_length:
-            return f"its length {len(value)} exceeds max_length={self.max_length}"
-        return None
-
     @classmethod
+    @stock
     def is_valid(
         cls, field: Field[Any], value: Any, null_check: bool = True, **kwargs: Any
     ) -> bool:
@@ -310,192 +226,45 @@ class Field(Comparable[Value], Generic[Value], metaclass=FieldBase):
             logger.error("%s: invalid value %s: %s", field.label, describe(value), problem)
         return problem is None
 
-    @stock
-    def format_value_pre_save(self, field_value: Any, **kwargs: Any) -> Any:
-        """The last change to a value before it is stored; also written back to the instance."""
-        return field_value
+    # References -----------------------------------------------------------------
 
-    # Entries --------------------------------------------------------------------
+    #: Whether values refer to records of another model.
+    is_reference: ClassVar[bool] = False
 
     @property
-    def keeps_value_sets(self) -> bool:
-        """Whether a set of record keys is kept per value."""
-        return bool(self.indexed or self.unique)
+    def target_model(self) -> Any:
+        """The model that values refer to; None for fields that refer to none.
 
-    @property
-    def depends_on(self) -> tuple[str, ...]:
-        """Other fields whose values decide where this field's entries stand."""
-        return ()
-
-    @property
-    def makes_entries(self) -> bool:
-        """Whether values of this field make entries at all."""
-        return self.keeps_value_sets
-
-    def value_set_key(self, value: Any) -> str:
-        """The key of the set of records with this value."""
-        return self.value_set_prefix + keys.escape(self.text_of(value))
-
-    def entries(self, key: str, values: Mapping[str, Any]) -> Sequence[Entry]:
-        """The entries of the record `key` with these values (all of `depends_on` included)."""
-        if not self.keeps_value_sets:
-            return ()
-        return (self.value_entry(key, values[self.name]),)
-
-    def value_entry(self, key: str, value: Any) -> SetEntry:
-        """The entry in the set of one value."""
-        set_key = self.value_set_key(value)
-        if self.type is not str:
-            return SetEntry(set_key, key)
-        return SetEntry(
-            set_key,
-            key,
-            self.name,
-            keys.values_key(self.model_name, self.name),
-            keys.values_coverage_key(self.model_name),
-            None if value is None else str(value),
-        )
-
-    @property
-    def coverage_argument(self) -> Argument:
-        """The key that counts the records in this field's sets, for a guard; 0 = not counted."""
-        if self.type is not str:
-            return 0
-        return KeyArgument(keys.values_coverage_key(self.model_name))
-
-    def key_families(self) -> Sequence[KeyFamily]:
-        """The families of keys that upkeep checks, cleans and rebuilds for this field.
-
-        A field that keeps something for all records in keys of its own adds them here
-        (`derived=False` unless they hold what `entries` says).
+        Raises ModelException while a model that is named as text is not defined.
         """
-        if not self.keeps_value_sets:
-            return ()
-        section = "key_fields" if self.key else "indexed_fields"
-        return (self.value_set_family(section),)
+        return None
 
-    def value_set_family(self, section: str) -> KeyFamily:
-        """The sets of records per value."""
-        text_lists = None
-        if self.type is str:
-            text_lists = (
-                self.name,
-                keys.values_key(self.model_name, self.name),
-                keys.values_coverage_key(self.model_name),
-            )
-        stem = self.value_set_prefix.removesuffix(keys.SEPARATOR)
-        return KeyFamily(section, self.name, stem, "set", is_open=True, text_lists=text_lists)
+    def referred_key(self, instance: Any) -> str | None:
+        """The key of the record that an instance refers to, without reading that record."""
+        return None
 
-    def companion_keys(self, key: str) -> Sequence[str]:
-        """Further keys that belong to one record: they expire, move and go with it."""
-        return ()
+    # For people -----------------------------------------------------------------
 
-    # Hooks ------------------------------------------------------------------------
-
-    @classmethod
-    @stock
-    def on_save(
-        cls,
-        model_instance: Any,
-        field_name: str,
-        field_value: Any,
-        pipeline: Pipeline | None = None,
-        **kwargs: Any,
-    ) -> Any:
-        """Keep this field's index in step with a save. Override it to add to that.
-
-        Given a pipeline, queue on it and return it; without an index to keep there is
-        nothing to do (None without a pipeline). The model's own saving does
-        not call this method unless it is overridden: it compares entries.
-        """
-        field: Field[Any] = model_instance._meta.fields[field_name]
-        if not field.makes_entries:
-            return pipeline
-        return field.index_now(model_instance, field_value, pipeline)
-
-    @classmethod
-    @stock
-    def on_delete(
-        cls,
-        model_instance: Any,
-        field_name: str,
-        field_value: Any,
-        pipeline: Pipeline | None = None,
-        **kwargs: Any,
-    ) -> Any:
-        """Take a record out of this field's index (`saved_redis_key=` names it)."""
-        field: Field[Any] = model_instance._meta.fields[field_name]
-        if not field.makes_entries:
-            return pipeline
-        key = kwargs.get("saved_redis_key") or model_instance.db_key.redis_key
-        return field.unindex_now(model_instance, field_value, key, pipeline)
-
-    def _entries_with(self, instance: Any, value: Any, key: str) -> Sequence[Entry]:
-        values = {name: getattr(instance, name) for name in self.depends_on}
-        values[self.name] = value
-        return self.entries(key, values)
-
-    def index_now(self, instance: Any, value: Any, pipeline: Pipeline | None) -> Any:
-        """Queue or carry out the change of entries to `value`, from the last saved value."""
-        key: str = instance.db_key.redis_key
-        new = self._entries_with(instance, value, key)
-        old: Sequence[Entry] = ()
-        saved = instance._saved_field_values
-        if all(name in saved for name in (self.name, *self.depends_on)):
-            old = self.entries(instance._redis_key or key, saved)
-        return instance._apply_entries(old, new, pipeline)
-
-    def unindex_now(self, instance: Any, value: Any, key: str, pipeline: Pipeline | None) -> Any:
-        """Queue or carry out the removal of the entries of `value`."""
-        return instance._apply_entries(self._entries_with(instance, value, str(key)), (), pipeline)
-
-    # Lookups ----------------------------------------------------------------------
+    #: Keywords that `details` names where they are set.
+    shown_keywords: ClassVar[tuple[str, ...]] = ()
 
     @property
-    def lookup_names(self) -> tuple[str, ...]:
-        """The lookups that this field understands; "" is equality."""
-        return tuple(lookups.VALUE_SET_LOOKUPS) if self.keeps_value_sets else ("",)
+    def type_name(self) -> str:
+        """What values are, in a word."""
+        return self.type.__name__
 
-    def get_filter_query_params(self, field_name: str) -> set[str]:
-        """The filter keywords that this field announces."""
-        if not self.keeps_value_sets:
-            return set()
-        return {f"{field_name}__{lookup}" if lookup else field_name for lookup in self.lookup_names}
-
-    def operand(self, conditions: Conditions, scope: Scope) -> Operand:
-        """Compile this field's conditions of one conjunction. Raises QueryException."""
-        if self.keeps_value_sets:
-            return lookups.value_sets(self, conditions)
-        return lookups.stored_values(self, conditions)
-
-    def coerce_operand(self, lookup: str, value: Any) -> Any:
-        """A lookup's operand in this field's type. Raises QueryException."""
-        try:
-            value = self.canonical(self.coerce(value))
-            return lookups.storable(self, value) if isinstance(value, str) else value
-        except CoercionError as error:
-            raise QueryException(
-                f"{self.label}: {self.name}{'__' + lookup if lookup else ''}={describe(value)} "
-                f"cannot be compared with a {self.type.__name__} field: {error}"
-            ) from error
-
-    def coerce_key_operand(self, value: Any) -> Any:
-        """A key value to look a record up by. Raises QueryException."""
-        return None if value is None else self.coerce_operand("", value)
-
-    @classmethod
-    @stock
-    def filter_query(cls, model: Any, field_name: str, **params: Any) -> Any:
-        """The keys of the records that match. Override it to answer lookups of your own."""
-        field: Field[Any] = model._meta.fields[field_name]
-        if not field.makes_entries:
-            raise QueryException(
-                f"filter_query is not allowed on base Field: {field.label} keeps no index"
-            )
-        return set(model.query.filter(**params).keys())
-
-    @classmethod
-    def get_special_use_field_db_key(cls, model: Any, *field_names: Any) -> DB_key:
-        """The `DB_key` of this field class's keys for a model (or instance) and further parts."""
-        name = model.__name__ if isinstance(model, type) else type(model).__name__
-        return DB_key(cls.field_class_key, name, *field_names)
+    def details(self) -> Iterator[str]:
+        """What the keywords say of this field, each in a word or two."""
+        if self.key:
+            yield "key"
+        if self.unique:
+            yield "unique"
+        if not self.null:
+            yield "not null"
+        if self.max_length is not None:
+            yield f"at most {self.max_length}"
+        if self.depends_on:
+            yield f"partition by {', '.join(self.depends_on)}"
+        yield from (name for name in self.shown_keywords if getattr(self, name))
+        if self.default is not None:
+            yield f"default {getattr(self.default, '__name__', repr(self.default))}"

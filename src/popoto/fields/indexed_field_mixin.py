@@ -18,3 +18,7 @@ class IndexedFieldMixin(Field[MixedIn]):
 
     option_defaults: ClassVar[dict[str, Any]] = {"indexed": True}
     valid_types: ClassVar[frozenset[type] | None] = VALID_KEYFIELD_TYPES
+
+    @property
+    def registries(self) -> frozenset[str]:
+        return super().registries | {"indexed"}

@@ -11,20 +11,20 @@ from popoto._stock import stock
 from popoto.engine.codec import DecodeError, decoder_for, encoder_for
 from popoto.engine.db_key import DB_key
 from popoto.engine.keys import SEPARATOR
-from popoto.engine.request import Plan
-from popoto.engine.tree import EVERYTHING, Members, Not, StoredBytes, any_of
 from popoto.exceptions import ModelException, QueryException, StoredDataError
-from popoto.fields.asking.lookups import conjunction, several, storable, truth
-from popoto.fields.asking.operands import Conditions, Operand, Scope, View
-from popoto.fields.coercion import describe
+from popoto.fields.asking.lookups import storable
+from popoto.fields.asking.operands import Conditions, Operand, Scope
+from popoto.fields.asking.referring import OWN_LOOKUPS, referring
+from popoto.fields.describing import describe
 from popoto.fields.field import Field
 from popoto.fields.keeping.entries import Entry, SetEntry
 from popoto.fields.keeping.families import KeyFamily
 from popoto.fields.type_variables import Target
 
+__all__ = ["UNSET", "Relationship", "Unset"]
+
 logger = logging.getLogger("POPOTO.Relationship")
 
-_OWN_LOOKUPS = ("", "isnull", "in", "ne")
 _encode_text = encoder_for(str)
 _decode_text = decoder_for(str)
 
@@ -51,6 +51,7 @@ class Relationship(Field["Target | str | None"], Generic[Target]):
 
     option_defaults: ClassVar[dict[str, Any]] = {"type": str, "model": None, "many": False}
     valid_types = None
+    is_reference: ClassVar[bool] = True
 
     #: Finds a model class by its name; set where models are defined.
     find_model: ClassVar[Callable[[str], Any]]
@@ -64,8 +65,6 @@ class Relationship(Field["Target | str | None"], Generic[Target]):
         options["model"] = model
         options["type"] = str
         self._model: Any = None
-        #: the model that this field belongs to
-        self.owner: Any = None
         super().__init__(**options)
 
     def check_options(self, options: Mapping[str, Any]) -> None:
@@ -105,11 +104,20 @@ class Relationship(Field["Target | str | None"], Generic[Target]):
         Relationship._bound.add(self)
 
     @property
+    def target_model(self) -> Any:
+        return self.model
+
+    @property
     def target_name(self) -> str:
         """The name of the related model, which need not be defined yet."""
         if not isinstance(self._model, str):
             return self._model.__name__
         return self.model_name if self._model == "self" else self._model
+
+    @property
+    def type_name(self) -> str:
+        # Its own word for a model that may not exist yet.
+        return self._model if isinstance(self._model, str) else self._model.__name__
 
     @staticmethod
     def all_to(model_name: str) -> list[Relationship[Any]]:
@@ -166,6 +174,12 @@ class Relationship(Field["Target | str | None"], Generic[Target]):
                 f"{self.label} of record {instance._redis_key!r} holds no record key: {error}"
             ) from error
 
+    def referred_key(self, instance: Any) -> str | None:
+        values: dict[str, Any] = instance.__dict__
+        if self.name in values:
+            return self.target_key(values[self.name])
+        return self.reference(instance)
+
     def settled_value(self, instance: Any) -> Any:
         return self.reference(instance)
 
@@ -219,6 +233,10 @@ class Relationship(Field["Target | str | None"], Generic[Target]):
     def makes_entries(self) -> bool:
         return True
 
+    @property
+    def registries(self) -> frozenset[str]:
+        return super().registries | {"relationship"}
+
     def entries(self, key: str, values: Mapping[str, Any]) -> Sequence[Entry]:
         target = self.target_key(values[self.name])
         if target is None:
@@ -263,14 +281,14 @@ class Relationship(Field["Target | str | None"], Generic[Target]):
 
     @property
     def lookup_names(self) -> tuple[str, ...]:
-        return _OWN_LOOKUPS
+        return OWN_LOOKUPS
 
     def get_filter_query_params(self, field_name: str) -> set[str]:
-        params = {f"{field_name}__{name}" if name else field_name for name in _OWN_LOOKUPS}
+        params = {f"{field_name}__{name}" if name else field_name for name in OWN_LOOKUPS}
         if hasattr(self._model, "_meta"):
             related = self._model._meta
             for name, field in related.fields.items():
-                if not isinstance(field, Relationship):
+                if not field.is_reference:
                     known = related.filter_query_params_by_field[name]
                     params |= {f"{field_name}__{each}" for each in known}
         return params
@@ -299,58 +317,8 @@ class Relationship(Field["Target | str | None"], Generic[Target]):
         return self.target_key(value)
 
     def operand(self, conditions: Conditions, scope: Scope) -> Operand:
-        operands: list[Operand] = []
-        chained: dict[str, list[Any]] = {}
-        for lookup, value in conditions:
-            if lookup == "":
-                operands.append(self._refers_to([self.coerce_operand(lookup, value)]))
-            elif lookup == "isnull":
-                operands.append(
-                    _negated_unless(self._refers_to([None]), truth(self, lookup, value))
-                )
-            elif lookup == "in":
-                operands.append(self._refers_to(several(self, lookup, value)))
-            elif lookup == "ne":
-                target = self.coerce_operand(lookup, value)
-                operands.append(_negated_unless(self._refers_to([target]), False))
-            else:
-                chained.setdefault(lookup, []).append(value)
-        if not chained:
-            return conjunction(operands)
+        return referring(self, conditions)
 
-        def resolve() -> Plan[Operand]:
-            conditions = [(name, value) for name, values in chained.items() for value in values]
-            try:
-                matching: Plan[list[str]] = self.model.query.keys_of(conditions)
-                targets = yield from matching
-            except QueryException as error:
-                raise QueryException(f"{self.label}: {error}") from error
-            return conjunction([*operands, self._refers_to(targets)])
-
-        return Operand(EVERYTHING, lambda view: True, False, frozenset({self.name}), resolve)
-
-    def _refers_to(self, targets: Sequence[str | None]) -> Operand:
-        wanted = set(targets)
-        name = self.name
-        nodes = [
-            StoredBytes(name, (b"\xc0", b""))
-            if target is None
-            else Members(self.value_set_prefix + target)
-            for target in dict.fromkeys(targets)
-        ]
-
-        def test(view: View) -> bool:
-            return self.target_key(view.value(name)) in wanted
-
-        return Operand(any_of(nodes), test, True, frozenset({name}))
-
-
-def _negated_unless(operand: Operand, wanted: bool) -> Operand:
-    if wanted:
-        return operand
-    return Operand(
-        Not(operand.node), lambda view: not operand.test(view), operand.exact, operand.needs
-    )
-
-
-__all__ = ["UNSET", "Relationship", "Unset"]
+    @property
+    def is_orderable(self) -> bool:
+        return False

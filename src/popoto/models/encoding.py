@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
 from popoto.engine.codec import DecodeError, decoder_for
 from popoto.engine.tagging import PAYLOAD, TREES, value_of
 from popoto.exceptions import StoredDataError
-from popoto.fields.relationship import Relationship
 from popoto.models.record.loading import new_instance
 from popoto.models.record.record import Record
 from popoto.models.record.stored_form import encoded
@@ -113,7 +112,7 @@ def decode_popoto_model_hashmap(
         }
     if not lazy:
         for name, field in fields.items():
-            if not isinstance(field, Relationship):
+            if not field.is_reference:
                 getattr(instance, name)
     return instance
 

@@ -14,7 +14,7 @@ from popoto.engine.request import Plan
 from popoto.engine.run import arun, run
 from popoto.exceptions import QueryException
 from popoto.fields.asking.conditions import CombinedExpression, Expression, Filter, Q, as_q
-from popoto.fields.coercion import describe
+from popoto.fields.describing import describe
 from popoto.fields.field import Field
 from popoto.models.query_operations import QueryOperations
 from popoto.models.reading.calls import Reading

@@ -6,6 +6,7 @@ False), the planner reads the fields named in `needs` and applies `test`.
 
 from __future__ import annotations
 
+import builtins
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeAlias
@@ -15,6 +16,36 @@ from popoto.engine.tree import Node
 
 #: Conditions of one field within one conjunction: (lookup, operand), lookup "" = equality.
 Conditions: TypeAlias = Sequence[tuple[str, Any]]
+
+
+class Askable(Protocol):
+    """A field as far as lookups need it."""
+
+    name: str
+    model_name: str
+    type: builtins.type[Any]
+    value_set_prefix: str
+
+    @property
+    def label(self) -> str:
+        """Model and field, for messages."""
+        ...
+
+    def canonical(self, value: Any) -> Any:
+        """The value as it is read back from the server."""
+        ...
+
+    def make_default(self) -> Any:
+        """The value of a record that lacks the field."""
+        ...
+
+    def coerce_operand(self, lookup: str, value: Any) -> Any:
+        """An operand in the field's type. Raises QueryException."""
+        ...
+
+    def get_filter_query_params(self, field_name: str) -> set[str]:
+        """The filter keywords that the field announces."""
+        ...
 
 
 class View(Protocol):

@@ -9,7 +9,7 @@ import redis.exceptions
 
 from popoto.engine.request import Argument, Plan, Reply, Request
 from popoto.exceptions import ModelException, NotStoredError, ValidationError
-from popoto.fields.coercion import describe
+from popoto.fields.describing import describe
 from popoto.models.record.options import ModelOptions
 from popoto.models.record.record import Record
 from popoto.models.record.stored import named_field, stored_key

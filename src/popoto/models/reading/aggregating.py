@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from decimal import Decimal
 from fractions import Fraction
-from functools import partial
 from typing import Any, TypeAlias
 
 from popoto.engine.request import Plan
 from popoto.exceptions import QueryException
 from popoto.fields.field import Field
 from popoto.models.reading.executing import Execution
-from popoto.models.reading.ordering import comparable, parse
+from popoto.models.reading.ordering import parse
 from popoto.models.reading.spec import QuerySpec
 from popoto.models.record.options import ModelOptions
 
@@ -124,11 +123,11 @@ def extreme(spec: QuerySpec, name: object, *, greatest: bool) -> Plan[Value]:
         rows: list[tuple[Value]] = yield from Execution(ordered).results()
         return rows[0][0] if rows else None
     values = yield from _each_value(spec, field)
-    found = [value for value in values if len(comparable(field, value)) > 1]
+    found = [value for value in values if len(field.sort_key(value)) > 1]
     if not found:
         return None
     choose: Callable[..., Value] = max if greatest else min
-    return choose(found, key=partial(comparable, field))
+    return choose(found, key=field.sort_key)
 
 
 def group_count(spec: QuerySpec, name: object) -> Plan[dict[Value, int]]:

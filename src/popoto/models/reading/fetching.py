@@ -12,7 +12,7 @@ from popoto.models.reading.calls import InexactOrder, QueryCalls, Reading, Row
 from popoto.models.reading.ordering import Order, by_key, ordered
 from popoto.models.reading.pages import Pages
 from popoto.models.record.loading import StoredView
-from popoto.models.record.record_keys import is_told_by_key, told_by_key
+from popoto.models.record.record_keys import told_by_key
 
 logger = logging.getLogger("POPOTO.Query")
 
@@ -135,7 +135,7 @@ class Fetch(QueryCalls):
         """
         options = self.options
         names = [name for name, _ in order.fields]
-        if not self.operand.exact or not all(is_told_by_key(options, name) for name in names):
+        if not self.operand.exact or not all(options.by_name[name].told_by_key for name in names):
             return None
         values: dict[str, dict[str, Any]] = {}
         for key in (yield from self.keys(Order("any"))):

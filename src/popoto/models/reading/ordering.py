@@ -8,36 +8,16 @@ ascending order of record keys either way.
 
 from __future__ import annotations
 
-import datetime
 from collections.abc import Callable
 from dataclasses import dataclass
-from decimal import Decimal
 from typing import Any, TypeVar, cast
 
 from popoto.exceptions import QueryException
 from popoto.fields.asking.operands import Operand
-from popoto.fields.coercion import describe
-from popoto.fields.field import Field
-from popoto.fields.geo_field import GeoField
-from popoto.fields.relationship import Relationship
-from popoto.fields.sorted_field_mixin import SortedFieldMixin
+from popoto.fields.describing import describe
 from popoto.models.record.options import ModelOptions
 
 T = TypeVar("T")
-
-_ORDERABLE = (
-    int,
-    float,
-    Decimal,
-    str,
-    bool,
-    bytes,
-    list,
-    tuple,
-    datetime.date,
-    datetime.datetime,
-    datetime.time,
-)
 
 
 @dataclass(slots=True, frozen=True)
@@ -70,12 +50,6 @@ def by_key(options: ModelOptions) -> Order:
     return Order("key", options.record_keys_key)
 
 
-def by_score(field: SortedFieldMixin, key: str, *, descending: bool = False) -> Order:
-    """By a sorted field, along its sorted set `key`."""
-    fields = ((field.name, descending),)
-    return Order("score", key, descending, fields, field.exact_to)
-
-
 def parse(options: ModelOptions, order_by: Any) -> tuple[tuple[str, bool], ...]:
     """(field, descending) pairs from what a caller gave. Raises QueryException."""
     names: tuple[Any, ...] = ()
@@ -104,7 +78,7 @@ def _parse_one(options: ModelOptions, name: Any) -> tuple[str, bool]:
             f"{options.model_name}: order_by={name!r} names no field; "
             f"fields are {', '.join(options.fields)}"
         )
-    if isinstance(field, Relationship) or not issubclass(field.type, _ORDERABLE):
+    if not field.is_orderable:
         raise QueryException(
             f"{field.label} cannot be ordered by: {type(field).__name__} values of type "
             f"{field.type.__name__} have no order"
@@ -112,23 +86,14 @@ def _parse_one(options: ModelOptions, name: Any) -> tuple[str, bool]:
     return field_name, descending
 
 
-def choose(  # noqa: PLR0911 - one for each rule, the first that applies
-    options: ModelOptions, operand: Operand, order_by: Any
-) -> Order:
+def choose(options: ModelOptions, operand: Operand, order_by: Any) -> Order:
     """The order of a query without `computed_sort`."""
     if order_by is not None:
         return _by_fields(options, operand, parse(options, order_by))
     if "distance_unit" in operand.extra:
         return Order("found")
     if operand.order_field is not None:
-        field = options.fields[operand.order_field]
-        if (
-            operand.order_key is not None
-            and isinstance(field, SortedFieldMixin)
-            and _is_exact(field)
-        ):
-            return by_score(field, operand.order_key)
-        return Order("values", fields=((operand.order_field, False),))
+        return _by_fields(options, operand, ((operand.order_field, False),))
     if options.order_by is not None:
         return _by_fields(options, operand, parse(options, options.order_by))
     if "near" in operand.extra:
@@ -136,37 +101,16 @@ def choose(  # noqa: PLR0911 - one for each rule, the first that applies
     return by_key(options)
 
 
-def _is_exact(field: Field[Any]) -> bool:
-    """Whether the index orders just as the values do (a double cannot tell Decimals apart)."""
-    return field.type is not Decimal
-
-
 def _by_fields(
     options: ModelOptions, operand: Operand, fields: tuple[tuple[str, bool], ...]
 ) -> Order:
     ((name, descending), *others) = fields
-    field = options.fields[name]
-    if not others and isinstance(field, SortedFieldMixin) and _is_exact(field):
-        if not field.partition_by:
-            return by_score(field, field.sorted_set_key, descending=descending)
-        if operand.order_field == name and operand.order_key is not None:
-            return by_score(field, operand.order_key, descending=descending)
+    if not others:
+        among = operand.order_key if operand.order_field == name else None
+        index = options.by_name[name].order_index(among)
+        if index is not None:
+            return Order("score", index.key, descending, fields, index.exact_to)
     return Order("values", fields=fields)
-
-
-def comparable(field: Field[Any], value: Any) -> tuple[Any, ...]:
-    """What values of a field are ordered by: null first, then by value."""
-    if value is None or (isinstance(field, GeoField) and value[0] is None):
-        return (False,)
-    if isinstance(value, datetime.datetime):
-        offset = value.utcoffset()
-        return (
-            True,
-            True,
-            value.replace(tzinfo=None) - offset if offset else value.replace(tzinfo=None),
-        )
-    # NaN is equal to nothing, itself included; it comes before all numbers.
-    return (True, value == value, value)  # noqa: PLR0124
 
 
 def ordered(
@@ -182,7 +126,7 @@ def ordered(
         field = options.fields[name]
         try:
             rows.sort(
-                key=lambda row: comparable(field, value_of(row, name)),
+                key=lambda row: field.sort_key(value_of(row, name)),
                 reverse=descending,
             )
         except TypeError as error:

@@ -18,8 +18,8 @@ from popoto.engine.request import Call, Plan, Request
 from popoto.engine.tree import EVERYTHING, NOTHING, RecordKeys, all_of, any_of, negated
 from popoto.exceptions import QueryException
 from popoto.fields.asking.conditions import AND, Q
-from popoto.fields.asking.lookups import by_record
 from popoto.fields.asking.operands import Operand, Scope, View
+from popoto.fields.asking.stored_values import by_record
 from popoto.fields.field import Field
 from popoto.models.record.field_names import RESERVED_NAMES
 from popoto.models.record.options import ModelOptions

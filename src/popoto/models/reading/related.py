@@ -59,7 +59,7 @@ def report_referrers(model_name: str, old_key: str, new_key: str) -> Plan[None]:
 def _attach(instances: Sequence[Any], name: str) -> Plan[list[Any]]:
     options = instances[0]._meta
     field = options.fields.get(name)
-    if not isinstance(field, Relationship):
+    if field is None or not field.is_reference:
         known = ", ".join(sorted(options.relationship_field_names)) or "none"
         raise QueryException(
             f"{options.model_name} has no Relationship {name!r}; its relationships are: {known}"
@@ -71,12 +71,12 @@ def _attach(instances: Sequence[Any], name: str) -> Plan[list[Any]]:
         if hasattr(value, "_meta"):
             attached.append(value)
             continue
-        key = value if isinstance(value, str) else field.reference(instance)
+        key = field.referred_key(instance)
         if key is not None:
             waiting.setdefault(key, []).append(instance)
     if not waiting:
         return attached
-    model = field.model
+    model = field.target_model
     related = model._meta
     commands: list[Command] = [
         command for key in waiting for command in read_commands(related, key)

@@ -9,7 +9,7 @@ from typing import Any
 
 from popoto.exceptions import QueryException
 from popoto.fields.asking.conditions import Q
-from popoto.fields.coercion import describe
+from popoto.fields.describing import describe
 from popoto.models.record.options import ModelOptions
 from popoto.models.record.record import Record
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from popoto.fields.capped_list import is_capped
-from popoto.fields.relationship import Relationship
+from popoto.fields.field import Field
 from popoto.models.record.record import Record
 
 
@@ -27,7 +27,7 @@ def to_dict(
     for name, field in options.explicit_fields.items():
         if name in unwanted or (wanted is not None and name not in wanted):
             continue
-        if isinstance(field, Relationship):
+        if field.is_reference:
             found[name] = _reference(instance, field, relationships, max_depth, path)
         else:
             value = getattr(instance, name)
@@ -37,16 +37,16 @@ def to_dict(
 
 def _reference(
     instance: Record,
-    field: Relationship,
+    field: Field[Any],
     relationships: bool,
     max_depth: int | None,
     path: frozenset[str],
 ) -> Any:
-    value = vars(instance).get(field.name)
-    key = field.target_key(value) if field.name in vars(instance) else field.reference(instance)
+    key = field.referred_key(instance)
     if key is None or not relationships or key in path or max_depth == 0:
         return key
-    target = value if hasattr(value, "_meta") else field.model.load(db_key=key)
+    held = vars(instance).get(field.name)
+    target = held if hasattr(held, "_meta") else field.target_model.load(db_key=key)
     if target is None:
         return key
     deeper = None if max_depth is None else max_depth - 1

@@ -9,7 +9,8 @@ from typing import Any
 
 from popoto.engine.codec import EncodeError
 from popoto.exceptions import ModelException, ValidationError
-from popoto.fields.coercion import CoercionError, describe
+from popoto.fields.coercion import CoercionError
+from popoto.fields.describing import describe
 from popoto.fields.field import Field
 from popoto.models.record.record import Record
 
@@ -17,8 +18,6 @@ logger = logging.getLogger("POPOTO.model_base")
 
 #: Longest `_ttl` in seconds (31,688 years): what is added to it stays an exact double.
 MAX_TTL = 10**12
-
-_STOCK_IS_VALID = vars(Field)["is_valid"].__func__
 
 
 def invalid(field: Field[Any], value: Any, reason: str) -> ValidationError:
@@ -77,9 +76,7 @@ def _problem_of(
     reason = field.problem(value, null_check=null_check)
     if reason is not None:
         return invalid(field, value, reason)
-    if type(field).is_valid.__func__ is not _STOCK_IS_VALID and not field.is_valid(
-        field, value, null_check=null_check
-    ):
+    if field.has_own_check and not field.is_valid(field, value, null_check=null_check):
         return invalid(field, value, f"{type(field).__name__} refuses it")
     return None
 

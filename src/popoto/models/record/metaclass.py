@@ -11,7 +11,7 @@ from weakref import WeakValueDictionary
 
 from popoto._stock import is_replaced
 from popoto.exceptions import ModelException
-from popoto.fields.coercion import describe
+from popoto.fields.describing import describe
 from popoto.fields.field import Field
 from popoto.fields.relationship import Relationship
 from popoto.fields.shortcuts import AutoKeyField
@@ -64,9 +64,9 @@ class RecordBase(ABCMeta):
         options.adopt_fields(fields)
         for field_name, field in fields.items():
             setattr(cls, field_name, field)
-        _check_partitions(options)
         check_meta(name, options, settings)
-        _check_content(options)
+        for field in fields.values():
+            field.check_model(options.fields, options.indexes)
         cls._meta = options
         cls._options = options
         cls._settings = settings
@@ -174,22 +174,3 @@ def _root(cls: Any) -> Any:
 @functools.cache
 def _api_names(root: Any) -> frozenset[str]:
     return frozenset(dir(root)) | {"query", "objects", "_meta", "_options", "_settings", "Meta"}
-
-
-def _check_partitions(options: ModelOptions) -> None:
-    for field in options.entry_fields:
-        for name in field.depends_on:
-            if name not in options.fields:
-                raise ModelException(
-                    f"{field.label}: partition_by names {name!r}, which is no field of "
-                    f"{options.model_name}; fields are {', '.join(options.fields)}"
-                )
-
-
-def _check_content(options: ModelOptions) -> None:
-    for field in options.content_fields:
-        if any(field.name in names for names, _ in options.indexes):
-            raise ModelException(
-                f"{options.model_name}.Meta.indexes: {field.name!r} is content, which cannot be "
-                "indexed; keep what you look for in a field of its own"
-            )

@@ -11,15 +11,10 @@ from popoto.engine import keys
 from popoto.engine.batch import Batch
 from popoto.engine.db_key import DB_key
 from popoto.exceptions import ModelException
-from popoto.fields.coercion import describe
-from popoto.fields.content_field import ContentField
+from popoto.fields.describing import describe
 from popoto.fields.field import Field
-from popoto.fields.geo_field import GeoField
-from popoto.fields.indexed_field_mixin import IndexedFieldMixin
 from popoto.fields.keeping.commit import defined_by_bases
 from popoto.fields.keeping.entries import Entry
-from popoto.fields.relationship import Relationship
-from popoto.fields.sorted_field_mixin import SortedFieldMixin
 from popoto.models.record.composites import CompositeIndex, composite_digest
 from popoto.models.record.field_names import check_field_name
 
@@ -73,7 +68,7 @@ class ModelOptions:
         self.parents: list[Any] = []
         #: What the mixins of the model want to be asked; see `popoto.fields.keeping.commit`.
         self.save_checks: list[Callable[..., Any]] = []
-        self.commit_hooks: list[Callable[..., Any]] = []
+        self._mixin_hooks: list[Callable[..., Any]] = []
         self.companion_sources: list[Callable[..., Any]] = []
         self.unique_together: list[Any] = []
         self.index_together: list[Any] = []
@@ -141,30 +136,34 @@ class ModelOptions:
     def adopt_mixins(self, model: type) -> None:
         """Find what the model's mixins want to be asked, and let them check the model."""
         self.save_checks = defined_by_bases(model, "_before_save")
-        self.commit_hooks = defined_by_bases(model, "_on_commit")
+        self._mixin_hooks = defined_by_bases(model, "_on_commit")
         self.companion_sources = defined_by_bases(model, "_companion_keys")
+        self._find_commit_hooks()
         if not self.abstract:
             for check in defined_by_bases(model, "_check_model"):
                 check()
 
     def _register(self, name: str, field: AnyField) -> None:
         field.bind(self.model_name, name)
-        if isinstance(field, Relationship):
-            field.owner = self.model
+        field.owner = self.model
         registry = self.hidden_fields if name.startswith("_") else self.explicit_fields
         registry[name] = field
 
     def _compile(self) -> None:
         fields = self.by_name = {**self.explicit_fields, **self.hidden_fields}  # only read
         self.formatting_fields: list[AnyField] = [
-            field
-            for field in fields.values()
-            if type(field).format_value_pre_save is not Field.format_value_pre_save
+            field for field in fields.values() if field.formats
         ]
         self.companion_fields: list[AnyField] = [
             field for field in fields.values() if field.companion_keys("")
         ]
-        self.content_fields = [each for each in fields.values() if isinstance(each, ContentField)]
+        self.preparing_fields: list[AnyField] = [
+            field for field in fields.values() if field.prepares
+        ]
+        self._registries: dict[str, list[AnyField]] = {}
+        for field in fields.values():
+            for word in field.registries:
+                self._registries.setdefault(word, []).append(field)
         self.key_names: list[str] = sorted(name for name, field in fields.items() if field.key)
         self.key_fields: list[AnyField] = [fields[name] for name in self.key_names]
         self.hash_names: list[str] = [name for name, field in fields.items() if field.in_hash]
@@ -178,8 +177,17 @@ class ModelOptions:
             for parameter in parameters:
                 self.field_of_parameter.setdefault(parameter, name)
         self.field_of_parameter.update({name: name for name in fields})
-        self.has_references = any(isinstance(field, Relationship) for field in fields.values())
+        self.has_references = any(field.is_reference for field in fields.values())
+        self._find_commit_hooks()
         self.compile_indexes()
+
+    def _find_commit_hooks(self) -> None:
+        """Gather who adds to commits: mixins first, then fields."""
+        adding = [each for each in self.by_name.values() if is_replaced(type(each), "on_commit")]
+        self.commit_hooks: list[Callable[..., Any]] = [
+            *self._mixin_hooks,
+            *(field.on_commit for field in adding),
+        ]
 
     def compile_indexes(self) -> None:
         """Work out which fields decide which entries."""
@@ -214,8 +222,12 @@ class ModelOptions:
 
     # Documented registries ------------------------------------------------------------
 
-    def _names(self, wanted: Callable[[AnyField], bool]) -> set[str]:
-        return {name for name, field in self.fields.items() if wanted(field)}
+    def listed(self, word: str) -> list[AnyField]:
+        """The fields that list themselves under a word, see `Field.registries`."""
+        return list(self._registries.get(word, ()))
+
+    def _names(self, word: str) -> set[str]:
+        return {field.name for field in self._registries.get(word, ())}
 
     @property
     def key_field_names(self) -> set[str]:
@@ -223,27 +235,27 @@ class ModelOptions:
 
     @property
     def auto_field_names(self) -> set[str]:
-        return self._names(lambda field: field.auto)
+        return {name for name, field in self.by_name.items() if field.auto}
 
     @property
     def sorted_field_names(self) -> set[str]:
-        return self._names(lambda field: isinstance(field, SortedFieldMixin))
+        return self._names("sorted")
 
     @property
     def geo_field_names(self) -> set[str]:
-        return self._names(lambda field: isinstance(field, GeoField))
+        return self._names("geo")
 
     @property
     def indexed_field_names(self) -> set[str]:
-        return self._names(
-            lambda field: (
-                isinstance(field, IndexedFieldMixin) or (field.keeps_value_sets and not field.key)
-            )
-        )
+        return self._names("indexed")
 
     @property
     def relationship_field_names(self) -> set[str]:
-        return self._names(lambda field: isinstance(field, Relationship))
+        return self._names("relationship")
+
+    @property
+    def content_fields(self) -> list[AnyField]:
+        return self.listed("content")
 
     # Keys and indexes --------------------------------------------------------------------
 
@@ -334,8 +346,3 @@ class ModelOptions:
         return [each for field in self.companion_fields for each in field.companion_keys(key)] + [
             each for source in self.companion_sources for each in source(key)
         ]
-
-
-def overrides(cls: type, method: str) -> bool:
-    """Whether a field class has a hook that is not the package's own."""
-    return not getattr(cls, method).__module__.startswith("popoto.")

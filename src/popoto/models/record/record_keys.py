@@ -8,8 +8,7 @@ from typing import Any
 from popoto.engine import keys
 from popoto.engine.db_key import DB_key
 from popoto.exceptions import QueryException
-from popoto.fields.coercion import describe
-from popoto.fields.field import Field
+from popoto.fields.describing import describe
 from popoto.models.record.options import ModelOptions
 
 
@@ -44,18 +43,6 @@ def record_key(options: ModelOptions, key: Any) -> str | None:
             f"{options.model_name} start with {options.model_name + keys.SEPARATOR!r}"
         )
     return key
-
-
-def is_told_by_key(options: ModelOptions, name: str) -> bool:
-    """Whether the text of a record key says the value of this field, as a rule."""
-    field = options.fields[name]
-    cls = type(field)
-    return (
-        name in options.key_names
-        and field.type in (str, int)
-        and cls.text_of is Field.text_of
-        and cls.canonical is Field.canonical
-    )
 
 
 def told_by_key(options: ModelOptions, key: str, names: Sequence[str]) -> dict[str, Any] | None:

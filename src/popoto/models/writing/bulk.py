@@ -9,7 +9,8 @@ from typing import Any, TypeVar
 from popoto._stock import is_replaced
 from popoto.engine.request import Call, Plan
 from popoto.exceptions import KeyMutationError, ModelException, UniquenessError, ValidationError
-from popoto.fields.coercion import CoercionError, describe
+from popoto.fields.coercion import CoercionError
+from popoto.fields.describing import describe
 from popoto.models.record.options import ModelOptions
 from popoto.models.record.overridden import own_call
 from popoto.models.record.record import Record
@@ -220,7 +221,7 @@ def _own_copy(value: Any) -> Any:
 
 def _written_names(options: ModelOptions, updates: Iterable[str]) -> list[str]:
     """The named fields, and those that show when a record was last written."""
-    stamped = [name for name, field in options.by_name.items() if getattr(field, "auto_now", False)]
+    stamped = [name for name, field in options.by_name.items() if field.stamps_writes]
     return list(
         dict.fromkeys([*updates, *(name for name in stamped if name not in options.key_names)])
     )

@@ -14,7 +14,7 @@ from typing import Any
 from popoto.engine.batch import Batch, Step
 from popoto.engine.codec import NIL
 from popoto.exceptions import UniquenessError
-from popoto.fields.coercion import describe
+from popoto.fields.describing import describe
 from popoto.fields.keeping.entries import Entry, SlotEntry
 from popoto.models.record.options import ModelOptions
 from popoto.models.record.stored_form import Stored

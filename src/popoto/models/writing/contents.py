@@ -1,50 +1,45 @@
-"""Texts that belong into content stores: stored before the record that refers to them."""
+"""What fields prepare outside the server before a commit: a text that is put into a store, say."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
+from typing import Any
 
 from popoto.engine.request import Plan
-from popoto.fields.content_field import Unstored
-
-if TYPE_CHECKING:
-    from popoto.fields.content_field import ContentField
-    from popoto.models.writing.change import Change
+from popoto.models.writing.change import Change
 
 
 def store_contents(commit: Change) -> Plan[None]:
-    """Put references in place of texts in what a commit writes.
+    """Put what fields have prepared in place of stand-ins in what a commit writes.
 
-    A text is stored once, however often the commit is built anew.
+    Each is prepared once, however often the commit is built anew.
     """
-    for field in cast("list[ContentField]", commit.options.content_fields):
+    for field in commit.options.preparing_fields:
         name = field.name
-        unstored = commit.changed.get(name)
-        if unstored is None:
+        if commit.partial and name not in commit.changed:
             continue
-        if not isinstance(unstored, Unstored) and not _is_held(commit, name, unstored):
-            # Its text may have been collected.
-            unstored = field.unstored_again(commit.instance)
-        if not isinstance(unstored, Unstored):
+        encoded = commit.changed.get(name)
+        is_held = _is_held(commit, name, encoded)
+        wanted = field.unprepared(commit.instance, encoded, is_held=is_held)
+        if wanted is None:
             continue
         kept = commit.contents.get(name)
-        if kept is None or kept[0] != unstored:
-            reference: bytes = yield from field.put(commit.instance, unstored)
-            kept = commit.contents[name] = unstored, reference
+        if kept is None or kept[0] != wanted:
+            stored = yield from field.prepare(commit.instance, wanted)
+            kept = commit.contents[name] = wanted, stored
         commit.changed[name] = kept[1]
         if not commit.partial and _is_held(commit, name, kept[1]):
             del commit.changed[name]
 
 
-def _is_held(commit: Change, name: str, reference: bytes) -> bool:
-    """Whether the stored record is known to hold this reference."""
+def _is_held(commit: Change, name: str, encoded: Any) -> bool:
+    """Whether the stored record is known to hold these bytes."""
     # What waits in a caller's pipeline may never be carried out.
     is_confirmed = name not in (commit.instance._unconfirmed or {})
-    return is_confirmed and reference == (commit.known or {}).get(name)
+    return is_confirmed and encoded == (commit.known or {}).get(name)
 
 
 def settle_contents(commit: Change) -> None:
-    """Let the instance hold the references that were written, and keep the texts at hand."""
-    for field in cast("list[ContentField]", commit.options.content_fields):
+    """Let the instance hold what was written, and keep at hand what it was prepared from."""
+    for field in commit.options.preparing_fields:
         if field.name in commit.contents:
             field.settle(commit.instance, *commit.contents[field.name])

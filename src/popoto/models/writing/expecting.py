@@ -13,8 +13,8 @@ from popoto.engine.batch import Batch, GuardFailure, Step
 from popoto.engine.codec import NIL, DecodeError, EncodeError
 from popoto.engine.request import Reply
 from popoto.exceptions import ConflictError, ModelException, UnsavedError, ValidationError
-from popoto.fields.coercion import CoercionError, describe
-from popoto.fields.content_field import Unstored
+from popoto.fields.coercion import CoercionError
+from popoto.fields.describing import describe
 from popoto.models.record.options import ModelOptions
 from popoto.models.record.record import Record
 from popoto.models.record.stored import stored_key
@@ -84,10 +84,11 @@ def _encoded(options: ModelOptions, name: str, value: Any) -> bytes:
             field_name=name,
             value=value,
         ) from error
-    if isinstance(encoded, Unstored):
+    reason = field.unready(encoded)
+    if reason is not None:
         raise ModelException(
-            f"{field.label} is kept in a content store: its text cannot be compared; "
-            "expected=True or its name compares what was loaded"
+            f"{field.label} {reason}: its value cannot be compared; expected=True or its name "
+            "compares what was loaded"
         )
     return encoded
 

@@ -9,15 +9,11 @@ computed here and swapped for the stored bytes, again if another writer was fast
 from __future__ import annotations
 
 from collections.abc import Sequence
-from decimal import Decimal
 from typing import Any
 
 from popoto.engine.batch import Batch, GuardFailure, KeyArgument, QueuedCommits, Step
 from popoto.engine.request import Plan, Reply, Request
-from popoto.fields.field import Field
-from popoto.fields.sorted_field_mixin import SortedFieldMixin
 from popoto.models.beside.expiry import put_expiry_as_is
-from popoto.models.record.options import AnyField, ModelOptions, overrides
 from popoto.models.record.record import Record
 from popoto.models.record.stored import named_field, stored_key
 from popoto.models.record.stored_form import Stored, decoded_values
@@ -26,9 +22,6 @@ from popoto.models.writing.claims import taken
 from popoto.models.writing.expecting import next_version
 from popoto.models.writing.numbers import added, checked_delta
 from popoto.models.writing.operation import not_stored, text_of, wrong_type
-
-#: Doubles, which the server computes with, tell integers apart up to here.
-_EXACT_INTEGERS = 2**53
 
 
 class Increment(Change):
@@ -92,22 +85,25 @@ class Increment(Change):
 
     def _batch_of_server(self) -> Batch | None:
         """The batch by which the server adds; None where it cannot do that exactly."""
-        field, options, known = self.field, self.options, self.known or {}
-        if not _server_adds(options, field, self.delta):
+        field, options = self.field, self.options
+        decision = options.decision(frozenset({field.name}))
+        is_alone = not decision.composites and decision.fields in ((), (field,))
+        if not is_alone or options.version_field or field in options.save_hooks:
             return None
-        name, kind = field.name, "int" if field.type is int else "float"
-        delta = str(self.delta) if kind == "int" else repr(self.delta)
+        addition = field.server_addition(self.delta)
+        if addition is None:
+            return None
         batch = Batch()
-        index: tuple[Any, ...] = ()
-        if isinstance(field, SortedFieldMixin):
-            if field.partition_by:
-                self.guard_bytes(batch, field.partition_by)
-            values = {**decoded_values(options, known, field.partition_by), name: 0}
-            (entry,) = field.entries(self.key, values)
-            index = (KeyArgument(entry.key), self.key)
-        batch.guard("addable", self.key, name, delta, kind)
-        batch.put("ADD", self.key, name, delta, kind, *index)
-        if field.makes_entries:
+        index: tuple[str, ...] = ()
+        if addition.order_key is not None:
+            if field.depends_on:
+                self.guard_bytes(batch, field.depends_on)
+            others = decoded_values(options, self.known or {}, field.depends_on)
+            index = (KeyArgument(addition.order_key(others)), self.key)
+        amount = (field.name, addition.delta, addition.kind)
+        batch.guard("addable", self.key, *amount)
+        batch.put("ADD", self.key, *amount, *index)
+        if index:
             put_expiry_as_is(batch, options, self.key)
         return batch
 
@@ -162,24 +158,3 @@ class _Shown:
     def __exit__(self, *_: object) -> None:
         del self._values[self._name]
         self._values.update(self._before)
-
-
-def _server_adds(options: ModelOptions, field: AnyField, delta: Any) -> bool:
-    """Whether the script's own addition is exact and keeps every entry in step."""
-    cls = type(field)
-    if field.type is Decimal or options.version_field or field in options.save_hooks:
-        return False
-    if field.type is int and abs(delta) > _EXACT_INTEGERS:
-        return False
-    if cls.codec is not Field.codec or any(
-        overrides(cls, method) for method in ("is_valid", "problem", "coerce")
-    ):
-        return False
-    decision = options.decision(frozenset({field.name}))
-    if decision.composites or decision.fields not in ((), (field,)):
-        return False
-    return not decision.fields or (
-        cls.entries is SortedFieldMixin.entries
-        and cls.score is SortedFieldMixin.score
-        and not field.keeps_value_sets
-    )

@@ -9,7 +9,7 @@ from typing import Any, SupportsIndex
 
 from popoto.engine.codec import MAX_DIGITS, MAX_INT, MIN_INT, NIL, DecodeError
 from popoto.exceptions import NumberOverflowError, StoredDataError, ValidationError
-from popoto.fields.coercion import describe
+from popoto.fields.describing import describe
 from popoto.models.record.options import AnyField
 
 #: Sums of Decimals are exact: one that does not fit is an error, never rounded.

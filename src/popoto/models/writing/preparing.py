@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from popoto._stock import MARK, is_replaced
+from popoto._stock import MARK
 from popoto.engine.codec import NIL
 from popoto.exceptions import (
     KeyMutationError,
     ModelException,
     SkipSaveException,
 )
-from popoto.fields.coercion import describe
+from popoto.fields.describing import describe
 from popoto.models.record import overridden
 from popoto.models.record.checking import coerce_and_check, logger, refusal
-from popoto.models.record.options import AnyField, ModelOptions
+from popoto.models.record.options import ModelOptions
 from popoto.models.record.record import Record
 from popoto.models.writing.saving import SaveRequest, Saving
 
@@ -135,7 +135,7 @@ def pre_save(
         name = target.name
         if name not in names:
             continue
-        if name not in values and name in instance._stored and not _formats_always(target):
+        if name not in values and name in instance._stored and not target.formats_untouched:
             continue
         if name not in values and name in values.get("_references", ()):
             continue
@@ -146,7 +146,3 @@ def pre_save(
         if formatted is None and not target.null and target.problem(formatted) is None:
             raise ModelException(f"{target.label}: invalid value None: it cannot be null")
     return True
-
-
-def _formats_always(target: AnyField) -> bool:
-    return getattr(target, "auto_now", False) or is_replaced(type(target), "format_value_pre_save")

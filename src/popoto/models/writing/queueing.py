@@ -13,7 +13,7 @@ from redis.client import Pipeline
 
 from popoto.engine.batch import Batch, GuardFailure, QueuedCommits, queue
 from popoto.engine.request import Plan, Request
-from popoto.fields.coercion import describe
+from popoto.fields.describing import describe
 from popoto.models.writing.claims import claim_of
 from popoto.models.writing.operation import Operation
 

@@ -9,8 +9,8 @@ from popoto.engine.batch import Batch, GuardFailure
 from popoto.engine.codec import EncodeError
 from popoto.engine.request import Plan, Request
 from popoto.exceptions import KeyMutationError, ModelException, ValidationError
-from popoto.fields.coercion import CoercionError, describe
-from popoto.fields.content_field import Unstored
+from popoto.fields.coercion import CoercionError
+from popoto.fields.describing import describe
 from popoto.models.record.options import ModelOptions
 from popoto.models.record.record import Record
 from popoto.models.record.record_keys import record_key
@@ -81,8 +81,7 @@ def _raw(options: ModelOptions, name: str, value: Any) -> Any:
             field_name=name,
             value=value,
         ) from error
-    if isinstance(encoded, Unstored):
-        raise ModelException(
-            f"{field.label} is kept in a content store: raw_update cannot set it; use bulk_update"
-        )
+    reason = field.unready(encoded)
+    if reason is not None:
+        raise ModelException(f"{field.label} {reason}: raw_update cannot set it; use bulk_update")
     return encoded

@@ -8,7 +8,7 @@ from typing import Any, TypeAlias, TypeVar
 
 from popoto.engine.request import Plan
 from popoto.exceptions import BulkError, ModelException, NotStoredError, QueryException, RowError
-from popoto.fields.coercion import describe
+from popoto.fields.describing import describe
 from popoto.models.reading.calls import Row as FoundRow
 from popoto.models.reading.executing import Execution
 from popoto.models.reading.fetching import Fetch

@@ -11,7 +11,7 @@ from popoto.engine import keys
 from popoto.engine.batch import Batch, GuardFailure, KeyArgument, QueuedCommits, Step
 from popoto.engine.request import Plan, Reply, Request
 from popoto.exceptions import AlreadyExistsError, ModelException, NotStoredError
-from popoto.fields.coercion import describe
+from popoto.fields.describing import describe
 from popoto.fields.keeping.commit import Commit
 from popoto.fields.keeping.entries import Entry
 from popoto.models.beside.expiry import (
@@ -102,7 +102,7 @@ class Saving(Change):
                 for name in self.options.key_names:
                     self.changed.setdefault(name, encoded(instance, name))
         self.knows_leftovers = request.pipeline is not None
-        if self.options.content_fields:
+        if self.options.preparing_fields:
             self.is_ready = False
         if request.expected is not None or self.options.version_field is not None:
             self.expected = expected_bytes(instance, request.expected)
@@ -186,7 +186,7 @@ class Saving(Change):
         yield from store_contents(self)
         if self._looks_for_leftovers:
             self._looks_for_leftovers = False
-            self.is_ready = not self.options.content_fields
+            self.is_ready = not self.options.preparing_fields
             self.leftovers = yield from find_places(self.options, self.key)
 
     def batch(self) -> Batch:

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from typing import TYPE_CHECKING, Any, cast
+from collections.abc import Iterable, Iterator
+from typing import Any
 
 from popoto.engine import keys
-from popoto.engine.codec import DecodeError, decoder_for
+from popoto.engine.codec import DecodeError
 from popoto.engine.request import Call, Plan, Request
-from popoto.exceptions import ModelException
+from popoto.fields.content.references import decode_text
+from popoto.stores.abstract import AbstractContentStore
 from popoto.stores.filesystem import PREFIX, FilesystemStore
-
-if TYPE_CHECKING:
-    from popoto.fields.content_field import ContentField
-
-_decode_text = cast("Callable[[bytes], str | None]", decoder_for(str))
 
 #: How many records one request reads.
 _PAGE = 500
@@ -22,19 +18,14 @@ _PAGE = 500
 _MOST_PASSES = 3
 
 
-def collect(model: Any, min_age_seconds: float) -> Plan[int]:
-    """The plan of `ContentField.garbage_collect`; see there."""
-    fields: list[ContentField] = model._meta.content_fields
-    if not fields:
-        raise ModelException(f"{model.__name__} has no ContentField")
-    stores: dict[str, FilesystemStore] = {
-        store.base_path: store
-        for store in (field.store for field in fields)
-        if isinstance(store, FilesystemStore)
-    }
+def collect(
+    model_name: str, stores: Iterable[AbstractContentStore], min_age_seconds: float
+) -> Plan[int]:
+    """The plan of `ContentField.garbage_collect` for a model with these stores; see there."""
+    directories = {store.base_path: store for store in stores if isinstance(store, FilesystemStore)}
     removed = 0
-    for store in stores.values():
-        removed += yield from _collect_in(store, model._meta.model_name, min_age_seconds)
+    for store in directories.values():
+        removed += yield from _collect_in(store, model_name, min_age_seconds)
     return removed
 
 
@@ -85,7 +76,7 @@ def _references_in(values: Iterable[bytes]) -> Iterator[str]:
     for value in values:
         if prefix in value[: len(prefix) + 5]:
             try:
-                text = _decode_text(value)
+                text = decode_text(value)
             except DecodeError:
                 continue
             if text is not None:

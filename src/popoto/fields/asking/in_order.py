@@ -1,0 +1,152 @@
+"""What an order of values can answer: equality, ranges, several values, and all but one."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+from popoto.engine.tree import NOTHING, All, Node, ScoreRange, all_of, any_of, negated
+from popoto.exceptions import QueryException
+from popoto.fields.asking.lookups import conjunction, several, unsupported
+from popoto.fields.asking.operands import Askable, Conditions, Operand, View
+from popoto.fields.coercion import is_list
+from popoto.fields.describing import describe
+from popoto.fields.keeping.scores import compare_key
+
+#: The lookups that the order answers. "" is equality.
+IN_ORDER = ("", "gt", "gte", "lt", "lte", "between", "in", "ne")
+
+
+class Ordered(Askable, Protocol):
+    """A field with an order, as far as its lookups need it."""
+
+    def score(self, value: Any) -> float:
+        """The value's place in the order."""
+        ...
+
+    def is_exact(self, value: Any) -> bool:
+        """Whether a double can tell this value from its neighbours."""
+        ...
+
+
+def in_order(field: Ordered, conditions: Conditions, partitions: Sequence[str]) -> Operand:
+    """Conditions that an order answers, within these of the field's sorted sets."""
+    operand = conjunction(
+        [_condition(field, lookup, value, partitions) for lookup, value in conditions]
+    )
+    ranges = [child for child in _children(operand.node) if isinstance(child, ScoreRange)]
+    if len(partitions) == 1 and len(ranges) > 1:
+        tightest = _tightest(partitions[0], ranges)
+        others = [child for child in _children(operand.node) if child not in ranges]
+        operand.node = all_of([tightest, *others])
+    operand.order_field = field.name
+    operand.order_key = partitions[0] if len(partitions) == 1 else None
+    return operand
+
+
+def _condition(field: Ordered, lookup: str, value: Any, partitions: Sequence[str]) -> Operand:
+    if lookup == "between":
+        if not is_list(value) or len(value) != 2:
+            raise QueryException(
+                f"{field.label}: {field.name}__between takes a tuple or list of 2 elements "
+                f"(low, high), got {describe(value)}"
+            )
+        low, high = (field.coerce_operand(lookup, bound) for bound in value)
+        return conjunction(
+            [_bound(field, "gte", low, partitions), _bound(field, "lte", high, partitions)]
+        )
+    if lookup == "in":
+        members = several(field, lookup, value)
+        operands = [_equal(field, member, partitions) for member in members]
+        return Operand(
+            any_of([operand.node for operand in operands]),
+            lambda view: any(operand.test(view) for operand in operands),
+            all(operand.exact for operand in operands),
+            frozenset({field.name}),
+        )
+    if lookup not in IN_ORDER:
+        hint = " Sorted fields are never null." if lookup == "isnull" else ""
+        raise unsupported(field, lookup, hint)
+    operand = field.coerce_operand(lookup, value)
+    if lookup == "":
+        return _equal(field, operand, partitions)
+    if lookup == "ne":
+        equal = _equal(field, operand, partitions)
+        everything = any_of([ScoreRange(key) for key in partitions])
+        node = all_of([everything, negated(equal.node)])
+        return Operand(
+            node if equal.exact else everything,
+            lambda view: not equal.test(view),
+            equal.exact,
+            equal.needs,
+        )
+    return _bound(field, lookup, operand, partitions)
+
+
+def _equal(field: Ordered, value: Any, partitions: Sequence[str]) -> Operand:
+    score = _score_text(field.score(value))
+    wanted = compare_key(value)
+    name = field.name
+
+    def test(view: View) -> bool:
+        stored = view.value(name)
+        return stored is not None and compare_key(field.canonical(stored)) == wanted
+
+    node = any_of([ScoreRange(key, score, score) for key in partitions])
+    return Operand(node, test, field.is_exact(value), frozenset({name}))
+
+
+def _bound(field: Ordered, lookup: str, value: Any, partitions: Sequence[str]) -> Operand:
+    exact = field.is_exact(value)
+    score = _score_text(field.score(value))
+    # Where doubles are too coarse, take the neighbours too and compare again.
+    edge = f"({score}" if exact and lookup in ("gt", "lt") else score
+    low, high = (edge, "+inf") if lookup in ("gt", "gte") else ("-inf", edge)
+    wanted = compare_key(value)
+    compare = _COMPARISONS[lookup]
+    name = field.name
+
+    def test(view: View) -> bool:
+        stored = view.value(name)
+        return stored is not None and compare(compare_key(field.canonical(stored)), wanted)
+
+    node = any_of([ScoreRange(key, low, high) for key in partitions])
+    return Operand(node, test, exact, frozenset({name}))
+
+
+_COMPARISONS: dict[str, Callable[[Any, Any], bool]] = {
+    "gt": lambda stored, wanted: stored > wanted,
+    "gte": lambda stored, wanted: stored >= wanted,
+    "lt": lambda stored, wanted: stored < wanted,
+    "lte": lambda stored, wanted: stored <= wanted,
+}
+
+
+def _score_text(score: float) -> str:
+    if isinstance(score, float):
+        if math.isinf(score):
+            return "+inf" if score > 0 else "-inf"
+        return repr(score)
+    return str(score)
+
+
+def _children(node: Node) -> Sequence[Node]:
+    return node.children if isinstance(node, All) else (node,)
+
+
+def _tightest(key: str, ranges: Sequence[ScoreRange]) -> Node:
+    """The one range that all of these ranges of one sorted set amount to."""
+
+    def edge(text: str) -> tuple[float, bool]:
+        exclusive = text.startswith("(")
+        number = text.removeprefix("(")
+        return float(number), exclusive
+
+    low = max((edge(each.low) for each in ranges), key=lambda pair: (pair[0], pair[1]))
+    high = min((edge(each.high) for each in ranges), key=lambda pair: (pair[0], not pair[1]))
+    lows = {edge(each.low): each.low for each in ranges}
+    highs = {edge(each.high): each.high for each in ranges}
+    if low[0] > high[0]:
+        return NOTHING
+    return ScoreRange(key, lows[low], highs[high])

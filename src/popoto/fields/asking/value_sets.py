@@ -1,0 +1,164 @@
+"""What sets of records per value can answer: equality, several values, null, and texts."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from decimal import Decimal
+from typing import Any
+
+from popoto.engine import keys
+from popoto.engine.codec import NIL, equal_encodings
+from popoto.engine.tree import (
+    EVERYTHING,
+    Members,
+    Node,
+    StoredBytes,
+    TextMatch,
+    all_of,
+    any_of,
+    negated,
+)
+from popoto.fields.asking.lookups import (
+    RANGES,
+    conjunction,
+    equals,
+    same_value,
+    several,
+    text,
+    truth,
+    unsupported,
+)
+from popoto.fields.asking.operands import Askable, Conditions, Operand, View
+
+
+def _texts(field: Askable, value: Any) -> list[str] | None:
+    """Every text that an equal value may stand under, or None if they cannot be listed."""
+    if isinstance(value, float):
+        if math.isnan(value):
+            return []
+        return ["0.0", "-0.0"] if value == 0.0 else [str(value)]
+    if isinstance(value, Decimal):
+        return None
+    if field.type is int and value in (0, 1):
+        # bool is an int: True is accepted by int fields as it is.
+        return [str(int(value)), str(bool(value))]
+    return [str(value)]
+
+
+def _shares_its_set(field: Askable, value: Any) -> bool:
+    """Whether the set of this value may also hold records of another value."""
+    if field.type is not str:
+        return False
+    return value is None or value == "None" or ":" in value or keys.ESCAPED_SEPARATOR in value
+
+
+def value_set(field: Askable, value: Any) -> tuple[Node, bool]:
+    """The records with one value, from the field's value sets; and whether that is exact."""
+    texts = _texts(field, value)
+    if texts is None:
+        return EVERYTHING, False
+    node = any_of([Members(field.value_set_prefix + keys.escape(each)) for each in texts])
+    if _shares_its_set(field, value):
+        accepted = equal_encodings(field.type, value)
+        if accepted is None:
+            return node, False
+        if value is None:
+            # Another text may share the set of null, but never its bytes.
+            accepted = (NIL, b"")
+        node = all_of([node, StoredBytes(field.name, accepted)])
+    return node, True
+
+
+def _exact(field: Askable, operand: Any) -> Operand:
+    value = field.coerce_operand("", operand)
+    node, exact = value_set(field, value)
+    return Operand(node, equals(field, value), exact, frozenset({field.name}))
+
+
+def _in(field: Askable, operand: Any) -> Operand:
+    values = several(field, "in", operand)
+    found = [value_set(field, value) for value in values]
+    name = field.name
+
+    def test(view: View) -> bool:
+        stored = field.canonical(view.value(name))
+        return any(same_value(stored, value) for value in values)
+
+    return Operand(
+        any_of([node for node, _ in found]),
+        test,
+        all(exact for _, exact in found),
+        frozenset({name}),
+    )
+
+
+def _not_equal(field: Askable, operand: Any) -> Operand:
+    equal = _exact(field, operand)
+    return Operand(
+        negated(equal.node) if equal.exact else EVERYTHING,
+        lambda view: not equal.test(view),
+        equal.exact,
+        equal.needs,
+    )
+
+
+def _is_null(field: Askable, operand: Any) -> Operand:
+    wanted = truth(field, "isnull", operand)
+    node, _ = value_set(field, None)
+    name = field.name
+    return Operand(
+        node if wanted else negated(node),
+        lambda view: (view.value(name) is None) is wanted,
+        True,
+        frozenset({name}),
+    )
+
+
+def _text_lookup(kind: str, lookup: str, matches: Callable[[str, str], bool]):
+    def compile_lookup(field: Askable, operand: Any) -> Operand:
+        wanted = text(field, lookup, operand)
+        name = field.name
+
+        def test(view: View) -> bool:
+            value = field.canonical(view.value(name))
+            return value is not None and matches(str(value), wanted)
+
+        if field.type is not str:
+            # The texts of other types are kept nowhere: read the field of each candidate.
+            return Operand(EVERYTHING, test, False, frozenset({name}))
+        node = TextMatch(
+            kind,
+            keys.values_key(field.model_name, name),
+            keys.values_coverage_key(field.model_name),
+            name,
+            field.value_set_prefix,
+            wanted,
+        )
+        return Operand(node, test, True, frozenset({name}))
+
+    return compile_lookup
+
+
+#: The lookups of key and indexed fields. "" is equality.
+VALUE_SET_LOOKUPS: dict[str, Callable[[Any, Any], Operand]] = {
+    "": _exact,
+    "in": _in,
+    "ne": _not_equal,
+    "isnull": _is_null,
+    "startswith": _text_lookup("prefix", "startswith", str.startswith),
+    "endswith": _text_lookup("suffix", "endswith", str.endswith),
+    "contains": _text_lookup("infix", "contains", str.__contains__),
+}
+
+
+def value_sets(field: Askable, conditions: Conditions) -> Operand:
+    """The conditions on a field that keeps value sets."""
+    operands: list[Operand] = []
+    for lookup, operand in conditions:
+        compile_lookup = VALUE_SET_LOOKUPS.get(lookup)
+        if compile_lookup is None:
+            hint = " Use a SortedField for ranges." if lookup in RANGES else ""
+            raise unsupported(field, lookup, hint)
+        operands.append(compile_lookup(field, operand))
+    return conjunction(operands)

@@ -1,0 +1,1 @@
+"""What stands behind content fields: references, the names of contents, collecting."""

@@ -1,0 +1,172 @@
+"""What a field keeps beside the records: entries of each record, and families of keys."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from popoto._stock import stock
+from popoto.engine import keys
+from popoto.engine.batch import KeyArgument
+from popoto.engine.request import Argument
+from popoto.fields.keeping.entries import Entry, SetEntry
+from popoto.fields.keeping.families import KeyFamily
+from popoto.fields.valued import Valued
+
+if TYPE_CHECKING:
+    from redis.client import Pipeline
+
+
+class Kept(Valued):
+    """How a field keeps its index. Everything follows from the entries that a value has."""
+
+    value_set_prefix: str
+
+    @property
+    def depends_on(self) -> tuple[str, ...]:
+        """Other fields whose values decide where this field's entries stand."""
+        return ()
+
+    @property
+    def keeps_value_sets(self) -> bool:
+        """Whether a set of record keys is kept per value."""
+        return bool(self.indexed or self.unique)
+
+    @property
+    def makes_entries(self) -> bool:
+        """Whether values of this field make entries at all."""
+        return self.keeps_value_sets
+
+    @property
+    def registries(self) -> frozenset[str]:
+        """The words under which `ModelOptions` lists this field: sorted, geo, indexed and so on."""
+        is_indexed = self.keeps_value_sets and not self.key
+        return frozenset({"indexed"}) if is_indexed else frozenset()
+
+    def check_model(
+        self, fields: Mapping[str, Any], indexes: Sequence[tuple[tuple[str, ...], bool]]
+    ) -> None:
+        """Refuse a model that this field cannot belong to, once its class is made.
+
+        `indexes` are those of its `Meta`. Raises ModelException.
+        """
+
+    # Entries --------------------------------------------------------------------
+
+    def value_set_key(self, value: Any) -> str:
+        """The key of the set of records with this value."""
+        return self.value_set_prefix + keys.escape(self.text_of(value))
+
+    @stock
+    def entries(self, key: str, values: Mapping[str, Any]) -> Sequence[Entry]:
+        """The entries of the record `key` with these values (all of `depends_on` included)."""
+        if not self.keeps_value_sets:
+            return ()
+        return (self.value_entry(key, values[self.name]),)
+
+    def value_entry(self, key: str, value: Any) -> SetEntry:
+        """The entry in the set of one value."""
+        set_key = self.value_set_key(value)
+        if self.type is not str:
+            return SetEntry(set_key, key)
+        return SetEntry(
+            set_key,
+            key,
+            self.name,
+            keys.values_key(self.model_name, self.name),
+            keys.values_coverage_key(self.model_name),
+            None if value is None else str(value),
+        )
+
+    @property
+    def coverage_argument(self) -> Argument:
+        """The key that counts the records in this field's sets, for a guard; 0 = not counted."""
+        if self.type is not str:
+            return 0
+        return KeyArgument(keys.values_coverage_key(self.model_name))
+
+    def key_families(self) -> Sequence[KeyFamily]:
+        """The families of keys that upkeep checks, cleans and rebuilds for this field.
+
+        A field that keeps something for all records in keys of its own adds them here
+        (`derived=False` unless they hold what `entries` says).
+        """
+        if not self.keeps_value_sets:
+            return ()
+        section = "key_fields" if self.key else "indexed_fields"
+        return (self.value_set_family(section),)
+
+    def value_set_family(self, section: str) -> KeyFamily:
+        """The sets of records per value."""
+        text_lists = None
+        if self.type is str:
+            text_lists = (
+                self.name,
+                keys.values_key(self.model_name, self.name),
+                keys.values_coverage_key(self.model_name),
+            )
+        stem = self.value_set_prefix.removesuffix(keys.SEPARATOR)
+        return KeyFamily(section, self.name, stem, "set", is_open=True, text_lists=text_lists)
+
+    def companion_keys(self, key: str) -> Sequence[str]:
+        """Further keys that belong to one record: they expire, move and go with it."""
+        return ()
+
+    # Hooks of popoto 1.6 --------------------------------------------------------
+
+    @classmethod
+    @stock
+    def on_save(
+        cls,
+        model_instance: Any,
+        field_name: str,
+        field_value: Any,
+        pipeline: Pipeline | None = None,
+        **kwargs: Any,
+    ) -> Any:
+        """Keep this field's index in step with a save. Override it to add to that.
+
+        Given a pipeline, queue on it and return it; without an index to keep there is
+        nothing to do (None without a pipeline). The model's own saving does
+        not call this method unless it is overridden: it compares entries.
+        """
+        field: Kept = model_instance._meta.fields[field_name]
+        if not field.makes_entries:
+            return pipeline
+        return field.index_now(model_instance, field_value, pipeline)
+
+    @classmethod
+    @stock
+    def on_delete(
+        cls,
+        model_instance: Any,
+        field_name: str,
+        field_value: Any,
+        pipeline: Pipeline | None = None,
+        **kwargs: Any,
+    ) -> Any:
+        """Take a record out of this field's index (`saved_redis_key=` names it)."""
+        field: Kept = model_instance._meta.fields[field_name]
+        if not field.makes_entries:
+            return pipeline
+        key = kwargs.get("saved_redis_key") or model_instance.db_key.redis_key
+        return field.unindex_now(model_instance, field_value, key, pipeline)
+
+    def _entries_with(self, instance: Any, value: Any, key: str) -> Sequence[Entry]:
+        values = {name: getattr(instance, name) for name in self.depends_on}
+        values[self.name] = value
+        return self.entries(key, values)
+
+    def index_now(self, instance: Any, value: Any, pipeline: Pipeline | None) -> Any:
+        """Queue or carry out the change of entries to `value`, from the last saved value."""
+        key: str = instance.db_key.redis_key
+        new = self._entries_with(instance, value, key)
+        old: Sequence[Entry] = ()
+        saved = instance._saved_field_values
+        if all(name in saved for name in (self.name, *self.depends_on)):
+            old = self.entries(instance._redis_key or key, saved)
+        return instance._apply_entries(old, new, pipeline)
+
+    def unindex_now(self, instance: Any, value: Any, key: str, pipeline: Pipeline | None) -> Any:
+        """Queue or carry out the removal of the entries of `value`."""
+        return instance._apply_entries(self._entries_with(instance, value, str(key)), (), pipeline)

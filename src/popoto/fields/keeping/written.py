@@ -1,0 +1,76 @@
+"""What a write asks of a field: what to prepare before it, and what to add to it."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from popoto._stock import is_replaced, stock
+from popoto.engine.batch import Batch
+from popoto.engine.request import Plan
+from popoto.fields.keeping.adding import ServerAddition, server_addition
+from popoto.fields.keeping.commit import Commit
+from popoto.fields.keeping.kept import Kept
+from popoto.fields.keeping.stand_in import StandIn
+
+#: What decides how a number is stored and checked. Where one of them is replaced, the server
+#: cannot do the same.
+_METHODS_OF_VALUES = ("codec", "is_valid", "problem", "coerce")
+
+
+class Written(Kept):
+    """What a field has to do with a commit that writes its value."""
+
+    # Before the commit ----------------------------------------------------------
+
+    #: Whether values have to be prepared outside the server before a commit: a text to be put
+    #: into a store, a vector to be made of it. Such a field defines the methods below.
+    prepares: ClassVar[bool] = False
+
+    def unprepared(self, instance: Any, encoded: Any, *, is_held: bool) -> StandIn | None:
+        """What is to be prepared before a commit; None where nothing is.
+
+        `encoded` is what the commit would store, None for a field that it does not write, and
+        `is_held` says whether the record is known to hold that already.
+        """
+        return None
+
+    def prepare(self, instance: Any, wanted: StandIn) -> Plan[bytes]:
+        """Prepare it, once however often the commit is built anew; the bytes to be stored."""
+        return bytes(wanted)
+        yield  # a plan, though it asks for nothing
+
+    def settle(self, instance: Any, wanted: StandIn, stored: bytes) -> None:
+        """Let the instance hold what was stored in place of `wanted`."""
+
+    def unready(self, encoded: Any) -> str | None:
+        """Why these bytes can neither be compared with stored ones nor written as they are.
+
+        None for bytes that can, which is what most fields have to say.
+        """
+        return None
+
+    # The commit -----------------------------------------------------------------
+
+    @stock
+    def on_commit(self, instance: Any, batch: Batch, commit: Commit) -> None:
+        """Queue what this field adds to a save or delete, carried out with it or not at all.
+
+        As `_on_commit` of a mixin (`popoto.fields.keeping.commit`): called again when the
+        commit is built anew, so it must have no other effect. What it raises reaches the
+        caller, with nothing written.
+        """
+
+    def server_addition(self, delta: Any) -> ServerAddition | None:
+        """How the server itself adds an amount in the field's type; None where it must not.
+
+        It may where its doubles are exact, no method of the caller's own has a say, and
+        nothing but the order follows from the number.
+        """
+        if self.makes_entries or self.decides_how_numbers_are_stored:
+            return None
+        return server_addition(self.type, delta)
+
+    @property
+    def decides_how_numbers_are_stored(self) -> bool:
+        """Whether a method of the user's own checks, converts or encodes values."""
+        return any(is_replaced(type(self), method) for method in _METHODS_OF_VALUES)

@@ -1,0 +1,136 @@
+"""The values of a field: which it takes, and what they become before they are stored."""
+
+from __future__ import annotations
+
+import builtins
+import copy
+import datetime
+from collections.abc import Callable
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+from popoto._stock import stock
+from popoto.engine.codec import decoder_for, encoder_for
+from popoto.fields.coercion import CHECKED_TYPES, CoercionError, coerce
+
+VALID_FIELD_TYPES: frozenset[type] = frozenset(
+    {
+        int,
+        float,
+        Decimal,
+        str,
+        bool,
+        bytes,
+        list,
+        dict,
+        set,
+        tuple,
+        datetime.date,
+        datetime.datetime,
+        datetime.time,
+    }
+)
+
+#: Defaults of these types are copied for every instance.
+_IMMUTABLE = (int, float, complex, str, bytes, bool, Decimal, datetime.date, datetime.time)
+
+
+class Valued:
+    """What a field knows of its values. The keywords are those of `Field`."""
+
+    #: Whether the value stands in the record's hash.
+    in_hash: bool = True
+
+    if TYPE_CHECKING:
+        type: builtins.type[Any]
+        key: bool
+        unique: bool
+        auto: bool
+        null: bool
+        value: Any
+        max_length: int | None
+        default: Any
+        sorted: bool
+        indexed: bool
+
+    name: str
+    model_name: str
+    #: Value -> stored bytes, and back; chosen once, when the model is made.
+    encode: Callable[[Any], Any]
+    decode: Callable[[Any], Any]
+
+    @property
+    def label(self) -> str:
+        """Model and field, for messages."""
+        return f"{self.model_name}.{self.name}" if self.model_name else type(self).__name__
+
+    @stock
+    def codec(self) -> tuple[Callable[[Any], Any], Callable[[Any], Any]]:
+        """How values become stored bytes and back; chosen once, when the model is made."""
+        return encoder_for(self.type), decoder_for(self.type)
+
+    def make_default(self) -> Any:
+        """A fresh default value."""
+        default = self.default
+        if default is None or isinstance(default, _IMMUTABLE):
+            return default
+        if callable(default):
+            return default()
+        return copy.deepcopy(default)
+
+    @stock
+    def canonical(self, value: Any) -> Any:
+        """The value as it is read back from the server: what keys and entries are made of."""
+        if type(value) is self.type or value is None:
+            return value
+        if self.type is datetime.date and isinstance(value, datetime.datetime):
+            return value.date()
+        # The members of `class Colour(str, Enum)` and their like are stored as plain values,
+        # while str() of them is something else.
+        if self.type is str and isinstance(value, str):
+            return str.__str__(value)
+        if self.type is int and isinstance(value, int) and not isinstance(value, bool):
+            return int(value)
+        return value
+
+    @stock
+    def text_of(self, value: Any) -> str:
+        """The text by which a value stands in keys."""
+        return str(self.canonical(value))
+
+    @stock
+    def coerce(self, value: Any) -> Any:
+        """The value in this field's type. Raises CoercionError."""
+        if value is None or isinstance(value, self.type):
+            return value
+        if self.type not in VALID_FIELD_TYPES:
+            return value
+        return coerce(self.type, value)
+
+    @stock
+    def problem(self, value: Any, *, null_check: bool = True) -> str | None:
+        """Why a coerced value may not be saved, or None."""
+        if value is None:
+            if self.null or not null_check:
+                return None
+            return "it cannot be null"
+        if not isinstance(value, self.type):
+            return f"expected {self.type.__name__}, got {type(value).__name__}"
+        if self.type in CHECKED_TYPES:
+            try:
+                coerce(self.type, value)
+            except CoercionError as error:
+                return str(error)
+        if self.max_length is not None and self.type is str and len(value) > self.max_length:
+            return f"its length {len(value)} exceeds max_length={self.max_length}"
+        return None
+
+    @stock
+    def format_value_pre_save(self, field_value: Any, **kwargs: Any) -> Any:
+        """The last change to a value before it is stored; also written back to the instance."""
+        return field_value
+
+    @property
+    def stamps_writes(self) -> bool:
+        """Whether the value shows when the record was last written: every save sets it."""
+        return False
