@@ -17,7 +17,7 @@ REDIS_SERVER ?= $(shell command -v redis-server 2>/dev/null)
 # Extra arguments for pytest, e.g. make test ARGS='-k expiry -x'
 ARGS :=
 
-.PHONY: help demo kitchen test test-fast test-redis test-oldest peer lint rules formatting floors format types bench docs clean
+.PHONY: help demo kitchen test test-fast test-redis test-oldest test-newest peer lint rules formatting floors format types bench docs clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z][a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -56,6 +56,12 @@ $(VENV)/.docs: pyproject.toml | $(VENV)/bin/python
 		$$(sed -n 's/^dependencies = \[\(.*\)\]/\1/p' pyproject.toml | tr -d '",' | sed 's/>=/==/g')
 	@touch $@
 
+.venv-newest/.installed: pyproject.toml
+	@echo "installing popoto[dev] into .venv-newest"
+	@python=$$(.ci/python) && "$$python" -m venv .venv-newest
+	@.venv-newest/bin/python -m pip install $(PIP_FLAGS) --editable '.[dev]'
+	@touch $@
+
 # ── What people run ────────────────────────────────────────────────────────────────────────────
 
 demo: $(VENV)/.demo ## 28,000 airports, stored and then found by code, country, height and distance
@@ -79,6 +85,10 @@ test-redis: $(VENV)/.dev peer ## every test on the machine's redis-server instea
 
 test-oldest: .venv-oldest/.installed peer ## every test with the oldest dependencies that pyproject.toml allows
 	@.venv-oldest/bin/python -m pytest $(PARALLEL) $(ARGS)
+
+test-newest: .venv-newest/.installed peer ## every test with the newest redis-py and hiredis, pre-releases too
+	@.venv-newest/bin/python -m pip install $(PIP_FLAGS) --pre --upgrade redis hiredis
+	@.venv-newest/bin/python -m pytest $(PARALLEL) $(ARGS)
 
 peer: .venv-peer/.installed ## the environment of the published popoto 1.6.1
 
@@ -108,4 +118,4 @@ docs: $(VENV)/.docs ## the documentation site, into site/
 	@echo 'open site/index.html'
 
 clean: ## remove what the other targets made
-	@rm -rf $(VENV) .venv-peer .venv-oldest site dist .pytest_cache .ruff_cache .mypy_cache .import_linter_cache .hypothesis
+	@rm -rf $(VENV) .venv-peer .venv-oldest .venv-newest site dist .pytest_cache .ruff_cache .mypy_cache .import_linter_cache .hypothesis

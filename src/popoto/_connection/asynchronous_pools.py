@@ -31,7 +31,6 @@ from redis.sentinel import SentinelManagedConnection
 from popoto._connection import decisions, policy
 from popoto._connection.pools import (
     DEFAULT_WAIT,
-    KNOWS_WISHES,
     Pool,
     SentinelPool,
     readable,
@@ -86,6 +85,10 @@ _NOT_FOR_STREAMS: Final = frozenset(
         "oss_cluster_maint_notifications_handler",
     }
 )
+
+
+# redis-py 7.0 knows the wish to reconnect, and cannot be told that it was fulfilled.
+KNOWS_FULFILMENT: Final = hasattr(AbstractConnection, "reset_should_reconnect")
 
 
 class DirectAsyncConnection(AbstractConnection):
@@ -182,7 +185,7 @@ class DirectAsyncConnection(AbstractConnection):
         """
         writer = self._writer
         self._reader = self._writer = None
-        if KNOWS_WISHES:
+        if KNOWS_FULFILMENT:
             self.reset_should_reconnect()
         if writer is not None:
             # RuntimeError: its loop is closed, and the socket with it.

@@ -152,7 +152,7 @@ class DirectConnection(AbstractConnection):
         return replies
 
 
-# redis-py knows since 6.3: credentials were renewed, or the server is about to move.
+# redis-py knows since 7.0: credentials were renewed, or the server is about to move.
 KNOWS_WISHES: Final = hasattr(AbstractConnection, "should_reconnect")
 
 
