@@ -429,7 +429,7 @@ def badge(path: str, redis_client: redis.Redis) -> Iterator[Badge]:
 
 
 def ask_to_reconnect(connection: Any) -> Any:
-    """As redis-py since 6.3 does it. Before, all that could be done was to close it."""
+    """As redis-py since 7.0 does it. Before, all that could be done was to close it."""
     return getattr(connection, "mark_for_reconnect", connection.disconnect)()
 
 

@@ -7,11 +7,8 @@
 from __future__ import annotations
 
 import asyncio
-import socket
-import time
 from collections import deque
 from collections.abc import Callable
-from contextlib import suppress
 from typing import Any, Final, cast
 
 import redis
@@ -29,23 +26,9 @@ from redis.connection import AbstractConnection as SyncAbstractConnection
 from redis.sentinel import SentinelManagedConnection
 
 from popoto._connection import decisions, policy
-from popoto._connection.pools import (
-    DEFAULT_WAIT,
-    KNOWS_WISHES,
-    Pool,
-    SentinelPool,
-    readable,
-    wants_reconnect,
-)
-from popoto._connection.resp import (
-    LARGEST_READ,
-    READ_SIZE,
-    Reply,
-    ReplyReader,
-    check_nothing_left,
-    reply_reader,
-    take,
-)
+from popoto._connection.asynchronous_connections import DirectAsyncConnection, direct
+from popoto._connection.connections import wants_reconnect
+from popoto._connection.pools import DEFAULT_WAIT, Pool, SentinelPool
 from popoto._connection.settings import (
     Options,
     Settings,
@@ -57,11 +40,9 @@ from popoto._connection.settings import (
 )
 from popoto._connection.steps import Step, carry_out_async
 
-__all__ = ["AsyncPool", "DirectAsyncConnection", "make_async_pool", "sync_settings"]
+__all__ = ["AsyncPool", "make_async_pool", "sync_settings"]
 
 DEFAULT_ASYNC_CONNECTIONS: Final = 50
-# Beyond this many unsent bytes a task waits for the socket before it goes on.
-_DRAIN_ABOVE: Final = 1 << 16
 _NOT_FOR_STREAMS: Final = frozenset(
     {
         "command_packer",
@@ -88,126 +69,12 @@ _NOT_FOR_STREAMS: Final = frozenset(
 )
 
 
-class DirectAsyncConnection(AbstractConnection):
-    """A redis-py stream connection that can also send packed commands and read raw replies."""
-
-    sent = False
-    """Whether the server may have carried out a command of the last `exchange`."""
-
-    _own_stream: asyncio.StreamReader | None = None
-    _replies: ReplyReader
-    _readable: Callable[[], bool]
-    _plain: bool
-
-    async def prepare(self) -> None:
-        """Connect, or find out that the server has closed the connection, and reconnect."""
-        if self._writer is None:
-            await self.connect()
-        elif self._has_input() or not await self._healthy():
-            await self.disconnect(nowait=True)
-            await self.connect()
-
-    def _has_input(self) -> bool:
-        """Whether something lies unread: a reply nobody asked for, or the end of the stream."""
-        stream = self._reader
-        if stream is not self._own_stream:
-            self._adopt()
-        # The loop may not have had a turn since the server closed, so the socket is asked too.
-        return (
-            stream is None
-            or stream.at_eof()
-            or bool(getattr(stream, "_buffer", b""))
-            or self._closed_by_server()
-        )
-
-    def _closed_by_server(self) -> bool:
-        return self._plain and self._readable()
-
-    async def _healthy(self) -> bool:
-        if not self.health_check_interval or time.monotonic() <= self.next_health_check:
-            return True
-        try:
-            await self.check_health()
-        except (redis.RedisError, OSError):
-            return False
-        return True
-
-    def _adopt(self) -> None:
-        self._own_stream = self._reader
-        self._replies = reply_reader()
-        writer = self._writer
-        # Bytes on a TLS socket may be records of its own, so only a plain one is asked.
-        self._plain = writer is not None and writer.get_extra_info("ssl_object") is None
-        if writer is not None and self._plain:
-            own_socket: socket.socket = writer.get_extra_info("socket")
-            self._readable = readable(own_socket)
-
-    async def exchange(self, data: bytes, count: int, blocks_for: float = 0.0) -> list[Reply]:
-        """Send packed commands and read `count` replies.
-
-        `blocks_for` are seconds to wait beyond `socket_timeout`. After any exception,
-        cancellation included, the connection has to be dropped.
-        """
-        self.sent = False
-        if self._reader is not self._own_stream:
-            self._adopt()
-        stream, writer, reader = self._reader, self._writer, self._replies
-        if stream is None or writer is None:
-            raise redis.ConnectionError("Connection closed by server.")
-        replies: list[Reply] = []
-        size = READ_SIZE
-        limit = None if self.socket_timeout is None else self.socket_timeout + blocks_for
-        async with asyncio.timeout(limit):
-            writer.write(data)
-            self.sent = True
-            if writer.transport.get_write_buffer_size() > _DRAIN_ABOVE:
-                await writer.drain()
-            while len(replies) < count:
-                chunk = await stream.read(size)
-                if not chunk:
-                    raise redis.ConnectionError("Connection closed by server.")
-                reader.feed(chunk)
-                if len(chunk) == size:
-                    size = LARGEST_READ
-                take(reader, replies, count)
-        check_nothing_left(reader)
-        if self.health_check_interval:
-            self.next_health_check = time.monotonic() + self.health_check_interval
-        return replies
-
-    def drop(self) -> None:
-        """Close at once, without waiting: usable while a task is being cancelled.
-
-        redis-py's own `disconnect` is a coroutine.
-        """
-        writer = self._writer
-        self._reader = self._writer = None
-        if KNOWS_WISHES:
-            self.reset_should_reconnect()
-        if writer is not None:
-            # RuntimeError: its loop is closed, and the socket with it.
-            with suppress(RuntimeError):
-                writer.transport.abort()
-
-
-def direct(connection_class: type[AbstractConnection]) -> type[DirectAsyncConnection]:
-    """The connection class with `exchange` added to it."""
-    if issubclass(connection_class, DirectAsyncConnection):
-        return connection_class
-    name = f"Direct{connection_class.__name__}"
-    return _direct_classes.setdefault(
-        connection_class, type(name, (DirectAsyncConnection, connection_class), {})
-    )
-
-
-_direct_classes: dict[type[AbstractConnection], type[DirectAsyncConnection]] = {}
-
-
 class AsyncPool(redis_asyncio.ConnectionPool):
     """Connections to one server for one event loop.
 
     When all `max_connections` are in use, tasks wait for one in the order they came,
-    for at most `wait` seconds.
+    for at most `wait` seconds. `_available_connections` and `_in_use_connections` are those of
+    redis-py, as in the sync pool.
     """
 
     def __init__(
