@@ -14,6 +14,8 @@ from coverage import CoverageData
 from tools.mutants.changes import Mutant
 from tools.mutants.digests import digest
 
+CONFIGURATION = Path(__file__).with_name("coverage.ini")
+
 
 class Witnesses:
     """For each line the tests that would notice a change of it, the narrowest first."""
@@ -53,7 +55,7 @@ class Witnesses:
         print(f"which tests carry out which lines: {' '.join(self._tests)}", flush=True)
         command = [
             *(sys.executable, "-m", "pytest", "-q", "-n", "0", "-p", "no:cacheprovider"),
-            *("--cov", "--cov-context=test", "--cov-report=", "--cov-fail-under=0"),
+            *("--cov=src", f"--cov-config={CONFIGURATION}", "--cov-context=test", "--cov-report="),
             *self._tests,
         ]
         environment = {**os.environ, "COVERAGE_FILE": str(data)}
@@ -61,7 +63,8 @@ class Witnesses:
             command, cwd=self._root, env=environment, capture_output=True, text=True, check=False
         )
         if done.returncode:
-            sys.exit(f"{done.stdout[-4000:]}\nthe tests have to pass before anything is changed")
+            print(done.stdout[-4000:], done.stderr[-4000:])
+            sys.exit("the tests have to pass before anything is changed")
 
 
 def _test_of(context: str) -> str:
