@@ -15,6 +15,8 @@ from tools.mutants.changes import Mutant
 from tools.mutants.digests import digest
 
 CONFIGURATION = Path(__file__).with_name("coverage.ini")
+#: The test that coverage names for lines that are carried out before any test begins.
+_ON_IMPORT = ""
 
 
 class Witnesses:
@@ -47,9 +49,10 @@ class Witnesses:
         """The tests to run, as pytest names them; none if nothing carries the line out."""
         lines = self._lines.get(mutant.path, {})
         found = {test for line in mutant.lines for test in lines.get(line, ())}
-        tests = sorted(found - {""}, key=lambda test: (self._breadth[test], test))
-        # A line that is carried out on import may be noticed by any test.
-        return [*tests, *self._tests] if "" in found else tests
+        if _ON_IMPORT in found:
+            # What is made then is used by the rest of the module.
+            found.update(*lines.values())
+        return sorted(found - {_ON_IMPORT}, key=lambda test: (self._breadth[test], test))
 
     def _record(self, data: Path) -> None:
         print(f"which tests carry out which lines: {' '.join(self._tests)}", flush=True)
