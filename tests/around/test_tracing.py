@@ -6,13 +6,15 @@ import subprocess
 import sys
 
 import pytest
+import redis
 from opentelemetry import trace
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 from opentelemetry.trace import SpanKind, StatusCode
 
-from popoto import KeyField, Model, ModelException, SortedField, UniqueField
+from popoto import KeyField, Model, ModelException, QueryException, SortedField, UniqueField
 from popoto.engine import tracing
 from tests.driver import Api
 
@@ -73,6 +75,31 @@ def test_a_failed_operation_is_a_failed_span(spans: InMemorySpanExporter, api: A
     (span,) = taken(spans)
     assert span.status.status_code is StatusCode.ERROR
     assert span.events[0].name == "exception"
+
+
+def test_round_trips_and_commands_are_counted(
+    spans: InMemorySpanExporter, api: Api, redis_client: redis.Redis
+) -> None:
+    """Also those that a plan asks for after the server's error has been thrown into it."""
+    redis_client.set("$SortF:Thing:rank", "foreign")
+    with pytest.raises(QueryException, match="rank"):
+        api(Thing.query.filter(rank__gt=1).all)
+    (span,) = taken(spans)
+    assert span.attributes is not None
+    assert span.attributes["popoto.requests"] == 2
+    assert span.attributes["popoto.commands"] == 4
+    assert span.attributes["db.operation.name"] == "query"
+    assert span.status.status_code is StatusCode.ERROR
+
+
+def test_what_is_not_sampled_is_not_recorded(
+    monkeypatch: pytest.MonkeyPatch, spans: InMemorySpanExporter, api: Api
+) -> None:
+    provider = TracerProvider(sampler=ALWAYS_OFF)
+    provider.add_span_processor(SimpleSpanProcessor(spans))
+    monkeypatch.setattr(tracing, "_tracer", provider.get_tracer("test"))
+    assert api(Thing.create, name="a", code="x").name == "a"
+    assert taken(spans) == []
 
 
 def test_without_the_api_the_runners_are_as_they_are() -> None:

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
-import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from decimal import Decimal
-from typing import Any
 
 import pytest
 import redis
 
-from popoto import DecimalField, KeyField, Model, redis_db
+from popoto import DecimalField, KeyField, Model
 from tests.driver import Api, RoundTrips
+from tests.interference import before_each_commit, in_each_pause
 
 Counter = Callable[[], AbstractContextManager[RoundTrips]]
 
@@ -37,45 +35,21 @@ class Interloper:
         #: how many more commits meet a changed amount
         self.before_commits = 0
         self.in_pauses = False
-        self._watch_commits(patch)
-        self._watch_pauses(patch)
+        before_each_commit(patch, self._before_a_commit)
+        in_each_pause(patch, self._in_a_pause)
 
     def _change(self) -> None:
         self.changes += 1
         self._client.hset("Till:a", "cash", self._forms[self.changes % 2])
 
-    def _watch_commits(self, patch: pytest.MonkeyPatch) -> None:
-        def watching(send: Callable[..., Any]) -> Callable[..., Any]:
-            def watched(connection: Any, args: Any, **options: Any) -> Any:
-                if self.before_commits and "HSET" in self._words(args):
-                    self.before_commits -= 1
-                    self._change()
-                return send(connection, args, **options)
+    def _before_a_commit(self) -> None:
+        if self.before_commits:
+            self.before_commits -= 1
+            self._change()
 
-            return watched
-
-        for kind in (redis_db.SyncConnection, redis_db.AsyncConnection):
-            for name in ("call", "call_many"):
-                patch.setattr(kind, name, watching(getattr(kind, name)))
-
-    def _words(self, args: Any) -> list[Any]:
-        return [word for each in args for word in (each if isinstance(each, list) else [each])]
-
-    def _watch_pauses(self, patch: pytest.MonkeyPatch) -> None:
-        """Pauses take no time here, and are what the interloper waits for."""
-        wait = asyncio.sleep
-
-        def pause(seconds: float) -> None:
-            if self.in_pauses:
-                self._change()
-
-        async def async_pause(seconds: float) -> None:
-            if seconds:
-                pause(seconds)
-            await wait(0)
-
-        patch.setattr(time, "sleep", pause)
-        patch.setattr(asyncio, "sleep", async_pause)
+    def _in_a_pause(self) -> None:
+        if self.in_pauses:
+            self._change()
 
 
 @pytest.fixture

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 import popoto
-from popoto import redis_db
 from popoto.exceptions import UniquenessError
 from tests.driver import Api
+from tests.interference import before_each_commit
 
 
 class Seat(popoto.Model):
@@ -43,28 +42,14 @@ def test_a_holder_that_went_and_came_back_meanwhile_keeps_its_value(
     holder = Seat.create(row="a", ticket="t")
     again = Seat(row="a", ticket="t")
     others = iter([lambda: None, Seat(row="a").delete, again.save])
-    _before_each_commit(monkeypatch, others)
+
+    def other_writer() -> None:
+        work = next(others, None)
+        if work is not None:
+            work()
+
+    before_each_commit(monkeypatch, other_writer)
     with pytest.raises(UniquenessError, match="already exists"):
         committed(api, ("delete", holder), ("save", Seat(row="c", ticket="t")))
     assert next(others, None) is None
     assert tickets() == {"a": "t"}
-
-
-def _before_each_commit(patch: pytest.MonkeyPatch, others: Any) -> None:
-    """What other writers do: one thing before each commit of the transaction arrives."""
-    is_inside = False
-
-    def watching(send: Callable[..., Any]) -> Callable[..., Any]:
-        def watched(connection: Any, *args: Any, **options: Any) -> Any:
-            nonlocal is_inside
-            if not is_inside:
-                is_inside = True
-                next(others, lambda: None)()
-                is_inside = False
-            return send(connection, *args, **options)
-
-        return watched
-
-    for kind in (redis_db.SyncConnection, redis_db.AsyncConnection):
-        for name in ("call", "call_many"):
-            patch.setattr(kind, name, watching(getattr(kind, name)))

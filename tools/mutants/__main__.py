@@ -13,6 +13,7 @@ only.
 from __future__ import annotations
 
 import argparse
+import os
 import random
 import sys
 from collections import Counter
@@ -29,11 +30,13 @@ ROOT = Path(__file__).parents[2]
 def main() -> int:
     """Run what the arguments ask for. Returns the exit status."""
     given = _arguments()
-    mutants = _mutants(given.package)
+    root: Path = given.root
+    os.chdir(root)
+    mutants = _mutants(root, given.package)
     if given.sample:
         mutants = random.Random(given.seed).sample(mutants, min(given.sample, len(mutants)))
-    witnesses = Witnesses(ROOT, given.tests)
-    notes = Notes(ROOT, given.tests, again=given.again)
+    witnesses = Witnesses(root, given.tests)
+    notes = Notes(root, given.tests, again=given.again)
     explained = explanations()
     outcomes: dict[str, str] = {}
     waiting: list[Mutant] = []
@@ -47,7 +50,7 @@ def main() -> int:
         else:
             waiting.append(mutant)
     print(f"{len(mutants)} changes, {len(waiting)} of them to be tried", flush=True)
-    for mutant, outcome in Trials(ROOT, witnesses, given.jobs).run(waiting):
+    for mutant, outcome in Trials(root, witnesses, given.jobs).run(waiting):
         outcomes[mutant.name] = outcome
         notes.add(mutant, outcome)
         if outcome == "survived":
@@ -64,13 +67,14 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=1, help="which ones are drawn")
     parser.add_argument("--jobs", type=int, default=2, help="how many are tried side by side")
     parser.add_argument("--again", action="store_true", help="forget what was found out before")
+    parser.add_argument("--root", type=Path, default=ROOT, help="of the project; this one's")
     return parser.parse_args()
 
 
-def _mutants(package: str) -> list[Mutant]:
-    start = ROOT / package
+def _mutants(root: Path, package: str) -> list[Mutant]:
+    start = root / package
     paths = sorted(start.rglob("*.py")) if start.is_dir() else [start]
-    return [each for path in paths for each in mutants_of(ROOT, str(path.relative_to(ROOT)))]
+    return [each for path in paths for each in mutants_of(root, str(path.relative_to(root)))]
 
 
 def _report(mutants: list[Mutant], outcomes: dict[str, str]) -> None:

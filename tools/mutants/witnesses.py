@@ -14,6 +14,10 @@ from coverage import CoverageData
 from tools.mutants.changes import Mutant
 from tools.mutants.digests import digest
 
+CONFIGURATION = Path(__file__).with_name("coverage.ini")
+#: The test that coverage names for lines that are carried out before any test begins.
+_ON_IMPORT = ""
+
 
 class Witnesses:
     """For each line the tests that would notice a change of it, the narrowest first."""
@@ -45,15 +49,16 @@ class Witnesses:
         """The tests to run, as pytest names them; none if nothing carries the line out."""
         lines = self._lines.get(mutant.path, {})
         found = {test for line in mutant.lines for test in lines.get(line, ())}
-        tests = sorted(found - {""}, key=lambda test: (self._breadth[test], test))
-        # A line that is carried out on import may be noticed by any test.
-        return [*tests, *self._tests] if "" in found else tests
+        if _ON_IMPORT in found:
+            # What is made then is used by the rest of the module.
+            found.update(*lines.values())
+        return sorted(found - {_ON_IMPORT}, key=lambda test: (self._breadth[test], test))
 
     def _record(self, data: Path) -> None:
         print(f"which tests carry out which lines: {' '.join(self._tests)}", flush=True)
         command = [
             *(sys.executable, "-m", "pytest", "-q", "-n", "0", "-p", "no:cacheprovider"),
-            *("--cov", "--cov-context=test", "--cov-report=", "--cov-fail-under=0"),
+            *("--cov=src", f"--cov-config={CONFIGURATION}", "--cov-context=test", "--cov-report="),
             *self._tests,
         ]
         environment = {**os.environ, "COVERAGE_FILE": str(data)}
@@ -61,7 +66,8 @@ class Witnesses:
             command, cwd=self._root, env=environment, capture_output=True, text=True, check=False
         )
         if done.returncode:
-            sys.exit(f"{done.stdout[-4000:]}\nthe tests have to pass before anything is changed")
+            print(done.stdout[-4000:], done.stderr[-4000:])
+            sys.exit("the tests have to pass before anything is changed")
 
 
 def _test_of(context: str) -> str:

@@ -1,0 +1,82 @@
+"""The tool that changes one thing at a time and tells what no test notices."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from tools.mutants.changes import mutants_of
+
+ROOT = Path(__file__).parents[1]
+MODULE = '''"""A module."""
+
+from __future__ import annotations
+
+LIMIT = 3
+
+
+def small(number: int) -> bool:
+    """Whether a number is small."""
+    return number < LIMIT
+
+
+def told(number: int) -> str:
+    if number and not small(number):
+        raise ValueError("too large")
+    return "small" if number else "none"
+
+
+def never() -> int:
+    return 5
+'''
+TESTS = """from demo import small, told
+
+
+def test_small():
+    assert small(2)
+    assert not small(3)
+
+
+def test_told():
+    assert told(1) == "small"
+"""
+
+
+def test_every_kind_of_change_is_made_once(tmp_path: Path) -> None:
+    (tmp_path / "demo.py").write_text(MODULE)
+    found = mutants_of(tmp_path, "demo.py")
+    assert {(each.line, each.after) for each in found} == {
+        (5, "LIMIT = 4"),
+        (10, "return (number <= LIMIT)"),
+        (10, "return None"),
+        (14, "if (number or not small(number)):"),
+        (14, "if number and (small(number)):"),
+        (15, "pass"),
+        (16, 'return "small" if (not number) else "none"'),
+        (16, "return 'small?' if number else \"none\""),
+        (16, "return \"small\" if number else 'none?'"),
+        (16, "return None"),
+        (20, "return 6"),
+        (20, "return None"),
+    }
+
+
+def test_survivors_are_told_with_line_and_change(tmp_path: Path) -> None:
+    package = tmp_path / "src" / "demo"
+    package.mkdir(parents=True)
+    (package / "__init__.py").write_text(MODULE)
+    (tmp_path / "tests").mkdir()
+    (tmp_path / "tests" / "test_demo.py").write_text(TESTS)
+    command = [sys.executable, "-m", "tools.mutants", "src/demo", "tests", "--root", str(tmp_path)]
+    environment = {**os.environ, "PYTHONPATH": f"{tmp_path / 'src'}:{ROOT}"}
+    for _ in range(2):
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert "src/demo/__init__.py:15 told" in done.stdout
+        assert '  - raise ValueError("too large")\n  + pass' in done.stdout
+        assert "src/demo/__init__.py:20 never  (not run by these tests)" in done.stdout
+        assert "return (number <= LIMIT)" not in done.stdout
+    # What was found out stays known.
+    assert "12 changes, 0 of them to be tried" in done.stdout
