@@ -49,31 +49,36 @@
 -- Cost   O(guards + commands); claims add the members of one value's set
 
 parts = {
-  refusing = make_refusing, records = make_records, claims = make_claims, slots = make_slots,
-  sums = make_sums, texts = make_texts, retiring = make_retiring, expiring = make_expiring,
-  moving = make_moving,
+  refusing = make_refusing, many = make_many, claims = make_claims, sums = make_sums,
+  leaving = make_leaving, retiring = make_retiring, expiring = make_expiring,
+  moving = make_moving, looks = make_looks,
 }
 
--- In which part each guard and each command of our own stands.
-local GUARDS = {
-  absent = 'records', exists = 'records', holds = 'records',
-  claim = 'claims', slot = 'slots', addable = 'sums',
-}
-local COMMANDS = {
-  ENTER = 'texts', LEAVE = 'texts', RETIRE = 'retiring', FORGET = 'retiring',
-  HDELIF = 'slots', SLOT = 'slots', ADD = 'sums', MOVE = 'moving', KEYED = 'moving',
+-- What carries out each guard and each command of our own, or the part that it stands in. All
+-- other commands are the server's.
+local STEPS = {
+  absent = absent, exists = exists, holds = holds,
+  claim = 'claims', slot = 'claims', addable = 'sums',
+  ENTER = enter, LEAVE = 'leaving', RETIRE = 'retiring', FORGET = 'retiring',
+  HDELIF = 'claims', SLOT = 'claims', ADD = 'sums', MOVE = 'moving', KEYED = 'moving',
   ['EXPIRE-IN'] = 'expiring', ['EXPIRE-AT'] = 'expiring', ['EXPIRE-AS-IS'] = 'expiring',
   FOLLOW = 'expiring', RESCHEDULE = 'expiring',
 }
+
+local function step_named(name)
+  local step = STEPS[name]
+  if type(step) == 'string' then
+    step = open(step)[name]
+    STEPS[name] = step
+  end
+  return step
+end
 
 -- Check the guards.
 local at = 4
 for _ = 1, ARGV[3] + 0 do
   local name, last = ARGV[at], at + 1 + ARGV[at + 1]
-  if not GUARDS[name] then
-    return redis.error_reply('POPOTO there is no guard ' .. name)
-  end
-  open(GUARDS[name])[name](at + 2, last)
+  step_named(name)(at + 2, last)
   if failures[2] and not wants_every then
     return failures[2]
   end
@@ -89,11 +94,14 @@ local count, first_command = ARGV[at] + 0, at + 1
 at = first_command
 for position = 1, count do
   local name, key, last = ARGV[at], key_at(at + 1), at + 2 + ARGV[at + 2]
-  local measure, look, failure = SIZES[name], LOOKS[name], nil
-  if measure and key and (position > 1 or measure ~= 'HLEN') then
-    failure = unlike(key, measure)
-  elseif look then
-    failure = look(key, at + 3, last)
+  local measure, failure = SIZES[name], nil
+  if measure then
+    if key and not seen[key] and (position > 1 or measure ~= 'HLEN') then
+      failure = unlike(key, measure)
+    end
+  elseif STEPS[name] or name == 'DEL' then
+    local look = open('looks')[name]
+    failure = look and look(key, at + 3, last)
   end
   if failure then
     return failure
@@ -109,9 +117,9 @@ local replies = {1}
 at = first_command
 for position = 1, count do
   local name, key, last = ARGV[at], key_at(at + 1), at + 2 + ARGV[at + 2]
-  local part, reply = COMMANDS[name], nil
-  if part then
-    reply = open(part)[name](key, at + 3, last)
+  local step, reply = step_named(name), nil
+  if step then
+    reply = step(key, at + 3, last)
   elseif key then
     reply = call(name, key, unpack(ARGV, at + 3, last))
   else

@@ -4,17 +4,12 @@
 local function make_retiring()
   local retiring = {}
 
-  local function members_of(first, last)
+  -- values, then (key member) ...
+  function retiring.FORGET(registry, first, last)
     local members = {}
     for index = first + 2, last, 2 do
       members[#members + 1] = ARGV[index]
     end
-    return members
-  end
-
-  -- values, then (key member) ...
-  function retiring.FORGET(registry, first, last)
-    local members = members_of(first, last)
     if call('ZREM', registry, unpack(members)) > 0 then
       call('HDEL', key_at(first), unpack(members))
     end

@@ -24,36 +24,40 @@ local function unlike(key, measure)
     and open('refusing').refusal(0, 'type', {key, kind, expected}) or nil
 end
 
--- values-key, then coverage field (set member text has-text) ...
-local function look_at_entries(values, first, last)
-  local there = 1
-  if last - first > 5 then
-    local _, number = existing(first + 2, last, 4)
-    there = number
-  end
-  if there > 0 then
-    for index = first + 2, last, 4 do
-      local failure = unlike(key_at(index), 'SCARD')
-      if failure then
-        return failure
+-- The looks at the keys of commands that write several, or to which any type is right.
+local function make_looks()
+  local looks = {}
+
+  -- values-key, then coverage field (set member text has-text) ...
+  local function entries(values, first, last)
+    local there = 1
+    if last - first > 5 then
+      local _, number = existing(first + 2, last, 4)
+      there = number
+    end
+    if there > 0 then
+      for index = first + 2, last, 4 do
+        local failure = unlike(key_at(index), 'SCARD')
+        if failure then
+          return failure
+        end
       end
     end
+    return unlike(values, 'ZCARD') or unlike(key_at(first), 'HLEN')
   end
-  return unlike(values, 'ZCARD') or unlike(key_at(first), 'HLEN')
-end
 
--- Its record is known to be a hash; what else ADD writes is the sorted index.
-local function look_at_sum(_, first, last)
-  return last > first + 2 and unlike(key_at(first + 3), 'ZCARD') or nil
-end
+  looks.ENTER, looks.LEAVE = entries, entries
 
--- What stands there goes away, whatever it is.
-local function need_not_look(key)
-  seen[key] = true
-end
+  -- Its record is known to be a hash; what else ADD writes is the sorted index.
+  function looks.ADD(_, first, last)
+    return last > first + 2 and unlike(key_at(first + 3), 'ZCARD') or nil
+  end
 
--- Commands that write more than one key, or to which any type is right.
-local LOOKS = {
-  ENTER = look_at_entries, LEAVE = look_at_entries, ADD = look_at_sum,
-  DEL = need_not_look, MOVE = need_not_look,
-}
+  -- What stands there goes away, whatever it is.
+  local function nothing(key)
+    seen[key] = true
+  end
+  looks.DEL, looks.MOVE = nothing, nothing
+
+  return looks
+end
