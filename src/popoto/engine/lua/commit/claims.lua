@@ -60,7 +60,7 @@ local function make_claims()
       local set, member, old = key_at(at + 1), ARGV[at + 2], ARGV[at + 3]
       local holder = holder_of(set, member, old, field, ARGV[at + 4], coverage)
       if holder then
-        open('refusing').refuse(ARGV[at] + 0, 'claim', {holder})
+        make_refusing().refuse(ARGV[at] + 0, 'claim', {holder})
       end
     end
   end
@@ -69,7 +69,7 @@ local function make_claims()
   function claims.release_dead()
     for _, claim in ipairs(dead_claims) do
       if call('SREM', claim.set, claim.member) == 1 and claim.coverage then
-        open('leaving').count_down(claim.coverage, claim.field, 1)
+        make_leaving().count_down(claim.coverage, claim.field, 1)
       end
     end
   end
@@ -81,7 +81,7 @@ local function make_claims()
       local other = ARGV[index] ~= '' and held('HGET', hash, ARGV[index])
       if other and other ~= member and other ~= old
         and same_values(other, first + 6, last) then
-        return open('refusing').refuse(ARGV[first] + 0, 'slot', {other})
+        return make_refusing().refuse(ARGV[first] + 0, 'slot', {other})
       end
     end
     return nil

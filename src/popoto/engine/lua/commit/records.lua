@@ -31,17 +31,17 @@ end
 -- values class-set, then (number key member note) ...
 local function absent(first, last)
   local values, class_set = key_at(first), key_at(first + 1)
-  local is_fine = last - first > 5 and open('many').all_absent(values, class_set, first + 2, last)
+  local is_fine = last - first > 5 and make_many().all_absent(values, class_set, first + 2, last)
   for at = first + 2, last, 4 do
     local key, member, note = key_at(at + 1), ARGV[at + 2], nil
     if not is_fine then
       note = values and call('HGET', values, member) or ''
       if call('EXISTS', key) == 1 then
-        open('refusing').refuse_with_hash(ARGV[at] + 0, 'absent', key)
+        make_refusing().refuse_with_hash(ARGV[at] + 0, 'absent', key)
       elseif note ~= ARGV[at + 3] then
-        open('refusing').refuse(ARGV[at] + 0, 'note', {key, note})
+        make_refusing().refuse(ARGV[at] + 0, 'note', {key, note})
       elseif class_set and held('SISMEMBER', class_set, member) == 1 then
-        open('refusing').refuse(ARGV[at] + 0, 'orphan', {key})
+        make_refusing().refuse(ARGV[at] + 0, 'orphan', {key})
       end
     end
     seen[key] = true
@@ -59,7 +59,7 @@ local function exists(first, last)
   for at = first, last, 2 do
     local key = key_at(at + 1)
     if call('EXISTS', key) == 0 then
-      open('refusing').refuse(ARGV[at] + 0, 'exists', {key})
+      make_refusing().refuse(ARGV[at] + 0, 'exists', {key})
     end
   end
 end
@@ -79,9 +79,9 @@ local function holds(first, last)
     present = present or value
   end
   if not present and call('EXISTS', key) == 0 then
-    open('refusing').refuse(ARGV[first] + 0, 'exists', {key})
+    make_refusing().refuse(ARGV[first] + 0, 'exists', {key})
   elseif not same then
-    open('refusing').refuse_with_hash(ARGV[first] + 0, 'holds', key)
+    make_refusing().refuse_with_hash(ARGV[first] + 0, 'holds', key)
   end
   seen[key] = fields[1] ~= nil
 end
