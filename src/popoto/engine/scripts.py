@@ -80,8 +80,8 @@ def _in(folder: str, names: str) -> Sequence[str]:
 
 COMMIT = Script.joined(
     "commit",
-    *_in("shared", "opening stored"),
-    *_in("commit", "arguments reading refusing records claims sums texts expiring moving"),
+    *_in("shared", "stored"),
+    *_in("commit", "arguments reading refusing records texts claims sums expiring moving"),
     *_in("commit", "types commit"),
 )
 QUERY = Script.joined(

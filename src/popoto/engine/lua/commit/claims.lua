@@ -1,44 +1,45 @@
 -- commit/claims.lua: who holds a unique value, or a slot of a unique composite index.
 
--- Members of claimed sets whose record is gone: {set, member, coverage, field}; nil for none.
+-- Members of claimed sets whose record is gone; nil for none.
 local dead_claims
-
--- Two different texts may share one key (None and "None", ":" and its escape).
--- They do not compete: only equal bytes, or numbers written in two ways, do.
-local function competes(theirs, mine)
-  if theirs == mine then
-    return true
-  end
-  if not theirs or theirs == NULL or mine == NULL then
-    return false
-  end
-  return not (start_of_text(theirs) and start_of_text(mine))
-end
-
--- Whether a record holds values that compete with these: field bytes ...
-local function same_values(other, first, last)
-  for index = first, last, 2 do
-    if not competes(held('HGET', prefix .. other, ARGV[index]), ARGV[index + 1]) then
-      return false
-    end
-  end
-  return true
-end
 
 local function make_claims()
   local claims = {}
+
+  -- Two different texts may share one key (None and "None", ":" and its escape).
+  -- They do not compete: only equal bytes, or numbers written in two ways, do.
+  local function compete(theirs, mine)
+    if theirs == mine then
+      return true
+    end
+    if not theirs or theirs == NULL or mine == NULL then
+      return false
+    end
+    return not (start_of_text(theirs) and start_of_text(mine))
+  end
+
+  -- Whether a record holds values that compete with these: field bytes ...
+  local function same_values(other, first, last)
+    for index = first, last, 2 do
+      if not compete(held('HGET', prefix .. other, ARGV[index]), ARGV[index + 1]) then
+        return false
+      end
+    end
+    return true
+  end
 
   local function holder_of(set, member, old, field, bytes, coverage)
     for _, other in ipairs(held('SMEMBERS', set) or {}) do
       if other ~= member and other ~= old then
         local theirs = held('HGET', prefix .. other, field)
         if theirs then
-          if competes(theirs, bytes) then
+          if compete(theirs, bytes) then
             return other
           end
         elseif call('EXISTS', prefix .. other) == 0 then
           dead_claims = dead_claims or {}
-          dead_claims[#dead_claims + 1] = {set, other, coverage, field}
+          dead_claims[#dead_claims + 1] =
+            {set = set, member = other, coverage = coverage, field = field}
         end
       end
     end
@@ -59,7 +60,7 @@ local function make_claims()
       local set, member, old = key_at(at + 1), ARGV[at + 2], ARGV[at + 3]
       local holder = holder_of(set, member, old, field, ARGV[at + 4], coverage)
       if holder then
-        open('refusing').refuse(ARGV[at] + 0, 'claim', {holder})
+        make_refusing().refuse(ARGV[at] + 0, 'claim', {holder})
       end
     end
   end
@@ -67,39 +68,33 @@ local function make_claims()
   -- Claims of missing records are given up before others take them.
   function claims.release_dead()
     for _, claim in ipairs(dead_claims) do
-      local set, member, coverage, field = unpack(claim)
-      if call('SREM', set, member) == 1 and coverage then
-        open('texts').count_down(coverage, field, 1)
+      if call('SREM', claim.set, claim.member) == 1 and claim.coverage then
+        make_leaving().count_down(claim.coverage, claim.field, 1)
       end
     end
   end
 
-  return claims
-end
-
-local function make_slots()
-  local slots = {}
-
   -- The guard: number hash digest alternative member old field bytes ...
-  function slots.slot(first, last)
+  function claims.slot(first, last)
     local hash, member, old = key_at(first + 1), ARGV[first + 4], ARGV[first + 5]
     for index = first + 2, first + 3 do
       local other = ARGV[index] ~= '' and held('HGET', hash, ARGV[index])
-      if other and other ~= member and other ~= old and same_values(other, first + 6, last) then
-        return open('refusing').refuse(ARGV[first] + 0, 'slot', {other})
+      if other and other ~= member and other ~= old
+        and same_values(other, first + 6, last) then
+        return make_refusing().refuse(ARGV[first] + 0, 'slot', {other})
       end
     end
     return nil
   end
 
-  function slots.HDELIF(key, first)
+  function claims.HDELIF(key, first)
     if call('HGET', key, ARGV[first]) == ARGV[first + 1] then
       return call('HDEL', key, ARGV[first])
     end
     return 0
   end
 
-  function slots.SLOT(key, first, last)
+  function claims.SLOT(key, first, last)
     local digest, alternative, member = ARGV[first], ARGV[first + 1], ARGV[first + 2]
     local other = call('HGET', key, digest)
     if other and other ~= member and call('EXISTS', prefix .. other) == 1
@@ -111,5 +106,5 @@ local function make_slots()
     return call('HSET', key, digest, member)
   end
 
-  return slots
+  return claims
 end

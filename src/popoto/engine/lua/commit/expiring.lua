@@ -4,17 +4,12 @@
 local function make_retiring()
   local retiring = {}
 
-  local function members_of(first, last)
+  -- values, then (key member) ...
+  function retiring.FORGET(registry, first, last)
     local members = {}
     for index = first + 2, last, 2 do
       members[#members + 1] = ARGV[index]
     end
-    return members
-  end
-
-  -- values, then (key member) ...
-  function retiring.FORGET(registry, first, last)
-    local members = members_of(first, last)
     if call('ZREM', registry, unpack(members)) > 0 then
       call('HDEL', key_at(first), unpack(members))
     end
@@ -34,14 +29,12 @@ local function make_retiring()
   return retiring
 end
 
+local function milliseconds()
+  local now = call('TIME')
+  return now[1] * 1000 + math.floor(now[2] / 1000)
+end
+
 local function make_expiring()
-  local expiring = {}
-
-  local function milliseconds()
-    local now = call('TIME')
-    return now[1] * 1000 + math.floor(now[2] / 1000)
-  end
-
   -- amount registry values member companion-count companion-positions... fields...
   local function expire(verb, record, amount, first, last)
     local registry, values, member = key_at(first + 1), key_at(first + 2), ARGV[first + 3]
@@ -60,21 +53,26 @@ local function make_expiring()
     return changed
   end
 
-  expiring['EXPIRE-IN'] = function(record, first, last)
-    return expire('PEXPIRE', record, ARGV[first], first, last)
-  end
+  return {
+    ['EXPIRE-IN'] = function(record, first, last)
+      return expire('PEXPIRE', record, ARGV[first], first, last)
+    end,
+    ['EXPIRE-AT'] = function(record, first, last)
+      return expire('PEXPIREAT', record, ARGV[first], first, last)
+    end,
+    -- The end stays as it is; what is kept beside the record follows it.
+    ['EXPIRE-AS-IS'] = function(record, first, last)
+      local remaining = call('PTTL', record)
+      return remaining < 0 and 0 or expire('PEXPIRE', record, remaining, first, last)
+    end,
+  }
+end
 
-  expiring['EXPIRE-AT'] = function(record, first, last)
-    return expire('PEXPIREAT', record, ARGV[first], first, last)
-  end
+-- What is corrected by the end that a record has.
+local function make_following()
+  local following = {}
 
-  -- The end stays as it is; what is kept beside the record follows it.
-  expiring['EXPIRE-AS-IS'] = function(record, first, last)
-    local remaining = call('PTTL', record)
-    return remaining < 0 and 0 or expire('PEXPIRE', record, remaining, first, last)
-  end
-
-  function expiring.RESCHEDULE(key, first)
+  function following.RESCHEDULE(key, first)
     local registry, values, member = key_at(first), key_at(first + 1), ARGV[first + 2]
     local remaining = call('PTTL', key)
     if remaining >= 0 then
@@ -85,10 +83,10 @@ local function make_expiring()
     return remaining
   end
 
-  function expiring.FOLLOW(key, first)
+  function following.FOLLOW(key, first)
     local remaining = call('PTTL', key_at(first))
     return remaining >= 0 and call('PEXPIRE', key, remaining) or 0
   end
 
-  return expiring
+  return following
 end

@@ -4,70 +4,84 @@
 -- Keys that a guard has found to be what a record's commands need.
 local seen = {}
 
-local function make_records()
-  local records = {}
-
-  -- values class-set, then (number key member note) ...
-  function records.absent(first, last)
-    local values, class_set = key_at(first), key_at(first + 1)
-    first = first + 2
-    local keys, there = existing(first + 1, last, 4)
-    local members, notes, listed = {}, {}, {}
+-- Whether of many records none exists, has left another note or is listed, at a glance.
+local function make_many()
+  local function all_absent(values, class_set, first, last)
+    local _, there = existing(first + 1, last, 4)
+    if there > 0 then
+      return false
+    end
+    local members = {}
     for index = first + 2, last, 4 do
       members[#members + 1] = ARGV[index]
     end
-    if values then
-      notes = call('HMGET', values, unpack(members))
-    end
-    if class_set then
-      listed = held('SMISMEMBER', class_set, unpack(members)) or {}
-    end
-    for position, key in ipairs(keys) do
-      local at = first + (position - 1) * 4
-      if there > 0 and call('EXISTS', key) == 1 then
-        open('refusing').refuse_with_hash(ARGV[at] + 0, 'absent', key)
-      elseif values and (notes[position] or '') ~= ARGV[at + 3] then
-        open('refusing').refuse(ARGV[at] + 0, 'note', {key, notes[position] or ''})
-      elseif listed[position] == 1 then
-        open('refusing').refuse(ARGV[at] + 0, 'orphan', {key})
+    local notes = values and call('HMGET', values, unpack(members)) or {}
+    local listed = class_set and held('SMISMEMBER', class_set, unpack(members)) or {}
+    for position = 1, #members do
+      if (notes[position] or '') ~= ARGV[first - 1 + 4 * position] or listed[position] == 1 then
+        return false
       end
-      seen[key] = true
     end
+    return true
   end
 
-  -- (number key) ...
-  function records.exists(first, last)
+  return {all_absent = all_absent}
+end
+
+-- values class-set, then (number key member note) ...
+local function absent(first, last)
+  local values, class_set = key_at(first), key_at(first + 1)
+  local is_fine = last - first > 5 and make_many().all_absent(values, class_set, first + 2, last)
+  for at = first + 2, last, 4 do
+    local key, member, note = key_at(at + 1), ARGV[at + 2], nil
+    if not is_fine then
+      note = values and call('HGET', values, member) or ''
+      if call('EXISTS', key) == 1 then
+        make_refusing().refuse_with_hash(ARGV[at] + 0, 'absent', key)
+      elseif note ~= ARGV[at + 3] then
+        make_refusing().refuse(ARGV[at] + 0, 'note', {key, note})
+      elseif class_set and held('SISMEMBER', class_set, member) == 1 then
+        make_refusing().refuse(ARGV[at] + 0, 'orphan', {key})
+      end
+    end
+    seen[key] = true
+  end
+end
+
+-- (number key) ...
+local function exists(first, last)
+  if last - first > 1 then
     local keys, there = existing(first + 1, last, 2)
-    if there < #keys then
-      for position, key in ipairs(keys) do
-        if call('EXISTS', key) == 0 then
-          open('refusing').refuse(ARGV[first + (position - 1) * 2] + 0, 'exists', {key})
-        end
-      end
+    if there == #keys then
+      return
     end
   end
-
-  -- number key field bytes ...
-  -- A record that is gone would hold everything that is expected to be missing: unless one of
-  -- the fields was there, the key is looked for.
-  function records.holds(first, last)
-    local key, fields, same, present = key_at(first + 1), {}, true, false
-    for index = first + 2, last, 2 do
-      fields[#fields + 1] = ARGV[index]
+  for at = first, last, 2 do
+    local key = key_at(at + 1)
+    if call('EXISTS', key) == 0 then
+      make_refusing().refuse(ARGV[at] + 0, 'exists', {key})
     end
-    local values = fields[1] and held('HMGET', key, unpack(fields)) or {}
-    for position = 1, #fields do
-      local value = values[position]
-      same = same and (value or '') == ARGV[first + 1 + 2 * position]
-      present = present or value
-    end
-    if not present and call('EXISTS', key) == 0 then
-      open('refusing').refuse(ARGV[first] + 0, 'exists', {key})
-    elseif not same then
-      open('refusing').refuse_with_hash(ARGV[first] + 0, 'holds', key)
-    end
-    seen[key] = fields[1] ~= nil
   end
+end
 
-  return records
+-- number key field bytes ...
+-- A record that is gone would hold everything that is expected to be missing: unless one of
+-- the fields was there, the key is looked for.
+local function holds(first, last)
+  local key, fields, same, present = key_at(first + 1), {}, true, false
+  for index = first + 2, last, 2 do
+    fields[#fields + 1] = ARGV[index]
+  end
+  local values = fields[1] and held('HMGET', key, unpack(fields)) or {}
+  for position = 1, #fields do
+    local value = values[position]
+    same = same and (value or '') == ARGV[first + 1 + 2 * position]
+    present = present or value
+  end
+  if not present and call('EXISTS', key) == 0 then
+    make_refusing().refuse(ARGV[first] + 0, 'exists', {key})
+  elseif not same then
+    make_refusing().refuse_with_hash(ARGV[first] + 0, 'holds', key)
+  end
+  seen[key] = fields[1] ~= nil
 end

@@ -29,9 +29,9 @@ local function make_sums()
   function sums.addable(first)
     local number, key = ARGV[first] + 0, key_at(first + 1)
     if call('EXISTS', key) == 0 then
-      open('refusing').refuse(number, 'exists', {key})
+      make_refusing().refuse(number, 'exists', {key})
     elseif not sum_of(call('HGET', key, ARGV[first + 2]), ARGV[first + 3], ARGV[first + 4]) then
-      open('refusing').refuse_with_hash(number, 'addable', key)
+      make_refusing().refuse_with_hash(number, 'addable', key)
     end
   end
 

@@ -3,33 +3,39 @@
 -- A set may serve two texts: ":" and its escape, null and "None". The text goes with its last
 -- holder, and with the last member of the set go all that may stand for the set.
 
-local function make_texts()
-  local texts = {}
-
-  -- values, then coverage field (set member text has-text) ...
-  function texts.ENTER(values, first, last)
-    local added, entered, known = 0, {}, {}
-    for index = first + 2, last, 4 do
-      added = added + call('SADD', key_at(index), ARGV[index + 1])
-      local text = ARGV[index + 2]
-      if ARGV[index + 3] == '1' and not known[text] then
-        -- Also where the record was in the set already, with another text of that set.
+-- values, then coverage field (set member text has-text) ...
+local function enter(values, first, last)
+  local several, added, texts, known = last - first > 5, 0, nil, nil
+  for index = first + 2, last, 4 do
+    local set, member, text, has_text = key_at(index), ARGV[index + 1], ARGV[index + 2],
+      ARGV[index + 3] == '1'
+    added = added + call('SADD', set, member)
+    -- Texts also where the record was in the set already, with another text of that set.
+    if has_text and not several then
+      call('ZADD', values, 0, text)
+    elseif has_text then
+      texts, known = texts or {}, known or {}
+      if not known[text] then
         known[text] = true
-        entered[#entered + 1] = 0
-        entered[#entered + 1] = text
+        texts[#texts + 1] = 0
+        texts[#texts + 1] = text
       end
     end
-    if entered[1] then
-      call('ZADD', values, unpack(entered))
-    end
-    if added > 0 then
-      call('HINCRBY', key_at(first), ARGV[first + 1], added)
-    end
-    return added
   end
+  if texts then
+    call('ZADD', values, unpack(texts))
+  end
+  if added > 0 then
+    call('HINCRBY', key_at(first), ARGV[first + 1], added)
+  end
+  return added
+end
+
+local function make_leaving()
+  local leaving = {}
 
   -- Entries written by popoto 1.6 were never counted: do not go below zero.
-  function texts.count_down(coverage, field, number)
+  function leaving.count_down(coverage, field, number)
     if (call('HGET', coverage, field) or 0) + 0 <= number then
       call('HDEL', coverage, field)
     else
@@ -62,7 +68,7 @@ local function make_texts()
 
   -- The same as for ENTER. Texts go also where a claim has been taken over meanwhile: they went
   -- with nobody then.
-  function texts.LEAVE(values, first, last)
+  function leaving.LEAVE(values, first, last)
     local coverage, field = key_at(first), ARGV[first + 1]
     local removed, left = 0, {}
     for index = first + 2, last, 4 do
@@ -75,10 +81,10 @@ local function make_texts()
       call('ZREM', values, unpack(left))
     end
     if removed > 0 then
-      texts.count_down(coverage, field, removed)
+      leaving.count_down(coverage, field, removed)
     end
     return removed
   end
 
-  return texts
+  return leaving
 end

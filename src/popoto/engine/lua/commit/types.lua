@@ -21,25 +21,25 @@ local function unlike(key, measure)
   local kinds = {SCARD = 'set', ZCARD = 'zset', HLEN = 'hash', LLEN = 'list', XLEN = 'stream'}
   local kind, expected = call('TYPE', key).ok, kinds[measure]
   return kind ~= 'none' and kind ~= expected
-    and open('refusing').refusal(0, 'type', {key, kind, expected}) or nil
+    and make_refusing().refusal(0, 'type', {key, kind, expected}) or nil
 end
 
--- values-key, then coverage field (set member text has-text) ...
+-- values, then coverage field (set member text has-text) ...
 local function look_at_entries(values, first, last)
-  local there = 1
-  if last - first > 5 then
-    local _, number = existing(first + 2, last, 4)
-    there = number
+  local failure = unlike(values, 'ZCARD') or unlike(key_at(first), 'HLEN')
+  if failure then
+    return failure
   end
-  if there > 0 then
-    for index = first + 2, last, 4 do
-      local failure = unlike(key_at(index), 'SCARD')
-      if failure then
-        return failure
-      end
+  if last - first > 5 then
+    local _, there = existing(first + 2, last, 4)
+    if there == 0 then
+      return nil
     end
   end
-  return unlike(values, 'ZCARD') or unlike(key_at(first), 'HLEN')
+  for index = first + 2, last, 4 do
+    failure = failure or unlike(key_at(index), 'SCARD')
+  end
+  return failure
 end
 
 -- Its record is known to be a hash; what else ADD writes is the sorted index.
@@ -52,7 +52,7 @@ local function need_not_look(key)
   seen[key] = true
 end
 
--- Commands that write more than one key, or to which any type is right.
+-- Commands of our own that write more than one key, and those to which any type is right.
 local LOOKS = {
   ENTER = look_at_entries, LEAVE = look_at_entries, ADD = look_at_sum,
   DEL = need_not_look, MOVE = need_not_look,
