@@ -1,4 +1,4 @@
-"""filter 10: an indexed condition that finds 10 of 200 records, every field read; for all of them."""
+"""filter 10: an indexed condition that finds 10 of 200 records, every field read; for each city."""
 
 from __future__ import annotations
 

@@ -54,6 +54,9 @@ PEER_EVERY = 4
 """In how many rounds the published package takes part once: its figures need not be as exact."""
 
 
+CLOCK_HELP = "time that passes (default), or for which client and server compute: steadier"
+
+
 class Times(TypedDict):
     """Microseconds for each record, over all tries."""
 
@@ -69,9 +72,9 @@ Results = dict[str, Times]
 class Worker:
     """One side, in a process of its own."""
 
-    def __init__(self, python: Path, side: str, environment: Mapping[str, str]) -> None:
+    def __init__(self, python: Path, side: str, clock: str, environment: Mapping[str, str]) -> None:
         self._process = subprocess.Popen(
-            [str(python), "-m", "benchmarks.worker", side],
+            [str(python), "-m", "benchmarks.worker", side, clock],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -98,7 +101,7 @@ class Worker:
 
 
 @contextmanager
-def workers() -> Iterator[dict[str, Worker]]:
+def workers(clock: str) -> Iterator[dict[str, Worker]]:
     """One worker for each side, all on one temporary server."""
     ours = Path(sys.executable)
     sides = {BY_HAND: (ours, "by_hand"), OURS: (ours, "by_popoto")}
@@ -114,7 +117,7 @@ def workers() -> Iterator[dict[str, Worker]]:
         alone = {name: value for name, value in environment.items() if name != "PYTHONPATH"}
         started = {}
         for title, (python, side) in sides.items():
-            started[title] = Worker(python, side, alone if python == PEER else environment)
+            started[title] = Worker(python, side, clock, alone if python == PEER else environment)
             stack.callback(started[title].close)
         yield started
 
@@ -194,6 +197,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("operations", nargs="*", metavar="operation", help=", ".join(OPERATIONS))
     parser.add_argument("--group", choices=GROUPS, action="append", help="all operations of a kind")
     parser.add_argument("--seconds", type=float, default=10, help="for each (default 10)")
+    parser.add_argument("--clock", choices=["wall", "cpu"], default="wall", help=CLOCK_HELP)
     parser.add_argument("--format", choices=["text", "markdown", "json"], default="text")
     given = parser.parse_args()
     if unknown := set(given.operations) - set(OPERATIONS):
@@ -207,7 +211,7 @@ def arguments() -> argparse.Namespace:
 
 def main() -> None:
     given = arguments()
-    with workers() as sides:
+    with workers(given.clock) as sides:
         say_what_runs({title: worker.greeting for title, worker in sides.items()})
         results = {name: measure(name, sides, given.seconds) for name in given.operations}
     if given.format == "json":
