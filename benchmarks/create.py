@@ -6,12 +6,13 @@ from collections.abc import Iterator
 
 import redis
 
-from benchmarks.restaurant import Record, Restaurant, store
+from benchmarks.restaurant import Restaurant, sample, store
 
-COUNT = 1000
+COUNT = 100
 
 
-def by_hand(client: redis.Redis, records: list[Record]) -> Iterator[None]:
+def by_hand(client: redis.Redis, count: int) -> Iterator[object]:
+    records = sample(count)
     yield
     for record in records:
         with client.pipeline() as pipeline:
@@ -19,7 +20,8 @@ def by_hand(client: redis.Redis, records: list[Record]) -> Iterator[None]:
             pipeline.execute()
 
 
-def by_popoto(client: redis.Redis, records: list[Record]) -> Iterator[None]:
+def by_popoto(client: redis.Redis, count: int) -> Iterator[object]:
+    records = sample(count)
     yield
     for record in records:
         Restaurant.create(**record)

@@ -6,12 +6,13 @@ from collections.abc import Iterator
 
 import redis
 
-from benchmarks.restaurant import Record, fill, load_all, take_away
+from benchmarks.restaurant import fill, sample, saved, take_away
 
-COUNT = 1000
+COUNT = 100
 
 
-def by_hand(client: redis.Redis, records: list[Record]) -> Iterator[None]:
+def by_hand(client: redis.Redis, count: int) -> Iterator[object]:
+    records = sample(count)
     fill(client, records)
     yield
     for record in records:
@@ -20,9 +21,8 @@ def by_hand(client: redis.Redis, records: list[Record]) -> Iterator[None]:
             pipeline.execute()
 
 
-def by_popoto(client: redis.Redis, records: list[Record]) -> Iterator[None]:
-    fill(client, records)
-    restaurants = load_all(records)
+def by_popoto(client: redis.Redis, count: int) -> Iterator[object]:
+    loaded = saved(sample(count))
     yield
-    for restaurant in restaurants:
+    for restaurant in loaded:
         restaurant.delete()

@@ -6,20 +6,24 @@ from collections.abc import Iterator
 
 import redis
 
-from benchmarks.restaurant import Record, Restaurant, fill, key_of, touch, unpack
+from benchmarks.restaurant import Restaurant, fill, key_of, sample, touched, unpack
 
-COUNT = 1000
+COUNT = 100
 
 
-def by_hand(client: redis.Redis, records: list[Record]) -> Iterator[None]:
+def by_hand(client: redis.Redis, count: int) -> Iterator[object]:
+    records = sample(count)
     fill(client, records)
-    yield
-    for record in records:
-        unpack(client.hgetall(key_of(record["name"])))
+    found = None
+    while True:
+        yield found
+        found = [unpack(client.hgetall(key_of(record["name"]))) for record in records]
 
 
-def by_popoto(client: redis.Redis, records: list[Record]) -> Iterator[None]:
+def by_popoto(client: redis.Redis, count: int) -> Iterator[object]:
+    records = sample(count)
     fill(client, records)
-    yield
-    for record in records:
-        touch(Restaurant.query.get(name=record["name"]))
+    found = None
+    while True:
+        yield found
+        found = [touched(Restaurant.query.get(name=record["name"])) for record in records]

@@ -12,55 +12,99 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from itertools import count
 from pathlib import Path
-from statistics import median
+from statistics import median, quantiles
+from typing import TYPE_CHECKING, TypedDict, cast
 
 from popoto import embedded
 
+if TYPE_CHECKING:
+    from benchmarks.worker import Greeting
+
 ROOT = Path(__file__).parents[1]
-OPERATIONS = ("create", "update", "partial_save", "get", "delete", "bulk_load", "hydrate")
+GROUPS = {
+    "counting": ("count",),
+    "reading": (
+        *("get", "get_many", "get_many_plain", "filter_10", "filter", "values"),
+        *("hydrate", "hydrate_plain"),
+    ),
+    "writing": (
+        *("create", "create_plain", "update", "update_plain"),
+        *("partial_save", "partial_save_plain", "delete", "delete_plain"),
+    ),
+    "bulk": ("bulk_create", "bulk_create_plain", "bulk_update", "bulk_delete"),
+}
+OPERATIONS = tuple(name for names in GROUPS.values() for name in names)
+AIMS = (
+    {"count": 4.0, "filter_10": 1.6}
+    | dict.fromkeys(["get_many", "get_many_plain", "filter", "hydrate", "hydrate_plain"], 1.5)
+    | dict.fromkeys(GROUPS["writing"], 1.5)
+    | dict.fromkeys(GROUPS["bulk"], 2.0)
+)
+"""How many times as long as by hand an operation may take."""
 PEER = Path(os.environ.get("POPOTO_PEER_PYTHON", ROOT / ".venv-peer" / "bin" / "python"))
 BY_HAND = "redis-py"
-WARM_UP = 2
+OURS = "popoto"
+LEAST_ROUNDS = 5
+PEER_EVERY = 4
+"""In how many rounds the published package takes part once: its figures need not be as exact."""
 
-Medians = dict[str, float]
-"""Side -> microseconds per record."""
+
+CLOCK_HELP = "time that passes (default), or for which client and server compute: steadier"
+
+
+class Times(TypedDict):
+    """Microseconds for each record, over all tries."""
+
+    least: float
+    quartile: float
+    median: float
+
+
+Results = dict[str, Times]
+"""By side."""
 
 
 class Worker:
     """One side, in a process of its own."""
 
-    def __init__(self, python: Path, side: str, url: str) -> None:
+    def __init__(self, python: Path, side: str, clock: str, environment: Mapping[str, str]) -> None:
         self._process = subprocess.Popen(
-            [str(python), "-m", "benchmarks.worker", side],
+            [str(python), "-m", "benchmarks.worker", side, clock],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
             cwd=ROOT,
-            env=os.environ | {"REDIS_URL": url},
+            env=environment,
         )
+        self.greeting = cast("Greeting", self._answer("its start"))
 
-    def round(self, name: str) -> float:
-        """Runs the operation once; seconds for each of its records."""
-        if self._process.stdin is None or self._process.stdout is None:
-            raise RuntimeError("the worker has no pipes")
+    def round(self, name: str) -> list[float]:
+        """Runs the operation once; seconds for each of its records, of every try."""
         print(name, file=self._process.stdin, flush=True)
-        answer = self._process.stdout.readline()
-        if not answer:
-            raise RuntimeError(f"the worker ended during {name!r}; its error stands above")
-        return float(answer)
+        return cast("list[float]", self._answer(repr(name)))
 
     def close(self) -> None:
         self._process.communicate()
 
+    def _answer(self, during: str) -> object:
+        if self._process.stdout is None:
+            raise RuntimeError("the worker has no pipes")
+        answer = self._process.stdout.readline()
+        if not answer:
+            raise RuntimeError(f"the worker ended during {during}; its error stands above")
+        return json.loads(answer)
+
 
 @contextmanager
-def workers() -> Iterator[dict[str, Worker]]:
+def workers(clock: str) -> Iterator[dict[str, Worker]]:
     """One worker for each side, all on one temporary server."""
     ours = Path(sys.executable)
-    sides = {BY_HAND: (ours, "by_hand"), "popoto": (ours, "by_popoto")}
+    sides = {BY_HAND: (ours, "by_hand"), OURS: (ours, "by_popoto")}
     if PEER.exists():
         sides["1.6.1"] = (PEER, "by_popoto")
     else:
@@ -68,31 +112,72 @@ def workers() -> Iterator[dict[str, Worker]]:
     with ExitStack() as stack:
         server = embedded.start()
         stack.callback(server.close)
+        environment = os.environ | {"REDIS_URL": server.url}
+        # The published package is that of its own environment, not what a path of ours names.
+        alone = {name: value for name, value in environment.items() if name != "PYTHONPATH"}
         started = {}
         for title, (python, side) in sides.items():
-            started[title] = Worker(python, side, server.url)
+            started[title] = Worker(python, side, clock, alone if python == PEER else environment)
             stack.callback(started[title].close)
         yield started
 
 
-def measure(name: str, sides: Mapping[str, Worker], rounds: int) -> Medians:
-    """The median over the rounds, in microseconds per record."""
-    seconds: dict[str, list[float]] = {title: [] for title in sides}
-    for _ in range(WARM_UP + rounds):
+def say_what_runs(greetings: Mapping[str, Greeting]) -> None:
+    """Tells what the sides are; ends where their comparison would tell nothing."""
+    by_hand = greetings[BY_HAND]
+    reader = "hiredis" if by_hand["redis_py_uses_hiredis"] else "Python"
+    print(f"{BY_HAND} reads replies with {reader}", file=sys.stderr)
+    for title, greeting in greetings.items():
+        if title != BY_HAND:
+            print(f"{title} is {greeting['popoto']}", file=sys.stderr)
+    if greetings[OURS]["hiredis_installed"] and not by_hand["redis_py_uses_hiredis"]:
+        sys.exit("popoto has hiredis and redis-py does not use it: no comparison")
+
+
+def measure(name: str, sides: Mapping[str, Worker], seconds: float) -> Results:
+    """What the operation takes on every side, in rounds until so many seconds are over."""
+    times: dict[str, list[float]] = {title: [] for title in sides}
+    for worker in sides.values():
+        worker.round(name)  # what is learned or imported at the first time is not counted
+    start = time.monotonic()
+    for number in count():
+        if number >= LEAST_ROUNDS and time.monotonic() - start > seconds:
+            break
         for title, worker in sides.items():
-            seconds[title].append(worker.round(name))
-    return {title: median(times[WARM_UP:]) * 1e6 for title, times in seconds.items()}
+            if title in {BY_HAND, OURS} or number % PEER_EVERY == 0:
+                times[title] += worker.round(name)
+    return {title: summary(found) for title, found in times.items()}
 
 
-def table(results: Mapping[str, Medians]) -> list[list[str]]:
+def summary(seconds: Sequence[float]) -> Times:
+    times = [second * 1e6 for second in seconds]
+    quartile = quantiles(times, n=4, method="inclusive")[0] if len(times) > 1 else times[0]
+    return Times(least=min(times), quartile=quartile, median=median(times))
+
+
+def table(results: Mapping[str, Results]) -> list[list[str]]:
     """Rows of text, the heading first; the ratios are those to the work done by hand."""
     titles = list(next(iter(results.values())))
-    rows = [["µs per record", *titles, *(f"{title} / {BY_HAND}" for title in titles[1:])]]
-    for name, medians in results.items():
-        ratios = [medians[title] / medians[BY_HAND] for title in titles[1:]]
-        row = [name.replace("_", " "), *(f"{figure:.1f}" for figure in medians.values())]
-        rows.append([*row, *(f"{ratio:.2f}" for ratio in ratios)])
+    ratio_titles = [f"{title} / {BY_HAND}" for title in titles[1:]]
+    rows = [["µs per record, or count", *titles, *ratio_titles, "aim"]]
+    for name, sides in results.items():
+        times = {title: side["quartile"] for title, side in sides.items()}
+        ratios = {title: times[title] / times[BY_HAND] for title in titles[1:]}
+        rows.append(
+            [
+                name.replace("_", " "),
+                *(f"{figure:.1f}" for figure in times.values()),
+                *(f"{ratio:.2f}" for ratio in ratios.values()),
+                aim(name, ratios[OURS]),
+            ]
+        )
     return rows
+
+
+def aim(name: str, ratio: float) -> str:
+    if name not in AIMS:
+        return ""
+    return f"{AIMS[name]:.1f}{' (over)' if ratio > AIMS[name] else ''}"
 
 
 def as_text(rows: Sequence[Sequence[str]], *, markdown: bool) -> str:
@@ -107,25 +192,32 @@ def as_text(rows: Sequence[Sequence[str]], *, markdown: bool) -> str:
     return "\n".join(f"| {' | '.join(row)} |" for row in [padded[0], rule, *padded[1:]])
 
 
-def main() -> None:
+def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="benchmarks.measure", description=__doc__)
     parser.add_argument("operations", nargs="*", metavar="operation", help=", ".join(OPERATIONS))
-    parser.add_argument("--rounds", type=int, default=20, help="timed rounds of each (default 20)")
+    parser.add_argument("--group", choices=GROUPS, action="append", help="all operations of a kind")
+    parser.add_argument("--seconds", type=float, default=10, help="for each (default 10)")
+    parser.add_argument("--clock", choices=["wall", "cpu"], default="wall", help=CLOCK_HELP)
     parser.add_argument("--format", choices=["text", "markdown", "json"], default="text")
-    arguments = parser.parse_args()
-    if unknown := set(arguments.operations) - set(OPERATIONS):
+    given = parser.parse_args()
+    if unknown := set(given.operations) - set(OPERATIONS):
         parser.error(
             f"no operation {', '.join(sorted(unknown))}; there are {', '.join(OPERATIONS)}"
         )
-    with workers() as sides:
-        results = {
-            name: measure(name, sides, arguments.rounds)
-            for name in arguments.operations or OPERATIONS
-        }
-    if arguments.format == "json":
+    chosen = {*given.operations, *(name for group in given.group or [] for name in GROUPS[group])}
+    given.operations = [name for name in OPERATIONS if name in chosen or not chosen]
+    return given
+
+
+def main() -> None:
+    given = arguments()
+    with workers(given.clock) as sides:
+        say_what_runs({title: worker.greeting for title, worker in sides.items()})
+        results = {name: measure(name, sides, given.seconds) for name in given.operations}
+    if given.format == "json":
         print(json.dumps(results, indent=2))
     else:
-        print(as_text(table(results), markdown=arguments.format == "markdown"))
+        print(as_text(table(results), markdown=given.format == "markdown"))
 
 
 if __name__ == "__main__":

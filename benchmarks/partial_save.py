@@ -6,22 +6,22 @@ from collections.abc import Iterator
 
 import redis
 
-from benchmarks.restaurant import Record, fill, key_of, load_all, pack
+from benchmarks.restaurant import fill, key_of, pack, sample, saved
 
-COUNT = 1000
+COUNT = 100
 
 
-def by_hand(client: redis.Redis, records: list[Record]) -> Iterator[None]:
+def by_hand(client: redis.Redis, count: int) -> Iterator[object]:
+    records = sample(count)
     fill(client, records)
     yield
     for record in records:
         client.hset(key_of(record["name"]), "seats", pack(record["seats"] + 1))
 
 
-def by_popoto(client: redis.Redis, records: list[Record]) -> Iterator[None]:
-    fill(client, records)
-    restaurants = load_all(records)
+def by_popoto(client: redis.Redis, count: int) -> Iterator[object]:
+    loaded = saved(sample(count))
     yield
-    for restaurant in restaurants:
+    for restaurant in loaded:
         restaurant.seats += 1
         restaurant.save(update_fields=["seats"])

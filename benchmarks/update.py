@@ -8,20 +8,21 @@ import redis
 
 from benchmarks.restaurant import (
     BY_RATING,
-    Record,
     city_index,
     fill,
     key_of,
-    load_all,
     pack,
+    sample,
+    saved,
 )
 
-COUNT = 1000
+COUNT = 100
 CITY = "Lisbon"
 NOTE = "Moved."
 
 
-def by_hand(client: redis.Redis, records: list[Record]) -> Iterator[None]:
+def by_hand(client: redis.Redis, count: int) -> Iterator[object]:
+    records = sample(count)
     fill(client, records)
     yield
     for record in records:
@@ -36,9 +37,8 @@ def by_hand(client: redis.Redis, records: list[Record]) -> Iterator[None]:
             pipeline.execute()
 
 
-def by_popoto(client: redis.Redis, records: list[Record]) -> Iterator[None]:
-    fill(client, records)
-    restaurants = load_all(records)
+def by_popoto(client: redis.Redis, count: int) -> Iterator[object]:
+    restaurants = saved(sample(count))
     yield
     for restaurant in restaurants:
         restaurant.city = CITY
