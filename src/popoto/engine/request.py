@@ -61,8 +61,13 @@ class Request:
     def of(cls, *commands: Command, shard: str, repeatable: bool = False) -> Request:
         return cls(commands, shard, repeatable)
 
-    def physical(self, *, is_cluster: bool) -> list[list[Argument]]:
+    def physical(self, *, is_cluster: bool) -> list[Sequence[Argument]]:
         """The commands as they go over the wire."""
+        if not is_cluster:
+            return [
+                command.command("") if isinstance(command, ScriptCall) else command
+                for command in self.commands
+            ]
         prefix = shard_prefix(self.shard, is_cluster=is_cluster)
         return [
             command.command(prefix) if isinstance(command, ScriptCall) else tagged(command, prefix)

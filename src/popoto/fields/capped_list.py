@@ -51,7 +51,7 @@ class CappedListProxy(MutableSequence[Item]):
 
     @property
     def _field(self) -> Field[Any]:
-        return self._instance._meta.fields[self._name]
+        return self._instance._meta.by_name[self._name]
 
     def belongs_to(self, instance: Any) -> bool:
         """Whether this is the list of that record object."""

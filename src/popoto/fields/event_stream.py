@@ -62,7 +62,7 @@ class EventStreamMixin:
         _check_name(name, cls._stream_name)
         partition_field: object = cls._stream_partition_field
         if partition_field is not None:
-            _check_partition_field(name, partition_field, settings._meta.fields)
+            _check_partition_field(name, partition_field, settings._meta.by_name)
         length: object = cls._stream_max_length
         if length is not None and (type(length) is not int or length < 0):
             raise ModelException(
@@ -83,7 +83,7 @@ class EventStreamMixin:
         partition_field = self._stream_partition_field
         if partition_field is None:
             return f"stream:{self._stream_name}"
-        _check_partition_field(name, partition_field, record._meta.fields)
+        _check_partition_field(name, partition_field, record._meta.by_name)
         partition = _value_of(record, partition_field)
         if partition is None:
             return f"stream:{self._stream_name}"

@@ -181,7 +181,7 @@ class SortedFieldMixin(PartitionedFieldMixin[MixedIn]):
     @classmethod
     def get_partitioned_sortedset_db_key(cls, model_instance: Any, field_name: str) -> DB_key:
         """The key of the sorted set that an instance belongs to."""
-        field = model_instance._meta.fields[field_name]
+        field = model_instance._meta.by_name[field_name]
         values = [getattr(model_instance, name) for name in field.partition_by]
         return field.get_sortedset_db_key(model_instance, field_name, *values)
 

@@ -113,7 +113,7 @@ class Model(InPlaceMethods, BulkMethods, metaclass=ModelBase, is_base=True):
         The first problem is logged at ERROR. Raises ModelException when `_ttl` and
         `_expire_at` are both set.
         """
-        return self._is_valid_in(self._meta.fields, null_check=null_check)
+        return self._is_valid_in(self._meta.by_name, null_check=null_check)
 
     def _is_valid_in(self, names: Iterable[str], *, null_check: bool = True) -> bool:
         problem = checking.coerce_and_check(self, names, null_check=null_check)

@@ -104,7 +104,7 @@ def decode_popoto_model_hashmap(
     if not redis_hash:
         return None
     instance = _instance(model_class, redis_hash, resolves_references=not lazy)
-    fields = model_class._meta.fields
+    fields = model_class._meta.by_name
     if fields_only:
         return {
             name.encode("utf-8"): _decoded(fields[name], raw)

@@ -63,7 +63,7 @@ class Asked(Written, Comparable[Value], Generic[Value]):
     @stock
     def filter_query(cls, model: Any, field_name: str, **params: Any) -> Any:
         """The keys of the records that match. Override it to answer lookups of your own."""
-        field: Asked[Any] = model._meta.fields[field_name]
+        field: Asked[Any] = model._meta.by_name[field_name]
         if not field.makes_entries:
             raise QueryException(
                 f"filter_query is not allowed on base Field: {field.label} keeps no index"

@@ -130,7 +130,7 @@ class Kept(Valued):
         nothing to do (None without a pipeline). The model's own saving does
         not call this method unless it is overridden: it compares entries.
         """
-        field: Kept = model_instance._meta.fields[field_name]
+        field: Kept = model_instance._meta.by_name[field_name]
         if not field.makes_entries:
             return pipeline
         return field.index_now(model_instance, field_value, pipeline)
@@ -146,7 +146,7 @@ class Kept(Valued):
         **kwargs: Any,
     ) -> Any:
         """Take a record out of this field's index (`saved_redis_key=` names it)."""
-        field: Kept = model_instance._meta.fields[field_name]
+        field: Kept = model_instance._meta.by_name[field_name]
         if not field.makes_entries:
             return pipeline
         key = kwargs.get("saved_redis_key") or model_instance.db_key.redis_key

@@ -30,10 +30,10 @@ def field_name(name: object) -> object:
 
 def _field(options: ModelOptions, name: object, *, is_number: bool) -> AnyField:
     """The field to aggregate. Raises QueryException for one that does not lend itself to it."""
-    found = options.fields.get(name) if isinstance(name, str) else None
+    found = options.by_name.get(name) if isinstance(name, str) else None
     if found is None:
         raise QueryException(
-            f"{options.model_name}: {name!r} is no field; fields are {', '.join(options.fields)}"
+            f"{options.model_name}: {name!r} is no field; fields are {', '.join(options.by_name)}"
         )
     if is_number and (found.type not in _NUMBERS):
         raise QueryException(

@@ -112,7 +112,7 @@ class Execution:
         return instances
 
     def _projected(self, row: Row, names: tuple[str, ...]) -> Any:
-        fields = self.options.fields
+        fields = self.options.by_name
         values: list[Any] = []
         for name in names:
             field = fields[name]

@@ -103,7 +103,7 @@ def get(
 def _key_of(options: ModelOptions, values: dict[str, Any]) -> str:
     """The record key that complete key conditions stand for. Raises QueryException."""
     coerced = {
-        name: options.fields[name].coerce_key_operand(values[name]) for name in options.key_names
+        name: options.by_name[name].coerce_key_operand(values[name]) for name in options.key_names
     }
     return options.record_key(coerced)
 

@@ -72,11 +72,11 @@ def _parse_one(options: ModelOptions, name: Any) -> tuple[str, bool]:
         )
     descending = name.startswith("-")
     field_name = name.removeprefix("-")
-    field = options.fields.get(field_name)
+    field = options.by_name.get(field_name)
     if field is None:
         raise QueryException(
             f"{options.model_name}: order_by={name!r} names no field; "
-            f"fields are {', '.join(options.fields)}"
+            f"fields are {', '.join(options.by_name)}"
         )
     if not field.is_orderable:
         raise QueryException(
@@ -123,7 +123,7 @@ def ordered(
     """Rows in the order of their values. Raises QueryException for values without order."""
     rows = sorted(rows, key=lambda row: key_of(row).encode("utf-8", "surrogateescape"))
     for name, descending in reversed(order.fields):
-        field = options.fields[name]
+        field = options.by_name[name]
         try:
             rows.sort(
                 key=lambda row: field.sort_key(value_of(row, name)),

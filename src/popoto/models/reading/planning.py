@@ -129,7 +129,7 @@ class Planner:
         scope = self._scope(grouped, outer)
         operands: list[Operand] = []
         for name, conditions in grouped.items():
-            compiled = self._field_operand(self.options.fields[name], conditions, scope)
+            compiled = self._field_operand(self.options.by_name[name], conditions, scope)
             while compiled.resolve is not None:
                 compiled = yield from compiled.resolve()
             operands.append(compiled)
@@ -169,7 +169,7 @@ class Planner:
                 return None
             count *= len(choice)
         if count > _MAX_DIRECT_KEYS or not any(
-            not self.options.fields[name].keeps_value_sets for name in names
+            not self.options.by_name[name].keeps_value_sets for name in names
         ):
             # The sets of the key fields' values find the record just as well.
             return None
@@ -200,7 +200,7 @@ class Planner:
         name = self.options.field_of_parameter.get(parameter)
         if name is None:
             name, separator, _ = parameter.partition("__")
-            if not separator or name not in self.options.fields:
+            if not separator or name not in self.options.by_name:
                 return None
         return name, parameter[len(name) :].removeprefix("__")
 
@@ -224,7 +224,7 @@ class Planner:
     def _scope(self, grouped: dict[str, list[tuple[str, Any]]], outer: Scope) -> Scope:
         fixed: dict[str, Sequence[Any]] = dict(outer.fixed)
         for name, conditions in grouped.items():
-            target = self.options.fields[name]
+            target = self.options.by_name[name]
             for lookup, operand in conditions:
                 if lookup == "":
                     fixed[name] = [target.coerce_operand(lookup, operand)]

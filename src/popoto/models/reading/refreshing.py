@@ -19,7 +19,7 @@ def refresh(instance: Record, names: Iterable[str] | None) -> Plan[None]:
         if name not in options.by_name:
             raise ModelException(
                 f"{options.model_name}.refresh(fields=…): Unknown field {name!r}; "
-                f"fields are {', '.join(options.fields)}"
+                f"fields are {', '.join(options.by_name)}"
             )
     key = stored_key(instance, f"{options.model_name} cannot be refreshed")
     replies = yield Request(read_commands(options, key), options.shard, repeatable=True)

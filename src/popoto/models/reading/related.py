@@ -58,7 +58,7 @@ def report_referrers(model_name: str, old_key: str, new_key: str) -> Plan[None]:
 
 def _attach(instances: Sequence[Any], name: str) -> Plan[list[Any]]:
     options = instances[0]._meta
-    field = options.fields.get(name)
+    field = options.by_name.get(name)
     if field is None or not field.is_reference:
         known = ", ".join(sorted(options.relationship_field_names)) or "none"
         raise QueryException(

@@ -52,9 +52,9 @@ def check_count(options: ModelOptions, name: str, value: Any) -> int | None:
 def check_values(options: ModelOptions, names: Sequence[Any]) -> tuple[str, ...]:
     """Names for a projection. Raises QueryException for unknown ones."""
     for name in names:
-        if name not in options.fields:
+        if name not in options.by_name:
             raise QueryException(
                 f"{options.model_name}: values names {describe(name)}, which is no field; "
-                f"fields are {', '.join(options.fields)}"
+                f"fields are {', '.join(options.by_name)}"
             )
     return tuple(names)

@@ -68,7 +68,7 @@ def new_instance(
 
 def _constructor_values(instance: Record) -> dict[str, Any]:
     values: dict[str, Any] = {}
-    fields = instance._meta.fields
+    fields = instance._meta.by_name
     for name, raw in instance._stored.items():
         try:
             values[name] = fields[name].decode(raw)
@@ -84,7 +84,7 @@ class StoredView:
 
     def __init__(self, options: ModelOptions, key: str, stored: Mapping[str, Any]) -> None:
         self.key = key
-        self._fields = options.fields
+        self._fields = options.by_name
         self._stored = stored
 
     def value(self, field_name: str) -> Any:

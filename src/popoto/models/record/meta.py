@@ -62,10 +62,10 @@ def check_meta(  # noqa: PLR0912 - one for each option
     _check_order_by(model_name, options)
     for names, _ in options.indexes:
         for name in names:
-            if name not in options.fields:
+            if name not in options.by_name:
                 raise ModelException(
                     f"{model_name}.Meta.indexes: Unknown field {name!r}; "
-                    f"fields are {', '.join(options.fields)}"
+                    f"fields are {', '.join(options.by_name)}"
                 )
     options.compile_indexes()
 
@@ -92,10 +92,10 @@ def _check_order_by(model_name: str, options: ModelOptions) -> None:
             f"got {order_by!r}"
         )
     name = order_by.removeprefix("-")
-    if name not in options.fields:
+    if name not in options.by_name:
         raise ModelException(
             f"{model_name}.Meta.order_by: the field {name!r} does not exist; "
-            f"fields are {', '.join(options.fields)}"
+            f"fields are {', '.join(options.by_name)}"
         )
 
 

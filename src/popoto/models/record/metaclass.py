@@ -66,7 +66,7 @@ class RecordBase(ABCMeta):
             setattr(cls, field_name, field)
         check_meta(name, options, settings)
         for field in fields.values():
-            field.check_model(options.fields, options.indexes)
+            field.check_model(options.by_name, options.indexes)
         cls._meta = options
         cls._options = options
         cls._settings = settings
@@ -141,7 +141,7 @@ def _all_fields(
         attributes = vars(base)
         options: ModelOptions | None = attributes.get("_meta")
         inherited = (
-            options.fields
+            options.by_name
             if options is not None
             else {name: each for name, each in attributes.items() if _is_field(each)}
         )

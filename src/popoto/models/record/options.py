@@ -54,6 +54,8 @@ class ModelOptions:
 
     def __init__(self, model_name: str) -> None:
         self.model_name = model_name
+        #: what the keys of this model are tagged with on a cluster
+        self.shard = model_name
         self.explicit_fields: dict[str, AnyField] = {}
         self.hidden_fields: dict[str, AnyField] = {}
         self.abstract = False
@@ -80,11 +82,6 @@ class ModelOptions:
         self.expiry_key = keys.expiry_key(model_name)
         self.expiry_values_key = keys.expiry_values_key(model_name)
         self._compile()
-
-    @property
-    def shard(self) -> str:
-        """What the keys of this model are tagged with on a cluster."""
-        return self.model_name
 
     # Fields ------------------------------------------------------------------------
 

@@ -106,7 +106,7 @@ class Record(metaclass=RecordBase):
                 values[own] = dict(values[own])
         for name in self._meta.list_names:
             if name in values:
-                values[name] = self._meta.fields[name].assigned_value(twin, values[name])
+                values[name] = self._meta.by_name[name].assigned_value(twin, values[name])
         return twin
 
     # What is known of the stored record ------------------------------------------------
@@ -115,7 +115,7 @@ class Record(metaclass=RecordBase):
     def _saved_field_values(self) -> dict[str, Any]:
         """Field -> value at the last save or load (references as keys)."""
         saved: dict[str, Any] = {}
-        fields = self._meta.fields
+        fields = self._meta.by_name
         for name, raw in self._stored.items():
             try:
                 saved[name] = fields[name].loaded_value(self, fields[name].decode(raw))
@@ -144,7 +144,7 @@ class Record(metaclass=RecordBase):
 
     def _settle(self, name: str) -> None:
         """Decode an attribute that was not looked at yet, without reading the server."""
-        field = self._meta.fields[name]
+        field = self._meta.by_name[name]
         try:
             value = field.settled_value(self)
         except ModelException:
@@ -153,7 +153,7 @@ class Record(metaclass=RecordBase):
 
     def _keep_capped(self, name: str) -> None:
         """Bring a capped list attribute to what was stored: a proxy, not longer than its cap."""
-        field = self._meta.fields[name]
+        field = self._meta.by_name[name]
         if name in vars(self):
             capacity = field.max_length
             vars(self)[name] = proxy = field.assigned_value(self, vars(self)[name])

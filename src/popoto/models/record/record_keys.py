@@ -53,7 +53,7 @@ def told_by_key(options: ModelOptions, key: str, names: Sequence[str]) -> dict[s
     told: dict[str, Any] = {}
     for name in names:
         part = parts[options.get_db_key_index_position(name)]
-        is_text = options.fields[name].type is str
+        is_text = options.by_name[name].type is str
         if is_text and (part == "None" or keys.ESCAPED_SEPARATOR in part):
             return None
         value: str | int | None = keys.unescape(part)

@@ -12,7 +12,7 @@ def named_field(options: ModelOptions, name: str) -> AnyField:
     field = options.by_name.get(name)
     if field is None:
         raise AttributeError(
-            f"{options.model_name} has no field {name!r}; fields are {', '.join(options.fields)}"
+            f"{options.model_name} has no field {name!r}; fields are {', '.join(options.by_name)}"
         )
     return field
 

@@ -186,7 +186,7 @@ def _check_updates(options: ModelOptions, updates: dict[str, Any]) -> None:
         if name not in options.by_name:
             raise ModelException(
                 f"{options.model_name}.bulk_update: Unknown field {name!r}; "
-                f"fields are {', '.join(options.fields)}"
+                f"fields are {', '.join(options.by_name)}"
             )
         if name in options.key_names:
             raise KeyMutationError(

@@ -80,7 +80,7 @@ def checked_names(options: ModelOptions, names: Iterable[str]) -> list[str]:
         if name not in options.by_name:
             raise ModelException(
                 f"{options.model_name}.save(update_fields=…): Unknown field {name!r}; "
-                f"fields are {', '.join(options.fields)}"
+                f"fields are {', '.join(options.by_name)}"
             )
     return found
 

@@ -61,7 +61,7 @@ def _raw(options: ModelOptions, name: str, value: Any) -> Any:
     if field is None:
         raise ModelException(
             f"{options.model_name}.raw_update: Unknown field {name!r}; "
-            f"fields are {', '.join(options.fields)}"
+            f"fields are {', '.join(options.by_name)}"
         )
     if field.key:
         raise KeyMutationError(
