@@ -17,7 +17,7 @@ REDIS_SERVER ?= $(shell command -v redis-server 2>/dev/null)
 # Extra arguments for pytest, e.g. make test ARGS='-k expiry -x'
 ARGS :=
 
-.PHONY: help demo kitchen test test-fast test-redis test-oldest peer lint rules formatting floors format types bench docs clean
+.PHONY: help demo kitchen test test-fast test-redis test-oldest peer lint rules formatting floors scripts format types bench docs clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z][a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -82,7 +82,7 @@ test-oldest: .venv-oldest/.installed peer ## every test with the oldest dependen
 
 peer: .venv-peer/.installed ## the environment of the published popoto 1.6.1
 
-lint: rules formatting floors ## lint rules, formatting, floors (`make -k lint` goes on after a failure)
+lint: rules formatting floors scripts ## lint rules, formatting, floors, Lua (`make -k lint` goes on after a failure)
 
 rules: $(VENV)/.dev
 	@$(RUN) -m ruff check --output-format concise .
@@ -92,6 +92,9 @@ formatting: $(VENV)/.dev
 
 floors: $(VENV)/.dev
 	@$(VENV)/bin/lint-imports --no-logo
+
+scripts: $(VENV)/.dev
+	@$(RUN) -m tests.lua
 
 format: $(VENV)/.dev ## put the code into shape
 	@$(RUN) -m ruff check --fix-only .
