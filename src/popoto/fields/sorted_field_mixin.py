@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 
 from popoto.engine import keys
 from popoto.engine.db_key import DB_key
-from popoto.engine.tree import NOTHING, All, Node, ScoreRange, all_of, any_of, negated
+from popoto.engine.tree import NOTHING, AllOf, Node, ScoreRange, all_of, any_of, negated
 from popoto.exceptions import ModelException, QueryException
 from popoto.fields.coercion import CoercionError, coerce, describe, is_list
 from popoto.fields.entries import Entry, ScoreEntry
@@ -433,7 +433,7 @@ def _score_text(score: float) -> str:
 
 
 def _children(node: Node) -> Sequence[Node]:
-    return node.children if isinstance(node, All) else (node,)
+    return node.children if isinstance(node, AllOf) else (node,)
 
 
 def _tightest(key: str, ranges: Sequence[ScoreRange]) -> Node:
