@@ -24,7 +24,7 @@ TESTS := tests/unit tests/models tests/queries
 SAMPLE := 0
 SEED := 1
 
-.PHONY: help demo kitchen test coverage mutants test-fast test-redis test-oldest test-newest peer lint rules formatting floors format types bench docs clean
+.PHONY: help demo kitchen test coverage mutants test-fast test-redis test-oldest test-newest peer lint rules formatting floors scripts format types bench docs clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z][a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -105,7 +105,7 @@ test-newest: .venv-newest/.installed peer ## every test with the newest redis-py
 
 peer: .venv-peer/.installed ## the environment of the published popoto 1.6.1
 
-lint: rules formatting floors ## lint rules, formatting, floors (`make -k lint` goes on after a failure)
+lint: rules formatting floors scripts ## lint rules, formatting, floors, Lua (`make -k lint` goes on after a failure)
 
 rules: $(VENV)/.dev
 	@$(RUN) -m ruff check --output-format concise .
@@ -115,6 +115,9 @@ formatting: $(VENV)/.dev
 
 floors: $(VENV)/.dev
 	@$(VENV)/bin/lint-imports --no-logo
+
+scripts: $(VENV)/.dev
+	@$(RUN) -m tests.lua
 
 format: $(VENV)/.dev ## put the code into shape
 	@$(RUN) -m ruff check --fix-only .

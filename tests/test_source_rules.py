@@ -9,7 +9,28 @@ import pytest
 
 SOURCE = Path(__file__).parents[1] / "src" / "popoto"
 MODULES = sorted(SOURCE.rglob("*.py"))
-LONGEST_MODULE = 500
+SCRIPTS = sorted(SOURCE.rglob("*.lua"))
+
+#: More is not read in one sitting. A file that has to be longer says why at its top, in a comment
+#: that begins with "Length:".
+LONGEST_FILE = 400
+#: Files that are longer today and are to be cut. This list may only shrink: no file joins it, and
+#: one that has become short enough leaves it.
+TO_BE_CUT = frozenset(
+    {
+        "_connection/asynchronous_pools.py",
+        "embedded/supervisor.py",
+        "engine/codec.py",
+        "engine/tagging.py",
+        "fields/dataframe_codec.py",
+        "fields/field.py",
+        "fields/sorted_field_mixin.py",
+        "models/base.py",
+        "models/fetching.py",
+        "models/options.py",
+        "models/save_commit.py",
+    }
+)
 
 
 def name_of(path: Path) -> str:
@@ -34,7 +55,16 @@ def test_imports_inside_functions_are_for_optional_packages(path: Path) -> None:
     ]
 
 
-@pytest.mark.parametrize("path", MODULES, ids=name_of)
-def test_a_module_can_be_read_in_one_sitting(path: Path) -> None:
-    length = len(path.read_text().splitlines())
-    assert length <= LONGEST_MODULE
+def is_too_long(path: Path) -> bool:
+    lines = path.read_text().splitlines()
+    has_reason = any(line.lstrip("#- ").startswith("Length:") for line in lines[:30])
+    return len(lines) > LONGEST_FILE and not has_reason
+
+
+@pytest.mark.parametrize("path", [*MODULES, *SCRIPTS], ids=name_of)
+def test_a_file_can_be_read_in_one_sitting(path: Path) -> None:
+    assert is_too_long(path) == (name_of(path) in TO_BE_CUT)
+
+
+def test_files_that_were_to_be_cut_are_there() -> None:
+    assert {name_of(path) for path in MODULES} >= TO_BE_CUT

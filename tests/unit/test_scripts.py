@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from hashlib import sha1
 
@@ -9,38 +10,11 @@ import pytest
 import redis
 from redis.exceptions import ResponseError
 
-from popoto.engine.scripts import COMMIT, QUERY, RECLAIM, RECOUNT, UPKEEP, Script
-
-SCRIPTS = [COMMIT, QUERY, RECLAIM, UPKEEP, RECOUNT]
-#: What the server itself offers to scripts, and what these use of it.
-OFFERED = set("redis KEYS ARGV cmsgpack struct string table math".split()) | set(
-    "ipairs pairs pcall tonumber tostring type unpack".split()
-)
-KEYWORDS = set(
-    "and break do else elseif end false for function if in local nil not or repeat return then "
-    "true until while".split()
-)
-_SKIPPED = re.compile(r"--[^\n]*|'(?:\\.|[^'\\])*'|\"(?:\\.|[^\"\\])*\"")
-_DECLARED = re.compile(
-    r"local function (\w+)\s*\(([^)]*)\)|function[ \w.]*\(([^)]*)\)"
-    r"|local ((?:\w+,\s*)*\w+)|for ((?:\w+,\s*)*\w+)"
-)
-_USED = re.compile(r"(?<![\w.:])(?<!\.\.)([A-Za-z_]\w*)(?!\w*\s*=[^=])")
-
-
-def undeclared(script: Script) -> list[str]:
-    """Names that are used before they are declared, with their places."""
-    text = _SKIPPED.sub(lambda found: " " * len(found.group()), script.text)
-    declared: dict[str, int] = {}
-    for found in _DECLARED.finditer(text):
-        for name in re.findall(r"\w+", " ".join(filter(None, found.groups()))):
-            declared.setdefault(name, found.start())
-    return [
-        f"{script.place_of(text.count(chr(10), 0, found.start()) + 1)}: {name}"
-        for found in _USED.finditer(text)
-        if (name := found.group(1)) not in KEYWORDS | OFFERED
-        and declared.get(name, len(text)) > found.start()
-    ]
+from popoto import IntField, KeyField, Model
+from popoto.engine.scripts import COMMIT, QUERY, Script
+from popoto.exceptions import QueryException
+from tests.driver import Api
+from tests.lua import SCRIPTS, refused, undeclared
 
 
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: script.name)
@@ -48,7 +22,100 @@ def test_no_part_uses_a_name_before_it_is_declared(script: Script) -> None:
     assert undeclared(script) == []
 
 
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("local a = 1\nreturn a + b\n", "part.lua:2: b is not declared"),
+        (
+            "local function f()\n  return g()\nend\nlocal function g() end\nreturn f()\n",
+            "part.lua:2: g",
+        ),
+        ("local a = {b = 1}\nreturn a.b\n", None),
+        ("for _, each in ipairs(KEYS) do redis.call('DEL', each) end -- gone\n", None),
+    ],
+)
+def test_names_that_nobody_declared_are_found(text: str, problem: str | None) -> None:
+    found = undeclared(Script("part", text, "", ("part.lua",), (1,)))
+    assert found == [] if problem is None else found[0].startswith(problem)
+
+
+def test_what_a_server_cannot_compile_is_found(redis_client: redis.Redis) -> None:
+    broken = Script("whole", "local a = 1\nretrun a\n", "", ("a.lua", "b.lua"), (1, 2))
+    whole, part = refused(broken, redis_client)
+    assert whole.startswith("whole: ")
+    assert part.startswith("b.lua: ")
+    assert refused(COMMIT, redis_client) == []
+
+
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: script.name)
 def test_a_server_knows_a_script_by_its_digest(script: Script, redis_client: redis.Redis) -> None:
     assert redis_client.script_load(script.text) == script.digest
     assert script.digest == sha1(script.text.encode()).hexdigest()
+
+
+# ── Errors ───────────────────────────────────────────────────────────────────
+
+
+class Parcel(Model):
+    name = KeyField()
+    weight = IntField(default=0)
+
+
+def named_line(script: Script, message: str) -> str:
+    """The text of the line that a message names by its part."""
+    found = re.search(r"on (\w+/\w+\.lua):(\d+)", message)
+    assert found, message
+    start = script.starts[script.parts.index(found[1])]
+    return script.text.splitlines()[start + int(found[2]) - 2].strip()
+
+
+def test_a_line_of_a_script_is_told_by_its_part() -> None:
+    for part, start in zip(COMMIT.parts, COMMIT.starts, strict=True):
+        assert COMMIT.place_of(start) == f"{part}:1"
+        assert COMMIT.text.splitlines()[start - 1].startswith(f"-- {part}: ")
+    last = len(COMMIT.text.splitlines())
+    assert COMMIT.place_of(last) == f"commit/commit.lua:{last - COMMIT.starts[-1] + 1}"
+    assert COMMIT.text.splitlines()[last - 1] == "return replies"
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "ERR user_script:{0}: some error script: {1}, on @user_script:{0}.",
+        "ERR Error running script (call to f_{1}): @user_script:{0}: @user_script: {0}: some error",
+        "OOM command not allowed script: on @user_script:{0}.",
+    ],
+    ids=["redis 7", "redis 6", "valkey 9"],
+)
+def test_every_way_in_which_servers_name_a_line_is_understood(message: str) -> None:
+    line = QUERY.starts[3] + 4
+    told = QUERY.located(message.format(line, QUERY.digest))
+    assert f"{QUERY.parts[3]}:5" in told
+    assert "user_script" not in told
+
+
+def test_an_error_inside_a_script_names_the_part_and_the_line(
+    api: Api, redis_client: redis.Redis
+) -> None:
+    redis_client.set("$Expiry:Parcel:values", "another program's")
+    with pytest.raises(ResponseError, match="WRONGTYPE") as saving:
+        api(Parcel.create, name="a")
+    assert named_line(COMMIT, str(saving.value)).startswith("note = values and call('HGET'")
+    redis_client.set("$Expiry:Parcel", "another program's")
+    with pytest.raises(QueryException) as asking:
+        api(Parcel.query.count)
+    assert "ZRANGEBYSCORE" in named_line(QUERY, str(asking.value.__cause__))
+
+
+def test_errors_of_requests_that_were_sent_together_name_their_lines_too(
+    api: Api, redis_client: redis.Redis
+) -> None:
+    redis_client.set("$Expiry:Parcel:values", "another program's")
+
+    async def create_two() -> list[Parcel | BaseException]:
+        return await asyncio.gather(
+            *(Parcel.async_create(name=name) for name in "ab"), return_exceptions=True
+        )
+
+    for error in api.run(create_two()):
+        assert named_line(COMMIT, str(error)).startswith("note = values and call('HGET'")

@@ -1,16 +1,16 @@
-"""Scripts that the server does not know: their text is sent where NOSCRIPT came back.
+"""Errors of scripts: those that the server does not know, and those that stopped half-way.
 
-NOSCRIPT means that nothing was done, so sending again is always safe.
+NOSCRIPT means that nothing was done, so sending again, with the text, is always safe.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from redis.exceptions import NoScriptError
+from redis.exceptions import NoScriptError, ResponseError
 
 from popoto.engine.keys import shard_prefix
-from popoto.engine.request import Argument, Reply, Request, ScriptCall
+from popoto.engine.request import Argument, Call, Reply, Request, ScriptCall
 
 #: Positions among the replies, and the commands to send once more for them.
 Again = tuple[list[int], list[list[Argument]]]
@@ -52,3 +52,18 @@ def put_back(replies: list[Reply], positions: Sequence[int], again: Sequence[Rep
     """Put the replies of a second round into their places."""
     for position, reply in zip(positions, again, strict=True):
         replies[position] = reply
+
+
+def located(error: BaseException, step: Request | Call) -> BaseException:
+    """An error that a step was answered with; one of a script names the part and the line.
+
+    Where different scripts were asked at once, and the server does not say which of them it
+    was, its own message stays.
+    """
+    if isinstance(error, ResponseError) and isinstance(step, Request):
+        message = str(error)
+        scripts = {each.script for each in step.commands if isinstance(each, ScriptCall)}
+        named = [script for script in scripts if script.digest in message] or list(scripts)
+        if len(named) == 1:
+            error.args = (named[0].located(message),)
+    return error

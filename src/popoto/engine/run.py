@@ -9,7 +9,7 @@ from redis.exceptions import NoScriptError, RedisError
 
 from popoto import redis_db
 from popoto.engine.coalescing import send_together
-from popoto.engine.recovery import put_back, scripts_to_teach, with_text
+from popoto.engine.recovery import located, put_back, scripts_to_teach, with_text
 from popoto.engine.request import Call, Plan, Reply, Request
 from popoto.engine.tracing import async_traced, traced
 
@@ -25,7 +25,7 @@ def run(plan: Plan[T]) -> T:
             try:
                 answer = step.function() if isinstance(step, Call) else send(step)
             except Exception as error:  # noqa: BLE001 - raised again inside the plan
-                step = plan.throw(error)
+                step = plan.throw(located(error, step))
             else:
                 step = plan.send(answer)
     except StopIteration as stop:
@@ -44,7 +44,7 @@ async def arun(plan: Plan[T]) -> T:
                 else:
                     answer = await asend(step)
             except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - as above
-                step = plan.throw(error)
+                step = plan.throw(located(error, step))
             else:
                 step = plan.send(answer)
     except StopIteration as stop:

@@ -4,8 +4,8 @@ A script is sent by its digest. A server that does not know it (restarted, or
 its script cache emptied) answers NOSCRIPT without having done anything, and the
 runner sends the text instead, which also teaches the server.
 
-Servers count lines in the text that they were sent. `located` says in which part a
-line stands, and where in it.
+Servers count lines in the text that they were sent; `Script.located` says in which part
+a line stands, and where in it.
 """
 
 from __future__ import annotations
@@ -17,11 +17,8 @@ from dataclasses import dataclass, field
 from hashlib import sha1
 from importlib import resources
 
-from redis.exceptions import ResponseError
-
 #: How servers name a line of a script: "@user_script:17", "user_script:17:".
 _LINE = re.compile(r"@?\s*user_script:\s*(\d+)")
-_DIGEST = re.compile(r"\b(?:f_)?([0-9a-f]{40})\b")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,31 +44,16 @@ class Script:
             line += text.count("\n")
         whole = "".join(texts)
         digest = sha1(whole.encode("utf-8"), usedforsecurity=False).hexdigest()
-        script = cls(name, whole, digest, parts, tuple(starts))
-        _known[digest] = script
-        return script
+        return cls(name, whole, digest, parts, tuple(starts))
 
     def place_of(self, line: int) -> str:
-        """Where a line of the text stands: ``commit/guards.lua:17``."""
+        """Where a line of the text stands: ``commit/records.lua:17``."""
         index = bisect_right(self.starts, line) - 1
         return f"{self.parts[index]}:{line - self.starts[index] + 1}"
 
-
-#: The scripts by their digests.
-_known: dict[str, Script] = {}
-
-
-def located(error: Exception) -> Exception:
-    """The same error; one that a script has raised names the part and the line in it."""
-    if isinstance(error, ResponseError) and error.args and "user_script" in str(error.args[0]):
-        message = str(error.args[0])
-        digest = _DIGEST.search(message)
-        script = _known.get(digest.group(1)) if digest else None
-        if script is not None:
-            place_of = script.place_of
-            told = _LINE.sub(lambda found: place_of(int(found.group(1))), message)
-            error.args = (told, *error.args[1:])
-    return error
+    def located(self, message: str) -> str:
+        """A server's message with the places of the lines that it names."""
+        return _LINE.sub(lambda found: self.place_of(int(found.group(1))), message)
 
 
 def _in(folder: str, names: str) -> Sequence[str]:

@@ -93,14 +93,14 @@ class TextMatch:
 
 
 @dataclass(slots=True, frozen=True)
-class All:
+class AllOf:
     """Records that every child finds."""
 
     children: tuple[Node, ...]
 
 
 @dataclass(slots=True, frozen=True)
-class Any:
+class AnyOf:
     """Records that at least one child finds."""
 
     children: tuple[Node, ...]
@@ -122,8 +122,8 @@ Node: TypeAlias = (
     | RecordKeys
     | StoredBytes
     | TextMatch
-    | All
-    | Any
+    | AllOf
+    | AnyOf
     | Not
 )
 
@@ -139,7 +139,7 @@ def _without_repeats(nodes: Sequence[Node]) -> list[Node]:
     seen: set[Node] = set()
     kept: list[Node] = []
     for node in nodes:
-        if not isinstance(node, (All, Any, Not)):
+        if not isinstance(node, (AllOf, AnyOf, Not)):
             if node in seen:
                 continue
             seen.add(node)
@@ -153,14 +153,14 @@ def all_of(nodes: Sequence[Node]) -> Node:
     for node in nodes:
         if isinstance(node, Nothing):
             return NOTHING
-        if isinstance(node, All):
+        if isinstance(node, AllOf):
             children.extend(node.children)
         elif not isinstance(node, Everything):
             children.append(node)
     children = _without_repeats(children)
     if not children:
         return EVERYTHING
-    return children[0] if len(children) == 1 else All(tuple(children))
+    return children[0] if len(children) == 1 else AllOf(tuple(children))
 
 
 def any_of(nodes: Sequence[Node]) -> Node:
@@ -169,14 +169,14 @@ def any_of(nodes: Sequence[Node]) -> Node:
     for node in nodes:
         if isinstance(node, Everything):
             return EVERYTHING
-        if isinstance(node, Any):
+        if isinstance(node, AnyOf):
             children.extend(node.children)
         elif not isinstance(node, Nothing):
             children.append(node)
     children = _without_repeats(_united(children))
     if not children:
         return NOTHING
-    return children[0] if len(children) == 1 else Any(tuple(children))
+    return children[0] if len(children) == 1 else AnyOf(tuple(children))
 
 
 def _united(nodes: Sequence[Node]) -> Sequence[Node]:
@@ -212,7 +212,7 @@ def key_kinds(node: Node) -> dict[str, str]:
                 kinds[key] = "zset"
             case TextMatch():
                 kinds |= {node.values_key: "zset", node.coverage_key: "hash"}
-            case All(children) | Any(children):
+            case AllOf(children) | AnyOf(children):
                 waiting.extend(reversed(children))
             case Not(child):
                 waiting.append(child)
@@ -227,10 +227,10 @@ def encode(node: Node, keys: Keys, out: list[Argument]) -> None:
     while waiting:
         node = waiting.pop()
         match node:
-            case All(children):
+            case AllOf(children):
                 out += ("and", len(children))
                 waiting.extend(reversed(children))
-            case Any(children):
+            case AnyOf(children):
                 out += ("or", len(children))
                 waiting.extend(reversed(children))
             case Not(child):

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
-from popoto.engine.tree import NOTHING, All, Node, ScoreRange, all_of, any_of, negated
+from popoto.engine.tree import NOTHING, AllOf, Node, ScoreRange, all_of, any_of, negated
 from popoto.exceptions import QueryException
 from popoto.fields.asking.lookups import conjunction, several, unsupported
 from popoto.fields.asking.operands import Askable, Conditions, Operand, View
@@ -132,7 +132,7 @@ def _score_text(score: float) -> str:
 
 
 def _children(node: Node) -> Sequence[Node]:
-    return node.children if isinstance(node, All) else (node,)
+    return node.children if isinstance(node, AllOf) else (node,)
 
 
 def _tightest(key: str, ranges: Sequence[ScoreRange]) -> Node:

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from popoto.engine.request import Plan
 from popoto.engine.tree import (
-    All,
-    Any,
+    AllOf,
+    AnyOf,
     Everything,
     Members,
     Near,
@@ -116,7 +116,7 @@ def _lines(node: Node, depth: int) -> Iterator[str]:
     indent = "  " * depth
     yield indent + _line(node)
     children: tuple[Node, ...] = ()
-    if isinstance(node, (All, Any)):
+    if isinstance(node, (AllOf, AnyOf)):
         children = node.children
     elif isinstance(node, Not):
         children = (node.child,)
@@ -143,9 +143,9 @@ def _line(node: Node) -> str:  # noqa: PLR0911 - one for each kind of node
             return f"records whose stored {name} is one of {len(accepted)} value(s), each looked at"
         case TextMatch():
             return f"{node.kind} {node.operand!r} among the texts of {node.values_key}"
-        case All():
+        case AllOf():
             return "all of"
-        case Any():
+        case AnyOf():
             return "any of"
         case Not():
             return "not"

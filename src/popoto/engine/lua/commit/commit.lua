@@ -1,4 +1,4 @@
--- commit.lua: check every guard, then carry out every command. All or nothing.
+-- commit/commit.lua: check every guard, then carry out every command. All or nothing.
 --
 -- KEYS   every key that a guard or a command names, by position; 0 = none
 -- ARGV   prefix       put before a record key found on the server (cluster hash tag, or "")

@@ -1,4 +1,4 @@
--- query.lua: evaluate one query where the data is, and return only the answer.
+-- query/query.lua: evaluate one query where the data is, and return only the answer.
 --
 -- KEYS   1 class set · 2 expiry registry · 3 its values · then what the tree names by position
 -- ARGV   prefix     put before a record key to read it (cluster hash tag, or "")
