@@ -52,8 +52,6 @@ OURS = "popoto"
 LEAST_ROUNDS = 5
 PEER_EVERY = 4
 """In how many rounds the published package takes part once: its figures need not be as exact."""
-
-
 CLOCK_HELP = "time that passes (default), or for which client and server compute: steadier"
 
 

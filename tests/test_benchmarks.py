@@ -8,11 +8,11 @@ from typing import cast
 import pytest
 import redis
 
-from benchmarks.measure import AIMS, OPERATIONS
-from benchmarks.worker import run_round
+from benchmarks.measure import AIMS, OPERATIONS, Times, say_what_runs, table
+from benchmarks.worker import CLOCKS, Greeting, run_round
 from tests.interop.layout import dump
 
-# Half of the records that are found together in `filter_10`, and quick.
+# Two times ten for `filter_10`, and quick.
 COUNT = 20
 
 Values = dict[str, object]
@@ -41,3 +41,30 @@ def plain(found: object, names: list[str]) -> list[Values]:
 
 def test_every_aim_is_that_of_an_operation() -> None:
     assert set(AIMS) <= set(OPERATIONS)
+
+
+def test_the_table_tells_which_operation_is_over_its_aim() -> None:
+    by_hand, slow = Times(least=1, quartile=1, median=1), Times(least=9, quartile=9, median=9)
+    _, over, within, without_aim = table(
+        {
+            "create": {"redis-py": by_hand, "popoto": slow},
+            "delete": {"redis-py": by_hand, "popoto": by_hand},
+            "values": {"redis-py": by_hand, "popoto": slow},
+        }
+    )
+    assert over == ["create", "1.0", "9.0", "9.00", "1.5 (over)"]
+    assert within == ["delete", "1.0", "1.0", "1.00", "1.5"]
+    assert without_aim == ["values", "1.0", "9.0", "9.00", ""]
+
+
+def test_popoto_with_hiredis_is_not_compared_with_redis_py_without() -> None:
+    by_hand = Greeting(popoto="", hiredis_installed=True, redis_py_uses_hiredis=False)
+    with pytest.raises(SystemExit, match="no comparison"):
+        say_what_runs({"redis-py": by_hand, "popoto": by_hand})
+
+
+@pytest.mark.parametrize("clock", CLOCKS)
+def test_every_try_of_a_round_is_timed(clock: str, redis_client: redis.Redis) -> None:
+    times = run_round("get", "by_hand", redis_client, COUNT, CLOCKS[clock]).times
+    assert len(times) == 3
+    assert min(times) > 0
