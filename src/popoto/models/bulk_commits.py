@@ -7,7 +7,7 @@ it, as a single save does, and the call is made again.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -218,6 +218,7 @@ class Commits:
         errors: list[RowError] = []
         taught: set[int] = set()
         dropped: set[int] = set()
+        waits: dict[int, _Wait] = {}
         for failure in failures:
             row, guard = call.owner_of(failure)
             if id(row) in taught:
@@ -228,8 +229,8 @@ class Commits:
                 holder = by_key.get(_text(failure.details[0]))
                 if holder is not None and holder is not row and _gives_up(holder, row, guard):
                     # The holder takes another value in this very call: after it.
-                    waiting.append(row)
-                    dropped.add(id(row))
+                    found = GuardFailure(guard, failure.what, failure.details)
+                    waits[id(row)] = _Wait(row, holder, found)
                     continue
             missing = failure.what == "exists" and row.commit.partial
             try:
@@ -238,8 +239,42 @@ class Commits:
                 dropped.add(id(row))
                 if not (missing and self.skips_missing):
                     errors.append(row.failed(error))
+        for wait in waits.values():
+            dropped.add(id(wait.row))
+            if wait.is_circular(waits):
+                errors.append(wait.refused())
+            else:
+                waiting.append(wait.row)
         self.failures.report(errors)
         return [row for row in call.rows if id(row) not in dropped]
+
+
+@dataclass(slots=True)
+class _Wait:
+    """A row that wants a value which another row of its call is to give up."""
+
+    row: Row
+    holder: Row
+    failure: GuardFailure
+
+    def is_circular(self, waits: Mapping[int, _Wait]) -> bool:
+        """Whether the holder waits, perhaps by way of others, for this row."""
+        passed: set[int] = set()
+        holder = self.holder
+        while holder is not self.row:
+            if id(holder) in passed or id(holder) not in waits:
+                return False
+            passed.add(id(holder))
+            holder = waits[id(holder)].holder
+        return True
+
+    def refused(self) -> RowError:
+        """The error for what the row wants and cannot have."""
+        try:
+            self.row.commit.learn(self.failure)
+        except ModelException as error:
+            return self.row.failed(error)
+        raise AssertionError(f"a failed {self.failure.what} guard is an error")
 
 
 @dataclass(slots=True)
