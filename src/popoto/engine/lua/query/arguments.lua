@@ -18,6 +18,8 @@ local first_list = first_field + field_count + 1
 local first_of_tree = first_list + list_count
 
 local call = redis.call
+-- Seconds and microseconds.
+local clock = call('TIME')
 local CLASS, REGISTRY, NOTES = KEYS[1], KEYS[2], KEYS[3]
 local CHUNK = 1000
 -- So many members stand for all of an index, where something is to be known of it.

@@ -38,7 +38,7 @@ local function make_range()
       before = call('ZCOUNT', node.key, '-inf', below)
     end
     local sample, step = {}, size(node) / SAMPLES
-    local start = before + call('TIME')[2] % 1000 / 1000 * step
+    local start = before + clock[2] % 1000 / 1000 * step
     for index = 0, SAMPLES - 1 do
       local rank = math.floor(start + index * step)
       sample[#sample + 1] = call('ZRANGE', node.key, rank, rank)[1]

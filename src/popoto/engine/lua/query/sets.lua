@@ -11,7 +11,7 @@ end
 -- Members that stand together in a set's hash table, which is in no order: a random place there
 -- is found far sooner than random members. Near the end of the table there may be few.
 local function sample_of_set(key)
-  local members = call('SSCAN', key, call('TIME')[2], 'COUNT', SAMPLES)[2]
+  local members = call('SSCAN', key, clock[2], 'COUNT', SAMPLES)[2]
   return #members >= SAMPLES and members or call('SRANDMEMBER', key, SAMPLES)
 end
 
