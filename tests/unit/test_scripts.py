@@ -53,6 +53,31 @@ def test_a_server_knows_a_script_by_its_digest(script: Script, redis_client: red
     assert script.digest == sha1(script.text.encode()).hexdigest()
 
 
+# ── Choosing ─────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(("wanted", "most"), [(1, 5_100), (10, 6_000), (4_999, 80_000)])
+def test_the_first_few_of_many_are_found_without_sorting_all(
+    redis_client: redis.Redis, wanted: int, most: int
+) -> None:
+    after = QUERY.starts[QUERY.parts.index("query/choosing.lua") + 1]
+    parts = "\n".join(QUERY.text.splitlines()[: after - 1])
+    ask = f"""
+    local list, compared = {{}}, 0
+    for number = 1, 5000 do list[number] = number * 2971 % 5000 end
+    local found = make_choosing().smallest(list, {wanted}, function(left, right)
+      compared = compared + 1
+      return left < right
+    end)
+    return {{compared, found[1], found[{wanted}]}}
+    """
+    # The arguments of a query for all keys.
+    arguments = ["", "keys", 0, -1, 1, 1, "any", 0, 0, 0, 0, 0, "all"]
+    compared, first, last = redis_client.eval(parts + ask, 0, *arguments)
+    assert (first, last) == (0, wanted - 1)
+    assert compared <= most
+
+
 # ── Errors ───────────────────────────────────────────────────────────────────
 
 

@@ -71,7 +71,7 @@ QUERY = Script.joined(
     *_in("shared", "opening stored escaping"),
     *_in("query", "arguments lists scores missing tree"),
     *_in("query", "sets ranges bytes texts near combined"),
-    *_in("query", "counting walking ordering query"),
+    *_in("query", "counting walking choosing ordering query"),
 )
 RECLAIM = Script.joined("reclaim", "reclaim.lua")
 UPKEEP = Script.joined("upkeep", "upkeep.lua")

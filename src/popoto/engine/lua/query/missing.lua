@@ -42,7 +42,7 @@ end
 
 -- Noted records whose time has passed, each followed by what its entries were made of.
 local function expired()
-  local due, clock = {}, call('TIME')
+  local due = {}
   local now = string.format('%.0f', clock[1] * 1000 + math.floor(clock[2] / 1000))
   for _, key in ipairs(call('ZRANGEBYSCORE', REGISTRY, '-inf', now, 'LIMIT', 0, SWEPT)) do
     due[#due + 1] = key

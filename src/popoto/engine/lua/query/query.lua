@@ -54,7 +54,8 @@ parts = {
   all = make_all, none = make_none, set = make_set, keys = make_keys, range = make_range,
   near = make_near, bytes = make_bytes, text = make_text,
   ['and'] = make_and, ['or'] = make_or, ['not'] = make_not,
-  counting = make_counting, ordering = make_ordering, walking = make_walking,
+  counting = make_counting, walking = make_walking, choosing = make_choosing,
+  ordering = make_ordering,
 }
 
 -- Read the tree.

@@ -30,5 +30,21 @@ local function make_range()
     end)
   end
 
+  -- Members at even distances, from a random place.
+  function range.sample(node)
+    local before = 0
+    if node.low ~= -INFINITE then
+      local below = node.low_open and string.sub(node.min, 2) or '(' .. node.min
+      before = call('ZCOUNT', node.key, '-inf', below)
+    end
+    local sample, step = {}, size(node) / SAMPLES
+    local start = before + clock[2] % 1000 / 1000 * step
+    for index = 0, SAMPLES - 1 do
+      local rank = math.floor(start + index * step)
+      sample[#sample + 1] = call('ZRANGE', node.key, rank, rank)[1]
+    end
+    return sample
+  end
+
   return range
 end

@@ -8,6 +8,13 @@ local function size_of_class()
   return call('SCARD', CLASS)
 end
 
+-- Members that stand together in a set's hash table, which is in no order: a random place there
+-- is found far sooner than random members. Near the end of the table there may be few.
+local function sample_of_set(key)
+  local members = call('SSCAN', key, clock[2], 'COUNT', SAMPLES)[2]
+  return #members >= SAMPLES and members or call('SRANDMEMBER', key, SAMPLES)
+end
+
 local function make_all()
   return {
     size = size_of_class,
@@ -16,6 +23,9 @@ local function make_all()
     end,
     filter = function(_, list)
       return where_replied(list, 'SMISMEMBER', CLASS, is_one)
+    end,
+    sample = function()
+      return sample_of_set(CLASS)
     end,
   }
 end
@@ -60,6 +70,9 @@ local function make_set()
     end,
     filter = function(node, list)
       return where_replied(list, 'SMISMEMBER', node.key, is_one)
+    end,
+    sample = function(node)
+      return sample_of_set(node.key)
     end,
   }
 end

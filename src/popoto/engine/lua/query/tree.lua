@@ -6,6 +6,7 @@
 --           costly: whether each record has to be looked at, which makes it a last resort
 --   find    the records that it finds; without it, those of the class that `filter` keeps
 --   filter  those of a list that it finds too; without it, what is found once is looked up
+--   sample  some members, if the node is just one index
 
 local at = first_of_tree
 
