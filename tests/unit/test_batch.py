@@ -274,5 +274,6 @@ def test_a_script_is_told_the_tag() -> None:
     assert call.command("", by_text=True) == ["EVAL", text, 1, "k", "", *rest]
     request = Request.of(call, ("GET", "l"), shard="T")
     assert not request.repeatable
+    assert not Request((call,), "T").repeatable
     assert request.physical(is_cluster=False)[1] == ("GET", "l")
     assert request.physical(is_cluster=True) == [call.command("{T}"), ["GET", "{T}l"]]

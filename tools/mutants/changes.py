@@ -103,8 +103,14 @@ def _lines_of(statement: ast.stmt) -> range:
 
 def _children(node: ast.AST) -> Iterator[ast.AST]:
     """What stands inside, without what says nothing at run time, or only to people."""
+    left_out = ["annotation", "returns", "decorator_list"]
+    match node:
+        case ast.Call(ast.Attribute(attr="encode" | "decode")):
+            left_out.append("args")  # the name of an encoding, in which marks do not count
+        case _:
+            pass
     for name, value in ast.iter_fields(node):
-        if name in ("annotation", "returns", "decorator_list"):
+        if name in left_out:
             continue
         for child in value if isinstance(value, list) else [value]:
             if isinstance(child, ast.AST) and not _is_left_alone(child):
@@ -121,6 +127,7 @@ def _is_left_alone(node: ast.AST) -> bool:
             | ast.AnnAssign(annotation=ast.Name("TypeAlias"))
             | ast.Call(ast.Name("TypeVar" | "ParamSpec" | "cast"))
             | ast.Expr(ast.Call(ast.Attribute(ast.Name("logger"))))
+            | ast.keyword("strict")  # an assertion: zip(strict=True)
         ):
             return True
         case _:
