@@ -100,6 +100,49 @@ def test_a_value_is_prepared_once_however_often_the_commit_is_built(api: Api) ->
     assert [each.name for each in api(Saying.query.filter(rank=3).all)] == ["a"]
 
 
+def test_bulk_operations_prepare_each_value(api: Api) -> None:
+    api(Saying.bulk_create, [Saying(name=name, text=name * 2) for name in "ab"])
+    assert {each.echo for each in api(Saying.query.all)} == {"echo of aa", "echo of bb"}
+    api(Saying.bulk_update, Saying.query.filter(name="a"), text="new", echo=None)
+    assert api(Saying.load, name="a").echo == "echo of new"
+    assert Echo.asked == ["aa", "bb", "new"]
+
+
+class Sealed(Field[str]):
+    """Text that a service has to seal before it is stored."""
+
+    prepares = True
+
+    def codec(self) -> tuple[Any, Any]:
+        encode, decode = super().codec()
+        return (lambda value: StandIn(encode(value))), decode
+
+    def unprepared(self, instance: Any, encoded: Any, *, is_held: bool) -> StandIn | None:
+        return encoded if isinstance(encoded, StandIn) else None
+
+    def prepare(self, instance: Any, wanted: StandIn) -> Plan[bytes]:
+        yield Call(lambda: None)
+        return super().codec()[0](f"sealed {self.decode(wanted)}")
+
+    def unready(self, encoded: Any) -> str | None:
+        return "is sealed by a service" if isinstance(encoded, StandIn) else None
+
+
+class Letter(Model):
+    name = KeyField()
+    seal = Sealed()
+
+
+def test_what_is_still_to_be_prepared_is_neither_written_nor_compared(api: Api) -> None:
+    letter = api(Letter.create, name="a", seal="x")
+    assert api(Letter.load, name="a").seal == "sealed x"
+    with pytest.raises(ModelException, match=r"Letter.seal is sealed by a service: raw_update"):
+        api(Letter.raw_update, ["Letter:a"], seal="y")
+    with pytest.raises(ModelException, match=r"Letter.seal is sealed by a service"):
+        api(letter.save, expected={"seal": "sealed x"})
+    assert api(Letter.load, name="a").seal == "sealed x"
+
+
 # What is added to a commit ------------------------------------------------------------------
 
 
@@ -325,3 +368,29 @@ def test_what_else_follows_from_a_number_is_not_left_to_the_server(name: str) ->
 def test_the_server_does_not_add_what_doubles_cannot_tell() -> None:
     assert Numbers._meta.by_name["count"].server_addition(2**53 + 1) is None
     assert Numbers._meta.by_name["rank"].server_addition(-(2**53) - 1) is None
+
+
+class Watched(popoto.IntField):
+    """Adds every value to a set, as hooks of popoto 1.6 do."""
+
+    @classmethod
+    def on_save(
+        cls,
+        model_instance: Any,
+        field_name: str,
+        field_value: Any,
+        pipeline: Any = None,
+        **kwargs: Any,
+    ) -> Any:
+        return pipeline.sadd("watched", field_value)
+
+
+class Meter(Model):
+    name = KeyField()
+    level = Watched(default=0)
+
+
+def test_an_addition_calls_the_hook_of_the_field(api: Api, redis_client: redis.Redis) -> None:
+    meter = api(Meter.create, name="a", level=1)
+    assert api(meter.atomic_increment, "level", 2) == 3
+    assert redis_client.smembers("watched") == {b"1", b"3"}

@@ -26,7 +26,7 @@ from popoto import (
 )
 from popoto.engine.request import Request
 from popoto.models.writing import single
-from popoto.models.writing.saving import SaveRequest
+from popoto.models.writing.save_request import SaveRequest
 from tests.driver import Api
 
 

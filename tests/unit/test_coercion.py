@@ -18,7 +18,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from popoto.engine.codec import MAX_DIGITS, encoder_for
-from popoto.fields.coercion import CoercionError, coerce, describe
+from popoto.fields.coercion import CoercionError, coerce
+from popoto.fields.describing import describe
 
 TYPES = (
     bool, int, float, str, bytes, Decimal, list, dict, set, tuple, datetime, date, time,

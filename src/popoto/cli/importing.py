@@ -37,7 +37,7 @@ from popoto.engine.request import Command, Request
 from popoto.engine.run import run as carry_out
 from popoto.exceptions import AlreadyExistsError, ModelException, RowError
 from popoto.models.writing import bulk
-from popoto.models.writing.saving import SaveRequest
+from popoto.models.writing.save_request import SaveRequest
 
 #: Hides the line number on an instance under way, for messages.
 _LINE = "_import_line"

@@ -26,6 +26,7 @@ A new connection counts as a first request. A user leaves by closing its side. I
 about to end; then the other side is closed, too.
 """
 
+# Length: it is started by its path, alone, so it cannot be spread over several files.
 from __future__ import annotations
 
 import ctypes

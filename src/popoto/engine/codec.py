@@ -7,6 +7,8 @@ types are refused, depth and digits are bounded, nothing may follow the value, a
 result has the declared type.
 """
 
+# Length: the packing of each type stands beside its unpacking, by which it is checked.
+
 from __future__ import annotations
 
 import struct

@@ -15,6 +15,8 @@ that it still reads a value without raising:
 - a set of anything but scalars is `{"__tagged_set__": true, "as_encodable": [...]}`.
 """
 
+# Length: the two walks over containers mirror each other, marker by marker.
+
 from __future__ import annotations
 
 import re

@@ -20,7 +20,7 @@ from popoto.models.record.metaclass import RecordBase
 from popoto.models.record.options import ModelOptions
 from popoto.models.writing import creating, hooks, preparing, single
 from popoto.models.writing.expecting import Expected
-from popoto.models.writing.saving import SaveRequest
+from popoto.models.writing.save_request import SaveRequest
 
 if TYPE_CHECKING:
     from redis.asyncio.client import Pipeline as AsyncPipeline
@@ -189,7 +189,7 @@ class Model(InPlaceMethods, BulkMethods, metaclass=ModelBase, is_base=True):
                     pipeline,
                     ignore_errors,
                     skip_auto_now,
-                    update_fields,  # pyright: ignore[reportArgumentType]
+                    update_fields,
                     migrate_key,
                     create_only=self._create_only,
                     expected=expected,
@@ -228,7 +228,7 @@ class Model(InPlaceMethods, BulkMethods, metaclass=ModelBase, is_base=True):
                     pipeline,
                     ignore_errors,
                     skip_auto_now,
-                    update_fields,  # pyright: ignore[reportArgumentType]
+                    update_fields,
                     migrate_key,
                     create_only=self._create_only,
                     expected=expected,

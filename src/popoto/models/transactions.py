@@ -21,7 +21,7 @@ from popoto.models.writing.deleting import Deletion
 from popoto.models.writing.expecting import Expectation, Expected
 from popoto.models.writing.incrementing import Increment
 from popoto.models.writing.operation import Operation
-from popoto.models.writing.saving import SaveRequest
+from popoto.models.writing.save_request import SaveRequest
 
 if TYPE_CHECKING:
     from decimal import Decimal
@@ -69,7 +69,7 @@ class Transaction:
         """Save an instance as it is now; arguments, checks and result as of `Model.save`."""
         request = SaveRequest(
             skip_auto_now=skip_auto_now,
-            update_fields=update_fields,  # pyright: ignore[reportArgumentType]
+            update_fields=update_fields,
             migrate_key=migrate_key,
             expected=expected,
             hook_arguments=kwargs,

@@ -19,7 +19,8 @@ from popoto.models.writing.deleting import Deletion
 from popoto.models.writing.operation import Operation
 from popoto.models.writing.preparing import prepared_save
 from popoto.models.writing.rows import Matches, OnError, Progress, Rows, chunks
-from popoto.models.writing.saving import SaveRequest, Saving
+from popoto.models.writing.save_request import SaveRequest
+from popoto.models.writing.saving import Saving
 
 M = TypeVar("M", bound=Record)
 

@@ -10,7 +10,7 @@ from popoto.exceptions import AlreadyExistsError, KeyMutationError, UniquenessEr
 from popoto.models.reading.getting import get
 from popoto.models.record.overridden import CREATE_ONLY, is_own, own_call
 from popoto.models.record.record import Record
-from popoto.models.writing.saving import SaveRequest
+from popoto.models.writing.save_request import SaveRequest
 from popoto.models.writing.single import save
 
 M = TypeVar("M", bound="Record")

@@ -17,7 +17,8 @@ from popoto.models.record import overridden
 from popoto.models.record.checking import coerce_and_check, logger, refusal
 from popoto.models.record.options import ModelOptions
 from popoto.models.record.record import Record
-from popoto.models.writing.saving import SaveRequest, Saving
+from popoto.models.writing.save_request import SaveRequest
+from popoto.models.writing.saving import Saving
 
 
 def prepared_save(

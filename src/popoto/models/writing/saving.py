@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
@@ -36,7 +35,6 @@ from popoto.models.writing.change import Change
 from popoto.models.writing.claims import taken
 from popoto.models.writing.contents import settle_contents, store_contents
 from popoto.models.writing.expecting import (
-    Expected,
     conflict,
     expected_bytes,
     next_version,
@@ -44,22 +42,7 @@ from popoto.models.writing.expecting import (
 )
 from popoto.models.writing.hooks import call_delete_hooks
 from popoto.models.writing.operation import not_stored, text_of, wrong_type
-
-
-@dataclass(slots=True)
-class SaveRequest:
-    """The arguments of a save."""
-
-    pipeline: Any = None
-    ignore_errors: bool = False
-    skip_auto_now: bool = False
-    update_fields: Sequence[str] | None = None
-    migrate_key: bool = False
-    #: refuse to replace a record that is stored under the key already
-    create_only: bool = False
-    #: optimistic locking: what the stored record has to hold
-    expected: Expected = None
-    hook_arguments: dict[str, Any] = field(default_factory=dict[str, Any])
+from popoto.models.writing.save_request import SaveRequest
 
 
 class Saving(Change):

@@ -14,7 +14,7 @@ from popoto.models.writing.incrementing import Increment
 from popoto.models.writing.operation import Operation
 from popoto.models.writing.preparing import checked_names, prepared_save
 from popoto.models.writing.queueing import check_pipeline, queue_up
-from popoto.models.writing.saving import SaveRequest
+from popoto.models.writing.save_request import SaveRequest
 
 #: A refused operation that is alone raises its error.
 _ALONE: Company[Operation] = Company()

@@ -11,7 +11,8 @@ from popoto.models.record.record import Record
 from popoto.models.writing.carrying import Company, carry_out
 from popoto.models.writing.operation import Nothing, Operation
 from popoto.models.writing.preparing import checked_names, prepared_save
-from popoto.models.writing.saving import Creation, SaveRequest, Saving
+from popoto.models.writing.save_request import SaveRequest
+from popoto.models.writing.saving import Creation, Saving
 
 
 class _Together(Company[Operation]):

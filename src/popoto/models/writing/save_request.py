@@ -1,0 +1,25 @@
+"""`SaveRequest`: the arguments of a save, as its caller gave them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from popoto.models.writing.expecting import Expected
+
+
+@dataclass(slots=True)
+class SaveRequest:
+    """The arguments of a save."""
+
+    pipeline: Any = None
+    ignore_errors: bool = False
+    skip_auto_now: bool = False
+    update_fields: Iterable[str] | None = None
+    migrate_key: bool = False
+    #: refuse to replace a record that is stored under the key already
+    create_only: bool = False
+    #: optimistic locking: what the stored record has to hold
+    expected: Expected = None
+    hook_arguments: dict[str, Any] = field(default_factory=dict[str, Any])
