@@ -32,29 +32,34 @@ class Execution:
         self.offset = check_count(self.options, "offset", spec.offset) or 0
 
     def compile(self) -> Plan[tuple[Fetch, Order]]:
+        fetch = yield from self.unordered()
+        order_by = self.spec.order_by
+        if self.spec.computed_sort is None:
+            return fetch, ordering.choose(self.options, fetch.operand, order_by)
+        if order_by is not None:
+            logger.warning(
+                "%s: computed_sort overrides order_by=%r", self.options.model_name, order_by
+            )
+        return fetch, ordering.by_key(self.options)
+
+    def unordered(self) -> Plan[Fetch]:
+        """What matches, in whatever order."""
         spec = self.spec
         if spec.values is not None:
             check_values(self.options, spec.values)
-        order_by = spec.order_by
-        if order_by is not None:
-            ordering.parse(self.options, order_by)
+        if spec.order_by is not None:
+            ordering.parse(self.options, spec.order_by)
         operand: Operand = yield from Planner(spec.model).compile(spec.conditions)
-        if spec.computed_sort is not None:
-            if order_by is not None:
-                logger.warning(
-                    "%s: computed_sort overrides order_by=%r", self.options.model_name, order_by
-                )
-            return Fetch(self.options, operand), ordering.by_key(self.options)
-        return Fetch(self.options, operand), ordering.choose(self.options, operand, order_by)
+        return Fetch(self.options, operand)
 
     def count(self) -> Plan[int]:
-        fetch, _ = yield from self.compile()
+        fetch = yield from self.unordered()
         return (yield from fetch.count())
 
     def exists(self) -> Plan[bool]:
         if self.limit == 0:
             return False
-        fetch, _ = yield from self.compile()
+        fetch = yield from self.unordered()
         if self.offset:
             return (yield from fetch.count()) > self.offset
         return (yield from fetch.exists())

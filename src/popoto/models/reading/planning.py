@@ -11,7 +11,7 @@ import logging
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field
 from itertools import product
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 from popoto._stock import is_replaced
 from popoto.engine.request import Call, Plan, Request
@@ -73,7 +73,11 @@ class Planner:
         conjunction = _Conjunction()
         for condition in conditions:
             conjunction.take(condition)
-        return (yield from self._unnested(self._conjunction(conjunction, Scope())))
+        steps = self._conjunction(conjunction, Scope())
+        if not conjunction.trees:
+            # Nothing is nested: the steps are requests and calls alone.
+            return (yield from cast("Plan[Operand]", steps))
+        return (yield from self._unnested(steps))
 
     # Trees -----------------------------------------------------------------------------
 
@@ -140,8 +144,10 @@ class Planner:
     def _joined(self, operands: list[Operand], scope: Scope) -> Operand:
         if not operands:
             return Operand(EVERYTHING, _always)
-        nodes = [operand.node for operand in operands]
         direct = self._direct_keys(scope)
+        if direct is None and len(operands) == 1:
+            return operands[0]
+        nodes = [operand.node for operand in operands]
         if direct is not None:
             nodes.append(direct)
         tests = [operand.test for operand in operands]
