@@ -31,6 +31,7 @@ READS = [
     "GEORADIUSBYMEMBER_RO",
     "INFO",
     "LASTSAVE",
+    "MEMORY",
     "OBJECT",
     "PING",
     "PUBSUB",
@@ -163,6 +164,7 @@ def test_pauses_before_connecting_again() -> None:
         assert all(pause is not None and longest / 2 <= pause <= longest for pause in pauses)
         assert len(set(pauses)) > 1
         assert policy.connect_pause(refused, attempt, late) is None
+        assert policy.connect_pause(refused, attempt, time.monotonic() + longest / 9) is None
     assert policy.connect_pause(refused, 2, soon) is None
     for error in (redis.TimeoutError("x"), TimeoutError(), AuthenticationError("x")):
         assert policy.connect_pause(error, 0, soon) is None
@@ -179,6 +181,7 @@ def test_pauses_for_a_server_that_will_be_ready(attempt: int, longest: float) ->
     assert all(pause is not None and longest / 2 <= pause <= longest for pause in pauses)
     assert len(set(pauses)) > 1
     assert policy.waiting_pause(attempt, time.monotonic()) is None
+    assert policy.waiting_pause(attempt, time.monotonic() + longest / 9) is None
 
 
 @pytest.mark.parametrize("cause", [redis.ConnectionError("gone"), redis.TimeoutError("late")])

@@ -176,6 +176,7 @@ def test_known_primaries_are_asked_before_the_seeds(topology: Topology) -> None:
 def test_what_is_learned_replaces_what_was_known(topology: Topology) -> None:
     topology.learn([span(0, 16383, b"c", 3)], ASKED)
     assert topology.primaries == (("c", 3),)
+    assert topology.node(None) == ("c", 3)
     assert topology.node(150) == ("c", 3)
 
 
@@ -195,7 +196,9 @@ def test_what_is_learned_replaces_what_was_known(topology: Topology) -> None:
 def test_an_answer_that_is_none_changes_nothing(topology: Topology, reply: Any) -> None:
     with pytest.raises(redis.RedisError) as caught:
         topology.learn(reply, ASKED)
-    if not isinstance(reply, redis.RedisError):
+    if isinstance(reply, redis.RedisError):
+        assert caught.value is reply
+    else:
         assert "CLUSTER SLOTS from asked:7000" in str(caught.value)
     assert topology.node(150) == ("b", 2)
 
@@ -221,6 +224,6 @@ def test_a_transaction_has_moved_if_one_of_its_commands_has(topology: Topology) 
     moved, other = MovedError("150 c:3"), redis.ResponseError("wrong")
     assert topology.moved_transaction([b"OK", moved, other], ("b", 2))
     assert topology.node(150) == ("c", 3)
-    assert not topology.moved_transaction([b"OK", other, other], ("b", 2))
+    assert topology.moved_transaction([b"OK", other, other], ("b", 2)) is False
     # What EXEC itself says is about the whole.
     assert not topology.moved_transaction([b"OK", b"QUEUED", moved], ("b", 2))
