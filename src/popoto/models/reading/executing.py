@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from typing import Any
 
-from popoto.engine.codec import DecodeError
 from popoto.engine.request import Plan
 from popoto.fields.asking.operands import Operand
 from popoto.models.reading import ordering
@@ -13,6 +12,7 @@ from popoto.models.reading.calls import Reading, Row
 from popoto.models.reading.fetching import Fetch
 from popoto.models.reading.ordering import Order
 from popoto.models.reading.planning import Planner
+from popoto.models.reading.projecting import projected
 from popoto.models.reading.read_hooks import read_hooks
 from popoto.models.reading.related import attach_references
 from popoto.models.reading.spec import QuerySpec, check_count, check_values
@@ -103,7 +103,7 @@ class Execution:
         """Rows as instances, dicts or tuples."""
         spec = self.spec
         if spec.values is not None:
-            return [self._projected(row, spec.values) for row in rows]
+            return projected(self.options, rows, spec.values, as_tuples=spec.as_tuples)
         unit = fetch.operand.extra.get("distance_unit")
         instances: list[Any] = []
         for row in rows:
@@ -115,23 +115,6 @@ class Execution:
                 instance._geo_distance_unit = unit
             instances.append(instance)
         return instances
-
-    def _projected(self, row: Row, names: tuple[str, ...]) -> Any:
-        fields = self.options.by_name
-        values: list[Any] = []
-        for name in names:
-            field = fields[name]
-            raw = row.stored.get(name)
-            if raw is None:
-                values.append(None if field.auto else field.make_default())
-                continue
-            try:
-                value = field.decode(raw)
-                values.append(field.loaded_value(None, value) if field.in_hash else value)
-            except DecodeError as error:
-                logger.warning("%s of record %r cannot be decoded: %s", field.label, row.key, error)
-                values.append(None)
-        return tuple(values) if self.spec.as_tuples else dict(zip(names, values, strict=True))
 
     def finished(self, found: list[Any]) -> Plan[list[Any]]:
         """Related records and read hooks, for the rows that are returned."""
