@@ -146,6 +146,8 @@ class Field(Asked[Value], Generic[Value], metaclass=FieldBase):
         cls = self.__class__
         #: Whether a method of the user's own checks values too.
         self.has_own_check = is_replaced(cls, "is_valid")
+        #: Whether a method of the user's own answers queries.
+        self.has_own_answers = is_replaced(cls, "filter_query")
         #: Whether each instance of `type` may be saved as it is, without a look at its value.
         self.takes_every_instance = (
             cls.coerce is Field.coerce

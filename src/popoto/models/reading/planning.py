@@ -13,7 +13,6 @@ from dataclasses import dataclass, field
 from itertools import product
 from typing import Any, TypeAlias, cast
 
-from popoto._stock import is_replaced
 from popoto.engine.request import Call, Plan, Request
 from popoto.engine.tree import EVERYTHING, NOTHING, RecordKeys, all_of, any_of, negated
 from popoto.exceptions import QueryException
@@ -244,7 +243,7 @@ class Planner:
     def _field_operand(
         self, target: AnyField, conditions: list[tuple[str, Any]], scope: Scope
     ) -> Operand:
-        if not is_replaced(type(target), "filter_query"):
+        if not target.has_own_answers:
             if not target.makes_entries and not target.key:
                 # The wording of popoto 1.6, where the client did it.
                 logger.debug(
