@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from popoto.engine.request import Plan, Request
-from popoto.exceptions import ModelException, NotStoredError
+from popoto.exceptions import NotStoredError
+from popoto.models.record.field_names import known_field
 from popoto.models.record.loading import read_commands, stored_of
 from popoto.models.record.record import Record
 from popoto.models.record.stored import stored_key
@@ -16,11 +17,7 @@ def refresh(instance: Record, names: Iterable[str] | None) -> Plan[None]:
     options = instance._meta
     wanted = list(options.by_name) if names is None else [*names]
     for name in wanted:
-        if name not in options.by_name:
-            raise ModelException(
-                f"{options.model_name}.refresh(fields=…): Unknown field {name!r}; "
-                f"fields are {', '.join(options.by_name)}"
-            )
+        known_field(options.by_name, name, f"{options.model_name}.refresh(fields=…)")
     key = stored_key(instance, f"{options.model_name} cannot be refreshed")
     replies = yield Request(read_commands(options, key), options.shard, repeatable=True)
     found = stored_of(options, replies[0], replies[1:])

@@ -1,8 +1,12 @@
-"""Names that fields can have."""
+"""Names of fields: which ones there can be, and which ones there are."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from popoto.exceptions import ModelException
+from popoto.fields.field import Field
 
 RESERVED_NAMES = frozenset({"limit", "order_by", "values"})
 
@@ -20,3 +24,11 @@ def check_field_name(model_name: str, name: str) -> None:
             f"{model_name}.{name}: a field name must not contain two underscores in a row; "
             "they separate a field from a lookup"
         )
+
+
+def known_field(fields: Mapping[str, Field[Any]], name: str, where: str) -> Field[Any]:
+    """The field of that name. Raises ModelException, which says `where` it was asked for."""
+    field = fields.get(name)
+    if field is None:
+        raise ModelException(f"{where}: Unknown field {name!r}; fields are {', '.join(fields)}")
+    return field

@@ -7,6 +7,7 @@ from typing import Any
 
 from popoto.exceptions import ModelException
 from popoto.fields.coercion import is_list
+from popoto.models.record.field_names import known_field
 from popoto.models.record.options import ModelOptions
 
 #: What a later save does to a running time to live; see docs/ttl.md.
@@ -27,9 +28,7 @@ def meta_settings(cls: Any, meta: type | None) -> dict[str, Any]:
     return settings
 
 
-def check_meta(  # noqa: PLR0912 - one for each option
-    model_name: str, options: ModelOptions, meta: Mapping[str, Any]
-) -> None:
+def check_meta(model_name: str, options: ModelOptions, meta: Mapping[str, Any]) -> None:
     """Take over the options of a `Meta` class. Raises ModelException for wrong ones."""
     if "abstract" in meta:
         options.abstract = bool(meta["abstract"])
@@ -62,11 +61,7 @@ def check_meta(  # noqa: PLR0912 - one for each option
     _check_order_by(model_name, options)
     for names, _ in options.indexes:
         for name in names:
-            if name not in options.by_name:
-                raise ModelException(
-                    f"{model_name}.Meta.indexes: Unknown field {name!r}; "
-                    f"fields are {', '.join(options.by_name)}"
-                )
+            known_field(options.by_name, name, f"{model_name}.Meta.indexes")
     options.compile_indexes()
 
 

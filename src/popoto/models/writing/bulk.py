@@ -11,6 +11,7 @@ from popoto.engine.request import Call, Plan
 from popoto.exceptions import KeyMutationError, ModelException, UniquenessError, ValidationError
 from popoto.fields.coercion import CoercionError
 from popoto.fields.describing import describe
+from popoto.models.record.field_names import known_field
 from popoto.models.record.options import ModelOptions
 from popoto.models.record.overridden import own_call
 from popoto.models.record.record import Record
@@ -184,14 +185,10 @@ def bulk_update(
 
 def _check_updates(options: ModelOptions, updates: dict[str, Any]) -> None:
     for name, value in updates.items():
-        if name not in options.by_name:
-            raise ModelException(
-                f"{options.model_name}.bulk_update: Unknown field {name!r}; "
-                f"fields are {', '.join(options.by_name)}"
-            )
-        if name in options.key_names:
+        field = known_field(options.by_name, name, f"{options.model_name}.bulk_update")
+        if field.key:
             raise KeyMutationError(
-                f"{options.by_name[name].label} is part of the record key: bulk_update cannot "
+                f"{field.label} is part of the record key: bulk_update cannot "
                 f"change it to {describe(value)}; set it on each record and call "
                 "save(migrate_key=True)"
             )

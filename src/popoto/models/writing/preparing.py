@@ -15,6 +15,7 @@ from popoto.exceptions import (
 from popoto.fields.describing import describe
 from popoto.models.record import overridden
 from popoto.models.record.checking import coerce_and_check, logger, refusal
+from popoto.models.record.field_names import known_field
 from popoto.models.record.options import ModelOptions
 from popoto.models.record.record import Record
 from popoto.models.writing.save_request import SaveRequest
@@ -78,11 +79,7 @@ def checked_names(options: ModelOptions, names: Iterable[str]) -> list[str]:
         )
     found = list(dict.fromkeys(names))
     for name in found:
-        if name not in options.by_name:
-            raise ModelException(
-                f"{options.model_name}.save(update_fields=…): Unknown field {name!r}; "
-                f"fields are {', '.join(options.by_name)}"
-            )
+        known_field(options.by_name, name, f"{options.model_name}.save(update_fields=…)")
     return found
 
 

@@ -11,6 +11,7 @@ from popoto.engine.request import Plan, Request
 from popoto.exceptions import KeyMutationError, ModelException, ValidationError
 from popoto.fields.coercion import CoercionError
 from popoto.fields.describing import describe
+from popoto.models.record.field_names import known_field
 from popoto.models.record.options import ModelOptions
 from popoto.models.record.record import Record
 from popoto.models.record.record_keys import record_key
@@ -57,12 +58,7 @@ def _checked_key(options: ModelOptions, key: Any) -> str:
 
 def _raw(options: ModelOptions, name: str, value: Any) -> Any:
     """The bytes of a value. Raises ModelException for what its field cannot store."""
-    field = options.by_name.get(name)
-    if field is None:
-        raise ModelException(
-            f"{options.model_name}.raw_update: Unknown field {name!r}; "
-            f"fields are {', '.join(options.by_name)}"
-        )
+    field = known_field(options.by_name, name, f"{options.model_name}.raw_update")
     if field.key:
         raise KeyMutationError(
             f"{field.label} is part of the record key and cannot be changed by raw_update; "
