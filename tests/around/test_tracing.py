@@ -25,13 +25,18 @@ class Thing(Model):
     rank = SortedField(type=int, default=0)
 
 
-@pytest.fixture
-def spans(monkeypatch: pytest.MonkeyPatch) -> InMemorySpanExporter:
+@pytest.fixture(params=["its own note", "asking the API"])
+def spans(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> InMemorySpanExporter:
+    """What was recorded, by a provider that is found either way."""
     exporter = InMemorySpanExporter()
     provider = TracerProvider()
     provider.add_span_processor(SimpleSpanProcessor(exporter))
     monkeypatch.setattr(tracing, "_tracer", provider.get_tracer("test"))
-    monkeypatch.setattr(trace, "get_tracer_provider", lambda: provider)
+    if request.param == "asking the API":
+        monkeypatch.setattr(tracing, "_KNOWS_PROVIDER", False)
+        monkeypatch.setattr(trace, "get_tracer_provider", lambda: provider)
+    else:
+        monkeypatch.setattr(trace, "_TRACER_PROVIDER", provider)
     return exporter
 
 

@@ -8,7 +8,7 @@ what each step looks like there.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, TypeAlias
 
 from popoto.engine.request import Argument
 
@@ -84,7 +84,7 @@ def write_guards(guards: Iterable[Step], keys: Declared, *, together: bool) -> l
 # Commands ------------------------------------------------------------------------------------
 # The key that a command is sent with, what it has in common with others, and what is its own.
 
-_Form: TypeAlias = tuple[int, _Arguments, _Arguments]
+_Form: TypeAlias = tuple[int, _Arguments, Sequence[Argument]]
 
 
 def _of_a_value(at: _At, key: int, rest: tuple[Any, ...]) -> _Form:
@@ -119,69 +119,54 @@ _OF_ONE = frozenset(
 )
 
 
-class _Command(NamedTuple):
-    """A command as it is sent. `key` is the position of the key that it concerns."""
-
-    name: str
-    key: int
-    place: int
-    shared: _Arguments
-    own: list[Argument]
-
-
 def write_commands(commands: Sequence[Step], keys: Declared, *, together: bool) -> list[Argument]:
     """The commands as commit.lua reads them; `together`: those on one key as one."""
-    at = keys.at
+    if together:
+        return _gathered(commands, keys)
     out: list[Argument] = [len(commands)]
-    if not together:
-        for name, key, rest in commands:
-            position = 0 if key is None else keys.setdefault(key, len(keys) + 1)
-            form = _COMMANDS.get(name)
-            if form is None:
-                out += (name, position, len(rest))
-                out += rest
-            else:
-                place, shared, own = form(at, position, rest)
-                out += (name, place, len(shared) + len(own), *shared, *own)
-        return out
-    written: list[_Command] = []
     for name, key, rest in commands:
-        position = at(key)
+        position = 0 if key is None else keys.setdefault(key, len(keys) + 1)
         form = _COMMANDS.get(name)
-        place, shared, own = (position, (), rest) if form is None else form(at, position, rest)
-        written.append(_Command(name, position, place, shared, list(own)))
-    written = _gathered(written)
-    out = [len(written)]
-    for name, _, place, shared, own in written:
-        out += (name, place, len(shared) + len(own), *shared)
-        out += own
+        if form is None:
+            out += (name, position, len(rest))
+            out += rest
+        else:
+            place, shared, own = form(keys.at, position, rest)
+            out += (name, place, len(shared) + len(own), *shared, *own)
     return out
 
 
-def _gathered(commands: Iterable[_Command]) -> list[_Command]:
+#: In place of a command that others could be joined to.
+_NO_COMMAND: tuple[int, list[Argument]] = (-1, [])
+
+
+def _gathered(commands: Sequence[Step], keys: Declared) -> list[Argument]:
     """The commands, those of many members joined to earlier ones that they have all in common with.
 
     Never past another command on the same key, nor past one that may look at any key.
     """
-    gathered: list[_Command] = []
-    latest: dict[tuple[str, int, _Arguments], int] = {}
+    written: list[tuple[str, int, _Arguments, Sequence[Argument]]] = []
+    latest: dict[tuple[str, int, _Arguments], tuple[int, list[Argument]]] = {}
     touched: dict[int, int] = {}
-    for command in commands:
-        name, key, place, shared, own = command
+    for name, key, rest in commands:
+        position = 0 if key is None else keys.setdefault(key, len(keys) + 1)
+        form = _COMMANDS.get(name)
+        place, shared, own = (position, (), rest) if form is None else form(keys.at, position, rest)
         # With more arguments than one score and its member, ZADD has options.
         if name in _OF_MANY or (name == "ZADD" and len(own) == 2):
-            index = latest.get((name, place, shared), -1)
-            if index >= touched.get(key, 0) and _has_room(gathered[index], own):
-                gathered[index].own.extend(own)
-                touched[key] = index
+            index, members = latest.get((name, place, shared), _NO_COMMAND)
+            has_room = len(members) + len(own) <= MOST_ARGUMENTS
+            if has_room and index >= touched.get(position, 0):
+                members += own
+                touched[position] = index
                 continue
-            latest[name, place, shared] = len(gathered)
+            own = members = [*own]
+            latest[name, place, shared] = len(written), members
         elif name not in _OF_ONE:
             latest.clear()
-        touched[key] = len(gathered)
-        gathered.append(command)
-    return gathered
-
-
-def _has_room(command: _Command, more: list[Argument]) -> bool:
-    return len(command.own) + len(more) <= MOST_ARGUMENTS
+        touched[position] = len(written)
+        written.append((name, place, shared, own))
+    out: list[Argument] = [len(written)]
+    for name, place, shared, own in written:
+        out += (name, place, len(shared) + len(own), *shared, *own)
+    return out

@@ -2,7 +2,7 @@
 
 A span has the name of the operation and its model ("save Restaurant") and says how many
 requests (round trips) and commands the operation took. Without the API the runners stay as
-they are; without a configured SDK an operation costs about 1 us more.
+they are; without a configured SDK an operation costs 0.2 us more.
 """
 
 from __future__ import annotations
@@ -29,7 +29,13 @@ Runner = TypeVar("Runner", bound=Callable[..., Any])
 #: What users call the operations whose plans have other names.
 _NAMES = {"all": "query", "results": "query"}
 
+#: Asked for at import, which also sets up the provider that the environment names, if any.
 _tracer: Tracer | None = None if trace is None else trace.get_tracer("popoto", __version__)
+
+#: The API's own note of the provider that was set up. To ask for it by `get_tracer_provider`
+#: costs some 5 us while there is none: the environment is read again each time.
+_PROVIDER = "_TRACER_PROVIDER"
+_KNOWS_PROVIDER = hasattr(trace, _PROVIDER)
 
 
 def traced(run: Runner) -> Runner:
@@ -64,6 +70,8 @@ def async_traced(arun: Runner) -> Runner:
 
 def _is_configured() -> bool:
     """Whether the application has set up a provider, without which nobody records spans."""
+    if _KNOWS_PROVIDER:
+        return getattr(trace, _PROVIDER) is not None
     return trace is not None and not isinstance(
         trace.get_tracer_provider(), trace.ProxyTracerProvider
     )

@@ -142,6 +142,7 @@ class Field(Asked[Value], Generic[Value], metaclass=FieldBase):
         self.name = name
         self.model_name = model_name
         self.value_set_prefix = f"{self.field_class_key}:{model_name}:{name}:"
+        self.bind_keys(model_name, name)
         self.encode, self.decode = self.codec()
         cls = self.__class__
         #: Whether a method of the user's own checks values too.

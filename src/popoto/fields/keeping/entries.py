@@ -14,6 +14,8 @@ from typing import NamedTuple, TypeAlias
 from popoto.engine.batch import Batch, KeyArgument
 from popoto.engine.request import Reply
 
+_NO_KEY = KeyArgument()
+
 
 class SetEntry(NamedTuple):
     """A record key in the set of one value.
@@ -26,8 +28,8 @@ class SetEntry(NamedTuple):
     key: str
     member: str
     field_name: str = ""
-    values_key: str | None = None
-    coverage_key: str = ""
+    values_key: KeyArgument | None = None
+    coverage_key: KeyArgument = _NO_KEY
     text: str | None = None
 
     @property
@@ -53,13 +55,13 @@ class SetEntry(NamedTuple):
     def stands(self, reply: Reply) -> bool:
         return reply == 1
 
-    def _with_text(self, command: str, batch: Batch, values_key: str) -> None:
+    def _with_text(self, command: str, batch: Batch, values_key: KeyArgument) -> None:
         batch.put(
             command,
             self.key,
             self.member,
-            KeyArgument(values_key),
-            KeyArgument(self.coverage_key),
+            values_key,
+            self.coverage_key,
             self.field_name,
             self.text or "",
             0 if self.text is None else 1,

@@ -40,7 +40,7 @@ class KeyFamily:
     layout: Layout
     is_open: bool = False
     derived: bool = True
-    text_lists: tuple[str, str, str] | None = None
+    text_lists: tuple[str, KeyArgument, KeyArgument] | None = None
 
     def holds(self, key: str) -> bool:
         """Whether a key belongs to this family (another layout may still rule it out)."""
@@ -63,8 +63,8 @@ class KeyFamily:
                 "LEAVE",
                 key,
                 member,
-                KeyArgument(values_key),
-                KeyArgument(coverage_key),
+                values_key,
+                coverage_key,
                 field_name,
                 unescape(part),
                 0 if part == "None" else 1,

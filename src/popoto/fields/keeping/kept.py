@@ -21,6 +21,14 @@ class Kept(Valued):
     """How a field keeps its index. Everything follows from the entries that a value has."""
 
     value_set_prefix: str
+    #: The distinct texts beside the value sets, and the key that counts what these cover.
+    values_key: KeyArgument
+    coverage_key: KeyArgument
+
+    def bind_keys(self, model_name: str, name: str) -> None:
+        """Note the keys that do not depend on a value."""
+        self.values_key = KeyArgument(keys.values_key(model_name, name))
+        self.coverage_key = KeyArgument(keys.values_coverage_key(model_name))
 
     @property
     def depends_on(self) -> tuple[str, ...]:
@@ -73,8 +81,8 @@ class Kept(Valued):
             set_key,
             key,
             self.name,
-            keys.values_key(self.model_name, self.name),
-            keys.values_coverage_key(self.model_name),
+            self.values_key,
+            self.coverage_key,
             None if value is None else str(value),
         )
 
@@ -83,7 +91,7 @@ class Kept(Valued):
         """The key that counts the records in this field's sets, for a guard; 0 = not counted."""
         if self.type is not str:
             return 0
-        return KeyArgument(keys.values_coverage_key(self.model_name))
+        return self.coverage_key
 
     def key_families(self) -> Sequence[KeyFamily]:
         """The families of keys that upkeep checks, cleans and rebuilds for this field.
@@ -100,11 +108,7 @@ class Kept(Valued):
         """The sets of records per value."""
         text_lists = None
         if self.type is str:
-            text_lists = (
-                self.name,
-                keys.values_key(self.model_name, self.name),
-                keys.values_coverage_key(self.model_name),
-            )
+            text_lists = self.name, self.values_key, self.coverage_key
         stem = self.value_set_prefix.removesuffix(keys.SEPARATOR)
         return KeyFamily(section, self.name, stem, "set", is_open=True, text_lists=text_lists)
 

@@ -83,8 +83,8 @@ def _put_expire(batch: Batch, options: ModelOptions, key: str, command: str, amo
         command,
         key,
         amount,
-        KeyArgument(options.expiry_key),
-        KeyArgument(options.expiry_values_key),
+        options.expiry_key,
+        options.expiry_values_key,
         key,
         len(companions),
         *(KeyArgument(companion) for companion in companions),
@@ -94,9 +94,7 @@ def _put_expire(batch: Batch, options: ModelOptions, key: str, command: str, amo
 
 def put_removal(batch: Batch, options: ModelOptions, key: str) -> None:
     """Queue the removal of a record's hash, companions and class-set member."""
-    batch.put(
-        "RETIRE", key, KeyArgument(options.expiry_key), KeyArgument(options.expiry_values_key), key
-    )
+    batch.put("RETIRE", key, options.expiry_key, options.expiry_values_key, key)
     options.remove_member(batch, key)
     for companion in options.companion_keys(key):
         batch.put("DEL", companion)
@@ -111,9 +109,9 @@ def guard_absent(
     was none.
     """
     if known or note:
-        batch.guard("absent", key, KeyArgument(options.expiry_values_key), key, note)
+        batch.guard("absent", key, options.expiry_values_key, key, note)
     else:
-        values, members = KeyArgument(options.expiry_values_key), KeyArgument(options.class_set_key)
+        values, members = options.expiry_values_key, options.class_set_key
         batch.guard("absent", key, values, key, note, members)
 
 
@@ -125,9 +123,7 @@ def left_entries(options: ModelOptions, key: str, note: bytes) -> list[Entry]:
 
 def put_forgetting(batch: Batch, options: ModelOptions, key: str) -> None:
     """Queue that the registry forgets a record, whose leftovers this batch removes."""
-    batch.put(
-        "FORGET", key, KeyArgument(options.expiry_key), KeyArgument(options.expiry_values_key), key
-    )
+    batch.put("FORGET", key, options.expiry_key, options.expiry_values_key, key)
 
 
 def _unpacked(options: ModelOptions, packed: bytes) -> dict[str, bytes] | None:

@@ -17,7 +17,7 @@ from typing import TypeAlias
 from redis.exceptions import ResponseError
 
 from popoto.engine import keys
-from popoto.engine.batch import Batch, GuardFailure, KeyArgument
+from popoto.engine.batch import Batch, GuardFailure
 from popoto.engine.request import Command, Plan, Reply, Request
 from popoto.engine.scanning import Scan, literally
 from popoto.engine.tree import Node, key_kinds
@@ -94,8 +94,8 @@ def sweep(options: ModelOptions, due: Sequence[Reply]) -> Plan[int]:
             living.put(
                 "RESCHEDULE",
                 key,
-                KeyArgument(options.expiry_key),
-                KeyArgument(options.expiry_values_key),
+                options.expiry_key,
+                options.expiry_values_key,
                 key,
             )
     if len(living):

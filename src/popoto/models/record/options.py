@@ -8,7 +8,7 @@ from typing import Any
 
 from popoto._stock import is_replaced
 from popoto.engine import keys
-from popoto.engine.batch import Batch
+from popoto.engine.batch import Batch, KeyArgument
 from popoto.engine.db_key import DB_key
 from popoto.exceptions import ModelException
 from popoto.fields.describing import describe
@@ -77,10 +77,10 @@ class ModelOptions:
         self.auto_created = False
         self.db_class_key = DB_key(model_name)
         self.db_class_set_key = DB_key("$Class", model_name)
-        self.class_set_key = keys.class_set_key(model_name)
+        self.class_set_key = KeyArgument(keys.class_set_key(model_name))
         self.record_keys_key = keys.record_keys_key(model_name)
-        self.expiry_key = keys.expiry_key(model_name)
-        self.expiry_values_key = keys.expiry_values_key(model_name)
+        self.expiry_key = KeyArgument(keys.expiry_key(model_name))
+        self.expiry_values_key = KeyArgument(keys.expiry_values_key(model_name))
         self._compile()
 
     # Fields ------------------------------------------------------------------------
@@ -195,6 +195,8 @@ class ModelOptions:
         self.unique_fields: list[AnyField] = [
             field for field in fields.values() if field.unique and field.keeps_value_sets
         ]
+        #: whether anything of the model has to be unique besides its keys
+        self.has_claims = bool(self.unique_fields) or any(each.unique for each in self.composites)
         self.entry_fields: list[AnyField] = [
             field for field in fields.values() if field.makes_entries
         ]

@@ -274,7 +274,10 @@ def _joined(operations: Sequence[Op], company: Company[Op]) -> list[_Joined[Op]]
 
 
 def _size_of(batch: Batch) -> int:
-    return sum(len(step[2]) + 3 for steps in (batch.guards, batch.commands) for step in steps)
+    size = 0
+    for _, _, arguments in (*batch.guards, *batch.commands):
+        size += len(arguments) + 3
+    return size
 
 
 def _without_rivals(
@@ -284,7 +287,7 @@ def _without_rivals(
     claimed: dict[claims.Claim, Op] = {}
     for operation in operations:
         batch = operation.batch()
-        if batch is None or not claims.has_claims(operation.options):
+        if batch is None or not operation.options.has_claims:
             yield operation, batch
             continue
         wanted = {claim: step for step in batch.guards if (claim := claims.claim_of(step))}

@@ -105,7 +105,7 @@ class Change(Operation):
         self, batch: Batch, entries: Sequence[Entry], names: Iterable[str] | None
     ) -> None:
         """Demand that nobody else holds what has to be unique."""
-        if self.options.unique_fields or self.options.composites:
+        if self.options.has_claims:
             values = {**(self.known or {}), **self.changed}
             put_claims(batch, self.options, self.key, self.old_key, values, names, entries)
 
@@ -145,8 +145,7 @@ class Change(Operation):
             self.guard_bytes(batch, guarded)
         else:
             batch.guard("exists", self.key)
-        if options.unique_fields or options.composites:
-            self.put_claims(batch, new, None if self.upsert else self.changed)
+        self.put_claims(batch, new, None if self.upsert else self.changed)
         self.put_hash(batch)
         if self.upsert:
             options.put_member(batch, self.key)

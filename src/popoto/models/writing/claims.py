@@ -58,11 +58,6 @@ def put_claims(
             entry.guard(batch, old_key)
 
 
-def has_claims(options: ModelOptions) -> bool:
-    """Whether anything of the model has to be unique besides its keys."""
-    return bool(options.unique_fields) or any(each.unique for each in options.composites)
-
-
 def claim_of(step: Step) -> Claim | None:
     """What a guard claims; None for a guard that claims nothing."""
     name, key, arguments = step
