@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
+from popoto.engine.keys import ESCAPED_SEPARATOR
 from popoto.engine.request import Argument
 
 #: A guard or a command: its name, its key (None = none) and its arguments.
@@ -168,7 +169,10 @@ def _gathered(commands: Iterable[_Command]) -> list[_Command]:
     for command in commands:
         name, key, place, shared, own = command
         # With more arguments than one score and its member, ZADD has options.
-        if name in _OF_MANY or (name == "ZADD" and len(own) == 2):
+        if _reads_records(name, own):
+            # At its place: after the hashes that rows before it write.
+            pass
+        elif name in _OF_MANY or (name == "ZADD" and len(own) == 2):
             index = latest.get((name, place, shared), -1)
             if index >= touched.get(key, 0) and _has_room(gathered[index], own):
                 gathered[index].own.extend(own)
@@ -180,6 +184,11 @@ def _gathered(commands: Iterable[_Command]) -> list[_Command]:
         touched[key] = len(gathered)
         gathered.append(command)
     return gathered
+
+
+def _reads_records(name: str, own: list[Argument]) -> bool:
+    """Whether a command looks into the hashes of other records, as texts.lua says."""
+    return name == "LEAVE" and ESCAPED_SEPARATOR in str(own[2])
 
 
 def _has_room(command: _Command, more: list[Argument]) -> bool:
