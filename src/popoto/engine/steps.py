@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeAlias
 
+from popoto.engine.keys import ESCAPED_SEPARATOR
 from popoto.engine.request import Argument
 
 #: A guard or a command: its name, its key (None = none) and its arguments.
@@ -152,8 +153,11 @@ def _gathered(commands: Sequence[Step], keys: Declared) -> list[Argument]:
         position = 0 if key is None else keys.setdefault(key, len(keys) + 1)
         form = _COMMANDS.get(name)
         place, shared, own = (position, (), rest) if form is None else form(keys.at, position, rest)
+        if name == "LEAVE" and ESCAPED_SEPARATOR in str(rest[4]):
+            # It looks into the hashes of others (texts.lua), so it stays behind those before it.
+            pass
         # With more arguments than one score and its member, ZADD has options.
-        if name in _OF_MANY or (name == "ZADD" and len(own) == 2):
+        elif name in _OF_MANY or (name == "ZADD" and len(own) == 2):
             index, members = latest.get((name, place, shared), _NO_COMMAND)
             has_room = len(members) + len(own) <= MOST_ARGUMENTS
             if has_room and index >= touched.get(position, 0):

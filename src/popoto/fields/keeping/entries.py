@@ -89,7 +89,8 @@ class ScoreEntry(NamedTuple):
         batch.put("ZSCORE", self.key, self.member)
 
     def stands(self, reply: Reply) -> bool:
-        return reply is not None and float(reply) == self.score
+        # Servers keep doubles: also of an int beyond what they tell apart.
+        return reply is not None and float(reply) == float(self.score)
 
 
 #: Bits of each coordinate in a geo set's scores, and the range of latitudes they divide.
@@ -103,7 +104,8 @@ def geo_score(longitude: float, latitude: float) -> int:
     x = int((longitude + 180) / 360 * cells)
     y = int((latitude + _GEO_LATITUDE) / (2 * _GEO_LATITUDE) * cells)
     score = 0
-    for bit in range(_GEO_BITS):
+    # The eastern and the northern edge are one cell more.
+    for bit in range(_GEO_BITS + 1):
         score |= (y >> bit & 1) << (2 * bit) | (x >> bit & 1) << (2 * bit + 1)
     return score
 
@@ -130,7 +132,8 @@ class GeoEntry(NamedTuple):
         batch.put("ZSCORE", self.key, self.member)
 
     def stands(self, reply: Reply) -> bool:
-        return reply is not None and int(float(reply)) == geo_score(self.longitude, self.latitude)
+        score = geo_score(self.longitude, self.latitude)
+        return reply is not None and float(reply) == float(score)
 
 
 class SlotEntry(NamedTuple):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
+from operator import attrgetter
 from typing import Any, TypeAlias, TypeVar
 
 from popoto.engine.request import Plan
@@ -69,7 +70,8 @@ class Rows(Company[Operation]):
 
     def end_round(self) -> None:
         """Raise BulkError, or hand each error to the caller's `on_error`."""
-        errors, self._errors = self._errors, []
+        # Guards of many rows fail by their kind, not row by row.
+        errors, self._errors = sorted(self._errors, key=attrgetter("position")), []
         if not errors:
             return
         if self._on_error is None:
