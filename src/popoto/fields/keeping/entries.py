@@ -205,9 +205,10 @@ def replace(
     shared entries are added as well, in case they are missing.
     """
     before, after = set(old), set(new)
-    kept_places = {entry.place for entry in after}
-    for entry in before - after:
-        if entry.place not in kept_places:
-            entry.remove(batch)
+    if before:
+        kept_places = {entry.place for entry in after}
+        for entry in before - after:
+            if entry.place not in kept_places:
+                entry.remove(batch)
     for entry in (after if heal else after - before).difference(added_elsewhere):
         entry.add(batch)

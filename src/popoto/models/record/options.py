@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,16 +29,14 @@ class Decision:
     """What a change of certain fields decides.
 
     `fields` and `composites` make the entries that may change; `names` are all
-    fields whose values those entries follow from.
+    fields whose values those entries follow from. `covers_change` says whether these are
+    all that changes.
     """
 
     names: tuple[str, ...]
     fields: tuple[AnyField, ...]
     composites: tuple[CompositeIndex, ...]
-
-    def covers(self, names: Iterable[str]) -> bool:
-        """Whether all of these fields are among the deciding ones."""
-        return all(name in self.names for name in names)
+    covers_change: bool = False
 
 
 class ModelOptions:
@@ -291,22 +289,14 @@ class ModelOptions:
         self, key: str, values: Mapping[str, Any], decision: Decision | None = None
     ) -> list[Entry]:
         """The entries of a record with these values: all, or those of a `Decision`."""
-        (found,) = self.entries_of_each(key, (values,), decision or self.whole)
-        return found
-
-    def entries_of_each(
-        self, key: str, several: Sequence[Mapping[str, Any]], decision: Decision
-    ) -> list[list[Entry]]:
-        """The entries of a `Decision`, for several states of a record."""
-        found: list[list[Entry]] = [[] for _ in several]
+        decision = decision or self.whole
+        found: list[Entry] = []
         for field in decision.fields:
-            for values, entries in zip(several, found, strict=True):
-                entries.extend(field.entries(key, values))
+            found += field.entries(key, values)
         for composite in decision.composites:
-            for values, entries in zip(several, found, strict=True):
-                entry = composite.entry(key, values, self.by_name)
-                if entry is not None:
-                    entries.append(entry)
+            entry = composite.entry(key, values, self.by_name)
+            if entry is not None:
+                found.append(entry)
         return found
 
     def decision(self, changed: frozenset[str]) -> Decision:
@@ -321,10 +311,12 @@ class ModelOptions:
             composites = [each for each in self.composites if not changed.isdisjoint(each.names)]
             names = {name for field in fields for name in (field.name, *field.depends_on)}
             names.update(name for composite in composites for name in composite.names)
+            deciding = tuple(name for name in self.index_names if name in names)
             decision = Decision(
-                tuple(name for name in self.index_names if name in names),
+                deciding,
                 tuple(fields),
                 tuple(composites),
+                covers_change=changed.issubset(deciding),
             )
             if len(self._decisions) < _MOST_DECISIONS:
                 self._decisions[changed] = decision
@@ -342,6 +334,9 @@ class ModelOptions:
 
     def companion_keys(self, key: str) -> list[str]:
         """Further keys that belong to a record."""
-        return [each for field in self.companion_fields for each in field.companion_keys(key)] + [
-            each for source in self.companion_sources for each in source(key)
-        ]
+        found: list[str] = []
+        for field in self.companion_fields:
+            found += field.companion_keys(key)
+        for source in self.companion_sources:
+            found += source(key)
+        return found

@@ -20,24 +20,31 @@ Stored: TypeAlias = Any
 
 def encoded(instance: Record, name: str) -> Stored:
     """The bytes that a save would write for one field. Raises ValidationError."""
-    values = vars(instance)
-    field = instance._meta.by_name[name]
-    if name not in values:
-        stored = instance._stored.get(name)
-        references: dict[str, str] = values.get("_references", {})
-        if name in references:
-            return field.encode(references[name])
-        if stored is not None:
-            return stored
-        value = getattr(instance, name)
-    else:
-        value = values[name]
-    if value is None and field.in_hash:
-        return NIL
-    try:
-        return field.encode(value)
-    except EncodeError as error:
-        raise invalid(field, value, str(error)) from error
+    return encoded_values(instance, (name,))[name]
+
+
+def encoded_values(instance: Record, names: Iterable[str]) -> dict[str, Stored]:
+    """The bytes that a save would write for these fields. Raises ValidationError."""
+    values, stored = vars(instance), instance._stored
+    references: dict[str, str] = values.get("_references", {})
+    fields = instance._meta.by_name
+    found: dict[str, Stored] = {}
+    for name in names:
+        field = fields[name]
+        if name in values:
+            value = values[name]
+        elif name in references:
+            value = references[name]
+        elif stored.get(name) is not None:
+            found[name] = stored[name]
+            continue
+        else:
+            value = getattr(instance, name)
+        try:
+            found[name] = NIL if value is None and field.in_hash else field.encode(value)
+        except EncodeError as error:
+            raise invalid(field, value, str(error)) from error
+    return found
 
 
 def changed_values(instance: Record, names: Iterable[str]) -> dict[str, Stored]:
@@ -46,16 +53,18 @@ def changed_values(instance: Record, names: Iterable[str]) -> dict[str, Stored]:
     stored = instance._stored
     references: dict[str, str] = values.get("_references", {})
     fields = instance._meta.by_name
-    changed: dict[str, Stored] = {}
-    for name in names:
-        if name in values or name in references or name not in stored:
-            if name not in values and not fields[name].in_hash:
-                continue  # a list that nobody looked at
-            now = encoded(instance, name)
-            before = stored.get(name)
-            if now != before and not _same(fields[name], now, before):
-                changed[name] = now
-    return changed
+    touched = [
+        name
+        for name in names
+        if name in values
+        # But not a list that nobody looked at.
+        or (fields[name].in_hash and (name in references or name not in stored))
+    ]
+    return {
+        name: now
+        for name, now in encoded_values(instance, touched).items()
+        if now != (before := stored.get(name)) and not _same(fields[name], now, before)
+    }
 
 
 def _same(field: Field[Any], now: Stored, before: Stored) -> bool:
@@ -99,24 +108,13 @@ def decoded_values(
     options: ModelOptions, stored: Mapping[str, Any], names: Sequence[str] | None = None
 ) -> dict[str, Any]:
     """Values from stored bytes, as far as they can be decoded; defaults never stand in."""
-    (values,) = decoded_each(options, (stored,), options.index_names if names is None else names)
-    return values
-
-
-def decoded_each(
-    options: ModelOptions, several: Sequence[Mapping[str, Any]], names: Sequence[str]
-) -> list[dict[str, Any]]:
-    """As `decoded_values`, for several states of a record."""
     fields = options.by_name
-    found: list[dict[str, Any]] = [{} for _ in several]
-    for name in names:
-        field = fields[name]
-        for stored, values in zip(several, found, strict=True):
-            raw = stored.get(name)
+    values: dict[str, Any] = {}
+    for name in options.index_names if names is None else names:
+        raw = stored.get(name)
+        try:
+            values[name] = None if raw is None else fields[name].decode(raw)
+        except DecodeError as error:
             values[name] = None
-            if raw is not None:
-                try:
-                    values[name] = field.decode(raw)
-                except DecodeError as error:
-                    logger.warning("%s: stored bytes make no entry: %s", field.label, error)
-    return found
+            logger.warning("%s: stored bytes make no entry: %s", fields[name].label, error)
+    return values

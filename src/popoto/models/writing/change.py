@@ -9,6 +9,7 @@ entries always follow from what the server holds.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain
 from types import MappingProxyType
 from typing import Any
 
@@ -17,7 +18,7 @@ from popoto.engine.batch import Batch
 from popoto.fields.keeping.entries import Entry, replace
 from popoto.models.record.options import Decision
 from popoto.models.record.record import Record
-from popoto.models.record.stored_form import Stored, decoded_each, decoded_values, encoded
+from popoto.models.record.stored_form import Stored, decoded_values, encoded
 from popoto.models.writing.claims import put_claims
 from popoto.models.writing.hooks import call_save_hooks
 from popoto.models.writing.operation import Operation
@@ -111,15 +112,11 @@ class Change(Operation):
 
     def put_hash(self, batch: Batch) -> None:
         """Queue the fields of the record's hash."""
-        changed = self.changed
-        flat = [
-            part
-            for name in self.options.hash_names
-            if name in changed
-            for part in (name, changed[name])
-        ]
-        if flat:
-            batch.put("HSET", self.key, *flat)
+        changed, lists = self.changed, self.options.list_names
+        if lists:
+            changed = {name: stored for name, stored in changed.items() if name not in lists}
+        if changed:
+            batch.put("HSET", self.key, *chain.from_iterable(changed.items()))
 
     def put_lists(self, batch: Batch) -> None:
         """Queue the fields that are kept in lists of their own."""
@@ -139,8 +136,9 @@ class Change(Operation):
         old: list[Entry] = []
         new: list[Entry] = []
         if decision.names:
-            states = decoded_each(options, (known, {**known, **self.changed}), decision.names)
-            old, new = options.entries_of_each(self.key, states, decision)
+            names, written = decision.names, {**known, **self.changed}
+            old = options.entries(self.key, decoded_values(options, known, names), decision)
+            new = options.entries(self.key, decoded_values(options, written, names), decision)
         if guarded:
             self.guard_bytes(batch, guarded)
         else:

@@ -29,6 +29,7 @@ from popoto.models.record.stored_form import (
     Stored,
     changed_values,
     encoded,
+    encoded_values,
     key_field_that_differs,
 )
 from popoto.models.writing.change import Change
@@ -80,10 +81,9 @@ class Saving(Change):
         if self.known is not None and not self.partial:
             self.changed = changed_values(instance, self.names)
         else:
-            self.changed = {name: encoded(instance, name) for name in self.names}
+            self.changed = encoded_values(instance, self.names)
             if self.migrates:
-                for name in self.options.key_names:
-                    self.changed.setdefault(name, encoded(instance, name))
+                self.changed |= encoded_values(instance, self.options.key_names)
         self.knows_leftovers = request.pipeline is not None
         if self.options.preparing_fields:
             self.is_ready = False
@@ -205,9 +205,7 @@ class Saving(Change):
         another creator's, fields without guard could undo a later write, and what mixins
         add (an event) would be there twice.
         """
-        if self.expected or self.options.commit_hooks:
-            return False
-        return all(name in decision.names for name in self.changed)
+        return decision.covers_change and not (self.expected or self.options.commit_hooks)
 
     def _call_commit_hooks(self, batch: Batch) -> None:
         commit = Commit(
@@ -292,7 +290,7 @@ class Saving(Change):
         """The record is gone: write it whole."""
         if self.partial:
             raise self._not_stored()
-        self.changed = {name: encoded(self.instance, name) for name in self.options.stored_names}
+        self.changed = encoded_values(self.instance, self.options.stored_names)
         self.known = None
         self.upsert = False
         self.old_key = self.key
