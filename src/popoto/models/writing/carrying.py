@@ -89,14 +89,14 @@ def carry_out(operations: Sequence[Op], company: Company[Op]) -> Plan[list[Op]]:
                 calls[0].operations[0].options.shard,
                 company.may_repeat and all(each.is_repeatable for each in waiting),
             )
-        tried, waiting = len(waiting), []
+        wanted, waiting = len(done) + len(waiting), []
         for call, reply in zip(calls, replies, strict=True):
             if reply[0] != 1:
                 waiting += call.learn(Batch.failures(reply), company, released)
                 continue
             yield from call.finish(reply)
             done += call.operations
-        if len(done) < tried:
+        if len(done) < wanted:
             company.end_round()
         if not waiting:
             return done
