@@ -24,7 +24,7 @@ def rows(redis_client: redis.Redis) -> list[Badge]:
 
 
 def test_refused_rows_are_told_in_order(api: Api, rows: list[Badge]) -> None:
-    with pytest.raises(BulkError, match="row 0: Badge.number must be unique") as refused:
+    with pytest.raises(BulkError, match=r"row 0: Badge\.number must be unique") as refused:
         api(Badge.bulk_create, rows)
     assert [error.position for error in refused.value.errors] == [0, 1]
 

@@ -16,6 +16,7 @@ from operator import itemgetter
 from typing import Generic, TypeAlias, TypeVar
 
 from popoto.engine.batch import Batch, GuardFailure, KeyArgument, Step
+from popoto.engine.keys import shard_prefix
 from popoto.engine.request import Call, Plan, Reply, Request
 from popoto.exceptions import ConflictError, ModelException
 from popoto.models.writing import claims
@@ -88,14 +89,14 @@ def carry_out(operations: Sequence[Op], company: Company[Op]) -> Plan[list[Op]]:
                 calls[0].operations[0].options.shard,
                 company.may_repeat and all(each.is_repeatable for each in waiting),
             )
-        tried, waiting = len(waiting), []
+        wanted, waiting = len(done) + len(waiting), []
         for call, reply in zip(calls, replies, strict=True):
             if reply[0] != 1:
                 waiting += call.learn(Batch.failures(reply), company, released)
                 continue
             yield from call.finish(reply)
             done += call.operations
-        if len(done) < tried:
+        if len(done) < wanted:
             company.end_round()
         if not waiting:
             return done
@@ -195,8 +196,8 @@ class _Joined(Generic[Op]):
         """Teach the operations what the server said; those that are to be tried again."""
         taught: set[int] = set()
         refused: set[int] = set()
-        for failure in failures:
-            operation, step = self._owner_of(failure)
+        told = ((failure, *each) for failure in failures for each in self._owners_of(failure))
+        for failure, operation, step in told:
             if id(operation) in taught:
                 # What else failed may have followed from that; the next try shows.
                 continue
@@ -224,29 +225,30 @@ class _Joined(Generic[Op]):
                 return True
         return False
 
-    def _owner_of(self, failure: GuardFailure) -> tuple[Op, Step | None]:
-        """The operation that a failed guard belongs to, and the guard."""
+    def _owners_of(self, failure: GuardFailure) -> list[tuple[Op, Step | None]]:
+        """The operation that a failed guard belongs to, and the guard.
+
+        All operations that name it, for a key of a wrong type.
+        """
         if failure.guard < 0:
-            return self._naming(text_of(failure.details[0])), None
-        return self._of_guard(failure.guard), self.batch.guards[failure.guard]
+            return [(each, None) for each in self._naming(text_of(failure.details[0]))]
+        return [(self._of_guard(failure.guard), self.batch.guards[failure.guard])]
 
     def _of_guard(self, guard: int) -> Op:
         return self.operations[bisect_right(self._starts, guard, key=itemgetter(0)) - 1]
 
-    def _naming(self, key: str) -> Op:
-        """The operation whose commands are the first to name a key."""
-        position = next(
-            (
-                position
-                for position, (_, named, arguments) in enumerate(self.batch.commands)
-                for each in (named, *arguments)
-                if each is not None and (each is named or isinstance(each, KeyArgument))
-                # On a cluster the script knows the key with its hash tag in front.
-                if key.endswith(str(each))
-            ),
-            0,
-        )
-        return self.operations[bisect_right(self._starts, position, key=itemgetter(1)) - 1]
+    def _naming(self, key: str) -> list[Op]:
+        """The operations whose commands name a key."""
+        # On a cluster the script knows the key with its hash tag in front.
+        shard = self.operations[0].options.shard
+        name = key.removeprefix(shard_prefix(shard, is_cluster=True))
+        found = {
+            bisect_right(self._starts, position, key=itemgetter(1)) - 1: None
+            for position, (_, named, arguments) in enumerate(self.batch.commands)
+            if named == name
+            or any(isinstance(each, KeyArgument) and each == name for each in arguments)
+        }
+        return [self.operations[position] for position in found or (0,)]
 
 
 def _frees(operation: Operation, step: Step) -> bool:

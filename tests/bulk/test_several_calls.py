@@ -1,0 +1,36 @@
+"""A batch that is too large for one call: what its later calls meet is told as well."""
+
+from __future__ import annotations
+
+import pytest
+
+from popoto import KeyField, ListField, Model, UniqueField
+from popoto.exceptions import BulkError, RowError, UniquenessError
+from tests.driver import Api
+
+
+class Roll(Model):
+    name = KeyField()
+    number = UniqueField()
+    entries = ListField(max_length=5000)
+
+
+@pytest.fixture
+def rows() -> list[Roll]:
+    """Forty that fill a call, and one that meets a stored record first, then a taken number."""
+    Roll.create(name="holder", number="taken")
+    Roll.create(name="last", number="own")
+    full = [Roll(name=str(each), number=str(each), entries=[1] * 5000) for each in range(40)]
+    return [*full, Roll(name="last", number="taken")]
+
+
+def test_a_row_of_a_later_call_is_refused(api: Api, rows: list[Roll]) -> None:
+    with pytest.raises(BulkError, match="row 40") as refused:
+        api(Roll.bulk_create, rows)
+    assert isinstance(refused.value.errors[0].error, UniquenessError)
+
+
+def test_on_error_is_told_of_it(api: Api, rows: list[Roll]) -> None:
+    told: list[RowError] = []
+    assert api(Roll.bulk_create, rows, on_error=told.append) == rows[:-1]
+    assert [error.position for error in told] == [40]
