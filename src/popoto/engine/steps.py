@@ -41,7 +41,8 @@ _Arguments: TypeAlias = tuple[Argument, ...]
 
 
 def _absent(at: _At, number: int, key: int, rest: tuple[Any, ...]) -> tuple[_Arguments, _Arguments]:
-    values, member, note, class_set = (*rest, *(None, "", "", None)[len(rest) :])
+    all_four: tuple[Any, ...] = (*rest, *(None, "", "", None)[len(rest) :])
+    values, member, note, class_set = all_four
     return (at(values), at(class_set)), (number, key, member, note)
 
 
@@ -151,9 +152,9 @@ def write_commands(commands: Sequence[Step], keys: Declared, *, together: bool) 
         written.append(_Command(name, position, place, shared, list(own)))
     written = _gathered(written)
     out = [len(written)]
-    for name, _, place, shared, own in written:
-        out += (name, place, len(shared) + len(own), *shared)
-        out += own
+    for name, _, place, shared, arguments in written:
+        out += (name, place, len(shared) + len(arguments), *shared)
+        out += arguments
     return out
 
 

@@ -87,7 +87,7 @@ class ScoreEntry(NamedTuple):
         batch.put("ZSCORE", self.key, self.member)
 
     def stands(self, reply: Reply) -> bool:
-        return reply is not None and float(reply) == self.score
+        return isinstance(reply, bytes) and float(reply) == self.score
 
 
 #: Bits of each coordinate in a geo set's scores, and the range of latitudes they divide.
@@ -128,7 +128,8 @@ class GeoEntry(NamedTuple):
         batch.put("ZSCORE", self.key, self.member)
 
     def stands(self, reply: Reply) -> bool:
-        return reply is not None and int(float(reply)) == geo_score(self.longitude, self.latitude)
+        mine = geo_score(self.longitude, self.latitude)
+        return isinstance(reply, bytes) and int(float(reply)) == mine
 
 
 class SlotEntry(NamedTuple):
@@ -168,7 +169,7 @@ class SlotEntry(NamedTuple):
 
     def stands(self, reply: Reply) -> bool:
         # An index that is not unique names one record per slot: another one may stand there.
-        return reply[0] is not None
+        return isinstance(reply, list) and reply[0] is not None
 
     def guard(self, batch: Batch, old_member: str) -> int:
         """Demand that no other live record holds these values; the guard's position."""
