@@ -9,7 +9,8 @@ from typing import Any
 
 import redis.exceptions
 
-from popoto.engine.request import Argument, Plan, Reply, Request, ScriptCall
+from popoto.engine.codec import Stored
+from popoto.engine.request import Argument, Plan, Request, ScriptCall
 from popoto.engine.scripts import QUERY
 from popoto.engine.tree import Keys, Node, RecordKeys, all_of, encode, key_kinds
 from popoto.exceptions import QueryException, StoredDataError
@@ -33,7 +34,7 @@ class Row:
     """One record that a query found: its key, the bytes that were read, its distance."""
 
     key: str
-    stored: dict[str, Any]
+    stored: dict[str, Stored]
     distance: float | None = None
 
 
@@ -41,7 +42,8 @@ class Row:
 class Page:
     """The reply of one call."""
 
-    found: list[Any]
+    #: how many there are, their keys, or keys with values, as the mode of the call has it
+    found: Any
     rest: list[bytes]
     distances: list[bytes]
 
@@ -129,7 +131,7 @@ class QueryCalls:
         expected = {options.class_set_key: "set", options.expiry_key: "zset", **key_kinds(node)}
         if order.key is not None:
             expected[order.key] = "zset"
-        kinds: list[Reply] = yield Request(
+        kinds: list[bytes] = yield Request(
             [("TYPE", key) for key in expected], options.shard, repeatable=True
         )
         wrong = [
