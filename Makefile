@@ -123,8 +123,9 @@ format: $(VENV)/.dev ## put the code into shape
 	@$(RUN) -m ruff check --fix-only .
 	@$(RUN) -m ruff format .
 
-types: $(VENV)/.dev ## the strict type checks of src
+types: $(VENV)/.dev ## the strict type checks of src, by pyright and by mypy
 	@$(RUN) -m pyright --pythonpath $(RUN)
+	@$(RUN) -m mypy
 
 bench: $(VENV)/.demo peer ## every operation against hand-written redis-py and the published popoto
 	@$(RUN) -m benchmarks.measure $(ARGS)

@@ -14,7 +14,7 @@ import sys
 import traceback
 import warnings
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from popoto._version import __version__
 from popoto.exceptions import (
@@ -29,7 +29,8 @@ __all__ = ["capture_exception", "enable_error_reporting"]
 
 logger = logging.getLogger("POPOTO-REDIS_DB")
 
-Event = dict[str, Any]
+if TYPE_CHECKING:
+    from sentry_sdk.types import Event
 
 #: Where reports go when neither the argument nor POPOTO_SENTRY_DSN says it: nowhere.
 _DEFAULT_DSN: str | None = None
@@ -85,7 +86,7 @@ def _do_enable(dsn: str) -> None:
             default_integrations=False,
             auto_enabling_integrations=False,
             send_default_pii=False,
-            before_send=_before_send,  # pyright: ignore[reportArgumentType]  # its Event is a TypedDict
+            before_send=_before_send,
             release=f"popoto@{__version__}",
         )
     _client = client
@@ -105,7 +106,7 @@ def _watch(kind: type[Exception]) -> None:
         if not isinstance(self, SkipSaveException):
             capture_exception(self)
 
-    kind.__init__ = __init__
+    kind.__init__ = __init__  # type: ignore[method-assign, assignment]  # a patch it is
 
 
 def capture_exception(exc: BaseException | None = None) -> None:

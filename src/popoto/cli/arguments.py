@@ -127,4 +127,5 @@ def _named(module: ModuleType, class_name: str) -> AnyModel:
         )
     if value._meta.abstract:
         raise UsageProblem(f"{module.__name__}:{class_name} is abstract and has no records")
-    return value
+    model: AnyModel = value
+    return model

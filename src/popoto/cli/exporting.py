@@ -12,7 +12,7 @@ import time
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TextIO, cast
+from typing import Any, TextIO
 
 from redis.exceptions import ResponseError
 
@@ -31,7 +31,7 @@ from popoto.cli.expiries import is_unknown_command, text_of_moment
 from popoto.cli.jsonlines import Json, NoJsonForm, Stored, dump, json_of
 from popoto.cli.output import complain, progress
 from popoto.engine.codec import DecodeError
-from popoto.engine.request import Command, Reply, Request
+from popoto.engine.request import Command, Request
 from popoto.engine.run import run as carry_out
 from popoto.exceptions import StoredDataError
 from popoto.models.reading.calls import Row
@@ -185,7 +185,7 @@ class Export:
                 self._expiring = []
             else:
                 for found, reply in zip(of_fields, replies, strict=True):
-                    pairs = zip(names, cast("list[int]", reply or ()), strict=False)
+                    pairs = zip(names, reply or (), strict=False)
                     found.update((name, each) for name, each in pairs if each > 0)
         return list(zip(moments, of_fields, strict=True))
 
@@ -200,5 +200,5 @@ class Export:
         left = self._asked([("PTTL", key) for key in keys])
         return [each if each < 0 else now + each for each in left]
 
-    def _asked(self, commands: Sequence[Command]) -> list[Reply]:
+    def _asked(self, commands: Sequence[Command]) -> list[Any]:
         return carry_out(Request(commands, self.options.shard, repeatable=True).plan())

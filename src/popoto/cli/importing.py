@@ -13,6 +13,7 @@ import zlib
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
@@ -145,7 +146,7 @@ class Import:
                     model,
                     group,
                     self.batch_size,
-                    lambda _, model=model: self._finish_batch(model),
+                    partial(self._finish_batch, model),
                     self._refused,
                     False,
                     request,
@@ -229,7 +230,7 @@ class Import:
         self.problems += 1
         complain(f"line {number}: {problem}")
 
-    def _finish_batch(self, model: AnyModel) -> None:
+    def _finish_batch(self, model: AnyModel, _: int) -> None:
         """Let fields of the batch's records expire by themselves where they did."""
         mine = [pair for pair in self._ends if type(pair[0]) is model and pair[0]._is_persisted]
         # An instance of the next model may have been read already.

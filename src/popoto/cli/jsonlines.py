@@ -148,7 +148,7 @@ def value_of(found: Json, depth: int = 0) -> object:
     if depth > _MAX_DEPTH:
         raise BadJson("containers are nested too deep")
     if isinstance(found, list):
-        return [value_of(each, depth + 1) for each in cast("list[Json]", found)]
+        return [value_of(each, depth + 1) for each in cast("list[object]", found)]
     if not isinstance(found, dict):
         return found
     entries = cast("dict[str, Json]", found)
@@ -177,7 +177,7 @@ def _items(entries: dict[str, Json], tag: str, depth: int) -> list[Any]:
     items = entries[tag]
     if not isinstance(items, list):
         raise TypeError("a list is expected")
-    return [value_of(each, depth) for each in cast("list[Json]", items)]
+    return [value_of(each, depth) for each in cast("list[object]", items)]
 
 
 def _bytes_of(entries: dict[str, Json], tag: str) -> bytes:

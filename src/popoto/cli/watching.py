@@ -29,7 +29,8 @@ def watched(plan: Plan[T], report: Report) -> Plan[T]:
                 report(visited)
             step = plan.send(answer)
     except StopIteration as stop:
-        return stop.value
+        result: T = stop.value
+        return result
 
 
 def stored_keys() -> int:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any, Self, cast
+from typing import Any, Self, TypeAlias, cast
 
 from redis.client import Pipeline
 
 from popoto import redis_db
+from popoto.engine.codec import Stored
 from popoto.engine.keys import shard_prefix
 from popoto.engine.request import Argument, Reply, ScriptCall, tagged
 from popoto.engine.scripts import COMMIT
@@ -21,6 +22,18 @@ from popoto.engine.steps import (
     write_commands,
     write_guards,
 )
+
+__all__ = [
+    "Batch",
+    "CommitReply",
+    "GuardFailure",
+    "KeyArgument",
+    "QueuedCommits",
+    "Step",
+    "append",
+    "prefix_in",
+    "queue",
+]
 
 #: Commands that do the same in several pieces, and how many arguments belong together.
 _REPEATED_ARGUMENTS = {
@@ -44,6 +57,11 @@ _WITHOUT_KEY = frozenset({"PUBLISH"})
 _NOT_IN_SCRIPTS = frozenset({"EVAL", "EVALSHA", "EVAL_RO", "EVALSHA_RO", "FCALL", "FCALL_RO"})
 
 
+#: What commit.lua answers: 1 and the replies of the commands, or what `GuardFailure` holds, after
+#: 0 of one guard and after 2 of each that failed.
+CommitReply: TypeAlias = Sequence[Reply]
+
+
 @dataclass(slots=True, frozen=True)
 class GuardFailure:
     """Why a commit changed nothing.
@@ -55,7 +73,12 @@ class GuardFailure:
 
     guard: int
     what: str
-    details: list[Reply]
+    details: list[bytes]
+
+    @classmethod
+    def told(cls, words: Sequence[Any]) -> GuardFailure:
+        """As the script tells it, which counts guards from 1."""
+        return cls(words[0] - 1, words[1].decode("ascii"), list(words[2:]))
 
     def stored(self, names: Iterable[str]) -> dict[str, bytes]:
         """What the record's hash holds of these fields (guards ``absent`` and ``holds``)."""
@@ -125,7 +148,7 @@ class Batch(Pipeline):
             "is complete: queue commands on it, do not execute it"
         )
 
-    def reset(self) -> None:
+    def reset(self) -> None:  # type: ignore[override]  # as in redis-py, whose RESET has the name too
         """Nothing to give back: a batch holds no connection."""
 
     def __del__(self) -> None:
@@ -187,21 +210,20 @@ class Batch(Pipeline):
         return ScriptCall(COMMIT, list(keys), arguments)
 
     @staticmethod
-    def outcome(reply: Sequence[Reply]) -> list[Reply] | GuardFailure:
+    def outcome(reply: CommitReply) -> list[Reply] | GuardFailure:
         """The commands' replies, or the guard that failed."""
         if reply[0] == 1:
             return list(reply[1:])
-        return GuardFailure(reply[1] - 1, reply[2].decode("ascii"), list(reply[3:]))
+        return GuardFailure.told(reply[1:])
 
     @staticmethod
-    def failures(reply: Sequence[Reply]) -> list[GuardFailure]:
+    def failures(reply: CommitReply) -> list[GuardFailure]:
         """Every guard that failed, of a call with `every`; none if the batch was carried out."""
         if reply[0] == 1:
             return []
-        found = reply[1:] if reply[0] == 2 else (reply[1:],)
-        return [
-            GuardFailure(each[0] - 1, each[1].decode("ascii"), list(each[2:])) for each in found
-        ]
+        if reply[0] == 0:
+            return [GuardFailure.told(reply[1:])]
+        return [GuardFailure.told(each) for each in cast("Sequence[list[Reply]]", reply[1:])]
 
 
 def _where_keys_stand(name: str, words: Sequence[Argument]) -> str | None:
@@ -241,7 +263,7 @@ class QueuedCommits:
     def __init__(self, stack: object) -> None:
         self._stack = stack
         #: record key -> stored bytes by field name, or None for a deleted record
-        self.records: dict[str, dict[str, bytes] | None] = {}
+        self.records: dict[str, Mapping[str, Stored] | None] = {}
         #: prefixes of the shards whose nodes are sent the script's text by this pipeline
         self.taught: set[str] = set()
 
@@ -257,7 +279,8 @@ class QueuedCommits:
 
 def append(pipeline: Pipeline, *command: Argument) -> None:
     """Queue a command, given as its words, on a pipeline or batch."""
-    pipeline.execute_command(*command)  # pyright: ignore[reportUnknownMemberType]
+    # redis-py leaves it without types.
+    pipeline.execute_command(*command)  # type: ignore[no-untyped-call]  # pyright: ignore[reportUnknownMemberType]
 
 
 def prefix_in(pipeline: Pipeline, shard: str) -> str:

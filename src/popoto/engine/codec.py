@@ -51,12 +51,15 @@ __all__ = [
     "NIL",
     "DecodeError",
     "EncodeError",
+    "Stored",
     "base_type",
     "decoder_for",
     "encoder_for",
     "equal_encodings",
 ]
 
+#: Stored form of one field: bytes of the record's hash, or the elements of a list of its own.
+Stored: TypeAlias = bytes | tuple[bytes, ...]
 Encoder: TypeAlias = Callable[[object], bytes]
 Decoder: TypeAlias = Callable[[bytes], object]
 

@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Generator, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias, TypeVar
 
+from popoto import redis_db
 from popoto.engine.keys import shard_prefix
 from popoto.engine.scripts import Script
 
@@ -18,8 +19,9 @@ T = TypeVar("T")
 
 Argument: TypeAlias = bytes | str | int | float
 _RUNS_SCRIPTS = frozenset({"EVAL", "EVALSHA", "EVAL_RO", "EVALSHA_RO", "FCALL", "FCALL_RO"})
-#: A reply as the connection gives it: bytes, int, None, or a list of these.
-Reply: TypeAlias = Any
+#: A reply as the connection gives it. Errors are among those to several commands, until the
+#: runner raises the first. A plan says of what it is sent which of these it is.
+Reply: TypeAlias = redis_db.Reply
 
 
 class ScriptCall:
@@ -74,8 +76,8 @@ class Request:
             for command in self.commands
         ]
 
-    def plan(self) -> Plan[list[Reply]]:
-        """A plan that sends just this and returns the replies."""
+    def plan(self) -> Plan[list[Any]]:
+        """A plan that sends just this and returns the replies, which its caller can name."""
         replies: list[Reply] = yield self
         return replies
 
@@ -92,6 +94,7 @@ class Call:
     async_function: Callable[[], Awaitable[Any]] | None = None
 
 
+#: What an answer is, only the plan knows that asked: it names it where it takes it.
 Plan: TypeAlias = Generator[Request | Call, Any, T]
 
 

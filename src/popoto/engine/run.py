@@ -29,7 +29,8 @@ def run(plan: Plan[T]) -> T:
             else:
                 step = plan.send(answer)
     except StopIteration as stop:
-        return stop.value
+        result: T = stop.value
+        return result
 
 
 @async_traced
@@ -48,7 +49,8 @@ async def arun(plan: Plan[T]) -> T:
             else:
                 step = plan.send(answer)
     except StopIteration as stop:
-        return stop.value
+        result: T = stop.value
+        return result
 
 
 async def _acall(call: Call) -> object:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 try:
     from opentelemetry import trace
 except ImportError:
-    trace = None
+    trace = None  # type: ignore[assignment]  # mypy has modules stay modules
 
 T = TypeVar("T")
 Runner = TypeVar("Runner", bound=Callable[..., Any])
@@ -117,6 +117,7 @@ def _watched(plan: Plan[T], span: Span) -> Plan[T]:
             else:
                 step = plan.send(answer)
     except StopIteration as stop:
-        return stop.value
+        result: T = stop.value
+        return result
     finally:
         span.set_attributes({"popoto.requests": requests, "popoto.commands": commands})

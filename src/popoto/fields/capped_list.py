@@ -51,7 +51,8 @@ class CappedListProxy(MutableSequence[Item]):
 
     @property
     def _field(self) -> Field[Any]:
-        return self._instance._meta.by_name[self._name]
+        field: Field[Any] = self._instance._meta.by_name[self._name]
+        return field
 
     def belongs_to(self, instance: Any) -> bool:
         """Whether this is the list of that record object."""
@@ -127,12 +128,13 @@ class CappedListProxy(MutableSequence[Item]):
 
     def __eq__(self, other: object) -> bool:
         if isinstance(other, CappedListProxy):
-            return self._items == cast("CappedListProxy[Any]", other)._items
+            return self._items == cast("CappedListProxy[object]", other)._items
         if isinstance(other, list):
             return self._items == other
         return NotImplemented
 
-    __hash__ = None  # pyright: ignore[reportAssignmentType]
+    # A changing value has no hash, whatever object has.
+    __hash__ = None  # type: ignore[assignment]  # pyright: ignore[reportAssignmentType]
 
     def __repr__(self) -> str:
         return repr(self._items)

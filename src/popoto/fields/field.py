@@ -185,6 +185,7 @@ class Field(Asked[Value], Generic[Value], metaclass=FieldBase):
             return self
         name = self.name
         raw = instance._stored.get(name)
+        value: Value
         if raw is None:
             value = self.missing_value(instance)
         else:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, overload
 
 from popoto.engine import keys
-from popoto.engine.codec import DecodeError, decoder_for
+from popoto.engine.codec import DecodeError, Stored, decoder_for
 from popoto.exceptions import ModelException
 from popoto.fields.capped_list import CappedListProxy, encode_items, is_capped, read_items
 from popoto.fields.type_variables import Items
@@ -55,7 +55,7 @@ class ListField(TypedField[Items]):
             )
         self.in_hash = capacity is None
 
-    def codec(self) -> tuple[Callable[[Any], Any], Callable[[Any], Any]]:
+    def codec(self) -> tuple[Callable[[Any], Stored], Callable[[Any], Any]]:
         if self.in_hash:
             return super().codec()
         decode_item = decoder_for(object)

@@ -110,14 +110,13 @@ class Relationship(Field["Target | str | None"], Generic[Target]):
     @property
     def target_name(self) -> str:
         """The name of the related model, which need not be defined yet."""
-        if not isinstance(self._model, str):
-            return self._model.__name__
-        return self.model_name if self._model == "self" else self._model
+        return self.model_name if self._model == "self" else self.type_name
 
     @property
     def type_name(self) -> str:
         # Its own word for a model that may not exist yet.
-        return self._model if isinstance(self._model, str) else self._model.__name__
+        model: type[Any] | str = self._model
+        return model if isinstance(model, str) else model.__name__
 
     @staticmethod
     def all_to(model_name: str) -> list[Relationship[Any]]:
@@ -138,7 +137,8 @@ class Relationship(Field["Target | str | None"], Generic[Target]):
         """The key of a value: of a record, or the key itself."""
         if value is None or isinstance(value, str):
             return value
-        return value._redis_key or value.db_key.redis_key
+        key: str = value._redis_key or value.db_key.redis_key
+        return key
 
     @overload
     def __get__(self, instance: None, owner: Any = None) -> Self: ...
@@ -153,7 +153,7 @@ class Relationship(Field["Target | str | None"], Generic[Target]):
         if not instance._resolves_references:
             instance.__dict__[self.name] = key
             return key
-        target = self.model.load(db_key=key)
+        target: Target | None = self.model.load(db_key=key)
         if target is not None:
             # A missing target stays unresolved, so that saving keeps the reference.
             instance.__dict__[self.name] = target
@@ -168,7 +168,8 @@ class Relationship(Field["Target | str | None"], Generic[Target]):
         if raw is None:
             return self.target_key(self.make_default())
         try:
-            return self.decode(raw)
+            key: str | None = self.decode(raw)
+            return key
         except DecodeError as error:
             raise StoredDataError(
                 f"{self.label} of record {instance._redis_key!r} holds no record key: {error}"

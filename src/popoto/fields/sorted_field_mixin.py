@@ -183,7 +183,8 @@ class SortedFieldMixin(PartitionedFieldMixin[MixedIn]):
         """The key of the sorted set that an instance belongs to."""
         field = model_instance._meta.by_name[field_name]
         values = [getattr(model_instance, name) for name in field.partition_by]
-        return field.get_sortedset_db_key(model_instance, field_name, *values)
+        key: DB_key = field.get_sortedset_db_key(model_instance, field_name, *values)
+        return key
 
     # Lookups ----------------------------------------------------------------------
 

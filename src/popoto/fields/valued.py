@@ -10,7 +10,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from popoto._stock import stock
-from popoto.engine.codec import decoder_for, encoder_for
+from popoto.engine.codec import Stored, decoder_for, encoder_for
 from popoto.fields.coercion import CHECKED_TYPES, CoercionError, coerce
 
 VALID_FIELD_TYPES: frozenset[type] = frozenset(
@@ -56,8 +56,8 @@ class Valued:
     name: str
     model_name: str
     #: Value -> stored bytes, and back; chosen once, when the model is made.
-    encode: Callable[[Any], Any]
-    decode: Callable[[Any], Any]
+    encode: Callable[[Any], Stored]
+    decode: Callable[[Stored], Any]
 
     @property
     def label(self) -> str:
@@ -65,7 +65,7 @@ class Valued:
         return f"{self.model_name}.{self.name}" if self.model_name else type(self).__name__
 
     @stock
-    def codec(self) -> tuple[Callable[[Any], Any], Callable[[Any], Any]]:
+    def codec(self) -> tuple[Callable[[Any], Stored], Callable[[Any], Any]]:
         """How values become stored bytes and back; chosen once, when the model is made."""
         return encoder_for(self.type), decoder_for(self.type)
 

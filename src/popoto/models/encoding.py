@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
 
-from popoto.engine.codec import DecodeError, decoder_for
+from popoto.engine.codec import DecodeError, Stored, decoder_for
 from popoto.engine.tagging import PAYLOAD, TREES, value_of
 from popoto.exceptions import StoredDataError
 from popoto.models.record.loading import new_instance
@@ -50,7 +50,7 @@ def _encoder(type_: type) -> Callable[[Any], Any]:
         tree: Any = TREES[type_](value, 1)
         payload: Any = tree[PAYLOAD]
         if isinstance(payload, tuple):
-            tree = {**tree, PAYLOAD: list(cast("tuple[Any, ...]", payload))}
+            tree = {**tree, PAYLOAD: list(cast("tuple[object, ...]", payload))}
         return tree
 
     return encode
@@ -85,7 +85,8 @@ def encode_popoto_model_obj(obj: Record) -> dict[bytes, bytes]:
 
     Raises ValidationError for a value that has no stored form.
     """
-    return {name.encode("utf-8"): encoded(obj, name) for name in obj._meta.hash_names}
+    written = {name.encode("utf-8"): encoded(obj, name) for name in obj._meta.hash_names}
+    return cast("dict[bytes, bytes]", written)
 
 
 def decode_popoto_model_hashmap(
@@ -128,7 +129,7 @@ def _instance(
     model_class: type[M], redis_hash: Mapping[bytes, bytes], *, resolves_references: bool
 ) -> M:
     options = model_class._meta
-    stored: dict[str, Any] = {
+    stored: dict[str, Stored] = {
         name: redis_hash[name.encode("utf-8")]
         for name in options.hash_names
         if name.encode("utf-8") in redis_hash
@@ -142,7 +143,7 @@ def _instance(
     )
 
 
-def _decoded(field: Field[Any], raw: bytes) -> Any:
+def _decoded(field: Field[Any], raw: Stored) -> Any:
     try:
         return field.decode(raw)
     except DecodeError as error:

@@ -34,15 +34,12 @@ class Query(TypedTuples, QueryOperations, Generic[Row]):
 
     def __init__(self, model: type[Record]) -> None:
         self.model_class = model
+        self._spec = QuerySpec(model)
 
     @property
     def options(self) -> Any:
         """The model's `ModelOptions`."""
         return self.model_class._meta
-
-    @property
-    def _spec(self) -> QuerySpec:  # pyright: ignore[reportIncompatibleVariableOverride]
-        return QuerySpec(self.model_class)
 
     @property
     def _everything(self) -> QueryBuilder[Row]:
@@ -274,12 +271,11 @@ class Query(TypedTuples, QueryOperations, Generic[Row]):
         if catchall:
             logger.warning("keys(catchall=True) scans every key of the server")
             pattern = f"*{options.model_name}*"
-            return (
-                yield Call(
-                    lambda: list(dict.fromkeys(redis_db.scan_keys(pattern))),
-                    lambda: _unique_scan(pattern),
-                )
+            found: list[bytes] = yield Call(
+                lambda: list(dict.fromkeys(redis_db.scan_keys(pattern))),
+                lambda: _unique_scan(pattern),
             )
+            return found
         if clean:
             logger.warning("keys(clean=True) is deprecated, use clean_indexes()")
             yield from sweep_missing(options)

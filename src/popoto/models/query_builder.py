@@ -68,16 +68,16 @@ class QueryBuilder(TypedTuples, QueryOperations, Generic[Row]):
     ``await builder`` gives the list of results, ``async for`` iterates over it.
     """
 
-    __hash__ = None  # pyright: ignore[reportAssignmentType]
+    # What is compared with == has no hash, whatever object has.
+    __hash__ = None  # type: ignore[assignment]  # pyright: ignore[reportAssignmentType]
 
     def __init__(self, spec: QuerySpec) -> None:
         self._spec = spec
         self._results: list[Row] | None = None
         self._hooks_wait = False
 
-    def _with(self, **changes: Any) -> Any:
-        builder: QueryBuilder[Any] = QueryBuilder(self._spec.changed(**changes))
-        return builder
+    def _with(self, **changes: Any) -> QueryBuilder[Any]:
+        return QueryBuilder(self._spec.changed(**changes))
 
     # Building ------------------------------------------------------------------------
 
@@ -196,12 +196,13 @@ class QueryBuilder(TypedTuples, QueryOperations, Generic[Row]):
     def _first(self) -> Plan[Row | None]:
         limit = check_count(self._spec.options, "limit", self._spec.limit)
         spec = self._spec.changed(limit=1 if limit is None else min(limit, 1))
-        found = yield from Execution(spec).results()
+        found: list[Row] = yield from Execution(spec).results()
         return found[0] if found else None
 
     def last(self) -> Row | None:
         """The last result, or None. Two commands; the keys of all matches are transferred."""
-        return run(Execution(self._spec).last())
+        row: Row | None = run(Execution(self._spec).last())
+        return row
 
     async def async_last(self) -> Row | None:
         """`last` for asyncio."""
@@ -300,7 +301,7 @@ class QueryBuilder(TypedTuples, QueryOperations, Generic[Row]):
 
     def __eq__(self, other: object) -> bool:
         if isinstance(other, QueryBuilder):
-            return self._compared() == cast("QueryBuilder[Any]", other)._compared()
+            return self._compared() == cast("QueryBuilder[object]", other)._compared()
         if isinstance(other, list):
             return self._compared() == other
         return NotImplemented

@@ -77,19 +77,24 @@ class QueryOperations:
 
     def delete(self, batch_size: int = 1000) -> int:
         """Delete the results, with all their entries; returns how many. See `bulk_delete`."""
-        return self._model.bulk_delete(self._results_of(), batch_size=batch_size)
+        number: int = self._model.bulk_delete(self._results_of(), batch_size=batch_size)
+        return number
 
     async def async_delete(self, batch_size: int = 1000) -> int:
         """`delete` for asyncio."""
-        return await self._model.async_bulk_delete(self._results_of(), batch_size=batch_size)
+        results = self._results_of()
+        number: int = await self._model.async_bulk_delete(results, batch_size=batch_size)
+        return number
 
     def update(self, **changes: Any) -> int:
         """Set these fields of the results; returns how many were changed. See `bulk_update`."""
-        return self._model.bulk_update(self._results_of(), **changes)
+        number: int = self._model.bulk_update(self._results_of(), **changes)
+        return number
 
     async def async_update(self, **changes: Any) -> int:
         """`update` for asyncio."""
-        return await self._model.async_bulk_update(self._results_of(), **changes)
+        number: int = await self._model.async_bulk_update(self._results_of(), **changes)
+        return number
 
     @property
     def _model(self) -> Any:

@@ -9,7 +9,7 @@ from popoto.fields.asking.conditions import Expression
 from popoto.fields.type_variables import FitsAnyAnnotation, Value
 
 
-class Comparable(FitsAnyAnnotation, Generic[Value]):
+class Comparable(FitsAnyAnnotation, Generic[Value]):  # type: ignore[misc]  # Any, on purpose
     """Comparisons with a value are expressions.
 
     Two fields are compared as objects, which is what lists and dicts of fields need.
@@ -24,12 +24,13 @@ class Comparable(FitsAnyAnnotation, Generic[Value]):
             )
         return Expression(self.name, operator, value)
 
-    def __eq__(self, other: object) -> Expression:  # pyright: ignore[reportIncompatibleMethodOverride]
+    # Unlike object's, these two are conditions.
+    def __eq__(self, other: object) -> Expression:  # type: ignore[override]  # pyright: ignore[reportIncompatibleMethodOverride]
         if isinstance(other, Comparable):
             return cast("Expression", self is other)
         return self._compare("__eq", other)
 
-    def __ne__(self, other: object) -> Expression:  # pyright: ignore[reportIncompatibleMethodOverride]
+    def __ne__(self, other: object) -> Expression:  # type: ignore[override]  # pyright: ignore[reportIncompatibleMethodOverride]
         if isinstance(other, Comparable):
             return cast("Expression", self is not other)
         return self._compare("__ne", other)

@@ -46,7 +46,7 @@ class Q:
     def __init__(self, **filters: Any) -> None:
         self.filters: dict[str, Any] = {
             # An iterator could be read once only, and a query may run twice.
-            name: list(cast("Iterator[Any]", value)) if isinstance(value, Iterator) else value
+            name: list(cast("Iterator[object]", value)) if isinstance(value, Iterator) else value
             for name, value in filters.items()
         }
         self.connector = AND
@@ -63,13 +63,14 @@ class Q:
     def __and__(self, other: Filter) -> Q:
         return Q._join(AND, self, as_q(other))
 
-    def __rand__(self, other: Filter) -> Q:
+    # On the left of these stands what is no condition of ours: for checkers, a bool.
+    def __rand__(self, other: bool) -> Q:
         return Q._join(AND, as_q(other), self)
 
     def __or__(self, other: Filter) -> Q:
         return Q._join(OR, self, as_q(other))
 
-    def __ror__(self, other: Filter) -> Q:
+    def __ror__(self, other: bool) -> Q:
         return Q._join(OR, as_q(other), self)
 
     def __invert__(self) -> Q:
@@ -107,13 +108,13 @@ class Expression:
     def __and__(self, other: Filter) -> CombinedExpression:
         return CombinedExpression(self, _operand(other), AND)
 
-    def __rand__(self, other: Filter) -> CombinedExpression:
+    def __rand__(self, other: bool) -> CombinedExpression:
         return CombinedExpression(_operand(other), self, AND)
 
     def __or__(self, other: Filter) -> CombinedExpression:
         return CombinedExpression(self, _operand(other), OR)
 
-    def __ror__(self, other: Filter) -> CombinedExpression:
+    def __ror__(self, other: bool) -> CombinedExpression:
         return CombinedExpression(_operand(other), self, OR)
 
     def __invert__(self) -> Q:
@@ -153,13 +154,13 @@ class CombinedExpression:
     def __and__(self, other: Filter) -> Self:
         return type(self)(self, _operand(other), AND)
 
-    def __rand__(self, other: Filter) -> Self:
+    def __rand__(self, other: bool) -> Self:
         return type(self)(_operand(other), self, AND)
 
     def __or__(self, other: Filter) -> Self:
         return type(self)(self, _operand(other), OR)
 
-    def __ror__(self, other: Filter) -> Self:
+    def __ror__(self, other: bool) -> Self:
         return type(self)(_operand(other), self, OR)
 
     def __invert__(self) -> Q:

@@ -40,7 +40,7 @@ def several(field: Askable, lookup: str, operand: Any) -> list[Any]:
             f"{field.label}: {field.name}__{lookup} takes several values: pass a list, tuple or "
             f"set, not {describe(cast('object', operand))}"
         )
-    members = cast("Iterable[Any]", operand)
+    members = cast("Iterable[object]", operand)
     return [field.coerce_operand(lookup, member) for member in members]
 
 

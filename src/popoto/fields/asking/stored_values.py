@@ -58,15 +58,14 @@ def stored_values(field: Askable, conditions: Conditions) -> Operand:
         value = field.coerce_operand(lookup, operand)
         equal = _stored_equality(field, value)
         if lookup == "ne":
-            inner = equal.test
-            equal = Operand(
-                negated(equal.node) if equal.exact else EVERYTHING,
-                lambda view, inner=inner: not inner(view),
-                equal.exact,
-                equal.needs,
-            )
+            equal = _not(equal)
         operands.append(equal)
     return conjunction(operands)
+
+
+def _not(equal: Operand) -> Operand:
+    node, test = negated(equal.node) if equal.exact else EVERYTHING, equal.test
+    return Operand(node, lambda view: not test(view), equal.exact, equal.needs)
 
 
 def _stored_equality(field: Askable, value: Any) -> Operand:

@@ -115,7 +115,9 @@ def _is_null(field: Askable, operand: Any) -> Operand:
     )
 
 
-def _text_lookup(kind: str, lookup: str, matches: Callable[[str, str], bool]):
+def _text_lookup(
+    kind: str, lookup: str, matches: Callable[[str, str], bool]
+) -> Callable[[Askable, Any], Operand]:
     def compile_lookup(field: Askable, operand: Any) -> Operand:
         wanted = text(field, lookup, operand)
         name = field.name

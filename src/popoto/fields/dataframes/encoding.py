@@ -113,7 +113,8 @@ class Encoder:
         return {"dtype": name, "bytes": self.numpy.ascontiguousarray(array, dtype=kind).tobytes()}
 
     def _integers(self, array: Any) -> bytes:
-        return self.numpy.ascontiguousarray(array, dtype="<i8").tobytes()
+        found: bytes = self.numpy.ascontiguousarray(array, dtype="<i8").tobytes()
+        return found
 
     def _nullable(self, array: Any, name: str) -> Map:
         missing = self.numpy.asarray(array.isna(), dtype="|b1")
@@ -155,7 +156,8 @@ class Encoder:
             plain: Any = self.pandas.DataFrame(dict(enumerate(arrays)))
             plain.columns = self._plain_labels(frame.columns)
             plain.index = self._plain_labels(frame.index)
-            return plain.to_json(orient="columns", date_format="iso")
+            text: str = plain.to_json(orient="columns", date_format="iso")
+            return text
         except NOT_A_FRAME:
             return "{}"
 

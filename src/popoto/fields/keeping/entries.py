@@ -90,7 +90,7 @@ class ScoreEntry(NamedTuple):
 
     def stands(self, reply: Reply) -> bool:
         # Servers keep doubles: also of an int beyond what they tell apart.
-        return reply is not None and float(reply) == float(self.score)
+        return isinstance(reply, bytes) and float(reply) == float(self.score)
 
 
 #: Bits of each coordinate in a geo set's scores, and the range of latitudes they divide.
@@ -133,7 +133,7 @@ class GeoEntry(NamedTuple):
 
     def stands(self, reply: Reply) -> bool:
         score = geo_score(self.longitude, self.latitude)
-        return reply is not None and float(reply) == float(score)
+        return isinstance(reply, bytes) and float(reply) == float(score)
 
 
 class SlotEntry(NamedTuple):
@@ -173,7 +173,7 @@ class SlotEntry(NamedTuple):
 
     def stands(self, reply: Reply) -> bool:
         # An index that is not unique names one record per slot: another one may stand there.
-        return reply[0] is not None
+        return isinstance(reply, list) and reply[0] is not None
 
     def guard(self, batch: Batch, old_member: str) -> int:
         """Demand that no other live record holds these values; the guard's position."""

@@ -17,6 +17,7 @@ import msgpack
 
 from popoto.engine import keys
 from popoto.engine.batch import Batch, KeyArgument
+from popoto.engine.codec import Stored
 from popoto.fields.keeping.entries import Entry
 from popoto.models.record.options import ModelOptions
 from popoto.models.record.record import Record
@@ -139,10 +140,10 @@ def _unpacked(options: ModelOptions, packed: bytes) -> dict[str, bytes] | None:
     return {name: value for name, value in zip(options.index_names, values, strict=True) if value}
 
 
-def from_key(options: ModelOptions, key: str) -> dict[str, bytes]:
+def from_key(options: ModelOptions, key: str) -> dict[str, Stored]:
     """The key fields' values, as far as a record key tells them."""
     parts = key.split(keys.SEPARATOR)[1:]
-    stored: dict[str, bytes] = {}
+    stored: dict[str, Stored] = {}
     if len(parts) == len(options.key_fields):
         for field, part in zip(options.key_fields, parts, strict=True):
             text = keys.unescape(part)

@@ -7,7 +7,7 @@ import math
 
 import redis.exceptions
 
-from popoto.engine.request import Argument, Plan, Reply, Request
+from popoto.engine.request import Argument, Plan, Request
 from popoto.exceptions import ModelException, NotStoredError, ValidationError
 from popoto.fields.describing import describe
 from popoto.models.record.options import ModelOptions
@@ -21,15 +21,16 @@ def expire_field(instance: Record, name: str, ttl: int | datetime.timedelta | No
     """The plan of `Model.expire_field`."""
     key = _checked(instance, name)
     if ttl is None:
-        yield from _asked(instance._meta, name, ("HPERSIST", key))
+        yield from _asked(instance._meta, key, name, "HPERSIST")
         return
-    yield from _asked(instance._meta, name, ("HPEXPIRE", key, _milliseconds(instance, name, ttl)))
+    milliseconds = _milliseconds(instance, name, ttl)
+    yield from _asked(instance._meta, key, name, "HPEXPIRE", milliseconds)
 
 
 def field_ttl(instance: Record, name: str) -> Plan[float | None]:
     """The plan of `Model.field_ttl`."""
     key = _checked(instance, name)
-    remaining = yield from _asked(instance._meta, name, ("HPTTL", key))
+    remaining = yield from _asked(instance._meta, key, name, "HPTTL")
     return None if remaining < 0 else remaining / 1000
 
 
@@ -64,26 +65,23 @@ def _milliseconds(instance: Record, name: str, ttl: object) -> int:
     return math.ceil(ttl * 1000)
 
 
-def _asked(options: ModelOptions, name: str, command: tuple[Argument, ...]) -> Plan[int]:
+def _asked(
+    options: ModelOptions, key: str, name: str, command: str, *arguments: Argument
+) -> Plan[int]:
+    """The answer for the one field; a record that is gone has none, or an empty list."""
     try:
         (reply,) = yield Request.of(
-            (*command, "FIELDS", 1, name), shard=options.shard, repeatable=True
+            (command, key, *arguments, "FIELDS", 1, name), shard=options.shard, repeatable=True
         )
     except redis.exceptions.ResponseError as error:
         if "unknown command" not in str(error).lower():
             raise
         raise ModelException(
             f"{options.model_name}.{name}: this server has no expiry of single fields (it lacks "
-            f"{command[0]}); it takes Redis 7.4 or Valkey 9"
+            f"{command}); it takes Redis 7.4 or Valkey 9"
         ) from error
-    found = _first(reply)
+    of_fields: list[int] | None = reply
+    found = of_fields[0] if of_fields else _NO_SUCH_FIELD
     if found == _NO_SUCH_FIELD:
-        raise NotStoredError(
-            f"{str(command[1])!r} has no stored value of {name!r} (or is not stored any more)"
-        )
+        raise NotStoredError(f"{key!r} has no stored value of {name!r} (or is not stored any more)")
     return found
-
-
-def _first(reply: Reply) -> int:
-    """The answer for the one field; a record that is gone has none, or an empty list."""
-    return int(reply[0]) if reply else _NO_SUCH_FIELD

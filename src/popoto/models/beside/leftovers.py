@@ -18,7 +18,7 @@ from redis.exceptions import ResponseError
 
 from popoto.engine import keys
 from popoto.engine.batch import Batch, GuardFailure
-from popoto.engine.request import Command, Plan, Reply, Request
+from popoto.engine.request import Command, Plan, Request
 from popoto.engine.scanning import Scan, literally
 from popoto.engine.tree import Node, key_kinds
 from popoto.fields.keeping.entries import SetEntry
@@ -28,6 +28,8 @@ from popoto.models.record.options import ModelOptions
 
 logger = logging.getLogger("POPOTO.model_base")
 
+#: Keys of missing records, each followed by its note (empty if there is none).
+Reported: TypeAlias = Sequence[bytes]
 #: The family of an index key, the key, and the hash field in one of a composite index.
 Place: TypeAlias = tuple[KeyFamily, str, str]
 
@@ -72,8 +74,8 @@ def _all_of(options: ModelOptions, key: str, note: bytes) -> Batch:
     return batch
 
 
-def _told(reported: Sequence[Reply]) -> list[tuple[str, bytes]]:
-    """What query.lua reports: keys, each followed by its note (empty if there is none)."""
+def _told(reported: Reported) -> list[tuple[str, bytes]]:
+    """Keys, and their notes, of records that are missing."""
     pairs = zip(reported[::2], reported[1::2], strict=True)
     return [(key.decode("utf-8"), note) for key, note in pairs]
 
@@ -81,7 +83,7 @@ def _told(reported: Sequence[Reply]) -> list[tuple[str, bytes]]:
 # Expired and dead records that a query has met -------------------------------------------------
 
 
-def sweep(options: ModelOptions, due: Sequence[Reply]) -> Plan[int]:
+def sweep(options: ModelOptions, due: Reported) -> Plan[int]:
     """Remove what expired records left, as far as they are still gone; how many there were.
 
     Two round trips at most; a record that was created again meanwhile is left alone.
@@ -103,9 +105,7 @@ def sweep(options: ModelOptions, due: Sequence[Reply]) -> Plan[int]:
     return len(found) - len(living)
 
 
-def repair(
-    options: ModelOptions, dead: Sequence[Reply], swept: Sequence[Reply], node: Node
-) -> Plan[None]:
+def repair(options: ModelOptions, dead: Reported, swept: Reported, node: Node) -> Plan[None]:
     """Remove what missing records left that a query met in the indexes it looked at.
 
     Besides what follows from notes and keys, entries go from these indexes. What has been
@@ -224,7 +224,7 @@ def _digests(options: ModelOptions, key: str, index_key: str) -> Plan[list[Place
     family = KeyFamily("composite_indexes", index_key, index_key, "hash")
     member = key.encode("utf-8")
     found: list[Place] = []
-    cursor: Reply = b"0"
+    cursor = b"0"
     while True:
         ((cursor, flat),) = yield Request.of(
             ("HSCAN", index_key, cursor, "COUNT", _SCAN_COUNT),
@@ -241,7 +241,7 @@ def _digests(options: ModelOptions, key: str, index_key: str) -> Plan[list[Place
             return found
 
 
-def put_removals(batch: Batch, places: list[Place], key: str) -> None:
+def put_removals(batch: Batch, places: Sequence[Place], key: str) -> None:
     """Queue the removal of the entries that were found."""
     for family, name, item in places:
         family.remove(batch, name, item, key)

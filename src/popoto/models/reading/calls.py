@@ -9,8 +9,9 @@ from typing import Any
 
 import redis.exceptions
 
+from popoto.engine.codec import Stored
 from popoto.engine.keys import capped_list_key
-from popoto.engine.request import Argument, Command, Plan, Reply, Request, ScriptCall
+from popoto.engine.request import Argument, Command, Plan, Request, ScriptCall
 from popoto.engine.scripts import QUERY
 from popoto.engine.tree import Everything, Keys, Node, RecordKeys, all_of, encode, key_kinds
 from popoto.exceptions import QueryException, StoredDataError
@@ -34,7 +35,7 @@ class Row:
     """One record that a query found: its key, the bytes that were read, its distance."""
 
     key: str
-    stored: dict[str, Any]
+    stored: dict[str, Stored]
     distance: float | None = None
 
 
@@ -42,7 +43,8 @@ class Row:
 class Page:
     """The reply of one call."""
 
-    found: list[Any]
+    #: how many there are, their keys, or keys with values, as the mode of the call has it
+    found: Any
     rest: list[bytes]
     distances: list[bytes]
 
@@ -130,7 +132,7 @@ class QueryCalls:
         expected = {options.class_set_key: "set", options.expiry_key: "zset", **key_kinds(node)}
         if order.key is not None:
             expected[order.key] = "zset"
-        kinds: list[Reply] = yield Request(
+        kinds: list[bytes] = yield Request(
             [("TYPE", key) for key in expected], options.shard, repeatable=True
         )
         wrong = [
@@ -190,7 +192,9 @@ class QueryCalls:
                 ("LRANGE", capped_list_key(text, name), 0, -1) for name in reading.list_names
             ]
         try:
-            replies: list[Reply] = yield Request(commands, self.options.shard, repeatable=True)
+            replies: list[list[bytes | None]] = yield Request(
+                commands, self.options.shard, repeatable=True
+            )
         except redis.exceptions.ResponseError as error:
             if "WRONGTYPE" not in str(error):
                 raise

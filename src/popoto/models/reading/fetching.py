@@ -28,7 +28,8 @@ class Fetch(QueryCalls):
             return 0
         if self.operand.exact:
             page = yield from self.call(self.operand.node, "count")
-            return int(page.found)  # pyright: ignore[reportArgumentType]
+            number: int = page.found
+            return number
         total = 0
         pages = self.pages(Reading.of(self.options, tuple(self.operand.needs)), Order("any"))
         rows = yield from pages.next()
@@ -62,7 +63,8 @@ class Fetch(QueryCalls):
                 )
             except InexactOrder:
                 return (yield from self.keys(order.by_value(), offset, limit))
-            return page.found
+            found: list[bytes] = page.found
+            return found
         rows = yield from self.rows(Reading(()), order, offset=offset, limit=limit)
         return [row.key.encode("utf-8") for row in rows]
 

@@ -8,7 +8,8 @@ from typing import Any
 import redis.exceptions
 
 from popoto.engine import keys
-from popoto.engine.request import Plan, Reply, Request
+from popoto.engine.codec import Stored
+from popoto.engine.request import Plan, Request
 from popoto.exceptions import QueryException
 from popoto.fields.asking.conditions import Q
 from popoto.models.reading.executing import Execution
@@ -16,7 +17,13 @@ from popoto.models.reading.planning import Planner
 from popoto.models.reading.read_hooks import read_hooks
 from popoto.models.reading.related import attach_references
 from popoto.models.reading.spec import QuerySpec
-from popoto.models.record.loading import StoredView, new_instance, read_commands, stored_of
+from popoto.models.record.loading import (
+    ReadReply,
+    StoredView,
+    new_instance,
+    read_commands,
+    stored_of,
+)
 from popoto.models.record.options import ModelOptions
 from popoto.models.record.record import Record
 from popoto.models.record.record_keys import record_key
@@ -25,10 +32,10 @@ from popoto.models.record.record_keys import record_key
 _GET_MANY_CHUNK = 1000
 
 
-def read_record(options: ModelOptions, key: str) -> Plan[dict[str, Any] | None]:
+def read_record(options: ModelOptions, key: str) -> Plan[dict[str, Stored] | None]:
     """The stored bytes of one record, or None."""
     try:
-        replies: list[Reply] = yield Request(
+        replies: list[ReadReply] = yield Request(
             read_commands(options, key), options.shard, repeatable=True
         )
     except redis.exceptions.ResponseError as error:
@@ -132,7 +139,7 @@ def get_many(
         commands = [
             command for key in chunk if key is not None for command in read_commands(options, key)
         ]
-        replies: list[Reply] = []
+        replies: list[ReadReply] = []
         if commands:
             try:
                 replies = yield Request(commands, options.shard, repeatable=True)

@@ -56,7 +56,7 @@ def parse(options: ModelOptions, order_by: Any) -> tuple[tuple[str, bool], ...]:
     if isinstance(order_by, str):
         names = (order_by,)
     elif isinstance(order_by, tuple):
-        names = cast("tuple[Any, ...]", order_by)
+        names = cast("tuple[object, ...]", order_by)
     if not names:
         raise QueryException(
             f"{options.model_name}: order_by takes a field name ('-' in front for descending) "

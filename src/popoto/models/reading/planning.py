@@ -91,7 +91,8 @@ class Planner:
             except StopIteration as done:
                 stack.pop()
                 if not stack:
-                    return done.value
+                    found: Operand = done.value
+                    return found
                 reply, failure = done.value, None
                 continue
             reply, failure = None, None
@@ -109,13 +110,15 @@ class Planner:
                 failure = error
 
     def _tree(self, q: Q, scope: Scope) -> _Steps:
+        operand: Operand
         if q.negated:
-            operand: Operand = yield self._tree(~q, scope)
+            operand = yield self._tree(~q, scope)
             return _complement(operand)
         if q.connector == AND or not q.children:
             conjunction = _Conjunction()
             conjunction.take(q)
-            return (yield self._conjunction(conjunction, scope))
+            operand = yield self._conjunction(conjunction, scope)
+            return operand
         operands: list[Operand] = []
         for child in _alternatives(q):
             operands.append((yield self._tree(child, scope)))  # noqa: PERF401 - yields

@@ -6,10 +6,10 @@ import logging
 from collections.abc import Sequence
 from typing import Any
 
-from popoto.engine.request import Command, Plan, Reply, Request
+from popoto.engine.request import Command, Plan, Request
 from popoto.exceptions import QueryException
 from popoto.fields.relationship import Relationship
-from popoto.models.record.loading import new_instance, read_commands, stored_of
+from popoto.models.record.loading import ReadReply, new_instance, read_commands, stored_of
 
 logger = logging.getLogger("POPOTO.Relationship")
 
@@ -81,7 +81,7 @@ def _attach(instances: Sequence[Any], name: str) -> Plan[list[Any]]:
     commands: list[Command] = [
         command for key in waiting for command in read_commands(related, key)
     ]
-    replies: list[Reply] = yield Request(commands, related.shard, repeatable=True)
+    replies: list[ReadReply] = yield Request(commands, related.shard, repeatable=True)
     width = 1 + len(related.list_names)
     for position, (key, holders) in enumerate(waiting.items()):
         start = position * width

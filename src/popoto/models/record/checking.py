@@ -110,15 +110,14 @@ def _expiry_problem(instance: Record) -> ValidationError | None:
             field_name="_ttl",
             value=ttl,
         )
-    if isinstance(ttl, datetime.timedelta):
-        ttl = ttl.total_seconds()
-    if ttl is not None and abs(ttl) > MAX_TTL:
+    seconds = ttl.total_seconds() if isinstance(ttl, datetime.timedelta) else ttl
+    if seconds is not None and abs(seconds) > MAX_TTL:
         return ValidationError(
-            f"{type(instance).__name__}._ttl: invalid value {describe(ttl)}: at most {MAX_TTL} "
+            f"{type(instance).__name__}._ttl: invalid value {describe(seconds)}: at most {MAX_TTL} "
             "seconds; None is for ever",
             model_name=type(instance).__name__,
             field_name="_ttl",
-            value=ttl,
+            value=seconds,
         )
     if expire_at is not None and not _is_moment(expire_at):
         return ValidationError(

@@ -31,7 +31,8 @@ class CompositeIndex:
             return None
         if not self.unique:
             return SlotEntry(self.key, digest, key)
-        stored = [fields[name].encode(values[name]) for name in self.names]
+        # Any: bytes of the hash, which lists are not kept in.
+        stored: list[Any] = [fields[name].encode(values[name]) for name in self.names]
         exact = hashlib.sha256(b"".join(b"%d:%b" % (len(each), each) for each in stored))
         pairs = [part for pair in zip(self.names, stored, strict=True) for part in pair]
         return SlotEntry(

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 from popoto.engine import keys
-from popoto.engine.codec import DecodeError
+from popoto.engine.codec import DecodeError, Stored
 from popoto.engine.request import Command
 from popoto.exceptions import StoredDataError
 from popoto.models.record.options import ModelOptions
 from popoto.models.record.record import Record
 
 M = TypeVar("M", bound="Record")
+
+#: What a command of `read_commands` is answered with: the values of hash fields, with None for
+#: those that the hash lacks, or the elements of a list.
+ReadReply: TypeAlias = list[Any]
 
 
 def read_commands(options: ModelOptions, key: str) -> list[Command]:
@@ -22,17 +26,17 @@ def read_commands(options: ModelOptions, key: str) -> list[Command]:
     return commands
 
 
-def indexed_of(options: ModelOptions, values: Sequence[Any]) -> dict[str, Any]:
+def indexed_of(options: ModelOptions, values: Sequence[bytes | None]) -> dict[str, bytes]:
     """Stored bytes of the fields that decide entries, from the reply that names them in order."""
     pairs = zip(options.index_names, values, strict=True)
     return {name: value for name, value in pairs if value is not None}
 
 
 def stored_of(
-    options: ModelOptions, hash_values: Sequence[Any], lists: Sequence[Any]
-) -> dict[str, Any] | None:
+    options: ModelOptions, hash_values: Sequence[bytes | None], lists: Sequence[Sequence[bytes]]
+) -> dict[str, Stored] | None:
     """Stored bytes by field name, from the replies; None where there is no record."""
-    stored = {
+    stored: dict[str, Stored] = {
         name: value
         for name, value in zip(options.hash_names, hash_values, strict=True)
         if value is not None
@@ -45,7 +49,7 @@ def stored_of(
 
 
 def new_instance(
-    model: type[M], key: str, stored: dict[str, Any], *, resolves_references: bool
+    model: type[M], key: str, stored: dict[str, Stored], *, resolves_references: bool
 ) -> M:
     """A loaded instance. Nothing is decoded yet.
 
@@ -61,7 +65,7 @@ def new_instance(
         state["_resolves_references"] = True
     if model._has_own_init:
         state["_is_loading"] = True
-        instance.__init__(**_constructor_values(instance))
+        model.__init__(instance, **_constructor_values(instance))
         state.pop("_is_loading", None)
     return instance
 
@@ -82,7 +86,7 @@ class StoredView:
 
     __slots__ = ("_fields", "_stored", "key")
 
-    def __init__(self, options: ModelOptions, key: str, stored: Mapping[str, Any]) -> None:
+    def __init__(self, options: ModelOptions, key: str, stored: Mapping[str, Stored]) -> None:
         self.key = key
         self._fields = options.by_name
         self._stored = stored

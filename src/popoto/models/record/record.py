@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Mapping
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Self, cast
 
-from popoto.engine.codec import NIL, DecodeError
+from popoto.engine.codec import NIL, DecodeError, Stored
 from popoto.engine.db_key import DB_key
 from popoto.exceptions import ModelException, StoredDataError
 from popoto.models.record.metaclass import RecordBase
@@ -25,7 +25,7 @@ class Record(metaclass=RecordBase):
     _has_own_init: ClassVar[bool]
 
     #: Stored bytes by field name, as last saved or loaded; empty for a new record.
-    _stored: dict[str, Any]
+    _stored: dict[str, Stored]
     _redis_key: str | None = None
     _is_persisted: bool = False
     _ttl: int | datetime.timedelta | None = None
@@ -34,9 +34,9 @@ class Record(metaclass=RecordBase):
     _resolves_references: bool = False
     #: Set while `create()` calls a `save` of the class's own.
     _create_only: bool = False
-    _last_full_save: dict[str, Any] | None = None
+    _last_full_save: dict[str, Stored] | None = None
     #: By field, the bytes that were stored before a write that waits in a caller's pipeline.
-    _unconfirmed: dict[str, set[Any]] | None = None
+    _unconfirmed: dict[str, set[Stored | None]] | None = None
     #: Set on results of a search around a place that asked for distances.
     _geo_distance: float
     _geo_distance_unit: str
@@ -134,7 +134,7 @@ class Record(metaclass=RecordBase):
     @property
     def _db_content(self) -> dict[bytes, bytes]:
         """Hash field -> bytes, as written by the last full save."""
-        written = self._last_full_save or {}
+        written = cast("dict[str, bytes]", self._last_full_save or {})
         names = self._meta.hash_names
         return {name.encode(): written[name] for name in names if name in written}
 
@@ -160,7 +160,7 @@ class Record(metaclass=RecordBase):
             del proxy[capacity:]
 
 
-def _is_stored(field: AnyField, value: Any, stored: bytes | None) -> bool:
+def _is_stored(field: AnyField, value: Any, stored: Stored | None) -> bool:
     """Whether a key value surely makes the same key as the stored one."""
     try:
         return type(value) is field.type and field.encode(value) == stored

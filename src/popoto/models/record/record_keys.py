@@ -56,11 +56,12 @@ def told_by_key(options: ModelOptions, key: str, names: Sequence[str]) -> dict[s
         is_text = options.by_name[name].type is str
         if is_text and (part == "None" or keys.ESCAPED_SEPARATOR in part):
             return None
-        value: str | int | None = keys.unescape(part)
-        if not is_text:
-            try:
-                value = None if part == "None" else int(value)
-            except ValueError:
-                return None
-        told[name] = value
+        text = keys.unescape(part)
+        if is_text:
+            told[name] = text
+            continue
+        try:
+            told[name] = None if part == "None" else int(text)
+        except ValueError:
+            return None
     return told

@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, TypeAlias
+from typing import Any
 
-from popoto.engine.codec import NIL, DecodeError, EncodeError
+from popoto.engine.codec import NIL, DecodeError, EncodeError, Stored
 from popoto.fields.field import Field
 from popoto.models.record.checking import invalid
 from popoto.models.record.options import ModelOptions
 from popoto.models.record.record import Record
 
 logger = logging.getLogger("POPOTO.model_base")
-
-#: Stored form of one field: bytes of the hash, or the elements of a list of its own.
-Stored: TypeAlias = Any
 
 
 def encoded(instance: Record, name: str) -> Stored:
@@ -67,7 +64,7 @@ def changed_values(instance: Record, names: Iterable[str]) -> dict[str, Stored]:
     }
 
 
-def _same(field: Field[Any], now: Stored, before: Stored) -> bool:
+def _same(field: Field[Any], now: Stored, before: Stored | None) -> bool:
     """Whether two different encodings say the same (another writer's numbers and sets)."""
     if before is None:
         return not field.in_hash and not now
@@ -97,7 +94,7 @@ def key_field_that_differs(instance: Record, stored: Mapping[str, Stored]) -> Fi
     return None
 
 
-def _same_value(field: Field[Any], theirs: bytes, mine: bytes) -> bool:
+def _same_value(field: Field[Any], theirs: Stored, mine: Stored) -> bool:
     try:
         return bool(field.decode(theirs) == field.decode(mine))
     except ValueError:
@@ -105,7 +102,7 @@ def _same_value(field: Field[Any], theirs: bytes, mine: bytes) -> bool:
 
 
 def decoded_values(
-    options: ModelOptions, stored: Mapping[str, Any], names: Sequence[str] | None = None
+    options: ModelOptions, stored: Mapping[str, Stored], names: Sequence[str] | None = None
 ) -> dict[str, Any]:
     """Values from stored bytes, as far as they can be decoded; defaults never stand in."""
     fields = options.by_name

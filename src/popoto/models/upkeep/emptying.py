@@ -40,7 +40,7 @@ def delete_all(model: type[Record], batch_size: int, progress: Progress | None) 
             deleted += yield from delete_batch(model, instances, rows)
         if progress is not None and instances:
             progress(deleted)
-        cursor = pages[0][1].decode("ascii")
+        cursor = pages[0].cursor
         if cursor == "0":
             break
     return deleted + (yield from _delete_leftovers(model, batch_size))
@@ -56,7 +56,7 @@ def _forget_missing(options: ModelOptions, missing: Sequence[str]) -> Plan[None]
     yield from take_away(options, batches)
 
 
-def _instance_of(model: type[Record], key: str, values: Sequence[Any]) -> Any:
+def _instance_of(model: type[Record], key: str, values: Sequence[bytes | None]) -> Any:
     options = model._meta
     stored = stored_of(options, values, [()] * len(options.list_names)) or {}
     return new_instance(model, key, stored, resolves_references=False)

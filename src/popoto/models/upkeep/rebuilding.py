@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from typing import NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
 from popoto.engine.batch import Batch, GuardFailure
 from popoto.engine.request import Plan, Request, ScriptCall
@@ -252,7 +252,8 @@ class Rebuild:
             batch = Batch()
             # A writer who was faster has called the hooks himself.
             names = [each.name for each in options.save_hooks if each.in_hash]
-            batch.guard("holds", key, *(part for n in names for part in (n, stored.get(n, b""))))
+            held: list[Any] = [part for name in names for part in (name, stored.get(name, b""))]
+            batch.guard("holds", key, *held)
             try:
                 call_save_hooks(batch, instance, options.save_hooks, {})
             except StoredDataError as error:

@@ -6,11 +6,11 @@ import logging
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple, TypeAlias
 
 from popoto.engine import keys
 from popoto.engine.codec import DecodeError
-from popoto.engine.request import Plan, Reply, Request, ScriptCall
+from popoto.engine.request import Argument, Plan, Request, ScriptCall
 from popoto.engine.scanning import Scan, literally
 from popoto.engine.scripts import UPKEEP
 from popoto.fields.keeping.entries import Entry, ScoreEntry
@@ -42,7 +42,7 @@ class Judged:
         return [part for name in options.index_names for part in (name, self.stored.get(name, b""))]
 
 
-def judge(options: ModelOptions, key: str, values: Sequence[Reply]) -> Judged:
+def judge(options: ModelOptions, key: str, values: Sequence[bytes | None]) -> Judged:
     """Decode what decides a record's entries. Nothing here raises, whatever is stored."""
     stored = {
         name: value
@@ -77,9 +77,9 @@ def judge(options: ModelOptions, key: str, values: Sequence[Reply]) -> Judged:
             entry = composite.entry(key, decoded, options.by_name)
             if entry is not None:
                 record.entries.append(entry)
-    for entry in [each for each in record.entries if _is_nan(each)]:
-        record.entries.remove(entry)
-        record.problems.append(f"NaN has no place in {entry.key}")
+    for nan in [each for each in record.entries if _is_nan(each)]:
+        record.entries.remove(nan)
+        record.problems.append(f"NaN has no place in {nan.key}")
     return record
 
 
@@ -115,31 +115,51 @@ def _same_part(key_field: Any, value: Any, part: str) -> bool:
         return False
 
 
+class IndexPage(NamedTuple):
+    """A page of an index key: its type, the cursor of the next one ("0": none), its members.
+
+    Of a sorted set and of a hash, members are in pairs. No cursor: the page is still to be read.
+    """
+
+    kind: str
+    cursor: str
+    members: list[bytes]
+
+
+#: A record that exists as a hash is (1, values), a missing one (0, []), a key of another type
+#: (2, []).
+Found: TypeAlias = tuple[int, list[bytes | None]]
+
+
 def read_entries(
     options: ModelOptions,
     wanted: Sequence[tuple[str, str, str]],
     budget: int,
     names: Sequence[str] | None = None,
-) -> Plan[tuple[list[Reply], dict[str, tuple[int, list[Reply]]]]]:
+) -> Plan[tuple[list[IndexPage], dict[str, Found]]]:
     """Pages of index keys, given as (key, type, cursor), and the records that they name.
 
     Of each record these fields are read, or else those that decide its entries. See
-    upkeep.lua. A record that exists as a hash is (1, values), a missing one (0, []), a
-    key of another type (2, []). One round trip.
+    upkeep.lua. One round trip.
     """
     read = options.index_names if names is None else names
-    arguments: list[Any] = [budget, len(read), *read]
+    arguments: list[Argument] = [budget, len(read), *read]
     for _, layout, cursor in wanted:
         arguments += (layout, cursor)
     call = ScriptCall(UPKEEP, [key for key, _, _ in wanted], arguments)
     (reply,) = yield Request.of(call, shard=options.shard, repeatable=True)
     pages, found = reply
-    records: dict[str, tuple[int, list[Reply]]] = {
+    records: dict[str, Found] = {
         text: (exists, values)
         for member, exists, values in found
         if (text := as_text(member)) is not None
     }
-    return pages, records
+    told = [IndexPage(_ascii(kind), _ascii(cursor), members) for kind, cursor, members in pages]
+    return told, records
+
+
+def _ascii(word: bytes) -> str:
+    return word.decode("ascii")
 
 
 def as_text(key: bytes) -> str | None:

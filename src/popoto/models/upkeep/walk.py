@@ -9,13 +9,21 @@ from typing import NamedTuple
 
 from popoto.engine import keys
 from popoto.engine.batch import Batch
-from popoto.engine.request import Plan, Reply, Request
+from popoto.engine.request import Plan, Request
 from popoto.engine.scanning import Scan, literally
 from popoto.fields.keeping.entries import SlotEntry
 from popoto.fields.keeping.families import KeyFamily
 from popoto.models.beside.leftovers import take_away, while_missing
 from popoto.models.record.options import ModelOptions
-from popoto.models.upkeep.records import SCAN_COUNT, Judged, as_text, judge, read_entries
+from popoto.models.upkeep.records import (
+    SCAN_COUNT,
+    Found,
+    IndexPage,
+    Judged,
+    as_text,
+    judge,
+    read_entries,
+)
 from popoto.models.upkeep.registry import Registry
 
 logger = logging.getLogger("POPOTO.model_base")
@@ -71,10 +79,10 @@ class EntryWalk:
     def next(self) -> Plan[list[Finding] | None]:
         """The next bad entries (perhaps none of a page), or None at the end."""
         while not self._jobs:
-            page = yield from self._scan.next()
-            if page is None:
+            scanned = yield from self._scan.next()
+            if scanned is None:
                 return None
-            self._take(text for key in page if (text := as_text(key)) is not None)
+            self._take(text for key in scanned if (text := as_text(key)) is not None)
         jobs = [self._jobs.popleft() for _ in range(min(len(self._jobs), _KEYS_PER_CALL))]
         wanted = [(job.key, job.families[0].layout, job.cursor) for job in jobs]
         pages, records = yield from read_entries(self.options, wanted, self.batch_size)
@@ -99,11 +107,11 @@ class EntryWalk:
     def _judged_page(
         self,
         job: _Job,
-        page: list[Reply],
-        records: dict[str, tuple[int, list[Reply]]],
+        page: IndexPage,
+        records: dict[str, Found],
         judged: dict[str, Judged],
     ) -> list[Finding]:
-        kind, cursor, entries = page[0].decode("ascii"), page[1].decode("ascii"), page[2]
+        kind, cursor, members = page
         family = job.families[0]
         expected = "hash" if family.layout == "names" else family.layout
         if cursor == "":
@@ -118,7 +126,7 @@ class EntryWalk:
         if cursor != "0":
             self._jobs.append(_Job(job.key, job.families, cursor))
         found: list[Finding] = []
-        for item, member in _pairs(family, entries):
+        for item, member in _pairs(family, members):
             text = as_text(member)
             if text is None or text not in records:
                 logger.warning("%r names %r, which is no record key: left alone", job.key, member)
@@ -134,14 +142,14 @@ class EntryWalk:
         return found
 
 
-def _pairs(family: KeyFamily, entries: list[Reply]) -> Iterable[tuple[str, Reply]]:
-    """The entries of a page as (hash field or "", record key)."""
+def _pairs(family: KeyFamily, members: list[bytes]) -> Iterable[tuple[str, bytes]]:
+    """The members of a page as (hash field or "", record key)."""
     if family.layout in ("set", "names"):
-        return (("", member) for member in entries)
+        return (("", member) for member in members)
     if family.layout == "zset":
-        return (("", member) for member in entries[::2])
-    fields = (each.decode("ascii", "replace") for each in entries[::2])
-    return zip(fields, entries[1::2], strict=True)
+        return (("", member) for member in members[::2])
+    fields = (each.decode("ascii", "replace") for each in members[::2])
+    return zip(fields, members[1::2], strict=True)
 
 
 def contradicts(

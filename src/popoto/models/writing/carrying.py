@@ -15,9 +15,9 @@ from collections.abc import Iterator, Sequence
 from operator import itemgetter
 from typing import Generic, TypeAlias, TypeVar
 
-from popoto.engine.batch import Batch, GuardFailure, KeyArgument, Step
+from popoto.engine.batch import Batch, CommitReply, GuardFailure, KeyArgument, Step
 from popoto.engine.keys import shard_prefix
-from popoto.engine.request import Call, Plan, Reply, Request
+from popoto.engine.request import Call, Plan, Request
 from popoto.exceptions import ConflictError, ModelException
 from popoto.models.writing import claims
 from popoto.models.writing.hooks import follow_up
@@ -38,7 +38,7 @@ MOST_ARGUMENTS = 200_000
 
 
 #: The reply of a call that is not made because it has nothing to do.
-_NOTHING_TO_DO: Reply = (1,)
+_NOTHING_TO_DO: CommitReply = (1,)
 
 
 class Company(Generic[Op]):
@@ -70,7 +70,7 @@ def carry_out(operations: Sequence[Op], company: Company[Op]) -> Plan[list[Op]]:
     that other writers were faster, and one before where stored bytes have to be known first.
     """
     done: list[Op] = []
-    waiting = yield from _prepared(operations, company)
+    waiting: list[Op] = yield from _prepared(operations, company)
     released: _Released = {}
     for attempt in range(MAX_ATTEMPTS):
         if attempt >= _ATTEMPTS_WITHOUT_PAUSE and attempt % 2 == 0:
@@ -82,7 +82,7 @@ def carry_out(operations: Sequence[Op], company: Company[Op]) -> Plan[list[Op]]:
         if released:
             for call in calls:
                 call.overlook(released)
-        replies: list[Reply] = [_NOTHING_TO_DO] * len(calls)
+        replies: list[CommitReply] = [_NOTHING_TO_DO] * len(calls)
         if any(call.batch.guards for call in calls):
             replies = yield Request(
                 [call.batch.call(every=True, replies=company.needs_replies) for call in calls],
@@ -169,7 +169,7 @@ class _Joined(Generic[Op]):
         else:
             self.batch.extend(batch)
 
-    def finish(self, reply: Sequence[Reply]) -> Plan[None]:
+    def finish(self, reply: CommitReply) -> Plan[None]:
         """Let every operation take over that it was carried out, and do what follows."""
         ends = [*(commands + 1 for _, commands in self._starts[1:]), len(reply)]
         for operation, (_, first), end in zip(self.operations, self._starts, ends, strict=True):

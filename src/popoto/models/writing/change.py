@@ -15,10 +15,11 @@ from typing import Any
 
 from popoto.engine import keys
 from popoto.engine.batch import Batch
+from popoto.engine.codec import Stored
 from popoto.fields.keeping.entries import Entry, replace
 from popoto.models.record.options import Decision
 from popoto.models.record.record import Record
-from popoto.models.record.stored_form import Stored, decoded_values, encoded
+from popoto.models.record.stored_form import decoded_values, encoded
 from popoto.models.writing.claims import put_claims
 from popoto.models.writing.hooks import call_save_hooks
 from popoto.models.writing.operation import Operation
@@ -28,7 +29,7 @@ class Change(Operation):
     """A write of some fields of one record, and of the entries that follow from them."""
 
     #: what is believed to be stored; None = nothing
-    known: dict[str, Stored] | None
+    known: Mapping[str, Stored] | None
     #: the key under which that is stored
     old_key: str
     #: what is to be written
@@ -62,9 +63,9 @@ class Change(Operation):
     def gives_up(self, names: Iterable[str]) -> bool:
         return any(name in self.changed for name in names)
 
-    def refresh(self, current: dict[str, Stored]) -> None:
+    def refresh(self, current: Mapping[str, Stored]) -> None:
         """Another writer changed the record: take over what this one does not write."""
-        known = self.known or {}
+        known = dict(self.known or {})
         values = vars(self.instance)
         for name in self.options.index_names:
             now = current.get(name)
@@ -99,7 +100,8 @@ class Change(Operation):
     def guard_bytes(self, batch: Batch, names: Iterable[str]) -> None:
         """Demand that these fields still hold what is believed."""
         known = self.known or {}
-        pairs = [part for name in names for part in (name, known.get(name, b""))]
+        # Any: bytes of the hash, which lists are not kept in.
+        pairs: list[Any] = [part for name in names for part in (name, known.get(name, b""))]
         batch.guard("holds", self.old_key, *pairs)
 
     def put_claims(
@@ -107,12 +109,14 @@ class Change(Operation):
     ) -> None:
         """Demand that nobody else holds what has to be unique."""
         if self.options.has_claims:
-            values = {**(self.known or {}), **self.changed}
+            # Any: what can be unique is bytes of the hash, not a list.
+            values: dict[str, Any] = {**(self.known or {}), **self.changed}
             put_claims(batch, self.options, self.key, self.old_key, values, names, entries)
 
     def put_hash(self, batch: Batch) -> None:
         """Queue the fields of the record's hash."""
-        changed, lists = self.changed, self.options.list_names
+        changed: dict[str, Any] = self.changed
+        lists = self.options.list_names
         if lists:
             changed = {name: stored for name, stored in changed.items() if name not in lists}
         if changed:

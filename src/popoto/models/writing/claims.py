@@ -17,7 +17,6 @@ from popoto.exceptions import UniquenessError
 from popoto.fields.describing import describe
 from popoto.fields.keeping.entries import Entry, SlotEntry
 from popoto.models.record.options import ModelOptions
-from popoto.models.record.stored_form import Stored
 
 #: A claim as something that can be compared between records.
 Claim = tuple[object, ...]
@@ -31,7 +30,7 @@ def put_claims(
     options: ModelOptions,
     key: str,
     old_key: str,
-    values: Mapping[str, Stored],
+    values: Mapping[str, bytes],
     names: Iterable[str] | None,
     entries: Sequence[Entry],
 ) -> None:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from popoto.engine.batch import Batch, GuardFailure, Step
+from popoto.engine.codec import Stored
 from popoto.engine.request import Reply
 from popoto.fields.keeping.commit import Commit
 from popoto.models.beside.expiry import put_removal
 from popoto.models.record.record import Record
-from popoto.models.record.stored_form import Stored, decoded_values, key_field_that_differs
+from popoto.models.record.stored_form import decoded_values, key_field_that_differs
 from popoto.models.writing.hooks import call_delete_hooks
 from popoto.models.writing.operation import Operation, wrong_type
 
@@ -24,11 +25,11 @@ class Deletion(Operation):
         stored_key = instance._redis_key if instance._stored else None
         super().__init__(instance, stored_key or instance.db_key.redis_key)
         #: what is believed to be stored; None = nothing
-        self.known: dict[str, Stored] | None = instance._stored or None
+        self.known: Mapping[str, Stored] | None = instance._stored or None
         self.hook_arguments = hook_arguments
         self.unknown_key = self.key if self.known is None else None
 
-    def take_stored(self, stored: dict[str, Stored] | None) -> None:
+    def take_stored(self, stored: Mapping[str, Stored] | None) -> None:
         is_another = (
             stored is not None
             and not self.instance._stored
@@ -42,7 +43,9 @@ class Deletion(Operation):
         if known is None:
             return None
         batch = Batch()
-        pairs = [part for name in options.index_names for part in (name, known.get(name, b""))]
+        pairs: list[Any] = [
+            part for name in options.index_names for part in (name, known.get(name, b""))
+        ]
         batch.guard("holds", self.key, *pairs)
         for entry in options.entries(self.key, decoded_values(options, known)):
             entry.remove(batch)
@@ -67,7 +70,7 @@ class Deletion(Operation):
         self.queue_up()
         return self.known is not None
 
-    def leave(self, records: dict[str, dict[str, bytes] | None]) -> None:
+    def leave(self, records: dict[str, Mapping[str, Stored] | None]) -> None:
         records[self.key] = None
 
     def queue_up(self) -> None:

@@ -7,10 +7,10 @@ by what other writers have stored: where it fails, the save is a conflict.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, TypeAlias, TypeGuard
+from typing import Any, TypeAlias, TypeGuard, cast
 
 from popoto.engine.batch import Batch, GuardFailure, Step
-from popoto.engine.codec import NIL, DecodeError, EncodeError
+from popoto.engine.codec import NIL, DecodeError, EncodeError, Stored
 from popoto.engine.request import Reply
 from popoto.exceptions import ConflictError, ModelException, UnsavedError, ValidationError
 from popoto.fields.coercion import CoercionError
@@ -36,7 +36,8 @@ def expected_bytes(instance: Record, expected: Expected) -> dict[str, bytes]:
     was saved or loaded. Raises ModelException for what cannot be compared.
     """
     options = instance._meta
-    stored = instance._stored
+    # Only fields of the hash are compared.
+    stored = cast("dict[str, bytes]", instance._stored)
     found: dict[str, bytes] = {}
     if _is_mapping(expected):
         for name, value in expected.items():
@@ -76,7 +77,7 @@ def _encoded(options: ModelOptions, name: str, value: Any) -> bytes:
     field = options.by_name[name]
     try:
         coerced = field.coerce(value)
-        encoded = NIL if coerced is None else field.encode(coerced)
+        encoded = NIL if coerced is None else cast("bytes", field.encode(coerced))
     except (CoercionError, EncodeError) as error:
         raise ValidationError(
             f"{field.label}: expected={describe(value)} is no value of this field: {error}",
@@ -117,7 +118,7 @@ def conflict(
     key: str,
     expected: Mapping[str, bytes],
     stored: Mapping[str, bytes] | None,
-    mine: Mapping[str, Any],
+    mine: Mapping[str, Stored],
 ) -> ConflictError:
     """The error for a record that is not as it was expected; it carries all sides."""
     wanted = _values(options, expected)
@@ -143,7 +144,7 @@ def conflict(
     )
 
 
-def _values(options: ModelOptions, stored: Mapping[str, Any]) -> dict[str, Any]:
+def _values(options: ModelOptions, stored: Mapping[str, Stored]) -> dict[str, Any]:
     """Decoded values; bytes that cannot be decoded stay bytes, and what is missing is None."""
     values: dict[str, Any] = {}
     for name, raw in stored.items():
@@ -154,7 +155,7 @@ def _values(options: ModelOptions, stored: Mapping[str, Any]) -> dict[str, Any]:
     return values
 
 
-def next_version(options: ModelOptions, known: Mapping[str, Any] | None) -> dict[str, bytes]:
+def next_version(options: ModelOptions, known: Mapping[str, Stored] | None) -> dict[str, Stored]:
     """The version that a write gives the record, by field; nothing for models without one."""
     name = options.version_field
     if name is None:

@@ -8,15 +8,16 @@ computed here and swapped for the stored bytes, again if another writer was fast
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, cast
 
 from popoto.engine.batch import Batch, GuardFailure, KeyArgument, QueuedCommits, Step
+from popoto.engine.codec import Stored
 from popoto.engine.request import Plan, Reply, Request
 from popoto.models.beside.expiry import put_expiry_as_is
 from popoto.models.record.record import Record
 from popoto.models.record.stored import named_field, stored_key
-from popoto.models.record.stored_form import Stored, decoded_values
+from popoto.models.record.stored_form import decoded_values
 from popoto.models.writing.change import Change
 from popoto.models.writing.claims import taken
 from popoto.models.writing.expecting import next_version
@@ -115,19 +116,20 @@ class Increment(Change):
             raise not_stored(self.key)
         if what in ("claim", "slot"):
             raise taken(self.options, step, text_of(failure.details[0]))
-        self.known = dict[str, Stored](failure.stored(self.options.hash_names))
+        self.known = failure.stored(self.options.hash_names)
         self._by_server = self._by_server and what == "holds"
 
     # Once it is carried out ------------------------------------------------------------------
 
     def finish(self, replies: Sequence[Reply]) -> Any:
         if self._by_server:
-            self.value = self.field.decode(replies[0])
-            self.changed = {self.field.name: replies[0]}
+            total = cast("bytes", replies[0])
+            self.value = self.field.decode(total)
+            self.changed = {self.field.name: total}
         self._take_over(persisted=True)
         return self.value
 
-    def leave(self, records: dict[str, dict[str, bytes] | None]) -> None:
+    def leave(self, records: dict[str, Mapping[str, Stored] | None]) -> None:
         records[self.key] = {**(self.known or {}), **self.changed}
 
     def queue_up(self) -> None:

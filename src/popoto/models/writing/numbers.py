@@ -7,7 +7,7 @@ import operator
 from decimal import MAX_EMAX, MIN_EMIN, Context, Decimal, Inexact, InvalidOperation, Overflow
 from typing import Any, SupportsIndex
 
-from popoto.engine.codec import MAX_DIGITS, MAX_INT, MIN_INT, NIL, DecodeError
+from popoto.engine.codec import MAX_DIGITS, MAX_INT, MIN_INT, NIL, DecodeError, Stored
 from popoto.exceptions import NumberOverflowError, StoredDataError, ValidationError
 from popoto.fields.describing import describe
 from popoto.models.record.options import AnyField
@@ -76,7 +76,7 @@ def _overflow(field: AnyField, value: Any) -> NumberOverflowError:
     )
 
 
-def added(field: AnyField, raw: bytes | None, delta: Any) -> Any:
+def added(field: AnyField, raw: Stored | None, delta: Any) -> Any:
     """The exact sum of a stored number (none counts as 0) and a delta in the field's type."""
     try:
         current = 0 if raw is None or raw == NIL else field.decode(raw)

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from popoto.engine.batch import Batch, GuardFailure, QueuedCommits, Step
+from popoto.engine.codec import Stored
 from popoto.engine.request import Plan, Reply, Request
 from popoto.exceptions import ModelException, NotStoredError
 from popoto.models.record.loading import indexed_of
 from popoto.models.record.options import ModelOptions
 from popoto.models.record.record import Record
-from popoto.models.record.stored_form import Stored
 
 
 class Operation:
@@ -52,7 +52,7 @@ class Operation:
     #: the key whose stored bytes have to be read before the first try; None = none
     unknown_key: str | None = None
 
-    def take_stored(self, stored: dict[str, Stored] | None) -> None:
+    def take_stored(self, stored: Mapping[str, Stored] | None) -> None:
         """Believe that this is stored (None: nothing). Raises where that ends the matter."""
 
     def confirm(self) -> Plan[None]:
@@ -106,7 +106,7 @@ class Operation:
         """Do what follows a write that was carried out."""
         yield from ()
 
-    def leave(self, records: dict[str, dict[str, bytes] | None]) -> None:
+    def leave(self, records: dict[str, Mapping[str, Stored] | None]) -> None:
         """Say what will be stored under its keys once a caller's pipeline is carried out."""
         raise NotImplementedError
 
@@ -158,7 +158,7 @@ def text_of(value: Reply) -> str:
 
 def read_stored(
     records: Sequence[tuple[ModelOptions, str]],
-) -> Plan[list[dict[str, Stored] | None]]:
+) -> Plan[list[Mapping[str, Stored] | None]]:
     """The stored bytes that decide entries, of several records; None for missing ones.
 
     One round trip; one more where a hash has none of these fields.
@@ -167,7 +167,7 @@ def read_stored(
     replies = yield Request(
         [("HMGET", key, *options.index_names) for options, key in records], shard, repeatable=True
     )
-    found: list[dict[str, Stored] | None] = [
+    found: list[Mapping[str, Stored] | None] = [
         indexed_of(options, values) for (options, _), values in zip(records, replies, strict=True)
     ]
     bare = [place for place, stored in enumerate(found) if not stored]

@@ -8,6 +8,7 @@ from typing import Any
 
 from popoto.engine import keys
 from popoto.engine.batch import Batch, GuardFailure, KeyArgument, QueuedCommits, Step
+from popoto.engine.codec import Stored
 from popoto.engine.request import Plan, Reply, Request
 from popoto.exceptions import AlreadyExistsError, ModelException, NotStoredError
 from popoto.fields.describing import describe
@@ -26,7 +27,6 @@ from popoto.models.record.loading import indexed_of
 from popoto.models.record.options import Decision
 from popoto.models.record.record import Record
 from popoto.models.record.stored_form import (
-    Stored,
     changed_values,
     encoded,
     encoded_values,
@@ -101,7 +101,7 @@ class Saving(Change):
 
     # Before the first try ---------------------------------------------------------------
 
-    def take_stored(self, stored: dict[str, Stored] | None) -> None:
+    def take_stored(self, stored: Mapping[str, Stored] | None) -> None:
         if not stored:
             raise self._not_stored()
         self._refuse_other_key_values(stored)
@@ -152,7 +152,7 @@ class Saving(Change):
         if taken_key and self.moves:
             self._meet_existing({})
 
-    def _believe(self, stored: dict[str, Stored] | None) -> None:
+    def _believe(self, stored: Mapping[str, Stored] | None) -> None:
         if self.known is None:
             if self.partial:
                 self.take_stored(stored)
@@ -295,7 +295,7 @@ class Saving(Change):
         self.upsert = False
         self.old_key = self.key
 
-    def _meet_existing(self, current: dict[str, Stored]) -> None:
+    def _meet_existing(self, current: Mapping[str, Stored]) -> None:
         """A record is stored under the key of a new instance, or of a moving one."""
         if self.request.create_only or self.migrates:
             advice = (
@@ -311,7 +311,7 @@ class Saving(Change):
         self.known = current
         self.upsert = True
 
-    def _refuse_other_key_values(self, current: dict[str, Stored]) -> None:
+    def _refuse_other_key_values(self, current: Mapping[str, Stored]) -> None:
         differs = key_field_that_differs(self.instance, current)
         if differs is not None:
             mine = encoded(self.instance, differs.name)
@@ -335,7 +335,8 @@ class Saving(Change):
             # Under the new key, every field is new.
             result = len({*written, *(self.known or {})}.intersection(self.options.hash_names))
         else:
-            result = int(replies[0]) if written and replies else 0
+            added = replies[0] if written and replies else 0
+            result = added if isinstance(added, int) else 0
         self._take_over(persisted=True)
         return result
 
@@ -343,7 +344,7 @@ class Saving(Change):
         if self.moves:
             yield from report_referrers(self.options.model_name, self.old_key, self.key)
 
-    def leave(self, records: dict[str, dict[str, bytes] | None]) -> None:
+    def leave(self, records: dict[str, Mapping[str, Stored] | None]) -> None:
         if self.moves:
             records[self.old_key] = None
         records[self.key] = {**(self.known or {}), **self.changed}
