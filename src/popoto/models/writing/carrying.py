@@ -69,7 +69,11 @@ def carry_out(operations: Sequence[Op], company: Company[Op]) -> Plan[list[Op]]:
     that other writers were faster, and one before where stored bytes have to be known first.
     """
     done: list[Op] = []
-    waiting = yield from _prepared(operations, company)
+    waiting = list(operations)
+    for operation in operations:
+        if operation.unknown_key is not None or operation.instance._unconfirmed:
+            waiting = yield from _prepared(operations, company)
+            break
     released: _Released = {}
     for attempt in range(MAX_ATTEMPTS):
         if attempt >= _ATTEMPTS_WITHOUT_PAUSE and attempt % 2 == 0:
