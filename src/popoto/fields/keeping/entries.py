@@ -210,5 +210,7 @@ def replace(
         for entry in before - after:
             if entry.place not in kept_places:
                 entry.remove(batch)
-    for entry in (after if heal else after - before).difference(added_elsewhere):
+        if not heal:
+            after -= before
+    for entry in after.difference(added_elsewhere):
         entry.add(batch)

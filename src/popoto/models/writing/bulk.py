@@ -45,9 +45,10 @@ def _apart(operations: Sequence[Operation], rows: Rows) -> tuple[list[Operation]
     together: list[Operation] = []
     later: list[Operation] = []
     for operation in operations:
-        other = next((first[key] for key in operation.keys if key in first), None)
+        keys = operation.keys
+        other = next((first[key] for key in keys if key in first), None)
         if other is None:
-            first.update(dict.fromkeys(operation.keys, operation))
+            first.update(dict.fromkeys(keys, operation))
             together.append(operation)
         elif _repeats_unique_key(operation, other):
             error = UniquenessError(

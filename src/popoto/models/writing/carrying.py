@@ -70,7 +70,9 @@ def carry_out(operations: Sequence[Op], company: Company[Op]) -> Plan[list[Op]]:
     that other writers were faster, and one before where stored bytes have to be known first.
     """
     done: list[Op] = []
-    waiting: list[Op] = yield from _prepared(operations, company)
+    waiting: list[Op] = list(operations)
+    if any(map(_is_unclear, operations)):
+        waiting = yield from _prepared(operations, company)
     released: _Released = {}
     for attempt in range(MAX_ATTEMPTS):
         if attempt >= _ATTEMPTS_WITHOUT_PAUSE and attempt % 2 == 0:
@@ -101,6 +103,11 @@ def carry_out(operations: Sequence[Op], company: Company[Op]) -> Plan[list[Op]]:
         if not waiting:
             return done
     raise _gave_up(waiting)
+
+
+def _is_unclear(operation: Operation) -> bool:
+    """Whether something has to be learned before the first try."""
+    return operation.unknown_key is not None or bool(operation.instance._unconfirmed)
 
 
 def _prepared(operations: Sequence[Op], company: Company[Op]) -> Plan[list[Op]]:

@@ -39,6 +39,8 @@ class Change(Operation):
     partial = False
     #: whether a new instance meets a stored record, which it replaces
     upsert = False
+    #: by field: a text that was put into a content store, and the bytes of its reference
+    contents: Mapping[str, tuple[Any, bytes]] = MappingProxyType({})
     #: keywords for the hooks of fields
     hook_arguments: Mapping[str, Any] = MappingProxyType({"ignore_errors": False})
 
@@ -47,8 +49,6 @@ class Change(Operation):
         self.known = dict(instance._stored) or None
         self.old_key = key
         self.names = self.options.stored_names
-        #: by field: a text that was put into a content store, and the bytes of its reference
-        self.contents: dict[str, tuple[Any, bytes]] = {}
 
     # What is known --------------------------------------------------------------------
 

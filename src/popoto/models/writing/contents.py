@@ -25,7 +25,8 @@ def store_contents(commit: Change) -> Plan[None]:
         kept = commit.contents.get(name)
         if kept is None or kept[0] != wanted:
             stored = yield from field.prepare(commit.instance, wanted)
-            kept = commit.contents[name] = wanted, stored
+            kept = wanted, stored
+            commit.contents = {**commit.contents, name: kept}
         commit.changed[name] = kept[1]
         if not commit.partial and _is_held(commit, name, kept[1]):
             del commit.changed[name]

@@ -330,13 +330,12 @@ class Saving(Change):
     # Once it is carried out --------------------------------------------------------------------
 
     def finish(self, replies: Sequence[Reply]) -> int:
-        written = [name for name in self.options.hash_names if name in self.changed]
-        if self.known is not None and self.old_key != self.key:
+        result = 0
+        if self.moves:
             # Under the new key, every field is new.
-            result = len({*written, *(self.known or {})}.intersection(self.options.hash_names))
-        else:
-            added = replies[0] if written and replies else 0
-            result = added if isinstance(added, int) else 0
+            result = len({*self.changed, *(self.known or {})}.intersection(self.options.hash_names))
+        elif replies and self.changed.keys() - self.options.list_names:
+            result = replies[0] if isinstance(replies[0], int) else 0
         self._take_over(persisted=True)
         return result
 

@@ -15,7 +15,7 @@ local function unlike(key, measure)
     return nil
   end
   seen[key] = true
-  if held(measure, key) then
+  if type(redis.pcall(measure, key)) == 'number' then
     return nil
   end
   local kinds = {SCARD = 'set', ZCARD = 'zset', HLEN = 'hash', LLEN = 'list', XLEN = 'stream'}
