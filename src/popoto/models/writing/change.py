@@ -16,6 +16,7 @@ from popoto.engine import keys
 from popoto.engine.batch import Batch
 from popoto.engine.codec import Stored
 from popoto.fields.keeping.entries import Entry, replace
+from popoto.fields.keeping.stand_in import StandIn
 from popoto.models.record.options import Decision
 from popoto.models.record.record import Record
 from popoto.models.record.stored_form import decoded_each, decoded_values, encoded
@@ -47,7 +48,7 @@ class Change(Operation):
         self.old_key = key
         self.names = self.options.stored_names
         #: by field: a text that was put into a content store, and the bytes of its reference
-        self.contents: dict[str, tuple[Any, bytes]] = {}
+        self.contents: dict[str, tuple[StandIn, bytes]] = {}
 
     # What is known --------------------------------------------------------------------
 
