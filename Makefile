@@ -24,7 +24,7 @@ TESTS := tests/unit tests/models tests/queries
 SAMPLE := 0
 SEED := 1
 
-.PHONY: help demo kitchen test coverage mutants test-fast test-redis test-oldest test-newest peer lint rules formatting floors scripts format types bench docs clean
+.PHONY: help demo kitchen test coverage mutants test-fast test-redis test-oldest test-newest peer lint rules formatting floors scripts format types pyright mypy bench docs clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z][a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -123,8 +123,12 @@ format: $(VENV)/.dev ## put the code into shape
 	@$(RUN) -m ruff check --fix-only .
 	@$(RUN) -m ruff format .
 
-types: $(VENV)/.dev ## the strict type checks of src, by pyright and by mypy
+types: pyright mypy ## the strict type checks of src (`make -k types` goes on after a failure)
+
+pyright: $(VENV)/.dev
 	@$(RUN) -m pyright --pythonpath $(RUN)
+
+mypy: $(VENV)/.dev
 	@$(RUN) -m mypy
 
 bench: $(VENV)/.demo peer ## every operation against hand-written redis-py and the published popoto

@@ -15,9 +15,7 @@ gives a test a private embedded one.
 """
 
 # redis-py leaves many of its methods without types.
-# mypy: allow-untyped-calls
 # pyright: reportUnknownMemberType=false
-# pyright: reportUnusedFunction=false
 
 from __future__ import annotations
 
@@ -204,7 +202,7 @@ def _global_client() -> Client:
     return redis_db._client
 
 
-def _swap_db(db: int, **options: Any) -> None:
+def _swap_db(db: int, **options: Any) -> None:  # pyright: ignore[reportUnusedFunction]  # a name of popoto 1.6
     """Lead the process to another database; `options` change further connection settings."""
     settings = _global_client().current_settings()
     changed = replace(settings, options={**settings.options, **options})

@@ -226,7 +226,7 @@ async def set_async_redis_db_settings(
 def check_connection() -> bool:
     """Whether the server answers PING. Costs one round trip; False after at most the timeouts."""
     try:
-        return bool(get_REDIS_DB().ping())  # pyright: ignore[reportUnknownMemberType]
+        return bool(get_REDIS_DB().ping())  # pyright: ignore[reportUnknownMemberType]  # untyped in redis-py
     except Exception as error:  # noqa: BLE001  # False, whatever it is
         logger.debug("The server does not answer: %s", error)
         return False
@@ -236,7 +236,7 @@ async def async_check_connection() -> bool:
     """As `check_connection`."""
     try:
         client = await get_async_redis_db()
-        return bool(await client.ping())  # pyright: ignore[reportUnknownMemberType]
+        return bool(await client.ping())  # pyright: ignore[reportUnknownMemberType]  # untyped in redis-py
     except Exception as error:  # noqa: BLE001  # False, whatever it is
         logger.debug("The server does not answer: %s", error)
         return False

@@ -39,7 +39,7 @@ def flush_test_db() -> None:
             f"{masked(url)} is what REDIS_URL names, and not flushed by tests: it may hold real "
             f"data. Call use_test_db() with a number other than {database} first."
         )
-    client.flushdb()  # pyright: ignore[reportUnknownMemberType]
+    client.flushdb()  # pyright: ignore[reportUnknownMemberType]  # untyped in redis-py
 
 
 def _same_place(one: dict[str, object], other: dict[str, object]) -> bool:

@@ -83,7 +83,7 @@ class DirectConnection(AbstractConnection):
 
     def drop(self) -> None:
         """Close. The next command connects again."""
-        self.disconnect()  # pyright: ignore[reportUnknownMemberType]
+        self.disconnect()  # pyright: ignore[reportUnknownMemberType]  # untyped in redis-py
 
     def exchange(self, data: bytes, count: int, blocks_for: float = 0.0) -> list[Reply]:
         """Send packed commands and read `count` replies.

@@ -78,7 +78,7 @@ class Pool(redis.ConnectionPool):
         self.speaks_resp2 = options.get("protocol") != 3
         self._waiting = 0
         self._returned = threading.Condition()
-        super().__init__(  # pyright: ignore[reportUnknownMemberType]
+        super().__init__(  # pyright: ignore[reportUnknownMemberType]  # untyped in redis-py
             connection_class=cast(type[redis.Connection], direct(connection_class)),
             max_connections=max_connections or DEFAULT_CONNECTIONS,
             **options,

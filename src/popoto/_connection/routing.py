@@ -152,7 +152,7 @@ class Topology:
 
     def redirected(self, error: AskError, asked: Address) -> Address:
         """Where MOVED or ASK points; a MOVED is remembered."""
-        named = cast(str, error.host)  # pyright: ignore[reportUnknownMemberType]
+        named = cast(str, error.host)  # pyright: ignore[reportUnknownMemberType]  # untyped in redis-py
         host = asked[0] if named in _WITHOUT_NAME else named
         address = (host, error.port)
         if isinstance(error, MovedError):

@@ -269,7 +269,7 @@ class QueuedCommits:
 
     @classmethod
     def of(cls, pipeline: Pipeline) -> QueuedCommits:
-        stack = cast("object", pipeline.command_stack)  # pyright: ignore[reportUnknownMemberType]
+        stack = cast("object", pipeline.command_stack)  # pyright: ignore[reportUnknownMemberType]  # untyped in redis-py
         queued: object = vars(pipeline).get("_popoto_queued")
         if not isinstance(queued, cls) or queued._stack is not stack:
             queued = cls(stack)
@@ -279,8 +279,7 @@ class QueuedCommits:
 
 def append(pipeline: Pipeline, *command: Argument) -> None:
     """Queue a command, given as its words, on a pipeline or batch."""
-    # redis-py leaves it without types.
-    pipeline.execute_command(*command)  # type: ignore[no-untyped-call]  # pyright: ignore[reportUnknownMemberType]
+    pipeline.execute_command(*command)  # type: ignore[no-untyped-call]  # pyright: ignore[reportUnknownMemberType]  # untyped in redis-py
 
 
 def prefix_in(pipeline: Pipeline, shard: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar, cast
 
 from popoto.engine.keys import SEPARATOR, escape, join, unescape
 from popoto.engine.request import Request
@@ -21,7 +21,7 @@ def _flatten(parts: Iterable[Any]) -> Iterator[Any]:
         if isinstance(part, (str, bytes)) or not isinstance(part, Iterable):
             yield part
         else:
-            yield from _flatten(part)  # pyright: ignore[reportUnknownArgumentType]
+            yield from _flatten(cast("Iterable[object]", part))
 
 
 class DB_key(list[Any]):  # noqa: N801  (the documented name)

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import re
-from typing import Any
 
 from popoto import redis_db
 from popoto.engine.keys import shard_prefix
-from popoto.engine.request import Call, Plan, Reply
+from popoto.engine.request import Argument, Call, Plan, Reply
 
 _GLOB = re.compile(rb"([\\*?\[\]^])")
 
@@ -29,7 +28,7 @@ class Scan:
         #: keys that one page visits, found or not
         self.count = count
         self._node = 0
-        self._cursor: Any = b"0"
+        self._cursor = b"0"
         self._is_over = False
 
     def next(self) -> Plan[list[bytes] | None]:
@@ -45,7 +44,7 @@ class Scan:
         size = len(prefix)
         return [key[size:] for key in found if key.startswith(prefix)]
 
-    def _command(self, prefix: bytes) -> tuple[Any, ...]:
+    def _command(self, prefix: bytes) -> tuple[Argument, ...]:
         pattern = prefix + self._pattern
         return ("SCAN", self._cursor, "MATCH", pattern, "COUNT", self.count)
 

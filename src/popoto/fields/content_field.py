@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, Self, cast, overload
 
-from popoto.engine.codec import DecodeError, EncodeError
+from popoto.engine.codec import DecodeError, EncodeError, Stored
 from popoto.engine.request import Call, Plan
 from popoto.engine.run import arun, run
 from popoto.exceptions import ModelException, StoredDataError
@@ -241,7 +241,9 @@ class ContentField(UnindexedFieldMixin[str], Field[str]):
 
     # Saving ---------------------------------------------------------------------
 
-    def unprepared(self, instance: Any, encoded: Any, *, is_held: bool) -> Unstored | None:
+    def unprepared(
+        self, instance: Any, encoded: Stored | None, *, is_held: bool
+    ) -> Unstored | None:
         if encoded is None or isinstance(encoded, Unstored):
             return encoded
         return None if is_held else self._unstored_again(instance)
@@ -286,7 +288,7 @@ class ContentField(UnindexedFieldMixin[str], Field[str]):
             values[self.name] = ContentReference(decode_text(stored))
             values[self._cache] = str(text)
 
-    def unready(self, encoded: Any) -> str | None:
+    def unready(self, encoded: Stored) -> str | None:
         return "is kept in a content store" if isinstance(encoded, Unstored) else None
 
 

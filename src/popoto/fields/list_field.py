@@ -93,7 +93,7 @@ class ListField(TypedField[Items]):
 
     def missing_value(self, instance: Any) -> Any:
         if not self.in_hash and instance._is_persisted:
-            items: Any = read_items(self, instance)
+            items = read_items(self, instance)
             instance._stored[self.name] = items
             return self.loaded_value(instance, self.decode(items))
         value = self.make_default()

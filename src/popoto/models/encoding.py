@@ -118,7 +118,7 @@ def decode_popoto_model_hashmap(
     return instance
 
 
-def _create_lazy_model(  # pyright: ignore[reportUnusedFunction] - a name of popoto 1.6
+def _create_lazy_model(  # pyright: ignore[reportUnusedFunction]  # a name of popoto 1.6
     model_class: type[M], redis_hash: Mapping[bytes, bytes]
 ) -> M:
     """An instance that decodes each field of a record's hash at its first touch."""

@@ -378,4 +378,4 @@ def _values_argument(spec: QuerySpec, values: Any) -> tuple[str, ...] | None:
             f"{spec.options.model_name}: values takes a tuple of field names, such as "
             f"values=('name',), got {describe(values)}"
         )
-    return check_values(spec.options, values) or None  # pyright: ignore[reportUnknownArgumentType]
+    return check_values(spec.options, cast("tuple[object, ...]", values)) or None

@@ -1,9 +1,5 @@
 """The codec of DataFrames, where pandas is installed."""
 
-# pandas and numpy are untyped in part, and the stubs of pandas differ from release to release.
-# pyright: reportUnknownMemberType=false, reportUnknownArgumentType=false
-# pyright: reportUnknownVariableType=false, reportMissingTypeStubs=false
-
 from __future__ import annotations
 
 from collections.abc import Callable

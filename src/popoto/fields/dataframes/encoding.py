@@ -1,9 +1,5 @@
 """DataFrames to stored bytes."""
 
-# pandas and numpy are untyped in part, and the stubs of pandas differ from release to release.
-# pyright: reportUnknownMemberType=false, reportUnknownArgumentType=false
-# pyright: reportUnknownVariableType=false, reportMissingTypeStubs=false
-
 from __future__ import annotations
 
 import datetime

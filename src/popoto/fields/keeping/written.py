@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 
 from popoto._stock import is_replaced, stock
 from popoto.engine.batch import Batch
+from popoto.engine.codec import Stored
 from popoto.engine.request import Plan
 from popoto.fields.keeping.adding import ServerAddition, server_addition
 from popoto.fields.keeping.commit import Commit
@@ -26,7 +27,7 @@ class Written(Kept):
     #: into a store, a vector to be made of it. Such a field defines the methods below.
     prepares: ClassVar[bool] = False
 
-    def unprepared(self, instance: Any, encoded: Any, *, is_held: bool) -> StandIn | None:
+    def unprepared(self, instance: Any, encoded: Stored | None, *, is_held: bool) -> StandIn | None:
         """What is to be prepared before a commit; None where nothing is.
 
         `encoded` is what the commit would store, None for a field that it does not write, and
@@ -42,7 +43,7 @@ class Written(Kept):
     def settle(self, instance: Any, wanted: StandIn, stored: bytes) -> None:
         """Let the instance hold what was stored in place of `wanted`."""
 
-    def unready(self, encoded: Any) -> str | None:
+    def unready(self, encoded: Stored) -> str | None:
         """Why these bytes can neither be compared with stored ones nor written as they are.
 
         None for bytes that can, which is what most fields have to say.

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import difflib
 import logging
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import product
 from typing import Any, TypeAlias, cast
@@ -237,7 +237,7 @@ class Planner:
                 if lookup == "":
                     fixed[name] = [target.coerce_operand(lookup, operand)]
                 elif lookup == "in" and isinstance(operand, (list, tuple, set, frozenset)):
-                    members: list[Any] = list(operand)  # pyright: ignore[reportUnknownArgumentType]
+                    members = cast("Iterable[object]", operand)
                     fixed.setdefault(
                         name, [target.coerce_operand(lookup, member) for member in members]
                     )

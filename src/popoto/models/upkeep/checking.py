@@ -6,7 +6,7 @@ from collections import Counter
 from typing import Any
 
 from popoto.engine.batch import Batch, GuardFailure
-from popoto.engine.request import Plan, Request
+from popoto.engine.request import Plan, Reply, Request, ScriptCall
 from popoto.fields.keeping.entries import Entry, SlotEntry
 from popoto.models.record.options import ModelOptions
 from popoto.models.record.record import Record
@@ -93,7 +93,7 @@ class Check:
 
     def _check_page(self, page: list[Judged]) -> Plan[list[str]]:
         """Look whether these records stand where they should. Returns those that changed."""
-        calls: list[Any] = []
+        calls: list[ScriptCall] = []
         checked: list[Judged] = []
         for record in page:
             if record.problems:
@@ -119,7 +119,7 @@ class Check:
                 changed.append(record.key)
         return changed
 
-    def _count_missing(self, record: Judged, replies: list[Any]) -> None:
+    def _count_missing(self, record: Judged, replies: list[Reply]) -> None:
         place = ("", "", record.key)
         is_member, *others = replies
         stands = [entry.stands(reply) for entry, reply in zip(record.entries, others, strict=True)]

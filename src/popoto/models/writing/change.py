@@ -40,7 +40,7 @@ class Change(Operation):
     #: whether a new instance meets a stored record, which it replaces
     upsert = False
     #: by field: a text that was put into a content store, and the bytes of its reference
-    contents: Mapping[str, tuple[Any, bytes]] = MappingProxyType({})
+    contents: Mapping[str, tuple[StandIn, bytes]] = MappingProxyType({})
     #: keywords for the hooks of fields
     hook_arguments: Mapping[str, Any] = MappingProxyType({"ignore_errors": False})
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
-
+from popoto.engine.codec import Stored
 from popoto.engine.request import Plan
 from popoto.models.writing.change import Change
 
@@ -32,7 +31,7 @@ def store_contents(commit: Change) -> Plan[None]:
             del commit.changed[name]
 
 
-def _is_held(commit: Change, name: str, encoded: Any) -> bool:
+def _is_held(commit: Change, name: str, encoded: Stored | None) -> bool:
     """Whether the stored record is known to hold these bytes."""
     # What waits in a caller's pipeline may never be carried out.
     is_confirmed = name not in (commit.instance._unconfirmed or {})

@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from typing import Any
 
 from popoto.engine.batch import Batch, GuardFailure
-from popoto.engine.codec import EncodeError
-from popoto.engine.request import Plan, Request
+from popoto.engine.codec import EncodeError, Stored
+from popoto.engine.request import Plan, Request, ScriptCall
 from popoto.exceptions import KeyMutationError, ModelException, ValidationError
 from popoto.fields.coercion import CoercionError
 from popoto.fields.describing import describe
@@ -25,12 +25,14 @@ def raw_update(
     """The plan of `Model.raw_update`; see there."""
     options = model._meta
     batches = chunks(redis_keys, batch_size)
-    pairs = [part for name, value in values.items() for part in (name, _raw(options, name, value))]
+    pairs: list[Any] = [
+        part for name, value in values.items() for part in (name, _raw(options, name, value))
+    ]
     if not pairs:
         return 0
     number = 0
     for given in batches:
-        calls: list[Any] = []
+        calls: list[ScriptCall] = []
         keys = [_checked_key(options, key) for key in given]
         for key in keys:
             batch = Batch()
@@ -56,7 +58,7 @@ def _checked_key(options: ModelOptions, key: Any) -> str:
     return found
 
 
-def _raw(options: ModelOptions, name: str, value: Any) -> Any:
+def _raw(options: ModelOptions, name: str, value: Any) -> Stored:
     """The bytes of a value. Raises ModelException for what its field cannot store."""
     field = known_field(options.by_name, name, f"{options.model_name}.raw_update")
     if field.key:
