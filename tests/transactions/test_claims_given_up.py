@@ -17,6 +17,13 @@ class Seat(popoto.Model):
     ticket = popoto.UniqueField()
 
 
+class Counted(popoto.Model):
+    name = popoto.KeyField()
+    ticket = popoto.Field(type=str, unique=True)
+    number = popoto.Field(type=int, unique=True)
+    visits = popoto.IntField(default=0)
+
+
 def committed(api: Api, *operations: tuple[str, Seat]) -> list[Any]:
     transaction = popoto.transaction()
     for name, seat in operations:
@@ -53,3 +60,22 @@ def test_a_holder_that_went_and_came_back_meanwhile_keeps_its_value(
         committed(api, ("delete", holder), ("save", Seat(row="c", ticket="t")))
     assert next(others, None) is None
     assert tickets() == {"a": "t"}
+
+
+def test_who_counts_up_another_field_keeps_its_value(api: Api) -> None:
+    holder = Counted.create(name="a", ticket="t")
+    transaction = popoto.transaction()
+    transaction.increment(holder, "visits", 1)
+    transaction.save(Counted(name="b", ticket="t"))
+    with pytest.raises(UniquenessError, match="already exists"):
+        api(transaction.commit)
+    assert [(each.name, each.visits) for each in Counted.query.all()] == [("a", 0)]
+
+
+def test_who_counts_up_its_value_gives_it_up(api: Api) -> None:
+    holder = Counted.create(name="a", number=1)
+    transaction = popoto.transaction()
+    transaction.increment(holder, "number", 1)
+    transaction.save(Counted(name="b", number=1))
+    api(transaction.commit)
+    assert {each.name: each.number for each in Counted.query.all()} == {"a": 2, "b": 1}

@@ -36,6 +36,7 @@ class Increment(Change):
         # The record is where it is stored, whatever the key fields say in memory.
         super().__init__(instance, key)
         self.names = [name]
+        self.changed = {}
         self.partial = True
         self.what = f"increment of {name!r}"
         #: the sum, once it is known
