@@ -17,6 +17,7 @@ from popoto.engine import keys
 from popoto.engine.batch import Batch
 from popoto.engine.codec import Stored
 from popoto.fields.keeping.entries import Entry, replace
+from popoto.fields.keeping.stand_in import StandIn
 from popoto.models.record.options import Decision
 from popoto.models.record.record import Record
 from popoto.models.record.stored_form import decoded_values, encoded
