@@ -161,18 +161,43 @@ def test_only_one_is_a_fold(fold: int | None) -> None:
     assert found.fold == (1 if fold == 1 else 0)
 
 
-def test_keys_that_are_tuples() -> None:
-    def nested(depth: int) -> Any:
-        value: Any = ()
-        for _ in range(depth - 1):
-            value = (value,)
-        return value
+def nested(depth: int, empty: Any) -> Any:
+    """Containers inside each other, all of the kind of the innermost."""
+    value: Any = empty
+    for _ in range(depth - 1):
+        value = type(empty)([value])
+    return value
 
+
+def test_keys_that_are_tuples() -> None:
     for depth in (1, 2, 30):
-        value = {nested(depth): 1, (1, (2, "x")): 2}
+        value = {nested(depth, ()): 1, (1, (2, "x")): 2}
         assert decoder_for(dict)(encoder_for(dict)(value)) == value
         assert decoder_for(dict)(msgpack.packb(value)) == value  # as popoto 1.6 writes it
     with pytest.raises(DecodeError, match="64 deep"):
-        decoder_for(dict)(msgpack.packb({nested(65): 1}))
+        decoder_for(dict)(msgpack.packb({nested(65, ()): 1}))
     with pytest.raises(EncodeError, match="64 deep"):
-        encoder_for(dict)({nested(65): 1})
+        encoder_for(dict)({nested(65, ()): 1})
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        lambda depth: {"x": nested(depth, [])},
+        lambda depth: {nested(depth, ()): 1},
+        lambda depth: {"__set__": True, "as_encodable": nested(depth, [])},
+        lambda depth: {"__set__": True, "as_encodable": {nested(depth, ())}},
+        lambda depth: {nested(depth, ()): {nested(depth, ())}},
+    ],
+)
+def test_what_is_deep_and_can_be_stored_can_be_read(made: Any) -> None:
+    stored = 0
+    for depth in range(50, 66):
+        value = made(depth)
+        try:
+            packed = encoder_for(dict)(value)
+        except EncodeError:
+            break
+        stored += 1
+        assert decoder_for(dict)(packed) == value
+    assert 0 < stored < 16
