@@ -68,3 +68,14 @@ def test_what_another_writer_stored_meanwhile_stays(api: Api) -> None:
     page.topic = "t"
     api(page.save)
     assert api(Page.query.get, name="a").text == "theirs"
+
+
+def test_a_second_instance_of_the_record_believes_nothing_of_the_first(api: Api) -> None:
+    api(Page.create, name="a", text="one", links=["one"])
+    dropped = pipeline_of(api)
+    api(Page(name="a", text="two", links=["two"]).save, pipeline=dropped)
+    second = Page(name="a", topic="t", text="two", links=["two"])
+    api(second.save, pipeline=dropped, update_fields=["topic"])
+    api(second.save)
+    found = api(Page.query.get, name="a")
+    assert (found.text, list(found.links or ())) == ("two", ["two"])

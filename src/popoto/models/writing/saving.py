@@ -142,7 +142,14 @@ class Saving(Change):
             repeatable=True,
         )
         if self.old_key in queued.records:
-            self._believe(queued.records[self.old_key])
+            waiting = queued.records[self.old_key]
+            # As of a stored record, what entries follow from and no more: it may be dropped.
+            known: dict[str, Stored] = {}
+            if waiting is not None:
+                known.update(
+                    (name, waiting[name]) for name in options.index_names if name in waiting
+                )
+            self._believe(known or None)
         else:
             self._believe(indexed_of(options, stored) or None)
         if self.key in queued.records:
