@@ -317,6 +317,8 @@ class Saving(Change):
         self._refuse_other_key_values(current)
         self.known = current
         self.upsert = True
+        # What is left under the key from now on is this record's, should it go as well.
+        self.knows_leftovers, self.leftovers = self.queued, ()
 
     def _refuse_other_key_values(self, current: Mapping[str, Stored]) -> None:
         differs = key_field_that_differs(self.instance, current)
