@@ -1,9 +1,41 @@
--- query/ordering.lua: the matches in the order that is asked for: by a walk along the ordering sorted
+-- query/ordering.lua: the matches in each order that can be asked for: by a walk along the ordering sorted
 -- set where that pays, otherwise by sorting all of them.
 
-local function make_ordering()
+local function make_key_order()
+  -- Whether the sorted set of record keys may stand for the class set. popoto 1.6 keeps the
+  -- one and not the other, so equal sizes prove nothing where both write: small sets are
+  -- always read, of large ones some members are looked up.
+  local function keys_are_covered()
+    if not order_key or call('SCARD', CLASS) <= trust then
+      return false
+    end
+    local sample = call('SRANDMEMBER', CLASS, 8)
+    for _, score in ipairs(call('ZMSCORE', order_key, unpack(sample))) do
+      if not score then
+        return false
+      end
+    end
+    return true
+  end
+
+  return {
+    find = function(root)
+      local list = keys_are_covered() and open('walking').walked(root, nil, {root})
+      if list then
+        return list
+      end
+      list = alive(find(root))
+      if #list < 2 then
+        return list
+      end
+      local choosing = open('choosing')
+      return choosing.smallest(list, wanted, choosing.keys_before)
+    end,
+  }
+end
+
+local function make_score_order()
   local choosing = open('choosing')
-  local smallest, keys_before = choosing.smallest, choosing.keys_before
 
   -- The root, or a child of it, that is a range of the ordering sorted set; and the other conditions.
   local function ordered_range(root)
@@ -24,44 +56,6 @@ local function make_ordering()
     return nil, {root}
   end
 
-  -- Whether the sorted set of record keys may stand for the class set. popoto 1.6 keeps the
-  -- one and not the other, so equal sizes prove nothing where both write: small sets are
-  -- always read, of large ones some members are looked up.
-  local function keys_are_covered(all)
-    if all <= trust then
-      return false
-    end
-    local sample = call('SRANDMEMBER', CLASS, 8)
-    for _, score in ipairs(call('ZMSCORE', order_key, unpack(sample))) do
-      if not score then
-        return false
-      end
-    end
-    return true
-  end
-
-  -- Try to answer by walking the ordering sorted set; nil where that does not pay.
-  local function walked(root)
-    local range, others = nil, {root}
-    local all = call('SCARD', CLASS)
-    if order == 'score' then
-      range, others = ordered_range(root)
-    elseif not keys_are_covered(all) then
-      return nil
-    end
-    if not range and call('ZCARD', order_key) ~= all then
-      return nil
-    end
-    local matching = math.max(size(root), 1)
-    local members = range and size(range) or all
-    if matching >= members then
-      return open('walking').walk(range, others, INFINITE)
-    elseif wanted * members < matching * matching then
-      return open('walking').walk(range, others, math.max(matching, CHUNK))
-    end
-    return nil
-  end
-
   -- A record without an entry is null: first in ascending order, last in descending.
   local function scores_of(list)
     local scores = {}
@@ -76,10 +70,10 @@ local function make_ordering()
 
   local function sort_by_score(list)
     local scores = scores_of(list)
-    return smallest(list, math.min(wanted, #list), function(left, right)
+    return choosing.smallest(list, math.min(wanted, #list), function(left, right)
       local a, b = scores[left], scores[right]
       if a == b then
-        return keys_before(left, right)
+        return choosing.keys_before(left, right)
       elseif reverse then
         return a > b
       end
@@ -99,21 +93,23 @@ local function make_ordering()
     return false
   end
 
-  local function by_score(root)
-    if root.kind == 'range' and root.key == order_key and wanted == INFINITE and not reverse then
-      return alive(find(root))
-    end
-    return walked(root) or sort_by_score(alive(find(root)))
-  end
-
-  local function by_key(root)
-    return order_key and walked(root) or smallest(alive(find(root)), wanted, keys_before)
-  end
-
-  return {score = by_score, key = by_key, is_inexact = is_inexact}
+  return {
+    is_inexact = is_inexact,
+    find = function(root)
+      if root.kind == 'range' and root.key == order_key and wanted == INFINITE and not reverse then
+        return alive(find(root))
+      end
+      local range, others = ordered_range(root)
+      return open('walking').walked(root, range, others) or sort_by_score(alive(find(root)))
+    end,
+  }
 end
 
-local function as_found(root)
-  local list = alive(find(root))
-  return ties_reversed and {list[#list]} or list
+local function make_no_order()
+  return {
+    find = function(root)
+      local list = alive(find(root))
+      return ties_reversed and {list[#list]} or list
+    end,
+  }
 end

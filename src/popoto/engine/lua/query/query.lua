@@ -49,13 +49,14 @@ local function record_of(key)
   return {key, values}
 end
 
+-- The kinds of nodes, the orders, and what these have in common.
 parts = {
   escaping = make_escaping,
   all = make_all, none = make_none, set = make_set, keys = make_keys, range = make_range,
   near = make_near, bytes = make_bytes, text = make_text,
   ['and'] = make_and, ['or'] = make_or, ['not'] = make_not,
   counting = make_counting, walking = make_walking, choosing = make_choosing,
-  ordering = make_ordering,
+  key = make_key_order, score = make_score_order, found = make_no_order, any = make_no_order,
 }
 
 -- Read the tree.
@@ -68,11 +69,11 @@ if mode == 'count' then
 end
 
 -- Find in order.
-local orders = (order == 'key' or order == 'score') and open('ordering') or {}
-if order == 'score' and exact_to > 0 and orders.is_inexact() then
+local ordering = open(order)
+if order == 'score' and exact_to > 0 and ordering.is_inexact() then
   return {'inexact', {}, due, {}, dead}
 end
-local list = (orders[order] or as_found)(root)
+local list = ordering.find(root)
 
 -- Answer.
 local found, rest, far = {}, {}, {}

@@ -125,5 +125,21 @@ local function make_walking()
     return walk_by_groups(walk, patience)
   end
 
-  return {walk = walk_along}
+  -- Try to answer by walking; nil where that does not pay.
+  local function walked(root, range, others)
+    local all = call('SCARD', CLASS)
+    if not range and call('ZCARD', order_key) ~= all then
+      return nil
+    end
+    local matching = math.max(size(root), 1)
+    local members = range and size(range) or all
+    if matching >= members then
+      return walk_along(range, others, INFINITE)
+    elseif wanted * members < matching * matching then
+      return walk_along(range, others, math.max(matching, CHUNK))
+    end
+    return nil
+  end
+
+  return {walked = walked}
 end
