@@ -17,7 +17,7 @@ from popoto.engine.scripts import Script
 
 T = TypeVar("T")
 
-Argument: TypeAlias = bytes | str | int | float
+Argument: TypeAlias = redis_db.Argument
 _RUNS_SCRIPTS = frozenset({"EVAL", "EVALSHA", "EVAL_RO", "EVALSHA_RO", "FCALL", "FCALL_RO"})
 #: A reply as the connection gives it. Errors are among those to several commands, until the
 #: runner raises the first. A plan says of what it is sent which of these it is.
