@@ -70,7 +70,7 @@ def carry_out(operations: Sequence[Op], company: Company[Op]) -> Plan[list[Op]]:
     that other writers were faster, and one before where stored bytes have to be known first.
     """
     done: list[Op] = []
-    waiting = yield from _prepared(operations, company)
+    waiting: list[Op] = yield from _prepared(operations, company)
     released: _Released = {}
     for attempt in range(MAX_ATTEMPTS):
         if attempt >= _ATTEMPTS_WITHOUT_PAUSE and attempt % 2 == 0:
@@ -89,7 +89,8 @@ def carry_out(operations: Sequence[Op], company: Company[Op]) -> Plan[list[Op]]:
                 calls[0].operations[0].options.shard,
                 company.may_repeat and all(each.is_repeatable for each in waiting),
             )
-        wanted, waiting = len(done) + len(waiting), []
+        wanted = len(done) + len(waiting)
+        waiting = []
         for call, reply in zip(calls, replies, strict=True):
             if reply[0] != 1:
                 waiting += call.learn(Batch.failures(reply), company, released)
