@@ -16,6 +16,7 @@ from opentelemetry.trace import SpanKind, StatusCode
 
 from popoto import KeyField, Model, ModelException, QueryException, SortedField, UniqueField
 from popoto.engine import tracing
+from popoto.engine.db_key import DB_key
 from tests.driver import Api
 
 
@@ -95,6 +96,15 @@ def test_round_trips_and_commands_are_counted(
     assert span.attributes["popoto.commands"] == 4
     assert span.attributes["db.operation.name"] == "query"
     assert span.status.status_code is StatusCode.ERROR
+
+
+def test_a_bare_request_is_a_span_too(spans: InMemorySpanExporter, api: Api) -> None:
+    """One that no operation of a model has made."""
+    assert DB_key("Thing", "a").exists() is False
+    (span,) = taken(spans)
+    assert span.name == "plan Thing"
+    assert span.attributes is not None
+    assert (span.attributes["popoto.requests"], span.attributes["popoto.commands"]) == (1, 1)
 
 
 def test_what_is_not_sampled_is_not_recorded(
