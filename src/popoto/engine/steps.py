@@ -41,7 +41,8 @@ _Arguments: TypeAlias = tuple[Argument, ...]
 
 
 def _absent(at: _At, number: int, key: int, rest: tuple[Any, ...]) -> tuple[_Arguments, _Arguments]:
-    values, member, note, class_set = (*rest, *(None, "", "", None)[len(rest) :])
+    left_out: tuple[Any, ...] = (None, "", "", None)
+    values, member, note, class_set = (*rest, *left_out[len(rest) :])
     return (at(values), at(class_set)), (number, key, member, note)
 
 

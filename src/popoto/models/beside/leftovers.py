@@ -241,7 +241,7 @@ def _digests(options: ModelOptions, key: str, index_key: str) -> Plan[list[Place
             return found
 
 
-def put_removals(batch: Batch, places: list[Place], key: str) -> None:
+def put_removals(batch: Batch, places: Sequence[Place], key: str) -> None:
     """Queue the removal of the entries that were found."""
     for family, name, item in places:
         family.remove(batch, name, item, key)

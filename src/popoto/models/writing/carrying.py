@@ -69,7 +69,7 @@ def carry_out(operations: Sequence[Op], company: Company[Op]) -> Plan[list[Op]]:
     that other writers were faster, and one before where stored bytes have to be known first.
     """
     done: list[Op] = []
-    waiting = list(operations)
+    waiting: list[Op] = list(operations)
     if any(map(_is_unclear, operations)):
         waiting = yield from _prepared(operations, company)
     released: _Released = {}
