@@ -51,12 +51,17 @@ def _exists(_: _At, number: int, key: int, __: tuple[Any, ...]) -> tuple[_Argume
     return (), (number, key)
 
 
+def _holds(_: _At, number: int, key: int, rest: tuple[Any, ...]) -> tuple[_Arguments, _Arguments]:
+    names = rest[::2]
+    return (len(names), *names), (number, key, *rest[1::2])
+
+
 def _claim(at: _At, number: int, key: int, rest: tuple[Any, ...]) -> tuple[_Arguments, _Arguments]:
     member, old, field, stored, coverage = rest
     return (field, at(coverage or None)), (number, key, member, old, stored)
 
 
-_GUARDS = {"absent": _absent, "exists": _exists, "claim": _claim}
+_GUARDS = {"absent": _absent, "exists": _exists, "holds": _holds, "claim": _claim}
 
 
 def write_guards(guards: Iterable[Step], keys: Declared, *, together: bool) -> list[Argument]:

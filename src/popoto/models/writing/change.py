@@ -141,9 +141,10 @@ class Change(Operation):
         old: list[Entry] = []
         new: list[Entry] = []
         if decision.names:
-            names, written = decision.names, {**known, **self.changed}
-            old = options.entries(self.key, decoded_values(options, known, names), decision)
-            new = options.entries(self.key, decoded_values(options, written, names), decision)
+            before = decoded_values(options, known, decision.names)
+            after = decoded_values(options, {**known, **self.changed}, decision.names)
+            old = options.entries(self.key, before, decision)
+            new = options.entries(self.key, after, decision)
         if guarded:
             self.guard_bytes(batch, guarded)
         else:

@@ -14,7 +14,8 @@
 --                                      neither has it left another note in the expiry registry
 --                                      than this one, nor its key in the class set
 --   exists  (number key) ...           the record exists
---   holds   number key field bytes ... these hash fields still hold these bytes ("" = missing)
+--   holds   field-count fields..., then (number key bytes...) ...   these hash fields still hold
+--                                      these bytes ("" = missing)
 --   claim   field coverage, then (number set member old bytes) ...   no other live record of the
 --                                      set holds it
 --   slot    number hash digest alternative member old field bytes ...   the same for a composite

@@ -64,24 +64,24 @@ local function exists(first, last)
   end
 end
 
--- number key field bytes ...
+-- field-count fields..., then (number key bytes...) ...
 -- A record that is gone would hold everything that is expected to be missing: unless one of
 -- the fields was there, the key is looked for.
 local function holds(first, last)
-  local key, fields, same, present = key_at(first + 1), {}, true, false
-  for index = first + 2, last, 2 do
-    fields[#fields + 1] = ARGV[index]
+  local count = ARGV[first] + 0
+  for at = first + count + 1, last, count + 2 do
+    local key, same, present = key_at(at + 1), true, false
+    local values = count > 0 and held('HMGET', key, unpack(ARGV, first + 1, first + count)) or {}
+    for position = 1, count do
+      local value = values[position]
+      same = same and (value or '') == ARGV[at + 1 + position]
+      present = present or value
+    end
+    if not present and call('EXISTS', key) == 0 then
+      make_refusing().refuse(ARGV[at] + 0, 'exists', {key})
+    elseif not same then
+      make_refusing().refuse_with_hash(ARGV[at] + 0, 'holds', key)
+    end
+    seen[key] = count > 0
   end
-  local values = fields[1] and held('HMGET', key, unpack(fields)) or {}
-  for position = 1, #fields do
-    local value = values[position]
-    same = same and (value or '') == ARGV[first + 1 + 2 * position]
-    present = present or value
-  end
-  if not present and call('EXISTS', key) == 0 then
-    make_refusing().refuse(ARGV[first] + 0, 'exists', {key})
-  elseif not same then
-    make_refusing().refuse_with_hash(ARGV[first] + 0, 'holds', key)
-  end
-  seen[key] = fields[1] ~= nil
 end

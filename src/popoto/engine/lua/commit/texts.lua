@@ -70,12 +70,17 @@ local function make_leaving()
   -- with nobody then.
   function leaving.LEAVE(values, first, last)
     local coverage, field = key_at(first), ARGV[first + 1]
-    local removed, left = 0, {}
+    local removed, left, looked_at = 0, {}, {}
     for index = first + 2, last, 4 do
       removed = removed + call('SREM', key_at(index), ARGV[index + 1])
     end
     for index = first + 2, last, 4 do
-      without_holder(left, key_at(index), field, ARGV[index + 2], ARGV[index + 3])
+      -- Once for all that have left one set, unless it serves several texts.
+      local set, text = key_at(index), ARGV[index + 2]
+      if looked_at[set] ~= text then
+        looked_at[set] = text
+        without_holder(left, set, field, text, ARGV[index + 3])
+      end
     end
     if left[1] then
       call('ZREM', values, unpack(left))
