@@ -316,3 +316,20 @@ def test_text_lookups_of_other_types_compare_the_values_text(api: Api, kind: typ
     assert api(Texts.query.count, value__contains=text[1:3]) == 1
     assert api(Texts.query.count, value__contains="zz") == 0
     assert len(api(Texts.query.filter(value__contains="").all)) == 1
+
+
+def test_the_text_none_goes_although_null_stays_in_its_set(
+    api: Api, redis_client: redis.Redis
+) -> None:
+    class Tagged(Model):
+        name = KeyField()
+        tag = IndexedField(null=True)
+
+    api(Tagged.create, name="null", tag=None)
+    texts = [api(Tagged.create, name=name, tag="None") for name in "ab"]
+    for text, left in zip(texts, ([b"None"], []), strict=True):
+        text.tag = "other"
+        api(text.save)
+        found = redis_client.zrange("$Values:Tagged:tag", 0, -1)
+        assert [each for each in found if each != b"other"] == left
+    assert api(Tagged.query.count, tag__isnull=True) == 1

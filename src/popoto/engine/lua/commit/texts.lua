@@ -55,13 +55,14 @@ local function make_leaving()
 
   -- Append the texts that no set serves any more, now that a record has left this one.
   local function without_holder(found, set, field, text, has_text)
-    local ambiguous = string.find(text, ESCAPED_SEPARATOR, 1, true)
+    local escaped = string.find(text, ESCAPED_SEPARATOR, 1, true)
     if call('EXISTS', set) == 0 then
       found[#found + 1] = has_text == '1' and text or 'None'
-      if ambiguous then
+      if escaped then
         found[#found + 1] = string.gsub(text, ESCAPED_SEPARATOR, ':')
       end
-    elseif ambiguous and not is_held_by_another(set, field, text) then
+    elseif (escaped or (text == 'None' and has_text == '1'))
+      and not is_held_by_another(set, field, text) then
       found[#found + 1] = text
     end
   end
