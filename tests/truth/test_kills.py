@@ -84,15 +84,19 @@ def test_a_killed_writer_leaves_nothing_half_written(
     server_url: str, redis_client: redis.Redis
 ) -> None:
     worked = 0
+    longest = 0.04
     with writers(server_url.removeprefix("unix://")) as forking:
         for _ in range(KILLS):
             before = records(redis_client, Thing)
             writer = forking.start()
-            time.sleep(random.uniform(0.002, 0.04))
+            time.sleep(random.uniform(0.002, longest))
             os.kill(writer, signal.SIGKILL)
             assert forking.outcome() == signal.SIGKILL
             assert violations(redis_client, Thing, Shelf) == []
-            worked += records(redis_client, Thing) != before
+            has_worked = records(redis_client, Thing) != before
+            worked += has_worked
+            # On a busy machine writers need longer to come to something.
+            longest = max(0.04, longest / 2) if has_worked else min(1.0, longest * 2)
     assert worked > KILLS / 10
     # What expired meanwhile is swept by asking, and deleting the rest leaves no key.
     while Thing.query.count() != len(records(redis_client, Thing)):
