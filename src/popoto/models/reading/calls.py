@@ -25,8 +25,8 @@ logger = logging.getLogger("POPOTO.Query")
 
 #: How many records one call reads, so that none holds the server for long.
 PAGE = 2000
-#: Sets up to this size are counted by looking for every record; larger ones are trusted
-#: where no record is due to have expired.
+#: Models with more records are walked in the order of the sorted set of their keys, where
+#: samples say that it covers them; popoto 1.6 does not keep it.
 TRUST = 5000
 
 
