@@ -58,9 +58,13 @@ class Buoy(Model):
 BUOY_B = b"*1\r\n$2\r\n\xa1b\r\n"
 
 
-async def refreshed_together(relay: Relay, *replies: bytes) -> list[Any]:
-    """What two tasks get that refresh at the same moment, if the relay answers so to both."""
+async def refreshed_together(relay: Relay, *replies: bytes, lost: int = 0) -> list[Any]:
+    """What two tasks get that refresh at the same moment, if the relay answers so to both.
+
+    After that, as many replies are `lost`.
+    """
     buoys = [await Buoy.async_create(name=name) for name in "ab"]
+    relay.lose(b"HMGET", times=lost)
     relay.answer(b"HMGET", b"".join(replies))
     together = (buoy.async_refresh() for buoy in buoys)
     return list(await asyncio.gather(*together, return_exceptions=True))
@@ -72,8 +76,7 @@ def test_a_task_does_not_wait_for_what_another_has_to_wait_for(relay: Relay) -> 
 
 
 def test_a_task_beside_one_that_waited_in_vain(relay: Relay) -> None:
-    relay.lose(b"HMGET", times=3)
-    first, second = asyncio.run(refreshed_together(relay, LOADING, BUOY_B))
+    first, second = asyncio.run(refreshed_together(relay, LOADING, BUOY_B, lost=3))
     assert isinstance(first, redis.ConnectionError)
     assert second.name == "b"
 
