@@ -227,6 +227,16 @@ def test_redirections_end(follow: Follow) -> None:
     assert told.result is moved[-1]
 
 
+def test_a_node_lost_after_the_last_redirection_makes_the_map_stale(
+    follow: Follow, topology: Topology
+) -> None:
+    asked = [AskError(f"7 elsewhere:{n}") for n in range(15)]
+    lost = OutcomeUnknownError("lost")
+    told = follow(asked[0], *([one] for one in asked[1:]), lost)
+    assert told.result is lost
+    assert topology.stale
+
+
 def test_a_node_that_is_gone_is_looked_for(follow: Follow, topology: Topology) -> None:
     gone = NothingWrittenError("Cannot reach the server.")
     told = follow(Failure(gone), None, [b"x"])
