@@ -13,6 +13,8 @@ import pytest
 import redis
 
 from popoto import embedded
+from popoto.embedded import joining, supervisor
+from popoto.embedded.place import persistent_place
 from tests.embedded.processes import (
     User,
     environment,
@@ -43,6 +45,23 @@ def test_the_last_user_to_go_stops_the_server(tmp_path: Path) -> None:
         assert server_pid(second.url) == pid
         second.ask("close")
         assert not processes_of(tmp_path)
+
+
+def test_the_last_user_to_go_waits_for_a_supervisor_that_is_not_its_child(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slow = tmp_path / "slow_supervisor.py"
+    slow.write_text(
+        "import atexit, runpy, time\n"
+        "atexit.register(time.sleep, 0.3)\n"
+        f"runpy.run_path({supervisor.__file__!r}, run_name='__main__')\n"
+    )
+    monkeypatch.setattr(joining, "_SUPERVISOR", str(slow))
+    seat = joining.join(persistent_place(tmp_path / "data"))
+    assert len(processes_of(tmp_path)) == 2
+    seat.supervisor = None  # as for a user that found it running
+    assert seat.leave()
+    assert not processes_of(tmp_path)
 
 
 def test_a_killed_user_leaves_the_server_to_the_others(tmp_path: Path) -> None:
@@ -101,6 +120,8 @@ def test_nothing_is_lost_when_users_come_and_go_all_the_time(tmp_path: Path) -> 
     program = """
 import sys, redis
 from popoto import embedded
+from popoto.embedded import joining, supervisor
+from popoto.embedded.place import persistent_place
 for _ in range(12):
     with embedded.start(sys.argv[1]) as server, redis.Redis.from_url(server.url) as client:
         client.incr("counter")
@@ -117,6 +138,8 @@ for _ in range(12):
 FORK = """
 import os, sys, redis
 from popoto import embedded
+from popoto.embedded import joining, supervisor
+from popoto.embedded.place import persistent_place
 server = embedded.start(sys.argv[1] or None)
 def value():
     with redis.Redis.from_url(server.url) as client:

@@ -86,8 +86,8 @@ class Seat:
     def leave(self) -> bool:
         """Stop being a user; returns when the supervisor has seen to it, False if that is gone.
 
-        For the last user that is when the server has stopped and its sockets are removed, at most
-        some 25 s (a normal stop takes a few milliseconds).
+        For the last user that is when the server has stopped, its sockets are removed and the
+        supervisor has ended, at most some 25 s (a normal stop takes a few milliseconds).
         """
         last_word = b""
         try:

@@ -22,8 +22,8 @@ What is said on a control connection:
     supervisor ->  failed\n...     it cannot be started; its last log lines follow, then the end
 
 A new connection counts as a first request. A user leaves by closing its side. It is told
-`left`, or, being the last, `stopped` when the server and its files are gone and this process is
-about to end; then the other side is closed, too.
+`left`, and the other side is closed, too. The last one is told `stopped` when the server and its
+files are gone; its connection ends with this process.
 """
 
 # Length: it is started by its path, alone, so it cannot be spread over several files.
@@ -118,17 +118,18 @@ class Supervisor:
             self._welcome()
         if not self.users:
             return True
-        self._dismiss(b"left\n")
+        self._tell_the_leaving(b"left\n")
+        for connection in self.leaving:
+            connection.close()
+        self.leaving.clear()
         return False
 
-    def _dismiss(self, last_word: bytes) -> None:
+    def _tell_the_leaving(self, last_word: bytes) -> None:
         for connection in self.leaving:
-            with connection:
-                try:
-                    connection.send(last_word)
-                except OSError:  # the process has ended, not closed
-                    continue
-        self.leaving.clear()
+            try:
+                connection.send(last_word)
+            except OSError:  # the process has ended, not closed
+                continue
 
     def _wait_for_events(self) -> None:
         for descriptor, _ in self.poll.poll(self._patience()):
@@ -338,7 +339,10 @@ class Supervisor:
             self._wait_for_exit()
         if undisturbed:
             self._remove_files()
-        self._dismiss(b"stopped\n")
+        self._tell_the_leaving(b"stopped\n")
+        # Closed by the kernel, with this process: who reads on to the end sees that it has ended.
+        for connection in self.leaving:
+            connection.detach()
 
     def _owns_the_path(self) -> bool:
         """Whether the directory is still the one that was locked, not removed or made anew."""
