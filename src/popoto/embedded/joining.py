@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from popoto.embedded import place as places
 from popoto.embedded.binary import server_binary
 from popoto.embedded.errors import EmbeddedServerError
+from popoto.embedded.owning import check_file, check_peer
 from popoto.embedded.place import Place
 
 __all__ = ["Seat", "join"]
@@ -61,7 +62,8 @@ class Seat:
     def wait_until_ready(self) -> bool:
         """False if the supervisor went away.
 
-        Raises `EmbeddedServerError` if the supervisor cannot start the server.
+        Raises `EmbeddedServerError` if the supervisor cannot start the server, and if the socket
+        is not this user's own.
         """
         self.connection.settimeout(_SILENCE_SECONDS)
         try:
@@ -69,6 +71,7 @@ class Seat:
                 for line in replies:
                     if line.startswith(b"ready "):
                         self.starts = int(line.removeprefix(b"ready "))
+                        self._check_server()
                         return True
                     if line == b"failed\n":
                         raise _start_failure(self.place, replies.read().decode(errors="replace"))
@@ -82,6 +85,14 @@ class Seat:
         except OSError:
             return False
         return False
+
+    def _check_server(self) -> None:
+        # A server that ended meanwhile is not there to be asked; connecting to it will tell.
+        with socket.socket(socket.AF_UNIX) as server, suppress(OSError):
+            check_file(self.server_path, os.lstat(self.server_path))
+            server.settimeout(_ORPHAN_SECONDS)
+            server.connect(self.server_path)
+            check_peer(server, self.server_path)
 
     def leave(self) -> bool:
         """Stop being a user; returns when the supervisor has seen to it, False if that is gone.
@@ -176,7 +187,7 @@ def _connect_or_launch(place: Place, may_start: bool) -> Seat | None:
     lock = place.open_lock()
     _open_locks.add(lock)
     try:
-        recorded = places.read_record(lock)
+        recorded = place.recorded_sockets(lock)
         if recorded is not None:
             connection = _connect(os.path.join(recorded, places.CONTROL_SOCKET))
             if connection is not None:
@@ -202,7 +213,7 @@ def launch(place: Place, lock: int, recorded: str | None) -> Seat:
             "installed as files. Start a Redis or Valkey server yourself and set REDIS_URL to it."
         )
     listener, socket_directory = _listen(place, recorded)
-    with listener:
+    with listener, place.opened_log() as log:
         places.write_record(lock, socket_directory)
         # Connected before the supervisor lives: if this process dies now, the supervisor notices.
         connection = _connect(os.path.join(socket_directory, places.CONTROL_SOCKET))
@@ -216,7 +227,6 @@ def launch(place: Place, lock: int, recorded: str | None) -> Seat:
         arguments.append(os.path.join(socket_directory, places.SERVER_SOCKET))
         arguments.append("persistent" if place.persistent else "temporary")
         arguments += [str(lock), str(listener.fileno())]
-        log = place.open_log()
         try:
             process = subprocess.Popen(
                 [interpreter, "-I", "-S", _SUPERVISOR, *arguments],
@@ -232,8 +242,6 @@ def launch(place: Place, lock: int, recorded: str | None) -> Seat:
                 f"The embedded server of {place.directory!r} cannot be started with "
                 f"{interpreter!r}: {error}"
             ) from error
-        finally:
-            os.close(log)
     # It may well outlive this process, which is nothing to warn about: `reap_supervisors` waits.
     process.returncode = 0
     _supervisors.add(process.pid)
@@ -275,13 +283,18 @@ def _listen(place: Place, recorded: str | None) -> tuple[socket.socket, str]:
 
 
 def _connect(control_path: str) -> socket.socket | None:
+    """None if nobody listens. Raises `EmbeddedServerError` if another user does."""
     connection = socket.socket(socket.AF_UNIX)
     connection.settimeout(_SILENCE_SECONDS)
     try:
         connection.connect(control_path)
+        check_peer(connection, control_path)
     except OSError:
         connection.close()
         return None
+    except EmbeddedServerError:
+        connection.close()
+        raise
     _open_connections.add(connection)
     return connection
 
@@ -294,7 +307,7 @@ def dismiss_orphan(place: Place) -> None:
     """
     lock = place.open_lock()
     try:
-        recorded = places.read_record(lock)
+        recorded = place.recorded_sockets(lock)
     finally:
         os.close(lock)
     if recorded is None:
@@ -306,7 +319,9 @@ def dismiss_orphan(place: Place) -> None:
     with socket.socket(socket.AF_UNIX) as server:
         server.settimeout(2.0)
         with suppress(OSError):
-            server.connect(os.path.join(recorded, places.SERVER_SOCKET))
+            path = os.path.join(recorded, places.SERVER_SOCKET)
+            server.connect(path)
+            check_peer(server, path)
             server.sendall(b"SHUTDOWN\r\n")
             server.recv(256)
 

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import stat
 import tempfile
 import time
-from contextlib import suppress
+from collections.abc import Generator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from urllib.parse import quote
 
 from popoto.embedded.errors import EmbeddedServerError
+from popoto.embedded.owning import check_directory, check_file, resolved
 
 if os.name == "posix":  # the package can be imported anywhere; `start` refuses other platforms
     import fcntl
@@ -20,6 +23,8 @@ __all__ = ["Place", "persistent_place", "temporary_place"]
 
 SERVER_SOCKET = "popoto.sock"
 CONTROL_SOCKET = "popoto-control.sock"
+# What a server, its supervisor and their starter read, write and connect to in a directory.
+_USED = ("popoto.lock", "popoto.log", SERVER_SOCKET, CONTROL_SOCKET, "appendonlydir")
 # A socket address holds 104 bytes on macOS and 108 on Linux, closing NUL included.
 _ADDRESS_BYTES = 100
 _LOG_BYTES = 1_000_000
@@ -46,9 +51,17 @@ class Place:
         return os.path.join(self.directory, "popoto.log")
 
     def make(self) -> None:
-        """Make the directory unless it exists. Raises `EmbeddedServerError`."""
+        """Make the directory, for this user alone, unless it exists.
+
+        Raises `EmbeddedServerError`, also if it or what is used in it is not this user's own.
+        """
         try:
-            os.makedirs(self.directory, mode=0o700, exist_ok=True)
+            _make_directory(self.directory)
+            check_directory(self.directory)
+            for name in _USED:
+                path = os.path.join(self.directory, name)
+                with suppress(FileNotFoundError):
+                    check_file(path, os.lstat(path))
         except OSError as error:
             raise self.refusal(error) from error
 
@@ -75,13 +88,18 @@ class Place:
         except OSError:
             return None
 
-    def open_log(self) -> int:
+    @contextmanager
+    def opened_log(self) -> Generator[int]:
         """The log, to append to and to read; the previous one is kept when it has grown."""
         with suppress(FileNotFoundError):
             if os.stat(self.log_path).st_size > _LOG_BYTES:
                 os.replace(self.log_path, self.log_path + ".1")
         flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
-        return os.open(self.log_path, flags, 0o600)
+        log = os.open(self.log_path, flags, 0o600)
+        try:
+            yield log
+        finally:
+            os.close(log)
 
     def refusal(self, error: OSError) -> EmbeddedServerError:
         return EmbeddedServerError(
@@ -97,15 +115,26 @@ class Place:
         candidates: list[str | None] = []
         if _is_addressable(os.path.join(self.directory, CONTROL_SOCKET)):
             candidates.append(self.directory)
-        if recorded is not None and recorded != self.directory and _is_private(recorded):
+        if recorded is not None and recorded != self.directory:
             candidates.append(recorded)
         return [*candidates, None]
+
+    def recorded_sockets(self, lock: int) -> str | None:
+        """The socket directory that the lock file names, unless somebody else has made it since.
+
+        Whoever cleans the temporary directory removes ours there after a while.
+        """
+        recorded = read_record(lock)
+        if recorded == self.directory or (recorded is not None and _is_private(recorded)):
+            return recorded
+        return None
 
 
 def persistent_place(directory: str | os.PathLike[str]) -> Place:
     """The place at `directory`, which is made if need be.
 
-    Raises `EmbeddedServerError` if it is no directory or this user may not write to it.
+    Raises `EmbeddedServerError` if it is no directory, if it is not this user's own, and if
+    somebody else could put another one in its place.
     """
     given = os.fspath(directory)
     if not given or "\0" in given:
@@ -113,7 +142,7 @@ def persistent_place(directory: str | os.PathLike[str]) -> Place:
             f"The embedded server got an empty or impossible path, {given!r}. "
             "Name a directory, or pass None for a temporary server."
         )
-    place = Place(os.path.realpath(given), persistent=True)
+    place = Place(resolved(given), persistent=True)
     place.make()
     if not os.access(place.directory, os.R_OK | os.W_OK | os.X_OK):
         raise place.refusal(PermissionError(f"user id {os.geteuid()} may not write to it"))
@@ -151,6 +180,16 @@ def make_short_directory() -> str:
         return tempfile.mkdtemp(prefix="popoto-", dir=base)
     except OSError as error:
         raise Place(base, persistent=False).refusal(error) from error
+
+
+def _make_directory(path: str) -> None:
+    """Not os.makedirs, which leaves the mode of what it makes on the way to the umask."""
+    if not os.path.isdir(path):
+        _make_directory(os.path.dirname(path))
+        with suppress(FileExistsError):
+            os.mkdir(path, 0o700)
+        if not os.path.isdir(path):
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), path)
 
 
 def read_record(lock: int) -> str | None:
