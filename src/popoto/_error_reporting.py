@@ -70,7 +70,9 @@ def enable_error_reporting(dsn: str | None = None) -> None:
     try:
         _do_enable(address)
     except Exception as error:  # noqa: BLE001  # reporting must never be what breaks a program
-        logger.debug("Errors are not reported: %s", error)
+        # Its message may quote the address, in which there is a key.
+        reason = error if isinstance(error, ImportError) else type(error).__name__
+        logger.debug("Errors are not reported: %s", reason)
 
 
 def _do_enable(dsn: str) -> None:

@@ -16,12 +16,13 @@ import redis.asyncio.client
 from redis.asyncio.cluster import ClusterNode, RedisCluster
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import RedisClusterException, WatchError
+from redis.exceptions import RedisClusterException, RedisError, WatchError
 
 from popoto._connection import decisions, policy
 from popoto._connection.asynchronous import AsyncClusterConnection, AsyncConnection
 from popoto._connection.asynchronous_pools import AsyncPool, make_async_pool
 from popoto._connection.clients import Client, check_one_slot, interpreted
+from popoto._connection.hiding import passwords, without_secrets
 from popoto._connection.pools import pool_for_engine
 from popoto._connection.settings import Address, accepted_options
 from popoto._connection.steps import Steps, carry_out_async
@@ -99,10 +100,16 @@ class AsyncClient(redis_asyncio.Redis):
         cluster = cast(RedisCluster, self._cluster())
         try:
             return await cluster.execute_command(*args, **options)
-        except RedisClusterException as error:
-            if "cannot be connected" not in str(error):
+        except (RedisClusterException, RedisError) as error:
+            failure = without_secrets(
+                error, passwords(cast(AsyncClusterConnection, self.raw).options)
+            )
+            is_lost = "Redis Cluster cannot be connected" in str(error)
+            if failure is error and not is_lost:
                 raise
-            raise policy.connect_failure(error, self.raw.url) from error
+        if is_lost:
+            raise policy.connect_failure(failure, self.raw.url) from failure
+        raise failure
 
     def _cluster(self) -> RedisCluster | None:
         if self._cluster_client is None and isinstance(self.raw, AsyncClusterConnection):

@@ -16,6 +16,7 @@ import redis
 from redis.asyncio.connection import AbstractConnection
 
 from popoto._connection.connections import readable
+from popoto._connection.hiding import secrets_of, without_secrets
 from popoto._connection.resp import (
     LARGEST_READ,
     READ_SIZE,
@@ -47,6 +48,18 @@ class DirectAsyncConnection(AbstractConnection):
     _replies: ReplyReader
     _readable: Callable[[], bool]
     _plain: bool
+
+    async def connect(self) -> None:
+        """As redis-py's. What it raises tells no password."""
+        try:
+            await super().connect()
+        except (redis.RedisError, OSError) as error:
+            failure = without_secrets(error, secrets_of(self))
+            if failure is error:
+                raise
+        else:
+            return
+        raise failure
 
     async def prepare(self) -> None:
         """Connect, or find out that the server has closed the connection, and reconnect."""

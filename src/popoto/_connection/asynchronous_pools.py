@@ -100,6 +100,9 @@ class AsyncPool(redis_asyncio.ConnectionPool):
             **options,
         )
 
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.url}>"
+
     async def checkout(self) -> DirectAsyncConnection:
         """A connection that is open and has nothing unread. Raises as the sync pool's."""
         if self._available_connections:

@@ -22,6 +22,7 @@ from redis.exceptions import RedisClusterException, RedisError, WatchError
 from redis.retry import Retry
 
 from popoto._connection import decisions, policy
+from popoto._connection.hiding import passwords, without_secrets
 from popoto._connection.pools import Pool, make_pool
 from popoto._connection.resp import Command, Reply
 from popoto._connection.routing import slot_of
@@ -139,10 +140,14 @@ class Client(redis.Redis):
     def _ask_cluster(self, *args: Any, **options: Any) -> Any:
         try:
             return self._cluster().execute_command(*args, **options)
-        except RedisClusterException as error:
-            if "cannot be connected" not in str(error):
+        except (RedisClusterException, RedisError) as error:
+            failure = without_secrets(error, passwords(self.cluster_options or {}))
+            is_lost = "Redis Cluster cannot be connected" in str(error)
+            if failure is error and not is_lost:
                 raise
-            raise policy.connect_failure(error, self.raw.url) from error
+        if is_lost:
+            raise policy.connect_failure(failure, self.raw.url) from failure
+        raise failure
 
     def _cluster(self) -> RedisCluster:
         """redis-py's cluster client. Made at the first use, since making it connects."""

@@ -14,6 +14,7 @@ from typing import Any, Final
 import redis
 from redis.connection import AbstractConnection
 
+from popoto._connection.hiding import secrets_of, without_secrets
 from popoto._connection.resp import (
     LARGEST_READ,
     READ_SIZE,
@@ -42,6 +43,18 @@ class DirectConnection(AbstractConnection):
     _own_socket: socket.socket | None = None
     _replies: ReplyReader
     _readable: Callable[[], bool]
+
+    def connect(self) -> None:
+        """As redis-py's. What it raises tells no password."""
+        try:
+            super().connect()
+        except (redis.RedisError, OSError) as error:
+            failure = without_secrets(error, secrets_of(self))
+            if failure is error:
+                raise
+        else:
+            return
+        raise failure
 
     def prepare(self) -> None:
         """Connect, or find out that the server has closed the connection, and reconnect."""

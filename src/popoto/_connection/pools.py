@@ -85,6 +85,10 @@ class Pool(redis.ConnectionPool):
         )
         _pools.add(self)
 
+    def __repr__(self) -> str:
+        # Releases of redis-py tell all options there, passwords too.
+        return f"<{type(self).__name__} {self.url}>"
+
     def checkout(self) -> DirectConnection:
         """A connection that is open and has nothing unread.
 

@@ -9,14 +9,23 @@ import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, Literal, cast
-from urllib.parse import SplitResult, unquote, urlsplit
+from urllib.parse import unquote
 
 import redis
 import redis.connection
 from redis.backoff import NoBackoff
-from redis.connection import UnixDomainSocketConnection
+from redis.connection import AbstractConnection, UnixDomainSocketConnection
 from redis.retry import Retry
 
+from popoto._connection.urls import (
+    BadUrl,
+    UrlParts,
+    check_host,
+    is_tellable,
+    masked,
+    nearest,
+    split_url,
+)
 from popoto.exceptions import ConfigurationError
 
 __all__ = [
@@ -48,7 +57,7 @@ _SCHEMES: Final[Mapping[str, Kind]] = {
     "rediss+sentinel": "sentinel",
     "embedded": "embedded",
 }
-_POOL_OPTIONS: Final = frozenset({"connection_class", "max_connections", "timeout"})
+_POOL_OPTIONS: Final = frozenset({"max_connections", "timeout"})
 _SENTINEL_OPTIONS: Final = frozenset({"sentinel_username", "sentinel_password"})
 
 
@@ -70,35 +79,29 @@ class Settings:
 
 def from_url(url: str) -> Settings:
     """Read a connection URL. Raises ConfigurationError, which is a ValueError."""
+    try:
+        return _read(url)
+    except BadUrl as error:
+        reason = str(error)
+    # Raised here, where no exception is being handled that could tell more.
+    raise ConfigurationError(reason)
+
+
+def _read(url: str) -> Settings:
     scheme, separator, _ = url.partition("://")
     kind = _SCHEMES.get(scheme.lower()) if separator else None
     if kind is None:
         known = ", ".join(f"{name}://" for name in _SCHEMES)
-        raise ConfigurationError(
-            f"A connection URL starts with one of {known}; this one does not: {masked(url)!r}."
-        )
+        # Without an @ there are no credentials, of which this might be a part.
+        found = f" It starts with {scheme}://." if separator and is_tellable(scheme, url) else ""
+        raise BadUrl(f"A connection URL starts with one of {known}; this one does not.{found}")
     try:
-        parts = _split(scheme.lower(), url[len(scheme) + len("://") :])
-        if kind == "cluster":
-            return _cluster(parts, url)
-        if kind == "sentinel":
-            return _sentinel(parts, url)
-        if kind == "embedded":
-            return _embedded(parts, url)
-        return _single(parts, url)
-    except ConfigurationError:
-        raise
-    except ValueError as error:
-        raise ConfigurationError(
-            f"The connection URL {masked(url)!r} cannot be read: {error}"
+        return _READERS[kind](split_url(url))
+    except BadUrl as error:
+        raise BadUrl(
+            f"The connection URL {scheme.lower()}://*** cannot be used: {error}. What is not shown "
+            "may be a part of a password."
         ) from error
-
-
-def _split(scheme: str, rest: str) -> SplitResult:
-    """The parts of a URL, which may name several hosts: urlsplit knows one, and checks it."""
-    start = min((position for mark in "/?#" if (position := rest.find(mark)) >= 0), default=None)
-    netloc = rest if start is None else rest[:start]
-    return urlsplit(f"{scheme}://host{rest[len(netloc) :]}")._replace(netloc=netloc)
 
 
 def from_arguments(arguments: Sequence[object], options: Mapping[str, object]) -> Settings:
@@ -115,6 +118,7 @@ def from_arguments(arguments: Sequence[object], options: Mapping[str, object]) -
         _refuse_decoding(pool.connection_kwargs.get("decode_responses"))
     for name in ("retry", "retry_on_timeout", "retry_on_error", "single_connection_client"):
         given.pop(name, None)
+    _check_given_host(given.get("host"))
     given.setdefault("socket_timeout", DEFAULT_TIMEOUT)
     given.setdefault("socket_connect_timeout", DEFAULT_TIMEOUT)
     given.setdefault("protocol", 2)
@@ -182,71 +186,66 @@ def describe(options: Mapping[str, object]) -> str:
     )
 
 
-def masked(url: str) -> str:
-    """The URL with its passwords replaced by `***`, for messages."""
-    scheme, separator, rest = url.partition("://")
-    if not separator:
-        return url if "@" not in url else "***"
-    place, question, query = rest.partition("?")
-    credentials, at, host = place.rpartition("@")
-    if at:
-        user, colon, _ = credentials.partition(":")
-        place = f"{user}{':***' if colon else ''}@{host}"
-    pairs = [
-        f"{pair.partition('=')[0]}=***" if "password" in pair.partition("=")[0].lower() else pair
-        for pair in query.split("&")
-    ]
-    return f"{scheme}{separator}{place}{question}{'&'.join(pairs)}"
-
-
-def _single(parts: SplitResult, url: str) -> Settings:
-    options = _options(f"{parts.scheme}://{url.partition('://')[2]}")
+def _single(parts: UrlParts) -> Settings:
+    options = _options(parts)
     if parts.scheme == "unix":
-        if not options.get("path"):
-            raise ConfigurationError(
-                f"The connection URL {masked(url)!r} names no socket: unix:///path/to/socket."
-            )
+        if parts.hosts:
+            raise BadUrl("it names a host where unix:///path/to/socket has three slashes")
+        if not parts.path:
+            raise BadUrl("it names no socket: unix:///path/to/socket")
+        options["path"] = unquote(parts.path)
     else:
-        options.setdefault("host", "localhost")
-        options.setdefault("port", 6379)
-        _check_database_path(parts.path, url)
+        _take_address(parts, options)
+        _take_database(parts.path, options)
     options.setdefault("db", 0)
-    return Settings("single", masked(url), options)
+    return Settings("single", parts.masked(), options)
 
 
-def _embedded(parts: SplitResult, url: str) -> Settings:
-    if parts.netloc:
-        raise ConfigurationError(
-            f"{masked(url)!r}: write embedded:// for a server in memory, "
-            "or embedded:///path/to/directory (three slashes) for one that keeps its data."
+def _take_address(parts: UrlParts, options: Options) -> None:
+    addresses = parts.addresses
+    if len(addresses) > 1:
+        raise BadUrl("it names several hosts; those of a cluster go to redis+cluster://")
+    host, port = addresses[0]
+    if host:
+        options["host"] = host
+    if port:
+        options["port"] = port
+    options.setdefault("host", "localhost")
+    options.setdefault("port", 6379)
+    check_host(options["host"])
+
+
+def _embedded(parts: UrlParts) -> Settings:
+    if parts.hosts or parts.user is not None:
+        raise BadUrl(
+            "write embedded:// for a server in memory, "
+            "or embedded:///path/to/directory (three slashes) for one that keeps its data"
         )
-    query = f"?{parts.query}" if parts.query else ""
-    options = _options(f"unix:///not-started-yet{query}")
+    options = _options(parts)
+    options["path"] = "/not-started-yet"
     options.setdefault("db", 0)
     directory = unquote(parts.path)
     return Settings(
-        "embedded", masked(url), options, directory=directory if directory.strip("/") else None
+        "embedded", parts.masked(), options, directory=directory if directory.strip("/") else None
     )
 
 
-def _cluster(parts: SplitResult, url: str) -> Settings:
+def _cluster(parts: UrlParts) -> Settings:
     if parts.path.strip("/") not in ("", "0"):
-        raise ConfigurationError(f"{masked(url)!r}: a cluster has only database 0.")
+        raise BadUrl("a cluster has only database 0")
     addresses = _addresses(parts, 6379)
-    options = _options_without_hosts(parts)
+    options = _options(parts)
     if options.pop("db", 0) != 0:
-        raise ConfigurationError(f"{masked(url)!r}: a cluster has only database 0.")
-    return Settings("cluster", masked(url), options, addresses)
+        raise BadUrl("a cluster has only database 0")
+    return Settings("cluster", parts.masked(), options, addresses)
 
 
-def _sentinel(parts: SplitResult, url: str) -> Settings:
+def _sentinel(parts: UrlParts) -> Settings:
     service, _, database = parts.path.strip("/").partition("/")
     if not service:
-        raise ConfigurationError(
-            f"{masked(url)!r} names no service: redis+sentinel://host:port,host:port/service/db."
-        )
-    _check_database_path(database, url)
-    options = _options_without_hosts(parts, database)
+        raise BadUrl("it names no service: redis+sentinel://host:port,host:port/service/db")
+    options = _options(parts)
+    _take_database(database, options)
     sentinel_options: Options = {
         name.removeprefix("sentinel_"): options.pop(name)
         for name in _SENTINEL_OPTIONS & options.keys()
@@ -255,28 +254,24 @@ def _sentinel(parts: SplitResult, url: str) -> Settings:
         sentinel_options[name] = options[name]
     sentinel_options |= {"retry": Retry(NoBackoff(), 0), "protocol": 2}
     addresses = _addresses(parts, 26379)
-    return Settings("sentinel", masked(url), options, addresses, unquote(service), sentinel_options)
+    return Settings(
+        "sentinel", parts.masked(), options, addresses, unquote(service), sentinel_options
+    )
 
 
-def _addresses(parts: SplitResult, default_port: int) -> tuple[Address, ...]:
-    hosts = parts.netloc.rpartition("@")[2]
-    addresses: list[Address] = []
-    for piece in hosts.split(","):
-        one = urlsplit(f"//{piece}")
-        if not one.hostname:
-            raise ConfigurationError(f"A host is missing in {hosts!r}.")
-        addresses.append((unquote(one.hostname), one.port or default_port))
-    return tuple(addresses)
+_READERS: Final[Mapping[Kind, Callable[[UrlParts], Settings]]] = {
+    "single": _single,
+    "sentinel": _sentinel,
+    "cluster": _cluster,
+    "embedded": _embedded,
+}
 
 
-def _options_without_hosts(parts: SplitResult, database: str = "") -> Options:
-    """The options of a URL of several hosts: as of one host, without host and port."""
-    credentials, at, _ = parts.netloc.rpartition("@")
-    scheme = "rediss" if parts.scheme.startswith("rediss") else "redis"
-    options = _options(f"{scheme}://{credentials}{at}host/{database}?{parts.query}")
-    options.pop("host", None)
-    options.pop("port", None)
-    return options
+def _addresses(parts: UrlParts, default_port: int) -> tuple[Address, ...]:
+    addresses = parts.addresses
+    if not all(host for host, _ in addresses):
+        raise BadUrl("a host is missing")
+    return tuple((host, port or default_port) for host, port in addresses)
 
 
 # redis-py leaves it without types.
@@ -286,20 +281,43 @@ _parsed = cast(
 )
 
 
-def _options(url: str) -> Options:
-    options: Options = dict(_parsed(url))
-    _refuse_decoding(options.get("decode_responses"))
-    options.pop("decode_responses", None)
+def _options(parts: UrlParts) -> Options:
+    """The options of the query, as redis-py reads them, and the credentials."""
+    options = _options_of_query(parts)
+    _refuse_decoding(options.pop("decode_responses", None))
     for name in ("retry_on_timeout", "retry_on_error"):
         options.pop(name, None)
+    if parts.user:
+        options["username"] = unquote(parts.user)
+    if parts.password:
+        options["password"] = unquote(parts.password)
+    connection_class = _connection_class(parts.scheme)
+    if connection_class is not redis.Connection:
+        options["connection_class"] = connection_class
     options.setdefault("socket_timeout", DEFAULT_TIMEOUT)
     options.setdefault("socket_connect_timeout", DEFAULT_TIMEOUT)
     options.setdefault("protocol", 2)
-    connection_class = options.get("connection_class", redis.Connection)
-    known = accepted_options(connection_class) | _POOL_OPTIONS | _SENTINEL_OPTIONS
-    unknown = sorted(set(options) - known)
+    return options
+
+
+def _connection_class(scheme: str) -> type[AbstractConnection]:
+    if scheme in ("unix", "embedded"):
+        return UnixDomainSocketConnection
+    return redis.SSLConnection if scheme.startswith("rediss") else redis.Connection
+
+
+def _options_of_query(parts: UrlParts) -> Options:
+    known = accepted_options(_connection_class(parts.scheme)) - _OF_ONE_POOL
+    known |= _POOL_OPTIONS | _SENTINEL_OPTIONS
+    unknown = [name for name, _ in parts.pairs if name not in known]
     if unknown:
-        raise ConfigurationError(f"Unknown option in the connection URL: {', '.join(unknown)}.")
+        raise BadUrl(f"redis-py knows no option of that name{nearest(unknown, known)}")
+    options: Options = {}
+    for name, pair in parts.pairs:
+        try:
+            options = dict(_parsed(f"redis://?{pair}")) | options
+        except ValueError as error:
+            raise BadUrl(f"the value of its option {name} cannot be used") from error
     return options
 
 
@@ -313,12 +331,22 @@ def accepted_options(connection_class: object) -> frozenset[str]:
     return frozenset(names - {"self", "args", "kwargs", "connection_pool"})
 
 
-def _check_database_path(path: str, url: str) -> None:
+def _take_database(path: str, options: Options) -> None:
     database = path.strip("/")
     if database and not (database.isascii() and database.isdigit()):
-        raise ConfigurationError(
-            f"The connection URL {masked(url)!r} has no database number, but {database!r}."
-        )
+        raise BadUrl("what follows the last / is no database number")
+    if database:
+        options.setdefault("db", int(database))
+
+
+def _check_given_host(host: object) -> None:
+    try:
+        check_host(str(host or ""))
+    except BadUrl as error:
+        reason = str(error)
+    else:
+        return
+    raise ConfigurationError(f"The argument host cannot be used: {reason}. A URL goes to url=...")
 
 
 def _refuse_decoding(value: object) -> None:

@@ -16,6 +16,7 @@ import redis.exceptions
 
 import popoto
 from popoto.cli import exporting, importing, indexes, schema, serve, shell
+from popoto.cli.arguments import Parser
 from popoto.cli.exits import INTERRUPTED, PROBLEMS, UNREACHABLE, USAGE, UsageProblem
 from popoto.cli.output import complain
 from popoto.embedded import EmbeddedServerError
@@ -65,7 +66,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="popoto",
         description="Records on Redis and Valkey: look at them, keep their indexes, move them.",
         epilog=_EXIT_CODES,

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import re
 import sys
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias
 
 from popoto import redis_db
 from popoto.cli.exits import UsageProblem
@@ -66,11 +67,31 @@ def use_server(url: str | None) -> None:
         redis_db.set_REDIS_DB_settings(url=url)
 
 
+class Parser(argparse.ArgumentParser):
+    """Tells what is wrong with arguments, but not what may be a connection URL."""
+
+    def error(self, message: str) -> NoReturn:
+        """End the process with code 2."""
+        super().error(_URL.sub("***", message))
+
+
+#: From the word that looks like a URL on: a password may hold spaces.
+_URL = re.compile(r"\S*(?:://|:.*@).*", re.DOTALL)
+
+
+def no_url(text: str, what: str) -> str:
+    """The text, unless it is a connection URL, which no message may tell. Raises UsageProblem."""
+    if _URL.search(text):
+        raise UsageProblem(f"{what} is expected, and not a connection URL, which goes to --url")
+    return text
+
+
 def find_models(text: str) -> list[AnyModel]:
     """The model that `module:Model` names, or the models of a module, in order of definition.
 
     Abstract ones are left out, and popoto's own unless they are named. Raises UsageProblem.
     """
+    no_url(text, "a model, as module:Model,")
     module_name, _, class_name = text.partition(":")
     module = load_module(module_name)
     if class_name:

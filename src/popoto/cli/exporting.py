@@ -24,6 +24,7 @@ from popoto.cli.arguments import (
     add_quiet,
     add_server,
     find_models,
+    no_url,
     use_server,
 )
 from popoto.cli.exits import DONE, PROBLEMS, UsageProblem
@@ -102,7 +103,7 @@ def _opened(name: str | None) -> Generator[TextIO]:
     try:
         descriptor, part = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     except OSError as error:
-        raise UsageProblem(f"cannot write {name!r}: {error}") from error
+        raise UsageProblem(f"cannot write {no_url(name, 'a file')!r}: {error}") from error
     os.close(descriptor)
     opened: Any = gzip.open if path.suffix == ".gz" else open
     try:

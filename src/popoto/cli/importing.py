@@ -27,6 +27,7 @@ from popoto.cli.arguments import (
     add_quiet,
     add_server,
     find_models,
+    no_url,
     use_server,
 )
 from popoto.cli.exits import DONE, PROBLEMS, UsageProblem
@@ -102,7 +103,7 @@ def _opened(name: str) -> Generator[tuple[BinaryIO, int, Callable[[], int]]]:
                 yield cast("BinaryIO", unpacked), size, raw.tell
     except (OSError, EOFError, zlib.error) as error:
         # A server that cannot be reached is none of these.
-        raise UsageProblem(f"cannot read {name!r}: {error}") from error
+        raise UsageProblem(f"cannot read {no_url(name, 'a file')!r}: {error}") from error
 
 
 @dataclass

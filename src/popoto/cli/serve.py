@@ -5,9 +5,10 @@ from __future__ import annotations
 import argparse
 import signal
 import threading
+from urllib.parse import quote
 
 from popoto import embedded
-from popoto.cli.arguments import Commands
+from popoto.cli.arguments import Commands, no_url
 from popoto.cli.exits import DONE, UsageProblem
 from popoto.cli.output import complain, say
 
@@ -40,6 +41,7 @@ def run(options: argparse.Namespace) -> int:
     """Serve until a signal comes."""
     if options.temporary and options.directory:
         raise UsageProblem("serve either a directory or --temporary")
+    no_url(options.directory or "", "a directory")
     stopped = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda number, frame: stopped.set())
@@ -51,7 +53,8 @@ def run(options: argparse.Namespace) -> int:
         kept = "in memory" if options.temporary else f"in {server.directory}"
         complain(f"Valkey runs, with its data {kept}. Ctrl-C ends it.")
         if not options.temporary:
-            complain(f"REDIS_URL=embedded://{server.directory} joins it, or starts it again later.")
+            url = f"embedded://{quote(server.directory)}"
+            complain(f"REDIS_URL={url} joins it, or starts it again later.")
         while not stopped.wait(_LOOK_AFTER):
             server.ensure_running()
     complain("Stopped.")

@@ -24,8 +24,8 @@ class OllamaProvider(AbstractEmbeddingProvider):
     `model`     the name of a model that was pulled
     `dim`       the length of its vectors, if it must be known before the first answer
 
-    Constructing one makes no call. One request for each 32 texts; a request that is not
-    answered within two minutes fails.
+    Constructing one makes no call. Raises ValueError for a `base_url` with a password. One
+    request for each 32 texts; a request that is not answered within two minutes fails.
     """
 
     def __init__(
@@ -34,6 +34,9 @@ class OllamaProvider(AbstractEmbeddingProvider):
         model: str = "nomic-embed-text",
         dim: int | None = None,
     ) -> None:
+        if "@" in base_url:
+            # The standard library takes the password for a port, and tells it.
+            raise ValueError("OllamaProvider takes no user name and password in base_url")
         self._base_url = base_url.rstrip("/")
         self._model = model
         self._dim = dim
