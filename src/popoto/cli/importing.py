@@ -9,7 +9,6 @@ import itertools
 import math
 import os
 import sys
-import zlib
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -33,6 +32,7 @@ from popoto.cli.arguments import (
 from popoto.cli.exits import DONE, PROBLEMS, UsageProblem
 from popoto.cli.expiries import is_unknown_command, moment_of
 from popoto.cli.jsonlines import BadJson, Json, Stored, load, value_of
+from popoto.cli.lines import LONGEST, Lines, size
 from popoto.cli.output import complain, progress, say
 from popoto.engine.codec import DecodeError
 from popoto.engine.request import Command, Request
@@ -67,6 +67,13 @@ def add_to(commands: Commands) -> None:
         "(refuse), left out silently (skip), or takes the record's place (replace)",
     )
     add_batch_size(parser)
+    parser.add_argument(
+        "--max-line",
+        type=size,
+        default=LONGEST,
+        metavar="BYTES",
+        help="the longest line that is taken for a record, unpacked (16M); the import ends there",
+    )
     add_quiet(parser)
     add_server(parser)
     parser.set_defaults(run=run)
@@ -77,14 +84,34 @@ def run(options: argparse.Namespace) -> int:
     models = {model._meta.model_name: model for model in find_models(options.models)}
     use_server(options.url)
     with (
-        _opened(options.file) as (file, size, position),
-        progress("importing", size, quiet=options.quiet) as report,
+        _opened(options.file) as (file, length, position),
+        progress("importing", length, quiet=options.quiet) as report,
     ):
+        lines = Lines(file, options.max_line)
         work = Import(models, options.existing, options.batch_size, lambda: report(position()))
-        work.carry_out(file)
-    if not options.quiet:
+        with _told_what_was_done(work, lines):
+            work.carry_out(lines)
+    if lines.failure is not None:
+        raise _cannot_read(options.file, lines.failure) from lines.failure
+    if lines.are_complete and not options.quiet:
         say(work.summary())
     return PROBLEMS if work.problems else DONE
+
+
+@contextmanager
+def _told_what_was_done(work: Import, lines: Lines) -> Generator[None]:
+    """Say what was stored if the import ends before its lines do, for whatever reason."""
+    is_done = False
+    try:
+        yield
+        is_done = lines.are_complete
+    finally:
+        if not is_done:
+            complain(f"The import has ended early. Until then: {work.summary()}")
+
+
+def _cannot_read(name: str, error: Exception) -> UsageProblem:
+    return UsageProblem(f"cannot read {no_url(name, 'a file')!r}: {error}")
 
 
 @contextmanager
@@ -101,9 +128,9 @@ def _opened(name: str) -> Generator[tuple[BinaryIO, int, Callable[[], int]]]:
                 return
             with gzip.open(raw) as unpacked:
                 yield cast("BinaryIO", unpacked), size, raw.tell
-    except (OSError, EOFError, zlib.error) as error:
+    except OSError as error:
         # A server that cannot be reached is none of these.
-        raise UsageProblem(f"cannot read {no_url(name, 'a file')!r}: {error}") from error
+        raise _cannot_read(name, error) from error
 
 
 @dataclass
@@ -118,6 +145,9 @@ class Import:
     skipped: int = 0
     expired: int = 0
     problems: int = 0
+    #: the part of the input that is being read, and the bytes of its lines: what is held at once
+    _part: int = 0
+    _bytes: int = 0
     #: records of the batch under way with the ends of single fields, in epoch milliseconds
     _ends: list[tuple[Any, dict[str, int]]] = field(
         default_factory=list[tuple[Any, dict[str, int]]]
@@ -135,27 +165,43 @@ class Import:
                 parts.append(f"{number:,} {what}")
         return "; ".join(parts)
 
-    def carry_out(self, lines: Iterator[bytes] | BinaryIO) -> None:
+    def carry_out(self, lines: Lines) -> None:
         """Store the records of these lines, a batch at a time."""
         request = SaveRequest(skip_auto_now=True, create_only=self.existing != "replace")
-        instances = (
-            each for number, line in enumerate(lines, 1) for each in self._read(number, line)
-        )
-        for model, group in itertools.groupby(instances, type):
+        for (model, _), group in itertools.groupby(self._instances(lines), self._batch_of):
+            before = self.stored
             _, number = carry_out(
                 bulk.bulk_create(
                     model,
                     group,
                     self.batch_size,
-                    partial(self._finish_batch, model),
+                    partial(self._finish_batch, model, before),
                     self._refused,
                     False,
                     request,
                 )
             )
-            self.stored += number
+            self.stored = before + number
+        if lines.is_too_long:
+            self._problem(
+                lines.number,
+                f"longer than {lines.longest:,} bytes, so nothing of it was stored, nor what "
+                "follows it; if it is a record, take a larger --max-line",
+            )
+
+    def _batch_of(self, instance: Any) -> tuple[AnyModel, int]:
+        return type(instance), self._part
 
     # Reading ---------------------------------------------------------------------------
+
+    def _instances(self, lines: Lines) -> Iterator[Any]:
+        for number, line in lines:
+            # A batch ends where its lines have as many bytes as one may have.
+            if self._bytes + len(line) > lines.longest:
+                self._part += 1
+                self._bytes = 0
+            self._bytes += len(line)
+            yield from self._read(number, line)
 
     def _read(self, number: int, line: bytes) -> Iterator[Any]:
         """The record of a line; none for an empty one, an expired record, and a bad line."""
@@ -231,8 +277,9 @@ class Import:
         self.problems += 1
         complain(f"line {number}: {problem}")
 
-    def _finish_batch(self, model: AnyModel, _: int) -> None:
+    def _finish_batch(self, model: AnyModel, before: int, number: int) -> None:
         """Let fields of the batch's records expire by themselves where they did."""
+        self.stored = before + number
         mine = [pair for pair in self._ends if type(pair[0]) is model and pair[0]._is_persisted]
         # An instance of the next model may have been read already.
         self._ends = [pair for pair in self._ends if type(pair[0]) is not model]

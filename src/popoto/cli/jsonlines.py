@@ -163,7 +163,13 @@ def value_of(found: Json, depth: int = 0) -> object:
     except (ValueError, TypeError, KeyError, OSError, ArithmeticError) as error:
         if isinstance(error, BadJson):
             raise
-        raise BadJson(f"{tag}: {dump(entries)[:200]} cannot be read: {error}") from error
+        raise BadJson(f"{tag}: {_shown(entries)} cannot be read: {error}") from error
+
+
+def _shown(entries: dict[str, Json]) -> str:
+    """For a message. What is nested may be so deep that it cannot be written down again."""
+    nested = next((each for each in entries.values() if isinstance(each, (list, dict))), None)
+    return dump(entries)[:200] if nested is None else f"a {type(nested).__name__}"
 
 
 def _text(entries: dict[str, Json], tag: str) -> str:
