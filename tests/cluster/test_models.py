@@ -328,8 +328,10 @@ def test_pipelines_of_other_clients(ports: list[int], nodes: list[redis.Redis]) 
     elsewhere = next(each for each in nodes if each is not holder(nodes, "Person"))
     pipeline = elsewhere.pipeline()
     Person(name="b").save(pipeline)
-    with pytest.raises(redis.exceptions.MovedError):
+    # Older releases of redis-py have no class for it outside their clients of clusters.
+    with pytest.raises(redis.ResponseError) as refused:
         pipeline.execute()
+    assert isinstance(refused.value, redis.exceptions.MovedError) or "MOVED" in str(refused.value)
     with (
         redis.RedisCluster(host="127.0.0.1", port=ports[0]) as client,
         pytest.raises(TypeError, match=r"on a cluster POPOTO_REDIS_DB\.pipeline"),

@@ -9,7 +9,7 @@ import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, Literal, cast
-from urllib.parse import unquote
+from urllib.parse import unquote, unquote_plus
 
 import redis
 import redis.connection
@@ -315,9 +315,13 @@ def _options_of_query(parts: UrlParts) -> Options:
     options: Options = {}
     for name, pair in parts.pairs:
         try:
-            options = dict(_parsed(f"redis://?{pair}")) | options
+            found: Options = dict(_parsed(f"redis://?{pair}"))
         except ValueError as error:
             raise BadUrl(f"the value of its option {name} cannot be used") from error
+        if isinstance(found.get(name), str):
+            # Older releases of redis-py take the quoting away twice.
+            found[name] = unquote_plus(pair.partition("=")[2])
+        options = found | options
     return options
 
 
