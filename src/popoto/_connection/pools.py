@@ -19,7 +19,7 @@ from typing import Any, Final, cast
 
 import redis
 from redis.backoff import NoBackoff
-from redis.connection import AbstractConnection
+from redis.connection import AbstractConnection, UnixDomainSocketConnection
 from redis.retry import Retry
 from redis.sentinel import (
     Sentinel,
@@ -38,6 +38,11 @@ from popoto._connection.settings import (
     pool_arguments,
 )
 from popoto._connection.steps import Step, carry_out
+
+try:
+    from redis.maint_notifications import MaintNotificationsConfig
+except ImportError:  # before redis-py 7.0
+    MaintNotificationsConfig = None  # type: ignore[assignment,misc]
 
 __all__ = ["Pool", "make_pool", "pool_for_engine"]
 
@@ -70,6 +75,11 @@ class Pool(redis.ConnectionPool):
     ) -> None:
         options["retry"] = Retry(NoBackoff(), 0)
         options["retry_on_error"] = []
+        if MaintNotificationsConfig is not None and issubclass(
+            connection_class, UnixDomainSocketConnection
+        ):
+            # There is no host of which a server could tell that it moves. Some releases want one.
+            options["maint_notifications_config"] = MaintNotificationsConfig(enabled=False)
         self.url = url
         self.wait = timeout
         self.locate = locate

@@ -190,7 +190,8 @@ class Import:
             )
 
     def _batch_of(self, instance: Any) -> tuple[AnyModel, int]:
-        return type(instance), self._part
+        model: AnyModel = type(instance)
+        return model, self._part
 
     # Reading ---------------------------------------------------------------------------
 

@@ -168,8 +168,8 @@ def value_of(found: Json, depth: int = 0) -> object:
 
 def _shown(entries: dict[str, Json]) -> str:
     """For a message. What is nested may be so deep that it cannot be written down again."""
-    nested = next((each for each in entries.values() if isinstance(each, (list, dict))), None)
-    return dump(entries)[:200] if nested is None else f"a {type(nested).__name__}"
+    is_nested = any(isinstance(each, (list, dict)) for each in entries.values())
+    return "what is nested in it" if is_nested else dump(entries)[:200]
 
 
 def _text(entries: dict[str, Json], tag: str) -> str:
