@@ -15,11 +15,9 @@ from popoto import (
     IndexedField,
     IntField,
     KeyField,
-    ListField,
     Model,
     ModelBase,
     ModelException,
-    Relationship,
     SortedField,
     StringField,
 )
@@ -173,13 +171,6 @@ def test_names_of_the_model_api_are_refused(name: str) -> None:
 def test_a_name_with_a_lookup_separator_is_refused() -> None:
     with pytest.raises(ModelException, match="two underscores"):
         define("Shelf", key=KeyField(), a__b=Field())
-
-
-@pytest.mark.parametrize("name", ["size", "_size"])
-def test_a_second_field_of_the_same_name_is_refused(name: str) -> None:
-    shelf = define("Shelf", **{"key": KeyField(), name: Field()})
-    with pytest.raises(ModelException, match="already a Field"):
-        shelf._meta.add_field(name, Field())
 
 
 def test_a_field_knows_its_name() -> None:
@@ -408,45 +399,6 @@ def test_an_inherited_automatic_key_gives_way_to_a_real_one() -> None:
         code = KeyField()
 
     assert Keyed._meta.key_field_names == {"code"}
-
-
-# Fields added later -------------------------------------------------------------------------
-
-
-def test_circular_relationships_are_declared_afterwards(api: Api) -> None:
-    class Left(Model):
-        name = KeyField()
-
-    class Right(Model):
-        name = KeyField()
-        left = Relationship(model=Left)
-
-    Left.right = Relationship(model=Right)
-    assert Left._meta.add_field("right", Left.right) is None
-    left = api(Left.create, name="l")
-    right = api(Right.create, name="r", left=left)
-    left.right = right
-    api(left.save)
-    assert [each.pk for each in api(Left.query.filter(right=right).all)] == ["Left:l"]
-
-
-def test_add_field_alone_gives_a_working_field(api: Api) -> None:
-    class Left(Model):
-        name = KeyField()
-
-    Left._meta.add_field("rank", SortedField(type=int))
-    assert isinstance(Left.rank, SortedField)
-    api(Left.create, name="a", rank=5)
-    assert [each.rank for each in api(Left.query.filter(rank__gt=4).all)] == [5]
-
-
-def test_a_capped_list_can_be_added_later(api: Api) -> None:
-    class Left(Model):
-        name = KeyField()
-
-    Left._meta.add_field("log", ListField(max_length=2))
-    api(Left.create, name="a", log=[1, 2, 3])
-    assert api(Left.query.get, name="a").log == [1, 2]
 
 
 # Model itself ----------------------------------------------------------------------------------

@@ -261,7 +261,7 @@ class Rebuild:
                 self.reported.add(key)
                 self._note(key, str(error))
                 continue
-            if not len(batch):
+            if not (batch.commands or batch.after):
                 continue
             (reply,) = yield Request.of(batch.call(), shard=options.shard)
             if not isinstance(Batch.outcome(reply), GuardFailure):
