@@ -64,6 +64,18 @@ def test_a_hidden_field_is_stored_and_indexed_but_not_shown(api: Api) -> None:
     assert api(Shelf.query.count, _tag="x") == 1
 
 
+class Watched:
+    """A descriptor that is asked when the attribute is set."""
+
+    def __set__(self, instance: object, value: object) -> None: ...
+
+
+class Forgotten:
+    """A descriptor that is asked when the attribute is deleted."""
+
+    def __delete__(self, instance: object) -> None: ...
+
+
 def test_methods_properties_and_nested_classes_are_kept() -> None:
     class Shelf(Model):
         name = KeyField()
@@ -81,6 +93,9 @@ def test_methods_properties_and_nested_classes_are_kept() -> None:
         @functools.cached_property
         def cached(self) -> str:
             return self.loud + "!"
+
+        watched = Watched()
+        forgotten = Forgotten()
 
         @staticmethod
         def one() -> int:
@@ -161,7 +176,7 @@ def test_names_of_query_modifiers_are_reserved(name: str) -> None:
 @pytest.mark.parametrize(
     "name",
     ["query", "objects", "pk", "db_key", "save", "delete", "create", "load", "is_valid", "to_dict",
-     "pre_save", "_meta", "_ttl", "_redis_key", "get_info", "async_save"],
+     "pre_save", "_meta", "_ttl", "_redis_key", "get_info", "async_save", "_options", "_settings"],
 )  # fmt: skip
 def test_names_of_the_model_api_are_refused(name: str) -> None:
     with pytest.raises(ModelException, match=name):
