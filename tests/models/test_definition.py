@@ -229,6 +229,11 @@ def test_order_by_must_be_text(order_by: object) -> None:
         with_meta(order_by=order_by)
 
 
+@pytest.mark.parametrize("ttl", [1, 10**9, None])
+def test_ttl_may_be_any_positive_integer(ttl: int | None) -> None:
+    assert with_meta(ttl=ttl)._meta.ttl == ttl
+
+
 @pytest.mark.parametrize("ttl", [0, -5, "5", 2.5, True])
 def test_ttl_must_be_a_positive_integer(ttl: object) -> None:
     with pytest.raises(ModelException, match="must be a positive integer"):
