@@ -8,6 +8,8 @@ the ModelException that names the command.
 
 from __future__ import annotations
 
+import importlib
+import logging
 import re
 import sys
 from collections.abc import Iterable, Iterator
@@ -25,6 +27,20 @@ ROOT = Path(__file__).parents[1]
 PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
 NOT_EXECUTED = re.compile(r"<!-- not executed: \S[^\n]*-->\s*\Z")
 TAKES = re.compile(r"<!-- takes ([A-Z]+) -->\s*\Z")
+
+
+LOGGERS = re.compile(r"^\|[^|]*`POPOTO[^|]*\|", re.MULTILINE)
+
+
+def test_the_manual_names_every_logger() -> None:
+    page = (ROOT / "docs" / "configuration.md").read_text()
+    documented = {name for row in LOGGERS.findall(page) for name in re.findall(r"`(.*?)`", row)}
+    found: set[str] = set()
+    for path in sorted((ROOT / "src" / "popoto").rglob("[!_]*.py")):
+        name = ".".join(path.relative_to(ROOT / "src").with_suffix("").parts)
+        module = sys.modules.get(name) or importlib.import_module(name)
+        found |= {each.name for each in vars(module).values() if isinstance(each, logging.Logger)}
+    assert found == documented
 
 
 def executed_blocks(document: Document) -> Iterable[Region]:

@@ -205,6 +205,7 @@ def test_one_field_expires_alone(api: Api, redis_client: redis.Redis) -> None:
     remaining = api(record.field_ttl, "token")
     assert remaining is not None
     assert 99 < remaining <= 100
+    assert redis_client.httl("Session:s", "token") == [100]
     api(record.expire_field, "token", None)
     assert api(record.field_ttl, "token") is None
     api(record.expire_field, "token", datetime.timedelta(milliseconds=1))
@@ -237,9 +238,14 @@ def test_what_cannot_expire_alone(api: Api) -> None:
     record = Session.create(name="s", token="secret")
     with pytest.raises(AttributeError, match="has no field"):
         api(record.expire_field, "nothing", 5)
-    for name in ("name", "user", "trail"):
-        with pytest.raises(ModelException, match=name):
-            api(record.expire_field, name, 5)
+    for name, reason in (
+        ("name", "part of the key or of an index"),
+        ("user", "part of the key or of an index"),
+        ("trail", "expires with its record only"),
+    ):
+        for method, arguments in ((record.expire_field, (name, 5)), (record.field_ttl, (name,))):
+            with pytest.raises(ModelException, match=f"Session.{name} is .*{reason}"):
+                api(method, *arguments)
     for ttl in (0, -1, True, 2.5, "5", Decimal(5)):
         with pytest.raises(ValidationError, match="time to live"):
             api(record.expire_field, "token", ttl)

@@ -11,6 +11,9 @@ import pytest
 
 from popoto import IndexedField, KeyField, ListField, Model, Relationship
 from popoto.models.db_key import DB_key
+from popoto.models.query import Query
+from popoto.models.query_builder import QueryBuilder
+from popoto.models.transactions import Transaction
 
 
 class Thing(Model):
@@ -20,21 +23,35 @@ class Thing(Model):
     other = Relationship(model="self")
 
 
-TWINS = ["create", "save", "delete", "load", "get_or_create", "update_or_create"]
-QUERY_TWINS = ["get", "get_many", "filter", "all", "count", "keys"]
+ASKED = [Model, Query, QueryBuilder, Transaction]
+TWINS = [
+    (owner, name) for owner in ASKED for name in sorted(dir(owner)) if name.startswith("async_")
+]
 
 
-@pytest.mark.parametrize("name", TWINS)
-def test_twins_take_the_same_arguments(name: str) -> None:
-    twin = getattr(Thing, f"async_{name}")
-    assert inspect.iscoroutinefunction(twin)
-    parameters = inspect.signature(getattr(Thing, name)).parameters
-    assert list(inspect.signature(twin).parameters) == list(parameters)
+def parameters(method: Any) -> list[tuple[str, Any, Any]]:
+    return [
+        (each.name, each.kind, each.default)
+        for each in inspect.signature(method).parameters.values()
+    ]
 
 
-@pytest.mark.parametrize("name", QUERY_TWINS)
-def test_twins_of_queries(name: str) -> None:
-    assert callable(getattr(Thing.query, f"async_{name}"))
+@pytest.mark.parametrize(("owner", "name"), TWINS, ids=lambda part: getattr(part, "__name__", part))
+def test_twins_take_the_same_arguments_with_the_same_defaults(owner: Any, name: str) -> None:
+    twin = getattr(owner, name)
+    assert inspect.iscoroutinefunction(twin) or inspect.isasyncgenfunction(twin)
+    assert parameters(twin) == parameters(getattr(owner, name.removeprefix("async_")))
+
+
+def test_what_talks_to_the_server_has_a_twin() -> None:
+    names = {name for _, name in TWINS}
+    for name in ("create", "save", "delete", "load", "get_or_create", "update_or_create",
+                 "bulk_create", "bulk_update", "bulk_delete", "raw_update", "delete_all",
+                 "check_indexes", "clean_indexes", "rebuild_indexes", "atomic_increment",
+                 "refresh", "expire_field", "field_ttl", "get", "get_many", "filter", "all",
+                 "count", "keys", "first", "last", "exists", "iterator", "sum", "avg", "min",
+                 "max", "group_count", "update", "explain", "commit"):  # fmt: skip
+        assert f"async_{name}" in names
 
 
 async def everything() -> None:

@@ -15,11 +15,9 @@ from popoto import (
     IndexedField,
     IntField,
     KeyField,
-    ListField,
     Model,
     ModelBase,
     ModelException,
-    Relationship,
     SortedField,
     StringField,
 )
@@ -66,6 +64,18 @@ def test_a_hidden_field_is_stored_and_indexed_but_not_shown(api: Api) -> None:
     assert api(Shelf.query.count, _tag="x") == 1
 
 
+class Watched:
+    """A descriptor that is asked when the attribute is set."""
+
+    def __set__(self, instance: object, value: object) -> None: ...
+
+
+class Forgotten:
+    """A descriptor that is asked when the attribute is deleted."""
+
+    def __delete__(self, instance: object) -> None: ...
+
+
 def test_methods_properties_and_nested_classes_are_kept() -> None:
     class Shelf(Model):
         name = KeyField()
@@ -83,6 +93,9 @@ def test_methods_properties_and_nested_classes_are_kept() -> None:
         @functools.cached_property
         def cached(self) -> str:
             return self.loud + "!"
+
+        watched = Watched()
+        forgotten = Forgotten()
 
         @staticmethod
         def one() -> int:
@@ -163,7 +176,7 @@ def test_names_of_query_modifiers_are_reserved(name: str) -> None:
 @pytest.mark.parametrize(
     "name",
     ["query", "objects", "pk", "db_key", "save", "delete", "create", "load", "is_valid", "to_dict",
-     "pre_save", "_meta", "_ttl", "_redis_key", "get_info", "async_save"],
+     "pre_save", "_meta", "_ttl", "_redis_key", "get_info", "async_save", "_options", "_settings"],
 )  # fmt: skip
 def test_names_of_the_model_api_are_refused(name: str) -> None:
     with pytest.raises(ModelException, match=name):
@@ -173,13 +186,6 @@ def test_names_of_the_model_api_are_refused(name: str) -> None:
 def test_a_name_with_a_lookup_separator_is_refused() -> None:
     with pytest.raises(ModelException, match="two underscores"):
         define("Shelf", key=KeyField(), a__b=Field())
-
-
-@pytest.mark.parametrize("name", ["size", "_size"])
-def test_a_second_field_of_the_same_name_is_refused(name: str) -> None:
-    shelf = define("Shelf", **{"key": KeyField(), name: Field()})
-    with pytest.raises(ModelException, match="already a Field"):
-        shelf._meta.add_field(name, Field())
 
 
 def test_a_field_knows_its_name() -> None:
@@ -221,6 +227,11 @@ def test_order_by_an_unknown_field_is_refused() -> None:
 def test_order_by_must_be_text(order_by: object) -> None:
     with pytest.raises(ModelException):
         with_meta(order_by=order_by)
+
+
+@pytest.mark.parametrize("ttl", [1, 10**9, None])
+def test_ttl_may_be_any_positive_integer(ttl: int | None) -> None:
+    assert with_meta(ttl=ttl)._meta.ttl == ttl
 
 
 @pytest.mark.parametrize("ttl", [0, -5, "5", 2.5, True])
@@ -408,45 +419,6 @@ def test_an_inherited_automatic_key_gives_way_to_a_real_one() -> None:
         code = KeyField()
 
     assert Keyed._meta.key_field_names == {"code"}
-
-
-# Fields added later -------------------------------------------------------------------------
-
-
-def test_circular_relationships_are_declared_afterwards(api: Api) -> None:
-    class Left(Model):
-        name = KeyField()
-
-    class Right(Model):
-        name = KeyField()
-        left = Relationship(model=Left)
-
-    Left.right = Relationship(model=Right)
-    assert Left._meta.add_field("right", Left.right) is None
-    left = api(Left.create, name="l")
-    right = api(Right.create, name="r", left=left)
-    left.right = right
-    api(left.save)
-    assert [each.pk for each in api(Left.query.filter(right=right).all)] == ["Left:l"]
-
-
-def test_add_field_alone_gives_a_working_field(api: Api) -> None:
-    class Left(Model):
-        name = KeyField()
-
-    Left._meta.add_field("rank", SortedField(type=int))
-    assert isinstance(Left.rank, SortedField)
-    api(Left.create, name="a", rank=5)
-    assert [each.rank for each in api(Left.query.filter(rank__gt=4).all)] == [5]
-
-
-def test_a_capped_list_can_be_added_later(api: Api) -> None:
-    class Left(Model):
-        name = KeyField()
-
-    Left._meta.add_field("log", ListField(max_length=2))
-    api(Left.create, name="a", log=[1, 2, 3])
-    assert api(Left.query.get, name="a").log == [1, 2]
 
 
 # Model itself ----------------------------------------------------------------------------------

@@ -291,6 +291,17 @@ def test_times_beyond_all_calendars_never_leave_half_a_record(
         assert healthy(redis_client)
 
 
+@pytest.mark.parametrize("sign", [1, -1])
+def test_the_longest_time_to_live(api: Api, redis_client: redis.Redis, sign: int) -> None:
+    longest = 10**12
+    for too_long in (sign * (longest + 1), timedelta.max if sign > 0 else timedelta.min):
+        with pytest.raises(ModelException, match=r"Lease\._ttl: .*at most 1000000000000 seconds"):
+            api(Lease(name="a", _ttl=too_long).save)
+    assert redis_client.keys("*") == []
+    api(Lease(name="a", _ttl=sign * longest).save)
+    assert redis_client.exists("Lease:a") == (sign > 0)
+
+
 def orphan(client: redis.Redis, how: str) -> None:
     if how == "deleted":
         client.delete("Shop:a")

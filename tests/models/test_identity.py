@@ -10,7 +10,17 @@ from typing import Any
 
 import pytest
 
-from popoto import AutoKeyField, Field, IntField, KeyField, ListField, Model
+from popoto import (
+    AutoKeyField,
+    Field,
+    IntField,
+    KeyField,
+    ListField,
+    Model,
+    ModelException,
+    Relationship,
+    StringField,
+)
 from popoto.models.db_key import DB_key
 from tests.driver import Api
 
@@ -209,3 +219,30 @@ def test_a_copy_can_be_changed_and_saved_without_the_original(api: Api, duplicat
     found = api(Copied.query.get, name="a")
     assert (found.size, found.log) == (4, ["m"])
     assert instance._saved_field_values["size"] == 3
+
+
+def test_what_a_copy_refers_to_is_its_own_affair(api: Api) -> None:
+    class Node(Model):
+        name = KeyField()
+        parent = Relationship("self")
+
+    node = api(Node.create, name="a", parent="Node:b")
+    twin = copy.copy(node)
+    Node(name="a", parent="Node:c").save()
+    api(twin.refresh)
+    assert (twin.to_dict()["parent"], node.to_dict()["parent"]) == ("Node:c", "Node:b")
+
+
+def test_a_key_that_is_null_is_a_key(api: Api) -> None:
+    class Slot(Model):
+        name = KeyField(null=True)
+        note = StringField()
+
+    api(Slot.create, name=None, note="first")
+    api(Slot(name=None, note="second").save)
+    assert [each.note for each in api(Slot.query.all)] == ["second"]
+    with pytest.raises(ModelException, match="make the same record key"):
+        api(Slot(name="None").save)
+    assert api(Slot(name="None").delete) is False
+    assert api(Slot(name=None).delete) is True
+    assert api(Slot.query.count) == 0

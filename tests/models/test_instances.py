@@ -215,6 +215,9 @@ def test_a_class_with_an_init_of_its_own(api: Api) -> None:
         assert found.extra == ("a", 2)
         found.size = 3
         assert api(found.save) == 0
+        # Once it is loaded, it may be initialised again.
+        Own.__init__(found, name="b", size=5)
+        assert (found.name, found.size, found.extra) == ("b", 5, ("b", 5))
     assert api(Own.query.get, name="a").size == 3
 
 

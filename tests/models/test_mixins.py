@@ -136,6 +136,7 @@ def test_one_field_object_on_two_models_serves_both(api: Api) -> None:
         two = shared
 
     assert (First.one.name, Second.two.name) == ("one", "two")
+    assert First.one is shared
     api(First.create, name="a", one="x")
     api(Second.create, name="b", two="x")
     assert [each.name for each in api(First.query.filter(one="x").all)] == ["a"]

@@ -84,8 +84,11 @@ def test_comparisons() -> None:
 
 def test_text() -> None:
     text = repr(Product.query.filter(kind="even").limit(3).order_by("-price"))
-    for part in ("QueryBuilder", "Product", "kind", "even", "3", "-price"):
+    for part in ("QueryBuilder", "Product", "kind", "even", "limit=3", "order_by='-price'"):
         assert part in text
+    further = Product.query.filter(kind="even").offset(2).values("kind")
+    assert repr(further) == "<QueryBuilder Product(Q(kind='even'), offset=2, values=('kind',))>"
+    assert repr(Product.query.filter()) == "<QueryBuilder Product()>"
 
 
 def test_first_and_last(api: Api) -> None:

@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager
 from typing import Any
 
 import pytest
+import redis
 
 from popoto import IndexedField, KeyField, Model, Q, SortedField, StringField
 from tests.driver import Api, RoundTrips
@@ -86,6 +87,29 @@ def test_comparisons_are_no_reads() -> None:
 def test_iteration_reads_once() -> None:
     assert len([*Watched.query.filter(tag="t")]) == 4
     assert "".join(READ) == "0123"
+
+
+def test_results_that_are_shared_are_read_once() -> None:
+    builder = Watched.query.filter(tag="t")
+    for _ in range(3):
+        assert len([*builder]) == 4
+        assert len(builder) == 4
+    assert "".join(READ) == "0123"
+
+
+class Scripted(Model):
+    name = KeyField()
+
+    def on_read(self, pipeline: Any = None) -> None:
+        pipeline.eval("return redis.call('INCR', KEYS[1])", 1, f"reads of {self.name}")
+
+
+def test_a_hook_may_queue_what_no_script_may_call(api: Api, redis_client: redis.Redis) -> None:
+    Scripted.create(name="a")
+    Scripted.create(name="b")
+    api(Scripted.query.filter(name="a").all)
+    api(Scripted.query.filter(name__in=["a", "b"]).all)
+    assert redis_client.mget("reads of a", "reads of b") == [b"2", b"1"]
 
 
 def test_hooks_share_one_round_trip(

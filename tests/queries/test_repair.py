@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import redis
 
-from popoto import IndexedField, KeyField, Model, Q, SortedField
+from popoto import GeoField, IndexedField, KeyField, Model, Q, Relationship, SortedField
 from tests.driver import Api, RoundTrips
 
 Counter = Callable[[], AbstractContextManager[RoundTrips]]
@@ -75,6 +75,47 @@ def test_both_kinds_are_cleared_away_by_one_query(
     with round_trips() as after:
         assert api(Note.query.filter(about="x").all) == []
     assert after.sends == 1
+
+
+class Parcel(Model):
+    name = KeyField()
+    city = KeyField()
+    tag = IndexedField()
+    legs = IndexedField(type=int)
+    weight = SortedField(type=float, partition_by="city")
+    place = GeoField()
+    sender = Relationship(Note)
+
+
+THROUGH: list[tuple[dict[str, Any], str]] = [
+    ({"name": "a"}, "$KeyF:Parcel:name:a"),
+    ({"tag": "t"}, "$IndexF:Parcel:tag:t"),
+    ({"tag": None}, "$IndexF:Parcel:tag:None"),
+    ({"legs": 4}, "$IndexF:Parcel:legs:4"),
+    ({"weight__gte": 1, "city": "x"}, "$SortF:Parcel:weight:x"),
+    ({"place": (1, 1), "place_radius": 9}, "$GeoF:Parcel:place"),
+    ({"sender": "Note:n"}, "$RelationshipF:Parcel:sender:Note:n"),
+]
+
+
+@pytest.mark.parametrize(("conditions", "index"), THROUGH, ids=[index for _, index in THROUGH])
+def test_what_a_query_has_met_of_a_record_deleted_by_hand_goes(
+    api: Api, redis_client: redis.Redis, conditions: dict[str, Any], index: str
+) -> None:
+    """Also the text of its value, from the list of those that lookups by text look at."""
+    values = {"legs": 4, "weight": 2, "place": (1, 1), "sender": "Note:n"}
+    tag = conditions.get("tag", "t")
+    api(Parcel.create, name="a", city="x", tag=tag, **values)
+    api(Parcel.create, name="b", city="y", tag="other", weight=0.5)
+    redis_client.delete("Parcel:x:a")
+    assert api(Parcel.query.filter(**conditions).all) == []
+    assert not redis_client.exists(index)
+    assert not redis_client.sismember("$Class:Parcel", "Parcel:x:a")
+    if "tag" in conditions:
+        assert redis_client.zrange("$Values:Parcel:tag", 0, -1) == [b"other"]
+        assert redis_client.hget("$Values:Parcel", "tag") == b"1"
+    redis_client.sadd("$IndexF:Parcel:tag:other", "Parcel:x:gone")
+    assert api(Parcel.query.filter(tag="other").count) == 1
 
 
 def test_a_text_that_reads_like_the_key_of_a_missing_record_is_still_found(

@@ -119,6 +119,18 @@ def test_every_way_in_which_servers_name_a_line_is_understood(message: str) -> N
     assert "user_script" not in told
 
 
+def test_a_message_without_a_line_stays_as_it_is() -> None:
+    for message in ("ERR user_script: out of memory", "ERR user_script", "ERR 17"):
+        assert QUERY.located(message) == message
+
+
+def test_a_script_is_shown_by_its_name_and_digest() -> None:
+    names = ["commit", "query", "reclaim", "upkeep", "recount"]
+    shown = [f"Script(name={each.name!r}, digest={each.digest!r})" for each in SCRIPTS]
+    assert sorted(each.name for each in SCRIPTS) == sorted(names)
+    assert [repr(each) for each in SCRIPTS] == shown
+
+
 def test_an_error_inside_a_script_names_the_part_and_the_line(
     api: Api, redis_client: redis.Redis
 ) -> None:

@@ -173,6 +173,18 @@ def test_a_hash_without_identity_is_reported_and_not_indexed(
     assert api(Thing.check_indexes)["total"] == 0
 
 
+def test_the_first_thousand_of_very_many_are_listed(
+    api: Api, redis_client: redis.Redis, caplog: pytest.LogCaptureFixture
+) -> None:
+    pipeline = redis_client.pipeline()
+    for number in range(1003):
+        pipeline.hset(f"Thing:{number}", "weather", "fine")
+    pipeline.execute()
+    rebuilt = api(Thing.rebuild_indexes)
+    assert (rebuilt, len(rebuilt.problems), rebuilt.problem_count) == (0, 1000, 1003)
+    assert len(caplog.records) == 1003
+
+
 def test_a_field_that_cannot_be_decoded_is_left_out(api: Api, redis_client: redis.Redis) -> None:
     Thing(name="a", colour="red", size=2).save()
     redis_client.hset("Thing:a", "colour", b"\xc1")

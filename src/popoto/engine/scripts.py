@@ -36,7 +36,7 @@ class Script:
     def joined(cls, name: str, *parts: str) -> Script:
         """The script that these files of the package's ``lua`` folder make, in this order."""
         folder = resources.files("popoto.engine").joinpath("lua")
-        texts = [folder.joinpath(*part.split("/")).read_text("utf-8") for part in parts]
+        texts = [folder.joinpath(part).read_text("utf-8") for part in parts]
         starts: list[int] = []
         line = 1
         for text in texts:

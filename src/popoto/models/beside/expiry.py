@@ -9,7 +9,6 @@ them to `sweep`, which removes their entries; nothing ever scans the keyspace.
 from __future__ import annotations
 
 import datetime
-import logging
 import math
 from typing import cast
 
@@ -23,12 +22,8 @@ from popoto.models.record.options import ModelOptions
 from popoto.models.record.record import Record
 from popoto.models.record.stored_form import decoded_values
 
-logger = logging.getLogger("POPOTO.model_base")
 
-
-def put_expiry(
-    batch: Batch, instance: Record, key: str, *, is_new: bool, replaces: bool = False
-) -> None:
+def put_expiry(batch: Batch, instance: Record, key: str, *, is_new: bool, replaces: bool) -> None:
     """Queue the expiry that `_ttl` or `_expire_at` ask for; neither means permanent.
 
     `is_new` for a record that is not stored yet, `replaces` for one that takes the place of

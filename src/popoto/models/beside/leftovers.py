@@ -35,6 +35,7 @@ Place: TypeAlias = tuple[KeyFamily, str, str]
 
 _LOOKS = {"set": "SISMEMBER", "zset": "ZSCORE"}
 _SCAN_COUNT = 1000
+_RECORDS_PER_CALL = 1000
 
 
 # Taking away --------------------------------------------------------------------------------
@@ -148,8 +149,8 @@ def sweep_missing(options: ModelOptions) -> Plan[int]:
         ("SMEMBERS", options.class_set_key), shard=options.shard, repeatable=True
     )
     removed = 0
-    for first in range(0, len(members), 1000):
-        chunk = members[first : first + 1000]
+    for first in range(0, len(members), _RECORDS_PER_CALL):
+        chunk = members[first : first + _RECORDS_PER_CALL]
         exist = yield Request(
             [("EXISTS", member) for member in chunk], options.shard, repeatable=True
         )

@@ -11,11 +11,16 @@ from popoto.models.record.record import Record
 
 
 def read_hooks(model: type[Record], instances: Iterable[Any]) -> Plan[None]:
-    """Call `on_read` of instances that have it, all in one round trip."""
+    """Call `on_read` of instances that have it, all in one round trip.
+
+    One more for what no script may call.
+    """
     if not hasattr(model, "on_read") or getattr(model, "_track_reads", True) is False:
         return
     batch = Batch()
     for instance in instances:
         instance.on_read(pipeline=batch)
-    if len(batch):
+    if batch.commands:
         yield Request.of(batch.call(), shard=model._meta.shard)
+    if batch.after:
+        yield Request(batch.after, model._meta.shard)

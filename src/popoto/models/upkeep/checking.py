@@ -12,7 +12,7 @@ from popoto.models.record.options import ModelOptions
 from popoto.models.record.record import Record
 from popoto.models.upkeep.records import Judged, RecordWalk, logger
 from popoto.models.upkeep.registry import Registry
-from popoto.models.upkeep.walk import CompanionWalk, EntryWalk, missing_records
+from popoto.models.upkeep.walk import CompanionWalk, EntryWalk
 from popoto.models.writing.rows import chunks
 
 #: How often a record that changes while it is looked at is looked at again.
@@ -57,8 +57,7 @@ class Check:
                     self.orphans[family.section, family.name] += 1
                 else:
                     self.wrong[family.name] += 1
-            yield from self._count_companions(walk.companions)
-            walk.companions = []
+            self._count((yield from walk.missing_companions()))
             found = yield from walk.next()
 
     def _check_companions(self) -> Plan[None]:
@@ -68,15 +67,12 @@ class Check:
             self._count(found)
             found = yield from walk.next()
 
-    def _count_companions(self, companions: list[tuple[str, str]]) -> Plan[None]:
-        self._count((yield from missing_records(self.options, companions)))
-
     def _count(self, companions: list[tuple[str, str]]) -> None:
         for key, record in companions:
             place = (key, "", record)
             if place not in self._seen:
                 self._seen.add(place)
-                self.orphans["companions", key.replace(record, "*", 1)] += 1
+                self.orphans["companions", key.replace(record, "*")] += 1
 
     # Records without entry -------------------------------------------------------------
 

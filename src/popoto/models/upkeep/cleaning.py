@@ -10,7 +10,7 @@ from popoto.models.beside.leftovers import take_away, while_missing
 from popoto.models.record.options import ModelOptions
 from popoto.models.record.record import Record
 from popoto.models.upkeep.registry import Registry
-from popoto.models.upkeep.walk import CompanionWalk, EntryWalk, Finding, missing_records
+from popoto.models.upkeep.walk import CompanionWalk, EntryWalk, Finding
 from popoto.models.writing.rows import chunks
 
 
@@ -24,8 +24,7 @@ def clean_indexes(model: type[Record], batch_size: int) -> Plan[int]:
     found = yield from walk.next()
     while found is not None:
         removed += yield from remove_orphans(options, found)
-        removed += yield from _remove_companions(options, walk.companions)
-        walk.companions = []
+        removed += yield from delete_companions(options, (yield from walk.missing_companions()))
         found = yield from walk.next()
     removed += yield from clean_companions(options, registry, batch_size)
     return removed
@@ -37,17 +36,13 @@ def clean_companions(options: ModelOptions, registry: Registry, batch_size: int)
     removed = 0
     found = yield from walk.next()
     while found is not None:
-        removed += yield from _delete_keys(options, found)
+        removed += yield from delete_companions(options, found)
         found = yield from walk.next()
     return removed
 
 
-def _remove_companions(options: ModelOptions, companions: list[tuple[str, str]]) -> Plan[int]:
-    return (yield from _delete_keys(options, (yield from missing_records(options, companions))))
-
-
-def _delete_keys(options: ModelOptions, found: Sequence[tuple[str, str]]) -> Plan[int]:
-    """Delete companions, each in a step that makes sure that its record is still missing."""
+def delete_companions(options: ModelOptions, found: Sequence[tuple[str, str]]) -> Plan[int]:
+    """Delete (key, record key), each in a step that makes sure that its record is still missing."""
     batches: list[Batch] = []
     for key, record in found:
         batch = while_missing(record)

@@ -21,7 +21,7 @@ from popoto.models.beside.expiry import put_expiry_as_is
 from popoto.models.record.loading import new_instance, read_commands, stored_of
 from popoto.models.record.options import ModelOptions
 from popoto.models.record.record import Record
-from popoto.models.upkeep.cleaning import clean_companions, remove_orphans
+from popoto.models.upkeep.cleaning import clean_companions, delete_companions, remove_orphans
 from popoto.models.upkeep.records import Judged, RecordWalk, judge
 from popoto.models.upkeep.registry import Registry
 from popoto.models.upkeep.walk import EntryWalk, Finding, contradicts
@@ -93,6 +93,7 @@ class Rebuild:
             yield from remove_orphans(self.options, found)
             wrong = [(each, each.record) for each in found if each.record is not None]
             yield from self._remove_wrong(wrong)
+            yield from delete_companions(self.options, (yield from walk.missing_companions()))
             found = yield from walk.next()
         keys = list(walk.abandoned)
         for first in range(0, len(keys), self.batch_size):
@@ -260,7 +261,7 @@ class Rebuild:
                 self.reported.add(key)
                 self._note(key, str(error))
                 continue
-            if not len(batch):
+            if not (batch.commands or batch.after):
                 continue
             (reply,) = yield Request.of(batch.call(), shard=options.shard)
             if not isinstance(Batch.outcome(reply), GuardFailure):

@@ -179,7 +179,6 @@ class RecordWalk:
         pattern = literally(options.model_name + keys.SEPARATOR) + b"*"
         self._scan = Scan(options.shard, pattern, max(SCAN_COUNT, batch_size))
         self._found: list[str] = []
-        self._is_over = False
 
     def next(self) -> Plan[list[Judged] | None]:
         """The next records (perhaps none of a page), or None at the end."""

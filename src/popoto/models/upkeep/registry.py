@@ -46,14 +46,12 @@ class Registry:
     def candidates(self, key: str) -> tuple[KeyFamily, ...]:
         """The families that a key may belong to; its type decides between several."""
         found = tuple(family for family in self.families if family.holds(key))
-        return found or self.abandoned(key)
+        return found or self._abandoned(key)
 
-    def abandoned(self, key: str) -> tuple[KeyFamily, ...]:
+    def _abandoned(self, key: str) -> tuple[KeyFamily, ...]:
         """The families of an index key that no field keeps any more; none for other keys."""
         parts = key.split(keys.SEPARATOR, 3)
         if len(parts) < 3 or parts[0] not in _INDEX_PREFIXES or parts[1] != self.model_name:
-            return ()
-        if any(family.holds(key) for family in self.families):
             return ()
         name = keys.SEPARATOR.join(parts[:3])
         return tuple(

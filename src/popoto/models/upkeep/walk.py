@@ -73,17 +73,22 @@ class EntryWalk:
         self._jobs: deque[_Job] = deque()
         #: index keys of earlier definitions of the model
         self.abandoned: dict[str, None] = {}
-        #: companion keys met under names of their own
-        self.companions: list[tuple[str, str]] = []
+        #: companions met under names like those of indexes, with their records' keys
+        self._companions: list[tuple[str, str]] = []
 
     def next(self) -> Plan[list[Finding] | None]:
-        """The next bad entries (perhaps none of a page), or None at the end."""
-        while not self._jobs:
+        """The next bad entries (perhaps none of a page), or None at the end.
+
+        To be followed by `missing_companions`: a page may hold nothing else.
+        """
+        while not self._jobs and not self._companions:
             scanned = yield from self._scan.next()
             if scanned is None:
                 return None
             self._take(text for key in scanned if (text := as_text(key)) is not None)
         jobs = [self._jobs.popleft() for _ in range(min(len(self._jobs), _KEYS_PER_CALL))]
+        if not jobs:
+            return []
         wanted = [(job.key, job.families[0].layout, job.cursor) for job in jobs]
         pages, records = yield from read_entries(self.options, wanted, self.batch_size)
         judged: dict[str, Judged] = {}
@@ -92,11 +97,16 @@ class EntryWalk:
             found += self._judged_page(job, page, records, judged)
         return found
 
+    def missing_companions(self) -> Plan[list[tuple[str, str]]]:
+        """The companions met since this was asked last, (key, record key), of missing records."""
+        met, self._companions = self._companions, []
+        return (yield from missing_records(self.options, met))
+
     def _take(self, page: Iterable[str]) -> None:
         for key in page:
             record = self.registry.companion_of(key)
             if record is not None:
-                self.companions.append((key, record))
+                self._companions.append((key, record))
                 continue
             families = self.registry.candidates(key)
             if families:

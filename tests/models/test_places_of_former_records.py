@@ -1,0 +1,139 @@
+"""A record was deleted by hand, and another one is created under its key: what it costs and takes.
+
+Nothing tells what the former one held, so its entries are looked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from typing import Any
+
+import pytest
+import redis
+
+from popoto import (
+    Field,
+    GeoField,
+    IndexedField,
+    KeyField,
+    Model,
+    Relationship,
+    SortedField,
+    UniqueField,
+)
+from popoto.fields.keeping.families import KeyFamily
+from tests.driver import Api, RoundTrips
+
+Counter = Callable[[], AbstractContextManager[RoundTrips]]
+
+
+class Tally(Field[int]):
+    """Keeps scores beside the records that follow from no value, and a hash for all of them."""
+
+    def key_families(self) -> Sequence[KeyFamily]:
+        stem = f"{self.model_name}:{self.name}"
+        return (
+            KeyFamily("tallies", self.name, f"$Tally:{stem}", "zset", derived=False),
+            KeyFamily("tallies", self.name, f"$Noted:{stem}", "names"),
+        )
+
+
+class Ship(Model):
+    name = KeyField()
+    port = IndexedField()
+    masts = IndexedField(type=int)
+    call_sign = UniqueField()
+    length = SortedField(type=float, partition_by="port")
+    age = SortedField(type=int)
+    place = GeoField()
+    flagship = Relationship("self")
+    tally = Tally(type=int, default=0)
+
+    class Meta:
+        indexes = ((("port", "masts"), False), (("port", "call_sign"), True))
+
+
+def ship(number: int, **values: Any) -> Ship:
+    return Ship(
+        **{
+            "name": f"s{number}",
+            "port": f"p{number % 3}",
+            "masts": number % 4,
+            "call_sign": f"c{number}",
+            "length": float(number),
+            "age": number,
+            "place": (number, number),
+            "flagship": "Ship:s0",
+            **values,
+        }
+    )
+
+
+NEW: dict[str, Any] = {
+    "port": "elsewhere",
+    "masts": 9,
+    "call_sign": "new",
+    "length": 0.5,
+    "age": 99,
+    "place": None,
+    "flagship": None,
+}
+
+
+@pytest.fixture
+def ships(redis_client: redis.Redis) -> None:
+    Ship.bulk_create([ship(number) for number in range(40)])
+    redis_client.delete("Ship:s5")
+
+
+def test_none_of_them_stays(api: Api, redis_client: redis.Redis, ships: None) -> None:
+    api(ship(5, **NEW).save)
+    assert api(Ship.check_indexes)["total"] == 0
+    for conditions in (
+        {"port": "p2"},
+        {"masts": 1},
+        {"call_sign": "c5"},
+        {"length": 5.0, "port": "p2"},
+        {"age": 5},
+        {"place": (5, 5), "place_radius": 1},
+        {"flagship": "Ship:s0"},
+    ):
+        names = {each.name for each in api(Ship.query.filter(**conditions).all)}
+        assert "s5" not in names, conditions
+    assert b"Ship:s5" not in redis_client.zrange("$SortF:Ship:length:p2", 0, -1)
+    assert api(Ship.query.get, call_sign="new").name == "s5"
+    api(ship(41, call_sign="c5").save)
+
+
+def test_one_that_has_the_same_values_keeps_its_entries(api: Api, ships: None) -> None:
+    api(ship(5).save)
+    assert api(Ship.check_indexes)["total"] == 0
+    assert api(Ship.query.filter(port="p2", masts=1, flagship="Ship:s0").count) == 3
+
+
+def test_what_follows_from_no_value_stays(api: Api, redis_client: redis.Redis, ships: None) -> None:
+    redis_client.zadd("$Tally:Ship:tally", {"Ship:s5": 7})
+    redis_client.hset("$Noted:Ship:tally", "Ship:s5", "aground")
+    api(ship(5, **NEW).save)
+    assert redis_client.zscore("$Tally:Ship:tally", "Ship:s5") == 7
+    assert redis_client.hget("$Noted:Ship:tally", "Ship:s5") == b"aground"
+
+
+def test_it_costs_a_look_at_each_set_but_those_of_the_keys(
+    api: Api, round_trips: Counter, ships: None
+) -> None:
+    """There are as many of these as records; the new record stands in its own anyway."""
+    with round_trips() as seen:
+        api(ship(5, **NEW).save)
+    sets = 3 + 4 + 40 + 1  # ports, masts, call signs, flagship
+    assert 0 < seen.commands["sismember"] <= sets + 8
+
+
+def test_a_key_of_another_kind_is_told_and_stops_nothing(
+    api: Api, redis_client: redis.Redis, ships: None, caplog: pytest.LogCaptureFixture
+) -> None:
+    redis_client.set("$IndexF:Ship:port:strange", "text")
+    api(ship(5, **NEW).save)
+    assert "entries of the former 'Ship:s5' may be left" in caplog.text
+    assert api(Ship.query.get, call_sign="new").name == "s5"
