@@ -152,9 +152,9 @@ class SlotEntry(NamedTuple):
     values: tuple[str | bytes, ...] = ()
 
     @property
-    def place(self) -> tuple[str, str, str]:
-        # Two records under one digest stand in two places: the slot and the alternative.
-        return self.key, self.digest, self.member
+    def place(self) -> tuple[str, str, str, str]:
+        # Under one digest different values have different alternatives: the old one has to go.
+        return self.key, self.digest, self.alternative, self.member
 
     def add(self, batch: Batch) -> None:
         if self.alternative:

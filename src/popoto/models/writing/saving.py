@@ -82,8 +82,9 @@ class Saving(Change):
             self.changed = changed_values(instance, self.names)
         else:
             self.changed = encoded_values(instance, self.names)
-            if self.migrates:
-                self.changed |= encoded_values(instance, self.options.key_names)
+        if self.migrates:
+            # Another writer may have stored other values that make the same key.
+            self.changed |= encoded_values(instance, self.options.key_names)
         self.knows_leftovers = request.pipeline is not None
         if self.options.preparing_fields:
             self.is_ready = False
