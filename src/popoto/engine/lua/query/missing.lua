@@ -16,6 +16,15 @@ local function report(key)
   end
 end
 
+-- What the hash of a record holds in a field. A record that is gone is reported.
+local function field_of(key, field)
+  local bytes = call('HGET', prefix .. key, field)
+  if not bytes and call('EXISTS', prefix .. key) == 0 then
+    report(key)
+  end
+  return bytes
+end
+
 -- The records of a list that exist.
 local function alive(list)
   local living = true
