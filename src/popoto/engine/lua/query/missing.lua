@@ -1,8 +1,8 @@
 -- query/missing.lua: records that are gone. They are left out, and told to the caller, who removes
 -- the entries that they left.
 
--- So many dead records are reported at once.
-local REPORTED = 64
+-- So many dead records are reported at once: each is a small script call to the caller.
+local REPORTED = 1000
 -- So many that are past their time.
 local SWEPT = 128
 
