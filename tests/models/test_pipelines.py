@@ -273,3 +273,56 @@ def test_a_ttl_in_a_pipeline(api: Api, pipe: Pipe, redis_client: redis.Redis) ->
     pipe.execute()
     assert 0 < redis_client.ttl("Shop:a") <= 100
     assert healthy(redis_client)
+
+
+# A pipeline that is dropped ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("place", [0, 1, 2])
+def test_what_a_dropped_pipeline_was_given_is_saved_by_the_next_save(
+    api: Api, pipe: Pipe, place: int
+) -> None:
+    """Whatever the instance knew of the stored record, and whatever else was queued beside it."""
+    api(Shop.create, **FULL)
+    records = [Shop(**FULL), api(Shop.query.get, name="a"), Shop(**FULL)]
+    for number, record in enumerate(records):
+        record.note = record.kind = f"n{number}"
+        record.data, record.log = {"n": number}, [number]
+        api(record.save, pipe.pipeline)
+    pipe.discard()
+    api(records[place].save)
+    stored = api(Shop.query.get, name="a")
+    assert (stored.note, stored.kind) == (f"n{place}", f"n{place}")
+    assert (stored.data, stored.log) == ({"n": place}, [place])
+
+
+def test_a_copy_takes_over_nothing_that_waits_in_a_pipeline(api: Api, pipe: Pipe) -> None:
+    api(Shop.create, **FULL)
+    first, second = api(Shop.query.get, name="a"), api(Shop.query.get, name="a")
+    first.kind = "dropped"
+    api(first.save, pipe.pipeline)
+    second.note = "second"
+    api(second.save, pipe.pipeline)
+    pipe.discard()
+    assert second.kind == FULL["kind"]
+    api(second.save)
+    assert second.kind == api(Shop.query.get, name="a").kind == FULL["kind"]
+
+
+def test_what_a_later_commit_of_a_pipeline_lost_is_saved_by_the_next_save(
+    api: Api, pipe: Pipe, redis_client: redis.Redis
+) -> None:
+    """The first was carried out, the second was refused: another writer took its code."""
+    api(Shop.create, **FULL)
+    first, second = api(Shop.query.get, name="a"), api(Shop.query.get, name="a")
+    first.data = {"n": 1}
+    api(first.save, pipe.pipeline)
+    second.data, second.code = {"n": 2}, "taken"
+    api(second.save, pipe.pipeline)
+    api(Shop.create, name="b", code="taken")
+    with pytest.raises(redis.ResponseError, match="guard failed"):
+        pipe.execute()
+    second.code = "free"
+    api(second.save)
+    assert api(Shop.query.get, name="a").data == {"n": 2}
+    assert healthy(redis_client)

@@ -223,3 +223,32 @@ def test_expiry_is_seen_by_every_read(api: Api, redis_client: redis.Redis) -> No
     api(lasting.delete)
     assert api(Short.query.count) == 0
     assert redis_client.keys("*Short*") == []
+
+
+# Many deleted by hand --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "look",
+    [
+        lambda: Lease.query.filter(tag="t").all,
+        lambda: Lease.query.filter(price__gte=0).all,
+        lambda: Lease.query.all,
+        lambda: Lease.query.keys,
+    ],
+    ids=["equality", "range", "all", "keys"],
+)
+def test_a_query_that_meets_many_missing_records_takes_all_of_them_out(
+    api: Api, redis_client: redis.Redis, look: Any
+) -> None:
+    """So that a count afterwards, which looks at some records only, is right."""
+    made = [
+        Lease(name=str(n), group="g", serial=str(n), tag="t", price=n, ranked=n)
+        for n in range(900)
+    ]
+    api(Lease.bulk_create, made)
+    redis_client.delete(*(each.pk for each in made[::3]))
+    assert len(api(look())) == 600
+    exact = len(redis_client.smembers("$Class:Lease"))
+    assert exact == 600
+    assert api(Lease.query.count) == 600

@@ -400,52 +400,120 @@ class Machine(RuleBasedStateMachine):
     # Many at once, and in place ---------------------------------------------------------------
 
     @rule(
-        steps=st.lists(st.tuples(copies, changes, st.booleans()), min_size=1, max_size=4),
+        steps=st.lists(
+            st.tuples(copies, changes, new_keys, st.sampled_from(["save", "move", "delete"])),
+            min_size=1,
+            max_size=4,
+        ),
         is_async=both_ways,
     )
-    def transaction(self, steps: list[tuple[Copy, Values, bool]], is_async: bool) -> None:
-        """Saves and deletes that happen together or not at all."""
+    def transaction(self, steps: list[tuple[Copy, Values, Values, str]], is_async: bool) -> None:
+        """Saves, moves and deletes that happen together or not at all."""
         self.is_sound = False
         joined = transaction()
         view = dict(self.stored)
-        done: list[Copy] = []
         keys: set[str] = set()
         refused = False
-        for copy, new, deletes in steps:
+        moved: list[tuple[Copy, Values]] = []
+        for copy, new, new_key, step in steps:
             key = copy.key
-            if copy in done or key in keys or key_of(copy.attributes) in keys or copy.waiting:
+            if key in keys or key_of(copy.attributes) in keys or copy.waiting:
                 continue
             self.assign(copy, new)
-            keys |= {key, key_of(copy.attributes)}
-            done.append(copy)
-            if deletes:
+            if step == "delete":
                 joined.delete(copy.instance)
+                keys.add(key)
                 there = view.get(key)
                 if copy.base or (there and all(there[n] == copy.attributes[n] for n in KEYS)):
                     view.pop(key, None)
                 continue
+            if step == "move":
+                moved.append((copy, {name: copy.attributes[name] for name in KEYS}))
+                self.assign(copy, new_key)
+            taking = {key, key_of(copy.attributes)}
             # What is refused at once takes no part, and the rest goes on without it.
-            takes_part = True
             try:
-                joined.save(copy.instance)
+                joined.save(copy.instance, migrate_key=step == "move")
             except ModelException:
-                takes_part = False
+                assert taking & keys or self.is_refused(view, copy, migrate=step == "move")
+                continue
+            keys |= taking
             try:
-                expected_save(view, copy, None, claims={}).carry_out(view)
-            except (Refused, ModelException):
-                refused = refused or takes_part
-            else:
-                assert takes_part
-        for key, values in view.items():
-            try:
-                check_unique(view, values, (key,))
+                saving = expected_save(view, copy, None, migrate=step == "move", claims={})
             except Refused:
                 refused = True
+            else:
+                # Where a key was taken before, another record may not come at the same time.
+                refused = refused or (saving.key != saving.old and saving.key in self.stored)
+                saving.carry_out(view)
+        self.carry_out_together(joined, view, refused or self.shares_values(view), is_async)
+        for copy, before in moved:
+            if copy.base and key_of(copy.attributes) != copy.instance._redis_key:
+                self.assign(copy, before)
+
+    def is_refused(self, view: dict[str, Values], copy: Copy, **how: Any) -> bool:
+        try:
+            expected_save(view, copy, None, claims={}, **how)
+        except Refused:
+            return True
+        return False
+
+    def shares_values(self, view: dict[str, Values]) -> bool:
+        """Whether records of a state would share what has to be unique."""
+        try:
+            for key, values in view.items():
+                check_unique(view, values, (key,))
+        except Refused:
+            return True
+        return False
+
+    def carry_out_together(
+        self, joined: Any, view: dict[str, Values], refused: bool, is_async: bool
+    ) -> None:
         try:
             if is_async:
                 self.ways[True].run(joined.async_commit())
             else:
                 joined.commit()
+        except ModelException:
+            assert refused
+            return
+        assert not refused
+        self.stored = view
+
+    @rule(
+        places=st.lists(st.integers(0, 9), min_size=2, max_size=4, unique=True),
+        names=st.sampled_from([("code",), ("mood", "note"), ("code", "mood", "note"), ("level",)]),
+        how=st.sampled_from(["bulk", "transaction", "upserts"]),
+        is_async=both_ways,
+    )
+    def exchange(
+        self, places: list[int], names: tuple[str, ...], how: str, is_async: bool
+    ) -> None:
+        """Stored records pass their unique values on to each other: pairs, and rings."""
+        self.is_sound = False
+        api = self.ways[is_async]
+        stored_keys = sorted(self.stored)
+        ring = [stored_keys[place] for place in places if place < len(stored_keys)]
+        view = dict(self.stored)
+        for key, source in zip(ring, (*ring[1:], *ring[:1]), strict=True):
+            view[key] = {**view[key], **{name: self.stored[source][name] for name in names}}
+        if how == "upserts":
+            things = [Thing(**view[key]) for key in ring]
+        else:
+            things = api(Thing.query.get_many, ring)
+            for thing in things:
+                for name in names:
+                    setattr(thing, name, view[thing.pk][name])
+        refused = self.shares_values(view)
+        if how == "transaction":
+            joined = transaction()
+            for thing in things:
+                joined.save(thing)
+            self.carry_out_together(joined, view, refused, is_async)
+            return
+        try:
+            api(Thing.bulk_create, things)
         except ModelException:
             assert refused
             return
@@ -680,7 +748,7 @@ class Machine(RuleBasedStateMachine):
             self.attempt(expected, partial(api, save, pipeline=pipeline, update_fields=names))
             if expected is None:
                 continue
-            self.note_waiting(copy, before, attributes, expected, executed=executed)
+            self.note_waiting(copy, before, attributes, expected, names, executed=executed)
             clashes = clashes or bool(expected.loose)
             try:
                 check_unique(view, expected.values, (expected.old, expected.key))
@@ -699,14 +767,21 @@ class Machine(RuleBasedStateMachine):
             self.stored = view
 
     def note_waiting(
-        self, copy: Copy, before: Values, attributes: Values, expected: Saving, *, executed: bool
+        self,
+        copy: Copy,
+        before: Values,
+        attributes: Values,
+        expected: Saving,
+        names: list[str] | None,
+        *,
+        executed: bool,
     ) -> None:
+        """What was queued is written by the next save, as far as what is stored is known."""
         current = self.stored.get(expected.old, {})
-        for name in NAMES:
-            if before.get(name) != attributes[name] or current.get(name) != attributes[name]:
-                known = before.get(name, current.get(name))
+        for name in NAMES if names is None else names:
+            if names is not None or before.get(name) != attributes[name] or not before:
                 certain = not executed and name not in copy.waiting
-                copy.waiting[name] = (known,) if certain and before else None
+                copy.waiting[name] = (current.get(name),) if certain else None
 
     # Asking -----------------------------------------------------------------------------------
 

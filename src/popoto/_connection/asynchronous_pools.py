@@ -28,6 +28,7 @@ from redis.sentinel import SentinelManagedConnection
 from popoto._connection import decisions, policy
 from popoto._connection.asynchronous_connections import DirectAsyncConnection, direct
 from popoto._connection.connections import wants_reconnect
+from popoto._connection.eviction import EvictionNotice
 from popoto._connection.pools import DEFAULT_WAIT, Pool, SentinelPool
 from popoto._connection.settings import (
     Options,
@@ -85,9 +86,11 @@ class AsyncPool(redis_asyncio.ConnectionPool):
         max_connections: int | None = None,
         timeout: float | None = DEFAULT_WAIT,
         locate: Callable[[], Options] | None = None,
+        eviction: EvictionNotice | None = None,
         **options: Any,
     ) -> None:
         options["retry"] = Retry(NoBackoff(), 0)
+        self.eviction = eviction or EvictionNotice()
         self.url = url
         self.wait = timeout
         self.locate = locate
@@ -114,6 +117,8 @@ class AsyncPool(redis_asyncio.ConnectionPool):
             connection = await self._wait_for_one()
         try:
             await connection.prepare()
+            if self.eviction.is_due:
+                await self._ask_for_eviction(connection)
         except (redis.RedisError, OSError) as error:
             await self._connect_again(connection, error)
         except BaseException:
@@ -187,6 +192,12 @@ class AsyncPool(redis_asyncio.ConnectionPool):
                 raise policy.all_in_use(self.max_connections, self.url, self.wait) from error
             raise
 
+    async def _ask_for_eviction(self, connection: DirectAsyncConnection) -> None:
+        self.eviction.is_due = False
+        if self.connection_kwargs.get("protocol") != 3:
+            (answer,) = await connection.exchange(self.eviction.QUESTION, 1)
+            self.eviction.take(answer, self.url)
+
     async def _connect_again(self, connection: DirectAsyncConnection, error: Exception) -> None:
         """Try to connect for a little longer, where a little longer is likely to help."""
 
@@ -227,6 +238,7 @@ def make_async_pool(pool: redis.ConnectionPool, url: str) -> AsyncPool:
     # The sync limit of connections is a limit of threads. A caller's own choice holds for both.
     limit = pool.max_connections if not isinstance(pool, Pool) or pool.limited else None
     wait = pool.wait if isinstance(pool, Pool) else DEFAULT_WAIT
+    eviction = pool.eviction if isinstance(pool, Pool) else None
     if isinstance(pool, SentinelPool):
         clients = cast("list[redis.Redis]", pool.sentinel_manager.sentinels)
         places = [one.connection_pool.connection_kwargs for one in clients]
@@ -239,6 +251,7 @@ def make_async_pool(pool: redis.ConnectionPool, url: str) -> AsyncPool:
             connection_class=connection_class,
             max_connections=limit,
             timeout=wait,
+            eviction=eviction,
             service_name=pool.service_name,
             sentinel_manager=Sentinel(sentinels, sentinel_kwargs=sentinel_options),
             **stream_options,
@@ -248,6 +261,7 @@ def make_async_pool(pool: redis.ConnectionPool, url: str) -> AsyncPool:
         connection_class=connection_class,
         max_connections=limit,
         timeout=wait,
+        eviction=eviction,
         locate=pool.locate if isinstance(pool, Pool) else None,
         **stream_options,
     )

@@ -30,6 +30,7 @@ from redis.sentinel import (
 
 from popoto._connection import decisions, embedded_source, policy
 from popoto._connection.connections import DirectConnection, direct, wants_reconnect
+from popoto._connection.eviction import EvictionNotice
 from popoto._connection.settings import (
     Options,
     Settings,
@@ -88,6 +89,7 @@ class Pool(redis.ConnectionPool):
         self.speaks_resp2 = options.get("protocol") != 3
         self._waiting = 0
         self._returned = threading.Condition()
+        self.eviction = EvictionNotice()
         super().__init__(  # pyright: ignore[reportUnknownMemberType]  # untyped in redis-py
             connection_class=cast(type[redis.Connection], direct(connection_class)),
             max_connections=max_connections or DEFAULT_CONNECTIONS,
@@ -112,6 +114,8 @@ class Pool(redis.ConnectionPool):
         self._in_use_connections.add(connection)
         try:
             connection.prepare()
+            if self.eviction.is_due:
+                self._ask_for_eviction(connection)
         except (redis.RedisError, OSError) as error:
             self._connect_again(connection, error)
         except BaseException:
@@ -139,6 +143,11 @@ class Pool(redis.ConnectionPool):
     def release(self, connection: Any) -> None:
         """redis-py's name of `checkin`."""
         self.checkin(connection)
+
+    def _ask_for_eviction(self, connection: DirectConnection) -> None:
+        self.eviction.is_due = False
+        if self.speaks_resp2:
+            self.eviction.take(connection.exchange(self.eviction.QUESTION, 1)[0], self.url)
 
     def _connect_again(self, connection: DirectConnection, error: Exception) -> None:
         """Try to connect for a little longer, where a little longer is likely to help."""

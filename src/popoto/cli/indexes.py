@@ -41,11 +41,13 @@ _MEANINGS = {
     "abandoned_indexes": "index of no field any more",
     "wrong_values": "record holds another value",
     "missing_entries": "record is not in the index",
+    "shared_values": "another record has the same unique value",
 }
 _REMEDIES = {
     "wrong_values": "rebuild",
     "missing_entries": "rebuild",
     "abandoned_indexes": "rebuild",
+    "shared_values": "change one of the records",
 }
 
 
@@ -160,7 +162,7 @@ def _tell(model: AnyModel, result: Mapping[str, Any], *, quiet: bool) -> None:
     name = printable(f"{model.__module__}:{model.__qualname__}")
     if any(remedy == "rebuild" for *_, remedy in rows):
         say(f"  popoto indexes rebuild {name}")
-    elif total:
+    elif any(remedy == "clean" for *_, remedy in rows):
         say(f"  popoto indexes clean {name}")
 
 

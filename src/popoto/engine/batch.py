@@ -258,14 +258,21 @@ class QueuedCommits:
     server holds now. Kept on the pipeline, for as long as its commands are queued.
     """
 
-    __slots__ = ("_stack", "records", "taught")
+    __slots__ = ("_stack", "records", "taught", "versions")
 
     def __init__(self, stack: object) -> None:
         self._stack = stack
         #: record key -> stored bytes by field name, or None for a deleted record
         self.records: dict[str, Mapping[str, Stored] | None] = {}
+        #: record key -> what each commit leaves: any of them may be refused when the pipeline runs
+        self.versions: dict[str, list[Mapping[str, Stored]]] = {}
         #: prefixes of the shards whose nodes are sent the script's text by this pipeline
         self.taught: set[str] = set()
+
+    def note(self, record_keys: Iterable[str]) -> None:
+        """Keep what the latest commit leaves under its keys."""
+        for key in record_keys:
+            self.versions.setdefault(key, []).append(self.records.get(key) or {})
 
     @classmethod
     def of(cls, pipeline: Pipeline) -> QueuedCommits:

@@ -57,8 +57,8 @@ def _holds(_: _At, number: int, key: int, rest: tuple[Any, ...]) -> tuple[_Argum
 
 
 def _claim(at: _At, number: int, key: int, rest: tuple[Any, ...]) -> tuple[_Arguments, _Arguments]:
-    member, old, field, stored, coverage = rest
-    return (field, at(coverage or None)), (number, key, member, old, stored)
+    member, old, field, stored, values, coverage = rest
+    return (field, at(values or None), at(coverage or None)), (number, key, member, old, stored)
 
 
 _GUARDS = {"absent": _absent, "exists": _exists, "holds": _holds, "claim": _claim}

@@ -9,7 +9,7 @@ queues the command whose reply tells `stands` whether the index holds the entry.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple, TypeAlias, cast
 
 from popoto.engine.batch import Batch, KeyArgument
 from popoto.engine.request import Reply
@@ -152,9 +152,9 @@ class SlotEntry(NamedTuple):
     values: tuple[str | bytes, ...] = ()
 
     @property
-    def place(self) -> tuple[str, str, str]:
-        # Two records under one digest stand in two places: the slot and the alternative.
-        return self.key, self.digest, self.member
+    def place(self) -> tuple[str, str, str, str]:
+        # Under one digest different values have different alternatives: the old one has to go.
+        return self.key, self.digest, self.alternative, self.member
 
     def add(self, batch: Batch) -> None:
         if self.alternative:
@@ -172,8 +172,9 @@ class SlotEntry(NamedTuple):
         batch.put("HMGET", self.key, self.digest, self.alternative)
 
     def stands(self, reply: Reply) -> bool:
-        # An index that is not unique names one record per slot: another one may stand there.
-        return isinstance(reply, list) and reply[0] is not None
+        # An index that is not unique names one of the records that share a slot, and none once
+        # that one has left it: no answer follows from it.
+        return not self.alternative or self.member.encode("utf-8") in cast("list[Reply]", reply)
 
     def guard(self, batch: Batch, old_member: str) -> int:
         """Demand that no other live record holds these values; the guard's position."""

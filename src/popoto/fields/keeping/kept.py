@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 from popoto._stock import stock
 from popoto.engine import keys
 from popoto.engine.batch import KeyArgument
-from popoto.engine.request import Argument
 from popoto.fields.keeping.entries import Entry, SetEntry
 from popoto.fields.keeping.families import KeyFamily
 from popoto.fields.valued import Valued
@@ -87,11 +86,11 @@ class Kept(Valued):
         )
 
     @property
-    def coverage_argument(self) -> Argument:
-        """The key that counts the records in this field's sets, for a guard; 0 = not counted."""
-        if self.type is not str:
-            return 0
-        return self.coverage_key
+    def text_keys(self) -> tuple[KeyArgument, KeyArgument]:
+        """The keys of the list of distinct texts and of its count; empty where there is none."""
+        if self.type is str:
+            return self.values_key, self.coverage_key
+        return KeyArgument(), KeyArgument()
 
     def key_families(self) -> Sequence[KeyFamily]:
         """The families of keys that upkeep checks, cleans and rebuilds for this field.

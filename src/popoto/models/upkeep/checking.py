@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
 from popoto.engine.batch import Batch, GuardFailure
@@ -12,6 +13,7 @@ from popoto.models.record.options import ModelOptions
 from popoto.models.record.record import Record
 from popoto.models.upkeep.records import Judged, RecordWalk, logger
 from popoto.models.upkeep.registry import Registry
+from popoto.models.upkeep.sharing import Shared, ask_all, shared_values
 from popoto.models.upkeep.walk import CompanionWalk, EntryWalk
 from popoto.models.writing.rows import chunks
 
@@ -31,6 +33,8 @@ class Check:
         self.orphans: Counter[tuple[str, str]] = Counter()
         self.wrong: Counter[str] = Counter()
         self.missing: Counter[str] = Counter()
+        #: by unique field or index, records that share a value with another one
+        self.shared: Counter[str] = Counter()
         self.unreadable: dict[str, None] = {}
         self._seen: set[tuple[str, str, str]] = set()
 
@@ -105,27 +109,40 @@ class Check:
             checked.append(record)
         if not calls:
             return []
+        asked = ask_all(self.options, checked)
+        calls += [batch.call(every=True) for _, batch in asked]
         replies = yield Request(calls, self.options.shard, repeatable=True)
+        shared = {
+            record.key: shared_values(batch, reply)
+            for (record, batch), reply in zip(asked, replies[len(checked) :], strict=True)
+        }
         changed: list[str] = []
-        for record, reply in zip(checked, replies, strict=True):
+        for record, reply in zip(checked, replies, strict=False):
             outcome = Batch.outcome(reply)
             if not isinstance(outcome, GuardFailure):
-                self._count_missing(record, outcome)
+                self._count_missing(record, outcome, shared.get(record.key, ()))
             elif outcome.what == "holds":
                 changed.append(record.key)
         return changed
 
-    def _count_missing(self, record: Judged, replies: list[Reply]) -> None:
+    def _count_missing(
+        self, record: Judged, replies: list[Reply], shared: Sequence[Shared]
+    ) -> None:
         place = ("", "", record.key)
         is_member, *others = replies
         stands = [entry.stands(reply) for entry, reply in zip(record.entries, others, strict=True)]
-        if (is_member and all(stands)) or place in self._seen:
+        if (is_member and all(stands) and not shared) or place in self._seen:
             return
         self._seen.add(place)
+        for each in shared:
+            logger.warning("%r: %s", record.key, each.reason)
+            self.shared[each.index] += 1
         if not is_member:
             self.missing["class_set"] += 1
+        # One slot of a composite index cannot name both records.
+        taken = {each.index for each in shared}
         for entry, is_there in zip(record.entries, stands, strict=True):
-            if not is_there:
+            if not is_there and entry.key not in taken:
                 self.missing[self._name_of(entry)] += 1
 
     def _name_of(self, entry: Entry) -> str:
@@ -160,8 +177,11 @@ class Check:
                 result.setdefault(section, {})[name] = count
         result["wrong_values"] = dict(self.wrong)
         result["missing_entries"] = dict(self.missing)
+        if self.shared:
+            result["shared_values"] = dict(self.shared)
         result["unreadable_records"] = len(self.unreadable)
-        result["total"] = self.orphans.total() + self.wrong.total() + self.missing.total()
+        counters = (self.orphans, self.wrong, self.missing, self.shared)
+        result["total"] = sum(counter.total() for counter in counters)
         for key in self.unreadable:
             logger.warning(
                 "%r cannot be indexed in whole or in part; rebuild_indexes says why", key

@@ -24,6 +24,7 @@ from popoto.models.record.record import Record
 from popoto.models.upkeep.cleaning import clean_companions, delete_companions, remove_orphans
 from popoto.models.upkeep.records import Judged, RecordWalk, judge
 from popoto.models.upkeep.registry import Registry
+from popoto.models.upkeep.sharing import Shared, ask_all, shared_values
 from popoto.models.upkeep.walk import EntryWalk, Finding, contradicts
 from popoto.models.writing.hooks import call_save_hooks, follow_up
 from popoto.models.writing.rows import chunks
@@ -72,6 +73,7 @@ class Rebuild:
         self.batch_size = batch_size
         self.problems: list[Problem] = []
         self.reported: set[str] = set()
+        self._told: set[tuple[str, ...]] = set()
 
     def plan(self) -> Plan[Rebuilt]:
         """The plan of `Model.rebuild_indexes`; see there."""
@@ -175,10 +177,20 @@ class Rebuild:
         for reason in record.problems:
             self._note(record.key, reason)
 
-    def _note(self, key: str, reason: str) -> None:
-        logger.warning("%r is left out of an index: %s", key, reason)
+    def _note(
+        self, key: str, reason: str, said: str = "%r is left out of an index: %s"
+    ) -> None:
+        logger.warning(said, key, reason)
         if len(self.problems) < _MOST_PROBLEMS:
             self.problems.append(Problem(key, reason))
+
+    def _note_shared(self, key: str, shared: Shared) -> None:
+        """Tell of one of two records that share a value; its reason names the other one."""
+        pair = (shared.index, *sorted((key, shared.holder)))
+        if pair not in self._told:
+            self._told.add(pair)
+            self.reported.add(key)
+            self._note(key, shared.reason, "%r shares a value: %s")
 
     def _index(self, records: Sequence[Judged]) -> Plan[None]:
         """Add the entries of records, as long as these hold what was read."""
@@ -188,20 +200,20 @@ class Rebuild:
             if not records:
                 return
             batches = [self._batch(record, taken.get(record.key, set())) for record in records]
-            replies = yield Request(
-                [batch.call() for batch in batches], self.options.shard, repeatable=True
-            )
+            asked = ask_all(self.options, records)
+            calls = [batch.call() for batch in batches]
+            calls += [batch.call(every=True) for _, batch in asked]
+            replies = yield Request(calls, self.options.shard, repeatable=True)
+            for (record, batch), reply in zip(asked, replies[len(records) :], strict=True):
+                for shared in shared_values(batch, reply):
+                    self._note_shared(record.key, shared)
             again: list[Judged] = []
-            for record, batch, reply in zip(records, batches, replies, strict=True):
+            for record, batch, reply in zip(records, batches, replies, strict=False):
                 outcome = Batch.outcome(reply)
                 if not isinstance(outcome, GuardFailure) or outcome.what == "exists":
                     continue
                 if outcome.what == "slot":
-                    index_key = str(batch.guards[outcome.guard][1])
-                    taken.setdefault(record.key, set()).add(index_key)
-                    holder = outcome.details[0].decode("utf-8", "replace")
-                    record.problems.append(f"{index_key}: {holder!r} holds the same values")
-                    self._report(record)
+                    taken.setdefault(record.key, set()).add(str(batch.guards[outcome.guard][1]))
                     again.append(record)
                 elif outcome.what == "holds":
                     stored = outcome.stored(self.options.index_names)

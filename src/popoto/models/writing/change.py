@@ -42,6 +42,8 @@ class Change(Operation):
     upsert = False
     #: by field: a text that was put into a content store, and the bytes of its reference
     contents: Mapping[str, tuple[StandIn, bytes]] = MappingProxyType({})
+    #: what the record may hold when a pipeline that this waits in has run, or was dropped
+    possible: Sequence[Mapping[str, Stored]] = ()
     #: keywords for the hooks of fields
     hook_arguments: Mapping[str, Any] = MappingProxyType({"ignore_errors": False})
 
@@ -92,8 +94,8 @@ class Change(Operation):
             if persisted:
                 kept.pop(name, None)
             else:
-                before = {instance._stored.get(name), (self.known or {}).get(name)}
-                kept[name] = kept.get(name, set()) | before
+                sides = (instance._stored, self.known or {}, *self.possible)
+                kept[name] = kept.get(name, set()) | {side.get(name) for side in sides}
         instance._unconfirmed = None if persisted and not self.partial else kept or None
 
     # Building the batch -----------------------------------------------------------------

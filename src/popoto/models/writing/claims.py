@@ -50,7 +50,7 @@ def put_claims(
             old_key,
             field.name,
             value,
-            field.coverage_argument,
+            *field.text_keys,
         )
     for entry in entries:
         if isinstance(entry, SlotEntry) and entry.alternative:

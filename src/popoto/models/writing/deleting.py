@@ -57,7 +57,7 @@ class Deletion(Operation):
 
     def learn(self, failure: GuardFailure, step: Step | None) -> None:
         if step is not None and failure.what == "holds":
-            self.known = failure.stored(self.options.index_names)
+            self.take_stored(failure.stored(self.options.index_names))
         elif step is not None and failure.what == "exists":
             self.known = None
         else:

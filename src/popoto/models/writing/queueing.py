@@ -39,6 +39,7 @@ def queue_up(operation: Operation, pipeline: Any) -> Plan[Any]:
         yield from _check_claims_now(operation, batch)
         queue(pipeline, batch, operation.options.shard)
         operation.leave(queued.records)
+        queued.note(operation.keys)
     operation.queue_up()
     return pipeline
 

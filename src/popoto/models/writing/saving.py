@@ -23,7 +23,7 @@ from popoto.models.beside.expiry import (
 )
 from popoto.models.beside.leftovers import Place, find_places, put_removals
 from popoto.models.reading.related import report_referrers
-from popoto.models.record.loading import indexed_of
+from popoto.models.record.loading import read_commands, stored_of
 from popoto.models.record.options import Decision
 from popoto.models.record.record import Record
 from popoto.models.record.stored_form import (
@@ -58,6 +58,8 @@ class Saving(Change):
     #: what the caller (or the model's version) demands of the stored bytes, and the guard
     expected: Mapping[str, bytes] = MappingProxyType({})
     _expectation: Step | None = None
+    #: whether what is believed is only what waits in the same pipeline
+    _is_assumed = False
 
     def __init__(
         self, instance: Record, request: SaveRequest, names: list[str] | None, key: str
@@ -82,8 +84,9 @@ class Saving(Change):
             self.changed = changed_values(instance, self.names)
         else:
             self.changed = encoded_values(instance, self.names)
-            if self.migrates:
-                self.changed |= encoded_values(instance, self.options.key_names)
+        if self.migrates:
+            # Another writer may have stored other values that make the same key.
+            self.changed |= encoded_values(instance, self.options.key_names)
         self.knows_leftovers = request.pipeline is not None
         if self.options.preparing_fields:
             self.is_ready = False
@@ -133,27 +136,28 @@ class Saving(Change):
                 self.changed[name] = encoded(self.instance, name)
 
     def look(self, queued: QueuedCommits) -> Plan[None]:
-        options = self.options
-        stored, note, taken_key = yield Request.of(
-            ("HMGET", self.old_key, *options.index_names),
-            ("HGET", options.expiry_values_key, self.key),
-            ("EXISTS", self.key),
+        options, key, old_key = self.options, self.key, self.old_key
+        values, *lists, note, taken_key = yield Request.of(
+            *read_commands(options, old_key),
+            ("HGET", options.expiry_values_key, key),
+            ("EXISTS", key),
             shard=options.shard,
             repeatable=True,
         )
-        if self.old_key in queued.records:
-            waiting = queued.records[self.old_key]
-            # As of a stored record, what entries follow from and no more: it may be dropped.
-            known: dict[str, Stored] = {}
-            if waiting is not None:
-                known.update(
-                    (name, waiting[name]) for name in options.index_names if name in waiting
-                )
-            self._believe(known or None)
+        held = stored_of(options, values, lists) or {}
+        self.possible = (held, *queued.versions.get(old_key, ()))
+        believed = queued.records.get(old_key, held) or {}
+        # As of a stored record, what entries follow from and no more: it may be dropped.
+        known = {name: believed[name] for name in options.index_names if name in believed}
+        if known and self.known is not None and old_key in queued.records:
+            # For this batch alone: the instance takes nothing over that may never be stored.
+            self._is_assumed = True
+            others = self.known.keys() - options.index_names
+            self.known = {**{name: self.known[name] for name in others}, **known}
         else:
-            self._believe(indexed_of(options, stored) or None)
-        if self.key in queued.records:
-            taken_key = queued.records[self.key] is not None
+            self._believe(known or None)
+        if key in queued.records:
+            taken_key = queued.records[key] is not None
         elif not taken_key:
             self.note = note or b""
         if taken_key and self.moves:
@@ -365,7 +369,7 @@ class Saving(Change):
         stored = instance._stored
         if not persisted or instance._unconfirmed is not None:
             self.note_unconfirmed(persisted=persisted)
-        if self.known is not None:
+        if self.known is not None and not self._is_assumed:
             stored.update(self.known)
         stored.update(self.changed)
         if self.contents:

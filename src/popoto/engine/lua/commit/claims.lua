@@ -28,28 +28,28 @@ local function make_claims()
     return true
   end
 
-  local function holder_of(set, member, old, field, bytes, coverage)
+  -- `texts` are those of the field: its name and the keys of their list and of their count.
+  local function holder_of(set, member, old, bytes, texts)
     for _, other in ipairs(held('SMEMBERS', set) or {}) do
       if other ~= member and other ~= old then
-        local theirs = held('HGET', prefix .. other, field)
+        local theirs = held('HGET', prefix .. other, texts.field)
         if theirs then
           if compete(theirs, bytes) then
             return other
           end
         elseif call('EXISTS', prefix .. other) == 0 then
           dead_claims = dead_claims or {}
-          dead_claims[#dead_claims + 1] =
-            {set = set, member = other, coverage = coverage, field = field}
+          dead_claims[#dead_claims + 1] = {set = set, member = other, bytes = bytes, texts = texts}
         end
       end
     end
     return nil
   end
 
-  -- The guard: field coverage, then (number set member old bytes) ...
+  -- The guard: field values coverage, then (number set member old bytes) ...
   function claims.claim(first, last)
-    local field, coverage = ARGV[first], key_at(first + 1)
-    first = first + 2
+    local texts = {field = ARGV[first], values = key_at(first + 1), coverage = key_at(first + 2)}
+    first = first + 3
     if last - first > 4 then
       local _, there = existing(first + 1, last, 5)
       if there == 0 then
@@ -58,7 +58,7 @@ local function make_claims()
     end
     for at = first, last, 5 do
       local set, member, old = key_at(at + 1), ARGV[at + 2], ARGV[at + 3]
-      local holder = holder_of(set, member, old, field, ARGV[at + 4], coverage)
+      local holder = holder_of(set, member, old, ARGV[at + 4], texts)
       if holder then
         make_refusing().refuse(ARGV[at] + 0, 'claim', {holder})
       end
@@ -68,8 +68,9 @@ local function make_claims()
   -- Claims of missing records are given up before others take them.
   function claims.release_dead()
     for _, claim in ipairs(dead_claims) do
-      if call('SREM', claim.set, claim.member) == 1 and claim.coverage then
-        make_leaving().count_down(claim.coverage, claim.field, 1)
+      if call('SREM', claim.set, claim.member) == 1 and claim.texts.values then
+        local text = string.sub(claim.bytes, start_of_text(claim.bytes) or 1)
+        make_leaving().release(claim.texts, claim.set, text)
       end
     end
   end

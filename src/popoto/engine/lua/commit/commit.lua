@@ -16,8 +16,8 @@
 --   exists  (number key) ...           the record exists
 --   holds   field-count fields..., then (number key bytes...) ...   these hash fields still hold
 --                                      these bytes ("" = missing)
---   claim   field coverage, then (number set member old bytes) ...   no other live record of the
---                                      set holds it
+--   claim   field values coverage, then (number set member old bytes) ...   no other live record
+--                                      of the set holds it
 --   slot    number hash digest alternative member old field bytes ...   the same for a composite
 --                                      index
 --   addable number key field delta kind   the field holds a number (or none), and Lua's doubles
@@ -105,8 +105,12 @@ for position = 1, count do
   at = last + 1
 end
 
--- Carry out the commands.
-if dead_claims then
+-- Carry out the commands. Guards alone are a question, which changes nothing.
+if dead_claims and count > 0 then
+  local failure = look_at_dead_claims()
+  if failure then
+    return failure
+  end
   make_claims().release_dead()
 end
 local replies = {1}

@@ -43,9 +43,19 @@ local function make_leaving()
     end
   end
 
+  -- Where ":" or its escape stands next in a text.
+  local function next_separator(text, from)
+    local first, last = string.find(text, ESCAPED_SEPARATOR, from, true)
+    local colon = string.find(text, ':', from, true)
+    if colon and (not first or colon < first) then
+      return colon, colon
+    end
+    return first, last
+  end
+
   local function is_held_by_another(set, field, text)
     for _, member in ipairs(call('SMEMBERS', set)) do
-      local bytes = call('HGET', prefix .. member, field)
+      local bytes = held('HGET', prefix .. member, field)
       if bytes and string.sub(bytes, -#text) == text then
         return true
       end
@@ -53,22 +63,55 @@ local function make_leaving()
     return false
   end
 
-  -- Append the texts that no set serves any more, now that a record has left this one.
-  local function without_holder(found, set, field, text, has_text)
-    local escaped = string.find(text, ESCAPED_SEPARATOR, 1, true)
-    if call('EXISTS', set) == 0 then
-      found[#found + 1] = has_text == '1' and text or 'None'
-      if escaped then
-        found[#found + 1] = string.gsub(text, ESCAPED_SEPARATOR, ':')
+  -- Every text that may stand for the set of this one: with ":" or its escape wherever it has
+  -- either. As there may be very many, only those that begin as a text of the list does.
+  local function spellings(values, text)
+    local begun, from = {''}, 1
+    local first, last = next_separator(text, from)
+    while first do
+      local piece, grown = string.sub(text, from, first - 1), {}
+      for _, start in ipairs(begun) do
+        for _, separator in ipairs({':', ESCAPED_SEPARATOR}) do
+          local whole = start .. piece .. separator
+          if call('ZRANGEBYLEX', values, '[' .. whole, '(' .. whole .. '\255', 'LIMIT', 0, 1)[1] then
+            grown[#grown + 1] = whole
+          end
+        end
       end
-    elseif (escaped or (text == 'None' and has_text == '1'))
+      begun, from = grown, last + 1
+      first, last = next_separator(text, from)
+    end
+    for index, start in ipairs(begun) do
+      begun[index] = start .. string.sub(text, from)
+    end
+    return begun
+  end
+
+  -- Append the texts that no set serves any more, now that a record has left this one.
+  local function without_holder(found, values, set, field, text, has_text)
+    if call('EXISTS', set) == 0 then
+      for _, each in ipairs(spellings(values, has_text == '1' and text or 'None')) do
+        found[#found + 1] = each
+      end
+    elseif (string.find(text, ESCAPED_SEPARATOR, 1, true) or (text == 'None' and has_text == '1'))
       and not is_held_by_another(set, field, text) then
       found[#found + 1] = text
     end
   end
 
-  -- The same as for ENTER. Texts go also where a claim has been taken over meanwhile: they went
-  -- with nobody then.
+  -- A missing record has left the set of a text; what it held itself is not known.
+  function leaving.release(texts, set, text)
+    local is_gone = call('EXISTS', set) == 0
+    for _, each in ipairs(spellings(texts.values, text)) do
+      if is_gone or not is_held_by_another(set, texts.field, each) then
+        call('ZREM', texts.values, each)
+      end
+    end
+    leaving.count_down(texts.coverage, texts.field, 1)
+  end
+
+  -- The same as for ENTER. Texts go also where a record had left the set before: what took its
+  -- entry away need not have known its text.
   function leaving.LEAVE(values, first, last)
     local coverage, field = key_at(first), ARGV[first + 1]
     local removed, left, looked_at = 0, {}, {}
@@ -80,7 +123,7 @@ local function make_leaving()
       local set, text = key_at(index), ARGV[index + 2]
       if looked_at[set] ~= text then
         looked_at[set] = text
-        without_holder(left, set, field, text, ARGV[index + 3])
+        without_holder(left, values, set, field, text, ARGV[index + 3])
       end
     end
     if left[1] then

@@ -42,6 +42,18 @@ local function look_at_entries(values, first, last)
   return failure
 end
 
+-- The lists of texts from which the claims of missing records are removed.
+local function look_at_dead_claims()
+  for _, claim in ipairs(dead_claims) do
+    local values, coverage = claim.texts.values, claim.texts.coverage
+    local failure = values and (unlike(values, 'ZCARD') or unlike(coverage, 'HLEN'))
+    if failure then
+      return failure
+    end
+  end
+  return nil
+end
+
 -- Its record is known to be a hash; what else ADD writes is the sorted index.
 local function look_at_sum(_, first, last)
   return last > first + 2 and unlike(key_at(first + 3), 'ZCARD') or nil

@@ -17,7 +17,7 @@ local function make_bytes()
   function bytes.filter(node, list)
     local accepted, field = node.accepted, node.field
     return where(list, function(key)
-      return accepted[call('HGET', prefix .. key, field) or ''] == true
+      return accepted[field_of(key, field) or ''] == true
     end)
   end
 

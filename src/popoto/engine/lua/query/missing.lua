@@ -1,8 +1,8 @@
 -- query/missing.lua: records that are gone. They are left out, and told to the caller, who removes
 -- the entries that they left.
 
--- So many dead records are reported at once.
-local REPORTED = 64
+-- So many dead records are reported at once: each is a small script call to the caller.
+local REPORTED = 1000
 -- So many that are past their time.
 local SWEPT = 128
 
@@ -14,6 +14,15 @@ local function report(key)
     dead[#dead + 1] = key
     dead[#dead + 1] = call('HGET', NOTES, key) or ''
   end
+end
+
+-- What the hash of a record holds in a field. A record that is gone is reported.
+local function field_of(key, field)
+  local bytes = call('HGET', prefix .. key, field)
+  if not bytes and call('EXISTS', prefix .. key) == 0 then
+    report(key)
+  end
+  return bytes
 end
 
 -- The records of a list that exist.

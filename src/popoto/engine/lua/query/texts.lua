@@ -23,7 +23,7 @@ local function make_text()
   end
 
   local function holds_text(node, key)
-    local bytes = call('HGET', prefix .. key, node.field)
+    local bytes = field_of(key, node.field)
     local start = bytes and start_of_text(bytes)
     return start ~= nil and start ~= false
       and matches[node.match](string.sub(bytes, start), node.operand)
