@@ -19,6 +19,7 @@ import redis.exceptions
 __all__ = [
     "AlreadyExistsError",
     "BulkError",
+    "CommandRefusedError",
     "ConfigurationError",
     "ConflictError",
     "KeyMutationError",
@@ -103,6 +104,13 @@ class BulkError(ModelException):
         super().__init__(message)
         self.errors = list(errors)
         self.done = done
+
+
+class CommandRefusedError(ModelException, redis.exceptions.ResponseError):
+    """The server refused a command that a hook had queued with a write.
+
+    The write itself was carried out, with everything that belongs to it.
+    """
 
 
 class KeyMutationError(ModelException):

@@ -47,6 +47,7 @@ def put_expiry(
     elif is_new:
         return
     else:
+        options.put_kinds(batch, key)
         # An entry in the registry stays until it is due: `sweep` then finds the record alive.
         batch.put("PERSIST", key)
         for companion in options.companion_keys(key):
@@ -80,6 +81,7 @@ def put_expiry_as_is(batch: Batch, options: ModelOptions, key: str) -> None:
 
 def _put_expire(batch: Batch, options: ModelOptions, key: str, command: str, amount: int) -> None:
     companions = options.companion_keys(key)
+    options.put_kinds(batch, key)
     batch.put(
         command,
         key,
@@ -97,6 +99,7 @@ def put_removal(batch: Batch, options: ModelOptions, key: str) -> None:
     """Queue the removal of a record's hash, companions and class-set member."""
     batch.put("RETIRE", key, options.expiry_key, options.expiry_values_key, key)
     options.remove_member(batch, key)
+    options.put_kinds(batch, key)
     for companion in options.companion_keys(key):
         batch.put("DEL", companion)
 

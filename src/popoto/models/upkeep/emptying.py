@@ -7,6 +7,7 @@ from typing import Any
 
 from popoto.engine.batch import Batch
 from popoto.engine.keys import SEPARATOR
+from popoto.engine.outcome import wrong_kind
 from popoto.engine.request import Plan, Request
 from popoto.engine.scanning import Scan, literally
 from popoto.models.beside.leftovers import take_away, while_missing
@@ -30,6 +31,8 @@ def delete_all(model: type[Record], batch_size: int, progress: Progress | None) 
     while True:
         wanted = [(options.class_set_key, "set", cursor)]
         pages, records = yield from read_entries(options, wanted, batch_size, options.hash_names)
+        if pages[0].kind not in ("set", "none"):
+            raise wrong_kind(options.class_set_key, pages[0].kind, "set")
         yield from _forget_missing(options, [key for key in records if records[key][0] == 0])
         instances = [
             _instance_of(model, key, values)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from popoto.engine.batch import Batch, GuardFailure
+from popoto.engine.batch import Batch
 from popoto.engine.codec import EncodeError, Stored
-from popoto.engine.request import Plan, Request, ScriptCall
+from popoto.engine.request import Plan, Request
 from popoto.exceptions import KeyMutationError, ModelException, ValidationError
 from popoto.fields.coercion import CoercionError
 from popoto.fields.describing import describe
@@ -15,7 +15,6 @@ from popoto.models.record.field_names import known_field
 from popoto.models.record.options import ModelOptions
 from popoto.models.record.record import Record
 from popoto.models.record.record_keys import record_key
-from popoto.models.writing.operation import wrong_type
 from popoto.models.writing.rows import chunks
 
 
@@ -32,18 +31,13 @@ def raw_update(
         return 0
     number = 0
     for given in batches:
-        calls: list[ScriptCall] = []
-        keys = [_checked_key(options, key) for key in given]
-        for key in keys:
-            batch = Batch()
-            batch.guard("exists", key)
-            batch.put("HSET", key, *pairs)
-            calls.append(batch.call())
-        replies = yield Request(calls, options.shard, repeatable=True)
-        for reply in replies:
-            outcome = Batch.outcome(reply)
-            if isinstance(outcome, GuardFailure) and outcome.what != "exists":
-                raise wrong_type(outcome)
+        batch = Batch()
+        for key in dict.fromkeys(_checked_key(options, key) for key in given):
+            batch.put("FILL", key, *pairs)
+        call = batch.call(every=True, replies=False)
+        (reply,) = yield Request.of(call, shard=options.shard, repeatable=True)
+        for failure in Batch.failures(reply):
+            raise failure.error()
         number += len(given)
     return number
 

@@ -18,10 +18,14 @@ local function make_claims()
     return not (start_of_text(theirs) and start_of_text(mine))
   end
 
-  -- Whether a record holds values that compete with these: field bytes ...
+  -- Whether a record holds values that compete with these: field bytes ... One that the user may
+  -- not read is taken at the word of the index that names it: true, and why.
   local function same_values(other, first, last)
     for index = first, last, 2 do
-      if not compete(held('HGET', prefix .. other, ARGV[index]), ARGV[index + 1]) then
+      local theirs, is_hidden = of_another('HGET', prefix .. other, ARGV[index])
+      if is_hidden then
+        return true, 'hidden'
+      elseif not compete(theirs, ARGV[index + 1]) then
         return false
       end
     end
@@ -31,8 +35,10 @@ local function make_claims()
   local function holder_of(set, member, old, field, bytes, coverage)
     for _, other in ipairs(held('SMEMBERS', set) or {}) do
       if other ~= member and other ~= old then
-        local theirs = held('HGET', prefix .. other, field)
-        if theirs then
+        local theirs, is_hidden = of_another('HGET', prefix .. other, field)
+        if is_hidden then
+          return other, 'hidden'
+        elseif theirs then
           if compete(theirs, bytes) then
             return other
           end
@@ -58,9 +64,9 @@ local function make_claims()
     end
     for at = first, last, 5 do
       local set, member, old = key_at(at + 1), ARGV[at + 2], ARGV[at + 3]
-      local holder = holder_of(set, member, old, field, ARGV[at + 4], coverage)
+      local holder, why = holder_of(set, member, old, field, ARGV[at + 4], coverage)
       if holder then
-        make_refusing().refuse(ARGV[at] + 0, 'claim', {holder})
+        make_refusing().refuse(ARGV[at] + 0, 'claim', {holder, why})
       end
     end
   end
@@ -79,9 +85,11 @@ local function make_claims()
     local hash, member, old = key_at(first + 1), ARGV[first + 4], ARGV[first + 5]
     for index = first + 2, first + 3 do
       local other = ARGV[index] ~= '' and held('HGET', hash, ARGV[index])
-      if other and other ~= member and other ~= old
-        and same_values(other, first + 6, last) then
-        return make_refusing().refuse(ARGV[first] + 0, 'slot', {other})
+      if other and other ~= member and other ~= old then
+        local is_same, why = same_values(other, first + 6, last)
+        if is_same then
+          return make_refusing().refuse(ARGV[first] + 0, 'slot', {other, why})
+        end
       end
     end
     return nil
@@ -97,8 +105,11 @@ local function make_claims()
   function claims.SLOT(key, first, last)
     local digest, alternative, member = ARGV[first], ARGV[first + 1], ARGV[first + 2]
     local other = call('HGET', key, digest)
-    if other and other ~= member and call('EXISTS', prefix .. other) == 1
-      and not same_values(other, first + 3, last) then
+    local is_same, why = true, nil
+    if other and other ~= member and of_another('EXISTS', prefix .. other) ~= 0 then
+      is_same, why = same_values(other, first + 3, last)
+    end
+    if not is_same or why then
       digest = alternative
     elseif call('HGET', key, alternative) == member then
       call('HDEL', key, alternative)

@@ -28,9 +28,11 @@ local function make_sums()
   -- The guard: number key field delta kind
   function sums.addable(first)
     local number, key = ARGV[first] + 0, key_at(first + 1)
-    if call('EXISTS', key) == 0 then
+    local value, is_other = held('HGET', key, ARGV[first + 2])
+    seen[key] = 'HLEN'
+    if not value and call('EXISTS', key) == 0 then
       make_refusing().refuse(number, 'exists', {key})
-    elseif not sum_of(call('HGET', key, ARGV[first + 2]), ARGV[first + 3], ARGV[first + 4]) then
+    elseif is_other or not sum_of(value, ARGV[first + 3], ARGV[first + 4]) then
       make_refusing().refuse_with_hash(number, 'addable', key)
     end
   end

@@ -44,19 +44,21 @@ local function make_leaving()
   end
 
   local function is_held_by_another(set, field, text)
-    for _, member in ipairs(call('SMEMBERS', set)) do
-      local bytes = call('HGET', prefix .. member, field)
-      if bytes and string.sub(bytes, -#text) == text then
+    -- Where that cannot be read, the text stays: one too many hides no record.
+    local members, is_hidden = of_another('SMEMBERS', set)
+    for _, member in ipairs(members or {}) do
+      local bytes, unread = of_another('HGET', prefix .. member, field)
+      if unread or (bytes and string.sub(bytes, -#text) == text) then
         return true
       end
     end
-    return false
+    return is_hidden
   end
 
   -- Append the texts that no set serves any more, now that a record has left this one.
   local function without_holder(found, set, field, text, has_text)
     local escaped = string.find(text, ESCAPED_SEPARATOR, 1, true)
-    if call('EXISTS', set) == 0 then
+    if call('SCARD', set) == 0 then
       found[#found + 1] = has_text == '1' and text or 'None'
       if escaped then
         found[#found + 1] = string.gsub(text, ESCAPED_SEPARATOR, ':')
