@@ -161,17 +161,25 @@ class Batch(Pipeline):
     # Sending -------------------------------------------------------------------
 
     def call(
-        self, *, raises: bool = False, every: bool = False, replies: bool = True
+        self,
+        *,
+        raises: bool = False,
+        every: bool = False,
+        replies: bool = True,
+        checks: bool = False,
     ) -> ScriptCall:
         """The call that commits this batch.
 
         `raises`: a failed guard is a server error. `every`: all failed guards are
         reported, not just the first; see `failures`. Without `replies` as well, the commands'
         own replies are left out, and what many records ask of one key goes as one command.
+        `checks`: as well, and nothing is carried out.
         """
         keys = Declared()
         mode = "error" if raises else "data" if not every else "every" if replies else "many"
-        together = mode == "many"
+        if checks:
+            mode = "check"
+        together = mode in ("many", "check")
         arguments: list[Argument] = [
             mode,
             *write_guards(self.guards, keys, together=together),

@@ -18,15 +18,19 @@ from popoto.models.upkeep.cleaning import clean_indexes
 from popoto.models.upkeep.records import SCAN_COUNT, as_text, read_entries
 from popoto.models.upkeep.registry import Registry
 from popoto.models.writing.bulk import delete_batch
-from popoto.models.writing.rows import Progress, Rows, chunks
+from popoto.models.writing.rows import Progress, Rows, chunks, telling
 
 
 def delete_all(model: type[Record], batch_size: int, progress: Progress | None) -> Plan[int]:
     """The plan of `Model.delete_all`; see there."""
     chunks((), batch_size)
     options = model._meta
-    rows = Rows(f"{options.model_name}.delete_all")
-    deleted = 0
+    rows = Rows(f"{options.model_name}.delete_all", progress=progress)
+    return (yield from telling(rows, _emptied(model, batch_size, rows)))
+
+
+def _emptied(model: type[Record], batch_size: int, rows: Rows) -> Plan[int]:
+    options = model._meta
     cursor = "0"
     while True:
         wanted = [(options.class_set_key, "set", cursor)]
@@ -40,13 +44,11 @@ def delete_all(model: type[Record], batch_size: int, progress: Progress | None) 
             if exists == 1 and key.startswith(options.model_name + SEPARATOR)
         ]
         if instances:
-            deleted += yield from delete_batch(model, instances, rows)
-        if progress is not None and instances:
-            progress(deleted)
+            rows.end_batch((yield from delete_batch(model, instances, rows)), len(instances))
         cursor = pages[0].cursor
         if cursor == "0":
             break
-    return deleted + (yield from _delete_leftovers(model, batch_size))
+    return rows.done + (yield from _delete_leftovers(model, batch_size))
 
 
 def _forget_missing(options: ModelOptions, missing: Sequence[str]) -> Plan[None]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from popoto.engine.batch import Batch
@@ -15,7 +15,8 @@ from popoto.models.record.field_names import known_field
 from popoto.models.record.options import ModelOptions
 from popoto.models.record.record import Record
 from popoto.models.record.record_keys import record_key
-from popoto.models.writing.rows import chunks
+from popoto.models.writing.operation import text_of
+from popoto.models.writing.rows import Rows, chunks, telling
 
 
 def raw_update(
@@ -29,17 +30,28 @@ def raw_update(
     ]
     if not pairs:
         return 0
-    number = 0
+    rows = Rows(f"{options.model_name}.raw_update")
+    return (yield from telling(rows, _updated(options, batches, pairs, rows)))
+
+
+def _updated(
+    options: ModelOptions, batches: Iterable[list[Any]], pairs: Sequence[Any], rows: Rows
+) -> Plan[int]:
+    """Each batch is one call: a key that is no hash refuses it whole."""
     for given in batches:
+        keys = [_checked_key(options, key) for key in given]
         batch = Batch()
-        for key in dict.fromkeys(_checked_key(options, key) for key in given):
+        for key in dict.fromkeys(keys):
             batch.put("FILL", key, *pairs)
         call = batch.call(every=True, replies=False)
         (reply,) = yield Request.of(call, shard=options.shard, repeatable=True)
         for failure in Batch.failures(reply):
-            raise failure.error()
-        number += len(given)
-    return number
+            name = text_of(failure.details[0])
+            place = next(at for at, key in enumerate(keys) if name.endswith(key))
+            rows.refuse_row(rows.seen + place, given[place], failure.error())
+        rows.end_round()
+        rows.end_batch(len(given), len(given))
+    return rows.done
 
 
 def _checked_key(options: ModelOptions, key: Any) -> str:
