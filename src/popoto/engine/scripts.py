@@ -63,8 +63,8 @@ def _in(folder: str, names: str) -> Sequence[str]:
 COMMIT = Script.joined(
     "commit",
     *_in("shared", "stored foreseeing"),
-    *_in("commit", "arguments refusing records texts claims sums expiring moving"),
-    *_in("commit", "looking rare_looks queued_looks commit"),
+    *_in("commit", "arguments refusing records looking queued_looks"),
+    *_in("commit", "texts claims sums expiring moving kinds commit"),
 )
 QUERY = Script.joined(
     "query",

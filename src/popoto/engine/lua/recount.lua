@@ -16,7 +16,7 @@ local total, counted, gone = 0, {}, {}
 
 local function count(set)
   if counted[set] == nil then
-    local size = held('SCARD', set) or 0
+    local size = reading(false, 'SCARD', set) or 0
     counted[set] = size
     total = total + size
   end
@@ -27,11 +27,11 @@ local function other_type(key, expected)
   return {0, 'type', key, redis.call('TYPE', key).ok, expected}
 end
 
-local texts, is_other = held('ZRANGE', KEYS[1], 0, -1)
+local texts, is_other = reading(false, 'ZRANGE', KEYS[1], 0, -1)
 if is_other then
   return other_type(KEYS[1], 'zset')
 end
-local _, is_no_hash = held('HLEN', KEYS[2])
+local _, is_no_hash = reading(false, 'HLEN', KEYS[2])
 if is_no_hash then
   return other_type(KEYS[2], 'hash')
 end

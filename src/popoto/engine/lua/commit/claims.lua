@@ -22,8 +22,8 @@ local function make_claims()
   -- not read is taken at the word of the index that names it: true, and why.
   local function same_values(other, first, last)
     for index = first, last, 2 do
-      local theirs, is_hidden = of_another('HGET', prefix .. other, ARGV[index])
-      if is_hidden then
+      local theirs, why = reading(true, 'HGET', prefix .. other, ARGV[index])
+      if why == 'hidden' then
         return true, 'hidden'
       elseif not compete(theirs, ARGV[index + 1]) then
         return false
@@ -33,10 +33,10 @@ local function make_claims()
   end
 
   local function holder_of(set, member, old, field, bytes, coverage)
-    for _, other in ipairs(held('SMEMBERS', set) or {}) do
+    for _, other in ipairs(reading(false, 'SMEMBERS', set) or {}) do
       if other ~= member and other ~= old then
-        local theirs, is_hidden = of_another('HGET', prefix .. other, field)
-        if is_hidden then
+        local theirs, why = reading(true, 'HGET', prefix .. other, field)
+        if why == 'hidden' then
           return other, 'hidden'
         elseif theirs then
           if compete(theirs, bytes) then
@@ -84,7 +84,7 @@ local function make_claims()
   function claims.slot(first, last)
     local hash, member, old = key_at(first + 1), ARGV[first + 4], ARGV[first + 5]
     for index = first + 2, first + 3 do
-      local other = ARGV[index] ~= '' and held('HGET', hash, ARGV[index])
+      local other = ARGV[index] ~= '' and reading(false, 'HGET', hash, ARGV[index])
       if other and other ~= member and other ~= old then
         local is_same, why = same_values(other, first + 6, last)
         if is_same then
@@ -106,7 +106,7 @@ local function make_claims()
     local digest, alternative, member = ARGV[first], ARGV[first + 1], ARGV[first + 2]
     local other = call('HGET', key, digest)
     local is_same, why = true, nil
-    if other and other ~= member and of_another('EXISTS', prefix .. other) ~= 0 then
+    if other and other ~= member and reading(true, 'EXISTS', prefix .. other) ~= 0 then
       is_same, why = same_values(other, first + 3, last)
     end
     if not is_same or why then
@@ -116,6 +116,22 @@ local function make_claims()
     end
     return call('HSET', key, digest, member)
   end
+
+  function claims.look_at_dead()
+    local failure
+    for _, claim in ipairs(dead_claims) do
+      failure = failure or look_at('SREM', claim.set, 'SCARD')
+        or claim.coverage and look_at_count(claim.coverage, claim.field, -1) or nil
+    end
+    removes = true
+    return failure
+  end
+
+  local function look_at_slot(key)
+    removes = true
+    return look_at('HSET', key, 'HLEN') or denied('HDEL', key) or denied('HGET', key)
+  end
+  claims.looks = {SLOT = look_at_slot, HDELIF = look_at_slot}
 
   return claims
 end

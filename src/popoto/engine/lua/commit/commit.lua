@@ -60,23 +60,49 @@
 -- What carries out each guard and each command of our own. What most calls do not need is made
 -- when it is first asked for, together with others: to make a function takes a server 0.1 us.
 local STEPS = {absent = absent, exists = exists, holds = holds, ENTER = enter}
+local LOOKS = {ENTER = look_at_entries, LEAVE = look_at_entries}
 local MAKERS = {
   claim = make_claims, slot = make_claims, addable = make_sums,
   LEAVE = make_leaving, RETIRE = make_retiring, FORGET = make_retiring,
   HDELIF = make_claims, SLOT = make_claims, ADD = make_sums,
-  MOVE = make_moving, KEYED = make_moving, FILL = make_moving, KIND = make_moving,
+  MOVE = make_moving, KEYED = make_moving, FILL = make_moving,
+  KIND = make_kinds, DEL = make_kinds, UNLINK = make_kinds,
   ['EXPIRE-IN'] = make_expiring, ['EXPIRE-AT'] = make_expiring, ['EXPIRE-AS-IS'] = make_expiring,
   FOLLOW = make_following, RESCHEDULE = make_following,
 }
 
+-- What makers have made.
+local parts = {}
+
+-- Find the step and the look of this name.
+local function open(name)
+  local maker = MAKERS[name]
+  local part = parts[maker]
+  if not part then
+    part = maker()
+    parts[maker] = part
+  end
+  STEPS[name] = part[name]
+  LOOKS[name] = LOOKS[name] or part.looks and part.looks[name]
+end
+
 -- The step of this name; nil: a command of the server.
 local function step_named(name)
-  local step = STEPS[name]
-  if not step and MAKERS[name] then
-    step = MAKERS[name]()[name]
-    STEPS[name] = step
+  if not STEPS[name] and MAKERS[name] then
+    open(name)
   end
-  return step
+  return STEPS[name]
+end
+
+-- The look at commands of this name.
+local function look_named(name)
+  if not LOOKS[name] and MAKERS[name] then
+    open(name)
+  end
+  if not LOOKS[name] then
+    LOOKS[name] = make_queued_looks().look
+  end
+  return LOOKS[name]
 end
 
 -- What succeeds on keys of the type alone that a command needs: cheaper than asking for the type.
@@ -86,26 +112,6 @@ local SIZES = {
   HSET = 'HLEN', HSETNX = 'HLEN', HDEL = 'HLEN', RPUSH = 'LLEN', LPUSH = 'LLEN', LTRIM = 'LLEN',
   XADD = 'XLEN', PERSIST = ANY,
 }
-
--- The look at a command, by its name.
-local LOOKS = {ENTER = look_at_entering, LEAVE = look_at_leaving}
-
-local function look(name, key, first, last)
-  local measure = key and SIZES[name]
-  if measure then
-    return denied(name, key) or measure ~= ANY and unlike(key, measure) or nil
-  end
-  if not LOOKS[name] and not LOOKS.KIND then
-    for each, looking in pairs(make_looks()) do
-      LOOKS[each] = looking
-    end
-  end
-  if not LOOKS[name] then
-    local queued = make_queued_looks()
-    LOOKS[name] = queued[name] or queued.one
-  end
-  return LOOKS[name](key, first, last, name)
-end
 
 -- Check the guards.
 local at = 4
@@ -125,17 +131,22 @@ end
 local count, first_command = ARGV[at] + 0, at + 1
 at = first_command
 for _ = 1, count do
-  local last = at + 2 + ARGV[at + 2]
-  local failure = look(ARGV[at], key_at(at + 1), at + 3, last)
+  local name, key, last = ARGV[at], key_at(at + 1), at + 2 + ARGV[at + 2]
+  local measure, failure = key and SIZES[name], nil
+  if measure then
+    failure = not allowed[name] and denied(name, key) or measure ~= ANY and unlike(key, measure)
+  else
+    failure = look_named(name)(key, at + 3, last, name)
+  end
   if failure then
     return hindrance or failure
   end
   at = last + 1
 end
-local failure = dead_claims and make_looks().DEAD()
+local failure = dead_claims and make_claims().look_at_dead()
 if removes and prefix ~= '' and KEYS[1] then
   -- Nothing stands under this name: on a slot that is on its way nobody could tell.
-  of_another('EXISTS', KEYS[1] .. '\0')
+  reading(true, 'EXISTS', KEYS[1] .. '\0')
 end
 if hindrance or failure then
   return hindrance or failure
@@ -147,7 +158,7 @@ end
 if dead_claims then
   make_claims().release_dead()
 end
-local replies, problems = {1}, {}
+local replies, problems = {1}, nil
 at = first_command
 for position = 1, count do
   local name, key, last = ARGV[at], key_at(at + 1), at + 2 + ARGV[at + 2]
@@ -162,6 +173,7 @@ for position = 1, count do
   if type(reply) == 'table' and reply.err then
     -- What no look foresees, such as a wrong argument of a command that a hook has queued. To
     -- stop now would leave half of the rest.
+    problems = problems or {}
     problems[#problems + 1] = name .. ' ' .. (key or '') .. ': ' .. reply.err
     reply = false
   end
@@ -170,9 +182,9 @@ for position = 1, count do
   end
   at = last + 1
 end
-if problems[1] and mode == 'error' then
+if problems and mode == 'error' then
   return redis.error_reply('POPOTO the write was carried out, except for ' .. problems[1])
-elseif problems[1] then
+elseif problems then
   replies[1] = 3
   table.insert(replies, 2, problems)
 end

@@ -40,8 +40,26 @@ local function make_moving()
     return filled
   end
 
-  function moving.KIND()
-    return 0
+  moving.looks = {}
+
+  function moving.looks.MOVE(key, first)
+    local to = key_at(first)
+    seen[to] = seen[key] or true
+    removes = true
+    return denied('EXISTS', key) or denied('DEL', to) or denied('RENAME', key, to)
+  end
+
+  function moving.looks.FILL(_, first, last)
+    local failure
+    for index = first + 1 + ARGV[first], last do
+      failure = failure or look_at('HSET', key_at(index), 'HLEN')
+    end
+    return failure
+  end
+
+  function moving.looks.KEYED(_, first, last)
+    removes = true
+    return make_queued_looks().refused(ARGV[first], unpack(moving.words(first, last)))
   end
 
   return moving

@@ -34,7 +34,7 @@ local function make_queued_looks()
 
   local function look_at_number(name, key, first)
     local words = added_to[name] == 'HGET' and {'HGET', key, ARGV[first]} or {'GET', key}
-    local now = held(unpack(words))
+    local now = reading(false, unpack(words))
     local is_number = tonumber(now or '0')
     if is_number and now and not string.find(name, 'FLOAT', 1, true) then
       is_number = is_whole(now)
@@ -55,7 +55,7 @@ local function make_queued_looks()
       or 'ERR the server does not know the command ') .. name .. '; nothing was written')
   end
 
-  local function look_at_one(key, first, last, name)
+  local function look_at_queued(key, first, last, name)
     removes = true
     if not key then
       return refused(name, unpack(ARGV, first, last))
@@ -69,11 +69,5 @@ local function make_queued_looks()
     return failure
   end
 
-  -- name kinds words...
-  local function look_at_keyed(_, first, last)
-    removes = true
-    return refused(ARGV[first], unpack(make_moving().words(first, last)))
-  end
-
-  return {one = look_at_one, KEYED = look_at_keyed}
+  return {look = look_at_queued, refused = refused}
 end

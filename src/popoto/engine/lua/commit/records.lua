@@ -17,12 +17,12 @@ local function make_many()
     end
     local notes, is_other = {}, false
     if values then
-      notes, is_other = held('HMGET', values, unpack(members))
+      notes, is_other = reading(false, 'HMGET', values, unpack(members))
     end
     if not notes or is_other then
       return false
     end
-    local listed = class_set and held('SMISMEMBER', class_set, unpack(members)) or {}
+    local listed = class_set and reading(false, 'SMISMEMBER', class_set, unpack(members)) or {}
     for position = 1, #members do
       if (notes[position] or '') ~= ARGV[first - 1 + 4 * position] or listed[position] == 1 then
         return false
@@ -43,7 +43,7 @@ local function absent(first, last)
     if not is_fine then
       local note, is_other
       if values then
-        note, is_other = held('HGET', values, member)
+        note, is_other = reading(false, 'HGET', values, member)
       end
       note = note or ''
       if is_other then
@@ -52,7 +52,7 @@ local function absent(first, last)
         make_refusing().refuse_with_hash(ARGV[at] + 0, 'absent', key)
       elseif note ~= ARGV[at + 3] then
         make_refusing().refuse(ARGV[at] + 0, 'note', {key, note})
-      elseif class_set and held('SISMEMBER', class_set, member) == 1 then
+      elseif class_set and reading(false, 'SISMEMBER', class_set, member) == 1 then
         make_refusing().refuse(ARGV[at] + 0, 'orphan', {key})
       end
     end
@@ -64,7 +64,7 @@ end
 local function exists(first, last)
   for at = first, last, 2 do
     local key = key_at(at + 1)
-    local size, is_other = held('HLEN', key)
+    local size, is_other = reading(false, 'HLEN', key)
     if is_other then
       make_refusing().refuse(ARGV[at] + 0, 'type', {key, call('TYPE', key).ok, 'hash'})
     elseif size == 0 then
@@ -83,7 +83,7 @@ local function holds(first, last)
     local key, same, present = key_at(at + 1), true, false
     local values, is_other = {}, false
     if count > 0 then
-      values, is_other = held('HMGET', key, unpack(ARGV, first + 1, first + count))
+      values, is_other = reading(false, 'HMGET', key, unpack(ARGV, first + 1, first + count))
       seen[key] = 'HLEN'
     end
     values = values or {}

@@ -28,7 +28,7 @@ local function make_sums()
   -- The guard: number key field delta kind
   function sums.addable(first)
     local number, key = ARGV[first] + 0, key_at(first + 1)
-    local value, is_other = held('HGET', key, ARGV[first + 2])
+    local value, is_other = reading(false, 'HGET', key, ARGV[first + 2])
     seen[key] = 'HLEN'
     if not value and call('EXISTS', key) == 0 then
       make_refusing().refuse(number, 'exists', {key})
@@ -47,6 +47,12 @@ local function make_sums()
     call('HSET', key, field, bytes)
     return bytes
   end
+
+  -- Its record is known to be a hash; what else ADD writes is the sorted index.
+  sums.looks = {ADD = function(key, first, last)
+    return denied('HSET', key)
+      or last > first + 2 and look_at('ZADD', key_at(first + 3), 'ZCARD') or nil
+  end}
 
   return sums
 end

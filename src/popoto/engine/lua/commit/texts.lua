@@ -45,14 +45,14 @@ local function make_leaving()
 
   local function is_held_by_another(set, field, text)
     -- Where that cannot be read, the text stays: one too many hides no record.
-    local members, is_hidden = of_another('SMEMBERS', set)
+    local members, why = reading(true, 'SMEMBERS', set)
     for _, member in ipairs(members or {}) do
-      local bytes, unread = of_another('HGET', prefix .. member, field)
-      if unread or (bytes and string.sub(bytes, -#text) == text) then
+      local bytes, why_not = reading(true, 'HGET', prefix .. member, field)
+      if why_not == 'hidden' or (bytes and string.sub(bytes, -#text) == text) then
         return true
       end
     end
-    return is_hidden
+    return why == 'hidden'
   end
 
   -- Append the texts that no set serves any more, now that a record has left this one.

@@ -7,44 +7,26 @@
 -- The error reply with which the script is to end before it writes anything; nil for none.
 local hindrance
 
-local function hinder(problem)
-  if string.find(problem, 'non local', 1, true) then
-    hindrance = hindrance or redis.error_reply('TRYAGAIN its slot is on the way to another node')
-  else
-    hindrance = hindrance or redis.error_reply((string.gsub(problem, '^%-', '')))
-  end
-end
-
 -- The reply of a reading command. A key of another type holds nothing: nil, and true. Any other
--- error ends the script before it writes.
-local function held(...)
+-- error is a hindrance. With `may_be_hidden` a record that the user may not read is none: that is
+-- one which nobody declared, found in an index; then also nil, and 'hidden'.
+local function reading(may_be_hidden, ...)
   local reply = redis.pcall(...)
   local problem = type(reply) == 'table' and reply.err
   if not problem then
     return reply
   elseif string.find(problem, 'WRONGTYPE', 1, true) then
-    return nil, true
+    return nil, 'another type'
+  elseif string.find(problem, 'non local', 1, true) then
+    problem = 'TRYAGAIN a slot is on its way to another node; nothing was written'
+  elseif may_be_hidden then
+    return nil, 'hidden'
   end
-  hinder(problem)
+  hindrance = hindrance or redis.error_reply(problem)
   return nil
 end
 
--- The same for a record that nobody declared, found in an index: nil, and true, where the user
--- may not read it. What it holds is then not known.
-local function of_another(...)
-  local reply = redis.pcall(...)
-  local problem = type(reply) == 'table' and reply.err
-  if not problem then
-    return reply
-  elseif string.find(problem, 'WRONGTYPE', 1, true) then
-    return nil
-  elseif string.find(problem, 'non local', 1, true) then
-    hinder(problem)
-  end
-  return nil, true
-end
-
--- Commands that the user may use, by name: true for any key.
+-- Commands that the user may use, by name: whether on any key.
 local allowed = {}
 
 -- An error reply for a command that the user may not use on a key; nil if it is allowed, or where
