@@ -28,8 +28,8 @@ def _words(text: str) -> frozenset[str]:
 #: What needs no declaration: words of the language, and what servers offer to scripts.
 _KNOWN = _words(
     "and break do else elseif end false for function if in local nil not or repeat return then "
-    "true until while redis KEYS ARGV cmsgpack struct string table math ipairs pcall tonumber "
-    "tostring type unpack"
+    "true until while redis KEYS ARGV cmsgpack struct string table math ipairs pairs pcall "
+    "tonumber tostring type unpack"
 )
 _SKIPPED = re.compile(r"--[^\n]*|'(?:\\.|[^'\\])*'|\"(?:\\.|[^\"\\])*\"")
 _DECLARED = re.compile(

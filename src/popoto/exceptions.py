@@ -19,6 +19,7 @@ import redis.exceptions
 __all__ = [
     "AlreadyExistsError",
     "BulkError",
+    "CommandRefusedError",
     "ConfigurationError",
     "ConflictError",
     "KeyMutationError",
@@ -28,6 +29,7 @@ __all__ = [
     "NumberOverflowError",
     "OutcomeUnknownError",
     "OutcomeUnknownTimeoutError",
+    "PartlyWrittenError",
     "PopotoException",
     "PublisherException",
     "QueryException",
@@ -96,13 +98,25 @@ class BulkError(ModelException):
     """A batch of a bulk operation was not carried out: some of its rows cannot be.
 
     Attributes: `errors` (a `RowError` for each of these rows, `position` counting the rows
-    given from 0), `done` (how many rows the batches before it have written).
+    given from 0), `done` (how many rows have been written, most of the time those of the
+    batches before), `stored` (positions of the rows of this batch that have been written all
+    the same: empty, except where a batch takes several steps, see docs/bulk.md).
     """
 
-    def __init__(self, message: str, errors: Sequence[RowError], done: int) -> None:
+    def __init__(
+        self, message: str, errors: Sequence[RowError], done: int, stored: Sequence[int] = ()
+    ) -> None:
         super().__init__(message)
         self.errors = list(errors)
         self.done = done
+        self.stored = list(stored)
+
+
+class CommandRefusedError(ModelException, redis.exceptions.ResponseError):
+    """The server refused a command that a hook had queued with a write.
+
+    The write itself was carried out, with everything that belongs to it.
+    """
 
 
 class KeyMutationError(ModelException):
@@ -173,6 +187,17 @@ class NothingWrittenError(redis.exceptions.ConnectionError):
 
 class OutcomeUnknownError(redis.exceptions.ConnectionError):
     """The connection failed after a write was sent: it may or may not have been carried out."""
+
+
+class PartlyWrittenError(OutcomeUnknownError):
+    """The server could not be reached any more in the middle of a bulk operation.
+
+    What was under way then was not written. `done` says how many rows were written before.
+    """
+
+    def __init__(self, message: str, done: int = 0) -> None:
+        super().__init__(message)
+        self.done = done
 
 
 class OutcomeUnknownTimeoutError(OutcomeUnknownError, redis.exceptions.TimeoutError):

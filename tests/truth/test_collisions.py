@@ -129,9 +129,7 @@ def test_a_claim_taken_over_from_one_of_several_takes_no_text_of_the_others(
     assert violations(redis_client, Card) == []
 
 
-def test_a_question_before_a_pipeline_is_no_takeover(
-    api: Api, redis_client: redis.Redis
-) -> None:
+def test_a_question_before_a_pipeline_is_no_takeover(api: Api, redis_client: redis.Redis) -> None:
     leave(api, redis_client, "expired", "None")
     before = dict(redis_client.hgetall("$Values:Card"))
     pipeline = redis_client.pipeline()
@@ -150,7 +148,7 @@ def test_a_takeover_that_meets_a_key_of_a_wrong_type_writes_nothing(
         kept = redis_client.dump(key)
         redis_client.set(key, "planted")
         before = {each: redis_client.dump(each) for each in redis_client.keys("*")}
-        with pytest.raises(ModelException, match="planted|holds a string"):
+        with pytest.raises(ModelException, match=r"planted|holds a string"):
             api(Card(name="mine", code="x").save)
         assert {each: redis_client.dump(each) for each in redis_client.keys("*")} == before
         redis_client.restore(key, 0, kept, replace=True)
@@ -288,8 +286,14 @@ def test_nothing_reaches_a_record_through_the_key_of_another(
         (lambda: api(Thing.create, part=twin_part, number=1), "already exists|same record key"),
         (lambda: api(Thing.bulk_create, [twin()]), "same record key"),
         (lambda: api(Thing.bulk_update, [twin()], note="x"), "same record key"),
-        (lambda: api(Thing.get_or_create, {}, part=twin_part, number=1), "same record key|already exists"),
-        (lambda: api(Thing.update_or_create, {}, part=twin_part, number=1), "same record key|already exists"),
+        (
+            lambda: api(Thing.get_or_create, {}, part=twin_part, number=1),
+            "same record key|already exists",
+        ),
+        (
+            lambda: api(Thing.update_or_create, {}, part=twin_part, number=1),
+            "same record key|already exists",
+        ),
         (lambda: api(twin().atomic_increment, "level", 1), "unsaved"),
         (lambda: create_after_deleting(code="u"), "must be unique"),
         (lambda: create_after_deleting(mood="m", note="n"), "must be unique|already exists"),

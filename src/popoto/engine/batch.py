@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any, Self, TypeAlias, cast
+from typing import Any, Self, cast
 
 from redis.client import Pipeline
 
 from popoto import redis_db
 from popoto.engine.codec import Stored
 from popoto.engine.keys import shard_prefix
+from popoto.engine.outcome import CommitReply, GuardFailure, refused_commands
 from popoto.engine.request import Argument, Reply, ScriptCall, tagged
 from popoto.engine.scripts import COMMIT
 from popoto.engine.steps import (
@@ -55,36 +55,6 @@ _ONLY_KEYS = frozenset({"PFMERGE", "SDIFFSTORE", "SINTERSTORE", "SUNIONSTORE"})
 _WITHOUT_KEY = frozenset({"PUBLISH"})
 #: Commands that a script may not call. They follow the commit in a round trip of their own.
 _NOT_IN_SCRIPTS = frozenset({"EVAL", "EVALSHA", "EVAL_RO", "EVALSHA_RO", "FCALL", "FCALL_RO"})
-
-
-#: What commit.lua answers: 1 and the replies of the commands, or what `GuardFailure` holds, after
-#: 0 of one guard and after 2 of each that failed.
-CommitReply: TypeAlias = Sequence[Reply]
-
-
-@dataclass(slots=True, frozen=True)
-class GuardFailure:
-    """Why a commit changed nothing.
-
-    `guard` is the guard's position among the batch's guards (from 0), `what` its
-    name (``absent``, ``exists``, ``holds``, ``claim``, ``slot``, or ``type`` for a
-    key of a wrong type), `details` what the script tells about it.
-    """
-
-    guard: int
-    what: str
-    details: list[bytes]
-
-    @classmethod
-    def told(cls, words: Sequence[Any]) -> GuardFailure:
-        """As the script tells it, which counts guards from 1."""
-        return cls(words[0] - 1, words[1].decode("ascii"), list(words[2:]))
-
-    def stored(self, names: Iterable[str]) -> dict[str, bytes]:
-        """What the record's hash holds of these fields (guards ``absent`` and ``holds``)."""
-        pairs = iter(self.details[1:])
-        found: dict[bytes, bytes] = dict(zip(pairs, pairs, strict=True))
-        return {name: found[encoded] for name in names if (encoded := name.encode()) in found}
 
 
 class Batch(Pipeline):
@@ -191,17 +161,25 @@ class Batch(Pipeline):
     # Sending -------------------------------------------------------------------
 
     def call(
-        self, *, raises: bool = False, every: bool = False, replies: bool = True
+        self,
+        *,
+        raises: bool = False,
+        every: bool = False,
+        replies: bool = True,
+        checks: bool = False,
     ) -> ScriptCall:
         """The call that commits this batch.
 
         `raises`: a failed guard is a server error. `every`: all failed guards are
         reported, not just the first; see `failures`. Without `replies` as well, the commands'
         own replies are left out, and what many records ask of one key goes as one command.
+        `checks`: as well, and nothing is carried out.
         """
         keys = Declared()
         mode = "error" if raises else "data" if not every else "every" if replies else "many"
-        together = mode == "many"
+        if checks:
+            mode = "check"
+        together = mode in ("many", "check")
         arguments: list[Argument] = [
             mode,
             *write_guards(self.guards, keys, together=together),
@@ -214,12 +192,14 @@ class Batch(Pipeline):
         """The commands' replies, or the guard that failed."""
         if reply[0] == 1:
             return list(reply[1:])
+        if reply[0] == 3:
+            raise refused_commands(reply)
         return GuardFailure.told(reply[1:])
 
     @staticmethod
     def failures(reply: CommitReply) -> list[GuardFailure]:
         """Every guard that failed, of a call with `every`; none if the batch was carried out."""
-        if reply[0] == 1:
+        if reply[0] in (1, 3):
             return []
         if reply[0] == 0:
             return [GuardFailure.told(reply[1:])]

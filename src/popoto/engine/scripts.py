@@ -62,9 +62,9 @@ def _in(folder: str, names: str) -> Sequence[str]:
 
 COMMIT = Script.joined(
     "commit",
-    *_in("shared", "stored"),
-    *_in("commit", "arguments reading refusing records texts claims sums expiring moving"),
-    *_in("commit", "types commit"),
+    *_in("shared", "stored foreseeing"),
+    *_in("commit", "arguments refusing records looking queued_looks"),
+    *_in("commit", "texts claims sums expiring moving kinds commit"),
 )
 QUERY = Script.joined(
     "query",
@@ -73,6 +73,6 @@ QUERY = Script.joined(
     *_in("query", "sets ranges bytes texts near combined"),
     *_in("query", "counting walking choosing ordering query"),
 )
-RECLAIM = Script.joined("reclaim", "reclaim.lua")
+RECLAIM = Script.joined("reclaim", "shared/foreseeing.lua", "reclaim.lua")
 UPKEEP = Script.joined("upkeep", "upkeep.lua")
-RECOUNT = Script.joined("recount", "shared/stored.lua", "shared/escaping.lua", "recount.lua")
+RECOUNT = Script.joined("recount", *_in("shared", "stored foreseeing escaping"), "recount.lua")

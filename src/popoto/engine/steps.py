@@ -108,19 +108,24 @@ def _of_several_keys(at: _At, key: int, rest: tuple[Any, ...]) -> _Form:
     return key, (), tuple(named)
 
 
+def _of_records(_: _At, key: int, rest: tuple[Any, ...]) -> _Form:
+    return 0, (len(rest), *rest), (key,)
+
+
 _COMMANDS: dict[str, Callable[[_At, int, tuple[Any, ...]], _Form]] = {
     **dict.fromkeys(("ENTER", "LEAVE"), _of_a_value),
     **dict.fromkeys(("RETIRE", "FORGET"), _of_an_expiry),
+    "FILL": _of_records,
     **dict.fromkeys(("MOVE", "FOLLOW", "RESCHEDULE", "ADD", "KEYED"), _of_several_keys),
     **dict.fromkeys(("EXPIRE-IN", "EXPIRE-AT", "EXPIRE-AS-IS"), _of_several_keys),
 }
 #: Commands that do for many members at once what they do for one after another.
-_OF_MANY = frozenset({"SADD", "SREM", "ZREM", "ENTER", "LEAVE", "RETIRE", "FORGET"})
+_OF_MANY = frozenset({"SADD", "SREM", "ZREM", "ENTER", "LEAVE", "RETIRE", "FORGET", "FILL"})
 #: Other commands that neither read nor write anything but what belongs to their own key.
 _OF_ONE = frozenset(
     {
         *("HSET", "HSETNX", "HDEL", "HDELIF", "SLOT", "ZADD", "GEOADD", "RPUSH", "LPUSH", "LTRIM"),
-        *("DEL", "PERSIST", "EXPIRE-IN", "EXPIRE-AT", "EXPIRE-AS-IS"),
+        *("DEL", "KIND", "PERSIST", "EXPIRE-IN", "EXPIRE-AT", "EXPIRE-AS-IS"),
     }
 )
 

@@ -96,9 +96,11 @@ class CappedListProxy(MutableSequence[Item]):
         (reply,) = yield Request.of(batch.call(), shard=field.model_name)
         outcome = Batch.outcome(reply)
         if isinstance(outcome, GuardFailure):
+            if outcome.what != "exists":
+                raise outcome.error()
             raise ModelException(
-                f"{field.label}: push() needs a stored record, and {record_key!r} is gone or "
-                f"its list is not one ({outcome.what}); save() it again"
+                f"{field.label}: push() needs a stored record, and {record_key!r} is gone; "
+                "save() it again"
             )
         self._items.insert(0, value)
         del self._items[capacity:]

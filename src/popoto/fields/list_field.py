@@ -99,5 +99,7 @@ class ListField(TypedField[Items]):
         value = self.make_default()
         return value if self.in_hash else CappedListProxy(value or (), self, instance)
 
+    companion_kind = "list"
+
     def companion_keys(self, key: str) -> Sequence[str]:
         return () if self.in_hash else (keys.capped_list_key(key, self.name),)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from popoto._stock import stock
 from popoto.engine import keys
@@ -110,6 +110,9 @@ class Kept(Valued):
             text_lists = self.name, self.values_key, self.coverage_key
         stem = self.value_set_prefix.removesuffix(keys.SEPARATOR)
         return KeyFamily(section, self.name, stem, "set", is_open=True, text_lists=text_lists)
+
+    #: The type of the companion keys, where it is known: another one is not ours.
+    companion_kind: ClassVar[str | None] = None
 
     def companion_keys(self, key: str) -> Sequence[str]:
         """Further keys that belong to one record: they expire, move and go with it."""

@@ -42,6 +42,7 @@ def put_expiry(batch: Batch, instance: Record, key: str, *, is_new: bool, replac
     elif is_new:
         return
     else:
+        options.put_kinds(batch, key)
         # An entry in the registry stays until it is due: `sweep` then finds the record alive.
         batch.put("PERSIST", key)
         for companion in options.companion_keys(key):
@@ -75,6 +76,7 @@ def put_expiry_as_is(batch: Batch, options: ModelOptions, key: str) -> None:
 
 def _put_expire(batch: Batch, options: ModelOptions, key: str, command: str, amount: int) -> None:
     companions = options.companion_keys(key)
+    options.put_kinds(batch, key)
     batch.put(
         command,
         key,
@@ -92,6 +94,7 @@ def put_removal(batch: Batch, options: ModelOptions, key: str) -> None:
     """Queue the removal of a record's hash, companions and class-set member."""
     batch.put("RETIRE", key, options.expiry_key, options.expiry_values_key, key)
     options.remove_member(batch, key)
+    options.put_kinds(batch, key)
     for companion in options.companion_keys(key):
         batch.put("DEL", companion)
 

@@ -332,6 +332,13 @@ class ModelOptions:
         batch.put("SREM", self.class_set_key, key)
         batch.put("ZREM", self.record_keys_key, key)
 
+    def put_kinds(self, batch: Batch, key: str) -> None:
+        """Demand that companions of a record, which are about to be written, are ours."""
+        for field in self.companion_fields:
+            if field.companion_kind is not None:
+                for companion in field.companion_keys(key):
+                    batch.put("KIND", companion, field.companion_kind)
+
     def companion_keys(self, key: str) -> list[str]:
         """Further keys that belong to a record."""
         found: list[str] = []

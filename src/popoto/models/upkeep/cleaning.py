@@ -9,7 +9,7 @@ from popoto.engine.request import Plan
 from popoto.models.beside.leftovers import take_away, while_missing
 from popoto.models.record.options import ModelOptions
 from popoto.models.record.record import Record
-from popoto.models.upkeep.registry import Registry
+from popoto.models.upkeep.registry import Registry, check_own_keys
 from popoto.models.upkeep.walk import CompanionWalk, EntryWalk, Finding
 from popoto.models.writing.rows import chunks
 
@@ -19,6 +19,7 @@ def clean_indexes(model: type[Record], batch_size: int) -> Plan[int]:
     chunks((), batch_size)
     options = model._meta
     registry = Registry(options)
+    yield from check_own_keys(options)
     walk = EntryWalk(options, registry, batch_size, compares=False)
     removed = 0
     found = yield from walk.next()

@@ -7,6 +7,7 @@ from typing import Any
 
 from popoto.engine.batch import Batch
 from popoto.engine.keys import SEPARATOR
+from popoto.engine.outcome import wrong_kind
 from popoto.engine.request import Plan, Request
 from popoto.engine.scanning import Scan, literally
 from popoto.models.beside.leftovers import take_away, while_missing
@@ -17,19 +18,25 @@ from popoto.models.upkeep.cleaning import clean_indexes
 from popoto.models.upkeep.records import SCAN_COUNT, as_text, read_entries
 from popoto.models.upkeep.registry import Registry
 from popoto.models.writing.bulk import delete_batch
-from popoto.models.writing.rows import Progress, Rows, chunks
+from popoto.models.writing.rows import Progress, Rows, chunks, telling
 
 
 def delete_all(model: type[Record], batch_size: int, progress: Progress | None) -> Plan[int]:
     """The plan of `Model.delete_all`; see there."""
     chunks((), batch_size)
     options = model._meta
-    rows = Rows(f"{options.model_name}.delete_all")
-    deleted = 0
+    rows = Rows(f"{options.model_name}.delete_all", progress=progress)
+    return (yield from telling(rows, _emptied(model, batch_size, rows)))
+
+
+def _emptied(model: type[Record], batch_size: int, rows: Rows) -> Plan[int]:
+    options = model._meta
     cursor = "0"
     while True:
         wanted = [(options.class_set_key, "set", cursor)]
         pages, records = yield from read_entries(options, wanted, batch_size, options.hash_names)
+        if pages[0].kind not in ("set", "none"):
+            raise wrong_kind(options.class_set_key, pages[0].kind, "set")
         yield from _forget_missing(options, [key for key in records if records[key][0] == 0])
         instances = [
             _instance_of(model, key, values)
@@ -37,13 +44,11 @@ def delete_all(model: type[Record], batch_size: int, progress: Progress | None) 
             if exists == 1 and key.startswith(options.model_name + SEPARATOR)
         ]
         if instances:
-            deleted += yield from delete_batch(model, instances, rows)
-        if progress is not None and instances:
-            progress(deleted)
+            rows.end_batch((yield from delete_batch(model, instances, rows)), len(instances))
         cursor = pages[0].cursor
         if cursor == "0":
             break
-    return deleted + (yield from _delete_leftovers(model, batch_size))
+    return rows.done + (yield from _delete_leftovers(model, batch_size))
 
 
 def _forget_missing(options: ModelOptions, missing: Sequence[str]) -> Plan[None]:

@@ -23,7 +23,7 @@ from popoto.models.record.options import ModelOptions
 from popoto.models.record.record import Record
 from popoto.models.upkeep.cleaning import clean_companions, delete_companions, remove_orphans
 from popoto.models.upkeep.records import Judged, RecordWalk, judge
-from popoto.models.upkeep.registry import Registry
+from popoto.models.upkeep.registry import Registry, check_own_keys
 from popoto.models.upkeep.sharing import Shared, ask_all, shared_values
 from popoto.models.upkeep.walk import EntryWalk, Finding, contradicts
 from popoto.models.writing.hooks import call_save_hooks, follow_up
@@ -77,6 +77,7 @@ class Rebuild:
 
     def plan(self) -> Plan[Rebuilt]:
         """The plan of `Model.rebuild_indexes`; see there."""
+        yield from check_own_keys(self.options)
         yield from self._remove_wrong_entries()
         yield from clean_companions(self.options, self.registry, self.batch_size)
         unlisted = yield from self._add_missing_entries()
@@ -121,6 +122,8 @@ class Rebuild:
             for (finding, _), reply in zip(findings, replies, strict=True):
                 outcome = Batch.outcome(reply)
                 if isinstance(outcome, GuardFailure):
+                    if outcome.guard < 0:
+                        raise outcome.error()
                     again += self._looked_at_again(finding, outcome)
             findings = again
 
@@ -177,9 +180,7 @@ class Rebuild:
         for reason in record.problems:
             self._note(record.key, reason)
 
-    def _note(
-        self, key: str, reason: str, said: str = "%r is left out of an index: %s"
-    ) -> None:
+    def _note(self, key: str, reason: str, said: str = "%r is left out of an index: %s") -> None:
         logger.warning(said, key, reason)
         if len(self.problems) < _MOST_PROBLEMS:
             self.problems.append(Problem(key, reason))
@@ -223,7 +224,7 @@ class Rebuild:
                     if changed.has_identity:
                         again.append(changed)
                 else:
-                    record.problems.append(f"{outcome.what}: {outcome.details!r}")
+                    record.problems.append(str(outcome.error()))
                     self._report(record)
             records = again
 
@@ -287,4 +288,6 @@ class Rebuild:
             for set_prefix, field_name, values_key, coverage_key in self.registry.text_fields
         ]
         if calls:
-            yield Request(calls, self.options.shard, repeatable=True)
+            for reply in (yield Request(calls, self.options.shard, repeatable=True)):
+                if not isinstance(reply, int):
+                    raise GuardFailure.told(reply).error()

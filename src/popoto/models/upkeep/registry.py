@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from popoto.engine import keys
+from popoto.engine.outcome import wrong_kind
+from popoto.engine.request import Plan, Request
 from popoto.fields.keeping.families import CompanionFamily, KeyFamily, Layout
 from popoto.models.record.options import ModelOptions
 
@@ -75,6 +77,23 @@ class Registry:
         """Whether a key stands beside the records: ``$…:Model`` or ``$…:Model:…``."""
         parts = key.split(keys.SEPARATOR, 2)
         return len(parts) > 1 and parts[0].startswith("$") and parts[1] == self.model_name
+
+
+def check_own_keys(options: ModelOptions) -> Plan[None]:
+    """Raise ModelException where another program uses a key that the model needs for itself."""
+    expected = {
+        options.class_set_key: "set",
+        keys.record_keys_key(options.model_name): "zset",
+        options.expiry_key: "zset",
+        options.expiry_values_key: "hash",
+        keys.values_coverage_key(options.model_name): "hash",
+    }
+    kinds: list[bytes] = yield Request(
+        [("TYPE", key) for key in expected], options.shard, repeatable=True
+    )
+    for (key, kind), found in zip(expected.items(), kinds, strict=True):
+        if found not in (b"none", kind.encode("ascii")):
+            raise wrong_kind(key, found.decode("ascii", "replace"), kind)
 
 
 def _own_families(options: ModelOptions) -> Iterator[KeyFamily]:

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from popoto._stock import is_replaced
 from popoto.engine.request import Call, Plan
-from popoto.exceptions import KeyMutationError, ModelException, UniquenessError, ValidationError
+from popoto.exceptions import (
+    CommandRefusedError,
+    KeyMutationError,
+    ModelException,
+    UniquenessError,
+    ValidationError,
+)
 from popoto.fields.coercion import CoercionError
 from popoto.fields.describing import describe
 from popoto.models.record.field_names import known_field
@@ -19,7 +25,7 @@ from popoto.models.writing.carrying import carry_out
 from popoto.models.writing.deleting import Deletion
 from popoto.models.writing.operation import Operation
 from popoto.models.writing.preparing import prepared_save
-from popoto.models.writing.rows import Matches, OnError, Progress, Rows, chunks
+from popoto.models.writing.rows import Matches, OnError, Progress, Rows, chunks, telling
 from popoto.models.writing.save_request import SaveRequest
 from popoto.models.writing.saving import Saving
 
@@ -29,14 +35,25 @@ M = TypeVar("M", bound=Record)
 def _carried_out(operations: Sequence[Operation], rows: Rows) -> Plan[list[Operation]]:
     """Carry out a batch; those that were not refused.
 
-    A key that occurs again is written in a further step, in order.
+    A key that occurs again is written in a further step, in order. Each step takes up every
+    key that is left once, so there are as many as a key occurs.
     """
     done: list[Operation] = []
     waiting = list(operations)
     while waiting:
         together, waiting = _apart(waiting, rows)
+        rows.followers = _by_key(waiting)
         done += yield from carry_out(together, rows)
+        waiting = [each for each in waiting if each.position not in rows.refused]
     return done
+
+
+def _by_key(operations: Sequence[Operation]) -> dict[str, list[Operation]]:
+    found: dict[str, list[Operation]] = {}
+    for operation in operations:
+        for key in operation.keys:
+            found.setdefault(key, []).append(operation)
+    return found
 
 
 def _apart(operations: Sequence[Operation], rows: Rows) -> tuple[list[Operation], list[Operation]]:
@@ -91,8 +108,20 @@ def bulk_create(
 
     Each is saved as `request` says; a plain save by default.
     """
-    request = request or SaveRequest()
     rows = Rows(f"{model._meta.model_name}.bulk_create", on_error=on_error, progress=progress)
+    creating = _created(model, instances, batch_size, rows, request or SaveRequest(), keep=keep)
+    return (yield from telling(rows, creating))
+
+
+def _created(
+    model: type[M],
+    instances: Iterable[M] | None,
+    batch_size: int,
+    rows: Rows,
+    request: SaveRequest,
+    *,
+    keep: bool,
+) -> Plan[tuple[list[M], int]]:
     kept: list[M] = []
     given = instances if isinstance(instances, Iterable) else instances or ()
     for batch in chunks(given, batch_size):
@@ -116,7 +145,8 @@ def _prepared_saves(
 ) -> Plan[list[Operation]]:
     """Check and format every instance; the saves of those that are to be written.
 
-    Raises (or reports) all problems of the batch before anything is sent.
+    Raises (or reports) all problems of the batch before anything is sent. A model that defines
+    `save` itself has it called, row by row, up to the first one that is refused.
     """
     operations: list[Operation] = []
     saves_itself = is_replaced(model, "save")
@@ -124,10 +154,17 @@ def _prepared_saves(
         try:
             if saves_itself:
                 yield _own_save(instance, names, request)
+                rows.stored_row(position)
                 continue
             saving = prepared_save(instance, request, names)
+        except CommandRefusedError:
+            # Of a write that was carried out.
+            raise
         except ModelException as error:
             rows.refuse_row(position, instance, error)
+            if saves_itself:
+                # What comes after it would be written before the error is told.
+                rows.end_round()
             continue
         if saving is not None:
             saving.position = position
@@ -170,7 +207,11 @@ def bulk_update(
         skips_missing=batches.is_query,
     )
     values = {name: _coerced(options, name, value) for name, value in updates.items()}
-    names = _written_names(options, updates)
+    return (yield from telling(rows, _updated(model, batches, rows, values)))
+
+
+def _updated(model: type[M], batches: Matches, rows: Rows, values: Mapping[str, Any]) -> Plan[int]:
+    names = _written_names(model._meta, values)
     batch = yield from batches.next()
     while batch is not None:
         rows.check_instances(model, batch)
@@ -234,7 +275,10 @@ def bulk_delete(
 ) -> Plan[int]:
     """The plan of `Model.bulk_delete`; see there."""
     rows = Rows(f"{model._meta.model_name}.bulk_delete", progress=progress)
-    batches = Matches(model, given, batch_size)
+    return (yield from telling(rows, _deleted(model, Matches(model, given, batch_size), rows)))
+
+
+def _deleted(model: type[Record], batches: Matches, rows: Rows) -> Plan[int]:
     batch = yield from batches.next()
     while batch is not None:
         rows.check_instances(model, batch)
@@ -245,12 +289,9 @@ def bulk_delete(
 
 
 def delete_batch(model: type[Record], instances: Sequence[Any], rows: Rows) -> Plan[int]:
-    """Delete these records; how many of them existed. One call for up to some 3,000."""
+    """Delete these records; how many of them existed. One call for up to some 15,000."""
     if is_replaced(model, "delete"):
-        deleted = 0
-        for instance in instances:
-            deleted += bool((yield own_call(instance, "delete")))
-        return deleted
+        return (yield from _deleted_by_themselves(instances, rows))
     deletions: dict[str, Deletion] = {}
     repeated: list[Deletion] = []
     for position, instance in enumerate(instances, rows.seen):
@@ -262,3 +303,16 @@ def delete_batch(model: type[Record], instances: Sequence[Any], rows: Rows) -> P
     for deletion in repeated:
         deletion.queue_up()
     return sum(bool(operation.result) for operation in done)
+
+
+def _deleted_by_themselves(instances: Sequence[Any], rows: Rows) -> Plan[int]:
+    """Delete through the `delete` that the model's class defines itself."""
+    deleted = 0
+    for position, instance in enumerate(instances, rows.seen):
+        try:
+            deleted += bool((yield own_call(instance, "delete")))
+        except ModelException as error:
+            rows.refuse_row(position, instance, error)
+            rows.end_round()
+        rows.stored_row(position)
+    return deleted

@@ -130,6 +130,7 @@ class Change(Operation):
         for name in self.options.list_names:
             if name in self.changed:
                 list_key = keys.capped_list_key(self.key, name)
+                batch.put("KIND", list_key, "list")
                 batch.put("DEL", list_key)
                 if self.changed[name]:
                     batch.put("RPUSH", list_key, *self.changed[name])

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from popoto.engine.batch import Batch, Step
+from popoto.engine.batch import Batch, GuardFailure, Step
 from popoto.engine.codec import NIL
 from popoto.exceptions import UniquenessError
 from popoto.fields.describing import describe
@@ -89,15 +89,18 @@ def overlooking(step: Step, holder: str) -> Step:
     return (name, key, (*arguments[:at], holder, *arguments[at + 1 :]))
 
 
-def taken(options: ModelOptions, step: Step, holder: str) -> UniquenessError:
+def taken(options: ModelOptions, step: Step, failure: GuardFailure) -> UniquenessError:
     """The error for a value that a stored record holds."""
     subject = _subject(options, step)
+    holder = failure.details[0].decode("utf-8", "replace")
     if step[0] == "claim":
         field, stored = options.by_name[claimed_names(step)[0]], step[2][3]
         value: Any = field.decode(stored) if isinstance(stored, bytes) else stored
         held = f"{describe(value)} already exists in {holder!r}"
     else:
         held = f"a record with these values already exists: {holder!r}"
+    if failure.details[1:]:
+        held += ", as far as the index tells, since this user may not read that record"
     return UniquenessError(f"{subject} must be unique: {held}; nothing was written")
 
 

@@ -13,7 +13,7 @@ from popoto.models.beside.expiry import put_removal
 from popoto.models.record.record import Record
 from popoto.models.record.stored_form import decoded_values, key_field_that_differs
 from popoto.models.writing.hooks import call_delete_hooks
-from popoto.models.writing.operation import Operation, wrong_type
+from popoto.models.writing.operation import Operation
 
 
 class Deletion(Operation):
@@ -61,7 +61,7 @@ class Deletion(Operation):
         elif step is not None and failure.what == "exists":
             self.known = None
         else:
-            raise wrong_type(failure)
+            raise failure.error()
 
     def gives_up(self, names: Iterable[str]) -> bool:
         return self.known is not None

@@ -185,6 +185,8 @@ class Expectation(Operation):
         return batch
 
     def learn(self, failure: GuardFailure, step: Step | None) -> None:
+        if step is None or failure.what == "type":
+            raise failure.error()
         stored = failure.stored(self.options.hash_names) if failure.what == "holds" else None
         same = None if stored is None else said_otherwise(self.options, self.expected, stored)
         if same is None:

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 from popoto.engine.batch import Batch, GuardFailure, queue
 from popoto.engine.request import Plan, Request
 from popoto.engine.run import run
-from popoto.exceptions import ModelException
 from popoto.fields.keeping.entries import Entry, replace
 from popoto.models.record.options import AnyField, ModelOptions
 from popoto.models.record.record import Record
@@ -77,6 +76,5 @@ def apply_entries(
     replies = run(Request.of(batch.call(), shard=shard).plan())
     outcome = Batch.outcome(replies[0])
     if isinstance(outcome, GuardFailure):
-        details = ", ".join(str(each) for each in outcome.details)
-        raise ModelException(f"a key holds what no index holds ({details}); nothing was written")
+        raise outcome.error()
     return sum(reply for reply in outcome if isinstance(reply, int))

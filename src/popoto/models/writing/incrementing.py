@@ -22,7 +22,7 @@ from popoto.models.writing.change import Change
 from popoto.models.writing.claims import taken
 from popoto.models.writing.expecting import next_version
 from popoto.models.writing.numbers import added, checked_delta
-from popoto.models.writing.operation import not_stored, text_of, wrong_type
+from popoto.models.writing.operation import not_stored
 
 
 class Increment(Change):
@@ -112,11 +112,11 @@ class Increment(Change):
     def learn(self, failure: GuardFailure, step: Step | None) -> None:
         what = failure.what
         if step is None or what == "type":
-            raise wrong_type(failure)
+            raise failure.error()
         if what == "exists":
             raise not_stored(self.key)
         if what in ("claim", "slot"):
-            raise taken(self.options, step, text_of(failure.details[0]))
+            raise taken(self.options, step, failure)
         self.known = failure.stored(self.options.hash_names)
         self._by_server = self._by_server and what == "holds"
 

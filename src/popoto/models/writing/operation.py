@@ -8,7 +8,7 @@ from typing import Any
 from popoto.engine.batch import Batch, GuardFailure, QueuedCommits, Step
 from popoto.engine.codec import Stored
 from popoto.engine.request import Plan, Reply, Request
-from popoto.exceptions import ModelException, NotStoredError
+from popoto.exceptions import NotStoredError
 from popoto.models.record.loading import indexed_of
 from popoto.models.record.options import ModelOptions
 from popoto.models.record.record import Record
@@ -133,15 +133,6 @@ class Nothing(Operation):
 
     def finish(self, replies: Sequence[Reply]) -> Any:
         return self._nothing
-
-
-def wrong_type(failure: GuardFailure) -> ModelException:
-    """The error for a key that another program uses for something else."""
-    key, found, expected = (text_of(each) for each in failure.details)
-    return ModelException(
-        f"the key {key!r} holds a {found} where a {expected} belongs; nothing was written. "
-        "Rename or delete that key."
-    )
 
 
 def not_stored(key: str, advice: str = "") -> NotStoredError:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
-from popoto.engine.batch import Batch, GuardFailure
+from popoto.engine.batch import Batch
 from popoto.engine.codec import EncodeError, Stored
-from popoto.engine.request import Plan, Request, ScriptCall
+from popoto.engine.request import Plan, Request
 from popoto.exceptions import KeyMutationError, ModelException, ValidationError
 from popoto.fields.coercion import CoercionError
 from popoto.fields.describing import describe
@@ -15,8 +15,8 @@ from popoto.models.record.field_names import known_field
 from popoto.models.record.options import ModelOptions
 from popoto.models.record.record import Record
 from popoto.models.record.record_keys import record_key
-from popoto.models.writing.operation import wrong_type
-from popoto.models.writing.rows import chunks
+from popoto.models.writing.operation import text_of
+from popoto.models.writing.rows import Rows, chunks, telling
 
 
 def raw_update(
@@ -30,22 +30,28 @@ def raw_update(
     ]
     if not pairs:
         return 0
-    number = 0
+    rows = Rows(f"{options.model_name}.raw_update")
+    return (yield from telling(rows, _updated(options, batches, pairs, rows)))
+
+
+def _updated(
+    options: ModelOptions, batches: Iterable[list[Any]], pairs: Sequence[Any], rows: Rows
+) -> Plan[int]:
+    """Each batch is one call: a key that is no hash refuses it whole."""
     for given in batches:
-        calls: list[ScriptCall] = []
         keys = [_checked_key(options, key) for key in given]
-        for key in keys:
-            batch = Batch()
-            batch.guard("exists", key)
-            batch.put("HSET", key, *pairs)
-            calls.append(batch.call())
-        replies = yield Request(calls, options.shard, repeatable=True)
-        for reply in replies:
-            outcome = Batch.outcome(reply)
-            if isinstance(outcome, GuardFailure) and outcome.what != "exists":
-                raise wrong_type(outcome)
-        number += len(given)
-    return number
+        batch = Batch()
+        for key in dict.fromkeys(keys):
+            batch.put("FILL", key, *pairs)
+        call = batch.call(every=True, replies=False)
+        (reply,) = yield Request.of(call, shard=options.shard, repeatable=True)
+        for failure in Batch.failures(reply):
+            name = text_of(failure.details[0])
+            place = next(at for at, key in enumerate(keys) if name.endswith(key))
+            rows.refuse_row(rows.seen + place, given[place], failure.error())
+        rows.end_round()
+        rows.end_batch(len(given), len(given))
+    return rows.done
 
 
 def _checked_key(options: ModelOptions, key: Any) -> str:

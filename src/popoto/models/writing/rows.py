@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from operator import attrgetter
 from typing import Any, TypeAlias, TypeVar
 
+from redis.exceptions import RedisError
+
 from popoto.engine.request import Plan
-from popoto.exceptions import BulkError, ModelException, NotStoredError, QueryException, RowError
+from popoto.exceptions import (
+    BulkError,
+    ModelException,
+    NothingWrittenError,
+    NotStoredError,
+    PartlyWrittenError,
+    QueryException,
+    RowError,
+)
 from popoto.fields.describing import describe
 from popoto.models.reading.calls import Row as FoundRow
 from popoto.models.reading.executing import Execution
@@ -16,7 +26,7 @@ from popoto.models.reading.fetching import Fetch
 from popoto.models.reading.pages import Pages
 from popoto.models.reading.spec import QuerySpec
 from popoto.models.record.record import Record
-from popoto.models.writing.carrying import Company
+from popoto.models.writing.company import Company
 from popoto.models.writing.operation import Operation
 
 Item = TypeVar("Item")
@@ -59,10 +69,30 @@ class Rows(Company[Operation]):
         #: rows that the batches before this one have carried out, and rows they had
         self.done = 0
         self.seen = 0
+        #: by key: operations of this batch that wait for an earlier one on the same record
+        self.followers: Mapping[str, Sequence[Operation]] = {}
+        #: positions of rows of this batch that are stored, whatever becomes of the others
+        self._stored: list[int] = []
+
+    @property
+    def is_whole(self) -> bool:
+        return self._on_error is None
+
+    def carried_out(self, operations: Sequence[Operation]) -> None:
+        self._stored += [operation.position for operation in operations]
+
+    def stored_row(self, position: int) -> None:
+        """Take note of a row that was written by a method of the caller's own."""
+        self._stored.append(position)
 
     def refuse(self, operation: Operation, error: ModelException) -> None:
-        if not (self._skips_missing and isinstance(error, NotStoredError)):
-            self.refuse_row(operation.position, operation.instance, error)
+        is_missing = isinstance(error, NotStoredError)
+        if is_missing and self._skips_missing:
+            return
+        # A record that is missing is so for every row that means it.
+        others = self.followers.get(operation.key, ()) if is_missing else ()
+        for each in (operation, *others):
+            self.refuse_row(each.position, each.instance, error)
 
     def refuse_row(self, position: int, instance: Any, error: ModelException) -> None:
         """Take note of a row that cannot be carried out."""
@@ -83,14 +113,42 @@ class Rows(Company[Operation]):
     def _bulk_error(self, errors: Sequence[RowError]) -> BulkError:
         first = errors[0]
         more = f" (and {len(errors) - 1} more rows)" if len(errors) > 1 else ""
+        told = str(first.error)
+        if self._stored:
+            # Said of the row, it would be read as said of all.
+            told = told.replace("; nothing was written", "; the row was not written")
         error = BulkError(
-            f"{self.what}: row {first.position}: {first.error}{more}; nothing of its batch was "
-            f"written, {self.done} rows of earlier batches were",
+            f"{self.what}: row {first.position}: {told}{more}; {self._what_is_stored()}",
             errors,
-            self.done,
+            self.done + len(self._stored),
+            self._stored,
         )
         error.__cause__ = first.error
         return error
+
+    def _what_is_stored(self) -> str:
+        before = f"{self.done} rows of earlier batches were"
+        if not self._stored:
+            return f"nothing of its batch was written, {before}"
+        number = len(self._stored)
+        return (
+            f"of its batch {number} rows were written before ({_spans(self._stored)}), and {before}"
+        )
+
+    def interrupted(self, error: RedisError) -> RedisError:
+        """The error of the server or the connection, which says what is stored all the same."""
+        done = self.done + len(self._stored)
+        if not done:
+            return error
+        told = f"{self.what}: {done} rows were written before that"
+        if self._stored:
+            told += f", of the batch under way these: {_spans(self._stored)}"
+        if not isinstance(error, NothingWrittenError):
+            error.add_note(f"{told}.")
+            return error
+        partly = PartlyWrittenError(f"{told}; the others were not: {error}", done)
+        partly.__cause__ = error
+        return partly
 
     def claimed_by(self, operation: Operation) -> str:
         return f"row {operation.position} of this batch"
@@ -99,6 +157,7 @@ class Rows(Company[Operation]):
         """A batch is finished: `done` of its `seen` rows were carried out."""
         self.done += done
         self.seen += seen
+        self._stored = []
         if self._progress is not None:
             self._progress(self.seen)
 
@@ -109,9 +168,31 @@ class Rows(Company[Operation]):
                 # A mistake of the caller's, not a bad row: on_error is not asked.
                 raise ModelException(
                     f"{self.what}: row {position} is {describe(instance)}, no instance of "
-                    f"{model.__name__}; nothing of its batch was written, {self.done} rows of "
-                    "earlier batches were"
+                    f"{model.__name__}; {self._what_is_stored()}"
                 )
+
+
+def telling(rows: Rows, plan: Plan[Item]) -> Plan[Item]:
+    """A bulk operation, whose errors say what was written before them."""
+    try:
+        return (yield from plan)
+    except RedisError as error:
+        told = rows.interrupted(error)
+        if told is error:
+            raise
+        raise told from error
+
+
+def _spans(positions: Sequence[int]) -> str:
+    """Positions as "0-4999, 5002", the first ten spans of them."""
+    spans: list[list[int]] = []
+    for position in sorted(positions):
+        if spans and spans[-1][1] == position - 1:
+            spans[-1][1] = position
+        else:
+            spans.append([position, position])
+    told = [f"{first}-{last}" if first < last else f"{first}" for first, last in spans[:10]]
+    return ", ".join(told) + (", …" if len(spans) > 10 else "")
 
 
 def spec_of(given: Any) -> QuerySpec | None:

@@ -42,7 +42,7 @@ from popoto.models.writing.expecting import (
     said_otherwise,
 )
 from popoto.models.writing.hooks import call_delete_hooks
-from popoto.models.writing.operation import not_stored, text_of, wrong_type
+from popoto.models.writing.operation import not_stored
 from popoto.models.writing.save_request import SaveRequest
 
 
@@ -252,6 +252,8 @@ class Saving(Change):
         self.put_claims(batch, new, None)
         batch.put("MOVE", self.old_key, KeyArgument(self.key))
         self.put_hash(batch)
+        options.put_kinds(batch, self.old_key)
+        options.put_kinds(batch, self.key)
         old_companions = options.companion_keys(self.old_key)
         for source, target in zip(old_companions, options.companion_keys(self.key), strict=True):
             batch.put("MOVE", source, KeyArgument(target))
@@ -267,12 +269,12 @@ class Saving(Change):
 
     def learn(self, failure: GuardFailure, step: Step | None) -> None:
         what = failure.what
+        if step is None or what == "type":
+            raise failure.error()
         if self.expected and (step is self._expectation or what == "exists"):
             self._learn_unexpected(failure)
-        elif step is None:
-            raise wrong_type(failure)
         elif what in ("claim", "slot"):
-            raise taken(self.options, step, text_of(failure.details[0]))
+            raise taken(self.options, step, failure)
         elif what == "note":
             self.note = failure.details[1]
         elif what == "orphan":
@@ -282,10 +284,8 @@ class Saving(Change):
             self._start_anew()
         elif what == "holds":
             self.refresh(failure.stored(self.options.index_names))
-        elif what == "absent":
-            self._meet_existing(failure.stored(self.options.index_names))
         else:
-            raise wrong_type(failure)
+            self._meet_existing(failure.stored(self.options.index_names))
 
     def _learn_unexpected(self, failure: GuardFailure) -> None:
         """Raise the conflict, unless the stored bytes say in another form what was expected."""

@@ -8,7 +8,8 @@ from popoto.engine.request import Plan
 from popoto.exceptions import UniquenessError
 from popoto.models.record.checking import logger
 from popoto.models.record.record import Record
-from popoto.models.writing.carrying import Company, carry_out
+from popoto.models.writing.carrying import carry_out
+from popoto.models.writing.company import Company
 from popoto.models.writing.deleting import Deletion
 from popoto.models.writing.incrementing import Increment
 from popoto.models.writing.operation import Operation

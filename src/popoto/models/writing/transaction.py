@@ -8,7 +8,8 @@ from typing import Any
 from popoto.engine.request import Plan
 from popoto.exceptions import ModelException
 from popoto.models.record.record import Record
-from popoto.models.writing.carrying import Company, carry_out
+from popoto.models.writing.carrying import carry_out
+from popoto.models.writing.company import Company
 from popoto.models.writing.operation import Nothing, Operation
 from popoto.models.writing.preparing import checked_names, prepared_save
 from popoto.models.writing.save_request import SaveRequest

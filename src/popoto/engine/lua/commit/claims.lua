@@ -18,10 +18,14 @@ local function make_claims()
     return not (start_of_text(theirs) and start_of_text(mine))
   end
 
-  -- Whether a record holds values that compete with these: field bytes ...
+  -- Whether a record holds values that compete with these: field bytes ... One that the user may
+  -- not read is taken at the word of the index that names it: true, and why.
   local function same_values(other, first, last)
     for index = first, last, 2 do
-      if not compete(held('HGET', prefix .. other, ARGV[index]), ARGV[index + 1]) then
+      local theirs, why = reading(true, 'HGET', prefix .. other, ARGV[index])
+      if why == 'hidden' then
+        return true, 'hidden'
+      elseif not compete(theirs, ARGV[index + 1]) then
         return false
       end
     end
@@ -30,10 +34,12 @@ local function make_claims()
 
   -- `texts` are those of the field: its name and the keys of their list and of their count.
   local function holder_of(set, member, old, bytes, texts)
-    for _, other in ipairs(held('SMEMBERS', set) or {}) do
+    for _, other in ipairs(reading(false, 'SMEMBERS', set) or {}) do
       if other ~= member and other ~= old then
-        local theirs = held('HGET', prefix .. other, texts.field)
-        if theirs then
+        local theirs, why = reading(true, 'HGET', prefix .. other, texts.field)
+        if why == 'hidden' then
+          return other, 'hidden'
+        elseif theirs then
           if compete(theirs, bytes) then
             return other
           end
@@ -58,9 +64,9 @@ local function make_claims()
     end
     for at = first, last, 5 do
       local set, member, old = key_at(at + 1), ARGV[at + 2], ARGV[at + 3]
-      local holder = holder_of(set, member, old, ARGV[at + 4], texts)
+      local holder, why = holder_of(set, member, old, ARGV[at + 4], texts)
       if holder then
-        make_refusing().refuse(ARGV[at] + 0, 'claim', {holder})
+        make_refusing().refuse(ARGV[at] + 0, 'claim', {holder, why})
       end
     end
   end
@@ -79,10 +85,12 @@ local function make_claims()
   function claims.slot(first, last)
     local hash, member, old = key_at(first + 1), ARGV[first + 4], ARGV[first + 5]
     for index = first + 2, first + 3 do
-      local other = ARGV[index] ~= '' and held('HGET', hash, ARGV[index])
-      if other and other ~= member and other ~= old
-        and same_values(other, first + 6, last) then
-        return make_refusing().refuse(ARGV[first] + 0, 'slot', {other})
+      local other = ARGV[index] ~= '' and reading(false, 'HGET', hash, ARGV[index])
+      if other and other ~= member and other ~= old then
+        local is_same, why = same_values(other, first + 6, last)
+        if is_same then
+          return make_refusing().refuse(ARGV[first] + 0, 'slot', {other, why})
+        end
       end
     end
     return nil
@@ -98,14 +106,36 @@ local function make_claims()
   function claims.SLOT(key, first, last)
     local digest, alternative, member = ARGV[first], ARGV[first + 1], ARGV[first + 2]
     local other = call('HGET', key, digest)
-    if other and other ~= member and call('EXISTS', prefix .. other) == 1
-      and not same_values(other, first + 3, last) then
+    local is_same, why = true, nil
+    if other and other ~= member and reading(true, 'EXISTS', prefix .. other) ~= 0 then
+      is_same, why = same_values(other, first + 3, last)
+    end
+    if not is_same or why then
       digest = alternative
     elseif call('HGET', key, alternative) == member then
       call('HDEL', key, alternative)
     end
     return call('HSET', key, digest, member)
   end
+
+  function claims.look_at_dead()
+    local failure
+    for _, claim in ipairs(dead_claims) do
+      local texts = claim.texts
+      failure = failure or look_at('SREM', claim.set, 'SCARD')
+        or texts.values and (look_at('ZREM', texts.values, 'ZCARD')
+          or denied('ZRANGEBYLEX', texts.values) or look_at_count(texts.coverage, texts.field, -1))
+        or nil
+    end
+    removes = true
+    return failure
+  end
+
+  local function look_at_slot(key)
+    removes = true
+    return look_at('HSET', key, 'HLEN') or denied('HDEL', key) or denied('HGET', key)
+  end
+  claims.looks = {SLOT = look_at_slot, HDELIF = look_at_slot}
 
   return claims
 end

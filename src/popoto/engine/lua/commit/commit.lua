@@ -5,7 +5,8 @@
 --        mode         "data": the first failed guard is returned; "error": it is raised (a
 --                     pipeline of the caller's own, where nobody would look at the reply);
 --                     "every": all failed guards are returned; "many": as well, and the commands
---                     are carried out without their replies (a batch of many records)
+--                     are carried out without their replies (a batch of many records); "check":
+--                     as well, and nothing is carried out
 --        guard count, then per guard:     name, argument count, arguments
 --        command count, then per command: name, key, argument count, arguments
 --
@@ -33,6 +34,9 @@
 --             alternative one where other values stand in it
 --   MOVE      key to                                        rename; delete the target where there
 --             is nothing to rename
+--   KIND      key type                                      nothing: a key of another type is refused
+--   FILL      fields-count fields and values..., then (key) ...   set these fields of each hash
+--             that exists
 --   FOLLOW    key record                                    expire when the record does
 --   RESCHEDULE key registry values member                   correct the registry by the key
 --   ADD       key field delta kind [zset member]            add to the number that an addable
@@ -45,31 +49,69 @@
 -- Reply  {1, reply...} ({1} in mode "many")  or  {0, guard number, what failed, details...}; for
 --        absent and holds the details are the key and what its hash holds: field, bytes, ... What
 --        failed is also: note (an expired record left one; details: key, note), orphan (a record
---        went without one), type (of a key; the number is 0).
---        In modes "every" and "many"  {2, {guard number, what failed, details...}, ...}
+--        went without one), type (of a key; details: key, what it holds, what belongs there),
+--        number (text where a number belongs; details: key, hash field, text). The number is 0
+--        where no guard but a command needs the key.
+--        In modes "every", "many" and "check"  {2, {guard number, what failed, details...}, ...}
+--        {3, {problem, ...}, reply...}  carried out, except for commands that a hook had queued
+--        and that the server refused
 -- Cost   O(guards + commands); claims add the members of one value's set
 
 -- What carries out each guard and each command of our own. What most calls do not need is made
 -- when it is first asked for, together with others: to make a function takes a server 0.1 us.
 local STEPS = {absent = absent, exists = exists, holds = holds, ENTER = enter}
+local LOOKS = {ENTER = look_at_entries, LEAVE = look_at_entries}
 local MAKERS = {
   claim = make_claims, slot = make_claims, addable = make_sums,
   LEAVE = make_leaving, RETIRE = make_retiring, FORGET = make_retiring,
   HDELIF = make_claims, SLOT = make_claims, ADD = make_sums,
-  MOVE = make_moving, KEYED = make_moving,
+  MOVE = make_moving, KEYED = make_moving, FILL = make_moving,
+  KIND = make_kinds, DEL = make_kinds, UNLINK = make_kinds,
   ['EXPIRE-IN'] = make_expiring, ['EXPIRE-AT'] = make_expiring, ['EXPIRE-AS-IS'] = make_expiring,
   FOLLOW = make_following, RESCHEDULE = make_following,
 }
 
+-- What makers have made.
+local parts = {}
+
+-- Find the step and the look of this name.
+local function open(name)
+  local maker = MAKERS[name]
+  local part = parts[maker]
+  if not part then
+    part = maker()
+    parts[maker] = part
+  end
+  STEPS[name] = part[name]
+  LOOKS[name] = LOOKS[name] or part.looks and part.looks[name]
+end
+
 -- The step of this name; nil: a command of the server.
 local function step_named(name)
-  local step = STEPS[name]
-  if not step and MAKERS[name] then
-    step = MAKERS[name]()[name]
-    STEPS[name] = step
+  if not STEPS[name] and MAKERS[name] then
+    open(name)
   end
-  return step
+  return STEPS[name]
 end
+
+-- The look at commands of this name.
+local function look_named(name)
+  if not LOOKS[name] and MAKERS[name] then
+    open(name)
+  end
+  if not LOOKS[name] then
+    LOOKS[name] = make_queued_looks().look
+  end
+  return LOOKS[name]
+end
+
+-- What succeeds on keys of the type alone that a command needs: cheaper than asking for the type.
+local ANY = 'any'
+local SIZES = {
+  SADD = 'SCARD', SREM = 'SCARD', ZADD = 'ZCARD', ZREM = 'ZCARD', GEOADD = 'ZCARD',
+  HSET = 'HLEN', HSETNX = 'HLEN', HDEL = 'HLEN', RPUSH = 'LLEN', LPUSH = 'LLEN', LTRIM = 'LLEN',
+  XADD = 'XLEN', PERSIST = ANY,
+}
 
 -- Check the guards.
 local at = 4
@@ -77,43 +119,46 @@ for _ = 1, ARGV[3] + 0 do
   local name, last = ARGV[at], at + 1 + ARGV[at + 1]
   step_named(name)(at + 2, last)
   if failures[2] and not wants_every then
-    return failures[2]
+    return hindrance or failures[2]
   end
   at = last + 1
 end
-if failures[2] then
-  return failures
+if hindrance or failures[2] then
+  return hindrance or failures
 end
 
--- Look at the types of the keys that are to be written. The hash of the record comes first and
--- stops the script by itself.
+-- Look at the commands.
 local count, first_command = ARGV[at] + 0, at + 1
 at = first_command
-for position = 1, count do
+for _ = 1, count do
   local name, key, last = ARGV[at], key_at(at + 1), at + 2 + ARGV[at + 2]
-  local measure, failure = SIZES[name], nil
+  local measure, failure = key and SIZES[name], nil
   if measure then
-    if key and not seen[key] and (position > 1 or measure ~= 'HLEN') then
-      failure = unlike(key, measure)
-    end
-  elseif LOOKS[name] then
-    failure = LOOKS[name](key, at + 3, last)
+    failure = not allowed[name] and denied(name, key) or measure ~= ANY and unlike(key, measure)
+  else
+    failure = look_named(name)(key, at + 3, last, name)
   end
   if failure then
-    return failure
+    return hindrance or failure
   end
   at = last + 1
+end
+local failure = dead_claims and make_claims().look_at_dead()
+if removes and prefix ~= '' and KEYS[1] then
+  -- Nothing stands under this name: on a slot that is on its way nobody could tell.
+  reading(true, 'EXISTS', KEYS[1] .. '\0')
+end
+if hindrance or failure then
+  return hindrance or failure
+elseif mode == 'check' then
+  return {1}
 end
 
 -- Carry out the commands. Guards alone are a question, which changes nothing.
 if dead_claims and count > 0 then
-  local failure = look_at_dead_claims()
-  if failure then
-    return failure
-  end
   make_claims().release_dead()
 end
-local replies = {1}
+local replies, problems = {1}, nil
 at = first_command
 for position = 1, count do
   local name, key, last = ARGV[at], key_at(at + 1), at + 2 + ARGV[at + 2]
@@ -121,13 +166,26 @@ for position = 1, count do
   if step then
     reply = step(key, at + 3, last)
   elseif key then
-    reply = call(name, key, unpack(ARGV, at + 3, last))
+    reply = redis.pcall(name, key, unpack(ARGV, at + 3, last))
   else
-    reply = call(name, unpack(ARGV, at + 3, last))
+    reply = redis.pcall(name, unpack(ARGV, at + 3, last))
+  end
+  if type(reply) == 'table' and reply.err then
+    -- What no look foresees, such as a wrong argument of a command that a hook has queued. To
+    -- stop now would leave half of the rest.
+    problems = problems or {}
+    problems[#problems + 1] = name .. ' ' .. (key or '') .. ': ' .. reply.err
+    reply = false
   end
   if mode ~= 'many' then
     replies[position + 1] = reply
   end
   at = last + 1
+end
+if problems and mode == 'error' then
+  return redis.error_reply('POPOTO the write was carried out, except for ' .. problems[1])
+elseif problems then
+  replies[1] = 3
+  table.insert(replies, 2, problems)
 end
 return replies

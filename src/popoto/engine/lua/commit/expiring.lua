@@ -26,6 +26,21 @@ local function make_retiring()
     return call('DEL', unpack(keys))
   end
 
+  retiring.looks = {}
+
+  function retiring.looks.FORGET(registry, first)
+    removes = true
+    return look_at('ZREM', registry, 'ZCARD') or look_at('HDEL', key_at(first), 'HLEN')
+  end
+
+  function retiring.looks.RETIRE(registry, first, last)
+    local failure = retiring.looks.FORGET(registry, first)
+    for index = first + 1, last, 2 do
+      failure = failure or not allowed.DEL and denied('DEL', key_at(index)) or nil
+    end
+    return failure
+  end
+
   return retiring
 end
 
@@ -53,7 +68,24 @@ local function make_expiring()
     return changed
   end
 
+  local function look_at_expiring(key, first, _, name)
+    if name == 'EXPIRE-AS-IS' and (reading(false, 'PTTL', key) or -1) < 0 then
+      return nil
+    end
+    local verb = name == 'EXPIRE-AT' and 'PEXPIREAT' or 'PEXPIRE'
+    local failure = denied(verb, key) or denied('HMGET', key) or denied('TIME', key)
+      or look_at('ZADD', key_at(first + 1), 'ZCARD') or look_at('HSET', key_at(first + 2), 'HLEN')
+    for index = first + 5, first + 4 + ARGV[first + 4] do
+      failure = failure or denied(verb, key_at(index))
+    end
+    return failure
+  end
+
   return {
+    looks = {
+      ['EXPIRE-IN'] = look_at_expiring, ['EXPIRE-AT'] = look_at_expiring,
+      ['EXPIRE-AS-IS'] = look_at_expiring,
+    },
     ['EXPIRE-IN'] = function(record, first, last)
       return expire('PEXPIRE', record, ARGV[first], first, last)
     end,
@@ -86,6 +118,17 @@ local function make_following()
   function following.FOLLOW(key, first)
     local remaining = call('PTTL', key_at(first))
     return remaining >= 0 and call('PEXPIRE', key, remaining) or 0
+  end
+
+  following.looks = {}
+
+  function following.looks.RESCHEDULE(key, first)
+    return denied('PTTL', key) or denied('TIME', key) or look_at('ZADD', key_at(first), 'ZCARD')
+      or denied('ZREM', key_at(first)) or look_at('HDEL', key_at(first + 1), 'HLEN')
+  end
+
+  function following.looks.FOLLOW(key, first)
+    return denied('PTTL', key_at(first)) or denied('PEXPIRE', key)
   end
 
   return following

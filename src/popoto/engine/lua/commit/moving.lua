@@ -13,13 +13,53 @@ local function make_moving()
     return 1
   end
 
-  function moving.KEYED(_, first, last)
+  -- name kinds words...
+  function moving.words(first, last)
     local kinds, words = ARGV[first + 1], {}
     for index = first + 2, last do
       local place = index - first - 1
       words[place] = string.sub(kinds, place, place) == 'k' and key_at(index) or ARGV[index]
     end
-    return call(ARGV[first], unpack(words))
+    return words
+  end
+
+  function moving.KEYED(_, first, last)
+    return redis.pcall(ARGV[first], unpack(moving.words(first, last)))
+  end
+
+  -- field-count fields... values..., then (key) ...
+  function moving.FILL(_, first, last)
+    local count, filled = ARGV[first] + 0, 0
+    for index = first + 1 + count, last do
+      local key = key_at(index)
+      if call('HLEN', key) > 0 then
+        call('HSET', key, unpack(ARGV, first + 1, first + count))
+        filled = filled + 1
+      end
+    end
+    return filled
+  end
+
+  moving.looks = {}
+
+  function moving.looks.MOVE(key, first)
+    local to = key_at(first)
+    seen[to] = seen[key] or true
+    removes = true
+    return denied('EXISTS', key) or denied('DEL', to) or denied('RENAME', key, to)
+  end
+
+  function moving.looks.FILL(_, first, last)
+    local failure
+    for index = first + 1 + ARGV[first], last do
+      failure = failure or look_at('HSET', key_at(index), 'HLEN')
+    end
+    return failure
+  end
+
+  function moving.looks.KEYED(_, first, last)
+    removes = true
+    return make_queued_looks().refused(ARGV[first], unpack(moving.words(first, last)))
   end
 
   return moving

@@ -22,6 +22,18 @@ local function make_refusing()
     failures[#failures + 1] = refusing.refusal(number, what, details)
   end
 
+  -- What the type is of keys on which these succeed.
+  local kinds = {
+    SCARD = 'set', ZCARD = 'zset', HLEN = 'hash', LLEN = 'list', XLEN = 'stream',
+    STRLEN = 'string', PFCOUNT = 'HyperLogLog',
+  }
+
+  -- The reply for a key of another type than the one on which this measure succeeds; of one
+  -- guard, or of the look at all keys.
+  function refusing.refuse_type(key, measure, number)
+    return refusing.refusal(number or 0, 'type', {key, redis.call('TYPE', key).ok, kinds[measure]})
+  end
+
   -- Tell also what the record's hash holds.
   function refusing.refuse_with_hash(number, what, key)
     local kind = call('TYPE', key).ok

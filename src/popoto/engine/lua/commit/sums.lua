@@ -28,9 +28,11 @@ local function make_sums()
   -- The guard: number key field delta kind
   function sums.addable(first)
     local number, key = ARGV[first] + 0, key_at(first + 1)
-    if call('EXISTS', key) == 0 then
+    local value, is_other = reading(false, 'HGET', key, ARGV[first + 2])
+    seen[key] = 'HLEN'
+    if not value and call('EXISTS', key) == 0 then
       make_refusing().refuse(number, 'exists', {key})
-    elseif not sum_of(call('HGET', key, ARGV[first + 2]), ARGV[first + 3], ARGV[first + 4]) then
+    elseif is_other or not sum_of(value, ARGV[first + 3], ARGV[first + 4]) then
       make_refusing().refuse_with_hash(number, 'addable', key)
     end
   end
@@ -45,6 +47,12 @@ local function make_sums()
     call('HSET', key, field, bytes)
     return bytes
   end
+
+  -- Its record is known to be a hash; what else ADD writes is the sorted index.
+  sums.looks = {ADD = function(key, first, last)
+    return denied('HSET', key)
+      or last > first + 2 and look_at('ZADD', key_at(first + 3), 'ZCARD') or nil
+  end}
 
   return sums
 end

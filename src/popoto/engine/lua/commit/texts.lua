@@ -54,13 +54,15 @@ local function make_leaving()
   end
 
   local function is_held_by_another(set, field, text)
-    for _, member in ipairs(call('SMEMBERS', set)) do
-      local bytes = held('HGET', prefix .. member, field)
-      if bytes and string.sub(bytes, -#text) == text then
+    -- Where that cannot be read, the text stays: one too many hides no record.
+    local members, why = reading(true, 'SMEMBERS', set)
+    for _, member in ipairs(members or {}) do
+      local bytes, why_not = reading(true, 'HGET', prefix .. member, field)
+      if why_not == 'hidden' or (bytes and string.sub(bytes, -#text) == text) then
         return true
       end
     end
-    return false
+    return why == 'hidden'
   end
 
   -- Every text that may stand for the set of this one: with ":" or its escape wherever it has
@@ -89,7 +91,7 @@ local function make_leaving()
 
   -- Append the texts that no set serves any more, now that a record has left this one.
   local function without_holder(found, values, set, field, text, has_text)
-    if call('EXISTS', set) == 0 then
+    if call('SCARD', set) == 0 then
       for _, each in ipairs(spellings(values, has_text == '1' and text or 'None')) do
         found[#found + 1] = each
       end
@@ -101,7 +103,7 @@ local function make_leaving()
 
   -- A missing record has left the set of a text; what it held itself is not known.
   function leaving.release(texts, set, text)
-    local is_gone = call('EXISTS', set) == 0
+    local is_gone = call('SCARD', set) == 0
     for _, each in ipairs(spellings(texts.values, text)) do
       if is_gone or not is_held_by_another(set, texts.field, each) then
         call('ZREM', texts.values, each)

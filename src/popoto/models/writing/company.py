@@ -1,0 +1,41 @@
+"""`Company`: operations that are carried out together, and what becomes of one that is refused."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Generic, TypeVar
+
+from popoto.exceptions import ModelException
+from popoto.models.writing.operation import Operation
+
+Op = TypeVar("Op", bound=Operation)
+
+
+class Company(Generic[Op]):
+    """Operations that are carried out together, and what becomes of one that is refused."""
+
+    #: whether they go in one call, however large it is
+    is_one_step = True
+    #: whether results follow from the replies of commands, which then come one by one
+    needs_replies = True
+    #: whether their requests may be sent again after a lost reply, if they all say so
+    may_repeat = True
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether none is to be carried out if any of them is refused."""
+        return True
+
+    def refuse(self, operation: Op, error: ModelException) -> None:
+        """Raise the error, or take note of it: the operation is then left out."""
+        raise error
+
+    def end_round(self) -> None:
+        """Raise what was taken note of since the last round."""
+
+    def carried_out(self, operations: Sequence[Op]) -> None:
+        """Take note of operations that were carried out, whatever happens to the others."""
+
+    def claimed_by(self, operation: Op) -> str:
+        """What to call an operation that claims the same value as another one."""
+        return f"the {operation.title}"
