@@ -224,7 +224,7 @@ def test_round_trips_of_a_small_model(
 ) -> None:
     """One page of keys, one of entries, and one of records with one look at their entries."""
     fill(3)
-    for method, most in ((Animal.check_indexes, 8), (Animal.clean_indexes, 4)):
+    for method, most in ((Animal.check_indexes, 8), (Animal.clean_indexes, 5)):
         api(method)
         with round_trips() as seen:
             api(method)
