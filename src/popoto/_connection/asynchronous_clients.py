@@ -21,8 +21,9 @@ from redis.exceptions import RedisClusterException, WatchError
 from popoto._connection import decisions, policy
 from popoto._connection.asynchronous import AsyncClusterConnection, AsyncConnection
 from popoto._connection.asynchronous_pools import AsyncPool, make_async_pool
-from popoto._connection.clients import Client, check_one_slot, interpreted
+from popoto._connection.clients import Client, check_one_slot, interpreted, of_cluster
 from popoto._connection.pools import pool_for_engine
+from popoto._connection.refusals import with_remedy
 from popoto._connection.settings import Address, accepted_options
 from popoto._connection.steps import Steps, carry_out_async
 from popoto._connection.sync import ClusterConnection
@@ -100,9 +101,7 @@ class AsyncClient(redis_asyncio.Redis):
         try:
             return await cluster.execute_command(*args, **options)
         except RedisClusterException as error:
-            if "cannot be connected" not in str(error):
-                raise
-            raise policy.connect_failure(error, self.raw.url) from error
+            raise of_cluster(error, self.raw.url) from error
 
     def _cluster(self) -> RedisCluster | None:
         if self._cluster_client is None and isinstance(self.raw, AsyncClusterConnection):
@@ -181,6 +180,8 @@ async def under_policy(send: Callable[[], Awaitable[T]], url: str, *, repeatable
     """Await `send`, again after failures as far as the policy allows."""
     try:
         return await send()
+    except redis.ResponseError as error:
+        raise with_remedy(error) from error.__cause__
     except (redis.ConnectionError, redis.TimeoutError) as error:
         failure = error
     decision: Steps[T] = decisions.after_client_error(failure, url, repeatable=repeatable)

@@ -23,6 +23,7 @@ from redis.retry import Retry
 
 from popoto._connection import decisions, policy
 from popoto._connection.pools import Pool, make_pool
+from popoto._connection.refusals import with_remedy
 from popoto._connection.resp import Command, Reply
 from popoto._connection.routing import slot_of
 from popoto._connection.settings import Address, Options, Settings, describe, pool_arguments
@@ -140,9 +141,7 @@ class Client(redis.Redis):
         try:
             return self._cluster().execute_command(*args, **options)
         except RedisClusterException as error:
-            if "cannot be connected" not in str(error):
-                raise
-            raise policy.connect_failure(error, self.raw.url) from error
+            raise of_cluster(error, self.raw.url) from error
 
     def _cluster(self) -> RedisCluster:
         """redis-py's cluster client. Made at the first use, since making it connects."""
@@ -252,10 +251,25 @@ def check_one_slot(commands: Sequence[Command]) -> None:
         )
 
 
+def of_cluster(error: RedisClusterException, url: str) -> Exception:
+    """What an error of redis-py's cluster client is.
+
+    After a lost reply it asks who serves what; where nobody tells, the loss is but the context.
+    """
+    if "cannot be connected" not in str(error):
+        return error
+    lost = error.__context__
+    if isinstance(lost, (redis.ConnectionError, redis.TimeoutError)):
+        return lost
+    return policy.connect_failure(error, url)
+
+
 def under_policy(send: Callable[[], T], url: str, *, repeatable: bool) -> T:
     """Call `send`, again after failures as far as the policy allows."""
     try:
         return send()
+    except redis.ResponseError as error:
+        raise with_remedy(error) from error.__cause__
     except (redis.ConnectionError, redis.TimeoutError) as error:
         failure = error
     decision: Steps[T] = decisions.after_client_error(failure, url, repeatable=repeatable)
