@@ -91,7 +91,8 @@ class AsyncConnection:
 
         replies = await send()
         if isinstance(replies[0], BusyLoadingError):
-            return await carry_out_async(decisions.until_loaded(replies, repeatable=repeatable), send)
+            decision = decisions.until_loaded(replies, repeatable=repeatable)
+            return await carry_out_async(decision, send)
         return replies
 
     async def per_node(self) -> list[AsyncConnection]:

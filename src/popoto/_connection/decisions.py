@@ -264,9 +264,7 @@ def not_carried_out(replies: Sequence[Reply], indexes: Sequence[int]) -> list[in
     return [index for index in indexes if isinstance(replies[index], NOT_CARRIED_OUT)]
 
 
-def of_several(
-    *errors: BaseException, replies: Sequence[Reply], repeatable: bool
-) -> BaseException:
+def of_several(*errors: BaseException, replies: Sequence[Reply], repeatable: bool) -> BaseException:
     """The error for commands that went to several nodes, by what was answered to the others."""
     for error in errors:
         if not isinstance(error, NothingWrittenError):

@@ -155,9 +155,7 @@ def is_connect_failure(error: BaseException) -> bool:
     return isinstance(error, failures) and not isinstance(error, refusals)
 
 
-def may_send_again(
-    failures: int, *, sent: bool, repeatable: bool, timed_out: bool = False
-) -> bool:
+def may_send_again(failures: int, *, sent: bool, repeatable: bool, timed_out: bool = False) -> bool:
     """Whether a command that has failed so often may be sent once more.
 
     `sent` says that the server may have carried it out the last time, `timed_out` that it may

@@ -47,14 +47,18 @@ def while_missing(key: str) -> Batch:
     return batch
 
 
-def take_away(options: ModelOptions, batches: Sequence[Batch]) -> Plan[list[int | None]]:
+def take_away(
+    options: ModelOptions, batches: Sequence[Batch], *, upkeep: bool = True
+) -> Plan[list[int | None]]:
     """Carry out batches, each in a step of its own, all in one round trip.
 
-    Returns how much each has removed; None where the record is there after all.
+    Returns how much each has removed; None where the record is there after all. `upkeep`: it is
+    what the caller asked for, not something that a query does on the way.
     """
     if not batches:
         return []
-    replies = yield Request([batch.call() for batch in batches], options.shard, repeatable=True)
+    calls = [batch.call() for batch in batches]
+    replies = yield Request(calls, options.shard, repeatable=True, upkeep=upkeep)
     outcomes = [Batch.outcome(reply) for reply in replies]
     return [
         None
@@ -89,7 +93,9 @@ def sweep(options: ModelOptions, due: Reported) -> Plan[int]:
     Two round trips at most; a record that was created again meanwhile is left alone.
     """
     found = _told(due)
-    removed = yield from take_away(options, [_all_of(options, *each) for each in found])
+    removed = yield from take_away(
+        options, [_all_of(options, *each) for each in found], upkeep=False
+    )
     living = Batch()
     for (key, _), count in zip(found, removed, strict=True):
         if count is None:
@@ -120,7 +126,7 @@ def repair(options: ModelOptions, dead: Reported, swept: Reported, node: Node) -
             for index_key, kind in looked_at.items():
                 _put_entry_removal(batch, options, index_key, kind, key)
             batches.append(batch)
-    yield from take_away(options, batches)
+    yield from take_away(options, batches, upkeep=False)
 
 
 def _put_entry_removal(

@@ -100,6 +100,7 @@ class Rebuild:
                 [("UNLINK", key) for key in keys[first : first + self.batch_size]],
                 self.options.shard,
                 repeatable=True,
+                upkeep=True,
             )
 
     def _remove_wrong(self, findings: Sequence[tuple[Finding, Judged]]) -> Plan[None]:
@@ -113,7 +114,7 @@ class Rebuild:
                 batch.guard("holds", finding.member, *record.guard_arguments(self.options))
                 finding.family.remove(batch, finding.key, finding.item, finding.member)
                 calls.append(batch.call())
-            replies = yield Request(calls, self.options.shard, repeatable=True)
+            replies = yield Request(calls, self.options.shard, repeatable=True, upkeep=True)
             again: list[tuple[Finding, Judged]] = []
             for (finding, _), reply in zip(findings, replies, strict=True):
                 outcome = Batch.outcome(reply)
@@ -188,7 +189,10 @@ class Rebuild:
                 return
             batches = [self._batch(record, taken.get(record.key, set())) for record in records]
             replies = yield Request(
-                [batch.call() for batch in batches], self.options.shard, repeatable=True
+                [batch.call() for batch in batches],
+                self.options.shard,
+                repeatable=True,
+                upkeep=True,
             )
             again: list[Judged] = []
             for record, batch, reply in zip(records, batches, replies, strict=True):
@@ -274,4 +278,4 @@ class Rebuild:
             for set_prefix, field_name, values_key, coverage_key in self.registry.text_fields
         ]
         if calls:
-            yield Request(calls, self.options.shard, repeatable=True)
+            yield Request(calls, self.options.shard, repeatable=True, upkeep=True)

@@ -18,9 +18,10 @@ from typing import Generic, TypeAlias, TypeVar
 from popoto.engine.batch import Batch, CommitReply, GuardFailure, KeyArgument, Step
 from popoto.engine.keys import shard_prefix
 from popoto.engine.request import Call, Plan, Request
-from popoto.exceptions import ConflictError, ModelException
+from popoto.exceptions import ConflictError, ModelException, OutcomeUnknownError
 from popoto.models.writing import claims
 from popoto.models.writing.hooks import follow_up
+from popoto.models.writing.lateness import MOST_LOSSES, refuse_when_late, see_through
 from popoto.models.writing.operation import Operation, read_stored, text_of
 
 Op = TypeVar("Op", bound=Operation)
@@ -48,8 +49,8 @@ class Company(Generic[Op]):
     is_one_step = True
     #: whether results follow from the replies of commands, which then come one by one
     needs_replies = True
-    #: whether their requests may be sent again after a lost reply, if they all say so
-    may_repeat = True
+    #: whether stored bytes may show that they were carried out, if they all say so
+    may_show = True
 
     def refuse(self, operation: Op, error: ModelException) -> None:
         """Raise the error, or take note of it: the operation is then left out."""
@@ -74,6 +75,7 @@ def carry_out(operations: Sequence[Op], company: Company[Op]) -> Plan[list[Op]]:
     if any(map(_is_unclear, operations)):
         waiting = yield from _prepared(operations, company)
     released: _Released = {}
+    losses = 0
     for attempt in range(MAX_ATTEMPTS):
         if attempt >= _ATTEMPTS_WITHOUT_PAUSE and attempt % 2 == 0:
             yield _pause(attempt)
@@ -84,13 +86,10 @@ def carry_out(operations: Sequence[Op], company: Company[Op]) -> Plan[list[Op]]:
         if released:
             for call in calls:
                 call.overlook(released)
-        replies: list[CommitReply] = [_NOTHING_TO_DO] * len(calls)
-        if any(call.batch.guards for call in calls):
-            replies = yield Request(
-                [call.batch.call(every=True, replies=company.needs_replies) for call in calls],
-                calls[0].operations[0].options.shard,
-                company.may_repeat and all(each.is_repeatable for each in waiting),
-            )
+        replies = yield from _sent(calls, company, may_go_on=losses < MOST_LOSSES)
+        if replies is None:
+            losses += 1
+            continue
         wanted, waiting = len(done) + len(waiting), []
         for call, reply in zip(calls, replies, strict=True):
             if reply[0] != 1:
@@ -103,6 +102,30 @@ def carry_out(operations: Sequence[Op], company: Company[Op]) -> Plan[list[Op]]:
         if not waiting:
             return done
     raise _gave_up(waiting)
+
+
+def _sent(
+    calls: Sequence[_Joined[Op]], company: Company[Op], *, may_go_on: bool
+) -> Plan[Sequence[CommitReply] | None]:
+    """The replies to calls; None where they were lost, and the operations know what is stored."""
+    guarded = [call.batch for call in calls if call.batch.guards]
+    if not guarded:
+        return [_NOTHING_TO_DO] * len(calls)
+    operations = [operation for call in calls for operation in call.operations]
+    options = operations[0].options
+    late = refuse_when_late(options, guarded)
+    commits = [call.batch.call(every=True, replies=company.needs_replies) for call in calls]
+    try:
+        replies: list[CommitReply] = yield Request(commits, options.shard)
+    except OutcomeUnknownError as lost:
+        may_show = company.may_show and may_go_on
+        yield from see_through(operations, late, lost, may_show=may_show)
+        return None
+    except asyncio.CancelledError:
+        for operation in operations:
+            operation.doubt()
+        raise
+    return replies
 
 
 def _is_unclear(operation: Operation) -> bool:

@@ -7,14 +7,20 @@ from typing import Any
 
 from popoto.engine.batch import Batch, GuardFailure
 from popoto.engine.codec import EncodeError, Stored
-from popoto.engine.request import Plan, Request, ScriptCall
-from popoto.exceptions import KeyMutationError, ModelException, ValidationError
+from popoto.engine.request import Plan, Request
+from popoto.exceptions import (
+    KeyMutationError,
+    ModelException,
+    OutcomeUnknownError,
+    ValidationError,
+)
 from popoto.fields.coercion import CoercionError
 from popoto.fields.describing import describe
 from popoto.models.record.field_names import known_field
 from popoto.models.record.options import ModelOptions
 from popoto.models.record.record import Record
 from popoto.models.record.record_keys import record_key
+from popoto.models.writing.lateness import give_up, refuse_when_late
 from popoto.models.writing.operation import wrong_type
 from popoto.models.writing.rows import chunks
 
@@ -32,14 +38,19 @@ def raw_update(
         return 0
     number = 0
     for given in batches:
-        calls: list[ScriptCall] = []
+        batches: list[Batch] = []
         keys = [_checked_key(options, key) for key in given]
         for key in keys:
             batch = Batch()
             batch.guard("exists", key)
             batch.put("HSET", key, *pairs)
-            calls.append(batch.call())
-        replies = yield Request(calls, options.shard, repeatable=True)
+            batches.append(batch)
+        late = refuse_when_late(options, batches)
+        try:
+            replies = yield Request([batch.call() for batch in batches], options.shard)
+        except OutcomeUnknownError as lost:
+            yield from give_up(options, late, lost)
+            raise
         for reply in replies:
             outcome = Batch.outcome(reply)
             if isinstance(outcome, GuardFailure) and outcome.what != "exists":
