@@ -43,7 +43,7 @@ def told(error: RedisError, request: Request, replies: Sequence[Reply]) -> Redis
     """
     is_read = not request.writes
     if all(_came_to_nothing(reply) for reply in replies):
-        return refused(error, repeatable=is_read)
+        return not_taught(refused(error, repeatable=is_read), request)
     return policy.after_others(error, repeatable=is_read)
 
 
@@ -51,9 +51,9 @@ def _came_to_nothing(reply: Reply) -> bool:
     return isinstance(reply, (NothingWrittenError, NoScriptError)) or is_refusal(reply)
 
 
-def not_taught(error: NothingWrittenError, request: Request) -> RedisError:
-    """The error for a single call of a script that was unknown, and could not be sent again."""
-    if isinstance(error, RefusedError):
+def not_taught(error: RedisError, request: Request) -> RedisError:
+    """The error for a call of a script that was unknown, and that could not be sent again."""
+    if not isinstance(error, NothingWrittenError) or isinstance(error, RefusedError):
         return error
     return policy.after_refusal(error, repeatable=not request.writes)
 
