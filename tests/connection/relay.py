@@ -28,7 +28,8 @@ class Relay:
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._lose: list[tuple[bytes, Callable[[], object]]] = []
         self._stall: list[bytes] = []
-        self._answers: list[tuple[bytes, bytes, bool]] = []
+        self._answers: list[tuple[bytes, bytes]] = []
+        self._last_answer = b""
         self._cut: list[bytes] = []
         self._hold: list[bytes] = []
         self.stalled = threading.Event()
@@ -81,7 +82,9 @@ class Relay:
         last: bool = False,
     ) -> None:
         """`last`: nobody is answered after that."""
-        self._answers += [(marker, reply, last)] * times
+        self._answers += [(marker, reply)] * times
+        if last:
+            self._last_answer = reply
 
     def cut(self, marker: bytes, times: int = 1) -> None:
         self._cut += [marker] * times
@@ -120,12 +123,13 @@ class Relay:
                     self.relayed.append(data)
                     if own := next((each for each in self._answers if each[0] in data), None):
                         self._answers.remove(own)
-                        if own[2]:
+                        is_last = own[1] == self._last_answer
+                        if is_last:
                             self.shut()
                             # The end goes out with the reply, so that it is seen with it.
                             client.setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, 1)
                         client.sendall(own[1])
-                        if own[2]:
+                        if is_last:
                             return
                         continue
                     if self._hold and self._hold[0] in data:

@@ -175,7 +175,7 @@ def connect_again(error: Exception, url: str, patience: float) -> Steps[None]:
     raise with_remedy(error) if isinstance(error, RedisError) else error
 
 
-def until_loaded(replies: list[Reply], *, repeatable: bool = False) -> Steps[list[Reply]]:
+def until_loaded(replies: list[Reply], *, repeatable: bool = True) -> Steps[list[Reply]]:
     """Wait for a server that says to every command that it is loading."""
     deadline = time.monotonic() + policy.PATIENCE
     attempt = 0
@@ -193,7 +193,7 @@ def until_loaded(replies: list[Reply], *, repeatable: bool = False) -> Steps[lis
 
 
 def after_refusal(
-    error: RedisError, *, has_sentinels: bool, repeatable: bool = False
+    error: RedisError, *, has_sentinels: bool, repeatable: bool = True
 ) -> Steps[Reply]:
     """Wait for a server that is loading; look for the new primary; or raise."""
     deadline = time.monotonic() + policy.PATIENCE
