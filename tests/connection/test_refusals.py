@@ -133,6 +133,24 @@ def test_a_server_whose_memory_is_full(api: Api, redis_client: redis.Redis) -> N
     assert violations(redis_client, Berth) == []
 
 
+def test_a_batch_that_is_refused_does_not_deny_the_one_before(
+    api: Api, redis_client: redis.Redis
+) -> None:
+    rows = [Berth(name=str(number)) for number in range(4)]
+    try:
+        with pytest.raises(OutOfMemoryError) as caught:
+            api(
+                Berth.bulk_create,
+                rows,
+                batch_size=2,
+                progress=lambda *_: redis_client.config_set("maxmemory", 1),
+            )
+    finally:
+        redis_client.config_set("maxmemory", 0)
+    assert not isinstance(caught.value, NothingWrittenError)
+    assert api(Berth.query.count) == 2
+
+
 def test_a_refused_write_in_direct_use_is_as_redis_py_has_it(redis_client: redis.Redis) -> None:
     redis_client.config_set("maxmemory", 1)
     try:

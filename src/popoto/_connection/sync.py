@@ -72,10 +72,11 @@ class SyncConnection:
         """Send one command and return its raw reply: bytes, int, None or a list of these.
 
         `repeatable` says that carrying it out twice does no harm; it is then sent
-        again, up to twice, if the reply is lost. `blocks_for` are the seconds that the command
+        again, up to twice, if the connection is lost. `blocks_for` are the seconds that the command
         may block on the server, to be waited for beyond `socket_timeout`. One round trip.
 
-        Raises the server's error (redis.ResponseError); NothingWrittenError if the server
+        Raises the server's error (redis.ResponseError), which is a NothingWrittenError too if
+        the server takes no writes; NothingWrittenError if the server
         cannot be reached; OutcomeUnknownError or OutcomeUnknownTimeoutError if the
         connection fails after a command was sent that is not repeatable, else
         redis.ConnectionError or redis.TimeoutError; redis.DataError for an argument

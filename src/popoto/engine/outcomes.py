@@ -7,6 +7,7 @@ this of one command; here it is known of several, and of what a plan has sent be
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import cast
 
 import redis.exceptions
 from redis.exceptions import NoScriptError, RedisError
@@ -82,6 +83,9 @@ class Story:
         return _unknown(error) if isinstance(step, Request) else error
 
     def _after_all(self, error: NothingWrittenError) -> BaseException:
+        if isinstance(error, RefusedError) and isinstance(error.__cause__, RedisError):
+            # The server's own words, which are of this step alone.
+            return error.__cause__
         found = policy.after_others(error, repeatable=False)
         found.__cause__ = error.__cause__ or error
         return found
@@ -89,7 +93,7 @@ class Story:
 
 def _has_written(request: Request, answer: object) -> bool:
     """Whether anything was written; a commit says itself if it was refused."""
-    replies: list[Reply] = answer if isinstance(answer, list) else []
+    replies = cast("list[Reply]", answer)
     return not all(
         isinstance(command, ScriptCall)
         and command.script is COMMIT

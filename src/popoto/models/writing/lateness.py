@@ -9,17 +9,20 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from secrets import token_hex
-from typing import Final
+from typing import Final, TypeAlias
 
 from redis.exceptions import RedisError
 
 from popoto.engine import keys
 from popoto.engine.batch import Batch
-from popoto.engine.request import Plan, Reply, Request
+from popoto.engine.request import Plan, Request
 from popoto.exceptions import OutcomeUnknownError, OutcomeUnknownTimeoutError
 from popoto.models.record.loading import indexed_of
 from popoto.models.record.options import ModelOptions
 from popoto.models.writing.operation import Operation
+
+#: What a hash holds of some fields.
+Values: TypeAlias = Sequence[bytes | None]
 
 #: How often the reply to one write may be lost before its caller is told.
 MOST_LOSSES: Final = 2
@@ -37,7 +40,7 @@ def refuse_when_late(options: ModelOptions, batches: Iterable[Batch]) -> str:
 
 def give_up(
     options: ModelOptions, late: str, lost: OutcomeUnknownError, looks: Batch | None = None
-) -> Plan[Sequence[Reply]]:
+) -> Plan[Sequence[Values]]:
     """Refuse the calls from now on, and then `looks`: what it sees. Raises `lost` if in vain."""
     batch = Batch()
     batch.put("SET", late, "", "PX", _REMEMBERED)
@@ -51,8 +54,8 @@ def give_up(
             continue
         except RedisError:
             break
-        seen: Sequence[Reply] = reply
-        return seen[2:]
+        seen: Sequence[Values] = reply[2:]
+        return seen
     raise lost
 
 

@@ -38,16 +38,16 @@ def raw_update(
         return 0
     number = 0
     for given in batches:
-        batches: list[Batch] = []
+        commits: list[Batch] = []
         keys = [_checked_key(options, key) for key in given]
         for key in keys:
             batch = Batch()
             batch.guard("exists", key)
             batch.put("HSET", key, *pairs)
-            batches.append(batch)
-        late = refuse_when_late(options, batches)
+            commits.append(batch)
+        late = refuse_when_late(options, commits)
         try:
-            replies = yield Request([batch.call() for batch in batches], options.shard)
+            replies = yield Request([batch.call() for batch in commits], options.shard)
         except OutcomeUnknownError as lost:
             yield from give_up(options, late, lost)
             raise
