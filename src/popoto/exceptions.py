@@ -3,7 +3,7 @@
 Three roots exist because callers of the published package catch them by name:
 `ModelException` (definitions, values, saving), `QueryException` (asking) and
 `PopotoException` (the framework itself). Errors of the server pass through as
-redis-py raises them; the two subclasses of `redis.ConnectionError` below only
+redis-py raises them; the subclasses of `redis.ConnectionError` below only
 add whether anything can have been written.
 """
 
@@ -33,6 +33,13 @@ __all__ = [
     "PopotoException",
     "PublisherException",
     "QueryException",
+    "RefusedClusterDownError",
+    "RefusedError",
+    "RefusedLoadingError",
+    "RefusedMasterDownError",
+    "RefusedMemoryError",
+    "RefusedReadOnlyError",
+    "RefusedTryAgainError",
     "RowError",
     "SkipSaveException",
     "StoredDataError",
@@ -182,7 +189,38 @@ class ConfigurationError(ValueError):
 
 
 class NothingWrittenError(redis.exceptions.ConnectionError):
-    """The server could not be reached, so the command was never sent."""
+    """Nothing was written: the server could not be reached, or refused the write as a whole."""
+
+
+class RefusedError(NothingWrittenError, redis.exceptions.ResponseError):
+    """The server takes no writes now (MISCONF, NOREPLICAS, BUSY, ...). Nothing was written.
+
+    Where redis-py has a class for the reason, the error is one of that class too.
+    """
+
+
+class RefusedMemoryError(RefusedError, redis.exceptions.OutOfMemoryError):
+    """OOM: the server's memory is full. Nothing was written."""
+
+
+class RefusedReadOnlyError(RefusedError, redis.exceptions.ReadOnlyError):
+    """READONLY: the server is a replica. Nothing was written."""
+
+
+class RefusedLoadingError(RefusedError, redis.exceptions.BusyLoadingError):
+    """LOADING: the server went on reading its data for too long. Nothing was written."""
+
+
+class RefusedClusterDownError(RefusedError, redis.exceptions.ClusterDownError):
+    """CLUSTERDOWN: the cluster went on being down for too long. Nothing was written."""
+
+
+class RefusedMasterDownError(RefusedError, redis.exceptions.MasterDownError):
+    """MASTERDOWN: a replica has lost its primary. Nothing was written."""
+
+
+class RefusedTryAgainError(RefusedError, redis.exceptions.TryAgainError):
+    """TRYAGAIN: a slot of the cluster went on moving for too long. Nothing was written."""
 
 
 class OutcomeUnknownError(redis.exceptions.ConnectionError):

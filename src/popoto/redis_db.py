@@ -14,7 +14,7 @@ operation. Importing this module reads the environment and connects to nothing.
 `POPOTO_LOG_LEVEL`  level of the logger POPOTO-REDIS_DB (WARNING)
 =================== =========================================================================
 
-After a lost reply, reads are sent again. A write is not: `OutcomeUnknownError` says that it
+After a lost connection, reads are sent again. A write is not: `OutcomeUnknownError` says that it
 may have been carried out, `NothingWrittenError` that it was not.
 """
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import itertools
 import time
 from collections.abc import Callable
-from typing import Any
+from dataclasses import replace
+from typing import Any, cast
 
 import pytest
 import redis
@@ -87,6 +88,89 @@ def test_what_may_not_be_repeated_is_sent_again_only_if_it_was_not_sent() -> Non
     told = tell(decisions.after_failure(NOT_SENT, URL, repeatable=False), NOT_SENT, NOT_SENT)
     assert isinstance(told.result, NothingWrittenError)
     assert told.result.__cause__ is NOT_SENT.error
+
+
+GONE = NothingWrittenError(f"Cannot reach the server at {URL}. Nothing was sent.")
+LATE = Failure(TimeoutError("timed out"))
+
+
+def is_plain(error: Any) -> bool:
+    """Whether it is an error of the connection that tells nothing of writing."""
+    return (
+        isinstance(error, redis.ConnectionError | redis.TimeoutError)
+        and not isinstance(error, NothingWrittenError | OutcomeUnknownError)
+        and "othing was" not in str(error)
+    )
+
+
+@pytest.mark.parametrize("error", [GONE, redis.AuthenticationError("no"), OSError("no")])
+def test_no_connection_for_a_repetition_says_nothing_of_the_time_before(error: Any) -> None:
+    told = tell(decisions.after_failure(LOST, URL, repeatable=True), error)
+    assert is_plain(told.result)
+    assert told.result.__cause__ is LOST.error
+    told = tell(decisions.after_failure(NOT_SENT, URL, repeatable=False), error)
+    assert told.result is error
+    told = tell(decisions.after_failure(NOT_SENT, URL, repeatable=True), LOST, error)
+    assert is_plain(told.result)
+    told = tell(decisions.after_failure(LOST, URL, repeatable=True), NOT_SENT, NOT_SENT)
+    assert is_plain(told.result)
+
+
+def test_what_took_too_long_is_not_sent_again() -> None:
+    told = tell(decisions.after_failure(LATE, URL, repeatable=True))
+    assert isinstance(told.result, redis.TimeoutError)
+    assert is_plain(told.result)
+    told = tell(decisions.after_failure(LOST, URL, repeatable=True), LATE)
+    assert isinstance(told.result, redis.TimeoutError)
+    # Of what has not been sent whole nobody is busy.
+    half = Failure(TimeoutError("timed out"), sent=False)
+    assert tell(decisions.after_failure(half, URL, repeatable=False), [b"x"]).result == [b"x"]
+    for error in (redis.TimeoutError("late"), TimeoutError("late")):
+        told = tell(decisions.after_client_error(cast(Any, error), URL, repeatable=True))
+        assert isinstance(told.result, redis.TimeoutError)
+        assert is_plain(told.result)
+
+
+def test_a_stranger_is_told_so_whatever_was_sent() -> None:
+    stranger = Failure(redis.AuthenticationError("wants a password"))
+    told = tell(decisions.after_failure(stranger, URL, repeatable=False))
+    assert told.result is stranger.error
+
+
+def test_a_client_without_connection_says_nothing_of_the_time_before() -> None:
+    error = redis.ConnectionError("closed")
+    told = tell(decisions.after_client_error(error, URL, repeatable=True), GONE)
+    assert is_plain(told.result)
+    assert told.result.__cause__ is error
+    told = tell(decisions.after_client_error(LOADING, URL, repeatable=False), GONE)
+    assert isinstance(told.result, NothingWrittenError)
+    assert "nothing was written" in str(told.result)
+    assert "Nothing was sent" not in str(told.result)
+    told = tell(decisions.after_client_error(LOADING, URL, repeatable=True), GONE)
+    assert is_plain(told.result)
+    told = tell(decisions.after_client_error(LOADING, URL, repeatable=False), error)
+    assert isinstance(told.result, OutcomeUnknownError)
+
+
+@pytest.mark.parametrize(
+    "decide",
+    [
+        lambda repeatable: decisions.until_loaded([LOADING], repeatable=repeatable),
+        lambda repeatable: decisions.after_refusal(
+            LOADING, has_sentinels=False, repeatable=repeatable
+        ),
+    ],
+)
+def test_a_server_that_goes_away_while_it_loads_wrote_nothing(
+    decide: Callable[[bool], Steps[Any]],
+) -> None:
+    told = tell(decide(False), GONE)
+    assert isinstance(told.result, NothingWrittenError)
+    assert "nothing was written" in str(told.result)
+    assert "Nothing was sent" not in str(told.result)
+    assert is_plain(tell(decide(True), GONE).result)
+    unknown = OutcomeUnknownError("lost")
+    assert tell(decide(False), unknown).result is unknown
 
 
 def test_a_client_repeats_as_often() -> None:
@@ -248,6 +332,43 @@ def test_a_node_that_is_gone_is_looked_for(follow: Follow, topology: Topology) -
     assert told.result is gone
 
 
+def test_a_redirection_that_leads_nowhere_wrote_nothing(topology: Topology, follow: Follow) -> None:
+    told = follow(MovedError("7 there:2"), GONE, None, GONE)
+    assert is_plain(told.result)
+    write = replace(ASKED, repeatable=False)
+    deadline = time.monotonic() + 5
+    for refusal in (MovedError("7 there:2"), ClusterDownError("down")):
+        outcomes: list[Any] = [GONE, None, GONE]
+        if isinstance(refusal, ClusterDownError):
+            outcomes = [None, *outcomes]
+        decision = decisions.follow(topology, 7, write, refusal, deadline)
+        told = tell(decision, *outcomes)
+        assert isinstance(told.result, NothingWrittenError)
+        assert "nothing was written" in str(told.result)
+        assert "Nothing was sent" not in str(told.result)
+    # A node that was never reached has been sent nothing.
+    told = tell(
+        decisions.follow(topology, 7, write, Failure(GONE), deadline), None, GONE, None, GONE
+    )
+    assert told.result is GONE
+
+
+def test_commands_for_several_nodes_of_which_one_is_gone() -> None:
+    unknown = OutcomeUnknownError("lost")
+    unasked, moved = decisions.UNASKED, MovedError("7 there:2")
+
+    def told(*errors: Any, replies: list[Any], repeatable: bool = False) -> Any:
+        return decisions.of_several(*errors, replies=replies, repeatable=repeatable)
+
+    assert told(GONE, replies=[unasked, moved]) is GONE
+    for reply in (None, b"OK", ResponseError("WRONGTYPE")):
+        found = told(GONE, replies=[unasked, reply])
+        assert isinstance(found, OutcomeUnknownError)
+        assert "othing was" not in str(found)
+        assert is_plain(told(GONE, replies=[reply, unasked], repeatable=True))
+    assert told(GONE, unknown, replies=[unasked, unasked]) is unknown
+
+
 def test_a_reply_that_a_node_lost_is_not_asked_of_another(
     follow: Follow, topology: Topology
 ) -> None:
@@ -295,7 +416,11 @@ def test_a_transaction_follows_its_slot_and_is_refused_whole(topology: Topology)
     answers = [b"OK", wrong, b"QUEUED", redis.exceptions.ExecAbortError("discarded")]
     assert tell(decisions.transact(topology, commands, URL), None, answers).result is wrong
     told = tell(decisions.transact(topology, commands, URL), None, *[refused] * 16)
-    assert isinstance(told.result, redis.ConnectionError)
+    assert isinstance(told.result, NothingWrittenError)
+    told = tell(decisions.transact(topology, commands, URL), None, refused, GONE)
+    assert isinstance(told.result, NothingWrittenError)
+    assert "Nothing was sent" not in str(told.result)
+    assert tell(decisions.transact(topology, commands, URL), None, GONE).result is GONE
 
 
 def test_nodes_are_asked_in_turn_until_one_knows() -> None:

@@ -95,6 +95,11 @@ def test_reads_of_a_family_are_told_by_their_second_word(family: str) -> None:
     assert policy.is_read((first.lower().encode(), second.lower().encode()))
 
 
+def test_a_command_of_two_words_is_the_same_in_one() -> None:
+    for name in ("MEMORY USAGE", "OBJECT ENCODING", "XINFO STREAM", b"pubsub channels"):
+        assert policy.is_read((name, "k"))
+
+
 @pytest.mark.parametrize("name", WRITES)
 def test_what_may_change_something_is_no_read(name: str) -> None:
     assert not policy.is_read((name,))

@@ -15,7 +15,8 @@ from redis.exceptions import BusyLoadingError, RedisError
 
 from popoto._connection import decisions, policy
 from popoto._connection.asynchronous_pools import AsyncPool, AsyncSentinelPool
-from popoto._connection.decisions import NOT_CARRIED_OUT, Failure
+from popoto._connection.decisions import Failure
+from popoto._connection.refusals import refused
 from popoto._connection.resp import Command, Reply, pack
 from popoto._connection.routing import Topology, slot_of
 from popoto._connection.settings import Address, Options
@@ -90,7 +91,8 @@ class AsyncConnection:
 
         replies = await send()
         if isinstance(replies[0], BusyLoadingError):
-            return await carry_out_async(decisions.until_loaded(replies), send)
+            decision = decisions.until_loaded(replies, repeatable=repeatable)
+            return await carry_out_async(decision, send)
         return replies
 
     async def per_node(self) -> list[AsyncConnection]:
@@ -116,9 +118,10 @@ class AsyncConnection:
             return await exchange(self._pool, data, 1, repeatable=repeatable, blocks_for=blocks_for)
 
         has_sentinels = isinstance(self._pool, AsyncSentinelPool)
-        return await carry_out_async(
-            decisions.after_refusal(error, has_sentinels=has_sentinels), perform
+        decision = decisions.after_refusal(
+            error, has_sentinels=has_sentinels, repeatable=repeatable
         )
+        return await carry_out_async(decision, perform)
 
 
 class AsyncClusterConnection(AsyncConnection):
@@ -155,14 +158,14 @@ class AsyncClusterConnection(AsyncConnection):
         """As for one server. Follows the redirections of the cluster."""
         reply = await self._call(args, repeatable=repeatable, blocks_for=blocks_for)
         if isinstance(reply, RedisError):
-            raise reply
+            raise refused(reply, repeatable=repeatable)
         return reply
 
     async def call_many(self, commands: Sequence[Command], *, repeatable: bool) -> list[Reply]:
         """As for one server; the nodes that are concerned are asked at the same time."""
         await self._refresh()
         groups = self._topology.by_node(commands)
-        replies: list[Reply] = [None] * len(commands)
+        replies: list[Reply] = [decisions.UNASKED] * len(commands)
 
         async def ask(address: Address, indexes: list[int]) -> None:
             data = pack([commands[index] for index in indexes])
@@ -170,21 +173,18 @@ class AsyncClusterConnection(AsyncConnection):
                 self._node_pool(address), data, len(indexes), repeatable=repeatable
             )
             for index, answer in zip(indexes, answers, strict=True):
-                not_there = isinstance(answer, NOT_CARRIED_OUT)
-                replies[index] = (
-                    await self._call(commands[index], repeatable=repeatable)
-                    if not_there
-                    else answer
-                )
+                replies[index] = answer
+            for index in decisions.not_carried_out(replies, indexes):
+                replies[index] = await self._call(commands[index], repeatable=repeatable)
 
         # Every group is waited for, so that none is still writing when an error is raised.
         outcomes = await asyncio.gather(
             *(ask(*group) for group in groups.items()), return_exceptions=True
         )
-        for outcome in outcomes:
-            if isinstance(outcome, BaseException):
-                self._topology.stale = True
-                raise outcome
+        errors = [outcome for outcome in outcomes if isinstance(outcome, BaseException)]
+        if errors:
+            self._topology.stale = True
+            raise decisions.of_several(*errors, replies=replies, repeatable=repeatable)
         return replies
 
     async def transaction(self, commands: Sequence[Command]) -> list[Reply]:

@@ -21,9 +21,9 @@ from redis.exceptions import RedisClusterException, RedisError, WatchError
 from popoto._connection import decisions, policy
 from popoto._connection.asynchronous import AsyncClusterConnection, AsyncConnection
 from popoto._connection.asynchronous_pools import AsyncPool, make_async_pool
-from popoto._connection.clients import Client, check_one_slot, interpreted
-from popoto._connection.hiding import passwords, without_secrets
+from popoto._connection.clients import Client, check_one_slot, interpreted, of_cluster
 from popoto._connection.pools import pool_for_engine
+from popoto._connection.refusals import with_remedy
 from popoto._connection.settings import Address, accepted_options
 from popoto._connection.steps import Steps, carry_out_async
 from popoto._connection.sync import ClusterConnection
@@ -101,14 +101,11 @@ class AsyncClient(redis_asyncio.Redis):
         try:
             return await cluster.execute_command(*args, **options)
         except (RedisClusterException, RedisError) as error:
-            failure = without_secrets(
-                error, passwords(cast(AsyncClusterConnection, self.raw).options)
+            failure = of_cluster(
+                error, self.raw.url, cast(AsyncClusterConnection, self.raw).options
             )
-            is_lost = "Redis Cluster cannot be connected" in str(error)
-            if failure is error and not is_lost:
+            if failure is error:
                 raise
-        if is_lost:
-            raise policy.connect_failure(failure, self.raw.url) from failure
         raise failure
 
     def _cluster(self) -> RedisCluster | None:
@@ -188,6 +185,8 @@ async def under_policy(send: Callable[[], Awaitable[T]], url: str, *, repeatable
     """Await `send`, again after failures as far as the policy allows."""
     try:
         return await send()
+    except redis.ResponseError as error:
+        raise with_remedy(error) from error.__cause__
     except (redis.ConnectionError, redis.TimeoutError) as error:
         failure = error
     decision: Steps[T] = decisions.after_client_error(failure, url, repeatable=repeatable)

@@ -23,6 +23,7 @@ from popoto._connection.resp import (
     Reply,
     ReplyReader,
     check_nothing_left,
+    cut_off,
     reply_reader,
     take,
 )
@@ -128,7 +129,7 @@ class DirectAsyncConnection(AbstractConnection):
             while len(replies) < count:
                 chunk = await stream.read(size)
                 if not chunk:
-                    raise redis.ConnectionError("Connection closed by server.")
+                    raise cut_off(replies)
                 reader.feed(chunk)
                 if len(chunk) == size:
                     size = LARGEST_READ

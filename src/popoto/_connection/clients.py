@@ -24,6 +24,7 @@ from redis.retry import Retry
 from popoto._connection import decisions, policy
 from popoto._connection.hiding import passwords, without_secrets
 from popoto._connection.pools import Pool, make_pool
+from popoto._connection.refusals import with_remedy
 from popoto._connection.resp import Command, Reply
 from popoto._connection.routing import slot_of
 from popoto._connection.settings import Address, Options, Settings, describe, pool_arguments
@@ -141,12 +142,9 @@ class Client(redis.Redis):
         try:
             return self._cluster().execute_command(*args, **options)
         except (RedisClusterException, RedisError) as error:
-            failure = without_secrets(error, passwords(self.cluster_options or {}))
-            is_lost = "Redis Cluster cannot be connected" in str(error)
-            if failure is error and not is_lost:
+            failure = of_cluster(error, self.raw.url, self.cluster_options or {})
+            if failure is error:
                 raise
-        if is_lost:
-            raise policy.connect_failure(failure, self.raw.url) from failure
         raise failure
 
     def _cluster(self) -> RedisCluster:
@@ -257,10 +255,26 @@ def check_one_slot(commands: Sequence[Command]) -> None:
         )
 
 
+def of_cluster(error: Exception, url: str, options: Mapping[str, object]) -> Exception:
+    """What an error of redis-py's cluster client is; the error itself where it is just that.
+
+    After a lost reply it asks who serves what; where nobody tells, the loss is but the context.
+    """
+    failure = error
+    if isinstance(error, RedisClusterException) and "cannot be connected" in str(error):
+        lost = error.__context__
+        is_loss = isinstance(lost, (redis.ConnectionError, redis.TimeoutError))
+        failure = lost if is_loss else policy.connect_failure(error, url)
+        failure.__cause__ = None if is_loss else error
+    return without_secrets(failure, passwords(options))
+
+
 def under_policy(send: Callable[[], T], url: str, *, repeatable: bool) -> T:
     """Call `send`, again after failures as far as the policy allows."""
     try:
         return send()
+    except redis.ResponseError as error:
+        raise with_remedy(error) from error.__cause__
     except (redis.ConnectionError, redis.TimeoutError) as error:
         failure = error
     decision: Steps[T] = decisions.after_client_error(failure, url, repeatable=repeatable)

@@ -21,6 +21,7 @@ from popoto._connection.resp import (
     Reply,
     ReplyReader,
     check_nothing_left,
+    cut_off,
     reply_reader,
     take,
 )
@@ -123,7 +124,7 @@ class DirectConnection(AbstractConnection):
         while len(replies) < count:
             chunk = own_socket.recv(size)
             if not chunk:
-                raise redis.ConnectionError("Connection closed by server.")
+                raise cut_off(replies)
             reader.feed(chunk)
             if len(chunk) == size:
                 size = LARGEST_READ

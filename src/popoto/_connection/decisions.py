@@ -20,11 +20,12 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Final, TypeVar
+from typing import Final, TypeVar, cast
 
 import redis
 from redis.exceptions import (
     AskError,
+    AuthenticationError,
     BusyLoadingError,
     ClusterDownError,
     MovedError,
@@ -34,6 +35,7 @@ from redis.exceptions import (
 )
 
 from popoto._connection import policy
+from popoto._connection.refusals import refused, with_remedy
 from popoto._connection.resp import Command, Reply, pack
 from popoto._connection.routing import Topology, slot_of
 from popoto._connection.steps import AGAIN, REFRESH, SEEK_PRIMARY, Ask, Pause, Steps
@@ -41,6 +43,7 @@ from popoto.exceptions import NothingWrittenError
 
 __all__ = [
     "NOT_CARRIED_OUT",
+    "UNASKED",
     "Failure",
     "after_client_error",
     "after_failure",
@@ -48,6 +51,8 @@ __all__ = [
     "connect_again",
     "follow",
     "learn_nodes",
+    "not_carried_out",
+    "of_several",
     "transact",
     "until_loaded",
 ]
@@ -56,6 +61,9 @@ T = TypeVar("T")
 
 NOT_CARRIED_OUT: Final = (AskError, TryAgainError, ClusterDownError, BusyLoadingError)
 """Answers of a node that is not the one, or not yet the one, to carry a command out."""
+
+UNASKED: Final = RedisError("not sent yet")
+"""In place of the reply to a command that no node has answered yet."""
 
 _ASKING: Final = pack([("ASKING",)])
 _CLUSTER_SLOTS: Final = pack([("CLUSTER", "SLOTS")])
@@ -69,6 +77,15 @@ class Failure:
     error: Exception
     sent: bool = True
 
+    def may_be_repeated(self, failures: int, *, repeatable: bool) -> bool:
+        """Whether what has failed so often may be sent once more."""
+        return policy.may_send_again(
+            failures,
+            sent=self.sent,
+            repeatable=repeatable,
+            timed_out=policy.is_time_out(self.error),
+        )
+
 
 # One server ------------------------------------------------------------------------------
 
@@ -76,14 +93,24 @@ class Failure:
 def after_failure(failure: Failure, url: str, *, repeatable: bool) -> Steps[list[Reply]]:
     """Send again as often as the policy allows; AGAIN is answered with replies or a Failure."""
     failures = 1
-    while policy.may_send_again(failures, sent=failure.sent, repeatable=repeatable):
-        outcome: list[Reply] | Failure = yield AGAIN
+    was_sent = failure.sent
+    while failure.may_be_repeated(failures, repeatable=repeatable):
+        try:
+            outcome: list[Reply] | Failure = yield AGAIN
+        except (RedisError, OSError):
+            # There is no connection to send it on, which says nothing of the time before.
+            if not was_sent:
+                raise
+            break
         if not isinstance(outcome, Failure):
             return outcome
         failures += 1
         failure = outcome
-    if not failure.sent:
-        raise policy.connect_failure(failure.error, url) from failure.error
+        was_sent = was_sent or failure.sent
+    if isinstance(failure.error, AuthenticationError):
+        raise failure.error
+    if not was_sent:
+        raise policy.half_sent(failure.error, url) from failure.error
     raise policy.lost_reply(failure.error, url, repeatable=repeatable) from failure.error
 
 
@@ -94,16 +121,19 @@ def after_client_error(error: RedisError, url: str, *, repeatable: bool) -> Step
     """
     deadline = time.monotonic() + policy.PATIENCE
     failures = 0
+    lost: Failure | None = None
     while True:
         pause: float | None = 0.0
         if isinstance(error, BusyLoadingError):
             pause = policy.waiting_pause(failures, deadline)
-        elif not policy.is_connect_failure(error):
+        elif policy.is_connect_failure(error):
+            lost = Failure(error)
+            if not lost.may_be_repeated(failures + 1, repeatable=repeatable):
+                pause = None
+        else:
             pause = None
-        elif not policy.may_send_again(failures + 1, sent=True, repeatable=repeatable):
-            raise policy.lost_reply(error, url, repeatable=repeatable) from error
         if pause is None:
-            raise error
+            raise _given_up(error, lost, url, is_first=failures == 0, repeatable=repeatable)
         failures += 1
         yield Pause(pause)
         try:
@@ -112,6 +142,19 @@ def after_client_error(error: RedisError, url: str, *, repeatable: bool) -> Step
             error = next_error
         else:
             return result
+
+
+def _given_up(
+    error: RedisError, lost: Failure | None, url: str, *, is_first: bool, repeatable: bool
+) -> RedisError:
+    """What redis-py's last error becomes; `lost` is the last one after something was sent."""
+    if lost is not None:
+        found = policy.lost_reply(lost.error, url, repeatable=repeatable)
+        found.__cause__ = lost.error
+        return found
+    if isinstance(error, NothingWrittenError) and not is_first:
+        return policy.after_refusal(error, repeatable=repeatable)
+    return with_remedy(error)
 
 
 def connect_again(error: Exception, url: str, patience: float) -> Steps[None]:
@@ -129,10 +172,10 @@ def connect_again(error: Exception, url: str, patience: float) -> Steps[None]:
             return
     if policy.is_connect_failure(error):
         raise policy.connect_failure(error, url) from error
-    raise error
+    raise with_remedy(error) if isinstance(error, RedisError) else error
 
 
-def until_loaded(replies: list[Reply]) -> Steps[list[Reply]]:
+def until_loaded(replies: list[Reply], *, repeatable: bool = True) -> Steps[list[Reply]]:
     """Wait for a server that says to every command that it is loading."""
     deadline = time.monotonic() + policy.PATIENCE
     attempt = 0
@@ -142,11 +185,16 @@ def until_loaded(replies: list[Reply]) -> Steps[list[Reply]]:
             break
         attempt += 1
         yield Pause(pause)
-        replies = yield AGAIN
+        try:
+            replies = yield AGAIN
+        except NothingWrittenError as error:
+            raise policy.after_refusal(error, repeatable=repeatable) from error
     return replies
 
 
-def after_refusal(error: RedisError, *, has_sentinels: bool) -> Steps[Reply]:
+def after_refusal(
+    error: RedisError, *, has_sentinels: bool, repeatable: bool = True
+) -> Steps[Reply]:
     """Wait for a server that is loading; look for the new primary; or raise."""
     deadline = time.monotonic() + policy.PATIENCE
     attempt = 0
@@ -154,12 +202,15 @@ def after_refusal(error: RedisError, *, has_sentinels: bool) -> Steps[Reply]:
         pause = policy.waiting_pause(attempt, deadline)
         demoted = has_sentinels and isinstance(error, ReadOnlyError)
         if pause is None or not (demoted or isinstance(error, BusyLoadingError)):
-            raise error
+            raise refused(error, repeatable=repeatable)
         if demoted:
             yield SEEK_PRIMARY
         attempt += 1
         yield Pause(pause)
-        reply: Reply = (yield AGAIN)[0]
+        try:
+            reply: Reply = (yield AGAIN)[0]
+        except NothingWrittenError as gone:
+            raise policy.after_refusal(gone, repeatable=repeatable) from gone
         if not isinstance(reply, RedisError):
             return reply
         error = reply
@@ -172,6 +223,18 @@ def follow(
     topology: Topology, slot: int | None, asked: Ask, outcome: Reply | Failure, deadline: float
 ) -> Steps[Reply]:
     """The reply to a command whose first node did not carry it out, for whatever reason."""
+    was_refused = not isinstance(outcome, Failure)
+    try:
+        return (yield from _followed(topology, slot, asked, outcome, deadline))
+    except NothingWrittenError as error:
+        if not was_refused:
+            raise
+        raise policy.after_refusal(error, repeatable=asked.repeatable) from error
+
+
+def _followed(
+    topology: Topology, slot: int | None, asked: Ask, outcome: Reply | Failure, deadline: float
+) -> Steps[Reply]:
     first = asked
     for attempt in range(_MOST_REDIRECTIONS - 1):
         if isinstance(outcome, AskError):
@@ -196,6 +259,22 @@ def follow(
     return outcome
 
 
+def not_carried_out(replies: Sequence[Reply], indexes: Sequence[int]) -> list[int]:
+    """Those of these positions whose command another node is to carry out, or none yet."""
+    return [index for index in indexes if isinstance(replies[index], NOT_CARRIED_OUT)]
+
+
+def of_several(*errors: BaseException, replies: Sequence[Reply], repeatable: bool) -> BaseException:
+    """The error for commands that went to several nodes, by what was answered to the others."""
+    for error in errors:
+        if not isinstance(error, NothingWrittenError):
+            return error
+    nothing = cast(NothingWrittenError, errors[0])
+    if all(reply is UNASKED or isinstance(reply, NOT_CARRIED_OUT) for reply in replies):
+        return nothing
+    return policy.after_others(nothing, repeatable=repeatable)
+
+
 def _pause_on_cluster(
     topology: Topology, outcome: Reply | Failure, attempt: int, deadline: float
 ) -> float | None:
@@ -217,13 +296,20 @@ def transact(topology: Topology, commands: Sequence[Command], url: str) -> Steps
     slot = next((slot for slot in map(slot_of, commands) if slot is not None), None)
     data = pack([("MULTI",), *commands, ("EXEC",)])
     yield REFRESH
-    for _ in range(_MOST_REDIRECTIONS):
+    for attempt in range(_MOST_REDIRECTIONS):
         asked = Ask(topology.node(slot), data, len(commands) + 2, repeatable=False)
-        answers: list[Reply] = yield asked
+        try:
+            answers: list[Reply] = yield asked
+        except NothingWrittenError as error:
+            if attempt == 0:
+                raise
+            raise policy.after_refusal(error, repeatable=False) from error
         if topology.moved_transaction(answers, asked.address):
             continue
         return _transaction_replies(answers)
-    raise redis.ConnectionError(f"The cluster at {url} redirected a transaction without end.")
+    raise NothingWrittenError(
+        f"The cluster at {url} redirected a transaction without end. Nothing was written."
+    )
 
 
 def _transaction_replies(answers: list[Reply]) -> list[Reply]:

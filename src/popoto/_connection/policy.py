@@ -1,9 +1,11 @@
 """When a command may be sent again, and which error a failure becomes.
 
-A reply can be lost after the server carried the command out. Repeating a read
-then does no harm; repeating a write may do it twice. So a write is repeated only
-if its caller says that a repetition is harmless, or if it surely never reached
-the server; else the error says that the outcome is unknown.
+A reply can be lost after the server carried the command out, and the command itself can
+arrive after its repetition. Repeating a read then does no harm; repeating a write may do it
+twice, or undo what came between. So a write is repeated only if it surely never reached the
+server whole; else the error says that the outcome is unknown. `repeatable` are reads, and what
+changes nothing that anybody could miss. They too are not sent again where no reply came in time:
+the server may be busy with them.
 """
 
 from __future__ import annotations
@@ -21,12 +23,16 @@ from popoto.exceptions import NothingWrittenError, OutcomeUnknownError, OutcomeU
 __all__ = [
     "PATIENCE",
     "REPEATS",
+    "after_others",
+    "after_refusal",
     "all_in_use",
     "broken_watch",
     "connect_failure",
     "connect_pause",
+    "half_sent",
     "is_connect_failure",
     "is_read",
+    "is_time_out",
     "lost_reply",
     "may_send_again",
     "waiting_pause",
@@ -39,6 +45,8 @@ PATIENCE: Final = 5.0
 """Seconds to wait for a server that says it is loading, or a cluster that is settling."""
 
 _REFUSED_PAUSES: Final = (0.05, 0.15)
+
+_NOTHING_SENT: Final = "Nothing was sent."
 
 # redis-py lists what may be sent to a replica; that leaves out reads that name no key.
 _READS: Final = (
@@ -73,10 +81,9 @@ _READS_OF_A_FAMILY: Final = frozenset(
 
 def is_read(command: Sequence[object]) -> bool:
     """Whether sending the command twice leaves everything as sending it once does."""
-    name = _text(command[0]).upper()
-    if name in _READS:
+    first, _, second = _text(command[0]).upper().partition(" ")
+    if first in _READS:
         return True
-    first, _, second = name.partition(" ")
     if not second and len(command) > 1:
         second = _text(command[1]).upper()
     return (first, second) in _READS_OF_A_FAMILY
@@ -88,9 +95,9 @@ def _text(part: object) -> str:
 
 def lost_reply(error: BaseException, url: str, *, repeatable: bool) -> redis.exceptions.RedisError:
     """The error for a connection that failed after something was sent."""
-    timed_out = isinstance(error, (TimeoutError, redis.exceptions.TimeoutError))
+    timed_out = is_time_out(error)
     what = "No reply came in time" if timed_out else "The connection failed before the reply came"
-    detail = (str(error) or type(error).__name__).rstrip(".")
+    detail = _detail(error)
     if repeatable:
         text = f"{what} from {url}: {detail}"
         return (
@@ -107,19 +114,30 @@ def lost_reply(error: BaseException, url: str, *, repeatable: bool) -> redis.exc
 
 def connect_failure(error: BaseException, url: str) -> NothingWrittenError:
     """The error for a server that cannot be reached."""
-    detail = (str(error) or type(error).__name__).rstrip(".")
     return NothingWrittenError(
-        f"Cannot reach the server at {url}: {detail}. Nothing was sent. "
+        f"Cannot reach the server at {url}: {_detail(error)}. {_NOTHING_SENT} "
         "Start a server there, set REDIS_URL to another one, or use the embedded one: "
         "pip install 'popoto[embedded]' and REDIS_URL=embedded://"
     )
+
+
+def half_sent(error: BaseException, url: str) -> NothingWrittenError:
+    """The error for a single command of which the server cannot have received the end."""
+    return NothingWrittenError(
+        f"The connection to {url} failed before the command was sent whole: {_detail(error)}. "
+        "Nothing was written."
+    )
+
+
+def _detail(error: BaseException) -> str:
+    return (str(error) or type(error).__name__).rstrip(".")
 
 
 def all_in_use(limit: int, url: str, seconds: float | None) -> NothingWrittenError:
     """The error for having waited in vain for one of the connections in use."""
     return NothingWrittenError(
         f"All {limit} connections to {url} stayed in use for {seconds or 0.0:g} s. "
-        "Nothing was sent. Raise max_connections."
+        f"{_NOTHING_SENT} Raise max_connections."
     )
 
 
@@ -137,12 +155,41 @@ def is_connect_failure(error: BaseException) -> bool:
     return isinstance(error, failures) and not isinstance(error, refusals)
 
 
-def may_send_again(failures: int, *, sent: bool, repeatable: bool) -> bool:
+def may_send_again(failures: int, *, sent: bool, repeatable: bool, timed_out: bool = False) -> bool:
     """Whether a command that has failed so often may be sent once more.
 
-    `sent` says that the server may have carried it out the last time.
+    `sent` says that the server may have carried it out the last time, `timed_out` that it may
+    be carrying it out still.
     """
-    return (repeatable or not sent) and failures <= REPEATS
+    return failures <= REPEATS and (not sent or (repeatable and not timed_out))
+
+
+def is_time_out(error: BaseException) -> bool:
+    """Whether the server took too long, as opposed to being gone."""
+    return isinstance(error, (TimeoutError, redis.exceptions.TimeoutError))
+
+
+def after_refusal(error: NothingWrittenError, *, repeatable: bool) -> redis.exceptions.RedisError:
+    """The error for a request that a server refused, and that could not be sent again then."""
+    if repeatable:
+        return redis.exceptions.ConnectionError(str(error).replace(f" {_NOTHING_SENT}", ""))
+    told = "It had been refused before, so nothing was written."
+    return NothingWrittenError(str(error).replace(_NOTHING_SENT, told))
+
+
+def after_others(
+    error: redis.exceptions.RedisError, *, repeatable: bool
+) -> redis.exceptions.RedisError:
+    """The error for commands of which others have been carried out before it."""
+    if not isinstance(error, NothingWrittenError):
+        return error
+    text = str(error).replace(f" {_NOTHING_SENT}", "")
+    if repeatable:
+        return redis.exceptions.ConnectionError(text)
+    return OutcomeUnknownError(
+        f"{text} A part had been sent before and may have been carried out. "
+        "Look at the stored data before repeating it."
+    )
 
 
 def connect_pause(error: BaseException, attempt: int, deadline: float) -> float | None:

@@ -11,9 +11,11 @@ from itertools import islice
 from typing import Final, TypeAlias, cast
 
 import hiredis
+import redis
 from redis.connection import DefaultParser
 from redis.exceptions import (
     AskError,
+    AuthenticationError,
     ClusterCrossSlotError,
     ClusterDownError,
     DataError,
@@ -24,6 +26,8 @@ from redis.exceptions import (
     TryAgainError,
 )
 
+from popoto._connection.refusals import with_remedy
+
 __all__ = [
     "INCOMPLETE",
     "LARGEST_READ",
@@ -33,6 +37,7 @@ __all__ = [
     "Reply",
     "ReplyReader",
     "check_nothing_left",
+    "cut_off",
     "pack",
     "reply_reader",
     "take",
@@ -127,4 +132,12 @@ def server_error(text: str) -> RedisError:
     code, _, rest = text.partition(" ")
     if code in _OF_A_CLUSTER:
         return _OF_A_CLUSTER[code](rest)
-    return _parse_error(text)
+    return with_remedy(_parse_error(text))
+
+
+def cut_off(replies: Sequence[Reply]) -> RedisError:
+    """The error for a server that closed the connection after these replies."""
+    last = replies[-1] if replies else None
+    if isinstance(last, AuthenticationError):
+        return last
+    return redis.ConnectionError("Connection closed by server.")

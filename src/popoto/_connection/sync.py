@@ -9,8 +9,9 @@ import redis
 from redis.exceptions import BusyLoadingError, RedisError
 
 from popoto._connection import decisions, policy
-from popoto._connection.decisions import NOT_CARRIED_OUT, Failure
+from popoto._connection.decisions import Failure
 from popoto._connection.pools import Pool, SentinelPool, pool_for_engine
+from popoto._connection.refusals import refused
 from popoto._connection.resp import Command, Reply, pack
 from popoto._connection.routing import Topology, slot_of
 from popoto._connection.settings import Address, Options, Settings
@@ -71,10 +72,11 @@ class SyncConnection:
         """Send one command and return its raw reply: bytes, int, None or a list of these.
 
         `repeatable` says that carrying it out twice does no harm; it is then sent
-        again, up to twice, if the reply is lost. `blocks_for` are the seconds that the command
+        again, up to twice, if the connection is lost. `blocks_for` are the seconds that the command
         may block on the server, to be waited for beyond `socket_timeout`. One round trip.
 
-        Raises the server's error (redis.ResponseError); NothingWrittenError if the server
+        Raises the server's error (redis.ResponseError), which is a NothingWrittenError too if
+        the server takes no writes; NothingWrittenError if the server
         cannot be reached; OutcomeUnknownError or OutcomeUnknownTimeoutError if the
         connection fails after a command was sent that is not repeatable, else
         redis.ConnectionError or redis.TimeoutError; redis.DataError for an argument
@@ -101,7 +103,7 @@ class SyncConnection:
 
         replies = send()
         if isinstance(replies[0], BusyLoadingError):
-            return carry_out(decisions.until_loaded(replies), send)
+            return carry_out(decisions.until_loaded(replies, repeatable=repeatable), send)
         return replies
 
     def per_node(self) -> list[SyncConnection]:
@@ -118,7 +120,10 @@ class SyncConnection:
             return exchange(self._pool, data, 1, repeatable=repeatable, blocks_for=blocks_for)
 
         has_sentinels = isinstance(self._pool, SentinelPool)
-        return carry_out(decisions.after_refusal(error, has_sentinels=has_sentinels), perform)
+        decision = decisions.after_refusal(
+            error, has_sentinels=has_sentinels, repeatable=repeatable
+        )
+        return carry_out(decision, perform)
 
 
 class _NodeConnection(SyncConnection):
@@ -151,27 +156,26 @@ class ClusterConnection(SyncConnection):
         """As for one server. Follows the redirections of the cluster."""
         reply = self._call(args, repeatable=repeatable, blocks_for=blocks_for)
         if isinstance(reply, RedisError):
-            raise reply
+            raise refused(reply, repeatable=repeatable)
         return reply
 
     def call_many(self, commands: Sequence[Command], *, repeatable: bool) -> list[Reply]:
         """As for one server, in one round trip per node that is concerned."""
         self._refresh()
-        replies: list[Reply] = [None] * len(commands)
+        replies: list[Reply] = [decisions.UNASKED] * len(commands)
         for address, indexes in self.topology.by_node(commands).items():
             data = pack([commands[index] for index in indexes])
             try:
                 answers = exchange(
                     self.node_pool(address), data, len(indexes), repeatable=repeatable
                 )
-            except (redis.ConnectionError, redis.TimeoutError):
+                for index, answer in zip(indexes, answers, strict=True):
+                    replies[index] = answer
+                for index in decisions.not_carried_out(replies, indexes):
+                    replies[index] = self._call(commands[index], repeatable=repeatable)
+            except (redis.ConnectionError, redis.TimeoutError) as error:
                 self.topology.stale = True
-                raise
-            for index, answer in zip(indexes, answers, strict=True):
-                not_there = isinstance(answer, NOT_CARRIED_OUT)
-                replies[index] = (
-                    self._call(commands[index], repeatable=repeatable) if not_there else answer
-                )
+                raise decisions.of_several(error, replies=replies, repeatable=repeatable) from error
         return replies
 
     def transaction(self, commands: Sequence[Command]) -> list[Reply]:

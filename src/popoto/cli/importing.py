@@ -291,7 +291,7 @@ class Import:
         ]
         if commands:
             try:
-                carry_out(Request(commands, model._meta.shard, repeatable=True).plan())
+                carry_out(Request(commands, model._meta.shard).plan())
             except ResponseError as error:
                 if not is_unknown_command(error):
                     raise

@@ -15,14 +15,15 @@ import asyncio
 import copy
 import types
 from collections.abc import Generator, Sequence
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple, TypeAlias, TypeVar
 
-import redis.exceptions
-from redis.exceptions import BusyLoadingError, NoScriptError, ReadOnlyError, ResponseError
+from redis.exceptions import BusyLoadingError, NoScriptError, ReadOnlyError, RedisError
 
+from popoto._connection import policy
+from popoto.engine.outcomes import DISCONNECTED, not_taught
 from popoto.engine.recovery import put_back, scripts_to_teach, with_text
 from popoto.engine.request import Reply, Request
-from popoto.exceptions import OutcomeUnknownError
+from popoto.exceptions import NothingWrittenError, OutcomeUnknownError
 from popoto.redis_db import AsyncConnection
 
 #: Commands of one pipeline. More are spread over several, so that none is long under way.
@@ -31,8 +32,7 @@ MOST_COMMANDS = 1000
 #: Answers of a server that has not carried a command out, but soon may.
 _NOT_READY = (BusyLoadingError, ReadOnlyError)
 
-#: Errors of the connection, which concern every request on it.
-_DISCONNECTED = (redis.exceptions.ConnectionError, redis.exceptions.TimeoutError)
+E = TypeVar("E", bound=Exception)
 
 
 class _Waiter(NamedTuple):
@@ -92,7 +92,10 @@ async def _send_alone(connection: AsyncConnection, request: Request) -> list[Rep
         return [await connection.call(commands[0], repeatable=request.repeatable)]
     except NoScriptError as error:
         again = with_text(request, error, is_cluster=connection.is_cluster)
+    try:
         return [await connection.call(again, repeatable=request.repeatable)]
+    except NothingWrittenError as error:
+        raise not_taught(error, request) from error
 
 
 async def _send_all(
@@ -106,7 +109,13 @@ async def _send_all(
     replies = await connection.call_many(commands, repeatable=repeatable)
     positions, lessons = scripts_to_teach(requests, replies, is_cluster=is_cluster)
     if lessons:
-        put_back(replies, positions, await connection.call_many(lessons, repeatable=repeatable))
+        again: list[Reply]
+        try:
+            again = await connection.call_many(lessons, repeatable=repeatable)
+        except DISCONNECTED as error:
+            # It concerns those alone whose scripts were unknown.
+            again = [_own(error) for _ in positions]
+        put_back(replies, positions, again)
     return replies
 
 
@@ -142,8 +151,13 @@ async def _send_part(connection: AsyncConnection, waiting: list[_Waiter]) -> Non
             waiter.answer.cancel()
 
 
-async def _answer(connection: AsyncConnection, waiting: list[_Waiter]) -> None:
-    """Send the requests of these waiters and give each its replies or its error."""
+async def _answer(
+    connection: AsyncConnection, waiting: list[_Waiter], lost: OutcomeUnknownError | None = None
+) -> None:
+    """Send the requests of these waiters and give each its replies or its error.
+
+    `lost`: what became of them when they were sent before, together with others.
+    """
     if not waiting:
         return
     repeatable = all(waiter.request.repeatable for waiter in waiting)
@@ -151,14 +165,11 @@ async def _answer(connection: AsyncConnection, waiting: list[_Waiter]) -> None:
     try:
         replies = await _send_all(connection, requests, repeatable=repeatable)
     except OutcomeUnknownError as error:
-        # What may be repeated is repeated; the rest cannot know its outcome.
+        await _answer(connection, _left_after(error, connection, waiting), error)
+    except DISCONNECTED as error:
+        was_sent = lost is not None and isinstance(error, NothingWrittenError)
         for waiter in waiting:
-            if not waiter.request.repeatable:
-                _fail(waiter, error)
-        await _answer(connection, [each for each in waiting if each.request.repeatable])
-    except _DISCONNECTED as error:
-        for waiter in waiting:
-            _fail(waiter, error)
+            _fail(waiter, _of_a_read(lost, connection) if lost and was_sent else error)
     except Exception as error:  # noqa: BLE001 - handed on to whom it concerns
         # Nothing was sent: an argument of one request is nothing that can be sent.
         if len(waiting) == 1:
@@ -184,13 +195,9 @@ async def _hand_out(
         elif not waiter.answer.done():
             waiter.answer.set_result(own)
     for waiter, own in unready:
-        try:
-            await _carry_out_when_ready(connection, waiter.request, own)
-        except _DISCONNECTED as error:
-            _fail(waiter, error)
-        else:
-            if not waiter.answer.done():
-                waiter.answer.set_result(own)
+        await _carry_out_when_ready(connection, waiter.request, own)
+        if not waiter.answer.done():
+            waiter.answer.set_result(own)
 
 
 async def _carry_out_when_ready(
@@ -204,13 +211,36 @@ async def _carry_out_when_ready(
                 replies[index] = await connection.call(
                     commands[index], repeatable=request.repeatable
                 )
-            except ResponseError as error:
+            except RedisError as error:
                 replies[index] = error
 
 
+def _left_after(
+    lost: OutcomeUnknownError, connection: AsyncConnection, waiting: list[_Waiter]
+) -> list[_Waiter]:
+    """Those that may be sent again; the others are told. A write cannot know its outcome."""
+    is_late = policy.is_time_out(lost)
+    for waiter in waiting:
+        if not waiter.request.repeatable:
+            _fail(waiter, lost)
+        elif is_late:
+            # The server may be busy with it.
+            _fail(waiter, _of_a_read(lost, connection))
+    return [waiter for waiter in waiting if waiter.request.repeatable and not is_late]
+
+
+def _of_a_read(lost: OutcomeUnknownError, connection: AsyncConnection) -> RedisError:
+    """The error of a read whose reply was lost together with those of writes."""
+    return policy.lost_reply(lost.__cause__ or lost, connection.url, repeatable=True)
+
+
 def _fail(waiter: _Waiter, error: Exception) -> None:
-    """Give a waiter an exception of its own: a shared one would collect all tracebacks."""
     if not waiter.answer.done():
-        own = copy.copy(error)
-        own.__cause__ = error.__cause__ or error
-        waiter.answer.set_exception(own)
+        waiter.answer.set_exception(_own(error))
+
+
+def _own(error: E) -> E:
+    """An exception of one's own: a shared one would collect all tracebacks."""
+    own = copy.copy(error)
+    own.__cause__ = error.__cause__ or error
+    return own

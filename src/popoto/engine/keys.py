@@ -85,6 +85,11 @@ def values_coverage_key(model_name: str) -> str:
     return f"$Values:{model_name}"
 
 
+def late_key(model_name: str, name: str) -> str:
+    """The key that tells a call of this name that its caller waits no longer."""
+    return f"$Late:{model_name}:{name}"
+
+
 def capped_list_key(record_key: str, field_name: str) -> str:
     """The list that holds a capped list field of one record."""
     return f"{record_key}::{field_name}"

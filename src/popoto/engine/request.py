@@ -51,17 +51,26 @@ Command: TypeAlias = tuple[Argument, ...] | ScriptCall
 class Request:
     """Commands for one shard, sent together in one round trip, not as a transaction.
 
-    `repeatable` says that carrying them out twice does no harm, so that they may
-    be sent again after a lost reply.
+    `repeatable` says that carrying them out twice, or late, does no harm, so that they may
+    be sent again after a lost reply: reads, and `upkeep`, which writes what follows from what
+    the server holds at the time.
     """
 
     commands: Sequence[Command]
     shard: str
     repeatable: bool = False
+    upkeep: bool = False
 
     @classmethod
-    def of(cls, *commands: Command, shard: str, repeatable: bool = False) -> Request:
-        return cls(commands, shard, repeatable)
+    def of(
+        cls, *commands: Command, shard: str, repeatable: bool = False, upkeep: bool = False
+    ) -> Request:
+        return cls(commands, shard, repeatable, upkeep)
+
+    @property
+    def writes(self) -> bool:
+        """Whether a caller has to know what became of it."""
+        return self.upkeep or not self.repeatable
 
     def physical(self, *, is_cluster: bool) -> list[Sequence[Argument]]:
         """The commands as they go over the wire."""
@@ -92,6 +101,8 @@ class Call:
 
     function: Callable[[], Any]
     async_function: Callable[[], Awaitable[Any]] | None = None
+    writes: bool = False
+    """Whether it writes records, as a class's own `save` does."""
 
 
 #: What an answer is, only the plan knows that asked: it names it where it takes it.

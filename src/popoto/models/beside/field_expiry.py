@@ -71,7 +71,9 @@ def _asked(
     """The answer for the one field; a record that is gone has none, or an empty list."""
     try:
         (reply,) = yield Request.of(
-            (command, key, *arguments, "FIELDS", 1, name), shard=options.shard, repeatable=True
+            (command, key, *arguments, "FIELDS", 1, name),
+            shard=options.shard,
+            repeatable=command == "HPTTL",
         )
     except redis.exceptions.ResponseError as error:
         if "unknown command" not in str(error).lower():

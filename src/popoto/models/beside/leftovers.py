@@ -59,7 +59,8 @@ def take_away(
     """
     if not batches:
         return []
-    replies = yield Request([batch.call() for batch in batches], options.shard, repeatable=True)
+    calls = [batch.call() for batch in batches]
+    replies = yield Request(calls, options.shard, repeatable=True, upkeep=is_asked_for)
     removed: list[int | None] = []
     for reply in replies:
         outcome = Batch.outcome(reply)

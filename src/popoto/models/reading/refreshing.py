@@ -28,6 +28,8 @@ def refresh(instance: Record, names: Iterable[str] | None) -> Plan[None]:
     for name in wanted:
         values.pop(name, None)
         references.pop(name, None)
+        if instance._unconfirmed:
+            instance._unconfirmed.pop(name, None)
         if name in found:
             instance._stored[name] = found[name]
         else:

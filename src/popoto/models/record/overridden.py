@@ -34,6 +34,7 @@ def own_call(target: Any, method: str, **arguments: Any) -> Call:
     return Call(
         lambda: getattr(target, method)(**arguments),
         lambda: getattr(target, f"async_{method}")(**arguments),
+        writes=True,
     )
 
 

@@ -104,6 +104,7 @@ class Rebuild:
                 [("UNLINK", key) for key in keys[first : first + self.batch_size]],
                 self.options.shard,
                 repeatable=True,
+                upkeep=True,
             )
 
     def _remove_wrong(self, findings: Sequence[tuple[Finding, Judged]]) -> Plan[None]:
@@ -117,7 +118,7 @@ class Rebuild:
                 batch.guard("holds", finding.member, *record.guard_arguments(self.options))
                 finding.family.remove(batch, finding.key, finding.item, finding.member)
                 calls.append(batch.call())
-            replies = yield Request(calls, self.options.shard, repeatable=True)
+            replies = yield Request(calls, self.options.shard, repeatable=True, upkeep=True)
             again: list[tuple[Finding, Judged]] = []
             for (finding, _), reply in zip(findings, replies, strict=True):
                 outcome = Batch.outcome(reply)
@@ -204,7 +205,7 @@ class Rebuild:
             asked = ask_all(self.options, records)
             calls = [batch.call() for batch in batches]
             calls += [batch.call(every=True) for _, batch in asked]
-            replies = yield Request(calls, self.options.shard, repeatable=True)
+            replies = yield Request(calls, self.options.shard, repeatable=True, upkeep=True)
             for (record, batch), reply in zip(asked, replies[len(records) :], strict=True):
                 for shared in shared_values(batch, reply):
                     self._note_shared(record.key, shared)
@@ -288,6 +289,7 @@ class Rebuild:
             for set_prefix, field_name, values_key, coverage_key in self.registry.text_fields
         ]
         if calls:
-            for reply in (yield Request(calls, self.options.shard, repeatable=True)):
+            replies = yield Request(calls, self.options.shard, repeatable=True, upkeep=True)
+            for reply in replies:
                 if not isinstance(reply, int):
                     raise GuardFailure.told(reply).error()

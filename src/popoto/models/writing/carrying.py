@@ -19,10 +19,11 @@ from typing import Generic
 from popoto.engine.batch import Batch, CommitReply
 from popoto.engine.outcome import refused_commands
 from popoto.engine.request import Call, Plan, Request
-from popoto.exceptions import ConflictError, ModelException
+from popoto.exceptions import ConflictError, ModelException, OutcomeUnknownError
 from popoto.models.writing.claims import claim_of, taken
 from popoto.models.writing.company import Company, Op
 from popoto.models.writing.joining import Joined, Refusal, Released, Rival, join, refuse_rival
+from popoto.models.writing.lateness import MOST_LOSSES, refuse_when_late, see_through
 from popoto.models.writing.operation import Operation, read_stored, text_of
 
 #: How often an operation is tried because other writers were faster.
@@ -71,6 +72,8 @@ class _Work(Generic[Op]):
         self._gone: set[int] = set()
         self._released: Released = {}
         self._in_one_step = company.is_one_step
+        #: how often replies were lost, and what they were about was seen to be stored
+        self._losses = 0
 
     def round(self) -> Plan[None]:
         """Try once to carry out what waits."""
@@ -87,7 +90,7 @@ class _Work(Generic[Op]):
             yield from self._in_parts(calls)
         else:
             replies = yield from self._replies(calls)
-            for call, reply in zip(calls, replies, strict=True):
+            for call, reply in zip(calls, replies or (), strict=bool(replies)):
                 yield from self._take(call, reply)
         self._settle(rivals)
         self._leave_out_refused()
@@ -95,16 +98,27 @@ class _Work(Generic[Op]):
 
     # Sending -------------------------------------------------------------------------------
 
-    def _replies(self, calls: Sequence[Joined[Op]]) -> Plan[Sequence[CommitReply]]:
-        if not any(call.batch.guards for call in calls):
+    def _replies(self, calls: Sequence[Joined[Op]]) -> Plan[Sequence[CommitReply] | None]:
+        """The replies to calls; None where they were lost, and the operations know what is stored."""
+        batches = [call.batch for call in calls if call.batch.guards]
+        if not batches:
             return [_NOTHING_TO_DO] * len(calls)
         company = self.company
-        replies: list[CommitReply] = yield Request(
-            [call.batch.call(every=True, replies=company.needs_replies) for call in calls],
-            calls[0].operations[0].options.shard,
-            company.may_repeat
-            and all(each.is_repeatable for call in calls for each in call.operations),
-        )
+        operations = [operation for call in calls for operation in call.operations]
+        options = operations[0].options
+        late = refuse_when_late(options, batches)
+        commits = [call.batch.call(every=True, replies=company.needs_replies) for call in calls]
+        try:
+            replies: list[CommitReply] = yield Request(commits, options.shard)
+        except OutcomeUnknownError as lost:
+            may_show = company.may_show and self._losses < MOST_LOSSES
+            yield from see_through(operations, late, lost, may_show=may_show)
+            self._losses += 1
+            return None
+        except asyncio.CancelledError:
+            for operation in operations:
+                operation.doubt()
+            raise
         return replies
 
     def _in_parts(self, calls: Sequence[Joined[Op]]) -> Plan[None]:
@@ -124,7 +138,10 @@ class _Work(Generic[Op]):
         if not passes:
             return
         for call in calls:
-            (reply,) = yield from self._replies([call])
+            replies = yield from self._replies([call])
+            if replies is None:
+                return
+            (reply,) = replies
             yield from self._take(call, reply)
             if reply[0] not in (1, 3):
                 return

@@ -84,6 +84,21 @@ class Change(Operation):
                 known[name] = now
         self.known = known
 
+    def recognizes(self, stored: Mapping[str, Stored]) -> bool:
+        if any(stored.get(name) != value for name, value in self.changed.items()):
+            return False
+        self.refresh(stored)
+        return True
+
+    def doubt(self) -> None:
+        """What was to be written may be what is stored, whatever the instance believes."""
+        instance = self.instance
+        if instance._stored:
+            kept = dict(instance._unconfirmed or {})
+            for name, value in self.changed.items():
+                kept[name] = kept.get(name, set()) | {value}
+            instance._unconfirmed = kept or None
+
     def note_unconfirmed(self, *, persisted: bool) -> None:
         """Keep what stood in fields before a pipeline's write of them, which may never happen."""
         instance = self.instance

@@ -18,8 +18,8 @@ class Company(Generic[Op]):
     is_one_step = True
     #: whether results follow from the replies of commands, which then come one by one
     needs_replies = True
-    #: whether their requests may be sent again after a lost reply, if they all say so
-    may_repeat = True
+    #: whether stored bytes may show that they were carried out, if they all say so
+    may_show = True
 
     @property
     def is_whole(self) -> bool:

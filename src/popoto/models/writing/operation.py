@@ -79,8 +79,15 @@ class Operation:
         """Guards and commands as far as is known now; None: there is nothing to do."""
         raise NotImplementedError
 
-    #: whether carrying the batch out twice would do no harm
-    is_repeatable: bool = False
+    #: whether the stored bytes show that the batch has been carried out
+    shows: bool = False
+
+    def recognizes(self, stored: Mapping[str, Stored]) -> bool:
+        """Whether this is stored because of it, which it believes from then on."""
+        return False
+
+    def doubt(self) -> None:
+        """Take note that it may have been carried out, or may not."""
 
     def learn(self, failure: GuardFailure, step: Step | None) -> None:
         """Correct what is believed, or raise what the caller has to know.

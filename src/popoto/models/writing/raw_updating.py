@@ -8,13 +8,19 @@ from typing import Any
 from popoto.engine.batch import Batch
 from popoto.engine.codec import EncodeError, Stored
 from popoto.engine.request import Plan, Request
-from popoto.exceptions import KeyMutationError, ModelException, ValidationError
+from popoto.exceptions import (
+    KeyMutationError,
+    ModelException,
+    OutcomeUnknownError,
+    ValidationError,
+)
 from popoto.fields.coercion import CoercionError
 from popoto.fields.describing import describe
 from popoto.models.record.field_names import known_field
 from popoto.models.record.options import ModelOptions
 from popoto.models.record.record import Record
 from popoto.models.record.record_keys import record_key
+from popoto.models.writing.lateness import give_up, refuse_when_late
 from popoto.models.writing.operation import text_of
 from popoto.models.writing.rows import Rows, chunks, telling
 
@@ -43,8 +49,13 @@ def _updated(
         batch = Batch()
         for key in dict.fromkeys(keys):
             batch.put("FILL", key, *pairs)
+        late = refuse_when_late(options, [batch])
         call = batch.call(every=True, replies=False)
-        (reply,) = yield Request.of(call, shard=options.shard, repeatable=True)
+        try:
+            (reply,) = yield Request.of(call, shard=options.shard)
+        except OutcomeUnknownError as lost:
+            yield from give_up(options, late, lost)
+            raise
         for failure in Batch.failures(reply):
             name = text_of(failure.details[0])
             place = next(at for at, key in enumerate(keys) if name.endswith(key))

@@ -186,7 +186,7 @@ class Saving(Change):
     def batch(self) -> Batch:
         batch = Batch()
         options, known = self.options, self.known
-        self.is_repeatable = False
+        self.shows = False
         if self.changed and options.version_field is not None:
             self.changed.update(next_version(options, known))
         if known is None:
@@ -198,7 +198,7 @@ class Saving(Change):
             self._put_move(batch)
         else:
             decision = options.decision(frozenset(self.changed))
-            self.is_repeatable = self._may_repeat(decision)
+            self.shows = self._shows(decision)
             self.put_change(batch, options.whole if self.upsert else decision, decision.names)
         put_expiry(batch, self.instance, self.key, is_new=known is None, replaces=self.upsert)
         if self.expected:
@@ -208,13 +208,12 @@ class Saving(Change):
             self._call_commit_hooks(batch)
         return batch
 
-    def _may_repeat(self, decision: Decision) -> bool:
-        """Whether carrying the commit out twice would do no harm.
+    def _shows(self, decision: Decision) -> bool:
+        """Whether stored bytes tell that the commit was carried out, if its reply is lost.
 
-        A repeated guard on every written field fails if the first try was carried
-        out, and then finds the new values stored; a new record is not told from
-        another creator's, fields without guard could undo a later write, and what mixins
-        add (an event) would be there twice.
+        They do where every written field is one that entries follow from, which are read
+        then; a new record is not told from another creator's, and what mixins add (an event)
+        is not seen.
         """
         return decision.covers_change and not (self.expected or self.options.commit_hooks)
 

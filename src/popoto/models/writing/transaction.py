@@ -19,8 +19,8 @@ from popoto.models.writing.saving import Creation, Saving
 class _Together(Company[Operation]):
     """One step. The refusal of any operation is that of all."""
 
-    # An addition would count twice.
-    may_repeat = False
+    # Of an addition, for one, nothing shows.
+    may_show = False
 
     def __init__(self, number: int) -> None:
         self._number = number

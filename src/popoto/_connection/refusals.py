@@ -1,0 +1,84 @@
+"""What a server answers that carries a command out neither now nor in part."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from redis.exceptions import (
+    AuthenticationError,
+    BusyLoadingError,
+    ClusterDownError,
+    MasterDownError,
+    OutOfMemoryError,
+    ReadOnlyError,
+    RedisError,
+    ResponseError,
+    TryAgainError,
+)
+
+from popoto.exceptions import (
+    NothingWrittenError,
+    RefusedClusterDownError,
+    RefusedError,
+    RefusedLoadingError,
+    RefusedMasterDownError,
+    RefusedMemoryError,
+    RefusedReadOnlyError,
+    RefusedTryAgainError,
+)
+
+__all__ = ["is_refusal", "refused", "with_remedy"]
+
+# A derived class stands before its base.
+_CLASSES: Final[tuple[tuple[type[RedisError], type[RefusedError]], ...]] = (
+    (OutOfMemoryError, RefusedMemoryError),
+    (ReadOnlyError, RefusedReadOnlyError),
+    (BusyLoadingError, RefusedLoadingError),
+    (MasterDownError, RefusedMasterDownError),
+    (ClusterDownError, RefusedClusterDownError),
+    (TryAgainError, RefusedTryAgainError),
+)
+# For these redis-py has no class.
+_CODES: Final = frozenset({"BUSY", "MISCONF", "NOREPLICAS"})
+
+
+def _class_of(error: BaseException) -> type[RefusedError] | None:
+    for known, refusal in _CLASSES:
+        if isinstance(error, known):
+            return refusal
+    if isinstance(error, ResponseError) and str(error).partition(" ")[0] in _CODES:
+        return RefusedError
+    return None
+
+
+def is_refusal(error: object) -> bool:
+    """Whether a command was refused for a reason that lies in the server, before any of it.
+
+    A script meets full memory, a replica, a full disk or missing replicas at its first write:
+    none of them changes while it runs, and servers let it go on once it has written.
+    """
+    return isinstance(error, RedisError) and _class_of(error) is not None
+
+
+def refused(error: RedisError, *, repeatable: bool) -> RedisError:
+    """The error to raise for the answer to a command. A refused write says that it is none."""
+    kind = None if repeatable or isinstance(error, NothingWrittenError) else _class_of(error)
+    if kind is None:
+        return error
+    found = kind(f"{str(error).rstrip('.')}; nothing was written")
+    found.__cause__ = error
+    return found
+
+
+def with_remedy(error: RedisError) -> RedisError:
+    """The error itself, or if nobody has logged in, one that says how to.
+
+    Servers cut long commands off before they look at them, as an error of the protocol.
+    """
+    text = str(error)
+    if text != "Authentication required." and "error: unauthenticated " not in text:
+        return error
+    return AuthenticationError(
+        f"{text.rstrip('.')}. The server wants a password and was given none. Put it into the URL: "
+        "redis://:password@host:port/0, or redis://user:password@host:port/0"
+    )

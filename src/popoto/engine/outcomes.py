@@ -1,0 +1,116 @@
+"""What is told of a request, or of a whole plan, of which a part may have been carried out.
+
+*Nothing was written* has to be true of all that the caller asked for. The connection knows
+this of one command; here it is known of several, and of what a plan has sent before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import cast
+
+import redis.exceptions
+from redis.exceptions import NoScriptError, RedisError
+
+from popoto._connection import policy
+from popoto._connection.refusals import is_refusal, refused
+from popoto.engine.request import Call, Reply, Request, ScriptCall
+from popoto.engine.scripts import COMMIT
+from popoto.exceptions import (
+    NothingWrittenError,
+    OutcomeUnknownError,
+    OutcomeUnknownTimeoutError,
+    RefusedError,
+)
+
+__all__ = ["DISCONNECTED", "Story", "checked", "not_taught", "told"]
+
+#: Errors of the connection, which concern every request on it.
+DISCONNECTED = (redis.exceptions.ConnectionError, redis.exceptions.TimeoutError)
+
+
+def checked(request: Request, replies: list[Reply]) -> list[Reply]:
+    """The replies to a request. Raises the first error among them."""
+    for reply in replies:
+        if isinstance(reply, RedisError):
+            raise told(reply, request, replies)
+    return replies
+
+
+def told(error: RedisError, request: Request, replies: Sequence[Reply]) -> RedisError:
+    """The error of a request to whose commands this was replied.
+
+    A command that could not be sent again has its error among the replies.
+    """
+    is_read = not request.writes
+    if all(_came_to_nothing(reply) for reply in replies):
+        return not_taught(refused(error, repeatable=is_read), request)
+    return policy.after_others(error, repeatable=is_read)
+
+
+def _came_to_nothing(reply: Reply) -> bool:
+    return isinstance(reply, (NothingWrittenError, NoScriptError)) or is_refusal(reply)
+
+
+def not_taught(error: RedisError, request: Request) -> RedisError:
+    """The error for a call of a script that was unknown, and that could not be sent again."""
+    if not isinstance(error, NothingWrittenError) or isinstance(error, RefusedError):
+        return error
+    return policy.after_refusal(error, repeatable=not request.writes)
+
+
+class Story:
+    """What a plan has done so far, so that a later failure does not deny it."""
+
+    __slots__ = ("_has_written",)
+
+    def __init__(self) -> None:
+        self._has_written = False
+
+    def take(self, step: Request | Call, answer: object) -> None:
+        """Take note of a step that was carried out."""
+        if not self._has_written and step.writes:
+            self._has_written = isinstance(step, Call) or _has_written(step, answer)
+
+    def told(self, error: BaseException, step: Request | Call) -> BaseException:
+        """The error for a step that failed, as the plan and its caller are to know it."""
+        if isinstance(error, NothingWrittenError):
+            return self._after_all(error) if self._has_written else error
+        if not step.writes:
+            return error
+        # What is not known is taken for written.
+        self._has_written = True
+        return _unknown(error) if isinstance(step, Request) else error
+
+    def _after_all(self, error: NothingWrittenError) -> BaseException:
+        if isinstance(error, RefusedError) and isinstance(error.__cause__, RedisError):
+            # The server's own words, which are of this step alone.
+            return error.__cause__
+        found = policy.after_others(error, repeatable=False)
+        found.__cause__ = error.__cause__ or error
+        return found
+
+
+def _has_written(request: Request, answer: object) -> bool:
+    """Whether anything was written; a commit says itself if it was refused."""
+    replies = cast("list[Reply]", answer)
+    return not all(
+        isinstance(command, ScriptCall)
+        and command.script is COMMIT
+        and isinstance(reply, list)
+        and reply[:1] != [1]
+        for command, reply in zip(request.commands, replies, strict=True)
+    )
+
+
+def _unknown(error: BaseException) -> BaseException:
+    """The error of a write that was repeated in vain; its caller has to look at the outcome."""
+    if not isinstance(error, DISCONNECTED) or isinstance(
+        error, (OutcomeUnknownError, redis.exceptions.AuthenticationError)
+    ):
+        return error
+    late = policy.is_time_out(error)
+    kind = OutcomeUnknownTimeoutError if late else OutcomeUnknownError
+    found = kind(f"{str(error).rstrip('.')}. It may or may not have been carried out.")
+    found.__cause__ = error.__cause__ or error
+    return found
