@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from popoto.engine.request import Plan
@@ -34,7 +34,9 @@ class Explanation:
     `order`      what decides the order, and where
     `in_python`  what the server cannot decide and is filtered or ordered here
     `commands`   how many commands are sent
-    `round_trips`  how many round trips they take; one more for each further page of records
+    `round_trips`  how many round trips they take; one more for each further page of records.
+                 Related records that conditions ask for were read to explain the query: they
+                 are not counted
     """
 
     model_name: str
@@ -92,7 +94,13 @@ def _sends(execution: Execution, order: Order, node: Node) -> int:
     if isinstance(node, Nothing) or execution.limit == 0:
         return 0
     by_value = order.kind == "values" and execution.limit is not None
-    return 1 + by_value + len(spec.related)
+    return 1 + by_value + _levels(spec.related)
+
+
+def _levels(names: Sequence[str]) -> int:
+    """How many relationships are followed: a__b leads through a, which is asked for once."""
+    paths = [name.split("__") for name in names]
+    return len({tuple(path[:depth]) for path in paths for depth in range(1, len(path) + 1)})
 
 
 def _signed(name: str, descending: bool) -> str:
