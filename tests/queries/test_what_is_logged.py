@@ -89,8 +89,8 @@ TOLD: list[tuple[Callable[[Api], Any], str, int, str]] = [
         RELATIONSHIP,
         WARNING,
         (
-            "1 records of Player still refer to Team:t, which is Team:u now: assign and save team of "
-            "Player.query.filter(team='Team:t')"
+            "1 records of Player still refer to Team:t, which is Team:u now: assign and save "
+            "team of Player.query.filter(team='Team:t')"
         ),
     ),
 ]

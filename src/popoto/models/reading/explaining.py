@@ -81,7 +81,7 @@ def explain(spec: QuerySpec) -> Plan[Explanation]:
     sends = _sends(execution, order, operand.node)
     return Explanation(
         spec.options.model_name,
-        tuple(_lines(operand.node, 0)),
+        tuple(_lines(operand.node)),
         _described(spec, order),
         tuple(in_python),
         sends,
@@ -120,16 +120,19 @@ def _described(spec: QuerySpec, order: Order) -> str:
     return f"record key, along the sorted set {order.key}"
 
 
-def _lines(node: Node, depth: int) -> Iterator[str]:
-    indent = "  " * depth
-    yield indent + _line(node)
-    children: tuple[Node, ...] = ()
-    if isinstance(node, (AllOf, AnyOf)):
-        children = node.children
-    elif isinstance(node, Not):
-        children = (node.child,)
-    for child in children:
-        yield from _lines(child, depth + 1)
+def _lines(root: Node) -> Iterator[str]:
+    """A line for each operand, those of a deep tree too: nothing here calls itself."""
+    waiting = [(root, 0)]
+    while waiting:
+        node, depth = waiting.pop()
+        yield "  " * depth + _line(node)
+        match node:
+            case AllOf(children) | AnyOf(children):
+                waiting += [(child, depth + 1) for child in reversed(children)]
+            case Not(child):
+                waiting.append((child, depth + 1))
+            case _:
+                pass
 
 
 def _line(node: Node) -> str:  # noqa: PLR0911 - one for each kind of node
