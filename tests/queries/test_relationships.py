@@ -258,3 +258,19 @@ def test_one_round_trip_and_one_for_the_first_access(api: Api, round_trips: Coun
         assert member.person.name == "ann"
         assert member.person.name == "ann"
     assert seen.sends == 1
+
+
+@pytest.mark.parametrize(
+    ("model", "name", "relationships"),
+    [(City, "name", "none"), (Member, "level", "person, second"), (Member, "us", "person, second")],
+)
+def test_what_is_no_relationship_is_told_with_those_there_are(
+    api: Api, model: type[Model], name: str, relationships: str
+) -> None:
+    people(api)
+    api(Member.create, number=1)
+    with pytest.raises(QueryException) as caught:
+        api(model.query.filter().select_related(name).all)
+    assert str(caught.value) == (
+        f"{model.__name__} has no Relationship {name!r}; its relationships are: {relationships}"
+    )
