@@ -311,3 +311,40 @@ def test_several_sorted_conditions_order_by_the_first(api: Api) -> None:
     assert [each.up for each in found] == [3, 2, 1]
     found = api(Two.query.filter(Two.down > -4, Two.up >= 1).limit(2).all)
     assert [each.up for each in found] == [3, 2]
+
+
+class Entry(Model):
+    """Sorted apart by a field that has no index of its own."""
+
+    name = KeyField(type=int)
+    board = StringField()
+    note = StringField()
+    points = SortedField(type=int, partition_by="board")
+
+
+@pytest.mark.parametrize(
+    ("lookups", "expected"),
+    [
+        ({"board__in": ["a", "b"]}, [0, 1, 3, 4]),
+        ({"board__in": ["a", "b"], "board__ne": "b"}, [0, 3]),
+        ({"board__in": ["a", "b"], "board": "b"}, [1, 4]),
+        ({"board__in": ["a", "b"], "board": "b", "board__ne": "b"}, []),
+        ({"board__in": ["a", "c"], "points__gt": 2}, [3, 5]),
+        ({"board": "c", "board__in": ["a", "c"], "points__gt": 2}, [5]),
+    ],
+    ids=repr,
+)
+def test_a_plain_field_that_parts_another_s_order_may_be_one_of_several(
+    api: Api, lookups: dict[str, Any], expected: list[int]
+) -> None:
+    for number in range(6):
+        api(Entry.create, name=number, board="abc"[number % 3], points=number)
+    found = api(Entry.query.filter(**lookups).all)
+    assert sorted(entry.name for entry in found) == expected
+    assert api(Entry.query.filter(**lookups).count) == len(expected)
+
+
+def test_a_plain_field_that_parts_nothing_may_not(api: Api) -> None:
+    for lookups in ({"note__in": ["a"]}, {"board__startswith": "a", "board__in": ["a"]}):
+        with pytest.raises(QueryException, match="does not support the lookup"):
+            api(Entry.query.filter(**lookups).all)
