@@ -229,8 +229,10 @@ def test_new_values_are_checked_once_for_all(api: Api) -> None:
             ["Sheet:0"],
             {"number": 1},
             KeyMutationError,
-            ("Sheet.number is part of the record key and cannot be changed by raw_update; "
-            "save(migrate_key=True) moves a record to a new key"),
+            (
+                "Sheet.number is part of the record key and cannot be changed by raw_update; "
+                "save(migrate_key=True) moves a record to a new key"
+            ),
         ),
         (
             ["Sheet:0"],

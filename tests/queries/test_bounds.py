@@ -39,6 +39,16 @@ def test_up_to_a_thousand_records_are_looked_up_by_key(
     assert ("record(s) by key" in plan) is is_direct
 
 
+def test_a_single_key_field_without_an_index_is_looked_up_by_key(api: Api) -> None:
+    class Alone(Model):
+        number = AutoKeyField()
+
+    plan = api(Alone.query.filter(number="1" * 32).explain)
+    assert plan.operands[-1] == "  1 record(s) by key"
+    found = api(Alone.create)
+    assert api(Alone.query.filter(number=found.number).all) == [found]
+
+
 def test_combinations_of_keys_are_counted_together(api: Api) -> None:
     def plan(first: int, second: int) -> str:
         numbers = [f"{number:032}" for number in range(first)]
