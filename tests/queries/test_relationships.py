@@ -291,10 +291,11 @@ def test_a_wrong_key_of_the_related_model_is_named_however_deep_it_is_asked_for(
     api: Api, redis_client: redis.Redis, condition: Q
 ) -> None:
     redis_client.set("$IndexF:Person:tag:red", "foreign")
-    with pytest.raises(
-        QueryException, match=r"^Person cannot be queried: '\$IndexF:Person:tag:red'"
-    ):
+    with pytest.raises(QueryException) as caught:
         api(Member.query.filter(condition).all)
+    assert str(caught.value).startswith(
+        "Member.person: Person cannot be queried: '$IndexF:Person:tag:red' is a string"
+    )
 
 
 def test_a_refreshed_reference_is_the_stored_one(api: Api) -> None:
