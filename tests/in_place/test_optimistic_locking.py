@@ -129,6 +129,61 @@ def test_values_compare_as_values(api: Api, redis_client: redis.Redis) -> None:
         api(mine.save, update_fields=["owner"], expected={"effort": 4.0})
 
 
+def test_the_same_value_in_other_bytes_is_expected_beside_a_field_that_is_missing(
+    api: Api, redis_client: redis.Redis
+) -> None:
+    Ticket.create(name="t", effort=4.0)
+    redis_client.hdel("Ticket:t", "owner")
+    mine = Ticket.query.get(name="t")
+    redis_client.hset("Ticket:t", "effort", b"\x04")
+    mine.status = "done"
+    api(mine.save, expected=["owner", "effort"])
+    assert Ticket.query.get(name="t").status == "done"
+    redis_client.hset("Ticket:t", mapping={"effort": b"\xcb" + bytes(8), "owner": b"\xa1x"})
+    mine.status = "lost"
+    with pytest.raises(ConflictError, match=r"owner is 'x' and not None, effort is 0\.0 and not 4"):
+        api(mine.save, expected=["owner", "effort"])
+
+
+def test_a_field_that_is_missing_is_not_what_is_expected(
+    api: Api, redis_client: redis.Redis
+) -> None:
+    Ticket.create(name="t", effort=4.0, owner="ann")
+    mine = Ticket.query.get(name="t")
+    redis_client.hdel("Ticket:t", "effort")
+    mine.owner = "bob"
+    with pytest.raises(ConflictError, match="effort is None and not 4"):
+        api(mine.save, expected=["effort"])
+
+
+def test_bytes_that_cannot_be_read_are_not_what_is_expected(
+    api: Api, redis_client: redis.Redis
+) -> None:
+    mine, _ = both()
+    redis_client.hset("Ticket:t", "effort", b"\xc1")
+    mine.owner = "bob"
+    with pytest.raises(ConflictError, match="effort is"):
+        api(mine.save, expected=["effort"])
+
+
+def test_a_transaction_expects_values_and_not_bytes(api: Api, redis_client: redis.Redis) -> None:
+    Ticket.create(name="t", effort=4.0)
+    expected = Ticket.query.get(name="t")
+    redis_client.hset("Ticket:t", "effort", b"\x04")
+    transaction = popoto.transaction()
+    transaction.expect(expected)
+    transaction.create(Page, name="p")
+    assert api(transaction.commit)[0] is True
+    assert Page.query.count() == 1
+    for change in (lambda: Ticket.query.get(name="t").delete(), lambda: None):
+        change()
+        transaction = popoto.transaction()
+        transaction.expect(expected)
+        with pytest.raises(ConflictError, match="not stored any more") as caught:
+            api(transaction.commit)
+        assert caught.value.mine == {}
+
+
 def test_a_new_instance_may_replace_what_it_expects(api: Api) -> None:
     both()
     api(Ticket(name="t", owner="new").save, expected={"owner": "ann"})

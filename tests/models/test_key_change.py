@@ -20,6 +20,7 @@ from popoto import (
     UniqueField,
     UniqueKeyField,
 )
+from popoto.exceptions import UniquenessError
 from tests.driver import Api
 
 from .shop import FULL, OTHER, Shop, assign, healthy, plain
@@ -207,3 +208,34 @@ def test_migrating_keeps_the_expiry(api: Api, redis_client: redis.Redis) -> None
     assert (redis_client.ttl("Shop:c"), redis_client.ttl("Shop:c::log")) == (-1, -1)
     assert redis_client.keys("*Expiry*") == []
     assert healthy(redis_client)
+
+
+@pytest.mark.parametrize("changes", [{"code": "c2"}, {"kind": "k", "size": 9}], ids=str)
+def test_a_move_that_takes_a_taken_value_is_refused(
+    api: Api, redis_client: redis.Redis, changes: dict[str, Any]
+) -> None:
+    api(Shop.create, name="holder", code="c2", kind="k", size=9)
+    record = api(Shop.create, **FULL)
+    record.name = "b"
+    assign(record, changes)
+    with pytest.raises(UniquenessError, match="already exists"):
+        api(record.save, migrate_key=True)
+    assert redis_client.exists("Shop:a")
+    assert not redis_client.exists("Shop:b")
+    assert healthy(redis_client)
+
+
+@pytest.mark.parametrize(
+    "changes", [{"code": "c2"}, {"kind": "k", "size": 9}, {"note": "x"}], ids=str
+)
+def test_a_move_of_some_fields_takes_the_whole_record_along(
+    api: Api, redis_client: redis.Redis, changes: dict[str, Any]
+) -> None:
+    record = api(Shop.create, **FULL)
+    record.name = "b"
+    assign(record, {**changes, "rank": 77})
+    api(record.save, migrate_key=True, update_fields=[*changes])
+    found = plain(api(Shop.query.get, name="b"))
+    assert found == {**FULL, "opened": OPENED, **changes, "name": "b"}
+    assert healthy(redis_client)
+    assert api(Shop.query.count) == 1

@@ -306,3 +306,17 @@ def test_a_refreshed_reference_is_the_stored_one(api: Api) -> None:
     assert member.person.name == "ann"
     api(member.save)
     assert api(Member.query.count, person="Person:ann") == 1
+
+
+def test_a_saved_reference_gives_way_to_another_writer_s(api: Api) -> None:
+    """What a save learns of the stored record it shows, unless it was changed here as well."""
+    ann = people(api)["ann"]
+    ann.home = "City:rome"
+    api(ann.save)
+    other = api(Person.query.filter(name="ann").all)[0]
+    other.home, other.tag = "City:oslo", "theirs"
+    api(other.save)
+    ann.tag = "mine"
+    api(ann.save)
+    assert ann.to_dict()["home"] == "City:oslo"
+    assert api(Person.query.filter(home="City:oslo", tag="mine").count) == 1

@@ -79,3 +79,35 @@ def test_who_counts_up_its_value_gives_it_up(api: Api) -> None:
     transaction.save(Counted(name="b", number=1))
     api(transaction.commit)
     assert {each.name: each.number for each in Counted.query.all()} == {"a": 2, "b": 1}
+
+
+def test_who_is_only_looked_at_keeps_its_value(api: Api) -> None:
+    holder = Seat.create(row="a", ticket="t")
+    transaction = popoto.transaction()
+    transaction.expect(holder)
+    transaction.save(Seat(row="b", ticket="t"))
+    with pytest.raises(UniquenessError, match="already exists in 'Seat:a'"):
+        api(transaction.commit)
+    assert tickets() == {"a": "t"}
+
+
+def test_who_saves_something_else_keeps_its_value(api: Api) -> None:
+    holder = Counted.create(name="a", ticket="t")
+    holder.visits = 5
+    transaction = popoto.transaction()
+    transaction.save(holder)
+    transaction.save(Counted(name="b", ticket="t"))
+    with pytest.raises(UniquenessError, match="already exists in 'Counted:a'"):
+        api(transaction.commit)
+    assert [(each.name, each.visits) for each in Counted.query.all()] == [("a", 0)]
+
+
+def test_who_moves_to_another_key_takes_its_value_along(api: Api) -> None:
+    holder = Seat.create(row="a", ticket="t")
+    holder.row = "m"
+    transaction = popoto.transaction()
+    transaction.save(holder, migrate_key=True)
+    transaction.save(Seat(row="b", ticket="t"))
+    with pytest.raises(UniquenessError, match="must be unique"):
+        api(transaction.commit)
+    assert tickets() == {"a": "t"}
