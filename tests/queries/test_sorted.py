@@ -348,3 +348,18 @@ def test_a_plain_field_that_parts_nothing_may_not(api: Api) -> None:
     for lookups in ({"note__in": ["a"]}, {"board__startswith": "a", "board__in": ["a"]}):
         with pytest.raises(QueryException, match="does not support the lookup"):
             api(Entry.query.filter(**lookups).all)
+
+
+def test_of_several_ranges_the_first_gives_the_order(api: Api) -> None:
+    for name, age, page in (("a", 3, 1), ("b", 1, 2), ("c", 2, 3)):
+        api(Person.create, name=name, age=age, page=page)
+
+    def names(**lookups: Any) -> str:
+        return "".join(person.name for person in api(Person.query.filter(**lookups).all))
+
+    assert names(age__gt=0, page__gt=0) == "bca"
+    assert names(page__gt=0, age__gt=0) == "abc"
+    assert names(name__in=["a", "b", "c"], age__gt=0, page__gt=0) == "bca"
+    assert names(age__gt=0, name__in=["a", "b", "c"]) == "bca"
+    either = Q(name="a") | Q(name="b")
+    assert [each.name for each in api(Person.query.filter(either, age__gt=0).all)] == ["b", "a"]
