@@ -327,3 +327,28 @@ def test_a_delete_of_ones_own_is_called_for_each(api: Api, own: list[Own]) -> No
     assert api(Own.bulk_delete, [*own, own[0]]) == 4
     assert [number for number, _ in CALLS] == [0, 1, 2, 0]
     assert Own.query.count() == 0
+
+
+# The same record twice ---------------------------------------------------------------------------
+
+
+def test_two_copies_of_one_record_are_both_unsaved_afterwards(api: Api) -> None:
+    first = Sheet.create(number=1, code="c")
+    second = Sheet.query.get(number=1)
+    assert api(Sheet.bulk_delete, [first, second, Sheet(number=2)]) == 3
+    for copy in (first, second):
+        assert (copy._is_persisted, copy.code) == (False, "c")
+        copy.number = 7
+        assert api(copy.save)
+        assert api(copy.delete) is True
+
+
+def test_a_record_that_is_written_twice_has_the_later_values(api: Api) -> None:
+    Sheet.create(number=1, code="c")
+    first, second = Sheet.query.get(number=1), Sheet.query.get(number=1)
+    first.kind, second.kind, second.rank = "b", "d", 4
+    other = Sheet(number=2, code="d")
+    assert api(Sheet.bulk_create, [first, other, second]) == [first, other, second]
+    found = Sheet.query.get(number=1)
+    assert (found.kind, found.rank) == ("d", 4)
+    assert Sheet.query.filter(kind="b").count() == 0
