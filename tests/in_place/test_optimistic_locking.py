@@ -291,6 +291,20 @@ def test_records_from_before_the_version_existed(api: Api, redis_client: redis.R
         api(stale.save)
 
 
+@pytest.mark.parametrize(("raw", "version"), [(b"\xc0", 1), (b"\x00", 1), (b"\x07", 8)])
+def test_a_version_counts_on_from_the_stored_one(
+    api: Api, redis_client: redis.Redis, raw: bytes, version: int
+) -> None:
+    Page.create(name="p", text="1")
+    redis_client.hset("Page:p", "version", raw)
+    page = Page.query.get(name="p")
+    page.text = "2"
+    api(page.save)
+    assert page.version == Page.query.get(name="p").version == version
+    assert api(page.atomic_increment, "views", 2) == 2
+    assert page.version == Page.query.get(name="p").version == version + 1
+
+
 def test_of_many_writers_of_one_version_one_wins() -> None:
     Page.create(name="p", text="0")
     copies = [Page.query.get(name="p") for _ in range(20)]

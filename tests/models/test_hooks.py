@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import redis
 
-from popoto import Field, IndexedField, KeyField, Model, ModelException, StringField
+from popoto import Field, GeoField, IndexedField, KeyField, Model, ModelException, StringField
 from popoto.models.db_key import DB_key
 from tests.driver import Api
 
@@ -84,6 +84,7 @@ class Doc(Model):
     name = KeyField()
     body = Counted()
     kind = IndexedField()
+    spot = GeoField()
 
 
 SET = "$CountF:Doc:body"
@@ -241,6 +242,31 @@ def test_hooks_of_shipped_fields_can_be_called_directly(redis_client: redis.Redi
     assert redis_client.exists(key) == 1
     pipeline.execute()
     assert redis_client.exists(key) == 0
+
+
+def test_hooks_that_are_called_directly_say_how_many_entries_changed(
+    redis_client: redis.Redis,
+) -> None:
+    doc = Doc.create(name="a", body="b", kind="x")
+    field = Doc._meta.fields["kind"]
+    assert field.on_save(doc, field_name="kind", field_value="x") == 0
+    assert field.on_save(doc, field_name="kind", field_value="y") == 2
+    assert redis_client.smembers("$IndexF:Doc:kind:y") == {b"Doc:a"}
+    pipeline = redis_client.pipeline()
+    assert field.on_save(doc, field_name="kind", field_value="x", pipeline=pipeline) is pipeline
+    assert len(pipeline) == 1
+    spot = Doc._meta.fields["spot"]
+    assert spot.on_save(doc, field_name="spot", field_value=None) == 0
+    assert spot.on_save(doc, field_name="spot", field_value=None, pipeline=pipeline) is pipeline
+    assert len(pipeline) == 1
+    redis_client.delete("$IndexF:Doc:kind:x")
+    redis_client.set("$IndexF:Doc:kind:x", "foreign")
+    with pytest.raises(ModelException) as caught:
+        field.on_save(doc, field_name="kind", field_value="x")
+    assert str(caught.value) == (
+        "the key '$IndexF:Doc:kind:x' holds a string where a set belongs; nothing was written. "
+        "Rename or delete that key."
+    )
 
 
 def test_special_keys() -> None:

@@ -239,3 +239,31 @@ def test_a_move_of_some_fields_takes_the_whole_record_along(
     assert found == {**FULL, "opened": OPENED, **changes, "name": "b"}
     assert healthy(redis_client)
     assert api(Shop.query.count) == 1
+
+
+@pytest.mark.parametrize("value", ["x", 1.5])
+def test_a_value_that_no_key_can_have_is_no_other_key(api: Api, value: Any) -> None:
+    record = api(Pair.create, left="a", right=1)
+    record.right = value
+    with pytest.raises(
+        KeyMutationError, match=r"^Pair\.right is part of the record key and changed"
+    ):
+        api(record.save)
+    with pytest.raises(ModelException):
+        api(record.save, migrate_key=True)
+    assert api(Pair.query.keys) == [b"Pair:a:1"]
+
+
+def test_a_move_of_a_record_that_is_gone_writes_it_whole_under_the_new_key(
+    api: Api, redis_client: redis.Redis
+) -> None:
+    record = api(Shop.create, **FULL)
+    api(Shop(name="a").delete)
+    record.name = "b"
+    api(record.save, migrate_key=True)
+    assert plain(api(Shop.query.get, name="b")) == {**FULL, "opened": OPENED, "name": "b"}
+    assert not redis_client.exists("Shop:a")
+    assert healthy(redis_client)
+    record.kind = "wine"
+    api(record.save)
+    assert healthy(redis_client)

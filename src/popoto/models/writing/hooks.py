@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 from popoto.engine.batch import Batch, GuardFailure, queue
 from popoto.engine.request import Plan, Request
 from popoto.engine.run import run
-from popoto.exceptions import ModelException
 from popoto.fields.keeping.entries import Entry, replace
 from popoto.models.record.options import AnyField, ModelOptions
 from popoto.models.record.record import Record
+from popoto.models.writing.operation import wrong_type
 
 if TYPE_CHECKING:
     from redis.client import Pipeline
@@ -77,6 +77,5 @@ def apply_entries(
     replies = run(Request.of(batch.call(), shard=shard).plan())
     outcome = Batch.outcome(replies[0])
     if isinstance(outcome, GuardFailure):
-        details = ", ".join(str(each) for each in outcome.details)
-        raise ModelException(f"a key holds what no index holds ({details}); nothing was written")
+        raise wrong_type(outcome)
     return sum(reply for reply in outcome if isinstance(reply, int))
