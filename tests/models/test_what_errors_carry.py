@@ -149,3 +149,14 @@ def test_who_gives_up_says_how_often_it_was_tried(
         "64 times meanwhile; nothing was written. Do it again."
     )
     assert tries == 64
+
+
+def test_a_refused_addition_leaves_what_is_set_here_and_not_saved(api: Api, flat: Flat) -> None:
+    Flat.create(name="b", kind="k", size=3)
+    flat.size = 9
+    with pytest.raises(UniquenessError):
+        api(flat.atomic_increment, "size", 2)
+    assert flat.size == 9
+    assert Flat.query.get(name="a", floor=0).size == 1
+    assert api(flat.atomic_increment, "size", 4) == 5
+    assert flat.size == 5
