@@ -156,6 +156,41 @@ def test_a_field_that_is_missing_is_not_what_is_expected(
         api(mine.save, expected=["effort"])
 
 
+def test_a_field_that_was_and_is_missing_is_no_difference(
+    api: Api, redis_client: redis.Redis
+) -> None:
+    Ticket.create(name="t", effort=4.0, owner="ann")
+    redis_client.hdel("Ticket:t", "effort")
+    mine = Ticket.query.get(name="t")
+    redis_client.hset("Ticket:t", "owner", b"\xa1x")
+    mine.status = "done"
+    with pytest.raises(
+        ConflictError, match="writer: owner is 'x' and not 'ann'; nothing"
+    ) as caught:
+        api(mine.save, expected=["effort", "owner"])
+    assert caught.value.expected == {"effort": None, "owner": "ann"}
+    assert caught.value.stored["effort"] is None
+
+
+def test_false_and_none_expect_nothing(api: Api) -> None:
+    for expected in (False, None):
+        mine, theirs = both()
+        theirs.owner = "carl"
+        theirs.save()
+        mine.owner = "bob"
+        api(mine.save, expected=expected)
+        assert Ticket.query.get(name="t").owner == "bob"
+        mine.delete()
+        api(Ticket(name="new").save, expected=expected)
+
+
+@pytest.mark.parametrize("expected", [5, b"status"])
+def test_only_names_can_be_expected(api: Api, expected: Any) -> None:
+    mine, _ = both()
+    with pytest.raises(ModelException, match="give True, a list of names, or a dict"):
+        api(mine.save, expected=expected)
+
+
 def test_bytes_that_cannot_be_read_are_not_what_is_expected(
     api: Api, redis_client: redis.Redis
 ) -> None:
