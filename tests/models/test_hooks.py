@@ -298,3 +298,29 @@ def test_a_hook_may_queue_very_many_members(api: Api, redis_client: redis.Redis)
     with pytest.raises(ValueError, match="ZADD with 40000 arguments"):
         api(Refused.create, name="a")
     assert redis_client.exists("Refused:a") == 0
+
+
+def test_an_addition_calls_the_hooks_of_its_own_field_alone(api: Api) -> None:
+    class Watched(Field):
+        @classmethod
+        def on_save(cls, model_instance: Any, field_name: str, *args: Any, **kwargs: Any) -> Any:
+            calls.append((field_name, {"value": kwargs["field_value"], **kwargs}))
+            return kwargs["pipeline"]
+
+    class Tally(Model):
+        name = KeyField()
+        count = Watched(type=int, default=0)
+        other = Watched(type=str, default="o")
+
+    tally = api(Tally.create, name="a")
+    calls.clear()
+    assert api(tally.atomic_increment, "count", 3) == 3
+    assert [(name, each["value"], each["ignore_errors"]) for name, each in calls] == [
+        ("count", 3, False)
+    ]
+    calls.clear()
+    tally.other = "p"
+    api(tally.save, update_fields=["other"], ignore_errors=True)
+    assert [(name, each["value"], each["ignore_errors"]) for name, each in calls] == [
+        ("other", "p", True)
+    ]

@@ -147,18 +147,6 @@ def test_wrong_filters_of_count_get_and_q(
     assert seen.sends == 0
 
 
-@pytest.mark.parametrize("offset", [-1, True, 1.0, "3"])
-def test_wrong_offsets_are_named(api: Api, offset: Any) -> None:
-    text = f"^Product: offset must be an int of 0 or more, got {offset!r}$"
-    for call in (
-        lambda: api(Product.query.filter().offset(offset).all),
-        lambda: api(Product.query.filter().offset(offset).exists),
-        lambda: api(Product.query.filter().offset(offset).explain),
-    ):
-        with pytest.raises(QueryException, match=text):
-            call()
-
-
 def test_the_three_closest_names_are_told(api: Api) -> None:
     with pytest.raises(QueryException) as caught:
         api(Product.query.filter(pric=1, zzzzz=2).all)
