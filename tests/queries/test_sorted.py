@@ -363,3 +363,30 @@ def test_of_several_ranges_the_first_gives_the_order(api: Api) -> None:
     assert names(age__gt=0, name__in=["a", "b", "c"]) == "bca"
     either = Q(name="a") | Q(name="b")
     assert [each.name for each in api(Person.query.filter(either, age__gt=0).all)] == ["b", "a"]
+
+
+def test_an_order_goes_along_the_set_of_the_partition_that_is_asked_for(api: Api) -> None:
+    for number in range(6):
+        api(Entry.create, name=number, board="abc"[number % 3], points=9 - number)
+    one = Entry.query.filter(board="a", points__gt=0)
+    assert api(one.order_by("points").explain).order == (
+        "points, along the sorted set $SortF:Entry:points:a"
+    )
+    assert [entry.name for entry in api(one.order_by("points").all)] == [3, 0]
+    assert [entry.name for entry in api(one.order_by("-points").all)] == [0, 3]
+    assert api(Entry.query.order_by("points").explain).order == "points, in Python"
+    assert [entry.name for entry in api(Entry.query.order_by("points").limit(2).all)] == [5, 4]
+
+
+def test_an_order_by_another_field_than_the_range_s(api: Api) -> None:
+    class Score(Model):
+        name = KeyField(type=int)
+        level = SortedField(type=int)
+        board = IndexedField()
+        points = SortedField(type=int, partition_by="board")
+
+    for number in range(4):
+        api(Score.create, name=number, level=number, board="ab"[number % 2], points=-number)
+    found = Score.query.filter(level__gte=1).order_by("points")
+    assert api(found.explain).order == "points, in Python"
+    assert [score.name for score in api(found.all)] == [3, 2, 1]

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 import popoto
-from popoto.exceptions import UniquenessError
+from popoto.exceptions import ModelException, UniquenessError
 from tests.driver import Api
 from tests.interference import before_each_commit
 
@@ -111,3 +111,24 @@ def test_who_moves_to_another_key_takes_its_value_along(api: Api) -> None:
     with pytest.raises(UniquenessError, match="must be unique"):
         api(transaction.commit)
     assert tickets() == {"a": "t"}
+
+
+def test_who_moves_may_give_its_value_up_on_the_way(api: Api) -> None:
+    holder = Seat.create(row="a", ticket="t")
+    holder.row, holder.ticket = "m", "u"
+    transaction = popoto.transaction()
+    transaction.save(holder, migrate_key=True)
+    transaction.save(Seat(row="b", ticket="t"))
+    api(transaction.commit)
+    assert tickets() == {"b": "t", "m": "u"}
+
+
+def test_who_moves_takes_part_under_both_keys() -> None:
+    holder = Seat.create(row="a", ticket="t")
+    holder.row = "m"
+    transaction = popoto.transaction()
+    transaction.save(holder, migrate_key=True)
+    for row in "am":
+        with pytest.raises(ModelException, match=rf"^'Seat:{row}' takes part in this transaction"):
+            transaction.delete(Seat(row=row))
+    transaction.discard()
