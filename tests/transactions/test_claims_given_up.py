@@ -24,7 +24,7 @@ class Counted(popoto.Model):
     visits = popoto.IntField(default=0)
 
 
-def committed(api: Api, *operations: tuple[str, Seat]) -> list[Any]:
+def committed(api: Api, *operations: tuple[str, popoto.Model]) -> list[Any]:
     transaction = popoto.transaction()
     for name, seat in operations:
         getattr(transaction, name)(seat)
@@ -132,3 +132,64 @@ def test_who_moves_takes_part_under_both_keys() -> None:
         with pytest.raises(ModelException, match=rf"^'Seat:{row}' takes part in this transaction"):
             transaction.delete(Seat(row=row))
     transaction.discard()
+
+
+class House(popoto.Model):
+    name = popoto.KeyField()
+    street = popoto.StringField()
+    number = popoto.IntField(default=0)
+
+    class Meta:
+        indexes = ((("street", "number"), True),)
+
+
+def test_values_that_are_unique_together_are_exchanged_and_passed_on(api: Api) -> None:
+    first, second = House.create(name="a", street="x"), House.create(name="b", street="y")
+    last = House.create(name="c", street="z")
+    first.street, second.street = "y", "x"
+    transaction = popoto.transaction()
+    transaction.save(first)
+    transaction.save(second)
+    transaction.delete(last)
+    transaction.save(House(name="d", street="z"))
+    api(transaction.commit)
+    assert {each.name: each.street for each in House.query.all()} == {"a": "y", "b": "x", "d": "z"}
+    assert House.check_indexes()["total"] == 0
+    second.number, first.street = 5, "x"
+    transaction = popoto.transaction()
+    transaction.save(first)
+    transaction.save(second)
+    api(transaction.commit)
+    assert {each.name: each.street for each in House.query.all()} == {"a": "x", "b": "x", "d": "z"}
+    with pytest.raises(UniquenessError, match="already exists: 'House:d'"):
+        committed(api, ("save", first), ("save", House(name="e", street="z")))
+
+
+@pytest.mark.parametrize("kind", ["alone", "together"])
+def test_a_value_that_was_given_up_and_taken_by_a_third_is_taken(
+    api: Api, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    """The holder that is overlooked is the one that gives the value up, and no other."""
+    holder: Any = House.create(name="a", street="t")
+    new: Any = House(name="b", street="t")
+    third: Any = House(name="c", street="t")
+    if kind == "alone":
+        holder, new, third = Counted(name="a", ticket="t"), Counted(name="b"), Counted(name="c")
+        holder.save()
+        new.ticket = third.ticket = "t"
+    copy = type(holder).query.get(name="a")
+
+    def give_up() -> None:
+        setattr(copy, name, "elsewhere")
+        copy.save()
+        third.save()
+
+    name = "ticket" if kind == "alone" else "street"
+    setattr(holder, name, "mine")
+    others = iter([lambda: None, give_up])
+    before_each_commit(monkeypatch, lambda: next(others, lambda: None)())  # noqa: PLW0108
+    with pytest.raises(UniquenessError, match=r"already exists.*:c'"):
+        committed(api, ("save", holder), ("save", new))
+    assert next(others, None) is None
+    found = {each.name: getattr(each, name) for each in type(holder).query.all()}
+    assert found == {"a": "elsewhere", "c": "t"}
