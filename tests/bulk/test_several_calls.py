@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+import redis
 
 from popoto import KeyField, ListField, Model, UniqueField
 from popoto.exceptions import BulkError, RowError, UniquenessError
@@ -34,3 +35,16 @@ def test_on_error_is_told_of_it(api: Api, rows: list[Roll]) -> None:
     told: list[RowError] = []
     assert api(Roll.bulk_create, rows, on_error=told.append) == rows[:-1]
     assert [error.position for error in told] == [40]
+
+
+@pytest.mark.parametrize(("count", "calls"), [(38, 1), (41, 2)])
+def test_so_many_arguments_are_one_call_and_more_are_several(
+    api: Api, redis_client: redis.Redis, count: int, calls: int
+) -> None:
+    rows = [Roll(name=str(each), number=str(each), entries=[1] * 5000) for each in range(count)]
+    Roll.create(name="known script", number="first")
+    before = redis_client.info("commandstats")["cmdstat_evalsha"]["calls"]
+    api(Roll.bulk_create, rows)
+    after = redis_client.info("commandstats")["cmdstat_evalsha"]["calls"]
+    assert after - before == calls
+    assert Roll.query.count() == count + 1

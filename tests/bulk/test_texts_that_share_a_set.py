@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
 import redis
 
-from popoto import IndexedField, KeyField, Model
+import popoto
+from popoto import IndexedField, KeyField, Model, UniqueField
+from popoto.exceptions import BulkError, UniquenessError
 from tests.driver import Api
 from tests.truth.oracle import violations
 
@@ -29,3 +32,34 @@ def test_a_text_stays_listed_that_one_row_takes_and_another_leaves(
     api(Note.bulk_create, [Note(name="new", topic="t"), first, taking, leaving])
     assert [each.name for each in Note.query.filter(topic__contains="{&#58;}")] == ["b"]
     assert violations(redis_client, Note) == []
+
+
+class Ticket(Model):
+    name = KeyField()
+    code = UniqueField()
+
+
+def test_two_rows_may_claim_different_texts_of_one_set(api: Api, redis_client: redis.Redis) -> None:
+    rows = [Ticket(name="a", code="u:v"), Ticket(name="b", code=ESCAPED)]
+    assert api(Ticket.bulk_create, rows) == rows
+    transaction = popoto.transaction()
+    transaction.save(Ticket(name="c", code="x:" * 20))
+    transaction.save(Ticket(name="d", code="x{&#58;}" * 20))
+    api(transaction.commit)
+    assert {each.name: each.code for each in Ticket.query.all()} == {
+        "a": "u:v",
+        "b": ESCAPED,
+        "c": "x:" * 20,
+        "d": "x{&#58;}" * 20,
+    }
+    assert violations(redis_client, Ticket) == []
+    for code in ("u:v", ESCAPED):
+        with pytest.raises(UniquenessError):
+            api(Ticket.create, name="e", code=code)
+
+
+@pytest.mark.parametrize("code", ["", "x" * 31, "x" * 32, "x" * 255, "x" * 256, "x" * 70_000])
+def test_two_rows_that_claim_one_text_are_refused(api: Api, code: str) -> None:
+    with pytest.raises(BulkError, match="row 1 of this batch already exists in row 0"):
+        api(Ticket.bulk_create, [Ticket(name="a", code=code), Ticket(name="b", code=code)])
+    assert Ticket.query.count() == 0

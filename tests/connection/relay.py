@@ -39,6 +39,7 @@ class Relay:
         self._open: list[socket.socket] = []
         self._ending = False
         self.accepted = 0
+        self.lost = 0
         self._threads = [threading.Thread(target=self._accept, daemon=True)]
 
     @property
@@ -145,6 +146,7 @@ class Relay:
                     server.sendall(data)
                     if self._lose and self._lose[0][0] in data:
                         _, then = self._lose.pop(0)
+                        self.lost += 1
                         server.recv(65536)
                         then()
                         return

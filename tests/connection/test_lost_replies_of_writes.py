@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from popoto import IndexedField, KeyField, Model, redis_db
+from popoto import EventStreamMixin, IndexedField, IntField, KeyField, Model, redis_db
 from popoto.exceptions import OutcomeUnknownError
 from tests.connection.relay import Relay
 from tests.driver import Api
@@ -53,3 +53,65 @@ def test_a_creation_is_not_repeated(api: Api, relay: Relay) -> None:
     with pytest.raises(OutcomeUnknownError):
         api(Berth.create, name="b", kind="quay")
     assert api(Berth.query.filter(kind="quay").keys) == [b"Berth:b"]
+
+
+class Buoy(Model):
+    name = KeyField()
+    kind = IndexedField()
+    version = IntField()
+
+    class Meta:
+        version_field = "version"
+
+
+class Lamp(EventStreamMixin, Model):
+    name = KeyField()
+    kind = IndexedField()
+
+
+def test_a_change_that_expects_something_is_not_repeated(api: Api, relay: Relay) -> None:
+    """The repetition would find its own values, which are not those that were expected."""
+    berth = api(Berth.create, name="a", kind="quay")
+    berth.kind = "pier"
+    relay.lose(b"EVALSHA")
+    with pytest.raises(OutcomeUnknownError):
+        api(berth.save, expected=["kind"])
+    buoy = api(Buoy.create, name="a", kind="red")
+    buoy.kind = "green"
+    relay.lose(b"EVALSHA")
+    with pytest.raises(OutcomeUnknownError):
+        api(buoy.save)
+    assert api(Buoy.query.get, name="a").version == 2
+
+
+def test_a_change_that_adds_an_event_is_not_repeated(api: Api, relay: Relay) -> None:
+    lamp = api(Lamp.create, name="a", kind="red")
+    lamp.kind = "green"
+    relay.lose(b"EVALSHA")
+    with pytest.raises(OutcomeUnknownError):
+        api(lamp.save)
+    assert api(Lamp.query.filter(kind="green").count) == 1
+
+
+def test_a_change_of_fields_that_nothing_guards_is_not_repeated(api: Api, relay: Relay) -> None:
+    class Note(Model):
+        name = KeyField()
+        pages = IntField()
+
+    note = api(Note.create, name="a", pages=1)
+    note.pages = 2
+    relay.lose(b"EVALSHA")
+    with pytest.raises(OutcomeUnknownError):
+        api(note.save)
+
+
+def test_a_change_that_turns_into_a_creation_is_not_repeated(api: Api, relay: Relay) -> None:
+    """The record is gone: the second try writes it whole."""
+    berth = api(Berth.create, name="a", kind="quay")
+    api(Berth(name="a").delete)
+    berth.kind = "pier"
+    relay.lose(b"absent")
+    with pytest.raises(OutcomeUnknownError):
+        api(berth.save)
+    assert relay.lost == 1
+    assert api(Berth.query.filter(kind="pier").keys) == [b"Berth:a"]

@@ -129,6 +129,96 @@ def test_values_compare_as_values(api: Api, redis_client: redis.Redis) -> None:
         api(mine.save, update_fields=["owner"], expected={"effort": 4.0})
 
 
+def test_the_same_value_in_other_bytes_is_expected_beside_a_field_that_is_missing(
+    api: Api, redis_client: redis.Redis
+) -> None:
+    Ticket.create(name="t", effort=4.0)
+    redis_client.hdel("Ticket:t", "owner")
+    mine = Ticket.query.get(name="t")
+    redis_client.hset("Ticket:t", "effort", b"\x04")
+    mine.status = "done"
+    api(mine.save, expected=["owner", "effort"])
+    assert Ticket.query.get(name="t").status == "done"
+    redis_client.hset("Ticket:t", mapping={"effort": b"\xcb" + bytes(8), "owner": b"\xa1x"})
+    mine.status = "lost"
+    with pytest.raises(ConflictError, match=r"owner is 'x' and not None, effort is 0\.0 and not 4"):
+        api(mine.save, expected=["owner", "effort"])
+
+
+def test_a_field_that_is_missing_is_not_what_is_expected(
+    api: Api, redis_client: redis.Redis
+) -> None:
+    Ticket.create(name="t", effort=4.0, owner="ann")
+    mine = Ticket.query.get(name="t")
+    redis_client.hdel("Ticket:t", "effort")
+    mine.owner = "bob"
+    with pytest.raises(ConflictError, match="effort is None and not 4"):
+        api(mine.save, expected=["effort"])
+
+
+def test_a_field_that_was_and_is_missing_is_no_difference(
+    api: Api, redis_client: redis.Redis
+) -> None:
+    Ticket.create(name="t", effort=4.0, owner="ann")
+    redis_client.hdel("Ticket:t", "effort")
+    mine = Ticket.query.get(name="t")
+    redis_client.hset("Ticket:t", "owner", b"\xa1x")
+    mine.status = "done"
+    with pytest.raises(
+        ConflictError, match="writer: owner is 'x' and not 'ann'; nothing"
+    ) as caught:
+        api(mine.save, expected=["effort", "owner"])
+    assert caught.value.expected == {"effort": None, "owner": "ann"}
+    assert caught.value.stored["effort"] is None
+
+
+def test_false_and_none_expect_nothing(api: Api) -> None:
+    for expected in (False, None):
+        mine, theirs = both()
+        theirs.owner = "carl"
+        theirs.save()
+        mine.owner = "bob"
+        api(mine.save, expected=expected)
+        assert Ticket.query.get(name="t").owner == "bob"
+        mine.delete()
+        api(Ticket(name="new").save, expected=expected)
+
+
+@pytest.mark.parametrize("expected", [5, b"status"])
+def test_only_names_can_be_expected(api: Api, expected: Any) -> None:
+    mine, _ = both()
+    with pytest.raises(ModelException, match="give True, a list of names, or a dict"):
+        api(mine.save, expected=expected)
+
+
+def test_bytes_that_cannot_be_read_are_not_what_is_expected(
+    api: Api, redis_client: redis.Redis
+) -> None:
+    mine, _ = both()
+    redis_client.hset("Ticket:t", "effort", b"\xc1")
+    mine.owner = "bob"
+    with pytest.raises(ConflictError, match="effort is"):
+        api(mine.save, expected=["effort"])
+
+
+def test_a_transaction_expects_values_and_not_bytes(api: Api, redis_client: redis.Redis) -> None:
+    Ticket.create(name="t", effort=4.0)
+    expected = Ticket.query.get(name="t")
+    redis_client.hset("Ticket:t", "effort", b"\x04")
+    transaction = popoto.transaction()
+    transaction.expect(expected)
+    transaction.create(Page, name="p")
+    assert api(transaction.commit)[0] is True
+    assert Page.query.count() == 1
+    for change in (lambda: Ticket.query.get(name="t").delete(), lambda: None):
+        change()
+        transaction = popoto.transaction()
+        transaction.expect(expected)
+        with pytest.raises(ConflictError, match="not stored any more") as caught:
+            api(transaction.commit)
+        assert caught.value.mine == {}
+
+
 def test_a_new_instance_may_replace_what_it_expects(api: Api) -> None:
     both()
     api(Ticket(name="t", owner="new").save, expected={"owner": "ann"})
@@ -234,6 +324,20 @@ def test_records_from_before_the_version_existed(api: Api, redis_client: redis.R
     stale.text = "3"
     with pytest.raises(ConflictError):
         api(stale.save)
+
+
+@pytest.mark.parametrize(("raw", "version"), [(b"\xc0", 1), (b"\x00", 1), (b"\x07", 8)])
+def test_a_version_counts_on_from_the_stored_one(
+    api: Api, redis_client: redis.Redis, raw: bytes, version: int
+) -> None:
+    Page.create(name="p", text="1")
+    redis_client.hset("Page:p", "version", raw)
+    page = Page.query.get(name="p")
+    page.text = "2"
+    api(page.save)
+    assert page.version == Page.query.get(name="p").version == version
+    assert api(page.atomic_increment, "views", 2) == 2
+    assert page.version == Page.query.get(name="p").version == version + 1
 
 
 def test_of_many_writers_of_one_version_one_wins() -> None:

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 import redis
 
-from popoto import IndexedField, KeyField, ListField, Model, StringField
+import popoto
+from popoto import IndexedField, IntField, KeyField, ListField, Model, StringField
 from popoto.redis_db import POPOTO_REDIS_DB, get_async_redis_db
 from tests.driver import Api
 from tests.truth.oracle import violations
@@ -18,6 +19,7 @@ class Page(Model):
     topic = IndexedField()
     text = StringField()
     links = ListField(max_length=5)
+    visits = IntField(default=0)
 
 
 def pipeline_of(api: Api) -> Any:
@@ -79,3 +81,28 @@ def test_a_second_instance_of_the_record_believes_nothing_of_the_first(api: Api)
     api(second.save)
     found = api(Page.query.get, name="a")
     assert (found.text, list(found.links or ())) == ("two", ["two"])
+
+
+@pytest.mark.parametrize("how", ["delete", "bulk_delete", "transaction", "expect", "increment"])
+def test_whatever_follows_a_dropped_pipeline_starts_from_what_is_stored(
+    api: Api, redis_client: redis.Redis, how: str
+) -> None:
+    page = api(Page.create, name="a", text="one", topic="t")
+    page.topic = "dropped"
+    api(page.save, pipeline=pipeline_of(api))
+    if how == "delete":
+        assert api(page.delete) is True
+    elif how == "bulk_delete":
+        assert api(Page.bulk_delete, [page]) == 1
+    elif how == "increment":
+        assert api(page.atomic_increment, "visits", 2) == 2
+        assert api(Page.query.get, name="a").topic == "t"
+    else:
+        transaction = popoto.transaction()
+        if how == "transaction":
+            transaction.delete(page)
+        else:
+            transaction.expect(page, {"topic": "t"})
+        assert api(transaction.commit) == [True]
+    assert api(Page.query.count) == (how in ("expect", "increment"))
+    assert violations(redis_client, Page) == []

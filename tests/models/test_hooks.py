@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import redis
 
-from popoto import Field, IndexedField, KeyField, Model, ModelException, StringField
+from popoto import Field, GeoField, IndexedField, KeyField, Model, ModelException, StringField
 from popoto.models.db_key import DB_key
 from tests.driver import Api
 
@@ -84,6 +84,7 @@ class Doc(Model):
     name = KeyField()
     body = Counted()
     kind = IndexedField()
+    spot = GeoField()
 
 
 SET = "$CountF:Doc:body"
@@ -243,6 +244,31 @@ def test_hooks_of_shipped_fields_can_be_called_directly(redis_client: redis.Redi
     assert redis_client.exists(key) == 0
 
 
+def test_hooks_that_are_called_directly_say_how_many_entries_changed(
+    redis_client: redis.Redis,
+) -> None:
+    doc = Doc.create(name="a", body="b", kind="x")
+    field = Doc._meta.fields["kind"]
+    assert field.on_save(doc, field_name="kind", field_value="x") == 0
+    assert field.on_save(doc, field_name="kind", field_value="y") == 2
+    assert redis_client.smembers("$IndexF:Doc:kind:y") == {b"Doc:a"}
+    pipeline = redis_client.pipeline()
+    assert field.on_save(doc, field_name="kind", field_value="x", pipeline=pipeline) is pipeline
+    assert len(pipeline) == 1
+    spot = Doc._meta.fields["spot"]
+    assert spot.on_save(doc, field_name="spot", field_value=None) == 0
+    assert spot.on_save(doc, field_name="spot", field_value=None, pipeline=pipeline) is pipeline
+    assert len(pipeline) == 1
+    redis_client.delete("$IndexF:Doc:kind:x")
+    redis_client.set("$IndexF:Doc:kind:x", "foreign")
+    with pytest.raises(ModelException) as caught:
+        field.on_save(doc, field_name="kind", field_value="x")
+    assert str(caught.value) == (
+        "the key '$IndexF:Doc:kind:x' holds a string where a set belongs; nothing was written. "
+        "Rename or delete that key."
+    )
+
+
 def test_special_keys() -> None:
     assert Counted.get_special_use_field_db_key(Doc, "body", "x").redis_key == f"{SET}:x"
     assert Counted.get_special_use_field_db_key(Doc(name="a"), "body").redis_key == SET
@@ -272,3 +298,29 @@ def test_a_hook_may_queue_very_many_members(api: Api, redis_client: redis.Redis)
     with pytest.raises(ValueError, match="ZADD with 40000 arguments"):
         api(Refused.create, name="a")
     assert redis_client.exists("Refused:a") == 0
+
+
+def test_an_addition_calls_the_hooks_of_its_own_field_alone(api: Api) -> None:
+    class Watched(Field):
+        @classmethod
+        def on_save(cls, model_instance: Any, field_name: str, *args: Any, **kwargs: Any) -> Any:
+            calls.append((field_name, {"value": kwargs["field_value"], **kwargs}))
+            return kwargs["pipeline"]
+
+    class Tally(Model):
+        name = KeyField()
+        count = Watched(type=int, default=0)
+        other = Watched(type=str, default="o")
+
+    tally = api(Tally.create, name="a")
+    calls.clear()
+    assert api(tally.atomic_increment, "count", 3) == 3
+    assert [(name, each["value"], each["ignore_errors"]) for name, each in calls] == [
+        ("count", 3, False)
+    ]
+    calls.clear()
+    tally.other = "p"
+    api(tally.save, update_fields=["other"], ignore_errors=True)
+    assert [(name, each["value"], each["ignore_errors"]) for name, each in calls] == [
+        ("other", "p", True)
+    ]

@@ -20,6 +20,7 @@ from popoto import (
     UniqueField,
     UniqueKeyField,
 )
+from popoto.exceptions import UniquenessError
 from tests.driver import Api
 
 from .shop import FULL, OTHER, Shop, assign, healthy, plain
@@ -206,4 +207,63 @@ def test_migrating_keeps_the_expiry(api: Api, redis_client: redis.Redis) -> None
     api(record.save, migrate_key=True)
     assert (redis_client.ttl("Shop:c"), redis_client.ttl("Shop:c::log")) == (-1, -1)
     assert redis_client.keys("*Expiry*") == []
+    assert healthy(redis_client)
+
+
+@pytest.mark.parametrize("changes", [{"code": "c2"}, {"kind": "k", "size": 9}], ids=str)
+def test_a_move_that_takes_a_taken_value_is_refused(
+    api: Api, redis_client: redis.Redis, changes: dict[str, Any]
+) -> None:
+    api(Shop.create, name="holder", code="c2", kind="k", size=9)
+    record = api(Shop.create, **FULL)
+    record.name = "b"
+    assign(record, changes)
+    with pytest.raises(UniquenessError, match="already exists"):
+        api(record.save, migrate_key=True)
+    assert redis_client.exists("Shop:a")
+    assert not redis_client.exists("Shop:b")
+    assert healthy(redis_client)
+
+
+@pytest.mark.parametrize(
+    "changes", [{"code": "c2"}, {"kind": "k", "size": 9}, {"note": "x"}], ids=str
+)
+def test_a_move_of_some_fields_takes_the_whole_record_along(
+    api: Api, redis_client: redis.Redis, changes: dict[str, Any]
+) -> None:
+    record = api(Shop.create, **FULL)
+    record.name = "b"
+    assign(record, {**changes, "rank": 77})
+    api(record.save, migrate_key=True, update_fields=[*changes])
+    found = plain(api(Shop.query.get, name="b"))
+    assert found == {**FULL, "opened": OPENED, **changes, "name": "b"}
+    assert healthy(redis_client)
+    assert api(Shop.query.count) == 1
+
+
+@pytest.mark.parametrize("value", ["x", 1.5])
+def test_a_value_that_no_key_can_have_is_no_other_key(api: Api, value: Any) -> None:
+    record = api(Pair.create, left="a", right=1)
+    record.right = value
+    with pytest.raises(
+        KeyMutationError, match=r"^Pair\.right is part of the record key and changed"
+    ):
+        api(record.save)
+    with pytest.raises(ModelException):
+        api(record.save, migrate_key=True)
+    assert api(Pair.query.keys) == [b"Pair:a:1"]
+
+
+def test_a_move_of_a_record_that_is_gone_writes_it_whole_under_the_new_key(
+    api: Api, redis_client: redis.Redis
+) -> None:
+    record = api(Shop.create, **FULL)
+    api(Shop(name="a").delete)
+    record.name = "b"
+    api(record.save, migrate_key=True)
+    assert plain(api(Shop.query.get, name="b")) == {**FULL, "opened": OPENED, "name": "b"}
+    assert not redis_client.exists("Shop:a")
+    assert healthy(redis_client)
+    record.kind = "wine"
+    api(record.save)
     assert healthy(redis_client)

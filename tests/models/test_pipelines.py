@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 import pytest
 import redis
 
 from popoto import IndexedField, KeyField, Model, ModelException
+from popoto.exceptions import NotStoredError, UniquenessError
 from popoto.redis_db import POPOTO_REDIS_DB, get_async_redis_db
 from tests.driver import Api
 
@@ -326,3 +328,30 @@ def test_what_a_later_commit_of_a_pipeline_lost_is_saved_by_the_next_save(
     api(second.save)
     assert api(Shop.query.get, name="a").data == {"n": 2}
     assert healthy(redis_client)
+
+
+def test_a_partial_save_of_what_is_not_stored_is_refused_at_once(api: Api, pipe: Pipe) -> None:
+    with pytest.raises(NotStoredError, match=r"^'Tag:a' is not stored any more"):
+        api(Tag(name="a", kind="k").save, pipe.pipeline, update_fields=["kind"])
+    assert pipe.execute() == []
+
+
+def test_a_partial_save_of_a_record_that_was_not_loaded(
+    api: Api, pipe: Pipe, redis_client: redis.Redis
+) -> None:
+    api(Shop.create, **FULL)
+    api(Shop(name="a", kind="wine").save, pipe.pipeline, update_fields=["kind"])
+    pipe.execute()
+    assert plain(api(Shop.query.get, name="a")) == {
+        **FULL,
+        "kind": "wine",
+        "opened": datetime(2020, 1, 1),
+    }
+    assert healthy(redis_client)
+
+
+def test_what_is_taken_already_is_told_at_once_and_by_whom(api: Api, pipe: Pipe) -> None:
+    api(Tag.create, name="holder", code="c")
+    with pytest.raises(UniquenessError, match=r"'c' already exists in 'Tag:holder'"):
+        api(Tag(name="a", code="c").save, pipe.pipeline)
+    assert pipe.execute() == []

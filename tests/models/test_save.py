@@ -329,3 +329,40 @@ def test_skip_auto_now_does_not_skip_auto_now_add(api: Api) -> None:
     assert record.made is not None
     assert record.changed is None
     assert record.number == 1
+
+
+def test_a_field_that_the_stored_record_lost_meanwhile_is_not_believed_any_more(
+    api: Api, redis_client: redis.Redis
+) -> None:
+    stale = api(Shop.create, **FULL)
+    other = api(Shop.query.get, name="a")
+    other.kind = "theirs"
+    api(other.save)
+    redis_client.hdel("Shop:a", "rank", "town")
+    redis_client.zrem("$SortF:Shop:rank", "Shop:a")
+    redis_client.delete("$RelationshipF:Shop:town:Town:berlin")
+    stale.kind = "mine"
+    api(stale.save)
+    assert (stale.kind, stale.rank) == ("mine", 0)
+    assert not {"rank", "town"} & set(stale._saved_field_values)
+    assert api(Shop.query.count, town="Town:berlin") == 0
+    assert api(Shop.query.count, kind="mine") == 1
+
+
+def test_what_is_set_here_and_changed_there_is_written_at_the_next_full_save(
+    api: Api, redis_client: redis.Redis
+) -> None:
+    """A partial save learns of the other writer, and what it does not name stays unsaved."""
+    api(Shop.create, **FULL)
+    mine, other = api(Shop.query.get, name="a"), api(Shop.query.get, name="a")
+    assign(other, {"kind": "theirs", "rank": 50, "code": "c9"})
+    api(other.save)
+    assert mine.code == "c1"
+    assign(mine, {"kind": "mine", "rank": 7})
+    api(mine.save, update_fields=["kind"])
+    assert (mine.kind, mine.rank, mine.code) == ("mine", 7, "c9")
+    found = api(Shop.query.get, name="a")
+    assert (found.kind, found.rank, found.code) == ("mine", 50, "c9")
+    api(mine.save)
+    assert api(Shop.query.get, name="a").rank == 7
+    assert healthy(redis_client)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import random
+import time
 from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
@@ -133,3 +136,33 @@ def test_a_record_that_is_gone_at_the_last_moment(
         transaction.delete(posts[2])
         assert api(transaction.commit) == [False]
     assert redis_client.keys("*Post*") == []
+
+
+def test_every_second_try_comes_after_a_pause_that_grows(
+    api: Api, monkeypatch: pytest.MonkeyPatch, post: Post
+) -> None:
+    """From the fifth on, and never longer than a quarter of a second."""
+    asked: list[tuple[float, float]] = []
+    waited: list[float] = []
+    wait = asyncio.sleep
+
+    def longest(low: float, high: float) -> float:
+        asked.append((low, high))
+        return high
+
+    async def async_pause(seconds: float) -> None:
+        if seconds:
+            waited.append(seconds)
+        await wait(0)
+
+    with monkeypatch.context() as patch:
+        other = Writer(patch)
+        patch.setattr(random, "uniform", longest)
+        patch.setattr(time, "sleep", waited.append)
+        patch.setattr(asyncio, "sleep", async_pause)
+        with pytest.raises(ConflictError, match="64 times"):
+            save(api, post)
+    assert other.writes == 64
+    expected = [min(0.25, 0.0005 * 2**attempt) for attempt in range(4, 64, 2)]
+    assert asked == [(0, seconds) for seconds in expected]
+    assert waited == expected

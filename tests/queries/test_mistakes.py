@@ -93,11 +93,17 @@ WRONG_FILTERS: list[tuple[dict[str, Any], list[str]]] = [
     ({"order_by": "colour"}, ["colour", "price"]),
     ({"order_by": 5}, ["order_by"]),
     ({"order_by": ["price", 5]}, ["order_by"]),
+    ({"order_by": ("price", 5)}, ["Product: order_by takes field names, got 5"]),
+    ({"order_by": ()}, ["Product: order_by takes a field name"]),
+    (
+        {"order_by": ("price", "-colour")},
+        ["Product: order_by='-colour' names no field; fields are"],
+    ),
     ({"order_by": "shop"}, ["shop"]),
     ({"values": ["code"]}, ["tuple", "values"]),
     ({"values": "code"}, ["tuple", "values"]),
     ({"values": ("colour",)}, ["colour", "price"]),
-    ({"limit": -1}, ["limit"]),
+    ({"limit": -1}, ["Product: limit must be an int of 0 or more, got -1"]),
     ({"limit": 1.5}, ["limit"]),
     ({"limit": "3"}, ["limit"]),
     ({"limit": True}, ["limit"]),
@@ -139,6 +145,16 @@ def test_wrong_filters_of_count_get_and_q(
             with pytest.raises(QueryException):
                 call()
     assert seen.sends == 0
+
+
+def test_the_three_closest_names_are_told(api: Api) -> None:
+    with pytest.raises(QueryException) as caught:
+        api(Product.query.filter(pric=1, zzzzz=2).all)
+    told, _, known = str(caught.value).partition("; known are ")
+    assert told == (
+        "Product has no filter parameter 'pric' (close to price, price__ne, price__lt), 'zzzzz'"
+    )
+    assert {"price", "brand__in", "code", "stock__gt"} <= set(known.split(", "))
 
 
 def test_every_unknown_name_is_listed(api: Api) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import datetime
 import logging
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from decimal import Decimal
 from typing import Any
 
@@ -29,8 +31,10 @@ from popoto import (
     StringField,
     TimeField,
 )
-from tests.driver import Api
+from tests.driver import Api, RoundTrips
 from tests.queries.shop import Owner, Product, Shop, codes, stock
+
+Counter = Callable[[], AbstractContextManager[RoundTrips]]
 
 
 class Item(Model):
@@ -280,3 +284,31 @@ def test_unknown_default_orders_are_refused_with_the_class() -> None:
 
             class Meta:
                 order_by = "-nowhere"
+
+
+@pytest.mark.parametrize("offset", [-1, True, 1.0, "3"])
+def test_wrong_offsets_are_named(api: Api, offset: Any) -> None:
+    text = f"^Product: offset must be an int of 0 or more, got {offset!r}$"
+    for call in (
+        lambda: api(Product.query.filter().offset(offset).all),
+        lambda: api(Product.query.filter().offset(offset).exists),
+        lambda: api(Product.query.filter().offset(offset).explain),
+    ):
+        with pytest.raises(QueryException, match=text):
+            call()
+
+
+@pytest.mark.parametrize("wrong", [{"order_by": "colour"}, {"values": ("colour",)}], ids=str)
+def test_what_is_no_field_is_refused_also_where_it_would_not_matter(
+    api: Api, round_trips: Counter, wrong: dict[str, Any]
+) -> None:
+    with round_trips() as seen:
+        for call in (
+            lambda: api(Product.query.filter(**wrong).count),
+            lambda: api(Product.query.filter(**wrong).exists),
+            lambda: api(Product.query.filter(**wrong).limit(0).all),
+            lambda: api(Product.query.filter(**wrong).computed_sort(len).all),
+        ):
+            with pytest.raises(QueryException, match="colour"):
+                call()
+    assert seen.sends == 0

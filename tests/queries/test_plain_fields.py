@@ -148,3 +148,17 @@ def test_a_field_that_the_stored_record_lacks_counts_as_its_default(
     assert api(Old.query.count, level=None) == 0
     assert api(Old.query.count, label=None) == 1
     assert api(Old.query.filter(level=3).all)[0].level == 3
+
+
+def test_what_python_compares_is_read_also_where_it_is_not_asked_for(api: Api) -> None:
+    """Equal Decimals can be stored in many forms, so that each record's value is looked at."""
+    for name, value in {"a": "1.50", "b": "1.5", "c": "2", "d": "1.500"}.items():
+        api(Every.create, name=name, d=Decimal(value), l=[name])
+    query = Every.query.filter(d=Decimal("1.5"))
+    assert api(query.values("name").all) == [{"name": "a"}, {"name": "b"}, {"name": "d"}]
+    assert api(query.values("l").all) == [{"l": ["a"]}, {"l": ["b"]}, {"l": ["d"]}]
+    assert api(query.keys) == [b"Every:a", b"Every:b", b"Every:d"]
+    assert api(query.order_by("-name").limit(2).keys) == [b"Every:d", b"Every:b"]
+    assert (api(query.count), api(query.exists), api(query.last).name) == (3, True, "d")
+    assert api(query.offset(1).limit(1).values("name").all) == [{"name": "b"}]
+    assert api(Every.query.filter(d=9).exists) is False

@@ -311,3 +311,82 @@ def test_several_sorted_conditions_order_by_the_first(api: Api) -> None:
     assert [each.up for each in found] == [3, 2, 1]
     found = api(Two.query.filter(Two.down > -4, Two.up >= 1).limit(2).all)
     assert [each.up for each in found] == [3, 2]
+
+
+class Entry(Model):
+    """Sorted apart by a field that has no index of its own."""
+
+    name = KeyField(type=int)
+    board = StringField()
+    note = StringField()
+    points = SortedField(type=int, partition_by="board")
+
+
+@pytest.mark.parametrize(
+    ("lookups", "expected"),
+    [
+        ({"board__in": ["a", "b"]}, [0, 1, 3, 4]),
+        ({"board__in": ["a", "b"], "board__ne": "b"}, [0, 3]),
+        ({"board__in": ["a", "b"], "board": "b"}, [1, 4]),
+        ({"board__in": ["a", "b"], "board": "b", "board__ne": "b"}, []),
+        ({"board__in": ["a", "c"], "points__gt": 2}, [3, 5]),
+        ({"board": "c", "board__in": ["a", "c"], "points__gt": 2}, [5]),
+    ],
+    ids=repr,
+)
+def test_a_plain_field_that_parts_another_s_order_may_be_one_of_several(
+    api: Api, lookups: dict[str, Any], expected: list[int]
+) -> None:
+    for number in range(6):
+        api(Entry.create, name=number, board="abc"[number % 3], points=number)
+    found = api(Entry.query.filter(**lookups).all)
+    assert sorted(entry.name for entry in found) == expected
+    assert api(Entry.query.filter(**lookups).count) == len(expected)
+
+
+def test_a_plain_field_that_parts_nothing_may_not(api: Api) -> None:
+    for lookups in ({"note__in": ["a"]}, {"board__startswith": "a", "board__in": ["a"]}):
+        with pytest.raises(QueryException, match="does not support the lookup"):
+            api(Entry.query.filter(**lookups).all)
+
+
+def test_of_several_ranges_the_first_gives_the_order(api: Api) -> None:
+    for name, age, page in (("a", 3, 1), ("b", 1, 2), ("c", 2, 3)):
+        api(Person.create, name=name, age=age, page=page)
+
+    def names(**lookups: Any) -> str:
+        return "".join(person.name for person in api(Person.query.filter(**lookups).all))
+
+    assert names(age__gt=0, page__gt=0) == "bca"
+    assert names(page__gt=0, age__gt=0) == "abc"
+    assert names(name__in=["a", "b", "c"], age__gt=0, page__gt=0) == "bca"
+    assert names(age__gt=0, name__in=["a", "b", "c"]) == "bca"
+    either = Q(name="a") | Q(name="b")
+    assert [each.name for each in api(Person.query.filter(either, age__gt=0).all)] == ["b", "a"]
+
+
+def test_an_order_goes_along_the_set_of_the_partition_that_is_asked_for(api: Api) -> None:
+    for number in range(6):
+        api(Entry.create, name=number, board="abc"[number % 3], points=9 - number)
+    one = Entry.query.filter(board="a", points__gt=0)
+    assert api(one.order_by("points").explain).order == (
+        "points, along the sorted set $SortF:Entry:points:a"
+    )
+    assert [entry.name for entry in api(one.order_by("points").all)] == [3, 0]
+    assert [entry.name for entry in api(one.order_by("-points").all)] == [0, 3]
+    assert api(Entry.query.order_by("points").explain).order == "points, in Python"
+    assert [entry.name for entry in api(Entry.query.order_by("points").limit(2).all)] == [5, 4]
+
+
+def test_an_order_by_another_field_than_the_range_s(api: Api) -> None:
+    class Score(Model):
+        name = KeyField(type=int)
+        level = SortedField(type=int)
+        board = IndexedField()
+        points = SortedField(type=int, partition_by="board")
+
+    for number in range(4):
+        api(Score.create, name=number, level=number, board="ab"[number % 2], points=-number)
+    found = Score.query.filter(level__gte=1).order_by("points")
+    assert api(found.explain).order == "points, in Python"
+    assert [score.name for score in api(found.all)] == [3, 2, 1]

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from decimal import Decimal
+import math
+from collections.abc import Callable
+from decimal import MAX_EMAX, MIN_EMIN, Context, Decimal
 from fractions import Fraction
+from functools import reduce
 from typing import Any, TypeAlias
 
 from popoto.engine.request import Plan
@@ -19,8 +21,9 @@ AnyField: TypeAlias = Field[Any]
 Value: TypeAlias = Any
 
 _NUMBERS = (int, float, Decimal)
-#: Sums of Decimals are exact up to this many digits.
+#: Sums of Decimals are exact up to this many digits, and as many more as counting them takes.
 _MOST_DIGITS = 10_000
+_EXACT = Context(prec=_MOST_DIGITS + 30, Emax=MAX_EMAX, Emin=MIN_EMIN)
 
 
 def field_name(name: object) -> object:
@@ -44,33 +47,32 @@ def _field(options: ModelOptions, name: object, *, is_number: bool) -> AnyField:
 
 def _each_value(spec: QuerySpec, field: AnyField) -> Plan[list[Value]]:
     """The values of a field in the results of a query, nulls included."""
-    spec = spec.changed(values=(field.name,), as_tuples=True, tracked=False)
+    spec = spec.changed(values=(field.name,), as_tuples=True)
     rows: list[tuple[Value]] = yield from Execution(spec).results()
     return [value for (value,) in rows]
 
 
-def _numbers(values: list[Value]) -> Iterator[int | float | Decimal]:
-    return (value for value in values if value is not None)
+def _without_nulls(values: list[Value]) -> list[Value]:
+    return [value for value in values if value is not None]
 
 
-def _exact_sum(field: AnyField, values: list[Value]) -> int | float | Decimal:
+def _exact_sum(field: AnyField, values: list[Value]) -> int | float | Fraction | Decimal:
+    """The sum with every digit; of infinities and NaN what the type makes of them."""
     if field.type is int:
-        return sum(int(value) for value in _numbers(values))
+        return sum(int(value) for value in values)
     if field.type is float:
-        return _float_sum([float(value) for value in _numbers(values)])
-    return _decimal_sum(values)
+        return _float_sum([float(value) for value in values])
+    return _decimal_sum([Decimal(value) for value in values])
 
 
-def _float_sum(values: list[float]) -> float:
-    special = [value for value in values if value - value != 0]  # infinities and NaN
-    if special:
-        return sum(special)
-    return float(sum(map(Fraction, values), Fraction()))
+def _float_sum(values: list[float]) -> float | Fraction:
+    if all(map(math.isfinite, values)):
+        return sum(map(Fraction, values), Fraction())
+    return sum(values)
 
 
-def _decimal_sum(values: list[Value]) -> Decimal:
+def _decimal_sum(numbers: list[Decimal]) -> Decimal:
     """The sum with every digit, whatever the precision of the caller's context."""
-    numbers = [Decimal(value) for value in _numbers(values)]
     finite = [number for number in numbers if number.is_finite()]
     if len(finite) < len(numbers):
         return sum((number for number in numbers if not number.is_finite()), Decimal())
@@ -78,33 +80,26 @@ def _decimal_sum(values: list[Value]) -> Decimal:
     if any(number.adjusted() - exponent > _MOST_DIGITS for number in finite):
         # Exact, this would be a number of as many digits: round as the context says.
         return sum(finite, Decimal())
-    total = 0
-    for number in finite:
-        sign, digits, own = number.as_tuple()
-        shifted = int("".join(map(str, digits)) or "0") * 10 ** (int(own) - exponent)
-        total += -shifted if sign else shifted
-    digits = tuple(int(digit) for digit in str(abs(total)))
-    return Decimal((1 if total < 0 else 0, digits, exponent))
+    nothing = Decimal((0, (0,), exponent))
+    return reduce(_EXACT.add, finite, nothing)
 
 
 def total(spec: QuerySpec, name: object) -> Plan[int | float | Decimal]:
     """The sum of a field's values; nulls do not count, nothing adds up to 0."""
     field = _field(spec.options, name, is_number=True)
     values = yield from _each_value(spec, field)
-    return _exact_sum(field, values)
+    added = _exact_sum(field, _without_nulls(values))
+    return float(added) if isinstance(added, Fraction) else added
 
 
 def average(spec: QuerySpec, name: object) -> Plan[float | Decimal | None]:
     """The mean of the values that are not null; None where there are none."""
     field = _field(spec.options, name, is_number=True)
-    values = yield from _each_value(spec, field)
-    count = sum(1 for _ in _numbers(values))
-    if not count:
+    values = _without_nulls((yield from _each_value(spec, field)))
+    if not values:
         return None
-    added = _exact_sum(field, values)
-    if isinstance(added, Decimal):
-        return added / count
-    return float(Fraction(added) / count) if added - added == 0 else added / count
+    mean = _exact_sum(field, values) / len(values)
+    return float(mean) if isinstance(mean, Fraction) else mean
 
 
 def extreme(spec: QuerySpec, name: object, *, greatest: bool) -> Plan[Value]:
@@ -118,7 +113,6 @@ def extreme(spec: QuerySpec, name: object, *, greatest: bool) -> Plan[Value]:
             limit=1,
             values=(field.name,),
             as_tuples=True,
-            tracked=False,
         )
         rows: list[tuple[Value]] = yield from Execution(ordered).results()
         return rows[0][0] if rows else None

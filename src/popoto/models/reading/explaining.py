@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from popoto.engine.request import Plan
@@ -34,7 +34,9 @@ class Explanation:
     `order`      what decides the order, and where
     `in_python`  what the server cannot decide and is filtered or ordered here
     `commands`   how many commands are sent
-    `round_trips`  how many round trips they take; one more for each further page of records
+    `round_trips`  how many round trips they take; one more for each further page of records.
+                 Related records that conditions ask for were read to explain the query: they
+                 are not counted
     """
 
     model_name: str
@@ -79,7 +81,7 @@ def explain(spec: QuerySpec) -> Plan[Explanation]:
     sends = _sends(execution, order, operand.node)
     return Explanation(
         spec.options.model_name,
-        tuple(_lines(operand.node, 0)),
+        tuple(_lines(operand.node)),
         _described(spec, order),
         tuple(in_python),
         sends,
@@ -92,7 +94,13 @@ def _sends(execution: Execution, order: Order, node: Node) -> int:
     if isinstance(node, Nothing) or execution.limit == 0:
         return 0
     by_value = order.kind == "values" and execution.limit is not None
-    return 1 + by_value + len(spec.related)
+    return 1 + by_value + _levels(spec.related)
+
+
+def _levels(names: Sequence[str]) -> int:
+    """How many relationships are followed: a__b leads through a, which is asked for once."""
+    paths = [name.split("__") for name in names]
+    return len({tuple(path[:depth]) for path in paths for depth in range(1, len(path) + 1)})
 
 
 def _signed(name: str, descending: bool) -> str:
@@ -112,16 +120,19 @@ def _described(spec: QuerySpec, order: Order) -> str:
     return f"record key, along the sorted set {order.key}"
 
 
-def _lines(node: Node, depth: int) -> Iterator[str]:
-    indent = "  " * depth
-    yield indent + _line(node)
-    children: tuple[Node, ...] = ()
-    if isinstance(node, (AllOf, AnyOf)):
-        children = node.children
-    elif isinstance(node, Not):
-        children = (node.child,)
-    for child in children:
-        yield from _lines(child, depth + 1)
+def _lines(root: Node) -> Iterator[str]:
+    """A line for each operand, those of a deep tree too: nothing here calls itself."""
+    waiting = [(root, 0)]
+    while waiting:
+        node, depth = waiting.pop()
+        yield "  " * depth + _line(node)
+        match node:
+            case AllOf(children) | AnyOf(children):
+                waiting += [(child, depth + 1) for child in reversed(children)]
+            case Not(child):
+                waiting.append((child, depth + 1))
+            case _:
+                pass
 
 
 def _line(node: Node) -> str:  # noqa: PLR0911 - one for each kind of node

@@ -80,10 +80,8 @@ def get(
         )
     names = options.key_names
     if all(name in lookup for name in names):
-        values = dict(lookup)
-        wanted = _key_of(options, values)
-        others = {name: value for name, value in values.items() if name not in names}
-        if not others and not conditions and not _is_ambiguous(values, names):
+        wanted = _key_of(options, lookup)
+        if len(lookup) == len(names) and not conditions and not _is_ambiguous(lookup):
             return (yield from get_by_key(model, wanted, attach=attach))
         # The key alone would do to find it, but further conditions must hold as well.
         operand = yield from Planner(model).compile((*conditions, Q(**lookup)))
@@ -107,7 +105,7 @@ def get(
     return found[0] if found else None
 
 
-def _key_of(options: ModelOptions, values: dict[str, Any]) -> str:
+def _key_of(options: ModelOptions, values: Mapping[str, Any]) -> str:
     """The record key that complete key conditions stand for. Raises QueryException."""
     coerced = {
         name: options.by_name[name].coerce_key_operand(values[name]) for name in options.key_names
@@ -115,14 +113,13 @@ def _key_of(options: ModelOptions, values: dict[str, Any]) -> str:
     return options.record_key(coerced)
 
 
-def _is_ambiguous(values: Mapping[str, Any], names: Iterable[str]) -> bool:
+def _is_ambiguous(values: Mapping[str, Any]) -> bool:
     """Whether another key value (None, an escape sequence) makes the same record key."""
     return any(
-        values[name] is None
-        or values[name] == "None"
-        or (isinstance(values[name], str) and ":" in values[name])
-        or (isinstance(values[name], str) and keys.ESCAPED_SEPARATOR in values[name])
-        for name in names
+        value is None
+        or value == "None"
+        or (isinstance(value, str) and (":" in value or keys.ESCAPED_SEPARATOR in value))
+        for value in values.values()
     )
 
 

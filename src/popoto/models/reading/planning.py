@@ -276,9 +276,9 @@ class Planner:
             for lookup, operand in conditions
         }
         announced = self.options.filter_query_params_by_field[target.name]
+        if not announced:
+            return target.operand(conditions, Scope())
         if not announced.issuperset(params):
-            if announced.isdisjoint(params) and not announced:
-                return target.operand(conditions, Scope())
             raise self._unknown([name for name in params if name not in announced])
 
         def resolve() -> Plan[Operand]:

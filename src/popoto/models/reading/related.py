@@ -65,15 +65,11 @@ def _attach(instances: Sequence[Any], name: str) -> Plan[list[Any]]:
             f"{options.model_name} has no Relationship {name!r}; its relationships are: {known}"
         )
     waiting: dict[str, list[Any]] = {}
-    attached: list[Any] = []
     for instance in instances:
-        value: object = instance.__dict__.get(name)
-        if hasattr(value, "_meta"):
-            attached.append(value)
-            continue
         key = field.referred_key(instance)
         if key is not None:
             waiting.setdefault(key, []).append(instance)
+    attached: list[Any] = []
     if not waiting:
         return attached
     model = field.target_model

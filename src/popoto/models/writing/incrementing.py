@@ -111,7 +111,7 @@ class Increment(Change):
 
     def learn(self, failure: GuardFailure, step: Step | None) -> None:
         what = failure.what
-        if step is None or what == "type":
+        if step is None:
             raise failure.error()
         if what == "exists":
             raise not_stored(self.key)

@@ -1,0 +1,91 @@
+"""Fields that answer queries by a `filter_query` of their own, beside other conditions."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from popoto import Field, IndexedField, KeyField, Model, Q
+from popoto.exceptions import QueryException
+from tests.driver import Api
+
+ASKED: list[dict[str, Any]] = []
+
+
+class Sized(Field):
+    """Knows the records whose text has at least so many letters."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**{"type": str, **options})
+
+    def get_filter_query_params(self, field_name: str) -> set[str]:
+        return {f"{field_name}__longer"}
+
+    @classmethod
+    def filter_query(cls, model: Any, field_name: str, **params: Any) -> Any:
+        ASKED.append(params)
+        keys = ["Essay:a", b"Essay:b", "Essay:c", b"Essay:dd"]
+        return keys[params[f"{field_name}__longer"] :]
+
+
+class Mute(Sized):
+    """Announces no keyword, so that nothing is asked of it."""
+
+    def get_filter_query_params(self, field_name: str) -> set[str]:
+        return set()
+
+
+class Essay(Model):
+    name = KeyField()
+    kind = IndexedField()
+    body = Sized()
+    title = Mute()
+
+
+@pytest.fixture(autouse=True)
+def essays() -> None:
+    ASKED.clear()
+    for name in ("a", "b", "c", "dd"):
+        Essay.create(name=name, kind=name[0], body=name, title=f"t{name}")
+
+
+@pytest.mark.parametrize(
+    ("condition", "expected"),
+    [
+        (Q(body__longer=2), ["c", "dd"]),
+        (Q(body__longer=4), []),
+        (~Q(body__longer=2), ["a", "b"]),
+        (Q(body__longer=3) | Q(kind="a"), ["a", "dd"]),
+        (Q(body__longer=1) & ~Q(kind="c"), ["b", "dd"]),
+        (Q(body__longer=1) & Q(title="tb"), ["b"]),
+        (~(Q(body__longer=1) & ~Q(title="tb")), ["a", "b"]),
+        (~(Q(body__longer=4) | Q(kind="a")), ["b", "c", "dd"]),
+    ],
+    ids=repr,
+)
+def test_their_answers_are_conditions_like_others(api: Api, condition: Q, expected: Any) -> None:
+    assert [each.name for each in api(Essay.query.filter(condition).all)] == expected
+    assert api(Essay.query.filter(condition).count) == len(expected)
+    assert api(Essay.query.filter(condition).exists) is bool(expected)
+
+
+def test_they_decide_for_one_record_too(api: Api) -> None:
+    assert api(Essay.query.get, name="c", body__longer=2).name == "c"
+    assert api(Essay.query.get, name="a", body__longer=2) is None
+    assert api(Essay.query.get, name="a", body__longer=4) is None
+    assert ASKED[0] == {"body__longer": 2}
+
+
+def test_keywords_that_were_not_announced_are_unknown(api: Api) -> None:
+    for lookup in ({"body": "a"}, {"body__shorter": 1}, {"body__longer": 1, "body__shorter": 1}):
+        with pytest.raises(QueryException) as caught:
+            api(Essay.query.filter(**lookup).all)
+        (wrong,) = lookup.keys() - {"body__longer"}
+        assert str(caught.value).startswith(f"Essay has no filter parameter {wrong!r} (close to ")
+    assert ASKED == []
+
+
+def test_a_field_that_announces_nothing_is_compared_as_it_is_stored(api: Api) -> None:
+    assert [each.name for each in api(Essay.query.filter(title="tc").all)] == ["c"]
+    assert ASKED == []
