@@ -9,7 +9,7 @@ from typing import Any
 from popoto.engine import keys
 from popoto.engine.batch import Batch, GuardFailure, KeyArgument, QueuedCommits, Step
 from popoto.engine.codec import Stored
-from popoto.engine.request import Plan, Reply, Request
+from popoto.engine.request import Plan, Reply
 from popoto.exceptions import AlreadyExistsError, ModelException, NotStoredError
 from popoto.fields.describing import describe
 from popoto.fields.keeping.commit import Commit
@@ -42,7 +42,7 @@ from popoto.models.writing.expecting import (
     said_otherwise,
 )
 from popoto.models.writing.hooks import call_delete_hooks
-from popoto.models.writing.operation import not_stored
+from popoto.models.writing.operation import looked_up, not_stored
 from popoto.models.writing.save_request import SaveRequest
 
 
@@ -116,7 +116,7 @@ class Saving(Change):
         if not names:
             return
         lists = self.options.list_names
-        replies = yield Request(
+        replies = yield from looked_up(
             [
                 ("LRANGE", keys.capped_list_key(self.old_key, name), 0, -1)
                 if name in lists
@@ -124,7 +124,6 @@ class Saving(Change):
                 for name in names
             ],
             self.options.shard,
-            repeatable=True,
         )
         for name, reply in zip(names, replies, strict=True):
             found: Stored = tuple(reply) if name in lists else reply
@@ -134,12 +133,13 @@ class Saving(Change):
 
     def look(self, queued: QueuedCommits) -> Plan[None]:
         options = self.options
-        stored, note, taken_key = yield Request.of(
-            ("HMGET", self.old_key, *options.index_names),
-            ("HGET", options.expiry_values_key, self.key),
-            ("EXISTS", self.key),
-            shard=options.shard,
-            repeatable=True,
+        stored, note, taken_key = yield from looked_up(
+            [
+                ("HMGET", self.old_key, *options.index_names),
+                ("HGET", options.expiry_values_key, self.key),
+                ("EXISTS", self.key),
+            ],
+            options.shard,
         )
         if self.old_key in queued.records:
             waiting = queued.records[self.old_key]
