@@ -7,6 +7,7 @@ import redis
 
 from popoto import KeyField, ListField, Model, UniqueField
 from popoto.exceptions import BulkError, RowError, UniquenessError
+from popoto.models.writing import joining
 from tests.driver import Api
 
 
@@ -17,8 +18,9 @@ class Roll(Model):
 
 
 @pytest.fixture
-def rows() -> list[Roll]:
+def rows(monkeypatch: pytest.MonkeyPatch) -> list[Roll]:
     """Forty that fill a call, and one that meets a stored record first, then a taken number."""
+    monkeypatch.setattr(joining, "MOST_ARGUMENTS", 200_000)
     Roll.create(name="holder", number="taken")
     Roll.create(name="last", number="own")
     full = [Roll(name=str(each), number=str(each), entries=[1] * 5000) for each in range(40)]

@@ -19,42 +19,61 @@ local group, consumer, idle = ARGV[2], ARGV[3], ARGV[4]
 local max_deliveries, count = tonumber(ARGV[5]), ARGV[6]
 local claimed, dead, gone = {}, {}, {}
 
-local kind = redis.call('TYPE', KEYS[2]).ok
-if kind ~= 'none' and kind ~= 'stream' then
-  return redis.error_reply('WRONGTYPE ' .. KEYS[2] .. ' is to take dead letters and is a ' .. kind)
+-- What may be refused is found out first: of an entry that is claimed the consumer must hear.
+local _, is_other = reading(false, 'XLEN', KEYS[2])
+if is_other then
+  return redis.error_reply('WRONGTYPE ' .. KEYS[2] .. ' is to take dead letters and is a '
+    .. redis.call('TYPE', KEYS[2]).ok)
+end
+local abandoned = redis.call('XPENDING', KEYS[1], group, 'IDLE', idle, '-', '+', count)
+local problem = hindrance or denied('XRANGE', KEYS[1]) or denied('XADD', KEYS[2])
+  or denied('XACK', KEYS[1]) or denied('XCLAIM', KEYS[1])
+if problem then
+  return problem
 end
 
+-- Put an entry into the dead letter stream; an error reply where that takes no more.
 local function bury(id)
   local found = redis.call('XRANGE', KEYS[1], id, id)[1]
   if not found then
     gone[#gone + 1] = id
-    return
+    return nil
   end
   local letter = found[2]
-  local function add(name, value)
-    letter[#letter + 1] = name
-    letter[#letter + 1] = value
+  for _, word in ipairs({
+    'original_stream', ARGV[7], 'original_id', id, 'failure_count', ARGV[8],
+    'last_error', ARGV[9], 'dead_letter_ts', ARGV[10],
+  }) do
+    letter[#letter + 1] = word
   end
-  add('original_stream', ARGV[7])
-  add('original_id', id)
-  add('failure_count', ARGV[8])
-  add('last_error', ARGV[9])
-  add('dead_letter_ts', ARGV[10])
+  local added
   if ARGV[11] == '' then
-    redis.call('XADD', KEYS[2], '*', unpack(letter))
+    added = redis.pcall('XADD', KEYS[2], '*', unpack(letter))
   else
-    redis.call('XADD', KEYS[2], 'MAXLEN', ARGV[11], ARGV[12], '*', unpack(letter))
+    added = redis.pcall('XADD', KEYS[2], 'MAXLEN', ARGV[11], ARGV[12], '*', unpack(letter))
+  end
+  if type(added) == 'table' and added.err then
+    return added
   end
   redis.call('XACK', KEYS[1], group, id)
   dead[#dead + 1] = id
+  return nil
 end
 
-local abandoned = redis.call('XPENDING', KEYS[1], group, 'IDLE', idle, '-', '+', count)
+-- Dead letters first: where the first is refused, nothing has been written.
+for _, pending in ipairs(abandoned) do
+  if pending[4] > max_deliveries then
+    problem = bury(pending[1])
+    if problem and #dead == 0 then
+      return problem
+    elseif problem then
+      break
+    end
+  end
+end
 for _, pending in ipairs(abandoned) do
   local id, deliveries = pending[1], pending[4]
-  if deliveries > max_deliveries then
-    bury(id)
-  else
+  if deliveries <= max_deliveries then
     local entry = redis.call('XCLAIM', KEYS[1], group, consumer, idle, id)[1]
     if entry then
       claimed[#claimed + 1] = {id, deliveries + 1, entry[2]}

@@ -9,7 +9,7 @@ from typing import Any
 from popoto.engine import keys
 from popoto.engine.batch import Batch, GuardFailure, KeyArgument, QueuedCommits, Step
 from popoto.engine.codec import Stored
-from popoto.engine.request import Plan, Reply, Request
+from popoto.engine.request import Plan, Reply
 from popoto.exceptions import AlreadyExistsError, ModelException, NotStoredError
 from popoto.fields.describing import describe
 from popoto.fields.keeping.commit import Commit
@@ -42,7 +42,7 @@ from popoto.models.writing.expecting import (
     said_otherwise,
 )
 from popoto.models.writing.hooks import call_delete_hooks
-from popoto.models.writing.operation import not_stored
+from popoto.models.writing.operation import looked_up, not_stored
 from popoto.models.writing.save_request import SaveRequest
 
 
@@ -119,7 +119,7 @@ class Saving(Change):
         if not names:
             return
         lists = self.options.list_names
-        replies = yield Request(
+        replies = yield from looked_up(
             [
                 ("LRANGE", keys.capped_list_key(self.old_key, name), 0, -1)
                 if name in lists
@@ -127,7 +127,6 @@ class Saving(Change):
                 for name in names
             ],
             self.options.shard,
-            repeatable=True,
         )
         for name, reply in zip(names, replies, strict=True):
             found: Stored = tuple(reply) if name in lists else reply
@@ -137,12 +136,13 @@ class Saving(Change):
 
     def look(self, queued: QueuedCommits) -> Plan[None]:
         options, key, old_key = self.options, self.key, self.old_key
-        values, *lists, note, taken_key = yield Request.of(
-            *read_commands(options, old_key),
-            ("HGET", options.expiry_values_key, key),
-            ("EXISTS", key),
-            shard=options.shard,
-            repeatable=True,
+        values, *lists, note, taken_key = yield from looked_up(
+            [
+                *read_commands(options, old_key),
+                ("HGET", options.expiry_values_key, key),
+                ("EXISTS", key),
+            ],
+            options.shard,
         )
         held = stored_of(options, values, lists) or {}
         self.possible = (held, *queued.versions.get(old_key, ()))

@@ -158,7 +158,7 @@ end
 if dead_claims and count > 0 then
   make_claims().release_dead()
 end
-local replies, problems = {1}, nil
+local replies, problems, has_written = {1}, nil, dead_claims
 at = first_command
 for position = 1, count do
   local name, key, last = ARGV[at], key_at(at + 1), at + 2 + ARGV[at + 2]
@@ -170,7 +170,11 @@ for position = 1, count do
   else
     reply = redis.pcall(name, unpack(ARGV, at + 3, last))
   end
-  if type(reply) == 'table' and reply.err then
+  if type(reply) ~= 'table' or not reply.err then
+    has_written = has_written or name ~= 'KIND'
+  elseif not has_written or make_queued_looks().is_of_server(reply.err) then
+    return reply
+  else
     -- What no look foresees, such as a wrong argument of a command that a hook has queued. To
     -- stop now would leave half of the rest.
     problems = problems or {}

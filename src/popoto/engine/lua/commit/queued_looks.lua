@@ -69,5 +69,16 @@ local function make_queued_looks()
     return failure
   end
 
-  return {look = look_at_queued, refused = refused}
+  -- Whether it is the state of the server that refuses a command: as long as a script has not
+  -- written anything, and never after that.
+  local function is_of_server(problem)
+    for _, code in ipairs({'OOM', 'READONLY', 'MISCONF', 'NOREPLICAS'}) do
+      if string.find(problem, '^%-?' .. code .. ' ') then
+        return true
+      end
+    end
+    return false
+  end
+
+  return {look = look_at_queued, refused = refused, is_of_server = is_of_server}
 end

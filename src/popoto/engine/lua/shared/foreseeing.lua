@@ -7,25 +7,6 @@
 -- The error reply with which the script is to end before it writes anything; nil for none.
 local hindrance
 
--- The reply of a reading command. A key of another type holds nothing: nil, and true. Any other
--- error is a hindrance. With `may_be_hidden` a record that the user may not read is none: that is
--- one which nobody declared, found in an index; then also nil, and 'hidden'.
-local function reading(may_be_hidden, ...)
-  local reply = redis.pcall(...)
-  local problem = type(reply) == 'table' and reply.err
-  if not problem then
-    return reply
-  elseif string.find(problem, 'WRONGTYPE', 1, true) then
-    return nil, 'another type'
-  elseif string.find(problem, 'non local', 1, true) then
-    problem = 'TRYAGAIN a slot is on its way to another node; nothing was written'
-  elseif may_be_hidden then
-    return nil, 'hidden'
-  end
-  hindrance = hindrance or redis.error_reply(problem)
-  return nil
-end
-
 -- Commands that the user may use, by name: whether on any key.
 local allowed = {}
 
@@ -43,4 +24,24 @@ local function denied(name, key, ...)
   end
   return redis.error_reply('NOPERM this user may not use the command ' .. name .. ' on the key '
     .. key .. '; nothing was written')
+end
+
+-- The reply of a reading command. A key of another type holds nothing: nil, and true. Any other
+-- error is a hindrance. With `may_be_hidden` a record that the user may not read is none: that is
+-- one which nobody declared, found in an index; then also nil, and 'hidden'.
+local function reading(may_be_hidden, ...)
+  local reply = redis.pcall(...)
+  local problem = type(reply) == 'table' and reply.err
+  if not problem then
+    return reply
+  elseif string.find(problem, 'WRONGTYPE', 1, true) then
+    return nil, 'another type'
+  elseif string.find(problem, 'non local', 1, true) then
+    problem = 'TRYAGAIN a slot is on its way to another node; nothing was written'
+  elseif may_be_hidden then
+    return nil, 'hidden'
+  end
+  local name, key = ...
+  hindrance = hindrance or denied(name, key) or redis.error_reply(problem)
+  return nil
 end
