@@ -174,7 +174,7 @@ def guarded() -> Iterator[int]:
 
     def answer(command: list[bytes]) -> bytes | None:
         if command[0] == b"CLIENT":
-            return NOAUTH
+            return None
         return CUT_OFF if len(command) > 10 else NOAUTH
 
     with scripted_server(answer) as port:
@@ -216,6 +216,12 @@ def test_a_server_that_hangs_up_on_strangers_was_no_lost_reply(
     relay.answer(b"EVALSHA", CUT_OFF, last=True)
     with pytest.raises(redis.AuthenticationError, match="wants a password"):
         api(Berth.raw_update, ["Berth:a", "Berth:b"], text="x")
+
+
+def test_what_was_said_once_is_not_said_again() -> None:
+    refused = refusals.refused(ReadOnlyError("a replica."), repeatable=False)
+    assert str(refused) == "a replica; nothing was written"
+    assert refusals.refused(refused, repeatable=False) is refused
 
 
 def test_a_wrong_password_is_no_missing_one() -> None:
