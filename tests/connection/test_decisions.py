@@ -87,6 +87,7 @@ def test_what_may_not_be_repeated_is_sent_again_only_if_it_was_not_sent() -> Non
     assert isinstance(told.result, OutcomeUnknownError)
     told = tell(decisions.after_failure(NOT_SENT, URL, repeatable=False), NOT_SENT, NOT_SENT)
     assert isinstance(told.result, NothingWrittenError)
+    assert "before the command was sent whole" in str(told.result)
     assert told.result.__cause__ is NOT_SENT.error
 
 

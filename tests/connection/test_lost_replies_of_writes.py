@@ -110,7 +110,7 @@ def test_a_change_that_turns_into_a_creation_is_not_repeated(api: Api, relay: Re
     berth = api(Berth.create, name="a", kind="quay")
     api(Berth(name="a").delete)
     berth.kind = "pier"
-    relay.lose(b"absent")
+    relay.lose(b"SADD")
     with pytest.raises(OutcomeUnknownError):
         api(berth.save)
     assert relay.lost == 1

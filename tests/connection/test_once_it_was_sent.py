@@ -17,6 +17,7 @@ from popoto.exceptions import (
     OutcomeUnknownTimeoutError,
 )
 from popoto.redis_db import POPOTO_REDIS_DB
+from tests.connection.two_calls import TwoCalls
 from tests.connection.relay import Relay
 from tests.driver import Api
 from tests.truth.oracle import violations
@@ -351,7 +352,7 @@ def test_calls_of_which_one_was_carried_out_are_in_doubt(
 ) -> None:
     relay.answer(b"EVALSHA", b"".join(replies), last=True)
     with pytest.raises(redis.ConnectionError) as caught:
-        api(Berth.raw_update, ["Berth:a", "Berth:b"], text="x")
+        api(TwoCalls("Berth:a", "Berth:b").write)
     assert isinstance(caught.value, NothingWrittenError) is is_known
     assert "Nothing was sent" not in str(caught.value)
     if not is_known:

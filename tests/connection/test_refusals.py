@@ -22,6 +22,7 @@ from popoto import IndexedField, KeyField, Model, StringField, redis_db
 from popoto._connection import policy, refusals
 from popoto.exceptions import NothingWrittenError, OutcomeUnknownError
 from popoto.redis_db import POPOTO_REDIS_DB
+from tests.connection.two_calls import TwoCalls
 from tests.connection.relay import Relay
 from tests.connection.scripted import scripted_server
 from tests.driver import Api
@@ -108,7 +109,7 @@ def test_of_several_commands_the_refused_ones_are_not_written(
 ) -> None:
     relay.answer(b"EVALSHA", b"".join(replies))
     with pytest.raises(OutOfMemoryError) as caught:
-        api(Berth.raw_update, ["Berth:a", "Berth:b"], text="x")
+        api(TwoCalls("Berth:a", "Berth:b").write)
     assert isinstance(caught.value, NothingWrittenError) is is_known
 
 
@@ -174,7 +175,7 @@ def guarded() -> Iterator[int]:
 
     def answer(command: list[bytes]) -> bytes | None:
         if command[0] == b"CLIENT":
-            return NOAUTH
+            return None
         return CUT_OFF if len(command) > 10 else NOAUTH
 
     with scripted_server(answer) as port:
@@ -190,7 +191,7 @@ def test_a_server_that_wants_a_password_is_told_from_others(
     for ask in (
         lambda: api(Berth.create, name="a"),
         lambda: api(Berth.query.get, name="a"),
-        lambda: api(Berth.raw_update, ["Berth:a", "Berth:b"], text="x"),
+        lambda: api(TwoCalls("Berth:a", "Berth:b").write),
         lambda: POPOTO_REDIS_DB.get("a"),
         lambda: POPOTO_REDIS_DB.sadd("a", *range(20)),
     ):
@@ -215,7 +216,13 @@ def test_a_server_that_hangs_up_on_strangers_was_no_lost_reply(
     """It closes the connection after the first of several commands."""
     relay.answer(b"EVALSHA", CUT_OFF, last=True)
     with pytest.raises(redis.AuthenticationError, match="wants a password"):
-        api(Berth.raw_update, ["Berth:a", "Berth:b"], text="x")
+        api(TwoCalls("Berth:a", "Berth:b").write)
+
+
+def test_what_was_said_once_is_not_said_again() -> None:
+    refused = refusals.refused(ReadOnlyError("a replica."), repeatable=False)
+    assert str(refused) == "a replica; nothing was written"
+    assert refusals.refused(refused, repeatable=False) is refused
 
 
 def test_a_wrong_password_is_no_missing_one() -> None:

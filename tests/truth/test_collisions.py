@@ -218,7 +218,8 @@ def test_records_that_change_within_one_digest_together_leave_no_slot(
     Card(name="first", kind="a", text="b:c").save()
     Card(name="second", kind="a:b", text="c").save()
     first, second = Card.query.get(name="first"), Card.query.get(name="second")
-    assert first is not None and second is not None
+    assert first is not None
+    assert second is not None
     second.kind, second.text = "a", "b:c"
     first.kind, first.text = "a:b", "c"
     with transaction() as together:

@@ -4,7 +4,7 @@ resp              the wire protocol, without I/O: hiredis
 urls              the parts of a connection URL, and what may be told of them
 settings          what a connection URL or a call to `redis.Redis(...)` asks for
 hiding            errors of connecting without the passwords that were sent
-refusals          answers of a server that carries nothing out: no writes now, or not without a password
+refusals          answers of a server that takes no writes now, or wants a password first
 policy            which commands may be repeated, how long to wait, which error a failure becomes
 routing           which node of a cluster serves a command
 decisions         what is done after an error, a redirection, a lost connection or a pause
