@@ -225,7 +225,7 @@ def test_expiry_is_seen_by_every_read(api: Api, redis_client: redis.Redis) -> No
     assert redis_client.keys("*Short*") == []
 
 
-# Many deleted by hand --------------------------------------------------------------------------------
+# Many deleted by hand ----------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -243,8 +243,7 @@ def test_a_query_that_meets_many_missing_records_takes_all_of_them_out(
 ) -> None:
     """So that a count afterwards, which looks at some records only, is right."""
     made = [
-        Lease(name=str(n), group="g", serial=str(n), tag="t", price=n, ranked=n)
-        for n in range(900)
+        Lease(name=str(n), group="g", serial=str(n), tag="t", price=n, ranked=n) for n in range(900)
     ]
     api(Lease.bulk_create, made)
     redis_client.delete(*(each.pk for each in made[::3]))

@@ -40,11 +40,20 @@ def defined(fields: dict[str, Any], *indexes: tuple[tuple[str, ...], bool]) -> t
 DEFINITIONS: list[type[Model]] = [
     defined({"mood": IndexedField(), "note": StringField()}),
     defined({"mood": IndexedField(), "note": StringField(), "level": IntField(default=1)}),
-    defined({"mood": IndexedField(), "note": IndexedField(), "level": SortedField(type=int, default=1)}),
+    defined(
+        {"mood": IndexedField(), "note": IndexedField(), "level": SortedField(type=int, default=1)}
+    ),
     # As many fields that decide entries as before, and others.
-    defined({"code": Field(type=str, unique=True), "note": IndexedField(), "level": IntField(default=1)}),
+    defined(
+        {"code": Field(type=str, unique=True), "note": IndexedField(), "level": IntField(default=1)}
+    ),
     defined({"mood": StringField(), "code": IndexedField(unique=True)}, (("mood", "code"), True)),
-    defined({"mood": Field(type=str, unique=False), "level": SortedField(type=int, partition_by="mood", default=1)}),
+    defined(
+        {
+            "mood": Field(type=str, unique=False),
+            "level": SortedField(type=int, partition_by="mood", default=1),
+        }
+    ),
 ]
 
 
@@ -76,12 +85,12 @@ class DefinitionsMachine(RuleBasedStateMachine):
         """Carry out a step, which may be refused for a unique value; then nothing has changed."""
         try:
             step()
-        except BulkError as error:
-            assert all(isinstance(row.error, UniquenessError) for row in error.errors)
-        except UniquenessError:
-            pass
+        except (BulkError, UniquenessError) as error:
+            refused: Exception | None = error
         else:
-            self.stored = stored
+            self.stored, refused = stored, None
+        rows = refused.errors if isinstance(refused, BulkError) else ()
+        assert all(isinstance(row.error, UniquenessError) for row in rows)
         self.compare()
 
     def compare(self) -> None:
@@ -108,8 +117,7 @@ class DefinitionsMachine(RuleBasedStateMachine):
         model, api = DEFINITIONS[number], self.ways[is_async]
         new = self.written(model, values)
         for key in sorted(self.stored):
-            instance = api(model.query.get, redis_key=key)
-            assert instance is not None
+            instance = self.loaded(model, key, api)
             # A full save writes what it changes; a partial one what it names.
             written = {
                 name: value
@@ -122,6 +130,13 @@ class DefinitionsMachine(RuleBasedStateMachine):
             stored = {**self.stored, key: {**self.stored[key], **others, **written}}
             step = partial(api, instance.save, update_fields=list(new) if partly else None)
             self.carry_out(step, stored)
+
+    def loaded(self, model: type[Model], key: str, api: Api) -> Any:
+        """A record as this definition reads it, with a value where it demands one."""
+        instance: Any = api(model.query.get, redis_key=key)
+        if "level" in model._meta.fields and instance.level is None:
+            instance.level = 1
+        return instance
 
     def missing(self, model: type[Model], instance: Model, key: str) -> Values:
         """What a full save adds of fields that the record lacks."""
@@ -139,8 +154,7 @@ class DefinitionsMachine(RuleBasedStateMachine):
         if not free or not self.stored:
             return
         old = min(self.stored)
-        instance = api(model.query.get, redis_key=old)
-        assert instance is not None
+        instance = self.loaded(model, old, api)
         others = self.missing(model, instance, old)
         instance.name = free[0]
         stored = dict(self.stored)
@@ -154,7 +168,7 @@ class DefinitionsMachine(RuleBasedStateMachine):
         if not self.stored:
             return
         key = min(self.stored)
-        instance = api(model.query.get, redis_key=key)
+        instance = self.loaded(model, key, api)
         stored = {each: values for each, values in self.stored.items() if each != key}
         if how == "delete":
             self.carry_out(lambda: api(instance.delete), stored)

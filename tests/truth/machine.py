@@ -536,9 +536,7 @@ class Machine(RuleBasedStateMachine):
         how=st.sampled_from(["bulk", "transaction", "upserts"]),
         is_async=both_ways,
     )
-    def exchange(
-        self, places: list[int], names: tuple[str, ...], how: str, is_async: bool
-    ) -> None:
+    def exchange(self, places: list[int], names: tuple[str, ...], how: str, is_async: bool) -> None:
         """Stored records pass their unique values on to each other: pairs, and rings."""
         self.is_sound = False
         api = self.ways[is_async]

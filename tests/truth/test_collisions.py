@@ -13,6 +13,7 @@ import pytest
 import redis
 
 from popoto import IndexedField, KeyField, Model, ModelException
+from popoto.engine.request import Plan
 from popoto.engine.run import send
 from popoto.exceptions import UniquenessError
 from popoto.models.transactions import transaction
@@ -129,9 +130,7 @@ def test_a_claim_taken_over_from_one_of_several_takes_no_text_of_the_others(
     assert violations(redis_client, Card) == []
 
 
-def test_a_question_before_a_pipeline_is_no_takeover(
-    api: Api, redis_client: redis.Redis
-) -> None:
+def test_a_question_before_a_pipeline_is_no_takeover(api: Api, redis_client: redis.Redis) -> None:
     leave(api, redis_client, "expired", "None")
     before = dict(redis_client.hgetall("$Values:Card"))
     pipeline = redis_client.pipeline()
@@ -150,7 +149,7 @@ def test_a_takeover_that_meets_a_key_of_a_wrong_type_writes_nothing(
         kept = redis_client.dump(key)
         redis_client.set(key, "planted")
         before = {each: redis_client.dump(each) for each in redis_client.keys("*")}
-        with pytest.raises(ModelException, match="planted|holds a string"):
+        with pytest.raises(ModelException, match="holds a string where"):
             api(Card(name="mine", code="x").save)
         assert {each: redis_client.dump(each) for each in redis_client.keys("*")} == before
         redis_client.restore(key, 0, kept, replace=True)
@@ -220,7 +219,8 @@ def test_records_that_change_within_one_digest_together_leave_no_slot(
     Card(name="first", kind="a", text="b:c").save()
     Card(name="second", kind="a:b", text="c").save()
     first, second = Card.query.get(name="first"), Card.query.get(name="second")
-    assert first is not None and second is not None
+    assert first is not None
+    assert second is not None
     second.kind, second.text = "a", "b:c"
     first.kind, first.text = "a:b", "c"
     with transaction() as together:
@@ -240,6 +240,15 @@ def stored_things(client: redis.Redis) -> dict[str, Any]:
     found = records(client, Thing)
     assert violations(client, Thing, Shelf) == []
     return found
+
+
+def finished(plan: Plan[Any], answer: Any) -> Any:
+    """The result of a plan that goes on with this answer."""
+    try:
+        while True:
+            answer = send(plan.send(answer))
+    except StopIteration as end:
+        return end.value
 
 
 PAIRS = [("None", None), (None, "None"), ("p:q", "p{&#58;}q"), ("p{&#58;}q", "p:q")]
@@ -288,8 +297,14 @@ def test_nothing_reaches_a_record_through_the_key_of_another(
         (lambda: api(Thing.create, part=twin_part, number=1), "already exists|same record key"),
         (lambda: api(Thing.bulk_create, [twin()]), "same record key"),
         (lambda: api(Thing.bulk_update, [twin()], note="x"), "same record key"),
-        (lambda: api(Thing.get_or_create, {}, part=twin_part, number=1), "same record key|already exists"),
-        (lambda: api(Thing.update_or_create, {}, part=twin_part, number=1), "same record key|already exists"),
+        (
+            lambda: api(Thing.get_or_create, {}, part=twin_part, number=1),
+            "same record key|already exists",
+        ),
+        (
+            lambda: api(Thing.update_or_create, {}, part=twin_part, number=1),
+            "same record key|already exists",
+        ),
         (lambda: api(twin().atomic_increment, "level", 1), "unsaved"),
         (lambda: create_after_deleting(code="u"), "must be unique"),
         (lambda: create_after_deleting(mood="m", note="n"), "must be unique|already exists"),
@@ -318,11 +333,7 @@ def test_a_delete_that_is_overtaken_leaves_the_record_of_another_key_text(
     answer = send(next(deleting))
     Thing(part=part, number=1).delete()
     Thing(part=twin_part, number=1, note="another").save()
-    try:
-        while True:
-            answer = send(deleting.send(answer))
-    except StopIteration as end:
-        assert end.value is False
+    assert finished(deleting, answer) is False
     (found,) = stored_things(redis_client).values()
     assert (found["part"], found["note"]) == (twin_part, "another")
 

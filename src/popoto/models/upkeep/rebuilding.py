@@ -177,9 +177,7 @@ class Rebuild:
         for reason in record.problems:
             self._note(record.key, reason)
 
-    def _note(
-        self, key: str, reason: str, said: str = "%r is left out of an index: %s"
-    ) -> None:
+    def _note(self, key: str, reason: str, said: str = "%r is left out of an index: %s") -> None:
         logger.warning(said, key, reason)
         if len(self.problems) < _MOST_PROBLEMS:
             self.problems.append(Problem(key, reason))

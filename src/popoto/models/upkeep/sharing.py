@@ -60,9 +60,7 @@ def shared_values(batch: Batch, reply: Reply) -> list[Shared]:
     return found
 
 
-def ask_all(
-    options: ModelOptions, records: Sequence[Judged]
-) -> list[tuple[Judged, Batch]]:
+def ask_all(options: ModelOptions, records: Sequence[Judged]) -> list[tuple[Judged, Batch]]:
     """Those of the records that have something to ask, each with its question."""
     questions = ((record, sharing_question(options, record)) for record in records)
     return [(record, batch) for record, batch in questions if batch is not None]
