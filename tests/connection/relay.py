@@ -90,6 +90,11 @@ class Relay:
     def cut(self, marker: bytes, times: int = 1) -> None:
         self._cut += [marker] * times
 
+    def calm(self) -> None:
+        """Let everything pass that has not met its marker yet."""
+        for waiting in (self._lose, self._stall, self._answers, self._cut):
+            waiting.clear()
+
     def drop_all(self) -> None:
         """Close every connection to clients, as a server does with idle ones."""
         for one in self._open:

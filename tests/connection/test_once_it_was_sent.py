@@ -17,8 +17,8 @@ from popoto.exceptions import (
     OutcomeUnknownTimeoutError,
 )
 from popoto.redis_db import POPOTO_REDIS_DB
-from tests.connection.two_calls import TwoCalls
 from tests.connection.relay import Relay
+from tests.connection.two_calls import TwoCalls
 from tests.driver import Api
 from tests.truth.oracle import violations
 

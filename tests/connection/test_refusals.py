@@ -22,9 +22,9 @@ from popoto import IndexedField, KeyField, Model, StringField, redis_db
 from popoto._connection import policy, refusals
 from popoto.exceptions import NothingWrittenError, OutcomeUnknownError
 from popoto.redis_db import POPOTO_REDIS_DB
-from tests.connection.two_calls import TwoCalls
 from tests.connection.relay import Relay
 from tests.connection.scripted import scripted_server
+from tests.connection.two_calls import TwoCalls
 from tests.driver import Api
 from tests.truth.oracle import records, violations
 

@@ -225,7 +225,7 @@ def test_expiry_is_seen_by_every_read(api: Api, redis_client: redis.Redis) -> No
     assert redis_client.keys("*Short*") == []
 
 
-# Many deleted by hand --------------------------------------------------------------------------
+# Many deleted by hand ----------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

@@ -13,14 +13,16 @@ import math
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from functools import partial
+from functools import partial, wraps
 from typing import Any, TypeAlias
 
 import redis
 from hypothesis import strategies as st
-from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, multiple, rule
+from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, multiple
+from hypothesis.stateful import rule as hypothesis_rule
 
 from popoto import ModelException
+from popoto.exceptions import NothingWrittenError
 from popoto.fields.shortcuts import CappedListProxy
 from popoto.models.transactions import transaction
 from tests.driver import Api
@@ -234,10 +236,37 @@ def questions() -> list[tuple[Values, Predicate]]:
 QUESTIONS = questions()
 
 
+Rule: TypeAlias = Callable[..., Any]
+
+
+def rule(**strategies: Any) -> Callable[[Rule], Rule]:
+    """A step, which may end in the error of a connection; see `Machine.settle_after`."""
+
+    def decorate(step: Rule) -> Rule:
+        @wraps(step)
+        def carried_out(machine: Machine, *part_of_a_step: Any, **drawn: Any) -> Any:
+            if part_of_a_step:
+                return step(machine, *part_of_a_step)
+            machine.before = {key: dict(values) for key, values in machine.stored.items()}
+            machine.after = None
+            try:
+                return step(machine, **drawn)
+            except (redis.ConnectionError, redis.TimeoutError) as error:
+                machine.settle_after(error)
+                return multiple() if "target" in strategies else None
+
+        return hypothesis_rule(**strategies)(carried_out)
+
+    return decorate
+
+
 class Machine(RuleBasedStateMachine):
     """Clients, the server, and what the server must hold."""
 
     copies = Bundle("copies")
+    #: what was stored before the step, and what is when it is carried out (None: the same)
+    before: dict[str, Values]
+    after: dict[str, Values] | None = None
 
     def __init__(self, client: redis.Redis) -> None:
         super().__init__()
@@ -252,6 +281,19 @@ class Machine(RuleBasedStateMachine):
             self.ask_everything()
         for way in self.ways.values():
             way.close()
+
+    def expect(self, after: dict[str, Values]) -> None:
+        """Say what is stored once the step under way is carried out."""
+        self.after = {key: dict(values) for key, values in after.items()}
+
+    def settle_after(self, error: Exception) -> None:
+        """The step was carried out whole or not at all, and not if its error says so."""
+        actual = {key: plain(values) for key, values in records(self.client, Thing).items()}
+        possible = [self.before]
+        if self.after is not None and not isinstance(error, NothingWrittenError):
+            possible.append(self.after)
+        assert actual in possible, error
+        self.stored = actual
 
     def attempt(self, expected: Saving | None, step: Callable[[], Any]) -> Any:
         """Carry out a step that has to succeed, or (None) to be refused."""
@@ -278,6 +320,12 @@ class Machine(RuleBasedStateMachine):
         except Refused:
             expected = None
         attributes = copy.attributes
+        if expected is not None:
+            after = dict(self.stored)
+            expected.carry_out(after)
+            if copy.ends_at_once:
+                del after[expected.key]
+            self.expect(after)
         try:
             self.attempt(expected, step)
         finally:
@@ -470,6 +518,7 @@ class Machine(RuleBasedStateMachine):
     def carry_out_together(
         self, joined: Any, view: dict[str, Values], refused: bool, is_async: bool
     ) -> None:
+        self.expect(view)
         try:
             if is_async:
                 self.ways[True].run(joined.async_commit())
@@ -510,6 +559,7 @@ class Machine(RuleBasedStateMachine):
                 joined.save(thing)
             self.carry_out_together(joined, view, refused, is_async)
             return
+        self.expect(view)
         try:
             api(Thing.bulk_create, things)
         except ModelException:
@@ -533,6 +583,7 @@ class Machine(RuleBasedStateMachine):
             self.attempt(None, step)
             return
         current[name] = (current[name] or 0) + 3
+        self.expect(self.stored)
         copy.waiting.pop(name, None)
         assert step() == current[name] == getattr(instance, name)
 
@@ -556,6 +607,7 @@ class Machine(RuleBasedStateMachine):
             except Refused:
                 refused = True
         things = [Thing(**values) for values in many]
+        self.expect(view)
         try:
             made = self.ways[is_async](Thing.bulk_create, things)
         except ModelException:
@@ -577,6 +629,7 @@ class Machine(RuleBasedStateMachine):
             except Refused:
                 refused = True
         found = self.ways[is_async](Thing.query.get_many, chosen)
+        self.expect(view)
         try:
             self.ways[is_async](Thing.bulk_update, found, **new)
         except ModelException:
@@ -590,6 +643,7 @@ class Machine(RuleBasedStateMachine):
         self.is_sound = False
         chosen = sorted(self.stored)[:count]
         found = self.ways[is_async](Thing.query.get_many, chosen)
+        self.expect({key: self.stored[key] for key in self.stored if key not in chosen})
         assert self.ways[is_async](Thing.bulk_delete, found) == len(chosen)
         for key in chosen:
             del self.stored[key]
@@ -603,6 +657,8 @@ class Machine(RuleBasedStateMachine):
         there = key in self.stored
         if there and not copy.base:
             there = all(self.stored[key][name] == attributes[name] for name in KEYS)
+        if there:
+            self.expect({each: self.stored[each] for each in self.stored if each != key})
         assert self.ways[is_async](copy.instance.delete) is there
         if there:
             del self.stored[key]
@@ -622,9 +678,10 @@ class Machine(RuleBasedStateMachine):
         if not copy.instance._is_persisted or copy.key not in self.stored:
             self.attempt(None, step)
             return
-        step()
         values = self.stored[copy.key]
         values["recent"] = [value, *values["recent"]][:CAPACITY]
+        self.expect(self.stored)
+        step()
 
     # Loading ----------------------------------------------------------------------------------
 
@@ -684,6 +741,7 @@ class Machine(RuleBasedStateMachine):
                 after[key] = plain(values)
         except Refused:
             refused = True
+        self.expect(after)
         call = Thing.update_or_create if update else Thing.get_or_create
         try:
             made, created = self.ways[is_async](call, defaults, **identity)

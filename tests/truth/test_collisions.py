@@ -13,6 +13,7 @@ import pytest
 import redis
 
 from popoto import IndexedField, KeyField, Model, ModelException
+from popoto.engine.request import Plan
 from popoto.engine.run import send
 from popoto.exceptions import UniquenessError
 from popoto.models.transactions import transaction
@@ -148,7 +149,7 @@ def test_a_takeover_that_meets_a_key_of_a_wrong_type_writes_nothing(
         kept = redis_client.dump(key)
         redis_client.set(key, "planted")
         before = {each: redis_client.dump(each) for each in redis_client.keys("*")}
-        with pytest.raises(ModelException, match=r"planted|holds a string"):
+        with pytest.raises(ModelException, match="holds a string where"):
             api(Card(name="mine", code="x").save)
         assert {each: redis_client.dump(each) for each in redis_client.keys("*")} == before
         redis_client.restore(key, 0, kept, replace=True)
@@ -241,6 +242,15 @@ def stored_things(client: redis.Redis) -> dict[str, Any]:
     return found
 
 
+def finished(plan: Plan[Any], answer: Any) -> Any:
+    """The result of a plan that goes on with this answer."""
+    try:
+        while True:
+            answer = send(plan.send(answer))
+    except StopIteration as end:
+        return end.value
+
+
 PAIRS = [("None", None), (None, "None"), ("p:q", "p{&#58;}q"), ("p{&#58;}q", "p:q")]
 
 
@@ -323,11 +333,7 @@ def test_a_delete_that_is_overtaken_leaves_the_record_of_another_key_text(
     answer = send(next(deleting))
     Thing(part=part, number=1).delete()
     Thing(part=twin_part, number=1, note="another").save()
-    try:
-        while True:
-            answer = send(deleting.send(answer))
-    except StopIteration as end:
-        assert end.value is False
+    assert finished(deleting, answer) is False
     (found,) = stored_things(redis_client).values()
     assert (found["part"], found["note"]) == (twin_part, "another")
 

@@ -1,37 +1,66 @@
 """Random work by several clients leaves what a plain dict says, and entries that agree with it.
 
-Without ``POPOTO_TRUTH_EXAMPLES`` the histories are the same on every run, so that a change is
-judged by itself; with it (``POPOTO_TRUTH_EXAMPLES=300``) they are new ones each time.
+The histories are new ones on every run. A failing one is shrunk and printed as the steps that
+lead there; ``POPOTO_TRUTH_EXAMPLES=300`` tries more of them.
 """
 
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
+from urllib.parse import urlsplit
 
 import pytest
 import redis
 from hypothesis import HealthCheck, Phase, settings
-from hypothesis.stateful import run_state_machine_as_test
+from hypothesis.stateful import RuleBasedStateMachine, run_state_machine_as_test
 
+from popoto import redis_db
+from tests.connection.relay import Relay
+from tests.truth.definitions import DefinitionsMachine
+from tests.truth.faulty import FaultyMachine
 from tests.truth.machine import Machine
 
 #: How many random histories are tried; a number beside it makes a long run of it.
 EXAMPLES = int(os.environ.get("POPOTO_TRUTH_EXAMPLES", "60"))
+#: Seconds that a run may take. Shrinking a history that fails takes up to five minutes.
+PATIENCE = 600 + 10 * EXAMPLES
 
 
-@pytest.mark.slow
-@pytest.mark.timeout(max(60, EXAMPLES * 2))
-def test_entries_and_records_agree_after_every_step(redis_client: redis.Redis) -> None:
+def try_histories(
+    machine: Callable[[], RuleBasedStateMachine], examples: int = EXAMPLES, steps: int = 30
+) -> None:
     run_state_machine_as_test(
-        lambda: Machine(redis_client),
+        machine,
         settings=settings(
-            max_examples=EXAMPLES,
-            stateful_step_count=30,
+            max_examples=max(examples, 1),
+            stateful_step_count=steps,
             deadline=None,
-            derandomize="POPOTO_TRUTH_EXAMPLES" not in os.environ,
             print_blob=True,
             database=None,
             suppress_health_check=list(HealthCheck),
             phases=[phase for phase in Phase if phase is not Phase.explain],
         ),
     )
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(PATIENCE)
+def test_entries_and_records_agree_after_every_step(redis_client: redis.Redis) -> None:
+    try_histories(lambda: Machine(redis_client))
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(PATIENCE)
+def test_steps_are_whole_or_not_at_all_when_replies_are_lost_or_late(
+    redis_client: redis.Redis, server_url: str
+) -> None:
+    with Relay(urlsplit(server_url).path) as relay:
+        redis_db.set_REDIS_DB_settings(host="127.0.0.1", port=relay.port, socket_timeout=1)
+        try_histories(lambda: FaultyMachine(redis_client, relay), EXAMPLES // 3, 20)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(PATIENCE)
+def test_processes_whose_classes_differ_find_nothing_wrong(redis_client: redis.Redis) -> None:
+    try_histories(lambda: DefinitionsMachine(redis_client), EXAMPLES // 2, 20)

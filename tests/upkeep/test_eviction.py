@@ -37,7 +37,7 @@ def evict(client: redis.Redis, pattern: str) -> None:
     client.delete(*client.keys(pattern))
 
 
-# What cannot be told, and what mends it --------------------------------------------------------
+# What cannot be told, and what mends it ----------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -60,7 +60,7 @@ def test_a_rebuild_mends_what_cleaning_cannot(
         assert api(Berth.query.count, **conditions) == 1
 
 
-# Records that share what has to be unique ------------------------------------------------------
+# Records that share what has to be unique --------------------------------------------------------
 
 SHARED = [
     ({"number": 7}, "$UniquF:*", "number"),

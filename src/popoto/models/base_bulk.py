@@ -258,9 +258,10 @@ class BulkMethods(Record, is_base=True):
         (automatic keys left out), ``sorted_fields``, ``geo_fields``, ``composite_indexes``,
         ``indexed_fields``, ``relationship_fields``, ``capped_lists``; where there are any,
         ``companions`` (other keys of missing records) and ``abandoned_indexes`` (of fields
-        that the model does not have any more). Then ``wrong_values`` (entries whose record
-        holds another value) and ``missing_entries`` (that records lack, or have with
-        another score). ``total`` is the sum of all these: 0 means healthy.
+        that the model does not have any more) and ``shared_values`` (records that share a
+        unique value with another one). Then ``wrong_values`` (entries whose record holds
+        another value) and ``missing_entries`` (that records lack, or have with another
+        score). ``total`` is the sum of all these: 0 means healthy.
         ``unreadable_records``, not in the total, counts hashes that cannot be indexed in
         whole or in part.
 
@@ -279,9 +280,9 @@ class BulkMethods(Record, is_base=True):
         """Remove the entries and companions of records that are missing; returns how many.
 
         Each goes in a step that first makes sure that the record is still missing, so one
-        created meanwhile keeps everything. Entries with a wrong value stay (see
-        `rebuild_indexes`). Visits every key of the server and every entry: some 2 round trips
-        per 1,000.
+        created meanwhile keeps everything. Entries with a wrong value stay, and what is
+        missing (evicted, or deleted by hand) stays missing: see `rebuild_indexes`. Visits
+        every key of the server and every entry: some 2 round trips per 1,000.
         """
         return run(clean_indexes(cls, batch_size))
 
@@ -299,8 +300,9 @@ class BulkMethods(Record, is_base=True):
         missing ones come; what memory fields keep for living records stays. Right entries
         are never touched: queries stay complete meanwhile, and changes that others make stay.
 
-        A hash that lacks its key fields, or holds bytes that cannot be decoded, is logged and
-        listed in `.problems` of the result; what cannot be decoded is not indexed, and never
+        A hash that lacks its key fields, or holds bytes that cannot be decoded, and a record
+        that shares a unique value with another one, are logged and listed in `.problems` of
+        the result; what cannot be decoded is not indexed, and never
         by a default value. Memory holds a batch of records. Visits every key of the server
         twice, and every entry and record: some 3 round trips per 1,000; a text field's list
         of distinct texts is recounted in one step.

@@ -12,6 +12,7 @@ import logging
 from collections.abc import Sequence
 from typing import Any, NamedTuple, Self
 
+from popoto.engine import keys
 from popoto.engine.batch import Batch, GuardFailure
 from popoto.engine.request import Plan, Request, ScriptCall
 from popoto.engine.scripts import RECOUNT
@@ -98,10 +99,10 @@ class Rebuild:
             yield from self._remove_wrong(wrong)
             yield from delete_companions(self.options, (yield from walk.missing_companions()))
             found = yield from walk.next()
-        keys = list(walk.abandoned)
-        for first in range(0, len(keys), self.batch_size):
+        abandoned = list(walk.abandoned)
+        for first in range(0, len(abandoned), self.batch_size):
             yield Request(
-                [("UNLINK", key) for key in keys[first : first + self.batch_size]],
+                [("UNLINK", key) for key in abandoned[first : first + self.batch_size]],
                 self.options.shard,
                 repeatable=True,
                 upkeep=True,
@@ -160,13 +161,13 @@ class Rebuild:
             if self.options.save_hooks:
                 yield from self._call_hooks([record.key for record in identified])
             page = yield from walk.next()
-        keys = list(without_identity)
+        nameless = list(without_identity)
         listed = 0
-        for first in range(0, len(keys), self.batch_size):
+        for first in range(0, len(nameless), self.batch_size):
             replies = yield Request(
                 [
                     ("SISMEMBER", self.options.class_set_key, key)
-                    for key in keys[first : first + self.batch_size]
+                    for key in nameless[first : first + self.batch_size]
                 ],
                 self.options.shard,
                 repeatable=True,
@@ -250,15 +251,15 @@ class Rebuild:
         put_expiry_as_is(batch, options, record.key)
         return batch
 
-    def _call_hooks(self, keys: Sequence[str]) -> Plan[None]:
+    def _call_hooks(self, record_keys: Sequence[str]) -> Plan[None]:
         """Have fields with an `on_save` of their own add what they keep of these records."""
         options = self.options
-        commands = [read_commands(options, key) for key in keys]
+        commands = [read_commands(options, key) for key in record_keys]
         replies = yield Request(
             [command for each in commands for command in each], options.shard, repeatable=True
         )
         width = 1 + len(options.list_names)
-        for position, key in enumerate(keys):
+        for position, key in enumerate(record_keys):
             values, *lists = replies[position * width : (position + 1) * width]
             stored = stored_of(options, values, lists)
             if stored is None:
@@ -293,3 +294,20 @@ class Rebuild:
             for reply in replies:
                 if not isinstance(reply, int):
                     raise GuardFailure.told(reply).error()
+        yield from self._forget_texts()
+
+    def _forget_texts(self) -> Plan[None]:
+        """Drop the lists of fields that keep no texts any more."""
+        model_name, shard = self.options.model_name, self.options.shard
+        coverage_key = keys.values_coverage_key(model_name)
+        (listed,) = yield Request.of(("HKEYS", coverage_key), shard=shard, repeatable=True)
+        kept = {field_name for _, field_name, _, _ in self.registry.text_fields}
+        names = [name.decode("utf-8", "replace") for name in listed]
+        for name in names:
+            if name not in kept:
+                yield Request(
+                    [("HDEL", coverage_key, name), ("UNLINK", keys.values_key(model_name, name))],
+                    shard,
+                    repeatable=True,
+                    upkeep=True,
+                )

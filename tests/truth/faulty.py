@@ -1,0 +1,61 @@
+"""The same histories, on connections that lose replies, delay them, and close.
+
+Before a step some trouble may be ordered. What the step then says has to be true: done, refused,
+nothing written, or unknown, and in each case it was carried out whole or not at all.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import redis
+from hypothesis import strategies as st
+from hypothesis.stateful import rule
+
+from tests.connection.relay import Relay
+from tests.truth.machine import Machine
+
+#: What scripts are called by, for writes and queries alike, and how single commands begin.
+MARKERS = (b"EVALSHA", b"HMGET", b"LRANGE")
+
+
+class FaultyMachine(Machine):
+    """Clients that reach the server through a relay."""
+
+    def __init__(self, client: redis.Redis, relay: Relay) -> None:
+        super().__init__(client)
+        self.relay = relay
+        self.relay.calm()
+
+    def teardown(self) -> None:
+        self.relay.calm()
+        super().teardown()
+
+    @rule(
+        kind=st.sampled_from(["lose", "cut", "drop"]),
+        marker=st.sampled_from(MARKERS),
+        times=st.sampled_from([1, 1, 2, 3, 4]),
+    )
+    def order_trouble(self, kind: str, marker: bytes, times: int) -> None:
+        if kind == "drop":
+            self.relay.drop_all()
+        else:
+            getattr(self.relay, kind)(marker, times)
+
+    @rule()
+    def order_silence(self) -> None:
+        self.relay.stall(b"EVALSHA")
+
+    def settle_after(self, error: Exception) -> None:
+        self.relay.calm()
+        super().settle_after(error)
+
+    def ask_everything(self) -> None:
+        self.relay.calm()
+        super().ask_everything()
+
+    def attempt(self, expected: Any, step: Any) -> Any:
+        try:
+            return super().attempt(expected, step)
+        finally:
+            self.relay.calm()
