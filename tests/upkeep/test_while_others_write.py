@@ -74,6 +74,7 @@ def test_a_rebuild_follows_a_record_that_changes_meanwhile(
     work: Callable[[], None],
     number: int,
 ) -> None:
+    redis_client.delete("$SortF:Book:price")
     with monkeypatch.context() as patch:
         before_each_commit(patch, at_the(number, work))
         api(Book.rebuild_indexes)
