@@ -96,6 +96,27 @@ def test_a_check_reports_nothing_that_a_writer_is_just_doing(
     assert api(Book.check_indexes)["total"] == 0
 
 
+def test_a_record_that_never_rests_does_not_keep_upkeep_for_ever(
+    api: Api, redis_client: redis.Redis, monkeypatch: pytest.MonkeyPatch, book: Book
+) -> None:
+    times = 0
+
+    def change() -> None:
+        nonlocal times
+        times += 1
+        book.shelf = f"shelf {times}"
+        book.save()
+
+    with monkeypatch.context() as patch:
+        before_each_commit(patch, change)
+        api(Book.check_indexes)
+        assert times < 20
+        api(Book.rebuild_indexes)
+        assert times < 120
+    assert api(Book.rebuild_indexes) == 1
+    assert violations(redis_client, Book) == []
+
+
 def test_an_index_that_goes_meanwhile_is_nothing_to_warn_of(
     api: Api,
     redis_client: redis.Redis,
