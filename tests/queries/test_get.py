@@ -172,7 +172,11 @@ class Foreign:
         vars(self).update(values)
 
 
-@pytest.mark.parametrize("key", [Foreign(pk="Book:a:5"), Foreign(_meta="Book"), 5, Book], ids=str)
+@pytest.mark.parametrize(
+    "key",
+    [Foreign(pk="Book:a:5"), Foreign(_meta="Book"), 5, Book],
+    ids=["pk", "meta", "number", "class"],
+)
 def test_what_is_no_record_key_is_refused(api: Api, key: Any) -> None:
     for method, given in ((Book.query.get, key), (Book.query.get_many, [key])):
         with pytest.raises(QueryException, match=r"Book: .* is no record key; give text, bytes"):
