@@ -29,7 +29,7 @@ NOT_EXECUTED = re.compile(r"<!-- not executed: \S[^\n]*-->\s*\Z")
 TAKES = re.compile(r"<!-- takes ([A-Z]+) -->\s*\Z")
 
 
-LOGGERS = re.compile(r"^\|[^|]*`POPOTO[^|]*\|", re.MULTILINE)
+LOGGERS = re.compile(r"^\|[^|]*`POPOTO[-.][^|]*\|", re.MULTILINE)
 
 
 def test_the_manual_names_every_logger() -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import inspect
 import threading
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import Any
 
 import pytest
@@ -14,6 +16,7 @@ from popoto.models.db_key import DB_key
 from popoto.models.query import Query
 from popoto.models.query_builder import QueryBuilder
 from popoto.models.transactions import Transaction
+from tests.driver import RoundTrips
 
 
 class Thing(Model):
@@ -72,6 +75,29 @@ async def everything() -> None:
     assert (await Thing.async_update_or_create(name="c", defaults={"kind": "z"}))[1] is True
     for each in await Thing.query.async_all():
         assert await each.async_delete() is True
+
+
+async def test_referenced_records_come_along(
+    round_trips: Callable[[], AbstractContextManager[RoundTrips]],
+) -> None:
+    """In an event loop, an attribute is no place to wait for the server."""
+    await Thing.async_create(name="a", kind="x")
+    for name in "bc":
+        await Thing.async_create(name=name, other="Thing:a")
+    await Thing.query.async_filter(kind="x")
+    for read, sends in (
+        (lambda: Thing.query.async_get("Thing:b"), 2),
+        (lambda: Thing.query.async_get(name="b"), 2),
+        (lambda: Thing.async_load("Thing:b"), 2),
+        (lambda: Thing.query.async_get_many(["Thing:b", "Thing:c"]), 2),
+    ):
+        with round_trips() as seen:
+            found = await read()
+        assert seen.sends == sends
+        with round_trips() as seen:
+            things = found if isinstance(found, list) else [found]
+            assert {each.other.kind for each in things} == {"x"}
+        assert seen.sends == 0
 
 
 def test_no_thread_is_started(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,6 +9,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+import redis
 
 from popoto import (
     AutoKeyField,
@@ -231,6 +232,26 @@ def test_what_a_copy_refers_to_is_its_own_affair(api: Api) -> None:
     Node(name="a", parent="Node:c").save()
     api(twin.refresh)
     assert (twin.to_dict()["parent"], node.to_dict()["parent"]) == ("Node:c", "Node:b")
+
+
+def test_a_record_equals_records_only() -> None:
+    assert (Copied(name="a") == "Copied:a") is False
+    assert (Copied(name="a") != "Copied:a") is True
+
+
+def test_a_key_that_cannot_be_stored_is_not_the_stored_one(api: Api) -> None:
+    record = api(Copied.create, name="a")
+    record.name = "\ud800"
+    assert str(record) == "Copied:\ud800"
+    with pytest.raises(ModelException, match="lone surrogate"):
+        api(record.save, migrate_key=True)
+
+
+def test_a_key_that_cannot_be_read_may_be_the_same(api: Api, redis_client: redis.Redis) -> None:
+    api(Copied.create, name="a", size=1)
+    redis_client.hset("Copied:a", "name", b"\xc1")
+    api(Copied(name="a", size=2).save)
+    assert [(each.name, each.size) for each in api(Copied.query.all)] == [("a", 2)]
 
 
 def test_a_key_that_is_null_is_a_key(api: Api) -> None:

@@ -67,6 +67,7 @@ def test_names_by_kind() -> None:
     assert meta.geo_field_names == {"spot"}
     assert meta.indexed_field_names == {"kind", "code"}
     assert meta.relationship_field_names == {"town"}
+    assert meta.content_fields == []
 
 
 def test_filter_parameters_by_field() -> None:

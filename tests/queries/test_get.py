@@ -163,3 +163,21 @@ def test_a_loaded_record_knows_what_is_stored(api: Api) -> None:
         assert found._is_persisted is True
         assert found._saved_field_values["shelf"] == "a:b"
         assert found._saved_field_values["number"] == 5
+
+
+class Foreign:
+    """Has a `pk`, as objects of other mappers do, or a `_meta`."""
+
+    def __init__(self, **values: str) -> None:
+        vars(self).update(values)
+
+
+@pytest.mark.parametrize(
+    "key",
+    [Foreign(pk="Book:a:5"), Foreign(_meta="Book"), 5, Book],
+    ids=["pk", "meta", "number", "class"],
+)
+def test_what_is_no_record_key_is_refused(api: Api, key: Any) -> None:
+    for method, given in ((Book.query.get, key), (Book.query.get_many, [key])):
+        with pytest.raises(QueryException, match=r"Book: .* is no record key; give text, bytes"):
+            api(method, given)

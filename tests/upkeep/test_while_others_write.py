@@ -74,6 +74,7 @@ def test_a_rebuild_follows_a_record_that_changes_meanwhile(
     work: Callable[[], None],
     number: int,
 ) -> None:
+    redis_client.delete("$SortF:Book:price")
     with monkeypatch.context() as patch:
         before_each_commit(patch, at_the(number, work))
         api(Book.rebuild_indexes)
@@ -93,6 +94,27 @@ def test_a_check_reports_nothing_that_a_writer_is_just_doing(
         before_each_commit(patch, at_the(number, put_on_z))
         assert api(Book.check_indexes)["missing_entries"] == {}
     assert api(Book.check_indexes)["total"] == 0
+
+
+def test_a_record_that_never_rests_does_not_keep_upkeep_for_ever(
+    api: Api, redis_client: redis.Redis, monkeypatch: pytest.MonkeyPatch, book: Book
+) -> None:
+    times = 0
+
+    def change() -> None:
+        nonlocal times
+        times += 1
+        book.shelf = f"shelf {times}"
+        book.save()
+
+    with monkeypatch.context() as patch:
+        before_each_commit(patch, change)
+        api(Book.check_indexes)
+        assert times < 20
+        api(Book.rebuild_indexes)
+        assert times < 120
+    assert api(Book.rebuild_indexes) == 1
+    assert violations(redis_client, Book) == []
 
 
 def test_an_index_that_goes_meanwhile_is_nothing_to_warn_of(

@@ -199,7 +199,7 @@ def find_places(options: ModelOptions, key: str) -> Plan[list[Place]]:
     ]
     found = yield from _standing(options, key, [(each, each.stem, "") for each in families])
     for composite in options.composites:
-        found += yield from _digests(options, key, composite.key)
+        found += yield from _digests(options, key, composite.family)
     opened = [family for family in families if family.is_open]
     if not opened:
         return found
@@ -231,9 +231,9 @@ def _standing(options: ModelOptions, key: str, places: list[Place]) -> Plan[list
     return [place for place, reply in zip(places, replies, strict=True) if reply not in (None, 0)]
 
 
-def _digests(options: ModelOptions, key: str, index_key: str) -> Plan[list[Place]]:
+def _digests(options: ModelOptions, key: str, family: KeyFamily) -> Plan[list[Place]]:
     """The fields under which a composite index names the record key."""
-    family = KeyFamily("composite_indexes", index_key, index_key, "hash")
+    index_key = family.stem
     member = key.encode("utf-8")
     found: list[Place] = []
     cursor = b"0"

@@ -9,6 +9,7 @@ from typing import Any
 from popoto.engine import keys
 from popoto.fields.field import Field
 from popoto.fields.keeping.entries import SlotEntry
+from popoto.fields.keeping.families import KeyFamily
 
 #: Hexadecimal digits of a composite index digest.
 INDEX_HASH_LENGTH = 16
@@ -21,6 +22,11 @@ class CompositeIndex:
         self.names = names
         self.unique = unique
         self.key = keys.composite_index_key(model_name, names)
+
+    @property
+    def family(self) -> KeyFamily:
+        """The one key of this index, for upkeep."""
+        return KeyFamily("composite_indexes", self.key, self.key, "hash")
 
     def entry(
         self, key: str, values: Mapping[str, Any], fields: Mapping[str, Field[Any]]

@@ -109,7 +109,7 @@ def _field_families(options: ModelOptions) -> Iterator[KeyFamily]:
     for field in options.by_name.values():
         yield from field.key_families()
     for composite in options.composites:
-        yield KeyFamily("composite_indexes", composite.key, composite.key, "hash")
+        yield composite.family
 
 
 def _companion_families(options: ModelOptions) -> Iterator[CompanionFamily]:

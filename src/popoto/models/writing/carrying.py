@@ -99,7 +99,7 @@ class _Work(Generic[Op]):
     # Sending -------------------------------------------------------------------------------
 
     def _replies(self, calls: Sequence[Joined[Op]]) -> Plan[Sequence[CommitReply] | None]:
-        """The replies to calls; None where they were lost and the operations know what is stored."""
+        """The replies to calls; None: they were lost, and the operations know what is stored."""
         batches = [call.batch for call in calls if call.batch.guards]
         if not batches:
             return [_NOTHING_TO_DO] * len(calls)
