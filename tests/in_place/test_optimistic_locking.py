@@ -109,12 +109,20 @@ def test_partial_saves_too(api: Api) -> None:
     assert Ticket.query.get(name="t").effort == 1.0
 
 
-def test_a_record_that_is_gone_is_a_conflict(api: Api, redis_client: redis.Redis) -> None:
+def test_a_record_that_is_gone_is_a_conflict(
+    api: Api,
+    redis_client: redis.Redis,
+    round_trips: Callable[[], AbstractContextManager[RoundTrips]],
+) -> None:
     mine, theirs = both()
     theirs.delete()
     mine.owner = "bob"
-    with pytest.raises(ConflictError, match="not stored any more") as caught:
+    with (
+        round_trips() as seen,
+        pytest.raises(ConflictError, match="not stored any more") as caught,
+    ):
         api(mine.save, expected=True)
+    assert seen.sends == 1
     assert caught.value.stored is None
     assert not redis_client.exists("Ticket:t")
 

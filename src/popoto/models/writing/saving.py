@@ -384,7 +384,6 @@ class Saving(Change):
             vars(instance).pop("_references", None)
             instance._last_full_save = dict(stored)
         instance._redis_key = self.key
-        instance.obsolete_redis_key = None
         if persisted:
             instance._is_persisted = True
 
