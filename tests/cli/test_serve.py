@@ -31,7 +31,7 @@ def serving(*arguments: str) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
         finally:
             if process.poll() is None:
                 process.terminate()
-            process.wait(20)
+            process.wait(120)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -42,7 +42,7 @@ def test_a_directory_is_served_until_a_signal_and_keeps_its_data(
         with redis.Redis.from_url(url) as client:
             client.set("kept", "yes")
         process.send_signal(number)
-        assert process.wait(20) == 0
+        assert process.wait(120) == 0
         assert process.stderr is not None
         assert f"REDIS_URL=embedded://{tmp_path / 'data'}" in process.stderr.read().decode()
     with pytest.raises(redis.ConnectionError), redis.Redis.from_url(url) as client:
@@ -66,7 +66,7 @@ def test_a_temporary_server(tmp_path: Path) -> None:
         with redis.Redis.from_url(url) as client:
             assert client.ping()
         process.terminate()
-        assert process.wait(20) == 0
+        assert process.wait(120) == 0
     assert not Path(url.removeprefix("unix://")).exists()
 
 

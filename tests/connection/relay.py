@@ -123,4 +123,4 @@ class Relay:
         self._listener.close()
         self.drop_all()
         for thread in self._threads:
-            thread.join(5)
+            thread.join(120)
