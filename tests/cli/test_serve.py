@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 import redis
 
+from popoto._connection.settings import from_url
 from tests.cli.running import ROOT, environment, in_process
 
 
@@ -32,6 +33,16 @@ def serving(*arguments: str) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
             if process.poll() is None:
                 process.terminate()
             process.wait(120)
+
+
+def test_the_url_that_is_printed_names_the_directory_whatever_its_name(tmp_path: Path) -> None:
+    directory = tmp_path / "a #b?c%20"
+    with serving(str(directory)) as (process, _):
+        process.terminate()
+        assert process.stderr is not None
+        told = process.stderr.read().decode()
+    url = next(word for word in told.split() if word.startswith("REDIS_URL="))
+    assert from_url(url.removeprefix("REDIS_URL=")).directory == str(directory)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
