@@ -25,7 +25,7 @@ def server_binary() -> Path:
 
 
 @contextmanager
-def cluster(nodes: int = 3, *, timeout: float = 20.0) -> Iterator[list[int]]:
+def cluster(nodes: int = 3, *, timeout: float = 120.0) -> Iterator[list[int]]:
     """Start primaries that share the slots evenly; yields their ports. Stops them at the end."""
     with tempfile.TemporaryDirectory(prefix="popoto-cluster-") as directory:
         ports = free_ports(nodes)
@@ -52,7 +52,7 @@ def cluster(nodes: int = 3, *, timeout: float = 20.0) -> Iterator[list[int]]:
             for process in processes:
                 process.kill()
             for process in processes:
-                process.wait(10)
+                process.wait(60)
 
 
 def cluster_url(ports: list[int]) -> str:

@@ -10,11 +10,18 @@ from urllib.parse import urlsplit
 # popoto reads this when it is imported; no test may reach the server that a user's URL names.
 os.environ.pop("REDIS_URL", None)
 
+import hypothesis
 import pytest
 import redis
 
 from popoto import redis_db
 from tests.driver import Api, RoundTrips, count_round_trips, start_server
+
+# How long one example takes says how busy the machine is. A test that hangs is ended by pytest.
+hypothesis.settings.register_profile(
+    "busy", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("busy")
 
 
 @pytest.fixture(scope="session")

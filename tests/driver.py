@@ -52,7 +52,7 @@ class RedisServer:
             ],
             stdin=subprocess.DEVNULL,
         )
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 60
         while not self._answers():
             if self._process.poll() is not None or time.monotonic() > deadline:
                 story = log.read_text(errors="replace") if log.exists() else "no log was written"
@@ -67,7 +67,7 @@ class RedisServer:
     def close(self) -> None:
         self._process.terminate()
         try:
-            self._process.wait(10)
+            self._process.wait(60)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()

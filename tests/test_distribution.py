@@ -28,7 +28,7 @@ def test_the_wheel_holds_the_whole_package(tmp_path: Path) -> None:
             *("--no-deps", "--no-build-isolation", "--quiet", "--disable-pip-version-check"),
         ],
         check=True,
-        timeout=50,
+        timeout=250,
     )
     (wheel,) = tmp_path.glob("popoto-*.whl")
     packed = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}

@@ -51,7 +51,7 @@ def run(module: str, directory: Path, *arguments: str, url: str = "") -> str:
             "PYTHONIOENCODING": "utf-8",
             "COLUMNS": "100",
         },
-        timeout=50,
+        timeout=250,
         check=False,
     )
     assert (done.returncode, done.stderr) == (0, "")

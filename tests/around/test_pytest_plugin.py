@@ -68,7 +68,7 @@ class Session:
             },
             capture_output=True,
             text=True,
-            timeout=50,
+            timeout=250,
             check=False,
         )
         return Outcome(done.returncode, done.stdout + done.stderr)

@@ -44,13 +44,13 @@ def test_a_new_thread_is_a_daemon_and_returns_nothing() -> None:
         return number
 
     assert work(2, factor=3) is None
-    assert done.wait(5)
+    assert done.wait(60)
     assert seen == [(6, True)]
     assert work.__name__ == "work"
 
 
 def test_many_calls_keep_their_order() -> None:
-    gate = threading.Barrier(3, timeout=5)
+    gate = threading.Barrier(3, timeout=60)
 
     def square(number: int) -> int:
         if number < 3:

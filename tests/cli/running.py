@@ -25,7 +25,7 @@ def imported(path: Path, models: str = ZOO, *options: str) -> int:
 
 
 def in_process(
-    *arguments: str, server_url: str, stdin: bytes = b"", timeout: float = 30
+    *arguments: str, server_url: str, stdin: bytes = b"", timeout: float = 250
 ) -> subprocess.CompletedProcess[bytes]:
     """The command as a process of its own, on the tests' server."""
     return subprocess.run(

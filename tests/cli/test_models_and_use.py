@@ -133,7 +133,7 @@ def test_a_reader_may_have_enough(server_url: str) -> None:
         export.stdout.read(10)
         export.stdout.close()
         assert export.stderr.read() == b""
-        assert export.wait(20) == 1
+        assert export.wait(120) == 1
 
 
 # The shell ---------------------------------------------------------------------------------

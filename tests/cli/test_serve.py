@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 import redis
 
+from popoto._connection.settings import from_url
 from tests.cli.running import ROOT, environment, in_process
 
 
@@ -31,7 +32,17 @@ def serving(*arguments: str) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
         finally:
             if process.poll() is None:
                 process.terminate()
-            process.wait(20)
+            process.wait(120)
+
+
+def test_the_url_that_is_printed_names_the_directory_whatever_its_name(tmp_path: Path) -> None:
+    directory = tmp_path / "a #b?c%20"
+    with serving(str(directory)) as (process, _):
+        process.terminate()
+        assert process.stderr is not None
+        told = process.stderr.read().decode()
+    url = next(word for word in told.split() if word.startswith("REDIS_URL="))
+    assert from_url(url.removeprefix("REDIS_URL=")).directory == str(directory)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -42,7 +53,7 @@ def test_a_directory_is_served_until_a_signal_and_keeps_its_data(
         with redis.Redis.from_url(url) as client:
             client.set("kept", "yes")
         process.send_signal(number)
-        assert process.wait(20) == 0
+        assert process.wait(120) == 0
         assert process.stderr is not None
         assert f"REDIS_URL=embedded://{tmp_path / 'data'}" in process.stderr.read().decode()
     with pytest.raises(redis.ConnectionError), redis.Redis.from_url(url) as client:
@@ -66,7 +77,7 @@ def test_a_temporary_server(tmp_path: Path) -> None:
         with redis.Redis.from_url(url) as client:
             assert client.ping()
         process.terminate()
-        assert process.wait(20) == 0
+        assert process.wait(120) == 0
     assert not Path(url.removeprefix("unix://")).exists()
 
 

@@ -306,7 +306,7 @@ def test_what_hooks_queue(api: Api, nodes: list[redis.Redis]) -> None:
         pipeline = pipeline_of(api, whole=True)
         api(Hooked(name="b", body="x").save, pipeline)
         executed(api, pipeline)
-        heard = [listener.get_message(timeout=2) for _ in range(2)]
+        heard = [listener.get_message(timeout=60) for _ in range(2)]
     assert all(message is not None and message["channel"] == b"hooked" for message in heard)
     server = holder(nodes, "Hooked")
     assert server.get("{Hooked}hook:script") == b"ran"
@@ -367,7 +367,7 @@ def test_a_slot_moves_while_records_are_written(
     with slot_on_the_move(slot, ports[source], ports[target], ports):
         writer.start()
         time.sleep(0.2)
-    writer.join(20)
+    writer.join(120)
     found = api(Shop.query.all)
     assert [(each.rank, each.note, each.data) for each in found] == [
         (6, "changed", {"moved": True})

@@ -183,4 +183,4 @@ class Relay:
         self.shut()
         self.drop_all()
         for thread in self._threads:
-            thread.join(5)
+            thread.join(120)

@@ -43,7 +43,7 @@ def scripted_server(answer: Answer) -> Iterator[int]:
             with suppress(OSError):
                 one.shutdown(socket.SHUT_RDWR)
             one.close()
-        thread.join(5)
+        thread.join(120)
 
 
 def in_turn(name: bytes, *answers: bytes) -> Answer:

@@ -257,7 +257,7 @@ def test_every_event_loop_has_its_own_client() -> None:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(10)
+        thread.join(120)
     assert sorted(seen) == [4, 5, 6, 7]
 
 
@@ -269,7 +269,7 @@ def test_a_finished_loop_leaves_no_connection(redis_client: redis.Redis) -> None
     before = len(redis_client.client_list())
     for _ in range(3):
         asyncio.run(use())
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 60
     while len(redis_client.client_list()) > before and time.monotonic() < deadline:
         time.sleep(0.01)
     assert len(redis_client.client_list()) == before
@@ -328,12 +328,19 @@ async def test_cancelled_tasks_leave_no_half_read_connection(path: str) -> None:
     )
 
 
+def wait_for_a_blocked_client(client: redis.Redis) -> None:
+    while not client.info("clients")["blocked_clients"]:
+        pass  # each look is a round trip
+
+
 async def test_the_connections_of_a_reconfigured_client_end_with_their_commands(
     path: str, redis_client: redis.Redis
 ) -> None:
     connection = await redis_db.async_connection()
-    blocked = asyncio.create_task(connection.call(("BLPOP", "l", 5), repeatable=False))
-    await asyncio.sleep(0.02)
+    blocked = asyncio.create_task(
+        connection.call(("BLPOP", "l", 0), repeatable=False, blocks_for=60)
+    )
+    await asyncio.to_thread(wait_for_a_blocked_client, redis_client)
     redis_db.set_REDIS_DB_settings(unix_socket_path=path, db=2)
     await (await redis_db.async_connection()).call(("PING",), repeatable=True)
     del connection
@@ -359,7 +366,7 @@ def test_threads_wait_for_a_connection(path: str, redis_client: redis.Redis) -> 
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(20)
+        thread.join(120)
     assert redis_client.get("n") == b"600"
     assert len(redis_client.client_list()) - before <= 3
 

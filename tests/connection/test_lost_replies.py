@@ -156,7 +156,7 @@ def test_a_connection_closed_while_idle_is_replaced_unnoticed(relay: Relay) -> N
 
 def _until_closed(relay: Relay) -> None:
     for thread in relay._threads[1:]:
-        thread.join(5)
+        thread.join(120)
 
 
 async def test_async_write_is_carried_out_once(relay: Relay, redis_client: redis.Redis) -> None:

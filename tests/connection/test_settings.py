@@ -28,7 +28,7 @@ def run(code: str, **environment: str) -> subprocess.CompletedProcess[str]:
         env={"PYTHONPATH": str(SOURCE), "PATH": "/usr/bin:/bin", **environment},
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=250,
         check=False,
     )
 

@@ -292,7 +292,7 @@ def talkative_server() -> Iterator[str]:
         url = f"redis://127.0.0.1:{listener.getsockname()[1]}"
         yield url
         target_of(url).client.connection_pool.disconnect()
-        thread.join(5)
+        thread.join(120)
 
 
 def test_a_connection_with_more_replies_than_commands_is_given_up() -> None:

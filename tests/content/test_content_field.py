@@ -606,7 +606,7 @@ def test_another_process_reads_the_text(server_url: str, directory: Path) -> Non
         env={**os.environ, "REDIS_URL": server_url, "POPOTO_CONTENT_PATH": str(directory)},
         capture_output=True,
         text=True,
-        timeout=40,
+        timeout=250,
         check=False,
     )
     assert (done.stdout, done.stderr) == ("from here\n", "")

@@ -270,7 +270,7 @@ def test_processes_that_write_one_key_lose_no_version(store: FilesystemStore, ba
         for who in "ab"
     ]
     for who, writer in zip("ab", writers, strict=True):
-        output, _ = writer.communicate(timeout=50)
+        output, _ = writer.communicate(timeout=250)
         references = output.splitlines()
         assert len(references) == 30
         for number, reference in enumerate(references):

@@ -64,7 +64,7 @@ def test_threads_that_start_at_once_share_one_server(tmp_path: Path) -> None:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(20)
+        thread.join(120)
     assert len({server_pid(server.url) for server in servers}) == 1
     for server in servers:
         server.close()
@@ -169,7 +169,7 @@ def test_a_server_without_a_supervisor_is_shut_down_first(tmp_path: Path) -> Non
         command += ["--dir", str(tmp_path), "--appendonly", "yes"]
         orphan = subprocess.Popen(command, pass_fds=[lock.fileno()], stdout=subprocess.DEVNULL)
     with embedded.start(tmp_path) as server:
-        assert orphan.wait(timeout=5) == 0
+        assert orphan.wait(timeout=60) == 0
         assert increment(server.url) == 2
 
 

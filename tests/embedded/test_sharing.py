@@ -128,7 +128,7 @@ for _ in range(12):
 """
     processes = [python(program, str(tmp_path)) for _ in range(4)]
     for process in processes:
-        process.communicate(timeout=40)
+        process.communicate(timeout=250)
         assert process.returncode == 0
     assert not processes_of(tmp_path)
     with embedded.start(tmp_path) as server, redis.Redis.from_url(server.url) as client:
@@ -157,7 +157,7 @@ def run(program: str, directory: Path | str) -> str:
         [sys.executable, "-c", program, str(directory)],
         env=environment(),
         text=True,
-        timeout=30,
+        timeout=250,
         stderr=subprocess.DEVNULL,
     )
 

@@ -64,7 +64,7 @@ def test_it_ends_with_a_process_that_dies_while_starting_it() -> None:
         assert eventually(lambda pid=user.process.pid: bool(children_of(pid)))
         children = children_of(user.process.pid)
         user.process.kill()
-        user.process.communicate(timeout=5)
+        user.process.communicate(timeout=60)
         assert eventually(lambda pids=children: not any(map(is_alive, pids)))
 
 

@@ -466,6 +466,6 @@ def test_no_addition_of_many_threads_is_lost(field: str) -> None:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(20)
+        thread.join(120)
     assert not failures
     assert getattr(stored(record), field) == 120

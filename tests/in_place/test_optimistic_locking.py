@@ -380,7 +380,7 @@ def test_read_change_retry_loses_nothing() -> None:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(20)
+        thread.join(120)
     assert Page.query.get(name="p").views == 40
     assert Page.query.get(name="p").version == 41
 

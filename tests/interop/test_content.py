@@ -58,7 +58,7 @@ def published(server_url: str, directory: Path, *arguments: str) -> Any:
         env={**environment, "REDIS_URL": server_url, "POPOTO_CONTENT_PATH": str(directory)},
         capture_output=True,
         text=True,
-        timeout=40,
+        timeout=250,
         check=False,
     )
     assert done.returncode == 0, done.stderr.strip().splitlines()[-1:]

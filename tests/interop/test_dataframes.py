@@ -52,7 +52,7 @@ def published(server_url: str, *arguments: str) -> str:
         env={**environment, "REDIS_URL": server_url},
         capture_output=True,
         text=True,
-        timeout=40,
+        timeout=250,
         check=False,
     )
     assert done.returncode == 0, done.stderr.strip().splitlines()[-1:]

@@ -41,10 +41,10 @@ class Heard:
     def __init__(self, client: redis.Redis) -> None:
         self.pubsub = client.pubsub()
         self.pubsub.psubscribe("*")
-        self.pubsub.get_message(timeout=1)
+        self.pubsub.get_message(timeout=60)
 
     def next(self) -> tuple[str, object]:
-        event = self.pubsub.get_message(timeout=1)
+        event = self.pubsub.get_message(timeout=60)
         assert event is not None
         return event["channel"].decode(), msgpack.unpackb(event["data"], strict_map_key=False)
 

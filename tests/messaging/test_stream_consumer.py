@@ -410,7 +410,7 @@ def test_it_runs_without_an_event_loop(redis_client: redis.Redis) -> None:
     while len(worker.calls) < 2:
         threading.Event().wait(0.001)
     one.stop()
-    thread.join(5)
+    thread.join(120)
     assert worker.batches == [["1"], ["2"]]
 
 

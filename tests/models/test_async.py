@@ -136,7 +136,7 @@ def test_loops_in_parallel() -> None:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(20)
+        thread.join(120)
     assert problems == []
     assert Thing.query.count() == 80
 
@@ -166,5 +166,5 @@ def test_automatic_keys_of_many_threads_are_different() -> None:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(20)
+        thread.join(120)
     assert len(set(found)) == 8000

@@ -464,7 +464,7 @@ def test_readers_see_all_or_nothing() -> None:
             transaction.increment(ann, "balance", -1)
             transaction.increment(bob, "balance", 1)
     stop.set()
-    watcher.join(10)
+    watcher.join(120)
     assert seen == {100}
 
 

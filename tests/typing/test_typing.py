@@ -25,7 +25,7 @@ FOLDER = Path(__file__).parent
 REPOSITORY = FOLDER.parent.parent
 SOURCE = REPOSITORY / "src"
 CASES = sorted(FOLDER.glob("case_*.py"))
-SECONDS_ALLOWED = 50
+SECONDS_ALLOWED = 250
 
 EXPECTED_ERROR = re.compile(r"# error(?:: (mypy|pyright))?$")
 

@@ -7,10 +7,9 @@ with: ..."), and some releases of redis-py describe a sentinel by all of its opt
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, Final, cast
+from typing import Any, Final
 
-from redis.asyncio.sentinel import SentinelConnectionPool as AsyncSentinelConnectionPool
-from redis.sentinel import SentinelConnectionPool
+from redis.credentials import UsernamePasswordCredentialProvider
 
 __all__ = ["passwords", "secrets_of", "told", "without_secrets"]
 
@@ -53,12 +52,13 @@ def told(error: BaseException | None) -> Iterator[str]:
 def secrets_of(connection: Any) -> Iterator[str]:
     """What a connection sends to authenticate itself, to its server and to the sentinels."""
     yield from passwords(vars(connection))
-    provider: object = getattr(connection, "credential_provider", None)
-    if hasattr(provider, "__dict__"):
-        yield from passwords(vars(provider))
-    pool: object = getattr(connection, "connection_pool", None)
-    if isinstance(pool, (SentinelConnectionPool, AsyncSentinelConnectionPool)):
-        yield from passwords(cast("Mapping[str, object]", pool.sentinel_manager.sentinel_kwargs))
+    provider: Any = getattr(connection, "credential_provider", None)
+    if isinstance(provider, UsernamePasswordCredentialProvider):
+        options: dict[str, object] = vars(provider)
+        yield from passwords(options)
+    manager: Any = getattr(getattr(connection, "connection_pool", None), "sentinel_manager", None)
+    if manager is not None:
+        yield from passwords(manager.sentinel_kwargs)
 
 
 def passwords(options: Mapping[str, object]) -> Iterator[str]:

@@ -190,8 +190,7 @@ class Import:
             )
 
     def _batch_of(self, instance: Any) -> tuple[AnyModel, int]:
-        model: AnyModel = type(instance)
-        return model, self._part
+        return cast("AnyModel", type(instance)), self._part
 
     # Reading ---------------------------------------------------------------------------
 
