@@ -17,9 +17,11 @@ from popoto.exceptions import (
     SkipSaveException,
     SubscriberException,
 )
+from popoto.fields.constants import Defaults, InteractionWeight, TemporalPeriod
 from popoto.fields.content_field import ContentField
 from popoto.fields.dataframe_field import DataFrameField
 from popoto.fields.datetime_field import DatetimeField
+from popoto.fields.decaying_sorted_field import DecayingSortedField
 from popoto.fields.event_stream import EventStreamMixin
 from popoto.fields.field import Field
 from popoto.fields.geo_field import GeoField
@@ -64,7 +66,9 @@ __all__ = [
     "DataFrameField",
     "DateField",
     "DatetimeField",
+    "DecayingSortedField",
     "DecimalField",
+    "Defaults",
     "DictField",
     "EventStreamMixin",
     "Expression",
@@ -73,6 +77,7 @@ __all__ = [
     "GeoField",
     "IndexedField",
     "IntField",
+    "InteractionWeight",
     "KeyField",
     "KeyMutationError",
     "ListField",
@@ -92,6 +97,7 @@ __all__ = [
     "StringField",
     "Subscriber",
     "SubscriberException",
+    "TemporalPeriod",
     "TimeField",
     "TupleField",
     "UniqueField",

@@ -33,9 +33,14 @@ class Script:
     starts: tuple[int, ...] = field(repr=False)
 
     @classmethod
-    def joined(cls, name: str, *parts: str) -> Script:
-        """The script that these files of the package's ``lua`` folder make, in this order."""
-        folder = resources.files("popoto.engine").joinpath("lua")
+    def joined(cls, name: str, *parts: str, package: str = "popoto.engine") -> Script:
+        """The script that these files of a package make, in this order.
+
+        They stand in the package's folder ``lua`` if it has one, else beside its modules.
+        """
+        folder = resources.files(package)
+        if folder.joinpath("lua").is_dir():
+            folder = folder.joinpath("lua")
         texts = [folder.joinpath(*part.split("/")).read_text("utf-8") for part in parts]
         starts: list[int] = []
         line = 1
