@@ -16,6 +16,11 @@ define these methods; the metaclass finds them, and those that are not defined c
     have no other effect. What it raises reaches the caller, with nothing written.
 `_companion_keys(cls, key)`
     Class method. Keys that belong to one record: deleted, renamed and expired with it.
+`_companion_entries(cls, key)`
+    Class method. What one record has in keys of many (`CompanionEntry`): deleted and carried
+    along with it.
+`_key_families(cls)`
+    Class method. The families that these keys of many belong to, so that upkeep finds them.
 
 Where several bases define one of them, each class's own is called, in method resolution
 order. So none of them calls `super()`.

@@ -9,7 +9,7 @@ queues the command whose reply tells `stands` whether the index holds the entry.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import NamedTuple, TypeAlias
+from typing import Literal, NamedTuple, TypeAlias
 
 from popoto.engine.batch import Batch, KeyArgument
 from popoto.engine.request import Reply
@@ -188,7 +188,51 @@ class SlotEntry(NamedTuple):
         )
 
 
-Entry: TypeAlias = SetEntry | ScoreEntry | GeoEntry | SlotEntry
+class CompanionEntry(NamedTuple):
+    """What a record has in a hash or a sorted set of many, and what does not follow from values.
+
+    Only its place does: the key (a partition) and the record's key. So it is carried along
+    when one of these changes; `kind` says which one it is then. A new record begins with
+    `first`, the bytes of a hash field, or with nothing.
+    """
+
+    key: str
+    member: str
+    kind: str
+    layout: Literal["hash", "zset"] = "hash"
+    first: bytes | None = None
+
+    @property
+    def place(self) -> tuple[str, str]:
+        return self.key, self.member
+
+    def add(self, batch: Batch) -> None:
+        """What is there already stays."""
+        if self.first is not None:
+            batch.put("HSETNX", self.key, self.member, self.first)
+
+    def begin(self, batch: Batch) -> None:
+        """Of a new record: what an earlier one has left is not its own."""
+        if self.first is not None:
+            batch.put("HSET", self.key, self.member, self.first)
+        else:
+            self.remove(batch)
+
+    def carry(self, batch: Batch, to: CompanionEntry) -> None:
+        batch.put("CARRY", self.key, self.layout, self.member, KeyArgument(to.key), to.member)
+
+    def remove(self, batch: Batch) -> None:
+        batch.put("HDEL" if self.layout == "hash" else "ZREM", self.key, self.member)
+
+    def look(self, batch: Batch) -> None:
+        batch.put("HEXISTS" if self.layout == "hash" else "ZSCORE", self.key, self.member)
+
+    def stands(self, reply: Reply) -> bool:
+        # A record without one is as it was in the beginning.
+        return True
+
+
+Entry: TypeAlias = SetEntry | ScoreEntry | GeoEntry | SlotEntry | CompanionEntry
 
 
 def replace(
@@ -198,19 +242,34 @@ def replace(
     *,
     added_elsewhere: Iterable[Entry] = (),
     heal: bool = False,
+    begins: bool = False,
 ) -> None:
     """Queue what turns the entries `old` into the entries `new`; shared ones are left alone.
 
     `added_elsewhere` are entries of `new` that a field's own hook adds. With `heal`,
-    shared entries are added as well, in case they are missing.
+    shared entries are added as well, in case they are missing. Where a record `begins`, the
+    old entries are those of another one.
     """
     before, after = set(old), set(new)
     if before:
         kept_places = {entry.place for entry in after}
+        targets = {} if begins else _carriers(after)
         for entry in before - after:
             if entry.place not in kept_places:
-                entry.remove(batch)
+                target = targets.get(entry.kind) if isinstance(entry, CompanionEntry) else None
+                if target is None or not isinstance(entry, CompanionEntry):
+                    entry.remove(batch)
+                else:
+                    entry.carry(batch, target)
         if not heal:
-            after -= before
+            # A companion may be missing although its place stays: added where it is.
+            after = {e for e in after if e not in before or isinstance(e, CompanionEntry)}
     for entry in after.difference(added_elsewhere):
-        entry.add(batch)
+        if begins and isinstance(entry, CompanionEntry):
+            entry.begin(batch)
+        else:
+            entry.add(batch)
+
+
+def _carriers(entries: Iterable[Entry]) -> dict[str, CompanionEntry]:
+    return {entry.kind: entry for entry in entries if isinstance(entry, CompanionEntry)}

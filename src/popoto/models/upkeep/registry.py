@@ -35,7 +35,7 @@ class Registry:
     def __init__(self, options: ModelOptions) -> None:
         self.model_name = options.model_name
         self.key_length = options.db_key_length
-        self.families: list[KeyFamily] = [*_own_families(options), *_field_families(options)]
+        self.families: list[KeyFamily] = [*_own_families(options), *options.key_families()]
         self.companions = list(_companion_families(options))
         self.text_fields = [
             (family.stem + keys.SEPARATOR, *family.text_lists)
@@ -86,13 +86,6 @@ def _own_families(options: ModelOptions) -> Iterator[KeyFamily]:
     yield KeyFamily("", "", ordered, "zset", derived=False)
     yield KeyFamily("", "", options.expiry_key, "zset", derived=False)
     yield KeyFamily("", "", options.expiry_values_key, "names", derived=False)
-
-
-def _field_families(options: ModelOptions) -> Iterator[KeyFamily]:
-    for field in options.by_name.values():
-        yield from field.key_families()
-    for composite in options.composites:
-        yield KeyFamily("composite_indexes", composite.key, composite.key, "hash")
 
 
 def _companion_families(options: ModelOptions) -> Iterator[CompanionFamily]:

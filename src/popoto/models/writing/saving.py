@@ -231,7 +231,7 @@ class Saving(Change):
         self.put_hash(batch)
         self.options.put_member(batch, self.key)
         self.put_lists(batch)
-        self.put_entries(batch, self._left(batch), new, heal=bool(self.note))
+        self.put_entries(batch, self._left(batch), new, heal=bool(self.note), begins=True)
 
     def _left(self, batch: Batch) -> list[Entry]:
         """The entries of an expired record that stood under the key, which go with this commit."""

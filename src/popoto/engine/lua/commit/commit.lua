@@ -33,6 +33,8 @@
 --             alternative one where other values stand in it
 --   MOVE      key to                                        rename; delete the target where there
 --             is nothing to rename
+--   CARRY     key layout member to name                     take what a record has in a hash or a
+--             sorted set ("zset") of many along; what stood there goes in any case
 --   FOLLOW    key record                                    expire when the record does
 --   RESCHEDULE key registry values member                   correct the registry by the key
 --   ADD       key field delta kind [zset member]            add to the number that an addable
@@ -48,28 +50,6 @@
 --        went without one), type (of a key; the number is 0).
 --        In modes "every" and "many"  {2, {guard number, what failed, details...}, ...}
 -- Cost   O(guards + commands); claims add the members of one value's set
-
--- What carries out each guard and each command of our own. What most calls do not need is made
--- when it is first asked for, together with others: to make a function takes a server 0.1 us.
-local STEPS = {absent = absent, exists = exists, holds = holds, ENTER = enter}
-local MAKERS = {
-  claim = make_claims, slot = make_claims, addable = make_sums,
-  LEAVE = make_leaving, RETIRE = make_retiring, FORGET = make_retiring,
-  HDELIF = make_claims, SLOT = make_claims, ADD = make_sums,
-  MOVE = make_moving, KEYED = make_moving,
-  ['EXPIRE-IN'] = make_expiring, ['EXPIRE-AT'] = make_expiring, ['EXPIRE-AS-IS'] = make_expiring,
-  FOLLOW = make_following, RESCHEDULE = make_following,
-}
-
--- The step of this name; nil: a command of the server.
-local function step_named(name)
-  local step = STEPS[name]
-  if not step and MAKERS[name] then
-    step = MAKERS[name]()[name]
-    STEPS[name] = step
-  end
-  return step
-end
 
 -- Check the guards.
 local at = 4

@@ -47,6 +47,12 @@ local function look_at_sum(_, first, last)
   return last > first + 2 and unlike(key_at(first + 3), 'ZCARD') or nil
 end
 
+-- layout member target name
+local function look_at_both(key, first)
+  local measure = ARGV[first] == 'hash' and 'HLEN' or 'ZCARD'
+  return unlike(key, measure) or unlike(key_at(first + 2), measure)
+end
+
 -- What stands there goes away, whatever it is.
 local function need_not_look(key)
   seen[key] = true
@@ -55,5 +61,6 @@ end
 -- Commands of our own that write more than one key, and those to which any type is right.
 local LOOKS = {
   ENTER = look_at_entries, LEAVE = look_at_entries, ADD = look_at_sum,
+  CARRY = look_at_both,
   DEL = need_not_look, MOVE = need_not_look,
 }

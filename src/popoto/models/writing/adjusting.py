@@ -1,0 +1,118 @@
+"""Adjustments of stored records as operations, and the ways of carrying several out."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from popoto.engine.batch import Batch, GuardFailure, QueuedCommits, Step
+from popoto.engine.codec import Stored
+from popoto.engine.request import Plan, Reply
+from popoto.fields.keeping.adjusting import Adjustment
+from popoto.models.record.stored_form import decoded_values
+from popoto.models.writing.carrying import Company, carry_out
+from popoto.models.writing.operation import Operation, wrong_type
+from popoto.models.writing.queueing import check_pipeline, queue_up
+
+_TOGETHER: Company[Operation] = Company()
+
+
+class Collecting(ABC):
+    """What operations can be handed to instead of being carried out: a transaction."""
+
+    @abstractmethod
+    def collect(self, operation: Operation) -> None:
+        """Take an operation up."""
+
+
+class Adjusting(Operation):
+    """An adjustment under way. The record has to exist; its partition is the stored one."""
+
+    def __init__(self, adjustment: Adjustment) -> None:
+        instance = adjustment.instance
+        if not instance._stored or instance._redis_key is None:
+            raise adjustment.unsaved()
+        super().__init__(instance, instance._redis_key)
+        self.adjustment = adjustment
+        self.what = adjustment.what
+        self.known: Mapping[str, Stored] = dict(instance._stored)
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        # Nothing of the record itself is written: others may write it in the same step.
+        return ()
+
+    def look(self, queued: QueuedCommits) -> Plan[None]:
+        if self.key in queued.records:
+            stored = queued.records[self.key]
+            if stored is None:
+                raise self.adjustment.missing(self.key)
+            self.known = {**self.known, **stored}
+        yield from ()
+
+    def batch(self) -> Batch:
+        names, batch = self.adjustment.names, Batch()
+        if names:
+            # Any: bytes of the hash, which lists are not kept in.
+            pairs: list[Any] = [
+                part for name in names for part in (name, self.known.get(name, b""))
+            ]
+            batch.guard("holds", self.key, *pairs)
+        else:
+            batch.guard("exists", self.key)
+        self.adjustment.put(batch, self.key, decoded_values(self.options, self.known, names))
+        return batch
+
+    def learn(self, failure: GuardFailure, step: Step | None) -> None:
+        if step is None or failure.what == "type":
+            raise wrong_type(failure)
+        if step[1] == self.key and failure.what == "exists":
+            raise self.adjustment.missing(self.key)
+        if step[1] == self.key and failure.what == "holds":
+            # The record has moved to another partition meanwhile.
+            names = self.adjustment.names
+            current = failure.stored(names)
+            others = {name: raw for name, raw in self.known.items() if name not in names}
+            self.known = {**others, **current}
+        elif not self.adjustment.learn(failure, step):
+            raise wrong_type(failure)
+
+    def finish(self, replies: Sequence[Reply]) -> Any:
+        return self.adjustment.finish(replies)
+
+    def leave(self, records: dict[str, Mapping[str, Stored] | None]) -> None:
+        """The record's own fields stay as they are."""
+
+    def queue_up(self) -> None:
+        self.adjustment.queue_up()
+
+
+def adjust(adjustments: Sequence[Adjustment], pipeline: Any = None) -> Plan[list[Any]]:
+    """Carry adjustments out in one step, or queue them on a pipeline or a transaction.
+
+    Their results; none where they are queued. One round trip.
+    """
+    return (yield from carry_or_queue([Adjusting(each) for each in adjustments], pipeline))
+
+
+def carry_or_queue(operations: Sequence[Operation], pipeline: Any = None) -> Plan[list[Any]]:
+    """Carry operations out in one step for each model, or hand them to a pipeline or transaction.
+
+    Their results, in order; none where they are queued.
+    """
+    if isinstance(pipeline, Collecting):
+        for operation in operations:
+            pipeline.collect(operation)
+        return []
+    check_pipeline(pipeline)
+    if pipeline is not None:
+        for operation in operations:
+            yield from queue_up(operation, pipeline)
+        return []
+    by_shard: dict[str, list[Operation]] = {}
+    for operation in operations:
+        by_shard.setdefault(operation.options.shard, []).append(operation)
+    for together in by_shard.values():
+        yield from carry_out(together, _TOGETHER)
+    return [operation.result for operation in operations]
