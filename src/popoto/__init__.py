@@ -17,6 +17,7 @@ from popoto.exceptions import (
     SkipSaveException,
     SubscriberException,
 )
+from popoto.fields.confidence_field import ConfidenceField
 from popoto.fields.constants import Defaults, InteractionWeight, TemporalPeriod
 from popoto.fields.content_field import ContentField
 from popoto.fields.dataframe_field import DataFrameField
@@ -62,6 +63,7 @@ __all__ = [
     "BooleanField",
     "BytesField",
     "CombinedExpression",
+    "ConfidenceField",
     "ContentField",
     "DataFrameField",
     "DateField",
