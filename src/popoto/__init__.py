@@ -20,6 +20,7 @@ from popoto.exceptions import (
 from popoto.fields.confidence_field import ConfidenceField
 from popoto.fields.constants import Defaults, InteractionWeight, TemporalPeriod
 from popoto.fields.content_field import ContentField
+from popoto.fields.cyclic_decay_field import CyclicDecayField
 from popoto.fields.dataframe_field import DataFrameField
 from popoto.fields.datetime_field import DatetimeField
 from popoto.fields.decaying_sorted_field import DecayingSortedField
@@ -65,6 +66,7 @@ __all__ = [
     "CombinedExpression",
     "ConfidenceField",
     "ContentField",
+    "CyclicDecayField",
     "DataFrameField",
     "DateField",
     "DatetimeField",

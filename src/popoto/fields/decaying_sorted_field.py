@@ -118,6 +118,10 @@ class DecayingSortedField(SortedFieldMixin[float], Field[float]):
         parts = (keys.escape(str(value)) for value in partition_values)
         return keys.SEPARATOR.join((self.base_set_key, *parts))
 
+    def companion_hashes(self, partition_values: Sequence[Any]) -> tuple[str, str] | None:
+        """The hashes that add to the scores of one partition; None: none do."""
+        return None
+
     @stock
     def entries(self, key: str, values: Mapping[str, Any]) -> Sequence[Entry]:
         found = super().entries(key, values)

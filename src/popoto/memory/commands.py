@@ -14,9 +14,11 @@ MEMORY: Final[Script] = COMMIT.extended(
     "memory",
     "packing.lua",
     "confidence/learning.lua",
+    "cycles/score.lua",
+    "cycles/learning.lua",
     "telling.lua",
     package="popoto.memory",
-    keyed=frozenset({"LEARN", "SETTLE"}),
+    keyed=frozenset({"LEARN", "RELEASE", "SETTLE"}),
 )
 
 
@@ -34,4 +36,3 @@ def told(name: str) -> str:
 def tell(batch: Batch, event: tuple[str | bytes | int, ...]) -> None:
     """Queue an event, given as its XADD, that may hold `told` words."""
     put(batch, "TELL", str(event[1]), *event[2:])
-

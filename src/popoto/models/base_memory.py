@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 from popoto import clock
 from popoto.engine.request import Plan
 from popoto.engine.run import arun, run
+from popoto.fields.cycles.adjusting import Amplifying, Releasing
 from popoto.fields.keeping.adjusting import Adjustment
+from popoto.models.record import memory_fields
 from popoto.models.record.record import Record
 from popoto.models.writing.adjusting import adjust, carry_or_queue
 from popoto.models.writing.touching import Touch
@@ -56,6 +59,63 @@ class MemoryMethods(Record, is_base=True):
         touches = {id(each): Touch(each, field_name, now) for each in instances}
         yield from carry_or_queue(list(touches.values()), pipeline)
         return now if pipeline is None else pipeline
+
+    # Cycles and pressure ----------------------------------------------------------------
+
+    def resolve_pressure(self, field_name: str, pipeline: Any = None) -> Any:
+        """Let the pressure of a cyclic field build up anew from now.
+
+        Returns the moment, or the pipeline (which may be a transaction). Raises as `touch`, and
+        TypeError for a field without pressure. One command.
+        """
+        return run(self._resolve_pressure(field_name, pipeline))
+
+    async def async_resolve_pressure(self, field_name: str, pipeline: Any = None) -> Any:
+        """`resolve_pressure` for asyncio."""
+        return await arun(self._resolve_pressure(field_name, pipeline))
+
+    def _resolve_pressure(self, field_name: str, pipeline: Any) -> Plan[Any]:
+        field = memory_fields.cyclic(self, field_name, "resolve_pressure()")
+        if not field.pressure_rate:
+            raise TypeError(f"{field.label} has no pressure to resolve: its pressure_rate is 0")
+        return self._adjusted(Releasing(self, field), pipeline)
+
+    def strengthen_cycle(self, field_name: str, factor: float = 1.2, pipeline: Any = None) -> Any:
+        """Multiply the amplitudes of a record's cycles, each held within [0, 100].
+
+        An amplitude below 0.01 becomes 0 and stays so. Returns the cycles as lists of period,
+        amplitude and phase, or the pipeline (which may be a transaction). Raises as `touch`,
+        and ValueError for a factor that is not finite. One command.
+        """
+        return run(self._amplify(field_name, factor, pipeline))
+
+    async def async_strengthen_cycle(
+        self, field_name: str, factor: float = 1.2, pipeline: Any = None
+    ) -> Any:
+        """`strengthen_cycle` for asyncio."""
+        return await arun(self._amplify(field_name, factor, pipeline))
+
+    def weaken_cycle(self, field_name: str, factor: float = 0.8, pipeline: Any = None) -> Any:
+        """`strengthen_cycle` with another default."""
+        return run(self._amplify(field_name, factor, pipeline))
+
+    async def async_weaken_cycle(
+        self, field_name: str, factor: float = 0.8, pipeline: Any = None
+    ) -> Any:
+        """`weaken_cycle` for asyncio."""
+        return await arun(self._amplify(field_name, factor, pipeline))
+
+    def _amplify(self, field_name: str, factor: float, pipeline: Any) -> Plan[Any]:
+        field = memory_fields.cyclic(self, field_name, "a change of amplitudes")
+        if not math.isfinite(factor):
+            raise ValueError(f"{field.label}: factor must be finite, got {factor!r}")
+        return self._adjusted(Amplifying(self, field, float(factor)), pipeline)
+
+    # How it is carried out --------------------------------------------------------------
+
+    def _adjusted(self, adjustment: Adjustment, pipeline: Any) -> Plan[Any]:
+        found = yield from adjust([adjustment], pipeline)
+        return found[0] if pipeline is None else pipeline
 
     @staticmethod
     def _adjusting(adjustments: Sequence[Adjustment], pipeline: Any = None) -> Plan[list[Any]]:

@@ -122,9 +122,7 @@ def _readable(stored: bytes | None, record: str) -> Evidence | None:
         return None
 
 
-def filtered(
-    model_class: Any, field: Confidence, pattern: str
-) -> Plan[dict[str, dict[str, Any]]]:
+def filtered(model_class: Any, field: Confidence, pattern: str) -> Plan[dict[str, dict[str, Any]]]:
     """The evidence in the hash without partition, of the record keys that a pattern matches."""
     found: dict[str, dict[str, Any]] = {}
     cursor = b"0"

@@ -19,9 +19,7 @@ _PAGE = 500
 def migrate(model_class: Any, field: Confidence, *, dry_run: bool) -> Plan[dict[str, Any]]:
     """The plan of `ConfidenceField.migrate_to_partitioned`; see there."""
     options = model_class._meta
-    (members,) = yield Request.of(
-        ("HKEYS", field.data_key), shard=options.shard, repeatable=True
-    )
+    (members,) = yield Request.of(("HKEYS", field.data_key), shard=options.shard, repeatable=True)
     report: dict[str, Any] = {
         "total": len(members),
         "migrated": 0,
@@ -39,11 +37,7 @@ def _migrate_page(
 ) -> Plan[None]:
     names = field.partition_by
     replies = yield Request(
-        [
-            command
-            for member in page
-            for command in (("EXISTS", member), ("HMGET", member, *names))
-        ],
+        [command for member in page for command in (("EXISTS", member), ("HMGET", member, *names))],
         options.shard,
         repeatable=True,
     )

@@ -28,8 +28,8 @@ order. So none of them calls `super()`.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 Operation = Literal["create", "update", "delete"]
@@ -55,6 +55,10 @@ class Commit:
 
     queued: bool = False
     """Whether the commit goes into a pipeline of the caller's own."""
+
+    values: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    """What the fields that decide entries hold once the commit is carried out; of a delete,
+    what they held."""
 
 
 def defined_by_bases(model: type, method: str) -> list[Callable[..., Any]]:

@@ -5,6 +5,7 @@
 --        order    the model's record keys, in order
 --        members  the model's record keys, as a set
 --        notes    what records with an expiry have left, by record key
+--        cycles, pressure   of a cyclic field: hashes by record key
 -- ARGV   prefix   put before a record key (cluster hash tag, or "")
 --        now, decay rate, how many
 --        base field or "", "1" where `bases` is kept for it
@@ -12,12 +13,12 @@
 --        number of candidates, candidates...   -1: every member of the index
 -- Reply  {{{key, score, {values...}, ...}, ...}, {key, note, ...}}: the records, then those that
 --        are gone, as far as they were met
--- Cost   without a base, O(log n) and the answer, ties included: the walk starts where scores are
+-- Cost   O(members) of a cyclic field. Of others, without a base, O(log n) and the answer, ties included: the walk starts where scores are
 --        highest. With `bases`, two walks that end once nobody behind them can be better (the
 --        threshold algorithm: Fagin, Lotem, Naor 2001). Else O(members).
 
 local call = redis.call
-local index, bases, order, members, notes = unpack(KEYS)
+local index, bases, order, members, notes, cycles, tensions = unpack(KEYS)
 local prefix, now, rate, count = ARGV[1], ARGV[2] + 0, ARGV[3] + 0, ARGV[4] + 0
 local base_field, keeps_bases = ARGV[5], ARGV[6] == '1'
 
@@ -47,7 +48,12 @@ local function consider(member, factor)
     gone[#gone + 1] = member
     return
   end
-  best[#best + 1] = {member = member, score = product(base, factor)}
+  local score = product(base, factor)
+  if cycles then
+    score = score + resonance_of(call('HGET', cycles, member), now)
+      + pressure_of(call('HGET', tensions, member), now)
+  end
+  best[#best + 1] = {member = member, score = score}
 end
 
 local function prune()
@@ -185,6 +191,8 @@ local last_list = first_list - 1 + ARGV[last_field + 1]
 
 if ARGV[last_list + 1] ~= '-1' then
   look_at_candidates(last_list + 2)
+elseif cycles then
+  look_at_all()
 elseif base_field == '' then
   if not walk_keys(number_of_tied()) then
     walk()

@@ -221,6 +221,7 @@ class Saving(Change):
             self.old_key,
             tuple(self.names) if self.partial else None,
             queued=self.queued,
+            values=self.values(self.changed),
         )
         for hook in self.options.commit_hooks:
             hook(self.instance, batch, commit)

@@ -10,8 +10,9 @@ from popoto.engine.batch import Batch, GuardFailure, QueuedCommits, Step
 from popoto.engine.codec import Stored
 from popoto.engine.request import Plan, Reply
 from popoto.models.beside.expiry import put_expiry_as_is
+from popoto.models.record import memory_fields
 from popoto.models.record.record import Record
-from popoto.models.record.stored import named_field, stored_key
+from popoto.models.record.stored import stored_key
 from popoto.models.record.stored_form import decoded_values
 from popoto.models.writing.change import Change
 from popoto.models.writing.operation import not_stored, wrong_type
@@ -27,13 +28,7 @@ class Touch(Change):
     partial = True
 
     def __init__(self, instance: Record, name: str, now: float | None = None) -> None:
-        options = instance._meta
-        field = named_field(options, name)
-        if field not in options.listed("decay"):
-            raise TypeError(
-                f"touch() needs a DecayingSortedField, and {field.label} is a "
-                f"{type(field).__name__}"
-            )
+        field = memory_fields.decaying(instance, name, "touch()")
         key = stored_key(instance, f"{field.label} cannot be touched")
         super().__init__(instance, key)
         self.field = field

@@ -57,6 +57,7 @@ def top_by_decay(
         rate,
         count,
         base or "",
+        field.companion_hashes(partition),
     )
     reading = execution.reading()
     if is_all:
@@ -160,6 +161,8 @@ class _Ranking:
     rate: float
     count: int
     base: str
+    #: of a cyclic field, the hashes of cycles and of pressure
+    cycles: tuple[str, str] | None
 
     def of_all(self, reading: Reading) -> Plan[list[Row]]:
         """The best of all members. One round trip."""
@@ -203,6 +206,8 @@ class _Ranking:
             options.class_set_key,
             options.expiry_values_key,
         ]
+        if self.cycles is not None:
+            declared += self.cycles
         node = AllOf((ScoreRange(self.index), ScoreRange(bases)))
         try:
             (reply,) = yield Request(
