@@ -17,6 +17,7 @@ from popoto.exceptions import (
     SkipSaveException,
     SubscriberException,
 )
+from popoto.fields.access_tracker import AccessTrackerMixin
 from popoto.fields.confidence_field import ConfidenceField
 from popoto.fields.constants import Defaults, InteractionWeight, TemporalPeriod
 from popoto.fields.content_field import ContentField
@@ -27,6 +28,8 @@ from popoto.fields.decaying_sorted_field import DecayingSortedField
 from popoto.fields.event_stream import EventStreamMixin
 from popoto.fields.field import Field
 from popoto.fields.geo_field import GeoField
+from popoto.fields.observation import ObservationProtocol, RecallProposal
+from popoto.fields.prediction_ledger import PredictionLedgerMixin
 from popoto.fields.relationship import Relationship
 from popoto.fields.shortcuts import (
     AutoKeyField,
@@ -49,6 +52,7 @@ from popoto.fields.shortcuts import (
     UniqueField,
     UniqueKeyField,
 )
+from popoto.fields.write_filter import WriteFilterMixin
 from popoto.models.base import Model, ModelBase
 from popoto.models.expressions import CombinedExpression, Expression
 from popoto.models.q import Q
@@ -60,6 +64,7 @@ from popoto.redis_db import get_REDIS_DB as get_redis
 from popoto.streams import StreamConsumer
 
 __all__ = [
+    "AccessTrackerMixin",
     "AutoKeyField",
     "BooleanField",
     "BytesField",
@@ -88,10 +93,13 @@ __all__ = [
     "Model",
     "ModelBase",
     "ModelException",
+    "ObservationProtocol",
+    "PredictionLedgerMixin",
     "Publisher",
     "PublisherException",
     "Q",
     "QueryException",
+    "RecallProposal",
     "Relationship",
     "SetField",
     "SkipSaveException",
@@ -106,6 +114,7 @@ __all__ = [
     "TupleField",
     "UniqueField",
     "UniqueKeyField",
+    "WriteFilterMixin",
     "__version__",
     "configure",
     "enable_error_reporting",

@@ -17,6 +17,7 @@ from popoto.fields.describing import describe
 from popoto.fields.field import Field
 from popoto.fields.keeping.entries import CompanionEntry, Entry
 from popoto.fields.keeping.families import KeyFamily
+from popoto.fields.keeping.proposals import ProposalEntry, pending_family
 from popoto.fields.partitioned_field_mixin import PartitionedFieldMixin
 from popoto.memory.confidence.formula import Evidence
 
@@ -88,7 +89,7 @@ class ConfidenceField(PartitionedFieldMixin[float], Field[float]):
     def entries(self, key: str, values: Mapping[str, Any]) -> Sequence[Entry]:
         data_key = self.partition_key([values[name] for name in self.partition_by])
         companion = CompanionEntry(data_key, key, self.name, first=self._first)
-        return (*super().entries(key, values), companion)
+        return (*super().entries(key, values), companion, ProposalEntry.of(self.model_name, key))
 
     def key_families(self) -> Sequence[KeyFamily]:
         evidence = KeyFamily(
@@ -100,7 +101,7 @@ class ConfidenceField(PartitionedFieldMixin[float], Field[float]):
             derived=False,
             of_companions=True,
         )
-        return (*super().key_families(), evidence)
+        return (*super().key_families(), evidence, pending_family(self.model_name))
 
     # Keys -----------------------------------------------------------------------
 
@@ -249,8 +250,8 @@ class ConfidenceField(PartitionedFieldMixin[float], Field[float]):
         Returns ``total``, ``migrated``, ``errors`` (a list of ``member_key`` and ``error``) and
         ``partitions`` (entries by partition; ``default``: records without partition value, which
         stay where they are). Evidence that a partition has gathered already is never
-        overwritten, and only what was moved is deleted, so it can be run again. Raises ModelException
-        for a field without partitions. Two round trips for every 1,000 entries or so.
+        overwritten, and only what was moved is deleted, so it can be run again. Raises
+        ModelException for a field without partitions. Two round trips for every 500 entries.
         """
         return run(_migration(model_class, field_name, dry_run=dry_run))
 

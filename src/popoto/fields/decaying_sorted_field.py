@@ -15,6 +15,7 @@ from popoto.fields.describing import describe
 from popoto.fields.field import Field
 from popoto.fields.keeping.entries import Entry, ScoreEntry
 from popoto.fields.keeping.families import KeyFamily
+from popoto.fields.keeping.proposals import ProposalEntry, pending_family
 from popoto.fields.sorted_field_mixin import SortedFieldMixin
 from popoto.memory.decay.formula import base_score
 from popoto.memory.decay.scripts import DECAY_SCORE
@@ -125,14 +126,17 @@ class DecayingSortedField(SortedFieldMixin[float], Field[float]):
     @stock
     def entries(self, key: str, values: Mapping[str, Any]) -> Sequence[Entry]:
         found = super().entries(key, values)
-        if not found or self.base_score_field is None:
+        if not found:
+            return found
+        found = (*found, ProposalEntry.of(self.model_name, key))
+        if self.base_score_field is None:
             return found
         partition = [values[name] for name in self.partition_by]
         base = base_score(values[self.base_score_field])
         return (*found, ScoreEntry(self.base_key(partition), key, base))
 
     def key_families(self) -> Sequence[KeyFamily]:
-        families = super().key_families()
+        families = (*super().key_families(), pending_family(self.model_name))
         if self.base_score_field is None:
             return families
         bases = KeyFamily("", self.name, self.base_set_key, "zset", is_open=True)

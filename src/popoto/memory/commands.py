@@ -8,7 +8,7 @@ from popoto.engine.batch import Batch
 from popoto.engine.request import Argument
 from popoto.engine.scripts import COMMIT, Script
 
-__all__ = ["MEMORY", "put", "tell", "told"]
+__all__ = ["MEMORY", "put", "told"]
 
 MEMORY: Final[Script] = COMMIT.extended(
     "memory",
@@ -16,13 +16,16 @@ MEMORY: Final[Script] = COMMIT.extended(
     "confidence/learning.lua",
     "cycles/score.lua",
     "cycles/learning.lua",
+    "access/access.lua",
+    "prediction/resolving.lua",
+    "surfacing.lua",
     "telling.lua",
     package="popoto.memory",
-    keyed=frozenset({"LEARN", "RELEASE", "SETTLE"}),
+    keyed=frozenset({"CONFIRM", "LEARN", "RELEASE", "RESOLVE", "SETTLE", "STAGE", "WHEN"}),
 )
 
 
-def put(batch: Batch, name: str, key: str, *arguments: Argument) -> None:
+def put(batch: Batch, name: str, key: str | None, *arguments: Argument) -> None:
     """Queue a command of a memory field; keys among its arguments are `KeyArgument`s."""
     batch.script = MEMORY
     batch.put(name, key, *arguments)
@@ -31,8 +34,3 @@ def put(batch: Batch, name: str, key: str, *arguments: Argument) -> None:
 def told(name: str) -> str:
     """In an event (`TELL`): stands for what an earlier command of the same call computes."""
     return f"\0{name}"
-
-
-def tell(batch: Batch, event: tuple[str | bytes | int, ...]) -> None:
-    """Queue an event, given as its XADD, that may hold `told` words."""
-    put(batch, "TELL", str(event[1]), *event[2:])

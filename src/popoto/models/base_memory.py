@@ -118,6 +118,8 @@ class MemoryMethods(Record, is_base=True):
         return found[0] if pipeline is None else pipeline
 
     @staticmethod
-    def _adjusting(adjustments: Sequence[Adjustment], pipeline: Any = None) -> Plan[list[Any]]:
+    def _adjusting(
+        adjustments: Sequence[Adjustment], pipeline: Any = None, *, skips_missing: bool = False
+    ) -> Plan[list[Any]]:
         """Carry out what fields and mixins ask for; see `popoto.fields.keeping.adjusting`."""
-        return adjust(adjustments, pipeline)
+        return adjust(adjustments, pipeline, skips_missing=skips_missing)

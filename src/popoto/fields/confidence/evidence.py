@@ -8,10 +8,10 @@ from typing import Any, Protocol
 
 from popoto.engine import keys
 from popoto.engine.batch import Batch, KeyArgument
-from popoto.engine.request import Plan, Reply, Request
+from popoto.engine.request import Argument, Plan, Reply, Request
 from popoto.exceptions import UnsavedError
 from popoto.fields.keeping.adjusting import Adjustment
-from popoto.memory.commands import put, tell, told
+from popoto.memory.commands import put, told
 from popoto.memory.confidence.formula import Evidence
 
 __all__ = ["Confidence", "Learning", "data_key", "evidence_of", "filtered"]
@@ -51,6 +51,7 @@ class Learning(Adjustment):
     """One signal for a record's confidence."""
 
     what = "update_confidence()"
+    takes_constructed = True
 
     def __init__(
         self, instance: Any, field: Confidence, signal: float, *, lowers: bool = False
@@ -69,11 +70,23 @@ class Learning(Adjustment):
         )
 
     def put(self, batch: Batch, key: str, values: Mapping[str, Any]) -> None:
+        self._put(batch, key, values, ())
+
+    def put_when(self, batch: Batch, key: str, values: Mapping[str, Any], name: str) -> None:
+        """As `put`, carried out only if an earlier command of the call has told `name`."""
+        self._put(batch, key, values, ("WHEN", name))
+
+    @property
+    def number_of_commands(self) -> int:
+        """How many commands `put` queues. The first one's reply is for `take_over`."""
+        return 2 if hasattr(self.instance, "_event") else 1
+
+    def _put(
+        self, batch: Batch, key: str, values: Mapping[str, Any], condition: tuple[str, ...]
+    ) -> None:
         field = self.field
-        put(
-            batch,
-            "LEARN",
-            field.partition_key([values[name] for name in field.partition_by]),
+        hash_key = field.partition_key([values[name] for name in field.partition_by])
+        learning = (
             key,
             repr(self.signal),
             repr(field.initial_confidence),
@@ -81,21 +94,34 @@ class Learning(Adjustment):
             KeyArgument(key),
             field.name,
         )
+        _put_if(batch, condition, "LEARN", hash_key, *learning)
         if hasattr(self.instance, "_event"):
-            extra = {
-                "field": field.name,
-                "signal": self.signal,
-                "new_confidence": told("learned"),
-            }
-            tell(batch, self.instance._event("confidence_update", key, extra=extra))
+            extra = {"field": field.name, "signal": self.signal, "new_confidence": told("learned")}
+            event = self.instance._event("confidence_update", key, extra=extra)
+            _put_if(batch, condition, "TELL", str(event[1]), *event[2:])
 
     def finish(self, replies: Sequence[Reply]) -> float:
-        learned: Any = replies[0]
+        return self.take_over(replies[0])
+
+    def take_over(self, reply: Reply) -> float:
+        """Let the instance know what the server has learned."""
+        learned: Any = reply
         confidence = float(learned[0])
         instance, name = self.instance, self.field.name
         vars(instance)[name] = confidence
-        instance._stored[name] = instance._meta.by_name[name].encode(confidence)
+        if instance._stored:
+            instance._stored[name] = instance._meta.by_name[name].encode(confidence)
         return confidence
+
+
+def _put_if(
+    batch: Batch, condition: tuple[str, ...], name: str, key: str, *arguments: Argument
+) -> None:
+    """Queue a command, or WHEN with it."""
+    if condition:
+        put(batch, condition[0], key, condition[1], name, *arguments)
+    else:
+        put(batch, name, key, *arguments)
 
 
 def evidence_of(instance: Any, field: Confidence) -> Plan[Evidence]:

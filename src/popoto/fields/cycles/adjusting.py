@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from popoto import clock
-from popoto.engine.batch import Batch
-from popoto.engine.request import Reply
+from popoto.engine.batch import Batch, KeyArgument
+from popoto.engine.request import Argument, Reply
+from popoto.fields.confidence.evidence import Confidence
 from popoto.fields.keeping.adjusting import Adjustment
 from popoto.memory.commands import put
 
@@ -53,20 +54,31 @@ class Amplifying(Adjustment):
 
 
 class Releasing(Adjustment):
-    """A record's pressure is resolved."""
+    """A record's pressure is resolved; with `below`, only where a confidence is below a bound."""
 
     what = "resolve_pressure()"
 
-    def __init__(self, instance: Any, field: Cyclic) -> None:
+    def __init__(
+        self, instance: Any, field: Cyclic, *, below: tuple[Confidence, float] | None = None
+    ) -> None:
         super().__init__(instance)
         self.field = field
+        self.below = below
         self.now = clock.now()
-        self.names = field.partition_by
+        doubted = () if below is None else below[0].partition_by
+        self.names = tuple(dict.fromkeys((*field.partition_by, *doubted)))
 
     def put(self, batch: Batch, key: str, values: Mapping[str, Any]) -> None:
-        partition = [values[name] for name in self.names]
-        hash_key, rate = self.field.pressure_key(partition), self.field.pressure_rate
-        put(batch, "RELEASE", hash_key, key, repr(float(rate)), repr(self.now))
+        field = self.field
+        hash_key = field.pressure_key([values[name] for name in field.partition_by])
+        condition: tuple[Argument, ...] = ()
+        if self.below is not None:
+            doubted, threshold = self.below
+            evidence = doubted.partition_key([values[name] for name in doubted.partition_by])
+            initial = repr(doubted.initial_confidence)
+            condition = (KeyArgument(evidence), key, initial, repr(threshold))
+        rate = repr(float(field.pressure_rate))
+        put(batch, "RELEASE", hash_key, key, rate, repr(self.now), *condition)
 
     def finish(self, replies: Sequence[Reply]) -> float:
         return self.now

@@ -14,7 +14,7 @@ from popoto.engine.batch import Batch, GuardFailure, Step
 from popoto.engine.request import Reply
 from popoto.exceptions import NotStoredError, UnsavedError
 
-__all__ = ["Adjustment"]
+__all__ = ["Adjustment", "Touching"]
 
 
 class Adjustment:
@@ -24,6 +24,8 @@ class Adjustment:
     what: str = "adjustment"
     #: the fields whose stored values decide where it happens: those of a partition
     names: tuple[str, ...] = ()
+    #: whether an instance that was only constructed does, where a record is stored under its key
+    takes_constructed: bool = False
 
     def __init__(self, instance: Any) -> None:
         self.instance = instance
@@ -60,3 +62,14 @@ class Adjustment:
 
     def queue_up(self) -> None:
         """Take over what waits in a caller's pipeline."""
+
+
+class Touching(Adjustment):
+    """A decay field is set to a moment. The record itself is written, so the model does it."""
+
+    what = "touch()"
+
+    def __init__(self, instance: Any, field_name: str, now: float) -> None:
+        super().__init__(instance)
+        self.field_name = field_name
+        self.now = now

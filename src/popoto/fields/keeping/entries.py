@@ -8,8 +8,10 @@ queues the command whose reply tells `stands` whether the index holds the entry.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable
-from typing import Literal, NamedTuple, TypeAlias
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 from popoto.engine.batch import Batch, KeyArgument
 from popoto.engine.request import Reply
@@ -188,12 +190,53 @@ class SlotEntry(NamedTuple):
         )
 
 
-class CompanionEntry(NamedTuple):
-    """What a record has in a hash or a sorted set of many, and what does not follow from values.
+class Carried(ABC):
+    """What a record has that does not follow from its values; only its place does.
 
-    Only its place does: the key (a partition) and the record's key. So it is carried along
-    when one of these changes; `kind` says which one it is then. A new record begins with
-    `first`, the bytes of a hash field, or with nothing.
+    The place is a key (of a partition, say) and the record's key. When one of these changes it
+    is carried along; `kind` says which one of the record's it is then.
+    """
+
+    __slots__ = ()
+
+    key: str
+    member: str
+    kind: str
+
+    @property
+    def place(self) -> tuple[str, str]:
+        """Where it stands."""
+        return self.key, self.member
+
+    def add(self, batch: Batch) -> None:  # noqa: B027 - most come about in other ways
+        """Let a stored record have it, if it has none."""
+
+    @abstractmethod
+    def begin(self, batch: Batch) -> None:
+        """Let a new record have it. What an earlier one has left is not its own."""
+
+    @abstractmethod
+    def carry(self, batch: Batch, to: Any) -> None:
+        """Take it along to another place, of the same kind."""
+
+    @abstractmethod
+    def remove(self, batch: Batch) -> None:
+        """Take it away."""
+
+    @abstractmethod
+    def look(self, batch: Batch) -> None:
+        """Look whether it is there."""
+
+    def stands(self, reply: Reply) -> bool:
+        """A record without one is as it was in the beginning."""
+        return True
+
+
+@dataclass(frozen=True, slots=True)
+class CompanionEntry(Carried):
+    """A field of a hash, or a member of a sorted set, that many records share.
+
+    A new record begins with `first`, the bytes of a hash field, or with nothing.
     """
 
     key: str
@@ -202,17 +245,11 @@ class CompanionEntry(NamedTuple):
     layout: Literal["hash", "zset"] = "hash"
     first: bytes | None = None
 
-    @property
-    def place(self) -> tuple[str, str]:
-        return self.key, self.member
-
     def add(self, batch: Batch) -> None:
-        """What is there already stays."""
         if self.first is not None:
             batch.put("HSETNX", self.key, self.member, self.first)
 
     def begin(self, batch: Batch) -> None:
-        """Of a new record: what an earlier one has left is not its own."""
         if self.first is not None:
             batch.put("HSET", self.key, self.member, self.first)
         else:
@@ -227,12 +264,8 @@ class CompanionEntry(NamedTuple):
     def look(self, batch: Batch) -> None:
         batch.put("HEXISTS" if self.layout == "hash" else "ZSCORE", self.key, self.member)
 
-    def stands(self, reply: Reply) -> bool:
-        # A record without one is as it was in the beginning.
-        return True
 
-
-Entry: TypeAlias = SetEntry | ScoreEntry | GeoEntry | SlotEntry | CompanionEntry
+Entry: TypeAlias = SetEntry | ScoreEntry | GeoEntry | SlotEntry | Carried
 
 
 def replace(
@@ -253,23 +286,19 @@ def replace(
     before, after = set(old), set(new)
     if before:
         kept_places = {entry.place for entry in after}
-        targets = {} if begins else _carriers(after)
+        targets = {} if begins else {e.kind: e for e in after if isinstance(e, Carried)}
         for entry in before - after:
-            if entry.place not in kept_places:
-                target = targets.get(entry.kind) if isinstance(entry, CompanionEntry) else None
-                if target is None or not isinstance(entry, CompanionEntry):
-                    entry.remove(batch)
-                else:
-                    entry.carry(batch, target)
+            if entry.place in kept_places:
+                continue
+            if isinstance(entry, Carried) and entry.kind in targets:
+                entry.carry(batch, targets[entry.kind])
+            else:
+                entry.remove(batch)
         if not heal:
-            # A companion may be missing although its place stays: added where it is.
-            after = {e for e in after if e not in before or isinstance(e, CompanionEntry)}
+            # What is carried may be missing although its place stays.
+            after = {e for e in after if e not in before or isinstance(e, Carried)}
     for entry in after.difference(added_elsewhere):
-        if begins and isinstance(entry, CompanionEntry):
+        if begins and isinstance(entry, Carried):
             entry.begin(batch)
         else:
             entry.add(batch)
-
-
-def _carriers(entries: Iterable[Entry]) -> dict[str, CompanionEntry]:
-    return {entry.kind: entry for entry in entries if isinstance(entry, CompanionEntry)}

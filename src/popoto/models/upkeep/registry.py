@@ -35,7 +35,9 @@ class Registry:
     def __init__(self, options: ModelOptions) -> None:
         self.model_name = options.model_name
         self.key_length = options.db_key_length
-        self.families: list[KeyFamily] = [*_own_families(options), *options.key_families()]
+        found = (*_own_families(options), *options.key_families())
+        # Several fields may name one family.
+        self.families: list[KeyFamily] = list(dict.fromkeys(found))
         self.companions = list(_companion_families(options))
         self.text_fields = [
             (family.stem + keys.SEPARATOR, *family.text_lists)

@@ -48,7 +48,7 @@ class Deletion(Operation):
         ]
         batch.guard("holds", self.key, *pairs)
         values = decoded_values(options, known)
-        for entry in options.entries(self.key, values):
+        for entry in dict.fromkeys(options.entries(self.key, values)):
             entry.remove(batch)
         put_removal(batch, options, self.key)
         call_delete_hooks(batch, self.instance, self.key, self.hook_arguments)
