@@ -18,6 +18,7 @@ from popoto.exceptions import (
     SubscriberException,
 )
 from popoto.fields.access_tracker import AccessTrackerMixin
+from popoto.fields.co_occurrence_field import CoOccurrenceField
 from popoto.fields.confidence_field import ConfidenceField
 from popoto.fields.constants import Defaults, InteractionWeight, TemporalPeriod
 from popoto.fields.content_field import ContentField
@@ -68,6 +69,7 @@ __all__ = [
     "AutoKeyField",
     "BooleanField",
     "BytesField",
+    "CoOccurrenceField",
     "CombinedExpression",
     "ConfidenceField",
     "ContentField",

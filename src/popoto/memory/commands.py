@@ -17,6 +17,7 @@ MEMORY: Final[Script] = COMMIT.extended(
     "cycles/score.lua",
     "cycles/learning.lua",
     "access/access.lua",
+    "associations/edges.lua",
     "prediction/resolving.lua",
     "surfacing.lua",
     "telling.lua",

@@ -26,6 +26,8 @@ class Adjustment:
     names: tuple[str, ...] = ()
     #: whether an instance that was only constructed does, where a record is stored under its key
     takes_constructed: bool = False
+    #: whether it is one of a stored record; if not, `instance` may be the model
+    needs_record: bool = True
 
     def __init__(self, instance: Any) -> None:
         self.instance = instance

@@ -32,6 +32,7 @@ class KeyFamily:
                        entries of missing records
     `suffix`           what the key ends with, after the stem and those parts
     `of_companions`    whether it holds what records have beside their values (`CompanionEntry`)
+    `foreign`          whether members may be other keys than those of the model's records
     `text_lists`       of a field that lists its distinct texts: its name, the key of the
                        list and the key that counts what the list covers
     """
@@ -44,6 +45,7 @@ class KeyFamily:
     derived: bool = True
     suffix: str = ""
     of_companions: bool = False
+    foreign: bool = False
     text_lists: tuple[str, KeyArgument, KeyArgument] | None = None
 
     def holds(self, key: str) -> bool:

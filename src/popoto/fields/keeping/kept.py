@@ -116,6 +116,10 @@ class Kept(Valued):
         """Further keys that belong to one record: they expire, move and go with it."""
         return ()
 
+    def kept_keys(self, key: str) -> Sequence[str]:
+        """Further keys of one record that its entries stand for; upkeep looks for those left."""
+        return ()
+
     # Hooks of popoto 1.6 --------------------------------------------------------
 
     @classmethod

@@ -92,7 +92,8 @@ def _own_families(options: ModelOptions) -> Iterator[KeyFamily]:
 
 def _companion_families(options: ModelOptions) -> Iterator[CompanionFamily]:
     """Keys of their own that records have, as fields and mixins name them."""
-    for key in options.companion_keys(_PLACEHOLDER):
+    kept = [key for field in options.by_name.values() for key in field.kept_keys(_PLACEHOLDER)]
+    for key in (*options.companion_keys(_PLACEHOLDER), *kept):
         prefix, found, suffix = key.partition(_PLACEHOLDER)
         if found:
             yield CompanionFamily(prefix, suffix)

@@ -128,6 +128,8 @@ class EntryWalk:
         found: list[Finding] = []
         for item, member in _pairs(family, members):
             text = as_text(member)
+            if family.foreign and (text is None or not self.registry.is_record_key(text)):
+                continue
             if text is None or text not in records:
                 logger.warning("%r names %r, which is no record key: left alone", job.key, member)
                 continue

@@ -46,7 +46,9 @@ class Adjusting(Operation):
         super().__init__(adjustment.instance, _key_of(adjustment))
         self.adjustment = adjustment
         self.what = adjustment.what
-        self.known: Mapping[str, Stored] = dict(self.instance._stored)
+        self.known: Mapping[str, Stored] = {}
+        if adjustment.needs_record:
+            self.known = dict(self.instance._stored)
         if not self.known and adjustment.names:
             self.unknown_key = self.key
 
@@ -74,7 +76,7 @@ class Adjusting(Operation):
                 part for name in names for part in (name, self.known.get(name, b""))
             ]
             batch.guard("holds", self.key, *pairs)
-        else:
+        elif self.adjustment.needs_record:
             batch.guard("exists", self.key)
         self.adjustment.put(batch, self.key, decoded_values(self.options, self.known, names))
         return batch
@@ -106,6 +108,8 @@ class Adjusting(Operation):
 def _key_of(adjustment: Adjustment) -> str:
     """The key of the record that is adjusted. Raises where there can be none."""
     instance = adjustment.instance
+    if not adjustment.needs_record:
+        return ""
     if instance._stored and instance._redis_key is not None:
         return str(instance._redis_key)
     values = [getattr(instance, name) for name in instance._meta.key_names]

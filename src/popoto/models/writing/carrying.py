@@ -85,7 +85,7 @@ def carry_out(operations: Sequence[Op], company: Company[Op]) -> Plan[list[Op]]:
             for call in calls:
                 call.overlook(released)
         replies: list[CommitReply] = [_NOTHING_TO_DO] * len(calls)
-        if any(call.batch.guards for call in calls):
+        if any(call.batch.guards or call.batch.commands for call in calls):
             replies = yield Request(
                 [call.batch.call(every=True, replies=company.needs_replies) for call in calls],
                 calls[0].operations[0].options.shard,
