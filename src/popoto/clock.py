@@ -6,7 +6,7 @@ All of popoto's own times are seconds since 1970 as a float (Unix time, UTC).
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 
 __all__ = ["now", "using"]
@@ -21,7 +21,7 @@ def now() -> float:
 
 
 @contextmanager
-def using(source: Callable[[], float] | float) -> Iterator[None]:
+def using(source: Callable[[], float] | float) -> Generator[None]:
     """Within the block, take the time from a function, or let it stand at one moment.
 
     Of the whole process, threads and tasks included; the server's own time (expiry) goes on.

@@ -10,7 +10,7 @@ from popoto.engine.batch import Batch, KeyArgument, append, prefix_in, queue
 from popoto.engine.request import Plan, Reply, Request
 from popoto.engine.run import arun, run
 from popoto.exceptions import ModelException
-from popoto.fields.keeping.adjusting import Adjustment
+from popoto.fields.keeping.adjusting import Adjustment, carried_out
 from popoto.fields.keeping.entries import Entry
 from popoto.fields.keeping.families import KeyFamily
 from popoto.fields.keeping.proposals import ProposalEntry, pending_family
@@ -100,8 +100,7 @@ class AccessTrackerMixin:
         return await arun(self._confirm(pipeline))
 
     def _confirm(self, pipeline: Any) -> Plan[Any]:
-        model: Any = type(self)
-        found = yield from model._adjusting([Confirming(self)], pipeline)
+        found = yield from carried_out([Confirming(self)], pipeline)
         return found[0] if pipeline is None else pipeline
 
     def discard_staged_access(self, pipeline: Any = None) -> None:
@@ -151,10 +150,10 @@ class AccessTrackerMixin:
 
     def _meta_field(self, name: str) -> Plan[bytes | None]:
         record: Any = self
-        (stored,) = yield Request.of(
+        replies: list[bytes | None] = yield Request.of(
             ("HGET", self._at_key("meta"), name), shard=record._meta.shard, repeatable=True
         )
-        return stored
+        return replies[0]
 
 
 class Confirming(Adjustment):
@@ -168,7 +167,8 @@ class Confirming(Adjustment):
 
     def put(self, batch: Batch, key: str, values: Mapping[str, Any]) -> None:
         instance = self.instance
-        staged, log, meta = (_key_of(type(instance), kind, key) for kind in _KINDS)
+        model: type[Any] = type(instance)
+        staged, log, meta = (_key_of(model, kind, key) for kind in _KINDS)
         others = KeyArgument(log), KeyArgument(meta), KeyArgument(key)
         put(batch, "CONFIRM", staged, *others, instance._max_access_log)
 
@@ -183,7 +183,8 @@ class Discarding(Adjustment):
     takes_constructed = True
 
     def put(self, batch: Batch, key: str, values: Mapping[str, Any]) -> None:
-        batch.put("DEL", _key_of(type(self.instance), "staged", key))
+        model: type[Any] = type(self.instance)
+        batch.put("DEL", _key_of(model, "staged", key))
 
 
 def _key_of(model: type, kind: str, record: str) -> str:

@@ -23,6 +23,7 @@ from popoto.fields.associations.edges import (
 from popoto.fields.constants import Defaults
 from popoto.fields.describing import describe
 from popoto.fields.field import Field
+from popoto.fields.keeping.adjusting import carried_out
 from popoto.fields.keeping.entries import Entry
 from popoto.fields.keeping.families import KeyFamily, Layout
 from popoto.fields.keeping.proposals import ProposalEntry, pending_family
@@ -92,7 +93,7 @@ class CoOccurrenceField(UnindexedFieldMixin[Any], Field[Any]):
 
     @stock
     def entries(self, key: str, values: Mapping[str, Any]) -> Sequence[Entry]:
-        return (EdgeEntry(self.edges, key, self.name), ProposalEntry.of(self.model_name, key))
+        return (EdgeEntry.of(self.edges, key, self.name), ProposalEntry.of(self.model_name, key))
 
     def key_families(self) -> Sequence[KeyFamily]:
         outgoing = _family("companions", self.name, self.stem, "zset")
@@ -247,7 +248,7 @@ class CoOccurrenceField(UnindexedFieldMixin[Any], Field[Any]):
 
     def _unlinking(self, model: Any, source: Any, target: Any, pipeline: Any) -> Plan[None]:
         change = self._change(model, "UNLINK", str(source), str(target))
-        yield from model._adjusting([change], pipeline)
+        yield from carried_out([change], pipeline)
 
     def weaken_all(
         self, model_class: Any, pk: Any, factor: float | None = None, pipeline: Any = None
@@ -271,7 +272,7 @@ class CoOccurrenceField(UnindexedFieldMixin[Any], Field[Any]):
         if not _is_number(number) or not 0 <= number <= 1:
             raise ValueError(f"factor must be between 0 and 1, got {number!r}")
         change = self._change(model, "WEAKEN", str(pk), repr(float(number)), repr(LEAST_WEIGHT))
-        found = yield from model._adjusting([change], pipeline)
+        found = yield from carried_out([change], pipeline)
         return found[0] if pipeline is None else pipeline
 
     def _change(self, model: Any, name: str, pk: str, *arguments: Any) -> EdgeChange:
@@ -280,7 +281,7 @@ class CoOccurrenceField(UnindexedFieldMixin[Any], Field[Any]):
     def _changing(
         self, model: Any, changes: Sequence[EdgeChange], pipeline: Any, *, single: bool = True
     ) -> Plan[Any]:
-        found = yield from model._adjusting(changes, pipeline)
+        found = yield from carried_out(changes, pipeline)
         if pipeline is not None:
             return pipeline
         return found[0] if single else found

@@ -15,6 +15,7 @@ from popoto.fields.confidence.migrating import migrate
 from popoto.fields.constants import Defaults
 from popoto.fields.describing import describe
 from popoto.fields.field import Field
+from popoto.fields.keeping.adjusting import carried_out
 from popoto.fields.keeping.entries import CompanionEntry, Entry
 from popoto.fields.keeping.families import KeyFamily
 from popoto.fields.keeping.proposals import ProposalEntry, pending_family
@@ -176,10 +177,7 @@ class ConfidenceField(PartitionedFieldMixin[float], Field[float]):
             Learning(instance, cls.named(instance, field_name), signal)
             for instance, signal in checked
         ]
-        found: list[float] = []
-        if learnings:
-            model = type(learnings[0].instance)
-            found = yield from model._adjusting(learnings, pipeline)
+        found: list[float] = yield from carried_out(learnings, pipeline)
         if pipeline is not None:
             return pipeline
         return found[0] if single else found

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar
 
 from popoto import clock
 from popoto._stock import stock
@@ -66,10 +66,10 @@ class CyclicDecayField(DecayingSortedField):
 
     def check_options(self, options: Mapping[str, Any]) -> None:
         super().check_options(options)
-        given: object = self.cycles
+        given: Any = self.cycles
         if not isinstance(given, (list, tuple)):
-            raise ModelException(f"cycles must be a list of cycles, got {describe(given)}")
-        self.declared = [_checked_cycle(cycle) for cycle in cast("Sequence[object]", given)]
+            raise ModelException(f"cycles must be a list of cycles, got {describe(self.cycles)}")
+        self.declared = [_checked_cycle(cycle) for cycle in self.cycles]
         rate: object = self.pressure_rate
         if not _is_number(rate):
             raise ModelException(f"pressure_rate must be a number, got {describe(rate)}")
@@ -176,18 +176,17 @@ def _is_number(value: object) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
 
 
-def _checked_cycle(given: object) -> Cycle:
+def _checked_cycle(cycle: Sequence[float]) -> Cycle:
     """A cycle of three numbers. Raises ModelException."""
-    if not isinstance(given, (list, tuple)) or not 2 <= len(cast("Sequence[object]", given)) <= 3:
+    given: Any = cycle
+    if not isinstance(given, (list, tuple)) or not 2 <= len(cycle) <= 3:
         raise ModelException(
             f"Each cycle must be (period, amplitude) or (period, amplitude, phase), "
-            f"got {describe(given)}"
+            f"got {describe(cycle)}"
         )
-    numbers = cast("Sequence[object]", given)
-    for number in numbers:
-        if not _is_number(number):
-            raise ModelException(f"Each cycle must be of numbers, got {describe(given)}")
-    period, amplitude, phase = (*cast("Sequence[float]", numbers), 0)[:3]
+    if not all(map(_is_number, cycle)):
+        raise ModelException(f"Each cycle must be of numbers, got {describe(cycle)}")
+    period, amplitude, phase = (*cycle, 0)[:3]
     if period <= 0:
         raise ModelException(f"Cycle period must be > 0, got {period!r}")
     if amplitude < 0:

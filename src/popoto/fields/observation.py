@@ -17,7 +17,7 @@ from popoto.fields.access_tracker import AccessTrackerMixin, Confirming, Discard
 from popoto.fields.confidence.evidence import Learning
 from popoto.fields.constants import Defaults
 from popoto.fields.cycles.adjusting import Amplifying, Releasing
-from popoto.fields.keeping.adjusting import Adjustment, Touching
+from popoto.fields.keeping.adjusting import Adjustment, Touching, carried_out
 from popoto.fields.prediction_ledger import PredictionLedgerMixin
 from popoto.fields.predictions.ledger import Resolving
 from popoto.fields.surfacing import RecallProposal, Withdrawing
@@ -136,10 +136,7 @@ def _observing(
             continue
         seen.add(instance.pk)
         adjustments += _effects(instance, outcome_map.get(instance.pk, "deferred"), partition)
-    if adjustments:
-        yield from type(adjustments[0].instance)._adjusting(
-            adjustments, pipeline, skips_missing=True
-        )
+    yield from carried_out(adjustments, pipeline, skips_missing=True)
 
 
 def _effects(instance: Any, outcome: str, partition: str | None) -> Iterator[Adjustment]:

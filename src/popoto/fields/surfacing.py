@@ -142,16 +142,17 @@ def _key_of(model_name: str, partition: str | None) -> str:
 
 def _creating(instances: Sequence[Any], partition: str | None, pipeline: Any) -> Plan[None]:
     now = repr(clock.now())
-    by_model: dict[type, list[str]] = {}
+    by_model: dict[Any, list[str]] = {}
     for instance in instances:
-        by_model.setdefault(type(instance), []).append(instance.pk)
+        model: Any = type(instance)
+        by_model.setdefault(model, []).append(instance.pk)
     for model, record_keys in by_model.items():
         name = model.__name__
         pairs = [part for key in record_keys for part in (now, key)]
         commands = [("ZADD", _key_of(name, partition), *pairs)]
         if partition and partition != "default":
             commands.append(("SADD", partitions_key(name), partition))
-        shard: str = model._meta.shard  # type: ignore[attr-defined]  # models have it
+        shard: str = model._meta.shard
         if pipeline is None:
             yield Request(commands, shard, repeatable=True)
             continue

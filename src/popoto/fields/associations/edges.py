@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 from popoto import clock
 from popoto.engine.batch import Batch
@@ -43,14 +43,15 @@ class Edges:
 class EdgeEntry(Carried):
     """All edges of a record, from it and to it."""
 
-    edges: Edges
+    key: str
     member: str
     kind: str
+    edges: Edges
 
-    @property
-    def key(self) -> str:  # type: ignore[override]
-        """The sorted set of the edges from it."""
-        return self.edges.key_of(self.member)
+    @classmethod
+    def of(cls, edges: Edges, record: str, kind: str) -> Self:
+        """The edges of one record; `key` is the sorted set of those from it."""
+        return cls(edges.key_of(record), record, kind, edges)
 
     def begin(self, batch: Batch) -> None:
         """Edges may lead to a record before it exists: they stay."""

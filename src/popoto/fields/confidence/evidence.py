@@ -126,8 +126,8 @@ def _put_if(
 
 def evidence_of(instance: Any, field: Confidence) -> Plan[Evidence]:
     """A record's evidence; the initial confidence where there is none. One round trip."""
-    saved = instance._saved_field_values if instance._stored else {}
-    values = [
+    saved: Mapping[str, Any] = instance._saved_field_values if instance._stored else {}
+    values: list[Any] = [
         saved[name] if name in saved else getattr(instance, name) for name in field.partition_by
     ]
     (stored,) = yield Request.of(

@@ -11,10 +11,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from popoto.engine.batch import Batch, GuardFailure, Step
-from popoto.engine.request import Reply
+from popoto.engine.request import Plan, Reply
 from popoto.exceptions import NotStoredError, UnsavedError
 
-__all__ = ["Adjustment", "Touching"]
+__all__ = ["Adjustment", "Touching", "carried_out"]
 
 
 class Adjustment:
@@ -75,3 +75,21 @@ class Touching(Adjustment):
         super().__init__(instance)
         self.field_name = field_name
         self.now = now
+
+
+def carried_out(
+    adjustments: Sequence[Adjustment], pipeline: Any = None, *, skips_missing: bool = False
+) -> Plan[list[Any]]:
+    """Have the model carry adjustments out, or queue them on a pipeline or a transaction.
+
+    Their results, in order; None for records that are gone and may be skipped. Models do it,
+    as they have the one loop that writes.
+    """
+    if not adjustments:
+        return []
+    first: Any = adjustments[0].instance
+    model: Any = first if isinstance(first, type) else type(first)
+    found: list[Any] = yield from model._adjusting(
+        adjustments, pipeline, skips_missing=skips_missing
+    )
+    return found

@@ -12,7 +12,7 @@ from popoto import clock
 from popoto.engine.batch import Batch, GuardFailure, KeyArgument, Step
 from popoto.engine.request import Plan, Reply, Request
 from popoto.fields.confidence.evidence import Learning
-from popoto.fields.keeping.adjusting import Adjustment
+from popoto.fields.keeping.adjusting import Adjustment, carried_out
 from popoto.memory.commands import put, told
 
 __all__ = [
@@ -46,7 +46,7 @@ def errors_key(model_name: str, partition: str) -> str:
 def packed(entry: Mapping[str, Any]) -> bytes:
     """An entry as it is stored. Raises TypeError for what MessagePack does not hold."""
     try:
-        return cast("bytes", msgpack.packb(entry))
+        return msgpack.packb(entry)
     except (ValueError, OverflowError) as error:
         raise TypeError(f"a prediction cannot be stored: {error}") from error
 
@@ -169,7 +169,8 @@ class Resolving(Adjustment):
 
 def checked_error(instance: Any, predicted: Any, actual: Any) -> float:
     """The error as the instance's own class computes it."""
-    return float(type(instance).compute_prediction_error(predicted, actual))
+    model: Any = type(instance)
+    return float(model.compute_prediction_error(predicted, actual))
 
 
 # Plans -------------------------------------------------------------------------------------
@@ -179,17 +180,17 @@ def record(instance: Any, predicted: Any, pipeline: Any) -> Plan[Any]:
     """The plan of `record_prediction`."""
     if predicted is None:
         raise ValueError("predicted must not be None")
-    yield from type(instance)._adjusting([_Recording(instance, predicted)], pipeline)
+    yield from carried_out([_Recording(instance, predicted)], pipeline)
     return pipeline
 
 
 def _stored(instance: Any) -> Plan[bytes | None]:
-    (found,) = yield Request.of(
+    replies: list[bytes | None] = yield Request.of(
         ("HGET", entry_key(type(instance).__name__, instance.pk), instance.pk),
         shard=instance._meta.shard,
         repeatable=True,
     )
-    return found
+    return replies[0]
 
 
 def read(instance: Any) -> Plan[dict[str, Any] | None]:
@@ -213,7 +214,7 @@ def resolve(instance: Any, actual: Any, pipeline: Any) -> Plan[Any]:
         return pipeline
     error = 0.0 if found is None else checked_error(instance, found["predicted"], actual)
     resolving = Resolving(instance, error, "explicit", stored, actual)
-    results = yield from type(instance)._adjusting([resolving], pipeline)
+    results = yield from carried_out([resolving], pipeline)
     return results[0] if pipeline is None else pipeline
 
 
@@ -223,5 +224,5 @@ def auto_resolve(instance: Any, outcome: str, pipeline: Any) -> Plan[Any]:
     if outcome not in errors:
         raise ValueError(f"Invalid outcome {outcome!r}; outcomes are {', '.join(sorted(errors))}")
     resolving = Resolving(instance, float(errors[outcome]), "observed")
-    results = yield from type(instance)._adjusting([resolving], pipeline, skips_missing=True)
+    results = yield from carried_out([resolving], pipeline, skips_missing=True)
     return results[0] if pipeline is None else pipeline

@@ -79,13 +79,12 @@ def _label_of(function: Callable[[str, float], Hashable], key: str, error: float
 
 
 def _entries(model: Any, errors: Sequence[tuple[str, float]]) -> Plan[list[bytes | None]]:
-    return (
-        yield Request(
-            [("HGET", entry_key(model.__name__, key), key) for key, _ in errors],
-            model._meta.shard,
-            repeatable=True,
-        )
+    found: list[bytes | None] = yield Request(
+        [("HGET", entry_key(model.__name__, key), key) for key, _ in errors],
+        model._meta.shard,
+        repeatable=True,
     )
+    return found
 
 
 def _readable(model: Any, errors: Sequence[tuple[str, float]]) -> Plan[list[tuple[str, float]]]:

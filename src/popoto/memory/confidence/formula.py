@@ -10,7 +10,7 @@ decides alone, later ones weigh less and less, and recent ones more than in a me
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self, cast
 
@@ -44,7 +44,7 @@ class Evidence:
 
     def packed(self) -> bytes:
         """As it is stored: a MessagePack map, the confidence a float64."""
-        return cast("bytes", msgpack.packb(self.as_dict()))
+        return msgpack.packb(self.as_dict())
 
     @classmethod
     def unpacked(cls, stored: bytes) -> Self:
@@ -58,7 +58,7 @@ class Evidence:
             by_name = cast("Mapping[str, Any]", found)
             values = [by_name.get(name, 0) for name in _NAMES]
         elif isinstance(found, list):
-            values = [*cast("list[Any]", found), 0, 0, 0, 0][:4]
+            values = [*cast("Sequence[Any]", found), 0, 0, 0, 0][:4]
         else:
             values = []
         if not values or not all(_is_number(value) for value in values):

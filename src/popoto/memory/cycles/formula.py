@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from typing import Any, Final, TypeAlias, cast
+from typing import Any, Final, TypeAlias
 
 import msgpack
 
@@ -58,7 +58,7 @@ def learned_amplitude(amplitude: float, factor: float) -> float:
 
 def packed_cycles(cycles: Sequence[Cycle]) -> bytes:
     """Cycles as they are stored: MessagePack lists of period, amplitude (a float64) and phase."""
-    return cast("bytes", msgpack.packb([[p, float(a), phase] for p, a, phase in cycles]))
+    return msgpack.packb([[p, float(a), phase] for p, a, phase in cycles])
 
 
 def unpacked_cycles(stored: bytes) -> list[list[Any]]:
@@ -69,7 +69,4 @@ def unpacked_cycles(stored: bytes) -> list[list[Any]]:
 
 def packed_pressure(rate: float, last_resolved: float) -> bytes:
     """Pressure as it is stored: a MessagePack map of two float64."""
-    return cast(
-        "bytes",
-        msgpack.packb({"rate": float(rate), "last_resolved": float(last_resolved)}),
-    )
+    return msgpack.packb({"rate": float(rate), "last_resolved": float(last_resolved)})
