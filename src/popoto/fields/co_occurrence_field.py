@@ -88,6 +88,10 @@ class CoOccurrenceField(UnindexedFieldMixin[Any], Field[Any]):
     # What is kept ---------------------------------------------------------------
 
     @property
+    def deciding_names(self) -> tuple[str, ...]:
+        return ()
+
+    @property
     def makes_entries(self) -> bool:
         return True
 

@@ -79,6 +79,11 @@ class ConfidenceField(PartitionedFieldMixin[float], Field[float]):
         return super().registries | {"confidence"}
 
     @property
+    def deciding_names(self) -> tuple[str, ...]:
+        # What the record shows says nothing of the evidence.
+        return super().deciding_names if self.keeps_value_sets else self.depends_on
+
+    @property
     def makes_entries(self) -> bool:
         return True
 

@@ -36,6 +36,11 @@ class Kept(Valued):
         return ()
 
     @property
+    def deciding_names(self) -> tuple[str, ...]:
+        """The fields from whose values this field's entries follow: its own, and those others."""
+        return (self.name, *self.depends_on)
+
+    @property
     def keeps_value_sets(self) -> bool:
         """Whether a set of record keys is kept per value."""
         return bool(self.indexed or self.unique)

@@ -54,10 +54,10 @@ class Evidence:
         except (ValueError, msgpack.UnpackException) as error:
             raise ValueError(f"{stored!r} is no MessagePack: {error}") from error
         values: list[Any]
-        if isinstance(found, Mapping):
+        if isinstance(found, Mapping) and "confidence" in found:
             by_name = cast("Mapping[str, Any]", found)
             values = [by_name.get(name, 0) for name in _NAMES]
-        elif isinstance(found, list):
+        elif isinstance(found, list) and found:
             values = [*cast("Sequence[Any]", found), 0, 0, 0, 0][:4]
         else:
             values = []

@@ -211,7 +211,7 @@ class ModelOptions:
         ]
         decided_by: set[str] = set(self.key_names)
         for field in self.entry_fields:
-            decided_by.update((field.name, *field.depends_on))
+            decided_by.update(field.deciding_names)
         for composite in self.composites:
             decided_by.update(composite.names)
         if self.version_field is not None:
@@ -326,7 +326,7 @@ class ModelOptions:
                 if not changed.isdisjoint((field.name, *field.depends_on))
             ]
             composites = [each for each in self.composites if not changed.isdisjoint(each.names)]
-            names = {name for field in fields for name in (field.name, *field.depends_on)}
+            names = {name for field in fields for name in field.deciding_names}
             names.update(name for composite in composites for name in composite.names)
             deciding = tuple(name for name in self.index_names if name in names)
             decision = Decision(

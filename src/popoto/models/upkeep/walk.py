@@ -179,8 +179,7 @@ def _deciding(options: ModelOptions, family: KeyFamily) -> frozenset[str]:
     if family.section == "composite_indexes":
         names = next(each.names for each in options.composites if each.key == family.name)
         return frozenset(names)
-    field = options.by_name[family.name]
-    return frozenset((field.name, *field.depends_on))
+    return frozenset(options.by_name[family.name].deciding_names)
 
 
 class CompanionWalk:
