@@ -170,7 +170,7 @@ def test_settings_that_cannot_work(name: str, value: Any) -> None:
         )
 
 
-# Which queries stage -----------------------------------------------------------------------------
+# Which queries stage ---------------------------------------------------------------------------
 
 HANDED_OUT: dict[str, Callable[[], Any]] = {
     "get by key fields": lambda: Seen.query.get(name="x"),
@@ -230,7 +230,7 @@ def test_many_reads_are_staged_in_one_round_trip(
     assert {staged(redis_client, f"n{number}") for number in range(50)} == {1}
 
 
-# Where it goes -----------------------------------------------------------------------------------
+# Where it goes ---------------------------------------------------------------------------------
 
 
 def test_what_is_tracked_follows_the_record(

@@ -419,7 +419,7 @@ def test_an_update_is_told_in_the_stream(api: Api, redis_client: redis.Redis) ->
     assert last[b"new_confidence"] == repr(record.sure).encode()
 
 
-# Reading all, and moving to partitions -----------------------------------------------------------
+# Reading all, and moving to partitions ---------------------------------------------------------
 
 
 def test_all_evidence_by_pattern(api: Api, redis_client: redis.Redis) -> None:

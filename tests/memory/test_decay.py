@@ -67,7 +67,7 @@ def names(found: list[Any]) -> list[str]:
     return [each.name for each in found]
 
 
-# The formula ---------------------------------------------------------------------------------
+# The formula -----------------------------------------------------------------------------------
 
 WORKED = [
     (1, 1, 0.5, 1.00000),
@@ -163,7 +163,7 @@ def test_damaged_bases_count_one(stored: bytes, redis_client: redis.Redis) -> No
     assert float(found[1]) == pytest.approx(51.5 if stored == b"garbage" else 0.5)
 
 
-# Options -------------------------------------------------------------------------------------
+# Options ---------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -209,7 +209,7 @@ def test_fields_that_are_not_there_are_refused_with_the_class(option: str) -> No
         )
 
 
-# What a save does ----------------------------------------------------------------------------
+# What a save does ------------------------------------------------------------------------------
 
 
 def test_a_save_sets_the_moment(api: Api, redis_client: redis.Redis) -> None:
@@ -241,7 +241,7 @@ def test_a_partial_save_sets_it_only_if_it_names_it() -> None:
     assert Plain.query.get(name="x").relevance == NOW
 
 
-# Ranking -------------------------------------------------------------------------------------
+# Ranking ---------------------------------------------------------------------------------------
 
 
 def test_the_best_come_first(api: Api) -> None:
@@ -414,7 +414,7 @@ def test_a_key_of_another_kind_is_told(redis_client: redis.Redis) -> None:
         Plain.query.top_by_decay()
 
 
-# Touching ------------------------------------------------------------------------------------
+# Touching --------------------------------------------------------------------------------------
 
 
 def test_a_touch_sets_the_moment_and_nothing_else(api: Api, redis_client: redis.Redis) -> None:
@@ -516,7 +516,7 @@ def test_other_entries_follow_a_touch(redis_client: redis.Redis) -> None:
     assert Composite.query.top_by_decay() == []
 
 
-# Wherever the record goes -----------------------------------------------------------------------
+# Wherever the record goes ----------------------------------------------------------------------
 
 
 def test_the_entries_go_where_the_record_goes(api: Api, redis_client: redis.Redis) -> None:

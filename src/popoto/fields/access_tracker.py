@@ -167,7 +167,7 @@ class Confirming(Adjustment):
 
     def put(self, batch: Batch, key: str, values: Mapping[str, Any]) -> None:
         instance = self.instance
-        model: type[Any] = type(instance)
+        model: type = instance.__class__
         staged, log, meta = (_key_of(model, kind, key) for kind in _KINDS)
         others = KeyArgument(log), KeyArgument(meta), KeyArgument(key)
         put(batch, "CONFIRM", staged, *others, instance._max_access_log)
@@ -183,7 +183,7 @@ class Discarding(Adjustment):
     takes_constructed = True
 
     def put(self, batch: Batch, key: str, values: Mapping[str, Any]) -> None:
-        model: type[Any] = type(self.instance)
+        model: type = self.instance.__class__
         batch.put("DEL", _key_of(model, "staged", key))
 
 

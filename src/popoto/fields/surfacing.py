@@ -144,7 +144,7 @@ def _creating(instances: Sequence[Any], partition: str | None, pipeline: Any) ->
     now = repr(clock.now())
     by_model: dict[Any, list[str]] = {}
     for instance in instances:
-        model: Any = type(instance)
+        model: Any = instance.__class__
         by_model.setdefault(model, []).append(instance.pk)
     for model, record_keys in by_model.items():
         name = model.__name__

@@ -88,7 +88,9 @@ def carried_out(
     if not adjustments:
         return []
     first: Any = adjustments[0].instance
-    model: Any = first if isinstance(first, type) else type(first)
+    model: Any = first
+    if not isinstance(first, type):
+        model = first.__class__
     found: list[Any] = yield from model._adjusting(
         adjustments, pipeline, skips_missing=skips_missing
     )

@@ -169,7 +169,7 @@ class Resolving(Adjustment):
 
 def checked_error(instance: Any, predicted: Any, actual: Any) -> float:
     """The error as the instance's own class computes it."""
-    model: Any = type(instance)
+    model: Any = instance.__class__
     return float(model.compute_prediction_error(predicted, actual))
 
 

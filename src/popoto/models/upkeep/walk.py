@@ -97,7 +97,6 @@ class EntryWalk:
             record = self.registry.companion_of(key)
             if record is not None:
                 self.companions.append((key, record))
-                continue
             families = self.registry.candidates(key)
             if families:
                 self._jobs.append(_Job(key, families, "0"))
