@@ -87,11 +87,7 @@ def carried_out(
     """
     if not adjustments:
         return []
-    first: Any = adjustments[0].instance
-    model: Any = first
-    if not isinstance(first, type):
-        model = first.__class__
-    found: list[Any] = yield from model._adjusting(
-        adjustments, pipeline, skips_missing=skips_missing
-    )
-    return found
+    # Of a model, or of an instance of one.
+    owner = adjustments[0].instance
+    plan: Plan[list[Any]] = owner._adjusting(adjustments, pipeline, skips_missing=skips_missing)
+    return (yield from plan)
