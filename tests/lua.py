@@ -17,8 +17,19 @@ from redis.exceptions import ResponseError
 from popoto import embedded
 from popoto.engine import scripts
 from popoto.engine.scripts import Script
+from popoto.memory import commands
+from popoto.memory.associations import scripts as of_edges
+from popoto.memory.decay import scripts as of_decay
 
-SCRIPTS = [each for each in vars(scripts).values() if isinstance(each, Script)]
+_MODULES = (scripts, commands, of_decay, of_edges)
+SCRIPTS = list(
+    {
+        each.name: each
+        for module in _MODULES
+        for each in vars(module).values()
+        if isinstance(each, Script)
+    }.values()
+)
 
 
 def _words(text: str) -> frozenset[str]:
@@ -28,7 +39,7 @@ def _words(text: str) -> frozenset[str]:
 #: What needs no declaration: words of the language, and what servers offer to scripts.
 _KNOWN = _words(
     "and break do else elseif end false for function if in local nil not or repeat return then "
-    "true until while redis KEYS ARGV cmsgpack struct string table math ipairs pairs pcall "
+    "true until while error redis KEYS ARGV cmsgpack struct string table math ipairs pairs pcall "
     "tonumber tostring type unpack"
 )
 _SKIPPED = re.compile(r"--[^\n]*|'(?:\\.|[^'\\])*'|\"(?:\\.|[^\"\\])*\"")

@@ -17,12 +17,20 @@ from popoto.exceptions import (
     SkipSaveException,
     SubscriberException,
 )
+from popoto.fields.access_tracker import AccessTrackerMixin
+from popoto.fields.co_occurrence_field import CoOccurrenceField
+from popoto.fields.confidence_field import ConfidenceField
+from popoto.fields.constants import Defaults, InteractionWeight, TemporalPeriod
 from popoto.fields.content_field import ContentField
+from popoto.fields.cyclic_decay_field import CyclicDecayField
 from popoto.fields.dataframe_field import DataFrameField
 from popoto.fields.datetime_field import DatetimeField
+from popoto.fields.decaying_sorted_field import DecayingSortedField
 from popoto.fields.event_stream import EventStreamMixin
 from popoto.fields.field import Field
 from popoto.fields.geo_field import GeoField
+from popoto.fields.observation import ObservationProtocol, RecallProposal
+from popoto.fields.prediction_ledger import PredictionLedgerMixin
 from popoto.fields.relationship import Relationship
 from popoto.fields.shortcuts import (
     AutoKeyField,
@@ -45,6 +53,7 @@ from popoto.fields.shortcuts import (
     UniqueField,
     UniqueKeyField,
 )
+from popoto.fields.write_filter import WriteFilterMixin
 from popoto.models.base import Model, ModelBase
 from popoto.models.expressions import CombinedExpression, Expression
 from popoto.models.q import Q
@@ -56,15 +65,21 @@ from popoto.redis_db import get_REDIS_DB as get_redis
 from popoto.streams import StreamConsumer
 
 __all__ = [
+    "AccessTrackerMixin",
     "AutoKeyField",
     "BooleanField",
     "BytesField",
+    "CoOccurrenceField",
     "CombinedExpression",
+    "ConfidenceField",
     "ContentField",
+    "CyclicDecayField",
     "DataFrameField",
     "DateField",
     "DatetimeField",
+    "DecayingSortedField",
     "DecimalField",
+    "Defaults",
     "DictField",
     "EventStreamMixin",
     "Expression",
@@ -73,16 +88,20 @@ __all__ = [
     "GeoField",
     "IndexedField",
     "IntField",
+    "InteractionWeight",
     "KeyField",
     "KeyMutationError",
     "ListField",
     "Model",
     "ModelBase",
     "ModelException",
+    "ObservationProtocol",
+    "PredictionLedgerMixin",
     "Publisher",
     "PublisherException",
     "Q",
     "QueryException",
+    "RecallProposal",
     "Relationship",
     "SetField",
     "SkipSaveException",
@@ -92,10 +111,12 @@ __all__ = [
     "StringField",
     "Subscriber",
     "SubscriberException",
+    "TemporalPeriod",
     "TimeField",
     "TupleField",
     "UniqueField",
     "UniqueKeyField",
+    "WriteFilterMixin",
     "__version__",
     "configure",
     "enable_error_reporting",

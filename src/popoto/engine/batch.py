@@ -13,7 +13,7 @@ from popoto.engine.codec import Stored
 from popoto.engine.keys import shard_prefix
 from popoto.engine.outcome import CommitReply, GuardFailure, refused_commands
 from popoto.engine.request import Argument, Reply, ScriptCall, tagged
-from popoto.engine.scripts import COMMIT
+from popoto.engine.scripts import COMMIT, Script
 from popoto.engine.steps import (
     MOST_ARGUMENTS,
     Declared,
@@ -81,6 +81,8 @@ class Batch(Pipeline):
         self.guards: list[Step] = []
         self.commands: list[Step] = []
         self.after: list[tuple[Argument, ...]] = []
+        #: commit.lua, or an extension of it that has further commands
+        self.script: Script = COMMIT
 
     # The surface of a pipeline ----------------------------------------------
 
@@ -157,6 +159,8 @@ class Batch(Pipeline):
         self.guards += other.guards
         self.commands += other.commands
         self.after += other.after
+        if other.script is not COMMIT:
+            self.script = other.script
 
     # Sending -------------------------------------------------------------------
 
@@ -183,9 +187,9 @@ class Batch(Pipeline):
         arguments: list[Argument] = [
             mode,
             *write_guards(self.guards, keys, together=together),
-            *write_commands(self.commands, keys, together=together),
+            *write_commands(self.commands, keys, together=together, keyed=self.script.keyed),
         ]
-        return ScriptCall(COMMIT, list(keys), arguments)
+        return ScriptCall(self.script, list(keys), arguments)
 
     @staticmethod
     def outcome(reply: CommitReply) -> list[Reply] | GuardFailure:
@@ -246,8 +250,9 @@ class QueuedCommits:
         self.records: dict[str, Mapping[str, Stored] | None] = {}
         #: record key -> what each commit leaves: any of them may be refused when the pipeline runs
         self.versions: dict[str, list[Mapping[str, Stored]]] = {}
-        #: prefixes of the shards whose nodes are sent the script's text by this pipeline
-        self.taught: set[str] = set()
+        #: prefixes of the shards whose nodes are sent a script's text by this pipeline, with
+        #: the script's digest
+        self.taught: set[tuple[str, str]] = set()
 
     def note(self, record_keys: Iterable[str]) -> None:
         """Keep what the latest commit leaves under its keys."""
@@ -292,7 +297,8 @@ def queue(pipeline: Pipeline, batch: Batch, shard: str) -> None:
     queued = QueuedCommits.of(pipeline)
     prefix = prefix_in(pipeline, shard)
     call = batch.call(raises=True)
-    append(pipeline, *call.command(prefix, by_text=prefix not in queued.taught))
-    queued.taught.add(prefix)
+    lesson = prefix, call.script.digest
+    append(pipeline, *call.command(prefix, by_text=lesson not in queued.taught))
+    queued.taught.add(lesson)
     for command in batch.after:
         append(pipeline, *tagged(command, prefix))

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha1
 from importlib import resources
@@ -31,20 +31,48 @@ class Script:
     #: the parts in order, and the line of the text where each begins
     parts: tuple[str, ...] = field(repr=False)
     starts: tuple[int, ...] = field(repr=False)
+    #: commands of an extended script whose arguments may name further keys
+    keyed: frozenset[str] = field(default=frozenset(), repr=False)
 
     @classmethod
-    def joined(cls, name: str, *parts: str) -> Script:
-        """The script that these files of the package's ``lua`` folder make, in this order."""
-        folder = resources.files("popoto.engine").joinpath("lua")
-        texts = [folder.joinpath(part).read_text("utf-8") for part in parts]
+    def joined(cls, name: str, *parts: str, package: str = "popoto.engine") -> Script:
+        """The script that these files of a package make, in this order.
+
+        They stand in the package's folder ``lua`` if it has one, else beside its modules.
+        """
+        return cls._of(name, {part: _read(package, part) for part in parts})
+
+    @classmethod
+    def _of(
+        cls, name: str, texts: Mapping[str, str], keyed: frozenset[str] = frozenset()
+    ) -> Script:
         starts: list[int] = []
         line = 1
-        for text in texts:
+        for text in texts.values():
             starts.append(line)
             line += text.count("\n")
-        whole = "".join(texts)
+        whole = "".join(texts.values())
         digest = sha1(whole.encode("utf-8"), usedforsecurity=False).hexdigest()
-        return cls(name, whole, digest, parts, tuple(starts))
+        return cls(name, whole, digest, tuple(texts), tuple(starts), keyed)
+
+    def extended(
+        self, name: str, *parts: str, package: str, keyed: frozenset[str] = frozenset()
+    ) -> Script:
+        """This script with further parts in front of its last one.
+
+        So commit.lua has commands for what it is not asked to do by most models, and they
+        pay nothing for that. `keyed` are those of the new commands that name further keys.
+        """
+        lines = self.text.splitlines(keepends=True)
+        ends = [*(start - 1 for start in self.starts[1:]), len(lines)]
+        own = {
+            part: "".join(lines[start - 1 : end])
+            for part, start, end in zip(self.parts, self.starts, ends, strict=True)
+        }
+        last = self.parts[-1]
+        texts = {part: own[part] for part in self.parts[:-1]}
+        texts |= {part: _read(package, part) for part in parts}
+        return self._of(name, {**texts, last: own[last]}, self.keyed | keyed)
 
     def place_of(self, line: int) -> str:
         """Where a line of the text stands: ``commit/records.lua:17``."""
@@ -56,6 +84,13 @@ class Script:
         return _LINE.sub(lambda found: self.place_of(int(found.group(1))), message)
 
 
+def _read(package: str, part: str) -> str:
+    folder = resources.files(package)
+    if folder.joinpath("lua").is_dir():
+        folder = folder.joinpath("lua")
+    return folder.joinpath(*part.split("/")).read_text("utf-8")
+
+
 def _in(folder: str, names: str) -> Sequence[str]:
     return [f"{folder}/{name}.lua" for name in names.split()]
 
@@ -64,7 +99,7 @@ COMMIT = Script.joined(
     "commit",
     *_in("shared", "stored foreseeing"),
     *_in("commit", "arguments refusing records looking queued_looks"),
-    *_in("commit", "texts claims sums expiring moving kinds commit"),
+    *_in("commit", "texts claims sums expiring moving kinds steps commit"),
 )
 QUERY = Script.joined(
     "query",

@@ -116,7 +116,7 @@ _COMMANDS: dict[str, Callable[[_At, int, tuple[Any, ...]], _Form]] = {
     **dict.fromkeys(("ENTER", "LEAVE"), _of_a_value),
     **dict.fromkeys(("RETIRE", "FORGET"), _of_an_expiry),
     "FILL": _of_records,
-    **dict.fromkeys(("MOVE", "FOLLOW", "RESCHEDULE", "ADD", "KEYED"), _of_several_keys),
+    **dict.fromkeys(("MOVE", "CARRY", "FOLLOW", "RESCHEDULE", "ADD", "KEYED"), _of_several_keys),
     **dict.fromkeys(("EXPIRE-IN", "EXPIRE-AT", "EXPIRE-AS-IS"), _of_several_keys),
 }
 #: Commands that do for many members at once what they do for one after another.
@@ -130,14 +130,19 @@ _OF_ONE = frozenset(
 )
 
 
-def write_commands(commands: Sequence[Step], keys: Declared, *, together: bool) -> list[Argument]:
-    """The commands as commit.lua reads them; `together`: those on one key as one."""
+def write_commands(
+    commands: Sequence[Step], keys: Declared, *, together: bool, keyed: frozenset[str] = frozenset()
+) -> list[Argument]:
+    """The commands as commit.lua reads them; `together`: those on one key as one.
+
+    `keyed` are commands of an extended script that name further keys.
+    """
     if together:
-        return _gathered(commands, keys)
+        return _gathered(commands, keys, keyed)
     out: list[Argument] = [len(commands)]
     for name, key, rest in commands:
         position = 0 if key is None else keys.setdefault(key, len(keys) + 1)
-        form = _COMMANDS.get(name)
+        form = _COMMANDS.get(name) or (_of_several_keys if name in keyed else None)
         if form is None:
             out += (name, position, len(rest))
             out += rest
@@ -151,7 +156,7 @@ def write_commands(commands: Sequence[Step], keys: Declared, *, together: bool) 
 _NO_COMMAND: tuple[int, list[Argument]] = (-1, [])
 
 
-def _gathered(commands: Sequence[Step], keys: Declared) -> list[Argument]:
+def _gathered(commands: Sequence[Step], keys: Declared, keyed: frozenset[str]) -> list[Argument]:
     """The commands, those of many members joined to earlier ones that they have all in common with.
 
     Never past another command on the same key, nor past one that may look at any key.
@@ -161,7 +166,7 @@ def _gathered(commands: Sequence[Step], keys: Declared) -> list[Argument]:
     touched: dict[int, int] = {}
     for name, key, rest in commands:
         position = 0 if key is None else keys.setdefault(key, len(keys) + 1)
-        form = _COMMANDS.get(name)
+        form = _COMMANDS.get(name) or (_of_several_keys if name in keyed else None)
         place, shared, own = (position, (), rest) if form is None else form(keys.at, position, rest)
         if name == "LEAVE" and ESCAPED_SEPARATOR in str(rest[4]):
             # It looks into the hashes of others (texts.lua), so it stays behind those before it.

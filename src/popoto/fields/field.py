@@ -253,6 +253,11 @@ class Field(Asked[Value], Generic[Value], metaclass=FieldBase):
     shown_keywords: ClassVar[tuple[str, ...]] = ()
 
     @property
+    def partition_names(self) -> tuple[str, ...]:
+        """The fields whose values decide in which partition a record stands."""
+        return ()
+
+    @property
     def type_name(self) -> str:
         """What values are, in a word."""
         return self.type.__name__
@@ -267,8 +272,8 @@ class Field(Asked[Value], Generic[Value], metaclass=FieldBase):
             yield "not null"
         if self.max_length is not None:
             yield f"at most {self.max_length}"
-        if self.depends_on:
-            yield f"partition by {', '.join(self.depends_on)}"
+        if self.partition_names:
+            yield f"partition by {', '.join(self.partition_names)}"
         yield from (name for name in self.shown_keywords if getattr(self, name))
         if self.default is not None:
             yield f"default {getattr(self.default, '__name__', repr(self.default))}"

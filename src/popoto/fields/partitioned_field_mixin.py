@@ -66,6 +66,10 @@ class PartitionedFieldMixin(Field[MixedIn]):
         self.partition_by = (value,) if isinstance(value, str) else value
 
     @property
+    def partition_names(self) -> tuple[str, ...]:
+        return self.partition_by
+
+    @property
     def depends_on(self) -> tuple[str, ...]:
         return self.partition_by
 

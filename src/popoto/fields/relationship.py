@@ -153,7 +153,8 @@ class Relationship(Field["Target | str | None"], Generic[Target]):
         if not instance._resolves_references:
             instance.__dict__[self.name] = key
             return key
-        target: Target | None = self.model.load(db_key=key)
+        # The holder is what was read; looking through it at another record is not another read.
+        target: Target | None = self.model.query.get_untracked(key)
         if target is not None:
             # A missing target stays unresolved, so that saving keeps the reference.
             instance.__dict__[self.name] = target

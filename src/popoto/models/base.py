@@ -13,6 +13,7 @@ from popoto.fields.keeping.entries import Entry
 from popoto.fields.relationship import UNSET
 from popoto.models.base_bulk import BulkMethods
 from popoto.models.base_in_place import InPlaceMethods
+from popoto.models.base_memory import MemoryMethods
 from popoto.models.query import Query
 from popoto.models.record import as_dict, checking, overridden
 from popoto.models.record.composites import INDEX_HASH_LENGTH
@@ -42,7 +43,7 @@ class ModelBase(RecordBase):
         return cls
 
 
-class Model(InPlaceMethods, BulkMethods, metaclass=ModelBase, is_base=True):
+class Model(MemoryMethods, InPlaceMethods, BulkMethods, metaclass=ModelBase, is_base=True):
     """A record: one hash, found by its key and through its indexes.
 
     Give a subclass `Field` objects as class attributes; key fields make the record

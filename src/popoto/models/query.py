@@ -18,7 +18,7 @@ from popoto.models.beside.leftovers import sweep_missing
 from popoto.models.query_builder import QueryBuilder, TypedTuples, as_condition
 from popoto.models.query_operations import QueryOperations
 from popoto.models.reading.executing import Execution
-from popoto.models.reading.getting import get, get_many
+from popoto.models.reading.getting import get, get_by_key, get_many
 from popoto.models.reading.spec import QuerySpec
 from popoto.models.record.record import Record
 
@@ -66,6 +66,11 @@ class Query(TypedTuples, QueryOperations, Generic[Row]):
     ) -> Row | None:
         """`get` for asyncio. Referenced records are read at once, in one more round trip."""
         return await arun(self._get(db_key, redis_key, conditions, lookups, attach=True))
+
+    def get_untracked(self, key: str) -> Row | None:
+        """The record with this key, or None, without calling its read hook. One command."""
+        found: Row | None = run(get_by_key(self.model_class, key, attach=False, tracked=False))
+        return found
 
     def _get(
         self,
@@ -166,7 +171,7 @@ class Query(TypedTuples, QueryOperations, Generic[Row]):
     def all(
         self, order_by: Any = None, limit: Any = None, values: Any = None, **unknown: Any
     ) -> list[Any]:
-        """All records, evaluated at once; read hooks are not called."""
+        """All records, evaluated at once."""
         return self._all(order_by, limit, values, unknown).all()
 
     @overload
@@ -193,7 +198,11 @@ class Query(TypedTuples, QueryOperations, Generic[Row]):
             )
         return self._everything.filtered(
             (), {"order_by": order_by, "limit": limit, "values": values}
-        ).no_track()
+        )
+
+    def no_track(self) -> QueryBuilder[Row]:
+        """All records, without calling their read hooks."""
+        return self._everything.no_track()
 
     def order_by(self, *names: str) -> QueryBuilder[Row]:
         """All records in this order; see `QueryBuilder.order_by`."""

@@ -113,6 +113,7 @@ class QueryBuilder(TypedTuples, QueryOperations, Generic[Row]):
         found = [as_condition(condition) for condition in conditions]
         if lookups:
             found.append(Q(**lookups))
+            changes["keywords"] = {**self._spec.keywords, **lookups}
         return self._with(conditions=(*self._spec.conditions, *found), **changes)
 
     def exclude(self, *conditions: Filter, **lookups: Any) -> QueryBuilder[Row]:

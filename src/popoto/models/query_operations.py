@@ -12,6 +12,7 @@ from popoto.engine.run import arun, run
 from popoto.models.reading import aggregating
 from popoto.models.reading.aggregating import field_name
 from popoto.models.reading.explaining import Explanation, explain
+from popoto.models.reading.ranking.decaying import top_by_decay
 from popoto.models.reading.spec import QuerySpec
 
 
@@ -72,6 +73,43 @@ class QueryOperations:
     async def async_group_count(self, field: Any) -> dict[Any, int]:
         """`group_count` for asyncio."""
         return await arun(aggregating.group_count(self._spec, field_name(field)))
+
+    # Rankings -----------------------------------------------------------------------------
+
+    def top_by_decay(
+        self,
+        field_name: str | None = None,
+        n: int = 10,
+        decay_rate: float | None = None,
+        base_score_field: str | None = None,
+    ) -> list[Any]:
+        """The `n` results whose relevance has decayed least, best first.
+
+        The score is ``base * days ** -decay_rate`` (`popoto.memory.decay.formula`), days since
+        the last save or `touch()`; equal scores come in the order of record keys.
+
+        `field_name`        the `DecayingSortedField`; may be left out if there is one only
+        `decay_rate`        instead of the field's; 0 and negative ones work
+        `base_score_field`  instead of the field's; "" for none
+
+        Other conditions, limit, offset and values of the query hold. A partitioned field needs
+        each of its partition fields as a plain keyword of `filter`. Raises QueryException.
+
+        One command. Work grows with `n`, not with the records, where there is no base or the
+        field's own; another base is read of every record of the partition. Further conditions
+        cost one command more, and one for every 5,000 records that they find.
+        """
+        return run(top_by_decay(self._spec, field_name, n, decay_rate, base_score_field))
+
+    async def async_top_by_decay(
+        self,
+        field_name: str | None = None,
+        n: int = 10,
+        decay_rate: float | None = None,
+        base_score_field: str | None = None,
+    ) -> list[Any]:
+        """`top_by_decay` for asyncio."""
+        return await arun(top_by_decay(self._spec, field_name, n, decay_rate, base_score_field))
 
     # Changes ------------------------------------------------------------------------------
 

@@ -17,11 +17,13 @@ from popoto.engine.run import arun, run
 from popoto.exceptions import ModelException
 from popoto.models.record.record import Record
 from popoto.models.writing import transaction as transaction_plans
+from popoto.models.writing.adjusting import Collecting
 from popoto.models.writing.deleting import Deletion
 from popoto.models.writing.expecting import Expectation, Expected
 from popoto.models.writing.incrementing import Increment
 from popoto.models.writing.operation import Operation
 from popoto.models.writing.save_request import SaveRequest
+from popoto.models.writing.touching import Touch
 
 if TYPE_CHECKING:
     from decimal import Decimal
@@ -34,7 +36,7 @@ def transaction() -> Transaction:
     return Transaction()
 
 
-class Transaction:
+class Transaction(Collecting):
     """Saves, deletes and additions that are carried out in one step, or not at all.
 
     In a ``with`` or ``async with`` block, operations are collected, checked and sent at its
@@ -44,7 +46,10 @@ class Transaction:
     value that is taken, an expectation, a record that is gone) raises that operation's own
     exception with a note naming the operation, and nothing is written; instances and
     stored records stay as they were, except that attributes were converted and formatted
-    as before every save. A record may take part once.
+    as before every save. A record may be saved or deleted once.
+
+    Methods of memory fields and mixins take a transaction in place of a pipeline:
+    ``record.touch("relevance", pipeline=transaction)``.
     """
 
     def __init__(self) -> None:
@@ -74,30 +79,35 @@ class Transaction:
             expected=expected,
             hook_arguments=kwargs,
         )
-        self._add(transaction_plans.saving(instance, request))
+        self.collect(transaction_plans.saving(instance, request))
 
     def create(self, model: type[M], **values: Any) -> M:
         """Construct and save a new record, and return it. Fails if its key is taken."""
         instance = model(**values)
-        self._add(transaction_plans.saving(instance, SaveRequest(create_only=True)))
+        self.collect(transaction_plans.saving(instance, SaveRequest(create_only=True)))
         return instance
 
     def delete(self, instance: Record, **kwargs: Any) -> None:
         """Delete a record. The result says whether it existed."""
-        self._add(Deletion(instance, kwargs))
+        self.collect(Deletion(instance, kwargs))
 
     def increment(self, instance: Record, field_name: str, delta: float | Decimal) -> None:
         """Add to a stored number; checks and result as of `Model.atomic_increment`."""
-        self._add(Increment(instance, field_name, delta))
+        self.collect(Increment(instance, field_name, delta))
 
     def expect(self, instance: Record, expected: Expected = True) -> None:
         """Commit only if a record that is not written here is as expected; see `Model.save`.
 
         The failure is a ConflictError. True, the default, means as it was loaded.
         """
-        self._add(Expectation(instance, expected))
+        self.collect(Expectation(instance, expected))
 
-    def _add(self, operation: Operation) -> None:
+    def touch(self, instance: Record, field_name: str) -> None:
+        """Set a decay field to now; checks and result as of `Model.touch`."""
+        self.collect(Touch(instance, field_name))
+
+    def collect(self, operation: Operation) -> None:
+        """Take an operation up. Raises ModelException for a record that takes part already."""
         if self._is_over:
             raise ModelException("this transaction is over: begin a new one")
         for key in operation.keys:

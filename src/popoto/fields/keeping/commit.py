@@ -16,6 +16,11 @@ define these methods; the metaclass finds them, and those that are not defined c
     have no other effect. What it raises reaches the caller, with nothing written.
 `_companion_keys(cls, key)`
     Class method. Keys that belong to one record: deleted, renamed and expired with it.
+`_companion_entries(cls, key)`
+    Class method. What one record has in keys of many (`CompanionEntry`): deleted and carried
+    along with it.
+`_key_families(cls)`
+    Class method. The families that these keys of many belong to, so that upkeep finds them.
 
 Where several bases define one of them, each class's own is called, in method resolution
 order. So none of them calls `super()`.
@@ -23,8 +28,8 @@ order. So none of them calls `super()`.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 Operation = Literal["create", "update", "delete"]
@@ -50,6 +55,10 @@ class Commit:
 
     queued: bool = False
     """Whether the commit goes into a pipeline of the caller's own."""
+
+    values: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    """What the fields that decide entries hold once the commit is carried out; of a delete,
+    what they held."""
 
 
 def defined_by_bases(model: type, method: str) -> list[Callable[..., Any]]:

@@ -8,8 +8,10 @@ queues the command whose reply tells `stands` whether the index holds the entry.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable
-from typing import NamedTuple, TypeAlias, cast
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple, TypeAlias, cast
 
 from popoto.engine.batch import Batch, KeyArgument
 from popoto.engine.request import Reply
@@ -189,7 +191,82 @@ class SlotEntry(NamedTuple):
         )
 
 
-Entry: TypeAlias = SetEntry | ScoreEntry | GeoEntry | SlotEntry
+class Carried(ABC):
+    """What a record has that does not follow from its values; only its place does.
+
+    The place is a key (of a partition, say) and the record's key. When one of these changes it
+    is carried along; `kind` says which one of the record's it is then.
+    """
+
+    __slots__ = ()
+
+    key: str
+    member: str
+    kind: str
+
+    @property
+    def place(self) -> tuple[str, str]:
+        """Where it stands."""
+        return self.key, self.member
+
+    def add(self, batch: Batch) -> None:  # noqa: B027 - most come about in other ways
+        """Let a stored record have it, if it has none."""
+
+    @abstractmethod
+    def begin(self, batch: Batch) -> None:
+        """Let a new record have it. What an earlier one has left is not its own."""
+
+    @abstractmethod
+    def carry(self, batch: Batch, to: Any) -> None:
+        """Take it along to another place, of the same kind."""
+
+    @abstractmethod
+    def remove(self, batch: Batch) -> None:
+        """Take it away."""
+
+    @abstractmethod
+    def look(self, batch: Batch) -> None:
+        """Look whether it is there."""
+
+    def stands(self, reply: Reply) -> bool:
+        """A record without one is as it was in the beginning."""
+        return True
+
+
+@dataclass(frozen=True, slots=True)
+class CompanionEntry(Carried):
+    """A field of a hash, or a member of a sorted set, that many records share.
+
+    A new record begins with `first`, the bytes of a hash field, or with nothing.
+    """
+
+    key: str
+    member: str
+    kind: str
+    layout: Literal["hash", "zset"] = "hash"
+    first: bytes | None = None
+
+    def add(self, batch: Batch) -> None:
+        if self.first is not None:
+            batch.put("HSETNX", self.key, self.member, self.first)
+
+    def begin(self, batch: Batch) -> None:
+        if self.first is not None:
+            batch.put("HSET", self.key, self.member, self.first)
+        else:
+            self.remove(batch)
+
+    def carry(self, batch: Batch, to: CompanionEntry) -> None:
+        batch.put("CARRY", self.key, self.layout, self.member, KeyArgument(to.key), to.member)
+
+    def remove(self, batch: Batch) -> None:
+        batch.put("HDEL" if self.layout == "hash" else "ZREM", self.key, self.member)
+
+    def look(self, batch: Batch) -> None:
+        batch.put("HEXISTS" if self.layout == "hash" else "ZSCORE", self.key, self.member)
+
+
+Entry: TypeAlias = SetEntry | ScoreEntry | GeoEntry | SlotEntry | Carried
 
 
 def replace(
@@ -199,19 +276,30 @@ def replace(
     *,
     added_elsewhere: Iterable[Entry] = (),
     heal: bool = False,
+    begins: bool = False,
 ) -> None:
     """Queue what turns the entries `old` into the entries `new`; shared ones are left alone.
 
     `added_elsewhere` are entries of `new` that a field's own hook adds. With `heal`,
-    shared entries are added as well, in case they are missing.
+    shared entries are added as well, in case they are missing. Where a record `begins`, the
+    old entries are those of another one.
     """
     before, after = set(old), set(new)
     if before:
         kept_places = {entry.place for entry in after}
+        targets = {} if begins else {e.kind: e for e in after if isinstance(e, Carried)}
         for entry in before - after:
-            if entry.place not in kept_places:
+            if entry.place in kept_places:
+                continue
+            if isinstance(entry, Carried) and entry.kind in targets:
+                entry.carry(batch, targets[entry.kind])
+            else:
                 entry.remove(batch)
         if not heal:
-            after -= before
+            # What is carried may be missing although its place stays.
+            after = {e for e in after if e not in before or isinstance(e, Carried)}
     for entry in after.difference(added_elsewhere):
-        entry.add(batch)
+        if begins and isinstance(entry, Carried):
+            entry.begin(batch)
+        else:
+            entry.add(batch)

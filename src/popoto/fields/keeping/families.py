@@ -30,6 +30,9 @@ class KeyFamily:
     `derived`          whether the entries are those of `Field.entries`, so that they can be
                        compared with what the records hold; other families only lose the
                        entries of missing records
+    `suffix`           what the key ends with, after the stem and those parts
+    `of_companions`    whether it holds what records have beside their values (`CompanionEntry`)
+    `foreign`          whether members may be other keys than those of the model's records
     `text_lists`       of a field that lists its distinct texts: its name, the key of the
                        list and the key that counts what the list covers
     """
@@ -40,10 +43,17 @@ class KeyFamily:
     layout: Layout
     is_open: bool = False
     derived: bool = True
+    suffix: str = ""
+    of_companions: bool = False
+    foreign: bool = False
     text_lists: tuple[str, KeyArgument, KeyArgument] | None = None
 
     def holds(self, key: str) -> bool:
         """Whether a key belongs to this family (another layout may still rule it out)."""
+        if self.suffix:
+            if not key.endswith(self.suffix):
+                return False
+            key = key[: -len(self.suffix)]
         return key == self.stem or (self.is_open and key.startswith(self.stem + SEPARATOR))
 
     def remove(self, batch: Batch, key: str, item: str, member: str) -> None:

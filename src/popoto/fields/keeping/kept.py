@@ -35,6 +35,11 @@ class Kept(Valued):
         return ()
 
     @property
+    def deciding_names(self) -> tuple[str, ...]:
+        """The fields from whose values this field's entries follow: its own, and those others."""
+        return (self.name, *self.depends_on)
+
+    @property
     def keeps_value_sets(self) -> bool:
         """Whether a set of record keys is kept per value."""
         return bool(self.indexed or self.unique)
@@ -116,6 +121,10 @@ class Kept(Valued):
 
     def companion_keys(self, key: str) -> Sequence[str]:
         """Further keys that belong to one record: they expire, move and go with it."""
+        return ()
+
+    def kept_keys(self, key: str) -> Sequence[str]:
+        """Further keys of one record that its entries stand for; upkeep looks for those left."""
         return ()
 
     # Hooks of popoto 1.6 --------------------------------------------------------

@@ -33,7 +33,7 @@ Reported: TypeAlias = Sequence[bytes]
 #: The family of an index key, the key, and the hash field in one of a composite index.
 Place: TypeAlias = tuple[KeyFamily, str, str]
 
-_LOOKS = {"set": "SISMEMBER", "zset": "ZSCORE"}
+_LOOKS = {"set": "SISMEMBER", "zset": "ZSCORE", "names": "HEXISTS"}
 _SCAN_COUNT = 1000
 _RECORDS_PER_CALL = 1000
 
@@ -192,10 +192,9 @@ def find_places(options: ModelOptions, key: str) -> Plan[list[Place]]:
     """
     families = [
         family
-        for field in options.by_name.values()
-        for family in field.key_families()
-        if family.derived and family.layout in _LOOKS
-        if not (field.key and family.layout == "set")
+        for family in options.key_families()
+        if (family.derived or family.of_companions) and family.layout in _LOOKS
+        if not (family.name in options.key_names and family.layout == "set")
     ]
     found = yield from _standing(options, key, [(each, each.stem, "") for each in families])
     for composite in options.composites:

@@ -116,7 +116,7 @@ class QueryCalls:
         except redis.exceptions.ResponseError as error:
             if "WRONGTYPE" not in str(error):
                 raise
-            raise (yield from self._wrong_kind(node, order)) from error
+            raise (yield from self.wrong_kind(node, order)) from error
         found, rest, due, distances, dead = reply
         if due:
             yield from sweep(options, due)
@@ -126,7 +126,7 @@ class QueryCalls:
             raise InexactOrder
         return Page(found, rest, distances)
 
-    def _wrong_kind(self, node: Node, order: Order) -> Plan[QueryException]:
+    def wrong_kind(self, node: Node, order: Order = BY_KEY) -> Plan[QueryException]:
         """Which of a query's keys another program uses for something else."""
         options = self.options
         expected = {options.class_set_key: "set", options.expiry_key: "zset", **key_kinds(node)}

@@ -47,7 +47,9 @@ def read_record(options: ModelOptions, key: str) -> Plan[dict[str, Stored] | Non
     return stored_of(options, replies[0], replies[1:])
 
 
-def get_by_key(model: type[Record], key: str | None, *, attach: bool) -> Plan[Any]:
+def get_by_key(
+    model: type[Record], key: str | None, *, attach: bool, tracked: bool = True
+) -> Plan[Any]:
     """The record with this key, or None."""
     if key is None:
         return None
@@ -58,7 +60,8 @@ def get_by_key(model: type[Record], key: str | None, *, attach: bool) -> Plan[An
     instance = new_instance(model, key, stored, resolves_references=True)
     if attach and options.has_references:
         yield from attach_references([instance], sorted(options.relationship_field_names))
-    yield from read_hooks(model, [instance])
+    if tracked:
+        yield from read_hooks(model, [instance])
     return instance
 
 

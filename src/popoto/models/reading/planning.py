@@ -266,7 +266,7 @@ class Planner:
         return (
             "in" in asked
             and asked <= {"", "in", "ne"}
-            and any(target.name in field.depends_on for field in self.options.entry_fields)
+            and any(target.name in field.partition_names for field in self.options.entry_fields)
         )
 
     def _custom(self, target: AnyField, conditions: list[tuple[str, Any]]) -> Operand:

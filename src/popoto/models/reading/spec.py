@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from popoto.exceptions import QueryException
@@ -20,6 +20,8 @@ class QuerySpec:
 
     model: type[Record]
     conditions: tuple[Q, ...] = ()
+    #: what `filter` was given as keywords; all of it stands among the conditions too
+    keywords: Mapping[str, Any] = field(default_factory=dict[str, Any])
     order_by: Any = None
     limit: Any = None
     offset: Any = 0

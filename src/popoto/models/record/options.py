@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +15,7 @@ from popoto.fields.describing import describe
 from popoto.fields.field import Field
 from popoto.fields.keeping.commit import defined_by_bases
 from popoto.fields.keeping.entries import Entry
+from popoto.fields.keeping.families import KeyFamily
 from popoto.models.record.composites import CompositeIndex, composite_digest
 from popoto.models.record.field_names import check_field_name
 
@@ -70,6 +71,8 @@ class ModelOptions:
         self.save_checks: list[Callable[..., Any]] = []
         self._mixin_hooks: list[Callable[..., Any]] = []
         self.companion_sources: list[Callable[..., Any]] = []
+        self.entry_sources: list[Callable[..., Any]] = []
+        self.family_sources: list[Callable[..., Any]] = []
         self.unique_together: list[Any] = []
         self.index_together: list[Any] = []
         self.auto_created = False
@@ -133,6 +136,8 @@ class ModelOptions:
         self.save_checks = defined_by_bases(model, "_before_save")
         self._mixin_hooks = defined_by_bases(model, "_on_commit")
         self.companion_sources = defined_by_bases(model, "_companion_keys")
+        self.entry_sources = defined_by_bases(model, "_companion_entries")
+        self.family_sources = defined_by_bases(model, "_key_families")
         self._find_commit_hooks()
         if not self.abstract:
             for check in defined_by_bases(model, "_check_model"):
@@ -206,7 +211,7 @@ class ModelOptions:
         ]
         decided_by: set[str] = set(self.key_names)
         for field in self.entry_fields:
-            decided_by.update((field.name, *field.depends_on))
+            decided_by.update(field.deciding_names)
         for composite in self.composites:
             decided_by.update(composite.names)
         if self.version_field is not None:
@@ -297,7 +302,19 @@ class ModelOptions:
             entry = composite.entry(key, values, self.by_name)
             if entry is not None:
                 found.append(entry)
+        if decision is self.whole:
+            for source in self.entry_sources:
+                found += source(key)
         return found
+
+    def key_families(self) -> Iterator[KeyFamily]:
+        """The families of keys that fields, composite indexes and mixins keep."""
+        for field in self.by_name.values():
+            yield from field.key_families()
+        for composite in self.composites:
+            yield composite.family
+        for source in self.family_sources:
+            yield from source()
 
     def decision(self, changed: frozenset[str]) -> Decision:
         """What a change of these fields decides."""
@@ -309,7 +326,7 @@ class ModelOptions:
                 if not changed.isdisjoint((field.name, *field.depends_on))
             ]
             composites = [each for each in self.composites if not changed.isdisjoint(each.names)]
-            names = {name for field in fields for name in (field.name, *field.depends_on)}
+            names = {name for field in fields for name in field.deciding_names}
             names.update(name for composite in composites for name in composite.names)
             deciding = tuple(name for name in self.index_names if name in names)
             decision = Decision(

@@ -67,7 +67,7 @@ def judge(options: ModelOptions, key: str, values: Sequence[bytes | None]) -> Ju
             record.problems.append(reason)
         return record
     for source in options.entry_fields:
-        if unknown.isdisjoint((source.name, *source.depends_on)):
+        if unknown.isdisjoint(source.deciding_names):
             try:
                 record.entries += source.entries(key, decoded)
             except (ValueError, TypeError, ArithmeticError, AttributeError) as error:

@@ -37,7 +37,9 @@ class Registry:
     def __init__(self, options: ModelOptions) -> None:
         self.model_name = options.model_name
         self.key_length = options.db_key_length
-        self.families: list[KeyFamily] = [*_own_families(options), *_field_families(options)]
+        found = (*_own_families(options), *options.key_families())
+        # Several fields may name one family.
+        self.families: list[KeyFamily] = list(dict.fromkeys(found))
         self.companions = list(_companion_families(options))
         self.text_fields = [
             (family.stem + keys.SEPARATOR, *family.text_lists)
@@ -105,16 +107,10 @@ def _own_families(options: ModelOptions) -> Iterator[KeyFamily]:
     yield KeyFamily("", "", options.expiry_values_key, "names", derived=False)
 
 
-def _field_families(options: ModelOptions) -> Iterator[KeyFamily]:
-    for field in options.by_name.values():
-        yield from field.key_families()
-    for composite in options.composites:
-        yield composite.family
-
-
 def _companion_families(options: ModelOptions) -> Iterator[CompanionFamily]:
     """Keys of their own that records have, as fields and mixins name them."""
-    for key in options.companion_keys(_PLACEHOLDER):
+    kept = [key for field in options.by_name.values() for key in field.kept_keys(_PLACEHOLDER)]
+    for key in (*options.companion_keys(_PLACEHOLDER), *kept):
         prefix, found, suffix = key.partition(_PLACEHOLDER)
         if found:
             yield CompanionFamily(prefix, suffix)

@@ -107,7 +107,6 @@ class EntryWalk:
             record = self.registry.companion_of(key)
             if record is not None:
                 self._companions.append((key, record))
-                continue
             families = self.registry.candidates(key)
             if families:
                 self._jobs.append(_Job(key, families, "0"))
@@ -138,6 +137,8 @@ class EntryWalk:
         found: list[Finding] = []
         for item, member in _pairs(family, members):
             text = as_text(member)
+            if family.foreign and (text is None or not self.registry.is_record_key(text)):
+                continue
             if text is None or text not in records:
                 logger.warning("%r names %r, which is no record key: left alone", job.key, member)
                 continue
@@ -187,8 +188,7 @@ def _deciding(options: ModelOptions, family: KeyFamily) -> frozenset[str]:
     if family.section == "composite_indexes":
         names = next(each.names for each in options.composites if each.key == family.name)
         return frozenset(names)
-    field = options.by_name[family.name]
-    return frozenset((field.name, *field.depends_on))
+    return frozenset(options.by_name[family.name].deciding_names)
 
 
 class CompanionWalk:

@@ -100,7 +100,7 @@ class _Work(Generic[Op]):
 
     def _replies(self, calls: Sequence[Joined[Op]]) -> Plan[Sequence[CommitReply] | None]:
         """The replies to calls; None: they were lost, and the operations know what is stored."""
-        batches = [call.batch for call in calls if call.batch.guards]
+        batches = [call.batch for call in calls if call.batch.guards or call.batch.commands]
         if not batches:
             return [_NOTHING_TO_DO] * len(calls)
         company = self.company

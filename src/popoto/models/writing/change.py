@@ -177,16 +177,25 @@ class Change(Operation):
             self.put_entries(batch, old, new, heal=self.upsert)
 
     def put_entries(
-        self, batch: Batch, old: Sequence[Entry], new: Sequence[Entry], *, heal: bool
+        self,
+        batch: Batch,
+        old: Sequence[Entry],
+        new: Sequence[Entry],
+        *,
+        heal: bool,
+        begins: bool = False,
     ) -> None:
-        """Queue the change of entries; fields with an `on_save` of their own add theirs."""
+        """Queue the change of entries; fields with an `on_save` of their own add theirs.
+
+        `begins`: of a new record, where the old ones are those of another one.
+        """
         hooked = [
             each for each in self.options.save_hooks if not self.partial or each.name in self.names
         ]
         if not hooked:
-            replace(batch, old, new, heal=heal)
+            replace(batch, old, new, heal=heal, begins=begins)
             return
         values = self.values(self.changed)
         theirs = [entry for each in hooked for entry in each.entries(self.key, values)]
-        replace(batch, old, new, added_elsewhere=theirs, heal=heal)
+        replace(batch, old, new, added_elsewhere=theirs, heal=heal, begins=begins)
         call_save_hooks(batch, self.instance, hooked, dict(self.hook_arguments))

@@ -47,12 +47,15 @@ class Deletion(Operation):
             part for name in options.index_names for part in (name, known.get(name, b""))
         ]
         batch.guard("holds", self.key, *pairs)
-        for entry in options.entries(self.key, decoded_values(options, known)):
+        values = decoded_values(options, known)
+        for entry in dict.fromkeys(options.entries(self.key, values)):
             entry.remove(batch)
         put_removal(batch, options, self.key)
         call_delete_hooks(batch, self.instance, self.key, self.hook_arguments)
-        for hook in options.commit_hooks:
-            hook(self.instance, batch, Commit("delete", self.key, self.key, queued=self.queued))
+        if options.commit_hooks:
+            commit = Commit("delete", self.key, self.key, queued=self.queued, values=values)
+            for hook in options.commit_hooks:
+                hook(self.instance, batch, commit)
         return batch
 
     def learn(self, failure: GuardFailure, step: Step | None) -> None:

@@ -224,6 +224,7 @@ class Saving(Change):
             self.old_key,
             tuple(self.names) if self.partial else None,
             queued=self.queued,
+            values=self.values(self.changed),
         )
         for hook in self.options.commit_hooks:
             hook(self.instance, batch, commit)
@@ -234,7 +235,7 @@ class Saving(Change):
         self.put_hash(batch)
         self.options.put_member(batch, self.key)
         self.put_lists(batch)
-        self.put_entries(batch, self._left(batch), new, heal=bool(self.note))
+        self.put_entries(batch, self._left(batch), new, heal=bool(self.note), begins=True)
 
     def _left(self, batch: Batch) -> list[Entry]:
         """The entries of an expired record that stood under the key, which go with this commit."""

@@ -13,6 +13,27 @@ local function make_moving()
     return 1
   end
 
+  local READS = {hash = 'HGET', zset = 'ZSCORE'}
+  local REMOVES = {hash = 'HDEL', zset = 'ZREM'}
+
+  -- What one record has in a key of many goes to another name, or to another such key.
+  function moving.CARRY(key, first)
+    local layout, member, target, name = ARGV[first], ARGV[first + 1], key_at(first + 2),
+      ARGV[first + 3]
+    local value = call(READS[layout], key, member)
+    if not value then
+      -- What an earlier record left there is not this one's.
+      return call(REMOVES[layout], target, name)
+    end
+    call(REMOVES[layout], key, member)
+    if layout == 'hash' then
+      call('HSET', target, name, value)
+    else
+      call('ZADD', target, value, name)
+    end
+    return 1
+  end
+
   -- name kinds words...
   function moving.words(first, last)
     local kinds, words = ARGV[first + 1], {}
@@ -47,6 +68,16 @@ local function make_moving()
     seen[to] = seen[key] or true
     removes = true
     return denied('EXISTS', key) or denied('DEL', to) or denied('RENAME', key, to)
+  end
+
+  function moving.looks.CARRY(key, first)
+    local is_hash, to = ARGV[first] == 'hash', key_at(first + 2)
+    local measure = is_hash and 'HLEN' or 'ZCARD'
+    removes = true
+    return look_at(is_hash and 'HDEL' or 'ZREM', key, measure)
+      or look_at(is_hash and 'HSET' or 'ZADD', to, measure)
+      or denied(is_hash and 'HDEL' or 'ZREM', to)
+      or denied(is_hash and 'HGET' or 'ZSCORE', key)
   end
 
   function moving.looks.FILL(_, first, last)

@@ -1,0 +1,191 @@
+"""`AccessTrackerMixin`: which records were read, and which reads mattered."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from popoto import clock
+from popoto.engine.batch import Batch, KeyArgument, append, prefix_in, queue
+from popoto.engine.request import Plan, Reply, Request
+from popoto.engine.run import arun, run
+from popoto.exceptions import ModelException
+from popoto.fields.keeping.adjusting import Adjustment, carried_out
+from popoto.fields.keeping.entries import Entry
+from popoto.fields.keeping.families import KeyFamily
+from popoto.fields.keeping.proposals import ProposalEntry, pending_family
+from popoto.memory.commands import put
+
+__all__ = ["AccessTrackerMixin"]
+
+_KINDS = ("staged", "access_log", "meta")
+
+
+class AccessTrackerMixin:
+    """Counts the reads of records, in two stages. List it among the bases of a model.
+
+    Every record that a query hands out is *staged* (one command more for each query).
+    `confirm_access` promotes what was staged, once it is clear that the reads mattered;
+    `discard_staged_access` forgets it. What is staged goes after 24 hours by itself.
+
+    `_max_access_log`  how many confirmed moments are kept; 0 keeps none
+    `_track_reads`     False: queries stage nothing
+    `_max_staged`      how many reads are kept until they are confirmed; the latest ones
+    """
+
+    _max_access_log: int = 100
+    _track_reads: bool = True
+    _max_staged: int = 1000
+
+    @classmethod
+    def _check_model(cls) -> None:
+        for name, least in (("_max_access_log", 0), ("_max_staged", 1)):
+            value: object = getattr(cls, name)
+            if isinstance(value, bool) or not isinstance(value, int) or value < least:
+                raise ModelException(
+                    f"{cls.__name__}.{name} must be an int from {least} on, got {value!r}"
+                )
+
+    @classmethod
+    def _companion_keys(cls, key: str) -> list[str]:
+        return [_key_of(cls, kind, key) for kind in _KINDS]
+
+    @classmethod
+    def _companion_entries(cls, key: str) -> list[Entry]:
+        return [ProposalEntry.of(cls.__name__, key)]
+
+    @classmethod
+    def _key_families(cls) -> list[KeyFamily]:
+        return [pending_family(cls.__name__)]
+
+    def _at_key(self, kind: str) -> str:
+        """The key of what is tracked of this record: staged, access_log or meta."""
+        record: Any = self
+        return _key_of(type(self), kind, record.pk)
+
+    # Staging --------------------------------------------------------------------
+
+    def on_read(self, pipeline: Any = None) -> None:
+        """Stage one read; nothing where the record is gone. One command."""
+        batch = pipeline if isinstance(pipeline, Batch) else Batch()
+        record: Any = self
+        put(
+            batch,
+            "STAGE",
+            self._at_key("staged"),
+            KeyArgument(record.pk),
+            str(clock.now()),
+            self._max_staged,
+        )
+        if batch is pipeline:
+            return
+        shard = record._meta.shard
+        if pipeline is not None:
+            queue(pipeline, batch, shard)
+        else:
+            run(Request.of(batch.call(), shard=shard).plan())
+
+    # Confirming -----------------------------------------------------------------
+
+    def confirm_access(self, pipeline: Any = None) -> Any:
+        """Promote all staged reads: they count, and the log has their moments.
+
+        Returns how many there were, or the pipeline if one was given (which may be a
+        transaction). Raises TypeError for a record that is not stored. One command.
+        """
+        return run(self._confirm(pipeline))
+
+    async def async_confirm_access(self, pipeline: Any = None) -> Any:
+        """`confirm_access` for asyncio."""
+        return await arun(self._confirm(pipeline))
+
+    def _confirm(self, pipeline: Any) -> Plan[Any]:
+        found = yield from carried_out([Confirming(self)], pipeline)
+        return found[0] if pipeline is None else pipeline
+
+    def discard_staged_access(self, pipeline: Any = None) -> None:
+        """Forget all staged reads. One command."""
+        record: Any = self
+        if pipeline is not None:
+            prefix = prefix_in(pipeline, record._meta.shard)
+            append(pipeline, "DEL", prefix + self._at_key("staged"))
+        else:
+            run(self._discarding())
+
+    async def async_discard_staged_access(self) -> None:
+        """`discard_staged_access` for asyncio."""
+        await arun(self._discarding())
+
+    def _discarding(self) -> Plan[None]:
+        record: Any = self
+        yield Request.of(("DEL", self._at_key("staged")), shard=record._meta.shard, repeatable=True)
+
+    # Reading --------------------------------------------------------------------
+
+    @property
+    def access_count(self) -> int:
+        """How many reads were confirmed. One command at each look."""
+        return run(self._counting())
+
+    async def async_access_count(self) -> int:
+        """`access_count` for asyncio."""
+        return await arun(self._counting())
+
+    @property
+    def last_accessed(self) -> float | None:
+        """The moment of the last confirmed read (seconds since 1970); None without. One command."""
+        return run(self._dating())
+
+    async def async_last_accessed(self) -> float | None:
+        """`last_accessed` for asyncio."""
+        return await arun(self._dating())
+
+    def _counting(self) -> Plan[int]:
+        stored = yield from self._meta_field("access_count")
+        return 0 if stored is None else int(stored)
+
+    def _dating(self) -> Plan[float | None]:
+        stored = yield from self._meta_field("last_accessed")
+        return None if stored is None else float(stored)
+
+    def _meta_field(self, name: str) -> Plan[bytes | None]:
+        record: Any = self
+        replies: list[bytes | None] = yield Request.of(
+            ("HGET", self._at_key("meta"), name), shard=record._meta.shard, repeatable=True
+        )
+        return replies[0]
+
+
+class Confirming(Adjustment):
+    """The staged reads of a record are confirmed."""
+
+    what = "confirm_access()"
+    takes_constructed = True
+
+    def missing(self, key: str) -> Exception:
+        return self.unsaved()
+
+    def put(self, batch: Batch, key: str, values: Mapping[str, Any]) -> None:
+        instance = self.instance
+        model: type = instance.__class__
+        staged, log, meta = (_key_of(model, kind, key) for kind in _KINDS)
+        others = KeyArgument(log), KeyArgument(meta), KeyArgument(key)
+        put(batch, "CONFIRM", staged, *others, instance._max_access_log)
+
+    def finish(self, replies: Sequence[Reply]) -> Any:
+        return replies[0]
+
+
+class Discarding(Adjustment):
+    """The staged reads of a record are forgotten."""
+
+    what = "discard_staged_access()"
+    takes_constructed = True
+
+    def put(self, batch: Batch, key: str, values: Mapping[str, Any]) -> None:
+        model: type = self.instance.__class__
+        batch.put("DEL", _key_of(model, "staged", key))
+
+
+def _key_of(model: type, kind: str, record: str) -> str:
+    return f"$AT:{model.__name__}:{kind}:{record}"

@@ -1,0 +1,1 @@
+"""What a co-occurrence field does to edges."""

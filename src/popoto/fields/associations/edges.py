@@ -1,0 +1,187 @@
+"""Edges between keys: where they stand, and how they change."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Self
+
+from popoto import clock
+from popoto.engine.batch import Batch
+from popoto.engine.request import Argument, Plan, Reply, Request, ScriptCall
+from popoto.fields.describing import describe
+from popoto.fields.keeping.adjusting import Adjustment
+from popoto.fields.keeping.entries import Carried
+from popoto.memory.associations.scripts import PROPAGATE
+from popoto.memory.commands import put
+
+__all__ = ["EdgeChange", "EdgeEntry", "Edges", "linked", "spread"]
+
+#: Weights below this are as good as none.
+LEAST_WEIGHT = 0.001
+
+
+@dataclass(frozen=True, slots=True)
+class Edges:
+    """The edges of one field: what their keys begin with, and whether they go both ways."""
+
+    stem: str
+    #: what the sets of incoming edges begin with; "" for symmetric ones, which need none
+    incoming: str
+
+    def key_of(self, pk: str) -> str:
+        """The sorted set of what the edges of a key lead to, by weight."""
+        return self.stem + pk
+
+    def put(self, batch: Batch, name: str, pk: str, *arguments: Argument) -> None:
+        """Queue a command of edges.lua."""
+        put(batch, name, self.key_of(pk), self.stem, self.incoming, pk, *arguments)
+
+
+@dataclass(frozen=True, slots=True)
+class EdgeEntry(Carried):
+    """All edges of a record, from it and to it."""
+
+    key: str
+    member: str
+    kind: str
+    edges: Edges
+
+    @classmethod
+    def of(cls, edges: Edges, record: str, kind: str) -> Self:
+        """The edges of one record; `key` is the sorted set of those from it."""
+        return cls(edges.key_of(record), record, kind, edges)
+
+    def begin(self, batch: Batch) -> None:
+        """Edges may lead to a record before it exists: they stay."""
+
+    def carry(self, batch: Batch, to: EdgeEntry) -> None:
+        self.edges.put(batch, "REKEY", self.member, to.member)
+
+    def remove(self, batch: Batch) -> None:
+        self.edges.put(batch, "FORSAKE", self.member)
+
+    def look(self, batch: Batch) -> None:
+        batch.put("EXISTS", self.key)
+
+
+class EdgeChange(Adjustment):
+    """A change of the edges of one key, which need not be that of a record."""
+
+    needs_record = False
+
+    def __init__(
+        self,
+        model: Any,
+        edges: Edges,
+        name: str,
+        pk: str,
+        *arguments: Argument,
+        event: Sequence[Argument] = (),
+    ) -> None:
+        super().__init__(model)
+        self.edges = edges
+        self.name = name
+        self.what = f"{name.lower()} of {pk!r}"
+        self.pk = pk
+        self.arguments = arguments
+        self.event = event
+
+    def put(self, batch: Batch, key: str, values: Mapping[str, Any]) -> None:
+        self.edges.put(batch, self.name, self.pk, *self.arguments)
+        if self.event:
+            batch.execute_command(*self.event)
+
+    def finish(self, replies: Sequence[Reply]) -> Any:
+        reply: Any = replies[0]
+        return float(reply) if self.name in ("LINK", "STRENGTHEN") else reply
+
+
+def strengthened_event(model: Any, source: str, target: str, delta: float) -> list[Argument]:
+    """The event of an edge that was strengthened; empty for a model without a stream."""
+    name = getattr(model, "_stream_name", None)
+    if not name:
+        return []
+    key = f"stream:{name}:{source}" if model._stream_partition_field else f"stream:{name}"
+    fields: dict[str, object] = {
+        "model": model.__name__,
+        "pk": source,
+        "op": "strengthen",
+        "ts": clock.now(),
+        "changed_fields": "",
+        **dict.fromkeys(model._stream_metadata_fields, ""),
+        "source_pk": source,
+        "target_pk": target,
+        "delta": delta,
+    }
+    trimming: list[Argument] = []
+    if model._stream_max_length is not None:
+        trimming = ["MAXLEN", "~", model._stream_max_length]
+    pairs = [str(part) for pair in fields.items() for part in pair]
+    return ["XADD", key, *trimming, "*", *pairs]
+
+
+# Reading -----------------------------------------------------------------------------------
+
+
+def linked(
+    model: Any, edges: Edges, pk: str, min_weight: float, limit: int
+) -> Plan[list[tuple[str, float]]]:
+    """What the edges of a key lead to, the heaviest first."""
+    if limit == 0:
+        return []
+    (flat,) = yield Request.of(
+        (
+            "ZREVRANGEBYSCORE",
+            edges.key_of(pk),
+            "+inf",
+            repr(float(min_weight)),
+            "WITHSCORES",
+            "LIMIT",
+            0,
+            max(limit, -1),
+        ),
+        shard=model._meta.shard,
+        repeatable=True,
+    )
+    return [
+        (key.decode("utf-8", "replace"), float(weight))
+        for key, weight in zip(flat[::2], flat[1::2], strict=True)
+    ]
+
+
+def spread(
+    model: Any,
+    edges: Edges,
+    seeds: Iterable[Any],
+    depth: int,
+    decay: float,
+    threshold: float,
+    most: int,
+) -> Plan[dict[str, float]]:
+    """The keys that activation from the seeds reaches."""
+    names = list(dict.fromkeys(map(str, seeds)))
+    for label, value in (("decay_per_hop", decay), ("threshold", threshold)):
+        if not isinstance(value, (int, float)) or not math.isfinite(value):
+            raise ValueError(f"{label} must be a finite number, got {describe(value)}")
+    if not names or depth < 0:
+        return {}
+    if depth == 0:
+        return dict.fromkeys(names, 1.0)
+    keys = [edges.key_of(name) for name in names]
+    arguments: list[Argument] = [
+        edges.stem,
+        int(depth),
+        repr(float(decay)),
+        repr(float(threshold)),
+        most,
+        *names,
+    ]
+    (flat,) = yield Request(
+        (ScriptCall(PROPAGATE, keys, arguments),), model._meta.shard, repeatable=True
+    )
+    return {
+        key.decode("utf-8", "replace"): float(activation)
+        for key, activation in zip(flat[::2], flat[1::2], strict=True)
+    }

@@ -1,0 +1,1 @@
+"""What a confidence field does to stored records and their evidence."""

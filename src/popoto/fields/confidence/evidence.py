@@ -1,0 +1,168 @@
+"""The evidence of records: where it stands, how it is read, and one signal more."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+from popoto.engine import keys
+from popoto.engine.batch import Batch, KeyArgument
+from popoto.engine.request import Argument, Plan, Reply, Request
+from popoto.exceptions import UnsavedError
+from popoto.fields.keeping.adjusting import Adjustment
+from popoto.memory.commands import put, told
+from popoto.memory.confidence.formula import Evidence
+
+__all__ = ["Confidence", "Learning", "data_key", "evidence_of", "filtered"]
+
+logger = logging.getLogger("POPOTO.field")
+
+#: Stands for None among other values of a partition, which no ordinary value looks like.
+_NOTHING = "{&#0;}"
+
+
+class Confidence(Protocol):
+    """What is asked of a confidence field here."""
+
+    name: str
+    partition_by: tuple[str, ...]
+    initial_confidence: float
+    data_key: str
+
+    def partition_key(self, values: Sequence[Any]) -> str: ...
+    def get_data_hash_key(self, instance: Any, field_name: str) -> str: ...
+
+
+def data_key(stem: str, values: Sequence[Any]) -> str:
+    """The hash of one partition's evidence; without any value the one without partition."""
+    if all(value is None for value in values):
+        return stem
+    # The layout of popoto 1.6, where None was left out and ":" stood for itself: both could make
+    # one hash of two partitions.
+    parts = [
+        _NOTHING if value is None else str(value).replace(":", keys.ESCAPED_SEPARATOR)
+        for value in values
+    ]
+    return keys.SEPARATOR.join((stem, *parts))
+
+
+class Learning(Adjustment):
+    """One signal for a record's confidence."""
+
+    what = "update_confidence()"
+    takes_constructed = True
+
+    def __init__(
+        self, instance: Any, field: Confidence, signal: float, *, lowers: bool = False
+    ) -> None:
+        super().__init__(instance)
+        self.field = field
+        self.signal = signal
+        #: whether it counts only where it lowers the confidence
+        self.lowers = lowers
+        self.names = field.partition_by
+
+    def missing(self, key: str) -> Exception:
+        # A TypeError is the contract's answer to a record that is not stored.
+        return UnsavedError(
+            f"{self.what} requires a saved model instance: {key!r} is not stored any more"
+        )
+
+    def put(self, batch: Batch, key: str, values: Mapping[str, Any]) -> None:
+        self._put(batch, key, values, ())
+
+    def put_when(self, batch: Batch, key: str, values: Mapping[str, Any], name: str) -> None:
+        """As `put`, carried out only if an earlier command of the call has told `name`."""
+        self._put(batch, key, values, ("WHEN", name))
+
+    @property
+    def number_of_commands(self) -> int:
+        """How many commands `put` queues. The first one's reply is for `take_over`."""
+        return 2 if hasattr(self.instance, "_event") else 1
+
+    def _put(
+        self, batch: Batch, key: str, values: Mapping[str, Any], condition: tuple[str, ...]
+    ) -> None:
+        field = self.field
+        hash_key = field.partition_key([values[name] for name in field.partition_by])
+        learning = (
+            key,
+            repr(self.signal),
+            repr(field.initial_confidence),
+            1 if self.lowers else 0,
+            KeyArgument(key),
+            field.name,
+        )
+        _put_if(batch, condition, "LEARN", hash_key, *learning)
+        if hasattr(self.instance, "_event"):
+            extra = {"field": field.name, "signal": self.signal, "new_confidence": told("learned")}
+            event = self.instance._event("confidence_update", key, extra=extra)
+            _put_if(batch, condition, "TELL", str(event[1]), *event[2:])
+
+    def finish(self, replies: Sequence[Reply]) -> float:
+        return self.take_over(replies[0])
+
+    def take_over(self, reply: Reply) -> float:
+        """Let the instance know what the server has learned."""
+        learned: Any = reply
+        confidence = float(learned[0])
+        instance, name = self.instance, self.field.name
+        vars(instance)[name] = confidence
+        if instance._stored:
+            instance._stored[name] = instance._meta.by_name[name].encode(confidence)
+        return confidence
+
+
+def _put_if(
+    batch: Batch, condition: tuple[str, ...], name: str, key: str, *arguments: Argument
+) -> None:
+    """Queue a command, or WHEN with it."""
+    if condition:
+        put(batch, condition[0], key, condition[1], name, *arguments)
+    else:
+        put(batch, name, key, *arguments)
+
+
+def evidence_of(instance: Any, field: Confidence) -> Plan[Evidence]:
+    """A record's evidence; the initial confidence where there is none. One round trip."""
+    saved: Mapping[str, Any] = instance._saved_field_values if instance._stored else {}
+    values: list[Any] = [
+        saved[name] if name in saved else getattr(instance, name) for name in field.partition_by
+    ]
+    (stored,) = yield Request.of(
+        ("HGET", field.partition_key(values), instance.pk),
+        shard=instance._meta.shard,
+        repeatable=True,
+    )
+    return _readable(stored, instance.pk) or Evidence(field.initial_confidence)
+
+
+def _readable(stored: bytes | None, record: str) -> Evidence | None:
+    if stored is None:
+        return None
+    try:
+        return Evidence.unpacked(stored)
+    except ValueError as error:
+        logger.warning("the evidence of %s counts as none: %s", record, error)
+        return None
+
+
+def filtered(model_class: Any, field: Confidence, pattern: str) -> Plan[dict[str, dict[str, Any]]]:
+    """The evidence in the hash without partition, of the record keys that a pattern matches."""
+    found: dict[str, dict[str, Any]] = {}
+    cursor = b"0"
+    while True:
+        ((cursor, flat),) = yield Request.of(
+            ("HSCAN", field.data_key, cursor, "MATCH", pattern, "COUNT", 1000),
+            shard=model_class._meta.shard,
+            repeatable=True,
+        )
+        pairs: list[bytes] = flat
+        for key, stored in zip(pairs[::2], pairs[1::2], strict=True):
+            record = key.decode("utf-8", "replace")
+            evidence = _readable(stored, record)
+            if evidence is not None:
+                found[record] = evidence.as_dict()
+        if cursor == b"0":
+            return found

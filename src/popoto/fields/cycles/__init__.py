@@ -1,0 +1,1 @@
+"""What a cyclic field does to stored records."""

@@ -1,0 +1,93 @@
+"""`Adjustment`: a change of what a record has beside its values, which is no save.
+
+Confidence that is updated, an access that is confirmed, a cycle that is strengthened: a field
+or a mixin says what to do to one stored record, and the model carries it out: alone, with others in
+one step, in a transaction, or in a pipeline of the caller's own (`Model._adjusting`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from popoto.engine.batch import Batch, GuardFailure, Step
+from popoto.engine.request import Plan, Reply
+from popoto.exceptions import NotStoredError, UnsavedError
+
+__all__ = ["Adjustment", "Touching", "carried_out"]
+
+
+class Adjustment:
+    """One change beside one stored record. Subclasses say what it is."""
+
+    #: what it does, for messages
+    what: str = "adjustment"
+    #: the fields whose stored values decide where it happens: those of a partition
+    names: tuple[str, ...] = ()
+    #: whether an instance that was only constructed does, where a record is stored under its key
+    takes_constructed: bool = False
+    #: whether it is one of a stored record; if not, `instance` may be the model
+    needs_record: bool = True
+
+    def __init__(self, instance: Any) -> None:
+        self.instance = instance
+
+    def unsaved(self) -> Exception:
+        """The error for an instance that was never saved."""
+        name = type(self.instance).__name__
+        return UnsavedError(
+            f"{self.what} requires a saved model instance: this {name} is unsaved (or was "
+            "deleted); save() it first"
+        )
+
+    def missing(self, key: str) -> Exception:
+        """The error for a record that is gone."""
+        return NotStoredError(
+            f"{self.what} requires a saved model instance: {key!r} is not stored any more "
+            "(deleted or expired); nothing was written"
+        )
+
+    def put(self, batch: Batch, key: str, values: Mapping[str, Any]) -> None:
+        """Queue guards and commands; `values` are the stored ones of `names`.
+
+        Called again where another writer was faster, so it must have no other effect.
+        """
+        raise NotImplementedError
+
+    def learn(self, failure: GuardFailure, step: Step) -> bool:
+        """Learn from a failed guard of its own; whether to try again, else it raises."""
+        return False
+
+    def finish(self, replies: Sequence[Reply]) -> Any:
+        """Take over what was done; `replies` are those of its commands. Its result."""
+        return None
+
+    def queue_up(self) -> None:
+        """Take over what waits in a caller's pipeline."""
+
+
+class Touching(Adjustment):
+    """A decay field is set to a moment. The record itself is written, so the model does it."""
+
+    what = "touch()"
+
+    def __init__(self, instance: Any, field_name: str, now: float) -> None:
+        super().__init__(instance)
+        self.field_name = field_name
+        self.now = now
+
+
+def carried_out(
+    adjustments: Sequence[Adjustment], pipeline: Any = None, *, skips_missing: bool = False
+) -> Plan[list[Any]]:
+    """Have the model carry adjustments out, or queue them on a pipeline or a transaction.
+
+    Their results, in order; None for records that are gone and may be skipped. Models do it,
+    as they have the one loop that writes.
+    """
+    if not adjustments:
+        return []
+    # Of a model, or of an instance of one.
+    owner = adjustments[0].instance
+    plan: Plan[list[Any]] = owner._adjusting(adjustments, pipeline, skips_missing=skips_missing)
+    return (yield from plan)

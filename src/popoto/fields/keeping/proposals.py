@@ -1,0 +1,66 @@
+"""Proposals to recall a record, which are withdrawn and carried along with it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Self
+
+from popoto.engine.batch import Batch
+from popoto.fields.keeping.entries import Carried
+from popoto.fields.keeping.families import KeyFamily
+from popoto.memory.commands import put
+
+__all__ = ["ProposalEntry", "partitions_key", "pending_family", "pending_stem"]
+
+
+def pending_stem(model_name: str) -> str:
+    """What the keys of pending proposals begin with; the partition follows."""
+    return f"$RP:{model_name}:pending:"
+
+
+def partitions_key(model_name: str) -> str:
+    """The set of the partitions that proposals were ever pending in."""
+    return f"$RP:{model_name}:partitions"
+
+
+def pending_family(model_name: str) -> KeyFamily:
+    """The keys of pending proposals, for upkeep."""
+    return KeyFamily(
+        "companions",
+        "proposals",
+        pending_stem(model_name).rstrip(":"),
+        "zset",
+        is_open=True,
+        derived=False,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class ProposalEntry(Carried):
+    """That a record is pending, in whichever partitions; `key` lists them."""
+
+    key: str
+    member: str
+    model_name: str
+    kind: str = "$RP"
+
+    @classmethod
+    def of(cls, model_name: str, member: str) -> Self:
+        """What is pending of one record."""
+        return cls(partitions_key(model_name), member, model_name)
+
+    def begin(self, batch: Batch) -> None:
+        """Nobody proposes a record by saving it, and what went has withdrawn what was pending."""
+
+    def carry(self, batch: Batch, to: ProposalEntry) -> None:
+        self._withdraw(batch, to.member)
+
+    def remove(self, batch: Batch) -> None:
+        self._withdraw(batch)
+
+    def _withdraw(self, batch: Batch, *name: str) -> None:
+        stem = pending_stem(self.model_name)
+        put(batch, "WITHDRAW", self.key, stem, self.member, *name)
+
+    def look(self, batch: Batch) -> None:
+        batch.put("EXISTS", self.key)

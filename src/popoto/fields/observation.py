@@ -1,0 +1,214 @@
+"""`ObservationProtocol`: what became of the records that an agent was shown.
+
+The numbers are those of `Defaults` at the moment of the call, or those that were assigned to the
+names of this module by which popoto 1.6 had them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final
+
+from popoto import clock
+from popoto.engine.batch import Batch
+from popoto.engine.request import Plan, Reply
+from popoto.engine.run import arun, run
+from popoto.fields.access_tracker import AccessTrackerMixin, Confirming, Discarding
+from popoto.fields.confidence.evidence import Learning
+from popoto.fields.constants import Defaults
+from popoto.fields.cycles.adjusting import Amplifying, Releasing
+from popoto.fields.keeping.adjusting import Adjustment, Touching, carried_out
+from popoto.fields.prediction_ledger import PredictionLedgerMixin
+from popoto.fields.predictions.ledger import Resolving
+from popoto.fields.surfacing import RecallProposal, Withdrawing
+
+__all__ = ["VALID_OUTCOMES", "ObservationProtocol", "RecallProposal"]
+
+VALID_OUTCOMES: Final = frozenset({"acted", "used", "dismissed", "deferred", "contradicted"})
+
+#: The names by which popoto 1.6 had these numbers here. A module attribute of one of these names
+#: that was assigned to holds instead of that of `Defaults`.
+_NUMBERS: Final = frozenset(
+    {
+        "ACTED_CONFIDENCE_SIGNAL",
+        "CONTRADICTED_CONFIDENCE_SIGNAL",
+        "ACTED_CYCLE_STRENGTHEN_FACTOR",
+        "DISMISSED_CYCLE_WEAKEN_FACTOR",
+        "CONTRADICTED_CYCLE_WEAKEN_FACTOR",
+        "AUTO_DISCHARGE_CONFIDENCE_THRESHOLD",
+    }
+)
+
+
+def __getattr__(name: str) -> Any:
+    if name in _NUMBERS:
+        return getattr(Defaults, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def _number(name: str) -> float:
+    return float(globals().get(name, getattr(Defaults, name)))
+
+
+class ObservationProtocol:
+    """Tells records what became of them: read, surfaced, acted on, contradicted.
+
+    Stateless; each method has a native asyncio twin, ``async_…``.
+    """
+
+    @staticmethod
+    def on_read(instance: Any, pipeline: Any = None) -> None:
+        """A record was read: stage it, if its model tracks accesses. One command."""
+        if hasattr(instance, "on_read"):
+            instance.on_read(pipeline=pipeline)
+
+    @staticmethod
+    def on_surfaced(
+        instances: Sequence[Any],
+        reason: str = "proactive",
+        partition: str | None = None,
+        pipeline: Any = None,
+    ) -> None:
+        """Records were proposed to an agent; see `RecallProposal.create_batch`."""
+        if instances:
+            RecallProposal.create_batch(instances, reason, partition, pipeline)
+
+    @staticmethod
+    async def async_on_surfaced(
+        instances: Sequence[Any],
+        reason: str = "proactive",
+        partition: str | None = None,
+        pipeline: Any = None,
+    ) -> None:
+        """`on_surfaced` for asyncio."""
+        if instances:
+            await RecallProposal.async_create_batch(instances, reason, partition, pipeline)
+
+    @staticmethod
+    def on_context_used(
+        instances: Sequence[Any],
+        outcome_map: Mapping[str, str],
+        pipeline: Any = None,
+        partition: str | None = None,
+    ) -> None:
+        """Let records learn what became of them.
+
+        `outcome_map` has an outcome (`VALID_OUTCOMES`) for record keys; records that it leaves out
+        count as deferred. Records that are not stored are left out. Proposals of the records are
+        resolved, those of one `partition` or, without, wherever they are pending.
+
+        Raises ValueError for an outcome that is none, before anything is done. All effects on the
+        records of one model are one step: one command, whatever their number. `pipeline` may be a
+        transaction.
+        """
+        run(_observing(instances, outcome_map, pipeline, partition))
+
+    @staticmethod
+    async def async_on_context_used(
+        instances: Sequence[Any],
+        outcome_map: Mapping[str, str],
+        pipeline: Any = None,
+        partition: str | None = None,
+    ) -> None:
+        """`on_context_used` for asyncio."""
+        await arun(_observing(instances, outcome_map, pipeline, partition))
+
+
+def _observing(
+    instances: Sequence[Any],
+    outcome_map: Mapping[str, str],
+    pipeline: Any,
+    partition: str | None,
+) -> Plan[None]:
+    if not instances:
+        return
+    for key, outcome in outcome_map.items():
+        if outcome not in VALID_OUTCOMES:
+            raise ValueError(
+                f"Invalid outcome {outcome!r} for {key!r}; "
+                f"outcomes are {', '.join(sorted(VALID_OUTCOMES))}"
+            )
+    adjustments: list[Adjustment] = []
+    seen: set[str] = set()
+    for instance in instances:
+        if not instance._stored or instance.pk in seen:
+            # Never stored, or shown twice.
+            continue
+        seen.add(instance.pk)
+        adjustments += _effects(instance, outcome_map.get(instance.pk, "deferred"), partition)
+    yield from carried_out(adjustments, pipeline, skips_missing=True)
+
+
+def _effects(instance: Any, outcome: str, partition: str | None) -> Iterator[Adjustment]:
+    """What an outcome does to one record: the touches, and all the rest as one."""
+    if outcome == "acted":
+        now = clock.now()
+        yield from (Touching(instance, f.name, now) for f in instance._meta.listed("decay"))
+    yield _Outcome(instance, [*_parts(instance, outcome), Withdrawing(instance, partition)])
+
+
+def _parts(instance: Any, outcome: str) -> Iterator[Adjustment]:
+    options = instance._meta
+    cyclic, confident = options.listed("cyclic"), options.listed("confidence")
+    if isinstance(instance, AccessTrackerMixin):
+        confirms = outcome in ("acted", "used")
+        yield Confirming(instance) if confirms else Discarding(instance)
+    factor = _FACTORS.get(outcome)
+    if factor is not None:
+        yield from (Amplifying(instance, field, _number(factor)) for field in cyclic)
+    if outcome == "acted":
+        yield from (Releasing(instance, field) for field in cyclic if field.pressure_rate)
+    signal = _SIGNALS.get(outcome)
+    if signal is not None:
+        yield from (Learning(instance, field, _number(signal)) for field in confident)
+    if isinstance(instance, PredictionLedgerMixin):
+        error = instance._pl_auto_resolve_errors.get(outcome)
+        if error is not None:
+            yield Resolving(instance, float(error), "observed")
+    if outcome == "contradicted":
+        threshold = _number("AUTO_DISCHARGE_CONFIDENCE_THRESHOLD")
+        for doubted in confident:
+            for field in cyclic:
+                if field.pressure_rate:
+                    yield Releasing(instance, field, below=(doubted, threshold))
+
+
+#: What amplitudes are multiplied by, and the signal for confidence, after each outcome.
+_FACTORS: Final = {
+    "acted": "ACTED_CYCLE_STRENGTHEN_FACTOR",
+    "dismissed": "DISMISSED_CYCLE_WEAKEN_FACTOR",
+    "contradicted": "CONTRADICTED_CYCLE_WEAKEN_FACTOR",
+}
+_SIGNALS: Final = {
+    "acted": "ACTED_CONFIDENCE_SIGNAL",
+    "contradicted": "CONTRADICTED_CONFIDENCE_SIGNAL",
+}
+
+
+class _Outcome(Adjustment):
+    """Several adjustments of one record as one."""
+
+    what = "on_context_used()"
+
+    def __init__(self, instance: Any, parts: Sequence[Adjustment]) -> None:
+        super().__init__(instance)
+        self.parts = parts
+        self.names = tuple(dict.fromkeys(name for part in parts for name in part.names))
+        self._ends: list[int] = []
+
+    def put(self, batch: Batch, key: str, values: Mapping[str, Any]) -> None:
+        self._ends = []
+        first = len(batch)
+        for part in self.parts:
+            part.put(batch, key, values)
+            self._ends.append(len(batch) - first)
+
+    def finish(self, replies: Sequence[Reply]) -> None:
+        start = 0
+        for part, end in zip(self.parts, self._ends, strict=True):
+            part.finish(replies[start:end])
+            start = end
+
+    def queue_up(self) -> None:
+        for part in self.parts:
+            part.queue_up()

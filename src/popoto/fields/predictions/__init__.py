@@ -1,0 +1,1 @@
+"""What a prediction ledger does to stored records."""

@@ -1,0 +1,228 @@
+"""Predictions of records: noted, read, resolved."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from typing import Any, cast
+
+import msgpack
+
+from popoto import clock
+from popoto.engine.batch import Batch, GuardFailure, KeyArgument, Step
+from popoto.engine.request import Plan, Reply, Request
+from popoto.fields.confidence.evidence import Learning
+from popoto.fields.keeping.adjusting import Adjustment, carried_out
+from popoto.memory.commands import put, told
+
+__all__ = [
+    "Resolving",
+    "auto_resolve",
+    "checked_error",
+    "entry_key",
+    "errors_key",
+    "read",
+    "record",
+    "resolve",
+    "unpacked",
+]
+
+logger = logging.getLogger("POPOTO.field")
+
+
+def entry_key(model_name: str, record: str) -> str:
+    """The hash with the prediction of one record."""
+    return f"$PL:{model_name}:meta:{record}"
+
+
+def errors_key(model_name: str, partition: str) -> str:
+    """The sorted set of absolute errors, by record key."""
+    return f"$PL:{model_name}:errors:{partition}"
+
+
+# Stored form -------------------------------------------------------------------------------
+
+
+def packed(entry: Mapping[str, Any]) -> bytes:
+    """An entry as it is stored. Raises TypeError for what MessagePack does not hold."""
+    try:
+        return msgpack.packb(entry)
+    except (ValueError, OverflowError) as error:
+        raise TypeError(f"a prediction cannot be stored: {error}") from error
+
+
+def unpacked(stored: bytes) -> dict[str, Any] | None:
+    """A stored entry; None, with a warning, for bytes that are none."""
+    try:
+        found: object = msgpack.unpackb(stored, strict_map_key=False)
+    except (ValueError, msgpack.UnpackException) as error:
+        found = error
+    if not isinstance(found, dict) or "predicted" not in found:
+        logger.warning("%r is no prediction: left alone", stored)
+        return None
+    return cast("dict[str, Any]", found)
+
+
+# Adjustments -------------------------------------------------------------------------------
+
+
+class _Recording(Adjustment):
+    """A prediction is noted."""
+
+    what = "record_prediction()"
+    takes_constructed = True
+
+    def __init__(self, instance: Any, predicted: Any) -> None:
+        super().__init__(instance)
+        self.entry = packed(
+            {
+                "predicted": predicted,
+                "resolved": False,
+                "resolution_mode": None,
+                "prediction_error": None,
+                "resolved_at": None,
+                "recorded_at": clock.now(),
+            }
+        )
+
+    def missing(self, key: str) -> Exception:
+        return self.unsaved()
+
+    def put(self, batch: Batch, key: str, values: Mapping[str, Any]) -> None:
+        batch.put("HSET", entry_key(type(self.instance).__name__, key), key, self.entry)
+
+
+class Resolving(Adjustment):
+    """An open prediction is resolved with a known error, and what follows from that.
+
+    `entry`: the stored prediction that the error was computed from. Where it has changed, the
+    error is computed anew from what is there, by `compute`.
+    """
+
+    what = "resolve_prediction()"
+    takes_constructed = True
+
+    def __init__(
+        self, instance: Any, error: float, mode: str, entry: bytes | None = None, actual: Any = None
+    ) -> None:
+        super().__init__(instance)
+        self.error = error
+        self.mode = mode
+        self.entry = entry
+        self.actual = actual
+        self.now = clock.now()
+        self.feedback = [
+            Learning(instance, field, instance._pl_confidence_low_signal, lowers=True)
+            for field in instance._meta.listed("confidence")
+        ]
+        self.names = tuple(dict.fromkeys(name for each in self.feedback for name in each.names))
+        self._told_feedback = 0
+
+    def missing(self, key: str) -> Exception:
+        return self.unsaved()
+
+    def put(self, batch: Batch, key: str, values: Mapping[str, Any]) -> None:
+        instance = self.instance
+        name = type(instance).__name__
+        entry = entry_key(name, key)
+        if self.entry is not None:
+            batch.guard("holds", entry, key, self.entry)
+        put(batch, "UNTELL", None, "resolved")
+        put(
+            batch,
+            "RESOLVE",
+            entry,
+            key,
+            KeyArgument(errors_key(name, instance._pl_partition)),
+            repr(self.error),
+            self.mode,
+            str(self.now),
+        )
+        if self.error > instance._pl_confidence_error_threshold:
+            for learning in self.feedback:
+                learning.put_when(batch, key, values, "resolved")
+        if hasattr(instance, "_event"):
+            extra = {"prediction_error": told("resolved"), "resolution_mode": self.mode}
+            event = instance._event("prediction_resolved", key, extra=extra)
+            put(batch, "WHEN", str(event[1]), "resolved", "TELL", *event[2:])
+
+    def learn(self, failure: GuardFailure, step: Step) -> bool:
+        # Recorded anew meanwhile, or resolved by somebody else.
+        (key,) = (str(step[2][0]),)
+        self.entry = failure.stored([key]).get(key) if failure.what == "holds" else None
+        found = unpacked(self.entry) if self.entry is not None else None
+        if found is None or found.get("resolved"):
+            # Nothing is open: RESOLVE finds that, too.
+            self.entry = None
+            return True
+        self.error = checked_error(self.instance, found["predicted"], self.actual)
+        return True
+
+    def finish(self, replies: Sequence[Reply]) -> float | None:
+        if replies[1] != 1:
+            return None
+        if self.error > self.instance._pl_confidence_error_threshold:
+            for place, learning in enumerate(self.feedback):
+                learning.take_over(replies[2 + place * learning.number_of_commands])
+        return self.error
+
+
+def checked_error(instance: Any, predicted: Any, actual: Any) -> float:
+    """The error as the instance's own class computes it."""
+    model: Any = instance.__class__
+    return float(model.compute_prediction_error(predicted, actual))
+
+
+# Plans -------------------------------------------------------------------------------------
+
+
+def record(instance: Any, predicted: Any, pipeline: Any) -> Plan[Any]:
+    """The plan of `record_prediction`."""
+    if predicted is None:
+        raise ValueError("predicted must not be None")
+    yield from carried_out([_Recording(instance, predicted)], pipeline)
+    return pipeline
+
+
+def _stored(instance: Any) -> Plan[bytes | None]:
+    replies: list[bytes | None] = yield Request.of(
+        ("HGET", entry_key(type(instance).__name__, instance.pk), instance.pk),
+        shard=instance._meta.shard,
+        repeatable=True,
+    )
+    return replies[0]
+
+
+def read(instance: Any) -> Plan[dict[str, Any] | None]:
+    """The plan of `get_prediction_data`."""
+    stored = yield from _stored(instance)
+    return None if stored is None else unpacked(stored)
+
+
+def resolve(instance: Any, actual: Any, pipeline: Any) -> Plan[Any]:
+    """The plan of `resolve_prediction`."""
+    if actual is None:
+        raise ValueError("actual must not be None")
+    exists, stored = yield Request.of(
+        ("EXISTS", instance.pk),
+        ("HGET", entry_key(type(instance).__name__, instance.pk), instance.pk),
+        shard=instance._meta.shard,
+        repeatable=True,
+    )
+    found = None if stored is None else unpacked(stored)
+    if exists and (found is None or found.get("resolved")):
+        return pipeline
+    error = 0.0 if found is None else checked_error(instance, found["predicted"], actual)
+    resolving = Resolving(instance, error, "explicit", stored, actual)
+    results = yield from carried_out([resolving], pipeline)
+    return results[0] if pipeline is None else pipeline
+
+
+def auto_resolve(instance: Any, outcome: str, pipeline: Any) -> Plan[Any]:
+    """The plan of `auto_resolve`."""
+    errors = instance._pl_auto_resolve_errors
+    if outcome not in errors:
+        raise ValueError(f"Invalid outcome {outcome!r}; outcomes are {', '.join(sorted(errors))}")
+    resolving = Resolving(instance, float(errors[outcome]), "observed")
+    results = yield from carried_out([resolving], pipeline, skips_missing=True)
+    return results[0] if pipeline is None else pipeline

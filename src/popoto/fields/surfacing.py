@@ -1,0 +1,199 @@
+"""`RecallProposal`: records that were proposed to an agent and wait for an outcome."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from popoto import clock
+from popoto.engine.batch import Batch, append, prefix_in
+from popoto.engine.request import Plan, Request, tagged
+from popoto.engine.run import arun, run
+from popoto.fields.keeping.adjusting import Adjustment
+from popoto.fields.keeping.proposals import partitions_key, pending_stem
+from popoto.memory.commands import put
+
+__all__ = ["RecallProposal", "Withdrawing"]
+
+
+class RecallProposal:
+    """Which records are pending, by partition: sorted sets of record keys by the moment.
+
+    Each method has a native asyncio twin, ``async_…``. Proposals go with their record.
+    """
+
+    DEFAULT_TTL = 3600
+    """Seconds after which a proposal is stale."""
+
+    @classmethod
+    def _pending_key(cls, model_class_or_instance: Any, partition: str | None = None) -> str:
+        return _key_of(_name_of(model_class_or_instance), partition)
+
+    @classmethod
+    def create_batch(
+        cls,
+        instances: Sequence[Any],
+        reason: str = "proactive",
+        partition: str | None = None,
+        pipeline: Any = None,
+    ) -> None:
+        """Note that records were proposed now; again refreshes the moment.
+
+        `reason` is for callers, nothing keeps it. Each record is filed under its own class. One
+        round trip.
+        """
+        run(_creating(instances, partition, pipeline))
+
+    @classmethod
+    async def async_create_batch(
+        cls,
+        instances: Sequence[Any],
+        reason: str = "proactive",
+        partition: str | None = None,
+        pipeline: Any = None,
+    ) -> None:
+        """`create_batch` for asyncio."""
+        await arun(_creating(instances, partition, pipeline))
+
+    @classmethod
+    def resolve(
+        cls, instance: Any, outcome: str, partition: str | None = None, pipeline: Any = None
+    ) -> Any:
+        """A record is not pending any more: 1, or 0 if it was not; or the pipeline. One command."""
+        return run(_resolving(instance, partition, pipeline))
+
+    @classmethod
+    async def async_resolve(
+        cls, instance: Any, outcome: str, partition: str | None = None, pipeline: Any = None
+    ) -> Any:
+        """`resolve` for asyncio."""
+        return await arun(_resolving(instance, partition, pipeline))
+
+    @classmethod
+    def expire_stale(
+        cls,
+        model_class: Any,
+        partition: str | None = None,
+        ttl: float | None = None,
+        pipeline: Any = None,
+    ) -> list[str]:
+        """Remove proposals older than `ttl` seconds (`DEFAULT_TTL`); their record keys.
+
+        With a pipeline, the removal is queued and the keys are read at once. Two commands.
+        """
+        return run(
+            _expiring(model_class, partition, cls.DEFAULT_TTL if ttl is None else ttl, pipeline)
+        )
+
+    @classmethod
+    async def async_expire_stale(
+        cls,
+        model_class: Any,
+        partition: str | None = None,
+        ttl: float | None = None,
+        pipeline: Any = None,
+    ) -> list[str]:
+        """`expire_stale` for asyncio."""
+        seconds = cls.DEFAULT_TTL if ttl is None else ttl
+        return await arun(_expiring(model_class, partition, seconds, pipeline))
+
+    @classmethod
+    def get_pending(cls, model_class: Any, partition: str | None = None) -> list[tuple[str, float]]:
+        """Record keys with the moments they were proposed, oldest first. One command.
+
+        Overdue ones are among them until `expire_stale`.
+        """
+        return run(_reading(model_class, partition))
+
+    @classmethod
+    async def async_get_pending(
+        cls, model_class: Any, partition: str | None = None
+    ) -> list[tuple[str, float]]:
+        """`get_pending` for asyncio."""
+        return await arun(_reading(model_class, partition))
+
+
+class Withdrawing(Adjustment):
+    """A record is pending no more, in one partition or in all."""
+
+    what = "resolving of proposals"
+
+    def __init__(self, instance: Any, partition: str | None) -> None:
+        super().__init__(instance)
+        self.partition = partition
+
+    def put(self, batch: Batch, key: str, values: Mapping[str, Any]) -> None:
+        name = type(self.instance).__name__
+        if self.partition:
+            batch.put("ZREM", _key_of(name, self.partition), key)
+        else:
+            put(batch, "WITHDRAW", partitions_key(name), pending_stem(name), key)
+
+
+def _name_of(model_class_or_instance: Any) -> str:
+    given = model_class_or_instance
+    model: type = given if isinstance(given, type) else type(given)
+    return model.__name__
+
+
+def _key_of(model_name: str, partition: str | None) -> str:
+    return pending_stem(model_name) + (partition or "default")
+
+
+def _creating(instances: Sequence[Any], partition: str | None, pipeline: Any) -> Plan[None]:
+    now = repr(clock.now())
+    by_model: dict[Any, list[str]] = {}
+    for instance in instances:
+        model: Any = instance.__class__
+        by_model.setdefault(model, []).append(instance.pk)
+    for model, record_keys in by_model.items():
+        name = model.__name__
+        pairs = [part for key in record_keys for part in (now, key)]
+        commands = [("ZADD", _key_of(name, partition), *pairs)]
+        if partition and partition != "default":
+            commands.append(("SADD", partitions_key(name), partition))
+        shard: str = model._meta.shard
+        if pipeline is None:
+            yield Request(commands, shard, repeatable=True)
+            continue
+        for command in commands:
+            append(pipeline, *tagged(command, prefix_in(pipeline, shard)))
+
+
+def _resolving(instance: Any, partition: str | None, pipeline: Any) -> Plan[Any]:
+    command = ("ZREM", _key_of(type(instance).__name__, partition), instance.pk)
+    shard = instance._meta.shard
+    if pipeline is not None:
+        append(pipeline, *tagged(command, prefix_in(pipeline, shard)))
+        return pipeline
+    (removed,) = yield Request.of(command, shard=shard)
+    return removed
+
+
+def _expiring(
+    model_class: Any, partition: str | None, ttl: float, pipeline: Any
+) -> Plan[list[str]]:
+    key, shard = _key_of(_name_of(model_class), partition), model_class._meta.shard
+    latest = repr(clock.now() - ttl)
+    (members,) = yield Request.of(
+        ("ZRANGEBYSCORE", key, "-inf", latest), shard=shard, repeatable=True
+    )
+    if members:
+        command = ("ZREMRANGEBYSCORE", key, "-inf", latest)
+        if pipeline is None:
+            yield Request.of(command, shard=shard)
+        else:
+            append(pipeline, *tagged(command, prefix_in(pipeline, shard)))
+    return [member.decode("utf-8", "replace") for member in members]
+
+
+def _reading(model_class: Any, partition: str | None) -> Plan[list[tuple[str, float]]]:
+    (flat,) = yield Request.of(
+        ("ZRANGE", _key_of(_name_of(model_class), partition), 0, -1, "WITHSCORES"),
+        shard=model_class._meta.shard,
+        repeatable=True,
+    )
+    return [
+        (key.decode("utf-8", "replace"), float(moment))
+        for key, moment in zip(flat[::2], flat[1::2], strict=True)
+    ]

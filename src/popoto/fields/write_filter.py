@@ -1,0 +1,90 @@
+"""`WriteFilterMixin`: what is not worth keeping is not saved."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from popoto.engine.batch import Batch
+from popoto.exceptions import SkipSaveException
+from popoto.fields.constants import Defaults
+from popoto.fields.keeping.commit import Commit
+from popoto.fields.keeping.entries import CompanionEntry, Entry
+from popoto.fields.keeping.families import KeyFamily
+
+__all__ = ["WriteFilterMixin"]
+
+
+class WriteFilterMixin:
+    """Saves a record only if its score is high enough. List it among the bases of a model.
+
+    Define `compute_filter_score`. A score below `_wf_min_threshold` keeps the record from
+    being saved (`save()` returns False, nothing is written); from `_wf_priority_threshold` on the
+    record is in a sorted set of those with priority, under its score, as long as the last
+    saved score is that high. Both thresholds are those of `Defaults` unless the class has
+    its own.
+    """
+
+    _write_filter_score: float
+
+    def compute_filter_score(self) -> Any:
+        """How much the record is worth keeping. What is no number counts 0, NaN too."""
+        raise NotImplementedError(f"{type(self).__name__} has to define compute_filter_score()")
+
+    @property
+    def _wf_min_threshold(self) -> float:
+        return Defaults.WF_MIN_THRESHOLD
+
+    @property
+    def _wf_priority_threshold(self) -> float:
+        return Defaults.WF_PRIORITY_THRESHOLD
+
+    def _check_write_filter(self) -> float:
+        """The score, which is kept as `_write_filter_score`. Raises SkipSaveException."""
+        score = _as_score(self.compute_filter_score())
+        self._write_filter_score = score
+        if score < self._wf_min_threshold:
+            raise SkipSaveException(
+                f"{type(self).__name__}: its score {score:g} is below threshold "
+                f"{self._wf_min_threshold:g}"
+            )
+        return score
+
+    def _wf_key(self, kind: str) -> str:
+        """The key of what is kept for all records of the model: ``priority``."""
+        return _key_of(type(self), kind)
+
+    # What takes part in saving ----------------------------------------------------
+
+    def _before_save(self, update_fields: object) -> None:
+        self._check_write_filter()
+
+    def _on_commit(self, batch: Batch, commit: Commit) -> None:
+        if commit.operation == "delete":
+            return
+        score = self._write_filter_score
+        if score >= self._wf_priority_threshold:
+            batch.put("ZADD", self._wf_key("priority"), repr(score), commit.key)
+        else:
+            batch.put("ZREM", self._wf_key("priority"), commit.key)
+
+    @classmethod
+    def _companion_entries(cls, key: str) -> list[Entry]:
+        return [CompanionEntry(_key_of(cls, "priority"), key, "$WF", "zset")]
+
+    @classmethod
+    def _key_families(cls) -> list[KeyFamily]:
+        key = _key_of(cls, "priority")
+        return [KeyFamily("companions", "priority", key, "zset", derived=False, of_companions=True)]
+
+
+def _as_score(given: Any) -> float:
+    try:
+        score = float(given)
+    except (TypeError, ValueError, OverflowError):
+        return 0.0
+    return 0.0 if math.isnan(score) else score
+
+
+def _key_of(model: type, kind: str) -> str:
+    return f"$WF:{model.__name__}:{kind}"

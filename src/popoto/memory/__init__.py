@@ -1,0 +1,1 @@
+"""The machinery of memory fields: formulas and scripts that know neither fields nor models."""

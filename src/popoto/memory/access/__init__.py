@@ -1,0 +1,1 @@
+"""Reads that are staged, and confirmed once they mattered."""

@@ -1,0 +1,1 @@
+"""Associations: weighted edges between keys, and activation that spreads along them."""

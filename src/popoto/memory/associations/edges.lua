@@ -1,0 +1,219 @@
+-- memory/associations/edges.lua: edges between keys. Each key has a sorted set of those that its
+-- edges lead to, by weight. Edges are mirrored where they are symmetric; where not, every key has a
+-- set of those that lead to it, so that they can be found when it goes.
+--
+-- All of these begin with: stem, incoming stem ("": symmetric), key. The key of a command is the
+-- sorted set of that key; those of others are in the same shard.
+--
+-- LINK        ... target weight most   an edge, unless there is one; drops the lightest beyond `most`
+-- STRENGTHEN  ... target delta most    add to an edge. Both reply the weight (text)
+-- UNLINK      ... target               remove it
+-- WEAKEN      ... factor least         multiply all; those below `least` go. Reply: how many went
+-- FORSAKE     ...                      remove all edges from and to the key
+-- REKEY       ... name                 let another key have them
+
+local function make_edges()
+  local commands = {}
+
+  -- What the arguments of one command say, and what it does to edges.
+  local function edges_of(first)
+    local self = {stem = prefix .. ARGV[first], key = ARGV[first + 2]}
+    local incoming = ARGV[first + 1] ~= '' and prefix .. ARGV[first + 1]
+
+    function self.set(key)
+      return self.stem .. key
+    end
+
+    function self.incoming_of(key)
+      return incoming and incoming .. key
+    end
+
+    function self.weight(source, target)
+      return call('ZSCORE', self.set(source), target)
+    end
+
+    -- The other side of an edge from source to target.
+    function self.mirror(source, target, weight)
+      if incoming then
+        call('SADD', incoming .. target, source)
+      elseif weight then
+        call('ZADD', self.set(target), weight, source)
+      end
+    end
+
+    function self.drop(source, target)
+      local gone = call('ZREM', self.set(source), target)
+      if incoming then
+        call('SREM', incoming .. target, source)
+      else
+        call('ZREM', self.set(target), source)
+      end
+      return gone
+    end
+
+    -- The lightest go, of equal ones the lesser key.
+    function self.prune(key, most)
+      local excess = call('ZCARD', self.set(key)) - most
+      if excess > 0 then
+        for _, target in ipairs(call('ZRANGE', self.set(key), 0, excess - 1)) do
+          self.drop(key, target)
+        end
+      end
+    end
+
+    function self.targets(key)
+      return call('ZRANGE', self.set(key), 0, -1, 'WITHSCORES')
+    end
+
+    function self.sources(key)
+      return incoming and call('SMEMBERS', incoming .. key) or {}
+    end
+
+    function self.clear(key)
+      call('DEL', self.set(key))
+      if incoming then
+        call('DEL', incoming .. key)
+      end
+    end
+
+    self.is_symmetric = not incoming
+    return self
+  end
+
+  local function finish(edges, target, most, otherwise)
+    edges.prune(edges.key, most)
+    if edges.is_symmetric then
+      edges.prune(target, most)
+    end
+    return edges.weight(edges.key, target) or otherwise
+  end
+
+  function commands.LINK(_, first)
+    local edges, target, weight = edges_of(first), ARGV[first + 3], ARGV[first + 4]
+    if not edges.weight(edges.key, target) then
+      call('ZADD', edges.set(edges.key), weight, target)
+    end
+    if not edges.is_symmetric or not edges.weight(target, edges.key) then
+      edges.mirror(edges.key, target, weight)
+    end
+    return finish(edges, target, ARGV[first + 5] + 0, weight)
+  end
+
+  function commands.STRENGTHEN(_, first)
+    local edges, target, delta = edges_of(first), ARGV[first + 3], ARGV[first + 4]
+    local weight = call('ZINCRBY', edges.set(edges.key), delta, target)
+    if edges.is_symmetric then
+      call('ZINCRBY', edges.set(target), delta, edges.key)
+    else
+      edges.mirror(edges.key, target)
+    end
+    return finish(edges, target, ARGV[first + 5] + 0, weight)
+  end
+
+  function commands.UNLINK(_, first)
+    local edges = edges_of(first)
+    return edges.drop(edges.key, ARGV[first + 3])
+  end
+
+  function commands.WEAKEN(_, first)
+    local edges, factor, least = edges_of(first), ARGV[first + 3] + 0, ARGV[first + 4] + 0
+    local found, gone = edges.targets(edges.key), 0
+    for place = 1, #found, 2 do
+      local target, weight = found[place], found[place + 1] * factor
+      if weight < least or factor == 0 then
+        edges.drop(edges.key, target)
+        gone = gone + 1
+      else
+        call('ZADD', edges.set(edges.key), string.format('%.17g', weight), target)
+        local other = edges.is_symmetric and edges.weight(target, edges.key)
+        if other then
+          call('ZADD', edges.set(target), string.format('%.17g', other * factor), edges.key)
+        end
+      end
+    end
+    return gone
+  end
+
+  function commands.FORSAKE(_, first)
+    local edges = edges_of(first)
+    local found = edges.targets(edges.key)
+    for place = 1, #found, 2 do
+      edges.drop(edges.key, found[place])
+    end
+    for _, source in ipairs(edges.sources(edges.key)) do
+      call('ZREM', edges.set(source), edges.key)
+    end
+    edges.clear(edges.key)
+    return #found / 2
+  end
+
+  function commands.REKEY(_, first)
+    local edges, name = edges_of(first), ARGV[first + 3]
+    local found, sources, incoming = edges.targets(edges.key), edges.sources(edges.key), {}
+    for _, source in ipairs(sources) do
+      incoming[source] = edges.weight(source, edges.key)
+      call('ZREM', edges.set(source), edges.key)
+    end
+    local mirrored = {}
+    for place = 1, #found, 2 do
+      mirrored[found[place]] = edges.weight(found[place], edges.key)
+      edges.drop(edges.key, found[place])
+    end
+    edges.clear(edges.key)
+    for place = 1, #found, 2 do
+      call('ZADD', edges.set(name), found[place + 1], found[place])
+      edges.mirror(name, found[place], mirrored[found[place]] or found[place + 1])
+    end
+    for source, weight in pairs(incoming) do
+      call('ZADD', edges.set(source), weight, name)
+      edges.mirror(source, name)
+    end
+    return #found / 2
+  end
+
+  -- What one key has on the other side of an edge.
+  local function look_at_side(edges, key)
+    local set, incoming = edges.set(key), edges.incoming_of(key)
+    return look_at('ZADD', set, 'ZCARD') or denied('ZREM', set) or denied('ZSCORE', set)
+      or denied('ZRANGE', set) or denied('ZINCRBY', set) or denied('DEL', set)
+      or incoming and (look_at('SADD', incoming, 'SCARD') or denied('SREM', incoming)
+        or denied('SMEMBERS', incoming) or denied('DEL', incoming)) or nil
+  end
+
+  -- The key, all that its edges lead to or come from, and those that the arguments name.
+  local function look(_, first, last, name)
+    local edges = edges_of(first)
+    local names, failure = {}, look_at_side(edges, edges.key)
+    if last > first + 2 and name ~= 'WEAKEN' then
+      names[1] = ARGV[first + 3]
+    end
+    local most = (name == 'LINK' or name == 'STRENGTHEN') and ARGV[first + 5] + 0
+    for _, key in ipairs({edges.key, names[1]}) do
+      failure = failure or look_at_side(edges, key)
+      local is_full = not failure and most and call('ZCARD', edges.set(key)) >= most
+      if not failure and (is_full or not most) then
+        for place, other in ipairs(edges.targets(key)) do
+          names[#names + 1] = place % 2 == 1 and other or nil
+        end
+        for _, other in ipairs(edges.sources(key)) do
+          names[#names + 1] = other
+        end
+      end
+    end
+    removes = true
+    for _, key in ipairs(names) do
+      failure = failure or look_at_side(edges, key)
+    end
+    return failure
+  end
+
+  commands.looks = {}
+  for _, name in ipairs({'LINK', 'STRENGTHEN', 'UNLINK', 'WEAKEN', 'FORSAKE', 'REKEY'}) do
+    commands.looks[name] = look
+  end
+  return commands
+end
+
+for _, name in ipairs({'LINK', 'STRENGTHEN', 'UNLINK', 'WEAKEN', 'FORSAKE', 'REKEY'}) do
+  MAKERS[name] = make_edges
+end

@@ -1,0 +1,1 @@
+"""Confidence that moves with evidence: the formula, in Python and on the server."""

@@ -1,0 +1,90 @@
+"""Default values of the memory primitives, weights of who acted, and lengths of cycles.
+
+The values are those of popoto 1.6.1 (where its documentation names others, its code decides).
+"""
+
+from __future__ import annotations
+
+__all__ = ["Defaults", "InteractionWeight", "TemporalPeriod"]
+
+
+class Defaults:
+    """What holds where neither an argument nor a subclass says otherwise.
+
+    Plain class attributes: assign to them before the model class is made for what fields
+    take at construction, at any time for what is taken at each call (all others).
+    """
+
+    #: Exponent of the decay of `DecayingSortedField` and `CyclicDecayField`; above 0.
+    #: Taken at construction.
+    DECAY_RATE = 0.1
+    #: What a record's confidence starts with, from 0 to 1. Taken at construction.
+    INITIAL_CONFIDENCE = 0.5
+    #: The signals (0 to 1) that the outcomes acted and contradicted are for confidence.
+    ACTED_CONFIDENCE_SIGNAL = 0.9
+    CONTRADICTED_CONFIDENCE_SIGNAL = 0.1
+    #: What amplitudes of cycles are multiplied by.
+    ACTED_CYCLE_STRENGTHEN_FACTOR = 1.2
+    DISMISSED_CYCLE_WEAKEN_FACTOR = 0.8
+    CONTRADICTED_CYCLE_WEAKEN_FACTOR = 0.5
+    #: A contradicted record whose confidence is below this has its pressure resolved.
+    AUTO_DISCHARGE_CONFIDENCE_THRESHOLD = 0.1
+    #: Scores below the first are not saved, from the second on they have priority.
+    WF_MIN_THRESHOLD = 0.1
+    WF_PRIORITY_THRESHOLD = 0.7
+    #: What `weaken_all` multiplies weights by (0 <= factor < 1). Taken at construction.
+    CO_OCCURRENCE_DECAY_FACTOR = 0.95
+    #: The weight of a new association, and what is left of it after each hop.
+    CO_OCCURRENCE_INITIAL_WEIGHT = 0.1
+    CO_OCCURRENCE_DECAY_PER_HOP = 0.5
+    #: A prediction with a larger error lowers confidence, by this signal.
+    PL_CONFIDENCE_ERROR_THRESHOLD = 0.7
+    PL_CONFIDENCE_LOW_SIGNAL = 0.2
+    #: The errors that outcomes stand for.
+    PL_AUTO_RESOLVE_ACTED = 0.1
+    PL_AUTO_RESOLVE_USED = 0.3
+    PL_AUTO_RESOLVE_DISMISSED = 0.5
+    PL_AUTO_RESOLVE_CONTRADICTED = 0.9
+    #: How many assemblies the adaptive assembler judges together.
+    ADAPTIVE_QUALITY_WINDOW_SIZE = 20
+    #: When and how the policy cache learns from events.
+    MIN_EVENTS_FOR_CRYSTALLIZATION = 3
+    WILSON_CI_THRESHOLD = 0.6
+    TD_ALPHA = 0.1
+    TD_GAMMA = 0.95
+    CHI_SQUARED_P_THRESHOLD = 0.05
+    INITIAL_CYCLE_AMPLITUDE = 0.5
+    #: What the context assembler does to competitors, and from which score on it surfaces.
+    COMPETITIVE_SUPPRESSION_SIGNAL = 0.3
+    DEFAULT_SURFACING_THRESHOLD = 0.5
+
+
+class InteractionWeight:
+    """Base scores by who acted: a source and a role, added.
+
+    With a decay rate of 0.5, a score has fallen to 1 after weight ** 2 days.
+    """
+
+    HUMAN = 6.0
+    AGENT = 1.0
+    SYSTEM = 0.2
+
+    EXECUTIVE = 44.0
+    MANAGER = 16.0
+    PEER = 6.0
+    SUBORDINATE = 1.0
+
+    @staticmethod
+    def combine(source: float, role: float) -> float:
+        """The weight of what someone in a role did: the sum."""
+        return source + role
+
+
+class TemporalPeriod:
+    """Lengths of cycles in seconds. A month is 30 days, a quarter 90, a year 365."""
+
+    DAILY = 86_400
+    WEEKLY = 604_800
+    MONTHLY = 2_592_000
+    QUARTERLY = 7_776_000
+    YEARLY = 31_536_000

@@ -1,0 +1,26 @@
+-- memory/cycles/cyclic_score.lua: the scores of a whole index, as `CYCLIC_DECAY_LUA` of popoto 1.6
+-- answers. Queries use decay/top.lua.
+--
+-- KEYS   sorted set of record keys by the moment of the last touch; hashes of cycles and of pressure
+-- ARGV   now, decay rate, how many, base field or ""
+-- Reply  {key, score, ...} from the highest score down, 14 digits
+-- Cost   O(members)
+
+local now, rate, count = ARGV[1] + 0, ARGV[2] + 0, math.floor(ARGV[3] + 0)
+local found = {}
+local members = redis.call('ZRANGE', KEYS[1], 0, -1, 'WITHSCORES')
+for index = 1, #members, 2 do
+  local member = members[index]
+  local base = ARGV[4] ~= '' and base_of(redis.call('HGET', member, ARGV[4])) or 1
+  local score = product(base, factor_of(members[index + 1], now, rate))
+    + resonance_of(redis.call('HGET', KEYS[2], member), now)
+    + pressure_of(redis.call('HGET', KEYS[3], member), now)
+  found[#found + 1] = {member = member, score = score}
+end
+table.sort(found, comes_before)
+local reply = {}
+for place = 1, math.min(count, #found) do
+  reply[#reply + 1] = found[place].member
+  reply[#reply + 1] = tostring(found[place].score)
+end
+return reply

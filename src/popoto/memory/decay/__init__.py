@@ -1,0 +1,1 @@
+"""Relevance that decays with time: the formula, in Python and on the server."""

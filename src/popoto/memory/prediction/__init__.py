@@ -1,0 +1,1 @@
+"""Predictions, how wrong they were, and summaries of that."""

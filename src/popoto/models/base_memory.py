@@ -1,0 +1,125 @@
+"""The part of `Model` that keeps memories alive: touching, and what memory fields ask for."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from popoto import clock
+from popoto.engine.request import Plan
+from popoto.engine.run import arun, run
+from popoto.fields.cycles.adjusting import Amplifying, Releasing
+from popoto.fields.keeping.adjusting import Adjustment
+from popoto.models.record import memory_fields
+from popoto.models.record.record import Record
+from popoto.models.writing.adjusting import adjust, carry_or_queue
+from popoto.models.writing.touching import Touch
+
+
+class MemoryMethods(Record, is_base=True):
+    """Methods of `Model` for records whose relevance changes without a save."""
+
+    def touch(self, field_name: str, pipeline: Any = None) -> Any:
+        """Set a decay field to now, in the record and in its ranking; nothing else is written.
+
+        Returns the moment (seconds since 1970), or the pipeline if one was given; the
+        attribute has it at once. `pipeline` may be a transaction. Raises AttributeError (no
+        such field), TypeError (no DecayingSortedField; an unsaved instance), NotStoredError
+        when the record is gone; nothing was written then. One command.
+        """
+        return run(self._touch(field_name, pipeline))
+
+    async def async_touch(self, field_name: str, pipeline: Any = None) -> Any:
+        """`touch` for asyncio."""
+        return await arun(self._touch(field_name, pipeline))
+
+    def _touch(self, field_name: str, pipeline: Any) -> Plan[Any]:
+        found = yield from carry_or_queue([Touch(self, field_name)], pipeline)
+        return found[0] if pipeline is None else pipeline
+
+    @classmethod
+    def bulk_touch(cls, instances: Iterable[Any], field_name: str, pipeline: Any = None) -> Any:
+        """`touch` of many records in one step: all of them are, or none.
+
+        Returns the moment, or the pipeline. Raises as `touch`. One command.
+        """
+        return run(cls._touch_all(list(instances), field_name, pipeline))
+
+    @classmethod
+    async def async_bulk_touch(
+        cls, instances: Iterable[Any], field_name: str, pipeline: Any = None
+    ) -> Any:
+        """`bulk_touch` for asyncio."""
+        return await arun(cls._touch_all(list(instances), field_name, pipeline))
+
+    @staticmethod
+    def _touch_all(instances: Sequence[Any], field_name: str, pipeline: Any) -> Plan[Any]:
+        now = clock.now()
+        touches = {id(each): Touch(each, field_name, now) for each in instances}
+        yield from carry_or_queue(list(touches.values()), pipeline)
+        return now if pipeline is None else pipeline
+
+    # Cycles and pressure ----------------------------------------------------------------
+
+    def resolve_pressure(self, field_name: str, pipeline: Any = None) -> Any:
+        """Let the pressure of a cyclic field build up anew from now.
+
+        Returns the moment, or the pipeline (which may be a transaction). Raises as `touch`, and
+        TypeError for a field without pressure. One command.
+        """
+        return run(self._resolve_pressure(field_name, pipeline))
+
+    async def async_resolve_pressure(self, field_name: str, pipeline: Any = None) -> Any:
+        """`resolve_pressure` for asyncio."""
+        return await arun(self._resolve_pressure(field_name, pipeline))
+
+    def _resolve_pressure(self, field_name: str, pipeline: Any) -> Plan[Any]:
+        field = memory_fields.cyclic(self, field_name, "resolve_pressure()")
+        if not field.pressure_rate:
+            raise TypeError(f"{field.label} has no pressure to resolve: its pressure_rate is 0")
+        return self._adjusted(Releasing(self, field), pipeline)
+
+    def strengthen_cycle(self, field_name: str, factor: float = 1.2, pipeline: Any = None) -> Any:
+        """Multiply the amplitudes of a record's cycles, each held within [0, 100].
+
+        An amplitude below 0.01 becomes 0 and stays so. Returns the cycles as lists of period,
+        amplitude and phase, or the pipeline (which may be a transaction). Raises as `touch`,
+        and ValueError for a factor that is not finite. One command.
+        """
+        return run(self._amplify(field_name, factor, pipeline))
+
+    async def async_strengthen_cycle(
+        self, field_name: str, factor: float = 1.2, pipeline: Any = None
+    ) -> Any:
+        """`strengthen_cycle` for asyncio."""
+        return await arun(self._amplify(field_name, factor, pipeline))
+
+    def weaken_cycle(self, field_name: str, factor: float = 0.8, pipeline: Any = None) -> Any:
+        """`strengthen_cycle` with another default."""
+        return run(self._amplify(field_name, factor, pipeline))
+
+    async def async_weaken_cycle(
+        self, field_name: str, factor: float = 0.8, pipeline: Any = None
+    ) -> Any:
+        """`weaken_cycle` for asyncio."""
+        return await arun(self._amplify(field_name, factor, pipeline))
+
+    def _amplify(self, field_name: str, factor: float, pipeline: Any) -> Plan[Any]:
+        field = memory_fields.cyclic(self, field_name, "a change of amplitudes")
+        if not math.isfinite(factor):
+            raise ValueError(f"{field.label}: factor must be finite, got {factor!r}")
+        return self._adjusted(Amplifying(self, field, float(factor)), pipeline)
+
+    # How it is carried out --------------------------------------------------------------
+
+    def _adjusted(self, adjustment: Adjustment, pipeline: Any) -> Plan[Any]:
+        found = yield from adjust([adjustment], pipeline)
+        return found[0] if pipeline is None else pipeline
+
+    @staticmethod
+    def _adjusting(
+        adjustments: Sequence[Adjustment], pipeline: Any = None, *, skips_missing: bool = False
+    ) -> Plan[list[Any]]:
+        """Carry out what fields and mixins ask for; see `popoto.fields.keeping.adjusting`."""
+        return adjust(adjustments, pipeline, skips_missing=skips_missing)

@@ -1,0 +1,1 @@
+"""Ranked queries: plans that find the records with the highest scores."""

@@ -1,0 +1,225 @@
+"""Ranking by decay: the plan of `top_by_decay`."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import redis.exceptions
+
+from popoto import clock
+from popoto.engine.request import Argument, Plan, Request, ScriptCall
+from popoto.engine.tree import AllOf, ScoreRange
+from popoto.exceptions import QueryException
+from popoto.fields.describing import describe
+from popoto.memory.decay.scripts import TOP
+from popoto.models.beside.leftovers import repair
+from popoto.models.reading.calls import Page, Reading, Row
+from popoto.models.reading.executing import Execution
+from popoto.models.reading.fetching import Fetch
+from popoto.models.reading.ordering import Order
+from popoto.models.reading.planning import AnyField
+from popoto.models.reading.spec import QuerySpec
+from popoto.models.record.options import ModelOptions
+
+__all__ = ["top_by_decay"]
+
+#: How many records that other conditions have found one call ranks.
+_MOST_CANDIDATES = 5_000
+
+
+def top_by_decay(
+    spec: QuerySpec,
+    field_name: str | None,
+    n: Any,
+    decay_rate: Any,
+    base_score_field: str | None,
+) -> Plan[list[Any]]:
+    """The plan of `top_by_decay`; see `popoto.models.query_operations`."""
+    options = spec.options
+    field = _decay_field(options, field_name)
+    rate = field.decay_rate if decay_rate is None else _checked_rate(options, decay_rate)
+    base = field.base_score_field if base_score_field is None else base_score_field
+    execution = Execution(spec)
+    count = _number_of_results(execution, n)
+    if count <= 0:
+        return []
+    _refuse_order(spec)
+    partition, is_all = _partition_of(field, spec)
+    fetch = yield from execution.unordered()
+    ranking = _Ranking(
+        fetch,
+        field.partition_key(partition),
+        field.base_key(partition) if base and base == field.base_score_field else None,
+        clock.now(),
+        rate,
+        count,
+        base or "",
+        field.companion_hashes(partition),
+    )
+    reading = execution.reading()
+    if is_all:
+        rows = yield from ranking.of_all(reading)
+    else:
+        keys = yield from fetch.keys(Order("any"))
+        rows = yield from ranking.of(keys, reading)
+    found = execution.shaped(fetch, rows[execution.offset :])
+    return (yield from execution.finished(found))
+
+
+# What is asked for -----------------------------------------------------------------------------
+
+
+def _decay_field(options: ModelOptions, name: str | None) -> AnyField:
+    """The field by which to rank: the named one, or the only one. Raises QueryException."""
+    fields = options.listed("decay")
+    if name is None:
+        if len(fields) == 1:
+            return fields[0]
+        if not fields:
+            raise QueryException(
+                f"{options.model_name} has no DecayingSortedField: give it one to rank by decay"
+            )
+        raise QueryException(
+            f"Multiple DecayingSortedFields on {options.model_name}: name one of "
+            f"{', '.join(field.name for field in fields)}"
+        )
+    field = options.by_name.get(name)
+    if field is None:
+        raise QueryException(
+            f"{options.model_name} has no field {describe(name)}; "
+            f"fields are {', '.join(options.by_name)}"
+        )
+    if field not in fields:
+        raise QueryException(
+            f"top_by_decay requires a DecayingSortedField, and {field.label} is a "
+            f"{type(field).__name__}"
+        )
+    return field
+
+
+def _checked_rate(options: ModelOptions, rate: Any) -> float:
+    if isinstance(rate, bool) or not isinstance(rate, (int, float)) or not math.isfinite(rate):
+        raise QueryException(
+            f"{options.model_name}: decay_rate must be a finite number, got {describe(rate)}"
+        )
+    return rate
+
+
+def _number_of_results(execution: Execution, n: Any) -> int:
+    """How many records to find: `n`, or fewer where the query has a limit."""
+    if isinstance(n, bool) or not isinstance(n, (int, float)):
+        raise TypeError(f"n must be an int, got {describe(n)}")
+    if not math.isfinite(n):
+        raise QueryException(f"{execution.options.model_name}: n must be finite, got {n!r}")
+    if execution.limit is None or n <= 0:
+        return int(n)
+    return min(int(n), execution.offset + execution.limit if execution.limit else 0)
+
+
+def _refuse_order(spec: QuerySpec) -> None:
+    if spec.order_by is not None or spec.computed_sort is not None:
+        raise QueryException(
+            f"{spec.options.model_name}: top_by_decay() is an order of its own; leave order_by() "
+            "and computed_sort() out, and sort the result if you need to"
+        )
+
+
+def _partition_of(field: AnyField, spec: QuerySpec) -> tuple[list[Any], bool]:
+    """The partition that a query names, and whether it asks for all records in that."""
+    missing = [name for name in field.partition_by if name not in spec.keywords]
+    if missing:
+        raise QueryException(
+            f"{field.label} is partitioned by {', '.join(field.partition_by)}: top_by_decay() "
+            f"needs filter({', '.join(f'{name}=...' for name in missing)}), as plain keywords"
+        )
+    wanted = {name: str(spec.keywords[name]) for name in field.partition_by}
+    others = [
+        condition
+        for condition in spec.conditions
+        if condition.negated
+        or condition.children
+        or any(wanted.get(name) != str(value) for name, value in condition.filters.items())
+    ]
+    return [spec.keywords[name] for name in field.partition_by], not others
+
+
+# Asking the server -----------------------------------------------------------------------------
+
+
+@dataclass(slots=True, frozen=True)
+class _Ranking:
+    """One ranking of one index; see the head of ``top.lua``."""
+
+    fetch: Fetch
+    index: str
+    #: the sorted set of base scores, where one is kept for the base that is asked for
+    bases: str | None
+    now: float
+    rate: float
+    count: int
+    base: str
+    #: of a cyclic field, the hashes of cycles and of pressure
+    cycles: tuple[str, str] | None
+
+    def of_all(self, reading: Reading) -> Plan[list[Row]]:
+        """The best of all members. One round trip."""
+        found = yield from self._call((), reading)
+        return [row for _, row in found]
+
+    def of(self, keys: Sequence[bytes], reading: Reading) -> Plan[list[Row]]:
+        """The best among these records. One round trip, one more for every 5,000 of them."""
+        if not keys:
+            return []
+        if len(keys) <= _MOST_CANDIDATES:
+            found = yield from self._call(keys, reading)
+            return [row for _, row in found]
+        best: list[tuple[float, Row]] = []
+        for first in range(0, len(keys), _MOST_CANDIDATES):
+            best += yield from self._call(keys[first : first + _MOST_CANDIDATES], Reading(()))
+        best.sort(key=lambda each: (-each[0], each[1].key.encode("utf-8")))
+        winners = [row.key.encode("utf-8") for _, row in best[: self.count]]
+        return (yield from self.fetch.again(winners, reading))
+
+    def _call(self, keys: Sequence[bytes], reading: Reading) -> Plan[list[tuple[float, Row]]]:
+        fetch, options = self.fetch, self.fetch.options
+        arguments: list[Argument] = [
+            repr(float(self.now)),
+            repr(float(self.rate)),
+            self.count,
+            self.base,
+            0 if self.bases is None else 1,
+            len(reading.hash_names),
+            *reading.hash_names,
+            len(reading.list_names),
+            *reading.list_names,
+            len(keys) or -1,
+            *keys,
+        ]
+        bases = self.bases or options.record_keys_key
+        declared = [
+            self.index,
+            bases,
+            options.record_keys_key,
+            options.class_set_key,
+            options.expiry_values_key,
+        ]
+        if self.cycles is not None:
+            declared += self.cycles
+        node = AllOf((ScoreRange(self.index), ScoreRange(bases)))
+        try:
+            (reply,) = yield Request(
+                (ScriptCall(TOP, declared, arguments),), options.shard, repeatable=True
+            )
+        except redis.exceptions.ResponseError as error:
+            if "WRONGTYPE" not in str(error):
+                raise
+            raise (yield from fetch.wrong_kind(node)) from error
+        found, dead = reply
+        if dead and options.self_repair:
+            yield from repair(options, dead, (), node)
+        scores = [float(each[1]) for each in found]
+        page = Page([[each[0], [*each[2], *each[3:]]] for each in found], [], [])
+        return list(zip(scores, fetch.rows_of(page, reading), strict=True))
