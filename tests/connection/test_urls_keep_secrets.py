@@ -147,6 +147,10 @@ def test_what_was_meant_is_told_by_names_of_redis_py_alone() -> None:
     assert_untold("QXZJ", *texts_of(found.value))
     with pytest.raises(ConfigurationError, match="It starts with http://"):
         from_url("http://localhost:6379")
+    # The scheme is missing here, and what looks like one is the beginning of the password.
+    with pytest.raises(ConfigurationError) as found:
+        from_url("QXZJ://VW@localhost:6379")
+    assert_untold("QXZJ", *texts_of(found.value))
 
 
 @pytest.mark.parametrize("url", ["redis://:pa\nss@host", "redis://:pa\tss@host"])
