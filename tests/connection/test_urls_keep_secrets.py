@@ -107,7 +107,7 @@ def test_no_url_tells_its_password(form: str, password: str) -> None:
     try:
         settings = from_url(url)
     except ConfigurationError as error:
-        told = texts_of(error)
+        told = [*texts_of(error), masked(url)]
     else:
         told = [settings.url, repr(settings), masked(url)]
     assert_untold(password, *told)
