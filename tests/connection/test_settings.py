@@ -106,6 +106,7 @@ def test_embedded_urls() -> None:
         "redis+sentinel://a:1/service/name",
         "embedded://directory",
         "unix://",
+        "unix://host/run/redis.sock",
     ],
 )
 def test_refused_urls(url: str) -> None:

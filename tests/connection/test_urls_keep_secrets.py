@@ -107,7 +107,7 @@ def test_no_url_tells_its_password(form: str, password: str) -> None:
     try:
         settings = from_url(url)
     except ConfigurationError as error:
-        told = texts_of(error)
+        told = [*texts_of(error), masked(url)]
     else:
         told = [settings.url, repr(settings), masked(url)]
     assert_untold(password, *told)
@@ -147,6 +147,10 @@ def test_what_was_meant_is_told_by_names_of_redis_py_alone() -> None:
     assert_untold("QXZJ", *texts_of(found.value))
     with pytest.raises(ConfigurationError, match="It starts with http://"):
         from_url("http://localhost:6379")
+    # The scheme is missing here, and what looks like one is the beginning of the password.
+    with pytest.raises(ConfigurationError) as found:
+        from_url("QXZJ://VW@localhost:6379")
+    assert_untold("QXZJ", *texts_of(found.value))
 
 
 @pytest.mark.parametrize("url", ["redis://:pa\nss@host", "redis://:pa\tss@host"])

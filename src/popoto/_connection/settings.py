@@ -22,7 +22,6 @@ from popoto._connection.urls import (
     UrlParts,
     check_host,
     is_tellable,
-    masked,
     nearest,
     split_url,
 )
@@ -85,6 +84,14 @@ def from_url(url: str) -> Settings:
         reason = str(error)
     # Raised here, where no exception is being handled that could tell more.
     raise ConfigurationError(reason)
+
+
+def masked(url: str) -> str:
+    """The URL with `***` for its passwords; nothing of one that cannot be used."""
+    try:
+        return _read(url).url
+    except ValueError:
+        return "***"
 
 
 def _read(url: str) -> Settings:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Final
 from urllib.parse import unquote, unquote_plus
 
-__all__ = ["BadUrl", "UrlParts", "check_host", "is_tellable", "masked", "nearest", "split_url"]
+__all__ = ["BadUrl", "UrlParts", "check_host", "is_tellable", "nearest", "split_url"]
 
 _HOST: Final = re.compile(r"(?P<host>\[[^\[\]]*\]|[^:\[\]]*)(?::(?P<port>[0-9]*))?", re.ASCII)
 _SCHEME: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*", re.ASCII)
@@ -88,14 +88,6 @@ def split_url(url: str) -> UrlParts:
     return UrlParts(
         scheme.lower(), user if at else None, password if colon else None, hosts, path, query
     )
-
-
-def masked(url: str) -> str:
-    """The URL with `***` for its passwords; nothing of one that cannot be used."""
-    try:
-        return split_url(url).masked()
-    except BadUrl:
-        return "***"
 
 
 def is_tellable(scheme: str, url: str) -> bool:
