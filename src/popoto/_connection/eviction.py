@@ -30,7 +30,8 @@ class EvictionNotice:
     def take(self, answer: Reply, url: str) -> None:
         """Log a warning if the answer to the question calls for one."""
         text = answer.decode("utf-8", "replace") if isinstance(answer, bytes) else ""
-        said = dict(line.partition(":")[::2] for line in text.splitlines())
+        pairs = (line.partition(":") for line in text.splitlines())
+        said = {name: value for name, _, value in pairs}
         policy = said.get("maxmemory_policy", "")
         if policy.startswith("allkeys-") and said.get("maxmemory", "0") != "0":
             logger.warning(

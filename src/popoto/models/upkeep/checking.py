@@ -13,7 +13,7 @@ from popoto.models.record.options import ModelOptions
 from popoto.models.record.record import Record
 from popoto.models.upkeep.records import Judged, RecordWalk, logger
 from popoto.models.upkeep.registry import Registry
-from popoto.models.upkeep.sharing import Shared, ask_all, shared_values
+from popoto.models.upkeep.sharing import Shared, shared_values, sharing_questions
 from popoto.models.upkeep.walk import CompanionWalk, EntryWalk
 from popoto.models.writing.rows import chunks
 
@@ -109,7 +109,7 @@ class Check:
             checked.append(record)
         if not calls:
             return []
-        asked = ask_all(self.options, checked)
+        asked = sharing_questions(self.options, checked)
         calls += [batch.call(every=True) for _, batch in asked]
         replies = yield Request(calls, self.options.shard, repeatable=True)
         shared = {
@@ -136,11 +136,11 @@ class Check:
         self._seen.add(place)
         for each in shared:
             logger.warning("%r: %s", record.key, each.reason)
-            self.shared[each.index] += 1
+            self.shared[each.place] += 1
         if not is_member:
             self.missing["class_set"] += 1
         # One slot of a composite index cannot name both records.
-        taken = {each.index for each in shared}
+        taken = {each.place for each in shared}
         for entry, is_there in zip(record.entries, stands, strict=True):
             if not is_there and entry.key not in taken:
                 self.missing[self._name_of(entry)] += 1

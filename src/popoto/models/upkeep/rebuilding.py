@@ -25,7 +25,7 @@ from popoto.models.record.record import Record
 from popoto.models.upkeep.cleaning import clean_companions, delete_companions, remove_orphans
 from popoto.models.upkeep.records import Judged, RecordWalk, judge
 from popoto.models.upkeep.registry import Registry, check_own_keys
-from popoto.models.upkeep.sharing import Shared, ask_all, shared_values
+from popoto.models.upkeep.sharing import Shared, shared_values, sharing_questions
 from popoto.models.upkeep.walk import EntryWalk, Finding, contradicts
 from popoto.models.writing.hooks import call_save_hooks, follow_up
 from popoto.models.writing.rows import chunks
@@ -189,7 +189,7 @@ class Rebuild:
 
     def _note_shared(self, key: str, shared: Shared) -> None:
         """Tell of one of two records that share a value; its reason names the other one."""
-        pair = (shared.index, *sorted((key, shared.holder)))
+        pair = (shared.place, *sorted((key, shared.holder)))
         if pair not in self._told:
             self._told.add(pair)
             self.reported.add(key)
@@ -203,7 +203,7 @@ class Rebuild:
             if not records:
                 return
             batches = [self._batch(record, taken.get(record.key, set())) for record in records]
-            asked = ask_all(self.options, records)
+            asked = sharing_questions(self.options, records)
             calls = [batch.call() for batch in batches]
             calls += [batch.call(every=True) for _, batch in asked]
             replies = yield Request(calls, self.options.shard, repeatable=True, upkeep=True)

@@ -9,8 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from popoto.engine.batch import Batch
-from popoto.engine.request import Reply
+from popoto.engine.batch import Batch, CommitReply
 from popoto.models.record.options import ModelOptions
 from popoto.models.upkeep.records import Judged
 from popoto.models.writing.claims import claimed_names, put_claims
@@ -19,10 +18,10 @@ from popoto.models.writing.claims import claimed_names, put_claims
 class Shared(NamedTuple):
     """A unique value of a record that another one, `holder`, has as well.
 
-    `index` is the name of the field, or the key of the composite index.
+    `place` is the name of the field, or the key of the composite index.
     """
 
-    index: str
+    place: str
     names: tuple[str, ...]
     holder: str
 
@@ -48,19 +47,21 @@ def sharing_question(options: ModelOptions, record: Judged) -> Batch | None:
     return batch if batch.guards else None
 
 
-def shared_values(batch: Batch, reply: Reply) -> list[Shared]:
+def shared_values(batch: Batch, reply: CommitReply) -> list[Shared]:
     """What the answer to such a question says."""
     found: list[Shared] = []
     for failure in Batch.failures(reply):
         if failure.what in ("claim", "slot"):
             step = batch.guards[failure.guard]
             names = tuple(claimed_names(step))
-            index = names[0] if failure.what == "claim" else str(step[1])
-            found.append(Shared(index, names, failure.details[0].decode("utf-8", "replace")))
+            place = names[0] if failure.what == "claim" else str(step[1])
+            found.append(Shared(place, names, failure.details[0].decode("utf-8", "replace")))
     return found
 
 
-def ask_all(options: ModelOptions, records: Sequence[Judged]) -> list[tuple[Judged, Batch]]:
+def sharing_questions(
+    options: ModelOptions, records: Sequence[Judged]
+) -> list[tuple[Judged, Batch]]:
     """Those of the records that have something to ask, each with its question."""
     questions = ((record, sharing_question(options, record)) for record in records)
     return [(record, batch) for record, batch in questions if batch is not None]
