@@ -71,8 +71,9 @@ $(VENV)/.docs: pyproject.toml | $(VENV)/bin/python
 
 # ── What people run ────────────────────────────────────────────────────────────────────────────
 
-demo: $(VENV)/.demo ## 28,000 airports, stored and then found by code, country, height and distance
+demo: $(VENV)/.demo ## 28,000 airports, stored and then found; then an agent's memory over twelve weeks
 	@$(RUN) -m examples.airports
+	@$(RUN) -m examples.colleague
 
 kitchen: $(VENV)/.demo ## the example application of the manual (ARGS=--ops: broken indexes, repaired)
 	@$(RUN) -m examples.popoto_kitchen $(ARGS)

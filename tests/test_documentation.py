@@ -9,12 +9,14 @@ the ModelException that names the command.
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import logging
 import re
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from types import ModuleType
+from xml.etree import ElementTree
 
 import pytest
 import redis
@@ -81,3 +83,14 @@ def test_the_samples_of_a_page_do_what_the_page_says(
         else:
             with pytest.raises(ModelException, match=f"it lacks {missing}"):
                 example.evaluate()
+
+
+def test_the_plots_are_pictures() -> None:
+    path = ROOT / "docs" / "plots.py"
+    spec = importlib.util.spec_from_file_location("plots", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    for text in module.plots().values():
+        assert ElementTree.fromstring(text).tag.endswith("svg")

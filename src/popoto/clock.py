@@ -17,7 +17,7 @@ _sources: list[Callable[[], float]] = []
 
 def now() -> float:
     """Seconds since 1970."""
-    return _sources[-1]() if _sources else time.time()
+    return float(_sources[-1]()) if _sources else time.time()
 
 
 @contextmanager

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from popoto import (
     ConfidenceField,
+    DecayingSortedField,
     Defaults,
     EventStreamMixin,
     KeyField,
@@ -464,3 +465,42 @@ def test_nothing_to_migrate_to(api: Api) -> None:
     for name in ("sure", "name"):
         with pytest.raises(ModelException, match="partition_by"):
             api(ConfidenceField.migrate_to_partitioned, Claim, name)
+
+
+# As a base score ---------------------------------------------------------------------------------
+
+
+class Ranked(Model):
+    name = KeyField()
+    agent = StringField(default="a")
+    sure = ConfidenceField()
+    relevance = DecayingSortedField(base_score_field="sure", partition_by="agent")
+
+
+def test_the_ranking_follows_a_confidence(api: Api, redis_client: redis.Redis) -> None:
+    first, second = Ranked.create(name="first"), Ranked.create(name="second")
+    api(update, first, "sure", 0.1)
+    api(update, second, "sure", 0.9)
+    found = Ranked.query.filter(agent="a").top_by_decay()
+    assert [record.name for record in found] == ["second", "first"]
+    assert redis_client.zrange("$DecayBase:Ranked:relevance:a", 0, -1, withscores=True) == [
+        (b"Ranked:first", pytest.approx(0.1)),
+        (b"Ranked:second", 0.9),
+    ]
+    first.agent = "b"
+    api(first.save)
+    api(update, first, "sure", 1)
+    assert Ranked.check_indexes()["total"] == 0
+
+
+@pytest.mark.parametrize("how", ["indexed", "unique", "composite", "partition"])
+def test_nothing_else_follows_from_a_confidence(how: str) -> None:
+    body: dict[str, Any] = {"__module__": __name__, "name": KeyField(), "sure": ConfidenceField()}
+    if how in ("indexed", "unique"):
+        body["sure"] = ConfidenceField(indexed=True, unique=how == "unique")
+    if how == "composite":
+        body["Meta"] = type("Meta", (), {"indexes": ((("name", "sure"), False),)})
+    if how == "partition":
+        body["relevance"] = DecayingSortedField(partition_by="sure")
+    with pytest.raises(ModelException, match=r"moves without a save|unique=True"):
+        type("Broken", (Model,), body)

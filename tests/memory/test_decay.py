@@ -67,6 +67,14 @@ def names(found: list[Any]) -> list[str]:
     return [each.name for each in found]
 
 
+def test_the_time_is_a_float_wherever_it_comes_from() -> None:
+    with clock.using(5):
+        assert repr(clock.now()) == "5.0"
+        with clock.using(lambda: 7):
+            assert repr(clock.now()) == "7.0"
+    assert clock.now() > NOW
+
+
 # The formula -----------------------------------------------------------------------------------
 
 WORKED = [

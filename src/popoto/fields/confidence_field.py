@@ -109,6 +109,20 @@ class ConfidenceField(PartitionedFieldMixin[float], Field[float]):
         )
         return (*super().key_families(), evidence, pending_family(self.model_name))
 
+    def check_model(
+        self, fields: Mapping[str, Any], indexes: Sequence[tuple[tuple[str, ...], bool]]
+    ) -> None:
+        super().check_model(fields, indexes)
+        if (
+            self.keeps_value_sets
+            or any(self.name in names for names, _ in indexes)
+            or any(self.name in each.partition_names for each in fields.values())
+        ):
+            raise ModelException(
+                f"{self.label}: a confidence moves without a save, so no index, uniqueness or "
+                "partition can follow from it; it may be the base score of a decay field"
+            )
+
     # Keys -----------------------------------------------------------------------
 
     def get_data_hash_key(self, instance: Any, field_name: str) -> str:

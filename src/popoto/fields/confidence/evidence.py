@@ -61,7 +61,12 @@ class Learning(Adjustment):
         self.signal = signal
         #: whether it counts only where it lowers the confidence
         self.lowers = lowers
-        self.names = field.partition_by
+        #: decay fields of which the confidence is the base score
+        self.based = [
+            each for each in instance._meta.listed("decay") if each.base_score_field == field.name
+        ]
+        places = (field.partition_by, *(each.partition_by for each in self.based))
+        self.names = tuple(dict.fromkeys(name for names in places for name in names))
 
     def missing(self, key: str) -> Exception:
         # A TypeError is the contract's answer to a record that is not stored.
@@ -93,6 +98,10 @@ class Learning(Adjustment):
             1 if self.lowers else 0,
             KeyArgument(key),
             field.name,
+            *(
+                KeyArgument(each.base_key([values[name] for name in each.partition_by]))
+                for each in self.based
+            ),
         )
         _put_if(batch, condition, "LEARN", hash_key, *learning)
         if hasattr(self.instance, "_event"):

@@ -1,8 +1,9 @@
 -- memory/confidence/learning.lua: confidence learns from a signal. The formula is in formula.py.
 --
--- LEARN  hash member signal initial lowers record field
+-- LEARN  hash member signal initial lowers record field [bases...]
 --        One signal for the confidence of a member, `initial` if it has none. lowers "1": only where
---        that lowers it. The record's field (record 0: none) gets the new value as well.
+--        that lowers it. The record's field gets the new value as well, and so do sorted sets in
+--        which it is a base score.
 --        Reply: confidence (text), evidence, corroborations, contradictions
 -- SETTLE hash member to   move the evidence of a member to another hash, unless that has some: -1
 
@@ -28,7 +29,7 @@ local function make_learning()
     return (read(call('HGET', hash, member))) or initial
   end
 
-  function learning.LEARN(hash, first)
+  function learning.LEARN(hash, first, last)
     local member, signal, initial = ARGV[first], ARGV[first + 1] + 0, ARGV[first + 2] + 0
     local confidence, evidence, corroborations, contradictions = read(call('HGET', hash, member))
     if not confidence then
@@ -47,9 +48,9 @@ local function make_learning()
         .. packed_name('evidence_count') .. packed_count(evidence)
         .. packed_name('corroborations') .. packed_count(corroborations)
         .. packed_name('contradictions') .. packed_count(contradictions))
-      local record = key_at(first + 4)
-      if record then
-        call('HSET', record, ARGV[first + 5], packed_float(confidence))
+      call('HSET', key_at(first + 4), ARGV[first + 5], packed_float(confidence))
+      for index = first + 6, last do
+        call('ZADD', key_at(index), string.format('%.17g', confidence), member)
       end
     end
     told.learned = text_of_number(confidence)
@@ -72,10 +73,13 @@ local function make_learning()
   end
 
   learning.looks = {
-    LEARN = function(hash, first)
-      local record = key_at(first + 4)
-      return look_at('HSET', hash, 'HLEN') or denied('HGET', hash)
-        or record and look_at('HSET', record, 'HLEN') or nil
+    LEARN = function(hash, first, last)
+      local failure = look_at('HSET', hash, 'HLEN') or denied('HGET', hash)
+        or look_at('HSET', key_at(first + 4), 'HLEN')
+      for index = first + 6, last do
+        failure = failure or look_at('ZADD', key_at(index), 'ZCARD')
+      end
+      return failure
     end,
     SETTLE = function(hash, first)
       return look_at('HDEL', hash, 'HLEN') or denied('HGET', hash)
