@@ -107,9 +107,7 @@ class EntryWalk:
             record = self.registry.companion_of(key)
             if record is not None:
                 self._companions.append((key, record))
-                continue
-            families = self.registry.candidates(key)
-            if families:
+            elif families := self.registry.candidates(key):
                 self._jobs.append(_Job(key, families, "0"))
                 if families[0].section == "abandoned_indexes":
                     self.abandoned[key] = None
