@@ -10,6 +10,7 @@ import pytest
 import redis
 
 from popoto import GeoField, IndexedField, KeyField, Model, Q, Relationship, SortedField
+from popoto.models.beside import leftovers
 from tests.driver import Api, RoundTrips
 
 Counter = Callable[[], AbstractContextManager[RoundTrips]]
@@ -116,6 +117,30 @@ def test_what_a_query_has_met_of_a_record_deleted_by_hand_goes(
         assert redis_client.hget("$Values:Parcel", "tag") == b"1"
     redis_client.sadd("$IndexF:Parcel:tag:other", "Parcel:x:gone")
     assert api(Parcel.query.filter(tag="other").count) == 1
+
+
+class Kept(Model):
+    name = KeyField()
+
+    class Meta:
+        self_repair = False
+
+
+@pytest.mark.parametrize("at_once", [1, 2, 3, 1000])
+def test_a_model_whose_queries_repair_nothing_is_cleaned_when_asked(
+    api: Api, redis_client: redis.Redis, monkeypatch: pytest.MonkeyPatch, at_once: int
+) -> None:
+    monkeypatch.setattr(leftovers, "_RECORDS_PER_CALL", at_once)
+    names = [f"{number}" for number in range(7)]
+    Kept.bulk_create([Kept(name=name) for name in names])
+    redis_client.delete("Kept:0", "Kept:3", "Kept:4", "Kept:6")
+    living = {b"Kept:1", b"Kept:2", b"Kept:5"}
+    assert set(api(Kept.query.keys)) == living
+    assert redis_client.scard("$Class:Kept") == 7
+    assert set(api(Kept.query.keys, clean=True)) == living
+    assert redis_client.smembers("$Class:Kept") == living
+    indexes = {f"$KeyF:Kept:name:{name}".encode() for name in "125"}
+    assert set(redis_client.keys("$KeyF:*")) == indexes
 
 
 def test_a_text_that_reads_like_the_key_of_a_missing_record_is_still_found(

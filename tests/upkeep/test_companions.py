@@ -7,8 +7,7 @@ from typing import Any
 import pytest
 import redis
 
-from popoto import KeyField, Model, SortedField
-from popoto.models.upkeep import walk
+from popoto import KeyField, Model, SortedField, redis_db
 from tests.driver import Api
 
 from .zoo import state
@@ -40,12 +39,31 @@ def notes(redis_client: redis.Redis) -> int:
     return 300
 
 
-@pytest.fixture(params=[1, 7, 1000])
-def batch_size(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> int:
-    """Small batches, with as small pages of keys."""
-    size: int = request.param
-    monkeypatch.setattr(walk, "SCAN_COUNT", size)
-    return size
+@pytest.fixture(params=["first", "last"])
+def met(
+    request: pytest.FixtureRequest, redis_client: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """When a walk over all keys meets the notes: on a first page of its own, or on a last one."""
+    sync_call, async_call = redis_db.SyncConnection.call, redis_db.AsyncConnection.call
+
+    def page(args: Any) -> list[Any]:
+        _, cursor, _, pattern, *_ = args
+        found = list(redis_client.scan_iter(pattern, count=10_000))
+        wants_notes = (cursor == b"0") == (request.param == "first")
+        keys = [key for key in found if key.startswith(b"$Note") == wants_notes]
+        return [b"1" if cursor == b"0" else b"0", keys]
+
+    def call(self: Any, args: Any, **options: Any) -> Any:
+        return page(args) if args[0] == "SCAN" else sync_call(self, args, **options)
+
+    async def async_twin(self: Any, args: Any, **options: Any) -> Any:
+        return page(args) if args[0] == "SCAN" else await async_call(self, args, **options)
+
+    monkeypatch.setattr(redis_db.SyncConnection, "call", call)
+    monkeypatch.setattr(redis_db.AsyncConnection, "call", async_twin)
+
+
+BATCHES = pytest.mark.parametrize("batch_size", [7, 1000])
 
 
 def left(client: redis.Redis) -> dict[str, Any]:
@@ -59,6 +77,8 @@ LIVING = {
 }
 
 
+@pytest.mark.usefixtures("met")
+@BATCHES
 def test_they_are_counted(api: Api, redis_client: redis.Redis, notes: int, batch_size: int) -> None:
     before = state(redis_client)
     checked = api(Coin.check_indexes, batch_size=batch_size)
@@ -68,6 +88,8 @@ def test_they_are_counted(api: Api, redis_client: redis.Redis, notes: int, batch
     assert state(redis_client) == before
 
 
+@pytest.mark.usefixtures("met")
+@BATCHES
 def test_they_are_cleaned_away(
     api: Api, redis_client: redis.Redis, notes: int, batch_size: int
 ) -> None:
@@ -76,6 +98,8 @@ def test_they_are_cleaned_away(
     assert api(Coin.check_indexes)["total"] == 0
 
 
+@pytest.mark.usefixtures("met")
+@BATCHES
 def test_a_rebuild_takes_them_away(
     api: Api, redis_client: redis.Redis, notes: int, batch_size: int
 ) -> None:
@@ -84,6 +108,8 @@ def test_a_rebuild_takes_them_away(
     assert api(Coin.check_indexes)["total"] == 0
 
 
+@pytest.mark.usefixtures("met")
+@BATCHES
 def test_they_go_with_all_records(
     api: Api, redis_client: redis.Redis, notes: int, batch_size: int
 ) -> None:
