@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ import redis
 
 from popoto import Field, GeoField, IndexedField, KeyField, Model, ModelException, StringField
 from popoto.models.db_key import DB_key
-from tests.driver import Api
+from tests.driver import Api, RoundTrips
 
 calls: list[tuple[str, dict[str, Any]]] = []
 
@@ -324,3 +325,30 @@ def test_an_addition_calls_the_hooks_of_its_own_field_alone(api: Api) -> None:
     assert [(name, each["value"], each["ignore_errors"]) for name, each in calls] == [
         ("other", "p", True)
     ]
+
+
+def test_what_no_script_may_call_follows_the_commit(
+    api: Api,
+    redis_client: redis.Redis,
+    round_trips: Callable[[], AbstractContextManager[RoundTrips]],
+) -> None:
+    class Loud(Field):
+        @classmethod
+        def on_save(cls, model_instance: Any, field_name: str, *args: Any, **kwargs: Any) -> Any:
+            if kwargs["field_value"] is not None:
+                kwargs["pipeline"].eval("return redis.call('INCR', KEYS[1])", 1, "$Loud")
+            return kwargs["pipeline"]
+
+    class Radio(Model):
+        name = KeyField()
+        word = Loud(type=str)
+
+    api(Radio.create, name="known script")
+    for number, word in enumerate(("hello", None)):
+        with round_trips() as seen:
+            api(Radio.create, name=str(number), word=word)
+        assert seen.sends == (1 if word is None else 2)
+    assert redis_client.get("$Loud") == b"1"
+    with round_trips() as seen:
+        api(Radio.bulk_create, [Radio(name=name, word="again") for name in "ab"])
+    assert (seen.sends, redis_client.get("$Loud")) == (2, b"3")

@@ -355,3 +355,26 @@ def test_what_is_taken_already_is_told_at_once_and_by_whom(api: Api, pipe: Pipe)
     with pytest.raises(UniquenessError, match=r"'c' already exists in 'Tag:holder'"):
         api(Tag(name="a", code="c").save, pipe.pipeline)
     assert pipe.execute() == []
+
+
+def test_a_key_that_a_queued_move_leaves_is_free_for_the_next(
+    api: Api, pipe: Pipe, redis_client: redis.Redis
+) -> None:
+    record = api(Tag.create, name="a", kind="k", code="c")
+    record.name = "b"
+    api(record.save, pipe.pipeline, migrate_key=True)
+    api(Tag.create, pipeline=pipe.pipeline, name="a", kind="new")
+    pipe.execute()
+    found = {tag.name: tag.kind for tag in api(Tag.query.all)}
+    assert found == {"a": "new", "b": "k"}
+
+
+def test_a_new_instance_in_a_pipeline_replaces_what_is_stored(
+    api: Api, pipe: Pipe, redis_client: redis.Redis
+) -> None:
+    api(Shop.create, **FULL)
+    api(Shop(**{**FULL, "kind": "wine", "note": None}).save, pipe.pipeline)
+    pipe.execute()
+    assert api(Shop.query.get, name="a").kind == "wine"
+    assert api(Shop.query.count, kind="books") == 0
+    assert healthy(redis_client)
