@@ -233,9 +233,7 @@ class PartlyWrittenError(OutcomeUnknownError):
     What was under way then was not written. `done` says how many rows were written before.
     """
 
-    def __init__(self, message: str, done: int = 0) -> None:
-        super().__init__(message)
-        self.done = done
+    done: int = 0
 
 
 class OutcomeUnknownTimeoutError(OutcomeUnknownError, redis.exceptions.TimeoutError):

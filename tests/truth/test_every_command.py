@@ -75,6 +75,18 @@ def test_a_claim_that_a_missing_record_left_is_looked_at_too(redis_client: redis
     assert Ship.query.get(call_sign="sign-a").name == "c"
 
 
+def test_a_count_that_comes_to_nothing_is_looked_at_too(redis_client: redis.Redis) -> None:
+    """With the last record that it counts, its field goes out of its hash."""
+    only = ship("a")
+    only.save()
+    only.flag = "blue"
+    with traced():
+        only.save()
+    (asked,) = calls(redis_client)
+    assert "HDEL" in {each.name for each in asked if each.how == "call"}
+    assert [told(each) for each in unproven(asked)] == []
+
+
 def test_entries_that_failed_are_looked_after_without_stopping_half_way(
     redis_client: redis.Redis,
 ) -> None:

@@ -9,9 +9,12 @@ from urllib.parse import urlsplit
 
 import pytest
 import redis
-from redis.exceptions import NoPermissionError, RedisError
+from redis.exceptions import NoPermissionError, OutOfMemoryError, RedisError
 
 from popoto import Field, IndexedField, KeyField, ModelException, StringField, redis_db
+from popoto.engine.batch import Batch
+from popoto.engine.request import Request
+from popoto.engine.run import run
 from popoto.exceptions import CommandRefusedError, NotStoredError, UniquenessError
 from popoto.models.base import Model
 from tests.driver import Api
@@ -280,6 +283,24 @@ def test_full_memory_writes_nothing_or_all(redis_client: redis.Redis, sync: Api,
     finally:
         redis_client.config_set("maxmemory", 0)
     assert state(redis_client) in (before, done)
+
+
+def test_full_memory_is_met_by_the_first_command_that_writes(redis_client: redis.Redis) -> None:
+    """Not by the first command: that may find nothing to do."""
+    redis_client.hset("slots", "digest", "Ship:other")
+    batch = Batch()
+    batch.put("HDELIF", "slots", "digest", "Ship:a")
+    batch.put("HSET", "Ship:a", "name", "a")
+    batch.put("SREM", "$Class:Ship", "Ship:b")
+    redis_client.sadd("$Class:Ship", "Ship:b")
+    redis_client.config_set("maxmemory", 1)
+    try:
+        with pytest.raises(OutOfMemoryError):
+            run(Request.of(batch.call(), shard="Ship").plan())
+    finally:
+        redis_client.config_set("maxmemory", 0)
+    assert not redis_client.exists("Ship:a")
+    assert redis_client.sismember("$Class:Ship", "Ship:b")
 
 
 # What hooks queue --------------------------------------------------------------------------------

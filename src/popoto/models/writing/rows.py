@@ -146,7 +146,8 @@ class Rows(Company[Operation]):
         if not isinstance(error, NothingWrittenError):
             error.add_note(f"{told}.")
             return error
-        partly = PartlyWrittenError(f"{told}; the others were not: {error}", done)
+        partly = PartlyWrittenError(f"{told}; the others were not: {error}")
+        partly.done = done
         partly.__cause__ = error
         return partly
 
