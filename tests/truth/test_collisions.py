@@ -155,6 +155,17 @@ def test_a_takeover_that_meets_a_key_of_a_wrong_type_writes_nothing(
         redis_client.restore(key, 0, kept, replace=True)
 
 
+def test_a_takeover_by_a_record_that_stays_in_the_set_looks_at_the_list_of_texts_too(
+    api: Api, redis_client: redis.Redis
+) -> None:
+    mine = api(Card.create, name="mine", code="a:b")
+    leave(api, redis_client, "deleted by hand", "a{&#58;}b")
+    redis_client.set("$Values:Card:code", "planted")
+    with pytest.raises(ModelException, match="holds a string where"):
+        api(mine.save, update_fields=["code"])
+    assert redis_client.scard("$IndexF:Card:code:a{&#58;}b") == 2
+
+
 # Entries that go without anybody knowing their text ----------------------------------------------
 
 

@@ -60,6 +60,18 @@ def test_a_rebuild_mends_what_cleaning_cannot(
         assert api(Berth.query.count, **conditions) == 1
 
 
+def test_a_rebuild_drops_the_texts_of_fields_that_keep_none_any_more(
+    api: Api, redis_client: redis.Redis
+) -> None:
+    api(berth("a").save)
+    body = {"name": KeyField(), "pier": IndexedField(), "__module__": __name__}
+    later = type(Berth)("Berth", (Model,), body)
+    api(later.rebuild_indexes)
+    assert set(redis_client.hgetall("$Values:Berth")) == {b"name", b"pier"}
+    assert redis_client.exists("$Values:Berth:place", "$Values:Berth:label") == 0
+    assert redis_client.exists("$Values:Berth:pier", "$Values:Berth:name") == 2
+
+
 # Records that share what has to be unique --------------------------------------------------------
 
 SHARED = [
