@@ -13,6 +13,10 @@ local function make_sums()
       if not decoded or type(found) ~= 'number' then
         return nil
       end
+      -- An integer of 64 bits without sign from 2^63 on is read as a negative one.
+      if bytes:byte(1) == 207 and bytes:byte(2) > 127 then
+        return nil
+      end
       value = found
     end
     local sum = value + tonumber(delta)
