@@ -34,3 +34,19 @@ def test_it_is_called_and_told_to_keep_times(tmp_path: Path, redis_client: redis
     assert imported(path, HERE) == 0
     assert SAVED == [{"skip_auto_now": True}]
     assert redis_client.hgetall("Letter:a") == before
+
+
+def test_records_that_exist_are_left_alone(tmp_path: Path, redis_client: redis.Redis) -> None:
+    Letter.create(name="a", text="x")
+    path = tmp_path / "letters.jsonl"
+    exported(path, HERE)
+    letter = Letter.query.get(name="a")
+    letter.text = "newer"
+    letter.save()
+    before = redis_client.hgetall("Letter:a")
+    assert imported(path, HERE) == 1
+    assert redis_client.hgetall("Letter:a") == before
+    assert imported(path, HERE, "--existing", "skip") == 0
+    assert redis_client.hgetall("Letter:a") == before
+    assert imported(path, HERE, "--existing", "replace") == 0
+    assert Letter.query.get(name="a").text == "x"

@@ -35,7 +35,7 @@ class Tally(Field[int]):
         stem = f"{self.model_name}:{self.name}"
         return (
             KeyFamily("tallies", self.name, f"$Tally:{stem}", "zset", derived=False),
-            KeyFamily("tallies", self.name, f"$Noted:{stem}", "names"),
+            KeyFamily("tallies", self.name, f"$Noted:{stem}", "names", derived=False),
         )
 
 

@@ -14,7 +14,7 @@ import redis
 
 import popoto
 from popoto import DecimalField, IndexedField, KeyField, Model, SortedField
-from popoto.exceptions import ConflictError
+from popoto.exceptions import BulkError, ConflictError
 from tests.driver import Api
 from tests.interference import before_each_commit, in_each_pause
 from tests.truth.oracle import violations
@@ -75,7 +75,10 @@ def increment(api: Api, post: Post) -> Any:
 
 
 def delete_together(api: Api, post: Post) -> Any:
-    return api(Post.bulk_delete, [post])
+    try:
+        return api(Post.bulk_delete, [post])
+    except BulkError as refused:
+        raise refused.errors[0].error from None
 
 
 def in_a_transaction(api: Api, post: Post) -> Any:

@@ -199,7 +199,7 @@ def test_a_user_who_may_write_some_keys_by_one_selector_and_call_scripts_by_anot
     allowed = " ".join(f"~{name.decode()}" for name in before if name != key.encode())
     redis_client.execute_command(
         *("ACL", "SETUSER", "limited", "reset", "on", ">pw", "~*", "+evalsha", "+eval", "&*"),
-        f"(+@all {allowed} ~Ship:* ~*new* ~*blue ~*:q ~*:4 ~*:s)",
+        f"(+@all {allowed} ~$Late:* ~Ship:* ~*new* ~*blue ~*:q ~*:4 ~*:s)",
     )
     connect(server_url, "limited")
     with pytest.raises(NoPermissionError, match=r"nothing was written|ACL|permission"):

@@ -106,7 +106,7 @@ def _told_what_was_done(work: Import, lines: Lines) -> Generator[None]:
         yield
         is_done = lines.are_complete
     finally:
-        if not is_done:
+        if not is_done and work.has_begun:
             complain(f"The import has ended early. Until then: {work.summary()}")
 
 
@@ -152,6 +152,11 @@ class Import:
     _ends: list[tuple[Any, dict[str, int]]] = field(
         default_factory=list[tuple[Any, dict[str, int]]]
     )
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether anything became of any line."""
+        return any((self.stored, self.skipped, self.expired, self.problems))
 
     def summary(self) -> str:
         """What was done, in one line."""

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from popoto._stock import is_replaced
-from popoto.engine.request import Call, Plan
+from popoto.engine.request import Plan
 from popoto.exceptions import (
     CommandRefusedError,
     KeyMutationError,
@@ -22,6 +22,7 @@ from popoto.models.record.options import ModelOptions
 from popoto.models.record.overridden import own_call
 from popoto.models.record.record import Record
 from popoto.models.writing.carrying import carry_out
+from popoto.models.writing.creating import save_as_defined
 from popoto.models.writing.deleting import Deletion
 from popoto.models.writing.operation import Operation
 from popoto.models.writing.preparing import prepared_save
@@ -153,7 +154,7 @@ def _prepared_saves(
     for position, instance in enumerate(batch, rows.seen):
         try:
             if saves_itself:
-                yield _own_save(instance, names, request)
+                yield from save_as_defined(instance, request, names)
                 rows.stored_row(position)
                 continue
             saving = prepared_save(instance, request, names)
@@ -171,16 +172,6 @@ def _prepared_saves(
             operations.append(saving)
     rows.end_round()
     return operations
-
-
-def _own_save(instance: Record, names: list[str] | None, request: SaveRequest) -> Call:
-    """Save through the `save` that the model's class defines itself."""
-    arguments: dict[str, Any] = {}
-    if names is not None:
-        arguments["update_fields"] = names
-    if request.skip_auto_now:
-        arguments["skip_auto_now"] = True
-    return own_call(instance, "save", **arguments)
 
 
 # Updating ----------------------------------------------------------------------------------

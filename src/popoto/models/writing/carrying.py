@@ -19,7 +19,7 @@ from typing import Generic
 from popoto.engine.batch import Batch, CommitReply
 from popoto.engine.outcome import refused_commands
 from popoto.engine.request import Call, Plan, Request
-from popoto.exceptions import ConflictError, ModelException, OutcomeUnknownError
+from popoto.exceptions import ModelException, OutcomeUnknownError
 from popoto.models.writing.claims import claim_of, taken
 from popoto.models.writing.company import Company, Op
 from popoto.models.writing.joining import Joined, Refusal, Released, Rival, join, refuse_rival
@@ -193,9 +193,9 @@ class _Work(Generic[Op]):
 
     def give_up(self) -> None:
         """Refuse what still waits."""
-        for operation in self.waiting:
-            self.company.refuse(operation, _gave_up(operation))
-        self.waiting = []
+        waiting, self.waiting = self.waiting, []
+        if waiting:
+            self.company.give_up(waiting, MAX_ATTEMPTS)
         self.company.end_round()
 
 
@@ -231,13 +231,6 @@ def _prepared(operations: Sequence[Op], company: Company[Op]) -> Plan[list[Op]]:
         if operation.instance._unconfirmed:
             yield from operation.confirm()
     return [operation for operation in operations if id(operation) not in refused]
-
-
-def _gave_up(operation: Operation) -> ConflictError:
-    return ConflictError(
-        f"the {operation.title} could not be carried out: other writers changed what it writes "
-        f"{MAX_ATTEMPTS} times meanwhile; it was not written. Do it again."
-    )
 
 
 def _pause(attempt: int) -> Call:

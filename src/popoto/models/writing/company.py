@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Generic, TypeVar
 
-from popoto.exceptions import ModelException
+from popoto.exceptions import ConflictError, ModelException
 from popoto.models.writing.operation import Operation
 
 Op = TypeVar("Op", bound=Operation)
@@ -30,6 +30,11 @@ class Company(Generic[Op]):
         """Raise the error, or take note of it: the operation is then left out."""
         raise error
 
+    def give_up(self, operations: Sequence[Op], attempts: int) -> None:
+        """Refuse operations in whose way other writers were each time."""
+        more = f" (and {len(operations) - 1} more)" if len(operations) > 1 else ""
+        raise gave_up(f"{operations[0].title}{more}", attempts, "nothing was written")
+
     def end_round(self) -> None:
         """Raise what was taken note of since the last round."""
 
@@ -39,3 +44,11 @@ class Company(Generic[Op]):
     def claimed_by(self, operation: Op) -> str:
         """What to call an operation that claims the same value as another one."""
         return f"the {operation.title}"
+
+
+def gave_up(what: str, attempts: int, outcome: str) -> ConflictError:
+    """The error for what other writers were in the way of."""
+    return ConflictError(
+        f"the {what} could not be carried out: other writers changed what it writes "
+        f"{attempts} times meanwhile; {outcome}. Do it again."
+    )

@@ -23,11 +23,22 @@ def create(model: type[M], pipeline: Any, overwrite: bool, values: Mapping[str, 
     return instance if pipeline is None else pipeline
 
 
-def save_as_defined(instance: Record, request: SaveRequest) -> Plan[Any]:
-    """Save through the `save` that the class of an instance defines, or the stock one."""
+def save_as_defined(
+    instance: Record, request: SaveRequest, names: list[str] | None = None
+) -> Plan[Any]:
+    """Save through the `save` that the class of an instance defines, or the stock one.
+
+    Its own is given no argument that it need not know; `names` are the fields to be written.
+    """
     if not is_own(type(instance), "save"):
         return (yield from save(instance, request))
-    arguments = {} if request.pipeline is None else {"pipeline": request.pipeline}
+    arguments: dict[str, Any] = {}
+    if request.pipeline is not None:
+        arguments["pipeline"] = request.pipeline
+    if names is not None:
+        arguments["update_fields"] = names
+    if request.skip_auto_now:
+        arguments["skip_auto_now"] = True
     state = vars(instance)
     state[CREATE_ONLY] = request.create_only
     try:

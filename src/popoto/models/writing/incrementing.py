@@ -109,7 +109,7 @@ class Increment(Change):
 
     def learn(self, failure: GuardFailure, step: Step | None) -> None:
         what = failure.what
-        if step is None:
+        if step is None or what == "type":
             raise failure.error()
         if what == "exists":
             raise not_stored(self.key)

@@ -26,7 +26,7 @@ from popoto.models.reading.fetching import Fetch
 from popoto.models.reading.pages import Pages
 from popoto.models.reading.spec import QuerySpec
 from popoto.models.record.record import Record
-from popoto.models.writing.company import Company
+from popoto.models.writing.company import Company, gave_up
 from popoto.models.writing.operation import Operation
 
 Item = TypeVar("Item")
@@ -97,6 +97,10 @@ class Rows(Company[Operation]):
     def refuse_row(self, position: int, instance: Any, error: ModelException) -> None:
         """Take note of a row that cannot be carried out."""
         self._errors.append(RowError(position, instance, error))
+
+    def give_up(self, operations: Sequence[Operation], attempts: int) -> None:
+        for operation in operations:
+            self.refuse(operation, gave_up(operation.title, attempts, "it was not written"))
 
     def end_round(self) -> None:
         """Raise BulkError, or hand each error to the caller's `on_error`."""
