@@ -111,11 +111,13 @@ class AsyncConnection:
     ) -> Reply:
         async def perform(step: Step) -> list[Reply] | None:
             if isinstance(step, SeekPrimary):
-                await self._pool.disconnect(inuse_connections=False)
+                if isinstance(pool, AsyncSentinelPool):
+                    pool.seek_primary()
                 return None
-            return await exchange(self._pool, data, 1, repeatable=repeatable, blocks_for=blocks_for)
+            return await exchange(pool, data, 1, repeatable=repeatable, blocks_for=blocks_for)
 
-        has_sentinels = isinstance(self._pool, AsyncSentinelPool)
+        pool = self._pool
+        has_sentinels = isinstance(pool, AsyncSentinelPool)
         return await carry_out_async(
             decisions.after_refusal(error, has_sentinels=has_sentinels), perform
         )

@@ -9,6 +9,7 @@ what is known to `routing`.
 `connect_again`       a connection could not be made
 `until_loaded`        every command of a pipeline met a server that is still loading
 `after_refusal`       one command was refused by a server that loads, or that was demoted
+`confirm_primary`     what was known of the primary is too old to act on
 `follow`              a node of a cluster did not carry a command out
 `transact`            a transaction on a cluster, which may meet a slot that has moved
 `learn_nodes`         who serves what in a cluster
@@ -36,7 +37,16 @@ from redis.exceptions import (
 from popoto._connection import policy
 from popoto._connection.resp import Command, Reply, pack
 from popoto._connection.routing import Topology, slot_of
-from popoto._connection.steps import AGAIN, REFRESH, SEEK_PRIMARY, Ask, Pause, Steps
+from popoto._connection.sentinels import Watch, Word
+from popoto._connection.steps import (
+    AGAIN,
+    REFRESH,
+    SEEK_PRIMARY,
+    Ask,
+    AskSentinels,
+    Pause,
+    Steps,
+)
 from popoto.exceptions import NothingWrittenError
 
 __all__ = [
@@ -45,6 +55,7 @@ __all__ = [
     "after_client_error",
     "after_failure",
     "after_refusal",
+    "confirm_primary",
     "connect_again",
     "follow",
     "learn_nodes",
@@ -60,6 +71,7 @@ NOT_CARRIED_OUT: Final = (AskError, TryAgainError, ClusterDownError, BusyLoading
 _ASKING: Final = pack([("ASKING",)])
 _CLUSTER_SLOTS: Final = pack([("CLUSTER", "SLOTS")])
 _MOST_REDIRECTIONS: Final = 16
+_FAILOVER_PAUSE: Final = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,6 +175,17 @@ def after_refusal(error: RedisError, *, has_sentinels: bool) -> Steps[Reply]:
         if not isinstance(reply, RedisError):
             return reply
         error = reply
+
+
+def confirm_primary(watch: Watch) -> Steps[None]:
+    """Ask the sentinels who the primary is, again while they are about to replace it."""
+    while True:
+        words: list[Word] = yield AskSentinels(is_brief=True)
+        if not words and watch.address is None:
+            words = yield AskSentinels(is_brief=False)
+        if not watch.take(words):
+            return
+        yield Pause(_FAILOVER_PAUSE)
 
 
 # A cluster -------------------------------------------------------------------------------

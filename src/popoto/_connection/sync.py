@@ -113,11 +113,13 @@ class SyncConnection:
     ) -> Reply:
         def perform(step: Step) -> list[Reply] | None:
             if isinstance(step, SeekPrimary):
-                self._pool.disconnect(inuse_connections=False)
+                if isinstance(pool, SentinelPool):
+                    pool.seek_primary()
                 return None
             return exchange(self._pool, data, 1, repeatable=repeatable, blocks_for=blocks_for)
 
-        has_sentinels = isinstance(self._pool, SentinelPool)
+        pool = self._pool
+        has_sentinels = isinstance(pool, SentinelPool)
         return carry_out(decisions.after_refusal(error, has_sentinels=has_sentinels), perform)
 
 
