@@ -201,7 +201,7 @@ def follow(
             # The node that redirects knows best: nobody else is asked who serves what.
             asked = replace(first, address=topology.redirected(outcome, asked.address))
             if not isinstance(outcome, MovedError):
-                asked = replace(asked, data=_ASKING + first.data, count=2)
+                asked = replace(asked, data=_ASKING + first.data, count=first.count + 1)
         else:
             pause = _pause_on_cluster(topology, outcome, attempt, deadline)
             if pause is None:

@@ -17,6 +17,7 @@ from redis.backoff import NoBackoff
 from redis.connection import UnixDomainSocketConnection
 from redis.retry import Retry
 
+from popoto._connection.waiting import Wait, take_wait
 from popoto.exceptions import ConfigurationError
 
 __all__ = [
@@ -50,6 +51,7 @@ _SCHEMES: Final[Mapping[str, Kind]] = {
 }
 _POOL_OPTIONS: Final = frozenset({"connection_class", "max_connections", "timeout"})
 _SENTINEL_OPTIONS: Final = frozenset({"sentinel_username", "sentinel_password"})
+_OWN_OPTIONS: Final = frozenset({"wait_for_replicas", "replica_timeout"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +68,8 @@ class Settings:
     service: str = ""
     sentinel_options: Options = field(default_factory=dict[str, Any], repr=False)
     directory: str | None = None
+    wait: Wait | None = None
+    """For how many replicas writes wait."""
 
 
 def from_url(url: str) -> Settings:
@@ -107,7 +111,9 @@ def from_arguments(arguments: Sequence[object], options: Mapping[str, object]) -
     `retry`, `retry_on_timeout` and `retry_on_error` are accepted and not used:
     they would repeat writes.
     """
-    bound = inspect.signature(redis.Redis).bind(*arguments, **options)
+    own = dict(options)
+    wait = take_wait(own)
+    bound = inspect.signature(redis.Redis).bind(*arguments, **own)
     given = dict(bound.arguments)
     _refuse_decoding(given.get("decode_responses"))
     pool = given.pop("connection_pool", None)
@@ -123,7 +129,7 @@ def from_arguments(arguments: Sequence[object], options: Mapping[str, object]) -
     pool_options = pool_arguments(template.connection_pool)
     if given.get("max_connections") is None:
         del pool_options["max_connections"]
-    return Settings("single", describe(pool_options), pool_options)
+    return Settings("single", describe(pool_options), pool_options, wait=wait)
 
 
 # What a pool adds to its connection options for its own use, and must not be handed on.
@@ -211,7 +217,7 @@ def _single(parts: SplitResult, url: str) -> Settings:
         options.setdefault("port", 6379)
         _check_database_path(parts.path, url)
     options.setdefault("db", 0)
-    return Settings("single", masked(url), options)
+    return Settings("single", masked(url), options, wait=take_wait(options))
 
 
 def _embedded(parts: SplitResult, url: str) -> Settings:
@@ -223,10 +229,10 @@ def _embedded(parts: SplitResult, url: str) -> Settings:
     query = f"?{parts.query}" if parts.query else ""
     options = _options(f"unix:///not-started-yet{query}")
     options.setdefault("db", 0)
-    directory = unquote(parts.path)
-    return Settings(
-        "embedded", masked(url), options, directory=directory if directory.strip("/") else None
-    )
+    wait = take_wait(options)
+    path = unquote(parts.path)
+    directory = path if path.strip("/") else None
+    return Settings("embedded", masked(url), options, directory=directory, wait=wait)
 
 
 def _cluster(parts: SplitResult, url: str) -> Settings:
@@ -236,7 +242,7 @@ def _cluster(parts: SplitResult, url: str) -> Settings:
     options = _options_without_hosts(parts)
     if options.pop("db", 0) != 0:
         raise ConfigurationError(f"{masked(url)!r}: a cluster has only database 0.")
-    return Settings("cluster", masked(url), options, addresses)
+    return Settings("cluster", masked(url), options, addresses, wait=take_wait(options))
 
 
 def _sentinel(parts: SplitResult, url: str) -> Settings:
@@ -254,8 +260,15 @@ def _sentinel(parts: SplitResult, url: str) -> Settings:
     for name in ("socket_timeout", "socket_connect_timeout"):
         sentinel_options[name] = options[name]
     sentinel_options |= {"retry": Retry(NoBackoff(), 0), "protocol": 2}
-    addresses = _addresses(parts, 26379)
-    return Settings("sentinel", masked(url), options, addresses, unquote(service), sentinel_options)
+    return Settings(
+        "sentinel",
+        masked(url),
+        options,
+        _addresses(parts, 26379),
+        unquote(service),
+        sentinel_options,
+        wait=take_wait(options),
+    )
 
 
 def _addresses(parts: SplitResult, default_port: int) -> tuple[Address, ...]:
@@ -296,7 +309,7 @@ def _options(url: str) -> Options:
     options.setdefault("socket_connect_timeout", DEFAULT_TIMEOUT)
     options.setdefault("protocol", 2)
     connection_class = options.get("connection_class", redis.Connection)
-    known = accepted_options(connection_class) | _POOL_OPTIONS | _SENTINEL_OPTIONS
+    known = accepted_options(connection_class) | _POOL_OPTIONS | _SENTINEL_OPTIONS | _OWN_OPTIONS
     unknown = sorted(set(options) - known)
     if unknown:
         raise ConfigurationError(f"Unknown option in the connection URL: {', '.join(unknown)}.")

@@ -21,7 +21,8 @@ import redis.exceptions
 from redis.exceptions import BusyLoadingError, NoScriptError, ReadOnlyError, ResponseError
 
 from popoto.engine.recovery import put_back, scripts_to_teach, with_text
-from popoto.engine.request import Reply, Request
+from popoto.engine.replication import told, wanted
+from popoto.engine.request import Reply, Request, Wait
 from popoto.exceptions import OutcomeUnknownError
 from popoto.redis_db import AsyncConnection
 
@@ -40,9 +41,10 @@ class _Waiter(NamedTuple):
     answer: asyncio.Future[list[Reply]]
 
 
-#: Where the requests of a turn gather: at a connection (each event loop has its own) and,
-#: on a cluster, a shard. An entry lives for one turn.
-_Place: TypeAlias = tuple[AsyncConnection, str | None]
+#: Where the requests of a turn gather: at a connection (each event loop has its own), on a
+#: cluster at a shard, and apart from others those that wait for replicas, who come slowly. An
+#: entry lives for one turn.
+_Place: TypeAlias = tuple[AsyncConnection, str | None, Wait | None]
 _gathering: dict[_Place, list[_Waiter]] = {}
 
 #: The tasks under way: an event loop keeps only weak references to them.
@@ -60,7 +62,8 @@ async def send_together(connection: AsyncConnection, request: Request) -> list[R
 
     Raises what the connection raises. Costs a few microseconds when nobody joins.
     """
-    place = (connection, request.shard if connection.is_cluster else None)
+    wait = wanted(request, connection.wait)
+    place = (connection, request.shard if connection.is_cluster else None, wait)
     waiting = _gathering.get(place)
     if waiting is not None:
         answer: asyncio.Future[list[Reply]] = asyncio.get_running_loop().create_future()
@@ -71,22 +74,24 @@ async def send_together(connection: AsyncConnection, request: Request) -> list[R
         await _one_turn()
     except asyncio.CancelledError:
         # The others go on without this one.
-        _send_in_background(connection, waiting)
+        _send_in_background(connection, waiting, wait)
         raise
     finally:
         del _gathering[place]
     if not waiting:
-        return await _send_alone(connection, request)
+        return await _send_alone(connection, request, wait)
     answer = asyncio.get_running_loop().create_future()
     waiting.insert(0, _Waiter(request, answer))
-    _send_in_background(connection, waiting)
+    _send_in_background(connection, waiting, wait)
     return await answer
 
 
-async def _send_alone(connection: AsyncConnection, request: Request) -> list[Reply]:
+async def _send_alone(
+    connection: AsyncConnection, request: Request, wait: Wait | None
+) -> list[Reply]:
     """Send one request. A single command has its server error raised."""
-    if len(request.commands) != 1:
-        return await _send_all(connection, [request], repeatable=request.repeatable)
+    if len(request.commands) != 1 or wait is not None:
+        return await _send_all(connection, [request], wait, repeatable=request.repeatable)
     commands = request.physical(is_cluster=connection.is_cluster)
     try:
         return [await connection.call(commands[0], repeatable=request.repeatable)]
@@ -96,24 +101,39 @@ async def _send_alone(connection: AsyncConnection, request: Request) -> list[Rep
 
 
 async def _send_all(
-    connection: AsyncConnection, requests: Sequence[Request], *, repeatable: bool
+    connection: AsyncConnection,
+    requests: Sequence[Request],
+    wait: Wait | None,
+    *,
+    repeatable: bool,
 ) -> list[Reply]:
-    """Send requests as one pipeline; the replies of all, in order, errors among them."""
+    """Send requests as one pipeline; the replies of all, in order, errors among them.
+
+    Those that wait for replicas all wait alike, and take note of how many have it.
+    """
     is_cluster = connection.is_cluster
     commands = [
         command for request in requests for command in request.physical(is_cluster=is_cluster)
     ]
-    replies = await connection.call_many(commands, repeatable=repeatable)
+    replies = await connection.call_many(commands, repeatable=repeatable, wait=wait)
+    last = replies.pop() if wait is not None else None
     positions, lessons = scripts_to_teach(requests, replies, is_cluster=is_cluster)
+    if wait is not None and len(lessons) < len(replies):
+        told(requests, wait, last)
     if lessons:
-        put_back(replies, positions, await connection.call_many(lessons, repeatable=repeatable))
+        again = await connection.call_many(lessons, repeatable=repeatable, wait=wait)
+        if wait is not None:
+            told(requests, wait, again.pop())
+        put_back(replies, positions, again)
     return replies
 
 
-def _send_in_background(connection: AsyncConnection, waiting: list[_Waiter]) -> None:
+def _send_in_background(
+    connection: AsyncConnection, waiting: list[_Waiter], wait: Wait | None
+) -> None:
     """Start the tasks that send the requests and hand out the replies."""
     for part in _parts(waiting):
-        task = asyncio.create_task(_send_part(connection, part))
+        task = asyncio.create_task(_send_part(connection, part, wait))
         _under_way.add(task)
         task.add_done_callback(_under_way.discard)
 
@@ -132,30 +152,32 @@ def _parts(waiting: list[_Waiter]) -> list[list[_Waiter]]:
     return parts
 
 
-async def _send_part(connection: AsyncConnection, waiting: list[_Waiter]) -> None:
+async def _send_part(
+    connection: AsyncConnection, waiting: list[_Waiter], wait: Wait | None
+) -> None:
     try:
         # Whoever was cancelled before anything was sent takes no part.
-        await _answer(connection, [waiter for waiter in waiting if not waiter.answer.done()])
+        await _answer(connection, [each for each in waiting if not each.answer.done()], wait)
     finally:
         # Cancelled with its loop: nobody is left waiting.
         for waiter in waiting:
             waiter.answer.cancel()
 
 
-async def _answer(connection: AsyncConnection, waiting: list[_Waiter]) -> None:
+async def _answer(connection: AsyncConnection, waiting: list[_Waiter], wait: Wait | None) -> None:
     """Send the requests of these waiters and give each its replies or its error."""
     if not waiting:
         return
     repeatable = all(waiter.request.repeatable for waiter in waiting)
     requests = [waiter.request for waiter in waiting]
     try:
-        replies = await _send_all(connection, requests, repeatable=repeatable)
+        replies = await _send_all(connection, requests, wait, repeatable=repeatable)
     except OutcomeUnknownError as error:
         # What may be repeated is repeated; the rest cannot know its outcome.
         for waiter in waiting:
             if not waiter.request.repeatable:
                 _fail(waiter, error)
-        await _answer(connection, [each for each in waiting if each.request.repeatable])
+        await _answer(connection, [each for each in waiting if each.request.repeatable], wait)
     except _DISCONNECTED as error:
         for waiter in waiting:
             _fail(waiter, error)
@@ -165,13 +187,13 @@ async def _answer(connection: AsyncConnection, waiting: list[_Waiter]) -> None:
             _fail(waiting[0], error)
         else:
             for waiter in waiting:
-                await _answer(connection, [waiter])
+                await _answer(connection, [waiter], wait)
     else:
-        await _hand_out(connection, waiting, replies)
+        await _hand_out(connection, waiting, replies, wait)
 
 
 async def _hand_out(
-    connection: AsyncConnection, waiting: list[_Waiter], replies: list[Reply]
+    connection: AsyncConnection, waiting: list[_Waiter], replies: list[Reply], wait: Wait | None
 ) -> None:
     first = 0
     unready: list[tuple[_Waiter, list[Reply]]] = []
@@ -185,7 +207,7 @@ async def _hand_out(
             waiter.answer.set_result(own)
     for waiter, own in unready:
         try:
-            await _carry_out_when_ready(connection, waiter.request, own)
+            await _carry_out_when_ready(connection, waiter.request, own, wait)
         except _DISCONNECTED as error:
             _fail(waiter, error)
         else:
@@ -194,18 +216,23 @@ async def _hand_out(
 
 
 async def _carry_out_when_ready(
-    connection: AsyncConnection, request: Request, replies: list[Reply]
+    connection: AsyncConnection, request: Request, replies: list[Reply], wait: Wait | None
 ) -> None:
-    """Carry out, one by one, what the server was not ready for: `call` knows how to wait."""
+    """Carry out, one by one, what the server was not ready for: connections know how to wait."""
     commands = request.physical(is_cluster=connection.is_cluster)
     for index, reply in enumerate(replies):
-        if isinstance(reply, _NOT_READY):
-            try:
-                replies[index] = await connection.call(
-                    commands[index], repeatable=request.repeatable
-                )
-            except ResponseError as error:
-                replies[index] = error
+        if not isinstance(reply, _NOT_READY):
+            continue
+        command, repeatable = commands[index], request.repeatable
+        if wait is not None:
+            again = await connection.call_many([command], repeatable=repeatable, wait=wait)
+            told([request], wait, again.pop())
+            replies[index] = again[0]
+            continue
+        try:
+            replies[index] = await connection.call(command, repeatable=repeatable)
+        except ResponseError as error:
+            replies[index] = error
 
 
 def _fail(waiter: _Waiter, error: Exception) -> None:

@@ -15,6 +15,7 @@ from popoto.models.record.record import Record
 from popoto.models.record.stored import named_field, stored_key
 
 _NO_SUCH_FIELD = -2
+_WRITING = frozenset({"HPERSIST", "HPEXPIRE"})
 
 
 def expire_field(instance: Record, name: str, ttl: int | datetime.timedelta | None) -> Plan[None]:
@@ -71,7 +72,11 @@ def _asked(
     """The answer for the one field; a record that is gone has none, or an empty list."""
     try:
         (reply,) = yield Request.of(
-            (command, key, *arguments, "FIELDS", 1, name), shard=options.shard, repeatable=True
+            (command, key, *arguments, "FIELDS", 1, name),
+            shard=options.shard,
+            repeatable=True,
+            writes=command in _WRITING,
+            wait=options.wait,
         )
     except redis.exceptions.ResponseError as error:
         if "unknown command" not in str(error).lower():

@@ -17,6 +17,7 @@ from popoto.fields.keeping.commit import defined_by_bases
 from popoto.fields.keeping.entries import Entry
 from popoto.models.record.composites import CompositeIndex, composite_digest
 from popoto.models.record.field_names import check_field_name
+from popoto.redis_db import Wait
 
 AnyField = Field[Any]
 
@@ -61,6 +62,8 @@ class ModelOptions:
         self.ttl: int | None = None
         self.ttl_policy = "reset"
         self.version_field: str | None = None
+        #: for how many replicas writes wait, if the writer does not say; `Meta.wait_for_replicas`
+        self.wait: Wait | None = None
         self.self_repair = True
         self.indexes: tuple[tuple[tuple[str, ...], bool], ...] = ()
         self.meta: type | None = None

@@ -17,6 +17,7 @@ from typing import Generic, TypeAlias, TypeVar
 
 from popoto.engine.batch import Batch, CommitReply, GuardFailure, KeyArgument, Step
 from popoto.engine.keys import shard_prefix
+from popoto.engine.replication import most_demanding
 from popoto.engine.request import Call, Plan, Request
 from popoto.exceptions import ConflictError, ModelException
 from popoto.models.writing import claims
@@ -90,6 +91,8 @@ def carry_out(operations: Sequence[Op], company: Company[Op]) -> Plan[list[Op]]:
                 [call.batch.call(every=True, replies=company.needs_replies) for call in calls],
                 calls[0].operations[0].options.shard,
                 company.may_repeat and all(each.is_repeatable for each in waiting),
+                writes=True,
+                wait=most_demanding(each.options.wait for each in waiting),
             )
         wanted, waiting = len(done) + len(waiting), []
         for call, reply in zip(calls, replies, strict=True):

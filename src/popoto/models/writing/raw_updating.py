@@ -39,7 +39,9 @@ def raw_update(
             batch.guard("exists", key)
             batch.put("HSET", key, *pairs)
             calls.append(batch.call())
-        replies = yield Request(calls, options.shard, repeatable=True)
+        replies = yield Request(
+            calls, options.shard, repeatable=True, writes=True, wait=options.wait
+        )
         for reply in replies:
             outcome = Batch.outcome(reply)
             if isinstance(outcome, GuardFailure) and outcome.what != "exists":
