@@ -226,6 +226,7 @@ class AsyncClusterConnection(AsyncConnection):
         replies: list[Reply] = [None] * len(commands)
         told: list[Reply] = []
         tail = None if wait is None else told
+        since = time.monotonic()
 
         async def ask(address: Address, indexes: list[int]) -> None:
             data = pack([commands[index] for index in indexes])
@@ -235,7 +236,9 @@ class AsyncClusterConnection(AsyncConnection):
                 told.append(answers[-1])
             for index, answer, not_there in zip(indexes, answers, refused, strict=False):
                 replies[index] = (
-                    await self._call(commands[index], repeatable=repeatable, wait=wait, told=tail)
+                    await self._call(
+                        commands[index], repeatable=repeatable, wait=wait, told=tail, since=since
+                    )
                     if not_there
                     else answer
                 )
@@ -272,9 +275,15 @@ class AsyncClusterConnection(AsyncConnection):
         blocks_for: float = 0.0,
         wait: Wait | None = None,
         told: list[Reply] | None = None,
+        since: float | None = None,
     ) -> Reply:
-        """The reply to one command. What WAIT is answered then goes to `told`."""
-        deadline = time.monotonic() + policy.PATIENCE
+        """The reply to one command. What WAIT is answered then goes to `told`.
+
+        `since` (of `time.monotonic`) is when the time began that all may take.
+        """
+        now = time.monotonic()
+        deadline = now + policy.PATIENCE
+        moved_by = (now if since is None else since) + self._topology.migration_timeout
         slot = slot_of(args)
         await self._refresh()
         asked = waiting(
@@ -288,7 +297,7 @@ class AsyncClusterConnection(AsyncConnection):
             outcome = Failure(error)
         if not isinstance(outcome, (Failure, RedisError)):
             return outcome
-        decision = decisions.follow(self._topology, slot, asked, outcome, deadline)
+        decision = decisions.follow(self._topology, slot, asked, outcome, deadline, moved_by)
         return await carry_out_async(decision, perform)
 
     def _telling(self, told: list[Reply]) -> Callable[[Step], Awaitable[list[Reply] | None]]:

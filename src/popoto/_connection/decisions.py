@@ -192,20 +192,35 @@ def confirm_primary(watch: Watch) -> Steps[None]:
 
 
 def follow(
-    topology: Topology, slot: int | None, asked: Ask, outcome: Reply | Failure, deadline: float
+    topology: Topology,
+    slot: int | None,
+    asked: Ask,
+    outcome: Reply | Failure,
+    deadline: float,
+    moved_by: float | None = None,
 ) -> Steps[Reply]:
-    """The reply to a command whose first node did not carry it out, for whatever reason."""
+    """The reply to a command whose first node did not carry it out, for whatever reason.
+
+    Until `moved_by` it is tried again where the keys of its slot are on their way to another
+    node; until `deadline` where a node or the cluster will be ready soon.
+    """
     first = asked
-    for attempt in range(_MOST_REDIRECTIONS - 1):
+    redirections = pauses = 0
+    while redirections < _MOST_REDIRECTIONS - 1:
         if isinstance(outcome, AskError):
+            redirections += 1
             # The node that redirects knows best: nobody else is asked who serves what.
             asked = replace(first, address=topology.redirected(outcome, asked.address))
             if not isinstance(outcome, MovedError):
                 asked = replace(asked, data=_ASKING + first.data, count=first.count + 1)
         else:
-            pause = _pause_on_cluster(topology, outcome, attempt, deadline)
+            is_moving = isinstance(outcome, TryAgainError) and moved_by is not None
+            until = moved_by if is_moving else deadline
+            pause = _pause_on_cluster(topology, outcome, pauses, until)
             if pause is None:
                 break
+            pauses += 1
+            redirections = 0
             yield Pause(pause)
             yield REFRESH
             asked = replace(first, address=topology.node(slot))
@@ -216,6 +231,11 @@ def follow(
     if isinstance(outcome, Failure):
         topology.stale = True
         raise outcome.error
+    if isinstance(outcome, TryAgainError):
+        return TryAgainError(
+            f"{outcome}. Its keys were still on their way to another node after "
+            f"{topology.migration_timeout:g} s; migration_timeout in the URL gives them longer."
+        )
     return outcome
 
 
@@ -239,13 +259,23 @@ def transact(topology: Topology, commands: Sequence[Command], url: str) -> Steps
     """Carry commands out as one transaction on the node of their keys. Never repeated."""
     slot = next((slot for slot in map(slot_of, commands) if slot is not None), None)
     data = pack([("MULTI",), *commands, ("EXEC",)])
+    moved_by = time.monotonic() + topology.migration_timeout
+    redirections = pauses = 0
     yield REFRESH
-    for _ in range(_MOST_REDIRECTIONS):
+    while redirections < _MOST_REDIRECTIONS:
         asked = Ask(topology.node(slot), data, len(commands) + 2, repeatable=False)
         answers: list[Reply] = yield asked
         if topology.moved_transaction(answers, asked.address):
+            redirections += 1
             continue
-        return _transaction_replies(answers)
+        # Some of the keys are on their way, and nothing was carried out.
+        is_moving = any(isinstance(answer, (AskError, TryAgainError)) for answer in answers)
+        pause = policy.waiting_pause(pauses, moved_by) if is_moving else None
+        if pause is None:
+            return _transaction_replies(answers)
+        pauses += 1
+        yield Pause(pause)
+        yield REFRESH
     raise redis.ConnectionError(f"The cluster at {url} redirected a transaction without end.")
 
 

@@ -6,6 +6,7 @@ Nothing here opens a connection. Everything that can be refused is refused here.
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, Literal, cast
@@ -21,6 +22,7 @@ from popoto._connection.waiting import Wait, take_wait
 from popoto.exceptions import ConfigurationError
 
 __all__ = [
+    "DEFAULT_MIGRATION_TIMEOUT",
     "DEFAULT_TIMEOUT",
     "Address",
     "Options",
@@ -33,6 +35,9 @@ __all__ = [
 
 DEFAULT_TIMEOUT: Final = 5.0
 """Seconds to wait for a connection, and for a reply."""
+
+DEFAULT_MIGRATION_TIMEOUT: Final = 30.0
+"""Seconds to wait for a slot of a cluster whose keys are moved to another node, one by one."""
 
 Address = tuple[str, int]
 # Keyword arguments of redis-py's connection classes, which differ from class to class.
@@ -51,6 +56,7 @@ _SCHEMES: Final[Mapping[str, Kind]] = {
 }
 _POOL_OPTIONS: Final = frozenset({"connection_class", "max_connections", "timeout"})
 _SENTINEL_OPTIONS: Final = frozenset({"sentinel_username", "sentinel_password"})
+_CLUSTER_OPTIONS: Final = frozenset({"migration_timeout"})
 _OWN_OPTIONS: Final = frozenset({"wait_for_replicas", "replica_timeout"})
 
 
@@ -70,6 +76,8 @@ class Settings:
     directory: str | None = None
     wait: Wait | None = None
     """For how many replicas writes wait."""
+
+    migration_timeout: float = DEFAULT_MIGRATION_TIMEOUT
 
 
 def from_url(url: str) -> Settings:
@@ -239,10 +247,26 @@ def _cluster(parts: SplitResult, url: str) -> Settings:
     if parts.path.strip("/") not in ("", "0"):
         raise ConfigurationError(f"{masked(url)!r}: a cluster has only database 0.")
     addresses = _addresses(parts, 6379)
-    options = _options_without_hosts(parts)
+    options = _options_without_hosts(parts, own=_CLUSTER_OPTIONS)
     if options.pop("db", 0) != 0:
         raise ConfigurationError(f"{masked(url)!r}: a cluster has only database 0.")
-    return Settings("cluster", masked(url), options, addresses, wait=take_wait(options))
+    return Settings(
+        "cluster",
+        masked(url),
+        options,
+        addresses,
+        wait=take_wait(options),
+        migration_timeout=_migration_timeout(options),
+    )
+
+
+def _migration_timeout(options: Options) -> float:
+    """Take `migration_timeout` out of the options."""
+    given = options.pop("migration_timeout", DEFAULT_MIGRATION_TIMEOUT)
+    seconds = float(given)  # what is no number is refused as what it is
+    if not 0 <= seconds < math.inf:
+        raise ConfigurationError(f"migration_timeout is in seconds, 0 or more, and not {given!r}.")
+    return seconds
 
 
 def _sentinel(parts: SplitResult, url: str) -> Settings:
@@ -282,11 +306,13 @@ def _addresses(parts: SplitResult, default_port: int) -> tuple[Address, ...]:
     return tuple(addresses)
 
 
-def _options_without_hosts(parts: SplitResult, database: str = "") -> Options:
+def _options_without_hosts(
+    parts: SplitResult, database: str = "", own: frozenset[str] = frozenset()
+) -> Options:
     """The options of a URL of several hosts: as of one host, without host and port."""
     credentials, at, _ = parts.netloc.rpartition("@")
     scheme = "rediss" if parts.scheme.startswith("rediss") else "redis"
-    options = _options(f"{scheme}://{credentials}{at}host/{database}?{parts.query}")
+    options = _options(f"{scheme}://{credentials}{at}host/{database}?{parts.query}", own)
     options.pop("host", None)
     options.pop("port", None)
     return options
@@ -299,7 +325,8 @@ _parsed = cast(
 )
 
 
-def _options(url: str) -> Options:
+def _options(url: str, own: frozenset[str] = frozenset()) -> Options:
+    """The options of a URL. `own`: those of ours that hold for this kind alone."""
     options: Options = dict(_parsed(url))
     _refuse_decoding(options.get("decode_responses"))
     options.pop("decode_responses", None)
@@ -309,7 +336,9 @@ def _options(url: str) -> Options:
     options.setdefault("socket_connect_timeout", DEFAULT_TIMEOUT)
     options.setdefault("protocol", 2)
     connection_class = options.get("connection_class", redis.Connection)
-    known = accepted_options(connection_class) | _POOL_OPTIONS | _SENTINEL_OPTIONS | _OWN_OPTIONS
+    known = (
+        accepted_options(connection_class) | _POOL_OPTIONS | _SENTINEL_OPTIONS | _OWN_OPTIONS | own
+    )
     unknown = sorted(set(options) - known)
     if unknown:
         raise ConfigurationError(f"Unknown option in the connection URL: {', '.join(unknown)}.")

@@ -205,7 +205,7 @@ class ClusterConnection(SyncConnection):
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self.wait = settings.wait
-        self.topology = Topology(settings.addresses)
+        self.topology = Topology(settings.addresses, settings.migration_timeout)
         self._pools: dict[Address, Pool] = {}
 
     @property
@@ -228,6 +228,7 @@ class ClusterConnection(SyncConnection):
         replies: list[Reply] = [None] * len(commands)
         told: list[Reply] = []
         tail = None if wait is None else told
+        since = time.monotonic()
         for address, indexes in self.topology.by_node(commands).items():
             data = pack([commands[index] for index in indexes])
             ask = waiting(Ask(address, data, len(indexes), repeatable), wait)
@@ -241,7 +242,9 @@ class ClusterConnection(SyncConnection):
                 told.append(answers[-1])
             for index, answer, not_there in zip(indexes, answers, refused, strict=False):
                 replies[index] = (
-                    self._call(commands[index], repeatable=repeatable, wait=wait, told=tail)
+                    self._call(
+                        commands[index], repeatable=repeatable, wait=wait, told=tail, since=since
+                    )
                     if not_there
                     else answer
                 )
@@ -272,9 +275,15 @@ class ClusterConnection(SyncConnection):
         blocks_for: float = 0.0,
         wait: Wait | None = None,
         told: list[Reply] | None = None,
+        since: float | None = None,
     ) -> Reply:
-        """The reply to one command. What WAIT is answered then goes to `told`."""
-        deadline = time.monotonic() + policy.PATIENCE
+        """The reply to one command. What WAIT is answered then goes to `told`.
+
+        `since` (of `time.monotonic`) is when the time began that all may take.
+        """
+        now = time.monotonic()
+        deadline = now + policy.PATIENCE
+        moved_by = (now if since is None else since) + self.topology.migration_timeout
         slot = slot_of(args)
         self._refresh()
         asked = waiting(
@@ -289,7 +298,7 @@ class ClusterConnection(SyncConnection):
             outcome = Failure(error)
         if not isinstance(outcome, (Failure, RedisError)):
             return outcome
-        decision = decisions.follow(self.topology, slot, asked, outcome, deadline)
+        decision = decisions.follow(self.topology, slot, asked, outcome, deadline, moved_by)
         return carry_out(decision, perform)
 
     def _telling(self, told: list[Reply]) -> Callable[[Step], list[Reply] | None]:

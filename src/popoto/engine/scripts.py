@@ -62,17 +62,17 @@ def _in(folder: str, names: str) -> Sequence[str]:
 
 COMMIT = Script.joined(
     "commit",
-    *_in("shared", "stored"),
+    *_in("shared", "settled stored"),
     *_in("commit", "arguments reading refusing records texts claims sums expiring moving"),
     *_in("commit", "types commit"),
 )
 QUERY = Script.joined(
     "query",
-    *_in("shared", "opening stored escaping"),
+    *_in("shared", "settled opening stored escaping"),
     *_in("query", "arguments lists scores missing tree"),
     *_in("query", "sets ranges bytes texts near combined"),
     *_in("query", "counting walking choosing ordering query"),
 )
 RECLAIM = Script.joined("reclaim", "reclaim.lua")
-UPKEEP = Script.joined("upkeep", "upkeep.lua")
-RECOUNT = Script.joined("recount", "shared/stored.lua", "shared/escaping.lua", "recount.lua")
+UPKEEP = Script.joined("upkeep", "shared/settled.lua", "upkeep.lua")
+RECOUNT = Script.joined("recount", *_in("shared", "settled stored escaping"), "recount.lua")
