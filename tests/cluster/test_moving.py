@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from typing import Any
+from typing import Any, Self
 
 import pytest
 import redis
@@ -113,9 +113,11 @@ def test_a_query_answers_rightly_or_not_at_all(
             (lambda: api(Shop.query.count), 3),
             (lambda: len(api(Shop.check_indexes)), None),
         ):
-            answers: list[Any] = []
-            tried(lambda ask=ask: answers.append(ask()))
-            assert answers in ([], [right]) or right is None
+            try:
+                answer = ask()
+            except TryAgainError:
+                continue
+            assert right in (answer, None)
         assert api(Shop.query.get, "Shop:a").code == "a"  # a record by its key needs no other key
     assert api(Shop.query.count) == 3
 
@@ -172,7 +174,7 @@ class Load:
         self.is_over = False
         self._workers = [threading.Thread(target=self._guarded, args=(kind,)) for kind in range(3)]
 
-    def __enter__(self) -> Load:
+    def __enter__(self) -> Self:
         for worker in self._workers:
             worker.start()
         self.proceed()

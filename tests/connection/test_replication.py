@@ -93,18 +93,18 @@ def waiting(api: Api, replicas: int, seconds: float) -> Iterator[Api]:
             patient.close()
 
 
-def in_transaction(api: Api, *names: str) -> None:
+def _save_together(api: Api, *instances: Model) -> None:
     async def later() -> None:
         async with transaction() as together:
-            for name in names:
-                together.save(Berth(name=name))
+            for instance in instances:
+                together.save(instance)
 
     if api.is_async:
         api.run(later())
         return
     with transaction() as together:
-        for name in names:
-            together.save(Berth(name=name))
+        for instance in instances:
+            together.save(instance)
 
 
 #: Each way of writing: what is stored before, and what is done to it.
@@ -124,7 +124,7 @@ WRITES: dict[str, Callable[[Api, Berth], Any]] = {
     "bulk_delete": lambda api, berth: api(Berth.bulk_delete, [berth]),
     "delete_all": lambda api, _: api(Berth.delete_all),
     "delete": lambda api, berth: api(berth.delete),
-    "transaction": lambda api, _: in_transaction(api, "b", "c"),
+    "transaction": lambda api, _: _save_together(api, Berth(name="b"), Berth(name="c")),
 }
 
 
@@ -204,18 +204,7 @@ def test_a_model_waits_by_itself_unless_the_writer_says_otherwise(api: Api) -> N
 @pytest.mark.usefixtures("unreplicated")
 def test_a_transaction_waits_for_the_model_that_asks_most(api: Api) -> None:
     with pytest.raises(NotReplicatedError):
-        if api.is_async:
-            api.run(_both_async())
-        else:
-            with transaction() as together:
-                together.save(Berth(name="a"))
-                together.save(Pier(name="a"))
-
-
-async def _both_async() -> None:
-    async with transaction() as together:
-        together.save(Berth(name="a"))
-        together.save(Pier(name="a"))
+        _save_together(api, Berth(name="a"), Pier(name="a"))
 
 
 @pytest.mark.usefixtures("unreplicated")
@@ -313,9 +302,12 @@ def test_a_server_that_stops_being_the_primary_while_replicas_are_waited_for(
     demoting = threading.Thread(target=demote)
     demoting.start()
     try:
-        with group.stalled(*group.replicas), waiting(api, 1, 10) as patient:
-            with pytest.raises(NotReplicatedError) as caught:
-                patient(Berth.create, name="a")
+        with (
+            group.stalled(*group.replicas),
+            waiting(api, 1, 10) as patient,
+            pytest.raises(NotReplicatedError) as caught,
+        ):
+            patient(Berth.create, name="a")
         assert caught.value.replicas == 0
     finally:
         demoting.join()
@@ -324,18 +316,22 @@ def test_a_server_that_stops_being_the_primary_while_replicas_are_waited_for(
 
 @pytest.mark.parametrize("replicas", [-1, 1.5, "two", True])
 def test_a_number_that_is_none_is_refused(replicas: Any) -> None:
-    with pytest.raises(ConfigurationError, match="number of replicas"):
-        with wait_for_replicas(replicas):
-            raise AssertionError("it was taken")
+    with (
+        pytest.raises(ConfigurationError, match="number of replicas"),
+        wait_for_replicas(replicas),
+    ):
+        raise AssertionError("it was taken")
     with pytest.raises(ConfigurationError, match="number of replicas"):
         redis_db.set_REDIS_DB_settings(url=f"redis://127.0.0.1:1?wait_for_replicas={replicas}")
 
 
 @pytest.mark.parametrize("timeout", [0, -1, float("nan"), float("inf"), "soon", True])
 def test_a_time_that_is_none_is_refused(timeout: Any) -> None:
-    with pytest.raises(ConfigurationError, match="positive number of seconds"):
-        with wait_for_replicas(1, timeout=timeout):
-            raise AssertionError("it was taken")
+    with (
+        pytest.raises(ConfigurationError, match="positive number of seconds"),
+        wait_for_replicas(1, timeout=timeout),
+    ):
+        raise AssertionError("it was taken")
     with pytest.raises(ModelException, match=r"Wrong\.Meta: replica_timeout"):
 
         class Wrong(Model):

@@ -149,7 +149,9 @@ class _Line:
             options = self._pool.connection_kwargs | {"retry": Retry(NoBackoff(), 0)}
             made = self._pool.connection_class(**options)
             if seconds is not None:
+                # Opening it takes replies, too.
                 made.socket_connect_timeout = min(made.socket_connect_timeout or seconds, seconds)
+                made.socket_timeout = min(made.socket_timeout or seconds, seconds)
             made.connect()
             self._connection = made
         return self._connection

@@ -33,6 +33,7 @@ from popoto._connection.asynchronous_asking import AsyncSentinels
 from popoto._connection.asynchronous_connections import DirectAsyncConnection, direct
 from popoto._connection.connections import wants_reconnect
 from popoto._connection.pools import DEFAULT_WAIT, Pool, sentinel_manager_of
+from popoto._connection.sentinels import Connected
 from popoto._connection.settings import (
     Options,
     Settings,
@@ -218,9 +219,14 @@ class AsyncSentinelPool(AsyncPool, SentinelConnectionPool):
     async def checkout(self) -> DirectAsyncConnection:
         """As of any pool. Connections to a primary that was replaced are closed first."""
         watch = self.sentinels.watch
-        if watch.address is not None and watch.is_due():
-            await self.get_master_address()  # else it is asked for when connecting
-        return await super().checkout()
+        while True:
+            if watch.address is not None and watch.is_due():
+                await self.get_master_address()  # else it is asked for when connecting
+            connection = await super().checkout()
+            if watch.is_led_to(cast(Connected, connection)):
+                return connection
+            # Another task has just heard of it, and not closed yet what is idle.
+            self._discard(connection)
 
     def checkin(self, connection: AbstractConnection) -> None:
         """Give a connection back; one to a former primary is closed."""

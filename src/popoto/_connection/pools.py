@@ -31,6 +31,7 @@ from redis.sentinel import (
 from popoto._connection import decisions, embedded_source, policy
 from popoto._connection.asking import Sentinels
 from popoto._connection.connections import DirectConnection, direct, wants_reconnect
+from popoto._connection.sentinels import Connected
 from popoto._connection.settings import (
     Options,
     Settings,
@@ -203,9 +204,14 @@ class SentinelPool(Pool, SentinelConnectionPool):
     def checkout(self) -> DirectConnection:
         """As of any pool. Connections to a primary that was replaced are closed first."""
         watch = self.sentinels.watch
-        if watch.address is not None and watch.is_due():
-            self.get_master_address()  # else it is asked for when connecting
-        return super().checkout()
+        while True:
+            if watch.address is not None and watch.is_due():
+                self.get_master_address()  # else it is asked for when connecting
+            connection = super().checkout()
+            if watch.is_led_to(cast(Connected, connection)):
+                return connection
+            # Another thread has just heard of it, and not closed yet what is idle.
+            self._discard(connection)
 
     def seek_primary(self) -> None:
         """Close what is idle, and believe whatever the sentinels say next."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, cast
+from typing import Any, Final, Protocol, cast
 
 from popoto._connection.resp import pack
 from popoto._connection.settings import Address
@@ -108,6 +108,13 @@ def _text(value: object) -> str:
     return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
 
 
+class Connected(Protocol):
+    """A connection that sentinels have found the address for."""
+
+    host: str
+    port: int
+
+
 class Watch:
     """Which primary is known, on which word, and when the sentinels are to be asked again."""
 
@@ -123,24 +130,30 @@ class Watch:
         """Whether what is known is too old to act on."""
         return self.clock() >= self.due
 
+    def is_led_to(self, connection: Connected) -> bool:
+        """Whether a connection leads to the primary that is known."""
+        return self.address is None or self.address == (connection.host, connection.port)
+
     def take(self, words: Sequence[Word]) -> bool:
         """Take in what the sentinels said. Whether to ask again before anything is sent.
 
         A word of an older epoch is that of a sentinel which has not heard yet.
         """
         now = self.clock()
-        self.due = now + FRESH
         newest = max(words, key=lambda one: one.epoch, default=None)
         if newest is None:
+            self.due = now + FRESH
             return False
         if newest.epoch >= self._epoch or newest.address == self.address:
             self.address, self._epoch = newest.address, newest.epoch
         if not any(one.is_failing_over and one.address == self.address for one in words):
             self._held_until = None
-            return False
-        if self._held_until is None:
+        elif self._held_until is None:
             self._held_until = now + HELD
-        return now < self._held_until
+        if self._held_until is not None and now < self._held_until:
+            return True  # still due: whoever comes meanwhile has to wait as well
+        self.due = now + FRESH
+        return False
 
     def forget(self) -> None:
         """The primary is gone, or is none any more: the next word counts, whatever it is."""
@@ -159,8 +172,9 @@ class Patience:
         return now < self._silent_until
 
     def failed(self, now: float) -> None:
-        """It did not answer."""
-        self._silent_until = now + min(2.0**self._failures, _LONGEST_SILENCE)
+        """It did not answer; once is no reason."""
+        if self._failures:
+            self._silent_until = now + min(2.0 ** (self._failures - 1), _LONGEST_SILENCE)
         self._failures += 1
 
     def answered(self) -> None:
