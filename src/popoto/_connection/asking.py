@@ -2,12 +2,12 @@
 
 # redis-py leaves these methods of its own without types.
 # mypy: allow-untyped-calls
-# pyright: reportUnknownMemberType=false
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
 
 from __future__ import annotations
 
 import threading
-from typing import Any, Final, cast
+from typing import Any, Final
 
 import redis
 from redis.backoff import NoBackoff
@@ -27,7 +27,7 @@ from popoto._connection.sentinels import (
     question,
     word,
 )
-from popoto._connection.settings import Address
+from popoto._connection.settings import Address, Options
 from popoto._connection.steps import AskSentinels, Step, carry_out
 
 __all__ = ["FORCED_ADDRESS", "Sentinels"]
@@ -69,7 +69,7 @@ class Sentinels:
 
     def _begin(self) -> None:
         self._asking = threading.Lock()
-        clients = cast("list[redis.Redis]", self.manager.sentinels)
+        clients: list[redis.Redis] = self.manager.sentinels
         self._lines = [_Line(client) for client in clients]
 
     def _ask(self, step: Step) -> list[Word]:
@@ -146,7 +146,7 @@ class _Line:
 
     def _open(self, seconds: float | None) -> AbstractConnection:
         if self._connection is None:
-            options = self._pool.connection_kwargs | {"retry": Retry(NoBackoff(), 0)}
+            options: Options = self._pool.connection_kwargs | {"retry": Retry(NoBackoff(), 0)}
             made = self._pool.connection_class(**options)
             if seconds is not None:
                 # Opening it takes replies, too.

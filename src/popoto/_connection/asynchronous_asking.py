@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any, cast
+from typing import Any
 
 import redis.asyncio as redis_asyncio
 from redis.asyncio.retry import Retry
@@ -28,7 +28,7 @@ from popoto._connection.sentinels import (
     question,
     word,
 )
-from popoto._connection.settings import Address
+from popoto._connection.settings import Address, Options
 from popoto._connection.steps import AskSentinels, Step, carry_out_async
 
 __all__ = ["AsyncSentinels"]
@@ -42,7 +42,7 @@ class AsyncSentinels:
         self.service = service
         self.watch = Watch()
         self._asking = asyncio.Lock()
-        clients = cast("list[redis_asyncio.Redis]", manager.sentinels)
+        clients: list[redis_asyncio.Redis] = manager.sentinels
         self._lines = [_Line(client) for client in clients]
 
     async def discover_master(self, service_name: str) -> Address:
@@ -128,6 +128,6 @@ class _Line:
             connection.drop()
 
     def _make(self) -> DirectAsyncConnection:
-        options = self._pool.connection_kwargs | {"retry": Retry(NoBackoff(), 0)}
+        options: Options = self._pool.connection_kwargs | {"retry": Retry(NoBackoff(), 0)}
         self._connection = direct(self._pool.connection_class)(**options)
         return self._connection

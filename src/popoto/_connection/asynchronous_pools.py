@@ -32,7 +32,13 @@ from popoto._connection.asking import FORCED_ADDRESS
 from popoto._connection.asynchronous_asking import AsyncSentinels
 from popoto._connection.asynchronous_connections import DirectAsyncConnection, direct
 from popoto._connection.connections import wants_reconnect
-from popoto._connection.pools import DEFAULT_WAIT, Pool, sentinel_manager_of
+from popoto._connection.pools import (
+    DEFAULT_WAIT,
+    Pool,
+    leads_to_primary,
+    sentinel_manager_of,
+    service_of,
+)
 from popoto._connection.sentinels import Connected
 from popoto._connection.settings import (
     Options,
@@ -266,13 +272,13 @@ def make_async_pool(pool: redis.ConnectionPool, url: str) -> AsyncPool:
     # The sync limit of connections is a limit of threads. A caller's own choice holds for both.
     limit = pool.max_connections if not isinstance(pool, Pool) or pool.limited else None
     wait = pool.wait if isinstance(pool, Pool) else DEFAULT_WAIT
-    if isinstance(pool, SyncSentinelPool) and pool.is_master:
+    if isinstance(pool, SyncSentinelPool) and leads_to_primary(pool):
         return AsyncSentinelPool(
             url=url,
             connection_class=connection_class,
             max_connections=limit,
             timeout=wait,
-            service_name=pool.service_name,
+            service_name=service_of(pool),
             manager=_async_manager(sentinel_manager_of(pool)),
             **stream_options,
         )
@@ -288,7 +294,7 @@ def make_async_pool(pool: redis.ConnectionPool, url: str) -> AsyncPool:
 
 def _async_manager(manager: SyncSentinel) -> Sentinel:
     """For tasks, what leads to the same sentinels."""
-    clients = cast("list[redis.Redis]", manager.sentinels)
+    clients: list[redis.Redis] = manager.sentinels
     places = [one.connection_pool.connection_kwargs for one in clients]
     made = Sentinel(
         [(str(place["host"]), int(place["port"])) for place in places],

@@ -214,8 +214,8 @@ def follow(
             if not isinstance(outcome, MovedError):
                 asked = replace(asked, data=_ASKING + first.data, count=first.count + 1)
         else:
-            is_moving = isinstance(outcome, TryAgainError) and moved_by is not None
-            until = moved_by if is_moving else deadline
+            is_moving = isinstance(outcome, TryAgainError)
+            until = moved_by if is_moving and moved_by is not None else deadline
             pause = _pause_on_cluster(topology, outcome, pauses, until)
             if pause is None:
                 break

@@ -41,7 +41,15 @@ from popoto._connection.settings import (
 )
 from popoto._connection.steps import Step, carry_out
 
-__all__ = ["Pool", "SentinelPool", "make_pool", "pool_for_engine", "sentinel_manager_of"]
+__all__ = [
+    "Pool",
+    "SentinelPool",
+    "leads_to_primary",
+    "make_pool",
+    "pool_for_engine",
+    "sentinel_manager_of",
+    "service_of",
+]
 
 DEFAULT_CONNECTIONS: Final = 100
 DEFAULT_WAIT: Final = 20.0
@@ -263,6 +271,19 @@ def make_pool(settings: Settings) -> Pool:
     return Pool(url=settings.url, **options)
 
 
+# redis-py has no types for what a pool knows of its sentinels.
+
+
+def leads_to_primary(pool: SentinelConnectionPool) -> bool:
+    """Whether it is for the primary, and not for a replica."""
+    return bool(pool.is_master)  # pyright: ignore[reportUnknownMemberType, reportUnknownArgumentType]
+
+
+def service_of(pool: SentinelConnectionPool) -> str:
+    """The name by which its sentinels know the primary."""
+    return str(pool.service_name)  # pyright: ignore[reportUnknownArgumentType]
+
+
 def sentinel_manager_of(pool: SentinelConnectionPool) -> Sentinel:
     """redis-py's manager of the sentinels that a pool asks."""
     manager: Sentinel | Sentinels = pool.sentinel_manager
@@ -280,12 +301,10 @@ def pool_for_engine(pool: redis.ConnectionPool) -> Pool:
     if sibling is None:
         options: Options = pool_arguments(pool) | {"protocol": 2}
         url = pool.url if isinstance(pool, Pool) else describe(options)
-        if isinstance(pool, SentinelConnectionPool) and pool.is_master:
+        if isinstance(pool, SentinelConnectionPool) and leads_to_primary(pool):
             del options["connection_pool"]
-            manager = sentinel_manager_of(pool)
-            sibling = SentinelPool(
-                url=url, service_name=pool.service_name, manager=manager, **options
-            )
+            manager, service = sentinel_manager_of(pool), service_of(pool)
+            sibling = SentinelPool(url=url, service_name=service, manager=manager, **options)
         else:
             sibling = Pool(url=url, **options)
         _engine_pools[pool] = sibling

@@ -9,9 +9,9 @@ a failover. All of them are asked: the one that leads a failover knows first.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Protocol, cast
+from typing import Final, Protocol, TypeGuard
 
 from popoto._connection.resp import pack
 from popoto._connection.settings import Address
@@ -79,29 +79,35 @@ def word(replies: Sequence[object], service: str, least_others: int = 0) -> Word
 
 def _state_of(reply: object, service: str) -> dict[str, str] | None:
     """What is said about the service, by name; its own reply, or one among those of others."""
-    if isinstance(reply, list) and reply and isinstance(reply[0], (list, dict)):
-        states = (_by_name(each) for each in cast("list[Any]", reply))
-    else:
-        states = (each for each in (_by_name(reply),))
+    parts = _list(reply)
+    if not parts or not isinstance(parts[0], (list, dict)):
+        parts = [reply]
+    states = (_by_name(each) for each in parts)
     return next((state for state in states if state.get("name") == service), None)
 
 
 def _by_name(reply: object) -> dict[str, str]:
-    if isinstance(reply, Mapping):
-        pairs = list(cast("Mapping[Any, Any]", reply).items())
-    elif isinstance(reply, list):
-        flat = cast("list[Any]", reply)
-        pairs = list(zip(flat[::2], flat[1::2], strict=False))
-    else:
-        pairs = []
-    return {_text(name): _text(value) for name, value in pairs}
+    if _is_map(reply):
+        return {_text(name): _text(value) for name, value in reply.items()}
+    flat = _list(reply)
+    return {_text(name): _text(value) for name, value in zip(flat[::2], flat[1::2], strict=False)}
 
 
 def _address(reply: object) -> Address | None:
-    if not isinstance(reply, list):
-        return None
-    host, port = cast("list[Any]", reply)
-    return _text(host), int(_text(port))
+    parts = _list(reply)
+    return (_text(parts[0]), int(_text(parts[1]))) if len(parts) == 2 else None
+
+
+def _list(reply: object) -> list[object]:
+    return reply if _is_list(reply) else []
+
+
+def _is_list(reply: object) -> TypeGuard[list[object]]:
+    return isinstance(reply, list)
+
+
+def _is_map(reply: object) -> TypeGuard[dict[object, object]]:
+    return isinstance(reply, dict)
 
 
 def _text(value: object) -> str:

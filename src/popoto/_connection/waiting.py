@@ -35,12 +35,14 @@ def checked_wait(replicas: object, timeout: object = DEFAULT_REPLICA_TIMEOUT) ->
         raise ConfigurationError(
             f"wait_for_replicas is a number of replicas, 0 for none, and not {replicas!r}."
         )
-    number = isinstance(timeout, (int, float)) and not isinstance(timeout, bool)
-    if not number or not math.isfinite(timeout) or timeout <= 0:
+    seconds = 0.0
+    if isinstance(timeout, (int, float)) and not isinstance(timeout, bool):
+        seconds = float(timeout)
+    if not math.isfinite(seconds) or seconds <= 0:
         raise ConfigurationError(
             f"replica_timeout is a positive number of seconds, and not {timeout!r}."
         )
-    return Wait(replicas, float(timeout))
+    return Wait(replicas, seconds)
 
 
 def take_wait(options: dict[str, Any]) -> Wait | None:
