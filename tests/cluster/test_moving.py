@@ -16,9 +16,9 @@ import pytest
 import redis
 from redis.exceptions import TryAgainError
 
-from popoto import redis_db
-from popoto.exceptions import UniquenessError
-from popoto.redis_db import POPOTO_REDIS_DB
+from popoto import redis_db, wait_for_replicas
+from popoto.exceptions import NotReplicatedError, UniquenessError
+from popoto.redis_db import POPOTO_REDIS_DB, Wait
 from tests.cluster_nodes import cluster, cluster_url, node, slot_on_the_move, wait_until
 from tests.driver import Api
 from tests.models.shop import FULL, Shop
@@ -137,6 +137,25 @@ def test_patience_ends_with_an_error_that_names_the_setting(
         assert time.monotonic() - start < 1
         with pytest.raises(TryAgainError, match="migration_timeout"):
             api(Shop.bulk_create, [Shop(**shop(name)) for name in "bcdef"], batch_size=1)
+
+
+def test_many_commands_share_their_patience(api: Api, ports: list[int], moving: Any) -> None:
+    POPOTO_REDIS_DB.mset({"{Shop}x": 1, "{Shop}y": 1})
+    redis_db.set_REDIS_DB_settings(url=f"{cluster_url(ports)}?migration_timeout=0.4")
+    commands = [("MGET", "{Shop}x", "{Shop}y")] * 5
+    with moving(STAGES["half"]):
+        start = time.monotonic()
+        replies = api.run(_call_many(commands)) if api.is_async else _sync_call_many(commands)
+        assert time.monotonic() - start < 1.2
+    assert [type(reply) for reply in replies] == [TryAgainError] * 5
+
+
+def _sync_call_many(commands: list[Any]) -> list[Any]:
+    return redis_db.connection().call_many(commands, repeatable=True)
+
+
+async def _call_many(commands: list[Any]) -> list[Any]:
+    return await (await redis_db.async_connection()).call_many(commands, repeatable=True)
 
 
 async def test_a_task_that_waits_can_be_cancelled(moving: Any) -> None:
@@ -259,6 +278,38 @@ def test_a_slot_is_moved_in_one_step_under_load(ports: list[int], nodes: list[re
         )
         load.proceed()
     load.check()
+
+
+def test_a_write_that_no_replica_has(api: Api) -> None:
+    redis_db.connection().wait = Wait(1, 0.05)  # as the URL says it
+    api.run(_wait_in_tasks())
+    with pytest.raises(NotReplicatedError) as caught:
+        api(House.create, number=1)
+    assert caught.value.replicas == 0
+    with pytest.raises(NotReplicatedError):
+        api(House.bulk_create, [House(number=n) for n in range(2, 9)], batch_size=3)
+    assert api(House.query.count) == 8
+
+
+async def _wait_in_tasks() -> None:
+    (await redis_db.async_connection()).wait = Wait(1, 0.05)
+
+
+async def test_replicas_are_waited_for_also_behind_a_redirection() -> None:
+    with cluster(1, replicas=1) as ports:
+        redis_db.set_REDIS_DB_settings(url=cluster_url(ports[:1]))
+        with wait_for_replicas(1, timeout=5):
+            House.create(number=1)
+            await House.async_create(number=2)
+            with node(ports[1]) as replica:
+                assert len(replica.keys("{House}House:*")) == 2
+                replica.execute_command("CLUSTER FAILOVER")
+                promoted = lambda: replica.info("replication")["role"] == "master"  # noqa: E731
+                wait_until(promoted, time.monotonic() + 20, "no failover")
+            House.create(number=3)
+            await House.async_create(number=4)
+            await asyncio.gather(*(House.async_create(number=n) for n in range(5, 9)))
+        assert House.query.count() == 8
 
 
 def test_a_primary_hands_over_to_its_replica_under_load() -> None:

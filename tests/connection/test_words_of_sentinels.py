@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 import redis
-from redis.exceptions import ReadOnlyError, ResponseError, TryAgainError
+from redis.exceptions import AskError, MovedError, ReadOnlyError, ResponseError, TryAgainError
+from redis.sentinel import Sentinel
 
 from popoto import redis_db
 from popoto._connection import decisions, policy, sentinels
@@ -18,7 +19,10 @@ from popoto._connection.routing import Topology
 from popoto._connection.sentinels import Patience, Watch, Word, is_unlike_a_word, word
 from popoto._connection.steps import REFRESH, Ask, AskSentinels, Pause, Step, carry_out
 from popoto._connection.waiting import Wait
+from popoto.engine import replication
+from popoto.engine.request import Request
 from popoto.exceptions import ConfigurationError, NothingWrittenError
+from tests.cluster_nodes import free_ports
 from tests.connection.scripted import in_turn, scripted_server
 from tests.driver import Api
 
@@ -204,7 +208,7 @@ class Told:
     """Sentinels that all say the same, which a test may change."""
 
     def __init__(self) -> None:
-        self.port = 0
+        self.host, self.port = "127.0.0.1", 0
         self.flags = "master"
         self.lists_all = False
 
@@ -212,8 +216,8 @@ class Told:
         if command[0].upper() != b"SENTINEL":
             return None
         if command[1] == b"GET-MASTER-ADDR-BY-NAME":
-            return bulk(["127.0.0.1", str(self.port)])
-        state = flat(ip="127.0.0.1", port=str(self.port), flags=self.flags)
+            return bulk([self.host, str(self.port)])
+        state = flat(ip=self.host, port=str(self.port), flags=self.flags)
         if command[1] == b"MASTERS":
             return b"*1\r\n" + bulk(state)
         return b"-NOPERM no permissions\r\n" if self.lists_all else bulk(state)
@@ -317,6 +321,91 @@ def test_no_sentinel_knows_a_primary(api: Api) -> None:
         call_many(api, ("SET", "a", 1))
 
 
+def test_a_primary_that_cannot_be_reached_is_asked_about_at_once(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sentinels, "FRESH", 60.0)
+    told = Told()
+
+    def answer(command: list[bytes]) -> bytes | None:
+        reply = told.answer(command)
+        if command[1:2] == [b"GET-MASTER-ADDR-BY-NAME"]:
+            told.port = second
+        return reply
+
+    with scripted_server(in_turn(b"SET", b"+OK\r\n")) as second, ExitStack() as stack:
+        (told.port,) = free_ports(1)
+        sentinel = stack.enter_context(scripted_server(answer))
+        redis_db.set_REDIS_DB_settings(url=f"redis+sentinel://127.0.0.1:{sentinel}/main")
+        assert call_many(api, ("SET", "a", 1)) == [b"OK"]
+
+
+def test_a_manager_of_ones_own_may_name_the_address_itself(api: Api) -> None:
+    told = Told()
+    with scripted_server(in_turn(b"SET", b"+OK\r\n")) as told.port, ExitStack() as stack:
+        told.host = "192.0.2.1"  # nobody is there
+        port = stack.enter_context(scripted_server(told.answer))
+        manager = Sentinel([("127.0.0.1", port)], force_master_ip="127.0.0.1")
+        redis_db.set_REDIS_DB_settings(connection_pool=manager.master_for("main").connection_pool)
+        assert call_many(api, ("SET", "a", 1)) == [b"OK"]
+
+
+def test_a_manager_of_ones_own_may_want_more_sentinels(api: Api) -> None:
+    told = Told()
+    with scripted_server(in_turn(b"SET")) as told.port, ExitStack() as stack:
+        port = stack.enter_context(scripted_server(told.answer))
+        manager = Sentinel([("127.0.0.1", port)], min_other_sentinels=1)
+        redis_db.set_REDIS_DB_settings(connection_pool=manager.master_for("main").connection_pool)
+        with pytest.raises(NothingWrittenError, match="No primary found"):
+            call_many(api, ("SET", "a", 1))
+
+
+# Waiting for replicas ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "redis://127.0.0.1:1/0",
+        "unix:///nowhere.sock",
+        "redis+cluster://127.0.0.1:1",
+        "redis+sentinel://127.0.0.1:1/main",
+        "embedded://",
+    ],
+)
+async def test_every_kind_of_url_can_wait_for_replicas(url: str) -> None:
+    redis_db.set_REDIS_DB_settings(url=f"{url}?wait_for_replicas=2&replica_timeout=0.25")
+    assert redis_db.connection().wait == Wait(2, 0.25)
+    assert (await redis_db.async_connection()).wait == Wait(2, 0.25)
+    redis_db.set_REDIS_DB_settings(url=url)
+    assert redis_db.connection().wait is None
+    assert (await redis_db.async_connection()).wait is None
+
+
+def waited(replicas: int, *replies: int) -> Request:
+    request = Request.of(("SET", "a", 1), shard="a", writes=True)
+    for reply in replies:
+        replication.told([request], Wait(replicas), reply)
+    return request
+
+
+def test_a_commit_that_was_refused_lacks_nothing() -> None:
+    assert replication.noted(None, waited(1, 0), [[0, 1, b"holds"]]) is None
+    assert replication.noted(None, waited(1, 0), [[2, [1, b"holds"]]]) is None
+    assert replication.noted(None, waited(1, 0), [[0, 1, b"holds"], [1]]) is not None
+
+
+def test_the_fewest_replicas_of_all_count() -> None:
+    assert waited(2, 2, 1).replicas == 1
+    assert waited(2, 1, 2).replicas == 1
+    first = replication.noted(None, waited(3, 1), [b"OK"])
+    assert replication.noted(first, waited(3, 2), [b"OK"]) is first
+    last = replication.noted(first, waited(3, 0), [b"OK"])
+    assert last is not None
+    assert last.replicas == 0
+    assert replication.noted(last, waited(3, 3), [b"OK"]) is last
+
+
 # A slot on its way -----------------------------------------------------------------------
 
 
@@ -359,6 +448,34 @@ def test_a_transaction_waits_for_keys_on_their_way(answers: list[Any]) -> None:
     with pytest.raises(StopIteration) as end:
         decision.send([b"OK", b"QUEUED", [1]])
     assert end.value.value == [1]
+
+
+def test_a_transaction_that_is_refused_at_its_end_follows_its_slot() -> None:
+    topology = Topology([OLD], 30.0)
+    topology.learn([[0, 16383, [b"old", 1]]], OLD)
+    decision = decisions.transact(topology, [("INCR", "a")], "redis+cluster://old:1")
+    next(decision)
+    next(decision)
+    asked = decision.send([b"OK", b"QUEUED", MovedError("15495 new:2")])
+    assert isinstance(asked, Ask)
+    assert asked.address == NEW
+
+
+def test_keys_on_their_way_are_asked_for_at_both_ends_as_often_as_need_be() -> None:
+    topology = Topology([OLD], 30.0)
+    topology.learn([[0, 16383, [b"old", 1]]], OLD)
+    asked = Ask(OLD, b"command", 1, repeatable=True)
+    later = monotonic() + 30
+    answers: list[Any] = [AskError("7 new:2"), TryAgainError("x")] * 20
+    decision = decisions.follow(topology, 7, asked, answers.pop(), later, later)
+    step: Any = next(decision)
+    while answers:
+        step = decision.send([answers.pop(0)] if isinstance(step, Ask) else None)
+    while not isinstance(step, Ask):
+        step = next(decision)
+    with pytest.raises(StopIteration) as end:
+        decision.send([b"x"])
+    assert end.value.value == b"x"
 
 
 @pytest.mark.parametrize("given", ["-1", "soon", "inf", "nan"])

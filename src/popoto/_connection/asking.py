@@ -32,6 +32,9 @@ from popoto._connection.steps import AskSentinels, Step, carry_out
 
 __all__ = ["FORCED_ADDRESS", "Sentinels"]
 
+# Whatever a caller's own manager has for its clients.
+_OPTIONS: Final[Options] = {"retry": Retry(NoBackoff(), 0), "protocol": 2}
+
 FORCED_ADDRESS: Final = "_force_master_ip"
 """redis-py's note of the address that a caller's own manager gives to any primary."""
 
@@ -146,7 +149,7 @@ class _Line:
 
     def _open(self, seconds: float | None) -> AbstractConnection:
         if self._connection is None:
-            options: Options = self._pool.connection_kwargs | {"retry": Retry(NoBackoff(), 0)}
+            options: Options = self._pool.connection_kwargs | _OPTIONS
             made = self._pool.connection_class(**options)
             if seconds is not None:
                 # Opening it takes replies, too.

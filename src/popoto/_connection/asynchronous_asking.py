@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from typing import Any, Final
 
 import redis.asyncio as redis_asyncio
 from redis.asyncio.retry import Retry
@@ -32,6 +32,9 @@ from popoto._connection.settings import Address, Options
 from popoto._connection.steps import AskSentinels, Step, carry_out_async
 
 __all__ = ["AsyncSentinels"]
+
+# Whatever a caller's own manager has for its clients.
+_OPTIONS: Final[Options] = {"retry": Retry(NoBackoff(), 0), "protocol": 2}
 
 
 class AsyncSentinels:
@@ -128,6 +131,6 @@ class _Line:
             connection.drop()
 
     def _make(self) -> DirectAsyncConnection:
-        options: Options = self._pool.connection_kwargs | {"retry": Retry(NoBackoff(), 0)}
+        options: Options = self._pool.connection_kwargs | _OPTIONS
         self._connection = direct(self._pool.connection_class)(**options)
         return self._connection
