@@ -17,5 +17,6 @@ clients           redis-py's client and pipeline under the same policy, for dire
 targets           a place to connect to: its sync client, and an async client per event loop
 
 `asynchronous_asking`, `asynchronous_connections`, `asynchronous_pools`, `asynchronous` and
-`asynchronous_clients` are the twins for asyncio. They and their counterparts hold the I/O; what is decided stands once.
+`asynchronous_clients` are the twins for asyncio. They and their counterparts hold the I/O; what
+is decided stands once.
 """
