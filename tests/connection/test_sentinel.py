@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -168,19 +169,33 @@ def stored_after(group: Group) -> set[int]:
         return {int(key.decode().partition(":")[2]) for key in now_primary.keys("Order:*")}
 
 
+@pytest.mark.filterwarnings("ignore:.*use of fork:DeprecationWarning")
 def test_a_forked_child_asks_for_itself(group: Group) -> None:
+    """Also one that is forked while a thread of its parent waits for an answer."""
     Order.create(number=1)
     fail_over(group)
-    child = os.fork()
-    if not child:
-        try:
-            Order.create(number=2)
-            os._exit(0)
-        finally:
-            os._exit(1)
-    assert os.waitpid(child, 0)[1] == 0
-    Order.create(number=3)
-    assert stored_after(group) == {1, 2, 3}
+    asking = threading.Thread(target=Order.create, kwargs={"number": 2})
+    time.sleep(FRESH)  # then the thread has to ask
+    with group.stalled(*group.sentinels):
+        asking.start()
+        asking.join(FRESH)
+        child = os.fork()
+        if not child:
+            try:
+                Order.create(number=3)
+                os._exit(0)
+            finally:
+                os._exit(1)
+    try:
+        ended = lambda: os.waitpid(child, os.WNOHANG) == (child, 0)  # noqa: E731
+        wait_until(ended, time.monotonic() + 15, "the child waits for ever")
+    except BaseException:
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+        raise
+    asking.join()
+    Order.create(number=4)
+    assert stored_after(group) == {1, 2, 3, 4}
 
 
 @pytest.mark.parametrize("kind", ["RESP3", "own manager"])

@@ -250,7 +250,10 @@ def call_many(api: Api, *commands: Any, wait: Wait | None = None) -> list[Any]:
 DEMOTED = b"-READONLY You can't write against a read only replica.\r\n"
 
 
-def test_what_a_demoted_primary_refuses_of_many_goes_to_the_new_one(api: Api) -> None:
+def test_what_a_demoted_primary_refuses_of_many_goes_to_the_new_one(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sentinels, "FRESH", 60.0)  # a refusal is reason enough to ask again
     told = Told()
 
     def old(command: list[bytes]) -> bytes | None:
