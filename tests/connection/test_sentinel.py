@@ -169,7 +169,7 @@ def stored_after(group: Group) -> set[int]:
         return {int(key.decode().partition(":")[2]) for key in now_primary.keys("Order:*")}
 
 
-@pytest.mark.filterwarnings("ignore:.*use of fork:DeprecationWarning")
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_a_forked_child_asks_for_itself(group: Group) -> None:
     """Also one that is forked while a thread of its parent waits for an answer."""
     Order.create(number=1)
