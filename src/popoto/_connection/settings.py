@@ -6,6 +6,7 @@ Nothing here opens a connection. Everything that can be refused is refused here.
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, Literal, cast
@@ -26,9 +27,11 @@ from popoto._connection.urls import (
     nearest,
     split_url,
 )
+from popoto._connection.waiting import Wait, take_wait
 from popoto.exceptions import ConfigurationError
 
 __all__ = [
+    "DEFAULT_MIGRATION_TIMEOUT",
     "DEFAULT_TIMEOUT",
     "Address",
     "Options",
@@ -41,6 +44,9 @@ __all__ = [
 
 DEFAULT_TIMEOUT: Final = 5.0
 """Seconds to wait for a connection, and for a reply."""
+
+DEFAULT_MIGRATION_TIMEOUT: Final = 30.0
+"""Seconds to wait for a slot of a cluster whose keys are moved to another node, one by one."""
 
 Address = tuple[str, int]
 # Keyword arguments of redis-py's connection classes, which differ from class to class.
@@ -59,6 +65,8 @@ _SCHEMES: Final[Mapping[str, Kind]] = {
 }
 _POOL_OPTIONS: Final = frozenset({"max_connections", "timeout"})
 _SENTINEL_OPTIONS: Final = frozenset({"sentinel_username", "sentinel_password"})
+_CLUSTER_OPTIONS: Final = frozenset({"migration_timeout"})
+_WAIT_OPTIONS: Final = frozenset({"wait_for_replicas", "replica_timeout"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +83,10 @@ class Settings:
     service: str = ""
     sentinel_options: Options = field(default_factory=dict[str, Any], repr=False)
     directory: str | None = None
+    wait: Wait | None = None
+    """For how many replicas writes wait."""
+
+    migration_timeout: float = DEFAULT_MIGRATION_TIMEOUT
 
 
 def from_url(url: str) -> Settings:
@@ -110,7 +122,9 @@ def from_arguments(arguments: Sequence[object], options: Mapping[str, object]) -
     `retry`, `retry_on_timeout` and `retry_on_error` are accepted and not used:
     they would repeat writes.
     """
-    bound = inspect.signature(redis.Redis).bind(*arguments, **options)
+    own = dict(options)
+    wait = take_wait(own)
+    bound = inspect.signature(redis.Redis).bind(*arguments, **own)
     given = dict(bound.arguments)
     _refuse_decoding(given.get("decode_responses"))
     pool = given.pop("connection_pool", None)
@@ -127,7 +141,7 @@ def from_arguments(arguments: Sequence[object], options: Mapping[str, object]) -
     pool_options = pool_arguments(template.connection_pool)
     if given.get("max_connections") is None:
         del pool_options["max_connections"]
-    return Settings("single", describe(pool_options), pool_options)
+    return Settings("single", describe(pool_options), pool_options, wait=wait)
 
 
 # What a pool adds to its connection options for its own use, and must not be handed on.
@@ -198,7 +212,7 @@ def _single(parts: UrlParts) -> Settings:
         _take_address(parts, options)
         _take_database(parts.path, options)
     options.setdefault("db", 0)
-    return Settings("single", parts.masked(), options)
+    return Settings("single", parts.masked(), options, wait=_wait(options))
 
 
 def _take_address(parts: UrlParts, options: Options) -> None:
@@ -224,10 +238,10 @@ def _embedded(parts: UrlParts) -> Settings:
     options = _options(parts)
     options["path"] = "/not-started-yet"
     options.setdefault("db", 0)
-    directory = unquote(parts.path)
-    return Settings(
-        "embedded", parts.masked(), options, directory=directory if directory.strip("/") else None
-    )
+    wait = _wait(options)
+    path = unquote(parts.path)
+    directory = path if path.strip("/") else None
+    return Settings("embedded", parts.masked(), options, directory=directory, wait=wait)
 
 
 def _cluster(parts: UrlParts) -> Settings:
@@ -237,7 +251,10 @@ def _cluster(parts: UrlParts) -> Settings:
     options = _options(parts)
     if options.pop("db", 0) != 0:
         raise BadUrl("a cluster has only database 0")
-    return Settings("cluster", parts.masked(), options, addresses)
+    wait, timeout = _wait(options), _migration_timeout(options)
+    return Settings(
+        "cluster", parts.masked(), options, addresses, wait=wait, migration_timeout=timeout
+    )
 
 
 def _sentinel(parts: UrlParts) -> Settings:
@@ -253,9 +270,14 @@ def _sentinel(parts: UrlParts) -> Settings:
     for name in ("socket_timeout", "socket_connect_timeout"):
         sentinel_options[name] = options[name]
     sentinel_options |= {"retry": Retry(NoBackoff(), 0), "protocol": 2}
-    addresses = _addresses(parts, 26379)
     return Settings(
-        "sentinel", parts.masked(), options, addresses, unquote(service), sentinel_options
+        "sentinel",
+        parts.masked(),
+        options,
+        _addresses(parts, 26379),
+        unquote(service),
+        sentinel_options,
+        wait=_wait(options),
     )
 
 
@@ -272,6 +294,28 @@ def _addresses(parts: UrlParts, default_port: int) -> tuple[Address, ...]:
     if not all(host for host, _ in addresses):
         raise BadUrl("a host is missing")
     return tuple((host, port or default_port) for host, port in addresses)
+
+
+def _wait(options: Options) -> Wait | None:
+    """Take out of the options for how many replicas writes wait."""
+    try:
+        return take_wait(options)
+    except ConfigurationError as error:
+        raise BadUrl(
+            "wait_for_replicas is a number of replicas, 0 for none, and replica_timeout a positive "
+            "number of seconds"
+        ) from error
+
+
+def _migration_timeout(options: Options) -> float:
+    """Take `migration_timeout` out of the options."""
+    try:
+        seconds = float(options.pop("migration_timeout", DEFAULT_MIGRATION_TIMEOUT))
+    except ValueError:
+        seconds = math.nan
+    if not 0 <= seconds < math.inf:
+        raise BadUrl("migration_timeout is a number of seconds, 0 or more")
+    return seconds
 
 
 # redis-py leaves it without types.
@@ -308,7 +352,9 @@ def _connection_class(scheme: str) -> type[AbstractConnection]:
 
 def _options_of_query(parts: UrlParts) -> Options:
     known = accepted_options(_connection_class(parts.scheme)) - _OF_ONE_POOL
-    known |= _POOL_OPTIONS | _SENTINEL_OPTIONS
+    known |= _POOL_OPTIONS | _SENTINEL_OPTIONS | _WAIT_OPTIONS
+    if parts.scheme.endswith("+cluster"):
+        known |= _CLUSTER_OPTIONS
     unknown = [name for name, _ in parts.pairs if name not in known]
     if unknown:
         raise BadUrl(f"redis-py knows no option of that name{nearest(unknown, known)}")

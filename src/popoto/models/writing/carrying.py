@@ -18,6 +18,7 @@ from typing import Generic
 
 from popoto.engine.batch import Batch, CommitReply
 from popoto.engine.outcome import refused_commands
+from popoto.engine.replication import most_demanding
 from popoto.engine.request import Call, Plan, Request
 from popoto.exceptions import ConflictError, ModelException, OutcomeUnknownError
 from popoto.models.writing.claims import claim_of, taken
@@ -109,7 +110,12 @@ class _Work(Generic[Op]):
         late = refuse_when_late(options, batches)
         commits = [call.batch.call(every=True, replies=company.needs_replies) for call in calls]
         try:
-            replies: list[CommitReply] = yield Request(commits, options.shard)
+            replies: list[CommitReply] = yield Request(
+                commits,
+                options.shard,
+                replicates=True,
+                wait=most_demanding(each.options.wait for each in operations),
+            )
         except OutcomeUnknownError as lost:
             may_show = company.may_show and self._losses < MOST_LOSSES
             yield from see_through(operations, late, lost, may_show=may_show)
