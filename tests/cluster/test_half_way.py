@@ -19,9 +19,7 @@ Contents = Callable[[], redis.Redis]
 
 
 @pytest.fixture
-def leaving(
-    ports: list[int], nodes: list[redis.Redis]
-) -> Iterator[Callable[[], None]]:
+def leaving(ports: list[int], nodes: list[redis.Redis]) -> Iterator[Callable[[], None]]:
     """`leaving()`: from now on the houses' slot is on its way, though no key has gone yet."""
     slot = redis.crc.key_slot(b"House")
     names = [each.execute_command("CLUSTER MYID").decode() for each in nodes]

@@ -17,6 +17,7 @@ from redis.retry import Retry
 from redis.sentinel import MasterNotFoundError, Sentinel
 
 from popoto._connection import decisions
+from popoto._connection.hiding import passwords, without_secrets
 from popoto._connection.sentinels import (
     ANSWERS,
     BRIEF,
@@ -161,7 +162,8 @@ class _Line:
 
     def _fail(self, error: Exception) -> None:
         place = self._pool.connection_kwargs
-        self.failure = f"{place.get('host')}:{place.get('port')}: {error}"
+        reason = without_secrets(error, passwords(place))
+        self.failure = f"{place.get('host')}:{place.get('port')}: {reason}"
         self.drop()
 
 

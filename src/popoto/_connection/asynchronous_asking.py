@@ -18,6 +18,7 @@ from redis.exceptions import RedisError
 from popoto._connection import decisions
 from popoto._connection.asking import FORCED_ADDRESS
 from popoto._connection.asynchronous_connections import DirectAsyncConnection, direct
+from popoto._connection.hiding import passwords, without_secrets
 from popoto._connection.sentinels import (
     ANSWERS,
     BRIEF,
@@ -116,7 +117,7 @@ class _Line:
                 return list(await connection.exchange(data, ANSWERS))
         except (RedisError, OSError) as error:
             place = self._pool.connection_kwargs
-            reason = str(error) or "no answer in time"
+            reason = str(without_secrets(error, passwords(place))) or "no answer in time"
             self.failure = f"{place.get('host')}:{place.get('port')}: {reason}"
             self.drop()
             return []

@@ -56,9 +56,9 @@ def secrets_of(connection: Any) -> Iterator[str]:
     if isinstance(provider, UsernamePasswordCredentialProvider):
         options: dict[str, object] = vars(provider)
         yield from passwords(options)
+    # Where we ask the sentinels ourselves, what they say is told without passwords.
     manager: Any = getattr(getattr(connection, "connection_pool", None), "sentinel_manager", None)
-    if manager is not None:
-        yield from passwords(manager.sentinel_kwargs)
+    yield from passwords(getattr(manager, "sentinel_kwargs", {}))
 
 
 def passwords(options: Mapping[str, object]) -> Iterator[str]:
