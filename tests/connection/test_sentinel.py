@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterator
 from typing import Self
 
 import pytest
-import redis
 from redis.sentinel import Sentinel
 
 from popoto import IndexedField, KeyField, Model, redis_db
