@@ -16,7 +16,7 @@ import pytest
 import redis
 from redis.exceptions import TryAgainError
 
-from popoto import redis_db, wait_for_replicas
+from popoto import IndexedField, KeyField, Model, redis_db, wait_for_replicas
 from popoto.exceptions import NotReplicatedError, UniquenessError
 from popoto.redis_db import POPOTO_REDIS_DB, Wait
 from tests.cluster_nodes import cluster, cluster_url, node, slot_on_the_move, wait_until
@@ -26,8 +26,6 @@ from tests.models.shop import FULL, Shop
 from .models import House, holder
 
 pytestmark = [pytest.mark.cluster, pytest.mark.slow]
-
-SLOT = redis.crc.key_slot(b"{Shop}")
 
 #: Which keys are on the other node already.
 STAGES: dict[str, Callable[[list[str]], list[str]]] = {
@@ -53,9 +51,12 @@ def moving(
 ) -> Callable[[Callable[[list[str]], list[str]]], AbstractContextManager[None]]:
     """`with moving(stage):` the slot of the shops is on its way to another node."""
 
-    def move(stage: Callable[[list[str]], list[str]]) -> AbstractContextManager[None]:
-        source = nodes.index(holder(nodes, "Shop"))
-        return slot_on_the_move(SLOT, ports[source], ports[(source + 1) % 3], ports, stage)
+    def move(
+        stage: Callable[[list[str]], list[str]], model: str = "Shop"
+    ) -> AbstractContextManager[None]:
+        slot = redis.crc.key_slot(f"{{{model}}}".encode())
+        source = nodes.index(holder(nodes, model))
+        return slot_on_the_move(slot, ports[source], ports[(source + 1) % 3], ports, stage)
 
     return move
 
@@ -98,6 +99,43 @@ def test_a_write_is_carried_out_or_refused_whole(
     assert (found["c"].rank == FULL["rank"] + 1) is done["c"]
     assert ("d" in found, "e" in found, "f" in found) == (done["d"], done["e"], done["e"])
     assert "g" not in found
+
+
+def test_the_last_record_leaves_an_entry_whole_or_not_at_all(
+    api: Api, ports: list[int], moving: Any
+) -> None:
+    """All keys are here, and those that come are there: servers would begin the script."""
+    last = api(House.create, number=1, colour="red")
+    api(House.create, number=2, colour="blue")
+    last.colour = "blue"
+    with moving(STAGES["none"], "House"), impatient(ports):
+        done = tried(lambda: api(last.save))
+    assert api(House.query.filter(colour="blue").count) == 1 + done
+    assert api(House.query.get, number=1).colour == ("blue" if done else "red")
+
+
+class Ticket(Model):
+    name = KeyField()
+    kind = IndexedField()
+
+    class Meta:
+        ttl = 1000
+
+
+def test_a_query_that_finds_all_its_keys_on_the_other_node_and_no_record(
+    api: Api, ports: list[int], moving: Any
+) -> None:
+    for name in "abc":
+        api(Ticket.create, name=name, kind="day")
+    with moving(STAGES["entries"], "Ticket"), impatient(ports):
+        answers: list[int] = []
+        tried(lambda: answers.append(api(Ticket.query.filter(kind="day").count)))
+        tried(lambda: answers.append(len(api(Ticket.query.filter(kind="day").all))))
+        tried(lambda: answers.append(api(Ticket.query.count)))
+    assert set(answers) <= {3}
+    assert api(Ticket.query.filter(kind="day").count) == 3
+    assert api(Ticket.check_indexes)["total"] == 0
+    api(Ticket.delete_all)
 
 
 @pytest.mark.parametrize("stage", STAGES)
