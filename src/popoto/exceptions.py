@@ -250,7 +250,7 @@ class NotReplicatedError(OutcomeUnknownError):
     """
 
     def __init__(self, message: str, *, wanted: int, replicas: int, result: object = None) -> None:
-        super().__init__(message)
+        super().__init__(message)  # pyright: ignore[reportUnknownMemberType]  # untyped in redis-py
         self.wanted = wanted
         self.replicas = replicas
         self.result = result

@@ -264,9 +264,12 @@ def of_cluster(error: Exception, url: str, options: Mapping[str, object]) -> Exc
     failure = error
     if isinstance(error, RedisClusterException) and "cannot be connected" in str(error):
         lost = error.__context__
-        is_loss = isinstance(lost, (redis.ConnectionError, redis.TimeoutError))
-        failure = lost if is_loss else policy.connect_failure(error, url)
-        failure.__cause__ = None if is_loss else error
+        if isinstance(lost, (redis.ConnectionError, redis.TimeoutError)):
+            failure = lost
+            failure.__cause__ = None
+        else:
+            failure = policy.connect_failure(error, url)
+            failure.__cause__ = error
     return without_secrets(failure, passwords(options))
 
 

@@ -51,7 +51,8 @@ def told(error: BaseException | None) -> Iterator[str]:
 
 def secrets_of(connection: Any) -> Iterator[str]:
     """What a connection sends to authenticate itself, to its server and to the sentinels."""
-    yield from passwords(vars(connection))
+    own: dict[str, object] = connection.__dict__
+    yield from passwords(own)
     provider: Any = getattr(connection, "credential_provider", None)
     if isinstance(provider, UsernamePasswordCredentialProvider):
         options: dict[str, object] = vars(provider)

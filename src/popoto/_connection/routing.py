@@ -12,7 +12,8 @@ from redis.crc import key_slot
 from redis.exceptions import AskError, MovedError, RedisError
 
 from popoto._connection.resp import Argument, Command, Reply
-from popoto._connection.settings import DEFAULT_MIGRATION_TIMEOUT, Address
+from popoto._connection.settings import Address
+from popoto._connection.waiting import DEFAULT_MIGRATION_TIMEOUT
 from popoto.exceptions import NothingWrittenError
 
 __all__ = ["Topology", "slot_of"]

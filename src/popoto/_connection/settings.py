@@ -6,7 +6,6 @@ Nothing here opens a connection. Everything that can be refused is refused here.
 from __future__ import annotations
 
 import inspect
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, Literal, cast
@@ -27,11 +26,16 @@ from popoto._connection.urls import (
     nearest,
     split_url,
 )
-from popoto._connection.waiting import Wait, take_wait
+from popoto._connection.waiting import (
+    DEFAULT_MIGRATION_TIMEOUT,
+    Wait,
+    migration_timeout_of_url,
+    take_wait,
+    wait_of_url,
+)
 from popoto.exceptions import ConfigurationError
 
 __all__ = [
-    "DEFAULT_MIGRATION_TIMEOUT",
     "DEFAULT_TIMEOUT",
     "Address",
     "Options",
@@ -44,9 +48,6 @@ __all__ = [
 
 DEFAULT_TIMEOUT: Final = 5.0
 """Seconds to wait for a connection, and for a reply."""
-
-DEFAULT_MIGRATION_TIMEOUT: Final = 30.0
-"""Seconds to wait for a slot of a cluster whose keys are moved to another node, one by one."""
 
 Address = tuple[str, int]
 # Keyword arguments of redis-py's connection classes, which differ from class to class.
@@ -212,7 +213,7 @@ def _single(parts: UrlParts) -> Settings:
         _take_address(parts, options)
         _take_database(parts.path, options)
     options.setdefault("db", 0)
-    return Settings("single", parts.masked(), options, wait=_wait(options))
+    return Settings("single", parts.masked(), options, wait=wait_of_url(options))
 
 
 def _take_address(parts: UrlParts, options: Options) -> None:
@@ -238,7 +239,7 @@ def _embedded(parts: UrlParts) -> Settings:
     options = _options(parts)
     options["path"] = "/not-started-yet"
     options.setdefault("db", 0)
-    wait = _wait(options)
+    wait = wait_of_url(options)
     path = unquote(parts.path)
     directory = path if path.strip("/") else None
     return Settings("embedded", parts.masked(), options, directory=directory, wait=wait)
@@ -251,9 +252,9 @@ def _cluster(parts: UrlParts) -> Settings:
     options = _options(parts)
     if options.pop("db", 0) != 0:
         raise BadUrl("a cluster has only database 0")
-    wait, timeout = _wait(options), _migration_timeout(options)
+    wait, patience = wait_of_url(options), migration_timeout_of_url(options)
     return Settings(
-        "cluster", parts.masked(), options, addresses, wait=wait, migration_timeout=timeout
+        "cluster", parts.masked(), options, addresses, wait=wait, migration_timeout=patience
     )
 
 
@@ -277,7 +278,7 @@ def _sentinel(parts: UrlParts) -> Settings:
         _addresses(parts, 26379),
         unquote(service),
         sentinel_options,
-        wait=_wait(options),
+        wait=wait_of_url(options),
     )
 
 
@@ -294,28 +295,6 @@ def _addresses(parts: UrlParts, default_port: int) -> tuple[Address, ...]:
     if not all(host for host, _ in addresses):
         raise BadUrl("a host is missing")
     return tuple((host, port or default_port) for host, port in addresses)
-
-
-def _wait(options: Options) -> Wait | None:
-    """Take out of the options for how many replicas writes wait."""
-    try:
-        return take_wait(options)
-    except ConfigurationError as error:
-        raise BadUrl(
-            "wait_for_replicas is a number of replicas, 0 for none, and replica_timeout a positive "
-            "number of seconds"
-        ) from error
-
-
-def _migration_timeout(options: Options) -> float:
-    """Take `migration_timeout` out of the options."""
-    try:
-        seconds = float(options.pop("migration_timeout", DEFAULT_MIGRATION_TIMEOUT))
-    except ValueError:
-        seconds = math.nan
-    if not 0 <= seconds < math.inf:
-        raise BadUrl("migration_timeout is a number of seconds, 0 or more")
-    return seconds
 
 
 # redis-py leaves it without types.

@@ -1,4 +1,7 @@
-"""Waiting for replicas: how many, how long, and what the server says about it. No I/O."""
+"""Waiting for replicas: how many, how long, and what the server says about it. No I/O.
+
+And how long a slot of a cluster is waited for that is on its way to another node.
+"""
 
 from __future__ import annotations
 
@@ -8,9 +11,23 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from popoto._connection.resp import Reply, pack
+from popoto._connection.urls import BadUrl
 from popoto.exceptions import ConfigurationError
 
-__all__ = ["DEFAULT_REPLICA_TIMEOUT", "Wait", "acknowledged", "checked_wait", "fewest", "take_wait"]
+__all__ = [
+    "DEFAULT_MIGRATION_TIMEOUT",
+    "DEFAULT_REPLICA_TIMEOUT",
+    "Wait",
+    "acknowledged",
+    "checked_wait",
+    "fewest",
+    "migration_timeout_of_url",
+    "take_wait",
+    "wait_of_url",
+]
+
+DEFAULT_MIGRATION_TIMEOUT: Final = 30.0
+"""Seconds to wait for a slot of a cluster whose keys are moved to another node, one by one."""
 
 DEFAULT_REPLICA_TIMEOUT: Final = 1.0
 """Seconds to wait for replicas."""
@@ -52,6 +69,28 @@ def take_wait(options: dict[str, Any]) -> Wait | None:
     if replicas is None and timeout is None:
         return None
     return checked_wait(_number(replicas, int, 0), _number(timeout, float, DEFAULT_REPLICA_TIMEOUT))
+
+
+def wait_of_url(options: dict[str, Any]) -> Wait | None:
+    """As `take_wait`. Raises BadUrl, which tells nothing of a URL."""
+    try:
+        return take_wait(options)
+    except ConfigurationError as error:
+        raise BadUrl(
+            "wait_for_replicas is a number of replicas, 0 for none, and replica_timeout a positive "
+            "number of seconds"
+        ) from error
+
+
+def migration_timeout_of_url(options: dict[str, Any]) -> float:
+    """Take `migration_timeout` out of the options of a cluster. Raises BadUrl."""
+    try:
+        seconds = float(options.pop("migration_timeout", DEFAULT_MIGRATION_TIMEOUT))
+    except ValueError:
+        seconds = math.nan
+    if not 0 <= seconds < math.inf:
+        raise BadUrl("migration_timeout is a number of seconds, 0 or more")
+    return seconds
 
 
 def _number(value: object, kind: type[int | float], default: float) -> object:
