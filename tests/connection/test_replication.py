@@ -26,6 +26,7 @@ from popoto import (
 )
 from popoto.exceptions import ConfigurationError, NotReplicatedError, OutcomeUnknownError
 from tests.cluster_nodes import node
+from tests.connection.relay import Relay
 from tests.driver import Api, count_round_trips
 from tests.replica_nodes import Group, group_of
 
@@ -180,6 +181,53 @@ def test_the_instance_knows_what_was_written(api: Api, primary: redis.Redis) -> 
     api(berth.save)
     assert [each.kind for each in api(Berth.query.filter(kind="pier").all)] == ["pier"]
     assert api(Berth.query.count, kind="quay") == 0
+
+
+@pytest.fixture
+def relay(group: Group) -> Iterator[Relay]:
+    with Relay(group.primary) as relay:
+        redis_db.set_REDIS_DB_settings(url=relay.url)
+        yield relay
+
+
+def given_up(relay: Relay) -> bytes:
+    """What was sent when the reply to a write had been lost."""
+    (data,) = (each for each in relay.relayed if b"3600000" in each)
+    return data
+
+
+def test_a_write_whose_reply_was_lost_is_seen_and_waited_for(api: Api, relay: Relay) -> None:
+    """By the request that looks for it: only what that writes comes after it for sure."""
+    berth = api(Berth.create, name="a", kind="quay")
+    berth.kind = "pier"
+    relay.lose(b"pier")
+    with waiting(api, 1, 5) as patient:
+        patient(berth.save)
+    assert b"WAIT" in given_up(relay)
+    assert api(Berth.query.count, kind="pier") == 1
+
+
+@pytest.mark.usefixtures("unreplicated")
+def test_a_write_that_is_seen_and_that_no_replica_has(api: Api, relay: Relay) -> None:
+    berth = api(Berth.create, name="a", kind="quay")
+    berth.kind = "pier"
+    relay.lose(b"pier")
+    with pytest.raises(NotReplicatedError) as caught, waiting(api, 1, SOON) as patient:
+        patient(berth.save)
+    assert caught.value.replicas == 0
+    berth.kind = "quay"
+    api(berth.save)
+    assert (api(Berth.query.count, kind="pier"), api(Berth.query.count, kind="quay")) == (0, 1)
+
+
+def test_what_is_given_up_unseen_waits_for_nobody(api: Api, relay: Relay) -> None:
+    api(Berth.create, name="b")
+    relay.lose(b"Berth:a")
+    with pytest.raises(OutcomeUnknownError) as caught, waiting(api, 1, 5) as patient:
+        patient(Berth.create, name="a")
+    assert not isinstance(caught.value, NotReplicatedError)
+    assert b"WAIT" not in given_up(relay)
+    assert api(Berth.query.count) == 2
 
 
 def test_how_many_have_it_is_told(api: Api, group: Group, primary: redis.Redis) -> None:
