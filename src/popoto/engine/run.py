@@ -43,6 +43,8 @@ def run(plan: Plan[T]) -> T:
                 step = plan.send(answer)
     except StopIteration as stop:
         result: T = stop.value
+    except NothingWrittenError as error:
+        raise story.of_all(error)  # noqa: B904 - the cause is known already
     if shortfall is not None:
         raise shortfall.error(result)
     return result
@@ -71,6 +73,8 @@ async def arun(plan: Plan[T]) -> T:
                 step = plan.send(answer)
     except StopIteration as stop:
         result: T = stop.value
+    except NothingWrittenError as error:
+        raise story.of_all(error)  # noqa: B904 - the cause is known already
     if shortfall is not None:
         raise shortfall.error(result)
     return result
