@@ -21,7 +21,7 @@ from popoto._connection.steps import REFRESH, Ask, AskSentinels, Pause, Step, ca
 from popoto._connection.waiting import Wait
 from popoto.engine import replication
 from popoto.engine.request import Request
-from popoto.exceptions import ConfigurationError, NothingWrittenError
+from popoto.exceptions import ConfigurationError, NothingWrittenError, OutcomeUnknownError
 from tests.cluster_nodes import free_ports
 from tests.connection.scripted import in_turn, scripted_server
 from tests.driver import Api
@@ -283,6 +283,31 @@ def test_a_primary_that_stays_demoted_is_an_error_of_its_command(
         first, second = call_many(api, ("GET", "a"), ("SET", "a", 1))
         assert first == b"1"
         assert isinstance(second, ReadOnlyError)
+
+
+def test_what_the_new_primary_does_not_answer_is_an_error_of_its_command(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of the commands before it their callers are to hear that they were carried out."""
+    monkeypatch.setattr(sentinels, "FRESH", 60.0)
+    told = Told()
+
+    def old(command: list[bytes]) -> bytes | None:
+        told.port = second
+        return {b"SET": DEMOTED, b"INCR": b":1\r\n"}.get(command[0])
+
+    def new(command: list[bytes]) -> bytes | None:
+        if command[0] == b"SET":
+            raise OSError("it never answers")
+        return None
+
+    with scripted_server(old) as first, scripted_server(new) as second:
+        told.port = first
+        with sentinels_that_say(told) as url:
+            redis_db.set_REDIS_DB_settings(url=f"{url}?socket_timeout=0.2")
+            replies = call_many(api, ("INCR", "n"), ("SET", "a", 1))
+    assert replies[0] == 1
+    assert isinstance(replies[1], OutcomeUnknownError)
 
 
 def test_commands_are_held_back_for_a_while_at_most(

@@ -132,9 +132,9 @@ class AsyncConnection:
         wait: Wait | None,
     ) -> None:
         """Send to the new primary, one by one, what a demoted one has refused."""
-        refused = [at for at in range(len(commands)) if isinstance(replies[at], ReadOnlyError)]
-        told: list[Reply] = replies[len(commands) :] if len(refused) < len(commands) else []
-        for at in refused:
+        places = [at for at in range(len(commands)) if isinstance(replies[at], ReadOnlyError)]
+        told: list[Reply] = replies[len(commands) :] if len(places) < len(commands) else []
+        for at in places:
             error, tail = cast(ReadOnlyError, replies[at]), b"" if wait is None else wait.packed
             try:
                 replies[at] = await self._after_refusal(
@@ -146,7 +146,7 @@ class AsyncConnection:
                 )
             except RedisError as final:
                 replies[at] = final
-        if refused and wait is not None:
+        if places and wait is not None:
             replies[-1] = fewest(told)
 
     async def _after_refusal(
@@ -236,10 +236,10 @@ class AsyncClusterConnection(AsyncConnection):
             answers = await self._ask(waiting(Ask(address, data, len(indexes), repeatable), wait))
             for index, answer in zip(indexes, answers, strict=wait is None):
                 replies[index] = answer
-            refused = decisions.not_carried_out(replies, indexes)
-            if wait is not None and len(refused) < len(indexes):
+            left = decisions.not_carried_out(replies, indexes)
+            if wait is not None and len(left) < len(indexes):
                 told.append(answers[-1])
-            for index in refused:
+            for index in left:
                 replies[index] = await self._call(
                     commands[index], repeatable=repeatable, wait=wait, told=tail, since=since
                 )

@@ -143,9 +143,9 @@ class SyncConnection:
         wait: Wait | None,
     ) -> None:
         """Send to the new primary, one by one, what a demoted one has refused."""
-        refused = [at for at in range(len(commands)) if isinstance(replies[at], ReadOnlyError)]
-        told: list[Reply] = replies[len(commands) :] if len(refused) < len(commands) else []
-        for at in refused:
+        places = [at for at in range(len(commands)) if isinstance(replies[at], ReadOnlyError)]
+        told: list[Reply] = replies[len(commands) :] if len(places) < len(commands) else []
+        for at in places:
             error, tail = cast(ReadOnlyError, replies[at]), b"" if wait is None else wait.packed
             try:
                 replies[at] = self._after_refusal(
@@ -157,7 +157,7 @@ class SyncConnection:
                 )
             except RedisError as final:
                 replies[at] = final
-        if refused and wait is not None:
+        if places and wait is not None:
             replies[-1] = fewest(told)
 
     def _after_refusal(
@@ -242,10 +242,10 @@ class ClusterConnection(SyncConnection):
                 answers = self._ask(ask)
                 for index, answer in zip(indexes, answers, strict=wait is None):
                     replies[index] = answer
-                refused = decisions.not_carried_out(replies, indexes)
-                if wait is not None and len(refused) < len(indexes):
+                left = decisions.not_carried_out(replies, indexes)
+                if wait is not None and len(left) < len(indexes):
                     told.append(answers[-1])
-                for index in refused:
+                for index in left:
                     replies[index] = self._call(
                         commands[index], repeatable=repeatable, wait=wait, told=tail, since=since
                     )
