@@ -8,6 +8,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -25,10 +26,13 @@ def server_binary() -> Path:
 
 
 @contextmanager
-def cluster(nodes: int = 3, *, timeout: float = 120.0) -> Iterator[list[int]]:
-    """Start primaries that share the slots evenly; yields their ports. Stops them at the end."""
+def cluster(nodes: int = 3, *, replicas: int = 0, timeout: float = 120.0) -> Iterator[list[int]]:
+    """Start primaries that share the slots evenly; yields their ports. Stops them at the end.
+
+    After the primaries come `replicas`: one of the first, one of the second, and so on.
+    """
     with tempfile.TemporaryDirectory(prefix="popoto-cluster-") as directory:
-        ports = free_ports(nodes)
+        ports = free_ports(nodes + replicas)
         processes: list[subprocess.Popen[bytes]] = []
         try:
             for port in ports:
@@ -40,7 +44,8 @@ def cluster(nodes: int = 3, *, timeout: float = 120.0) -> Iterator[list[int]]:
                 wait_until(
                     lambda port=port: _answers(port), deadline, f"node {port} does not answer"
                 )
-            _join(ports)
+            _join(ports, nodes)
+            _follow(ports, nodes, deadline)
             for port in ports:
                 wait_until(
                     lambda port=port: _complete(port, nodes),
@@ -75,17 +80,24 @@ def move_slot(slot: int, source: int, target: int, ports: list[int]) -> None:
 
 
 @contextmanager
-def slot_on_the_move(slot: int, source: int, target: int, ports: list[int]) -> Iterator[None]:
+def slot_on_the_move(
+    slot: int,
+    source: int,
+    target: int,
+    ports: list[int],
+    first: Callable[[list[str]], list[str]] = lambda keys: keys[: len(keys) // 2],
+) -> Iterator[None]:
     """A slot whose keys go to another primary: half of them before the block, the rest after it.
 
     Meanwhile single keys are asked for at both ends, and scripts over several have to wait.
+    `first` says which go before.
     """
     with node(source) as giver, node(target) as taker:
         names = [each.execute_command("CLUSTER MYID").decode() for each in (giver, taker)]
         taker.execute_command("CLUSTER SETSLOT", slot, "IMPORTING", names[0])
         giver.execute_command("CLUSTER SETSLOT", slot, "MIGRATING", names[1])
-        keys: list[bytes] = giver.execute_command("CLUSTER GETKEYSINSLOT", slot, 10000)
-        for key in keys[: len(keys) // 2]:
+        keys: list[str] = giver.execute_command("CLUSTER GETKEYSINSLOT", slot, 10000)
+        for key in first(sorted(keys)):
             giver.execute_command("MIGRATE", "127.0.0.1", target, key, 0, 5000)
         try:
             yield
@@ -102,21 +114,39 @@ def _start(home: Path, port: int) -> subprocess.Popen[bytes]:
             *("--cluster-enabled", "yes", "--cluster-node-timeout", "2000"),
             *("--cluster-port", str(free_ports(1)[0]), "--dir", str(home)),
             *("--save", "", "--appendonly", "no", "--logfile", str(home / "log")),
+            *("--repl-diskless-sync-delay", "0"),
         ],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
     )
 
 
-def _join(ports: list[int]) -> None:
+def _follow(ports: list[int], nodes: int, deadline: float) -> None:
+    for primary, replica in zip(ports, ports[nodes:], strict=False):
+        with node(primary) as leader, node(replica) as follower:
+            name = leader.execute_command("CLUSTER MYID").decode()
+            wait_until(partial(_knows, follower, name), deadline, "the nodes never met")
+            follower.execute_command("CLUSTER REPLICATE", name)
+            wait_until(partial(_is_linked, follower), deadline, "a replica never followed")
+
+
+def _knows(client: redis.Redis, name: str) -> bool:
+    return name in str(client.execute_command("CLUSTER NODES"))
+
+
+def _is_linked(client: redis.Redis) -> bool:
+    return client.info("replication").get("master_link_status") == "up"
+
+
+def _join(ports: list[int], nodes: int) -> None:
     first = ports[0]
     with node(first) as client:
         bus = {port: _bus_port(port) for port in ports}
         for port in ports[1:]:
             client.execute_command("CLUSTER MEET", "127.0.0.1", port, bus[port])
-    share = SLOTS // len(ports)
-    for position, port in enumerate(ports):
-        last = SLOTS - 1 if position == len(ports) - 1 else (position + 1) * share - 1
+    share = SLOTS // nodes
+    for position, port in enumerate(ports[:nodes]):
+        last = SLOTS - 1 if position == nodes - 1 else (position + 1) * share - 1
         with node(port) as client:
             client.execute_command("CLUSTER ADDSLOTSRANGE", position * share, last)
 

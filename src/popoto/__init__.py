@@ -9,6 +9,7 @@ from popoto import streams as streams
 from popoto._configure import configure
 from popoto._error_reporting import enable_error_reporting
 from popoto._version import __version__
+from popoto.engine.replication import wait_for_replicas as wait_for_replicas
 from popoto.exceptions import (
     KeyMutationError,
     ModelException,

@@ -24,6 +24,7 @@ __all__ = [
     "ConflictError",
     "KeyMutationError",
     "ModelException",
+    "NotReplicatedError",
     "NotStoredError",
     "NothingWrittenError",
     "NumberOverflowError",
@@ -234,6 +235,23 @@ class PartlyWrittenError(OutcomeUnknownError):
     """
 
     done: int = 0
+
+
+class NotReplicatedError(OutcomeUnknownError):
+    """The write was carried out by the primary, and fewer replicas have it than were asked for.
+
+    It stays where it is, and is lost only if the primary is lost, or replaced, before a
+    replica has it. The instance knows what is stored. Do not write it again: look, if at all.
+
+    Attributes: `wanted` (how many replicas were to have it), `replicas` (how many had said so
+    in time), `result` (what the operation would have returned).
+    """
+
+    def __init__(self, message: str, *, wanted: int, replicas: int, result: object = None) -> None:
+        super().__init__(message)  # pyright: ignore[reportUnknownMemberType]  # untyped in redis-py
+        self.wanted = wanted
+        self.replicas = replicas
+        self.result = result
 
 
 class OutcomeUnknownTimeoutError(OutcomeUnknownError, redis.exceptions.TimeoutError):

@@ -9,7 +9,8 @@ operation. Importing this module reads the environment and connects to nothing.
                     redis+sentinel://host:port,.../service/db, embedded://, embedded:///directory.
                     Unset or empty: 127.0.0.1:6379, database 0. `rediss+cluster` and
                     `rediss+sentinel` use TLS. Query options are those of redis-py, and `timeout`:
-                    seconds to wait for a free connection (20).
+                    seconds to wait for a free connection (20). `wait_for_replicas` and
+                    `replica_timeout`: see docs/high-availability.md.
 `BEGINNING_OF_TIME` a floor for time-series queries, in seconds since 1970 (0)
 `POPOTO_LOG_LEVEL`  level of the logger POPOTO-REDIS_DB (WARNING)
 =================== =========================================================================
@@ -38,10 +39,12 @@ from popoto._connection.resp import Argument, Command, Reply
 from popoto._connection.settings import Settings, from_arguments, from_url, with_database
 from popoto._connection.sync import SyncConnection
 from popoto._connection.targets import Target, target_of
+from popoto._connection.waiting import DEFAULT_REPLICA_TIMEOUT, Wait, acknowledged, checked_wait
 from popoto.exceptions import PopotoException
 
 __all__ = [
     "BEGINNING_OF_TIME",
+    "DEFAULT_REPLICA_TIMEOUT",
     "ENCODING",
     "POPOTO_REDIS_DB",
     "REDIS_URL",
@@ -51,10 +54,13 @@ __all__ = [
     "PopotoException",
     "Reply",
     "SyncConnection",
+    "Wait",
+    "acknowledged",
     "async_check_connection",
     "async_connection",
     "async_scan_keys",
     "check_connection",
+    "checked_wait",
     "connection",
     "get_REDIS_DB",
     "get_async_redis_db",
@@ -172,9 +178,10 @@ def set_REDIS_DB_settings(  # noqa: N802
     """Use another server from now on, everywhere in the process.
 
     Takes the arguments of `redis.Redis`, of which those not given have redis-py's defaults
-    (localhost:6379, database 0) and not the previous values; or `url` alone, in the forms of
-    REDIS_URL. `socket_timeout` and `socket_connect_timeout` default to 5 s; None means no
-    limit. `retry` and its kin are accepted and not used, since they would repeat writes.
+    (localhost:6379, database 0) and not the previous values, with `wait_for_replicas` and
+    `replica_timeout`; or `url` alone, in the forms of REDIS_URL. `socket_timeout` and
+    `socket_connect_timeout` default to 5 s; None means no limit. `retry` and its kin are
+    accepted and not used, since they would repeat writes.
     `env_partition_name` has no effect.
 
     Opens no connection. Raises TypeError for an unknown argument, ConfigurationError for
@@ -311,7 +318,9 @@ def _client_of(arguments: tuple[Any, ...], url: str | None, options: dict[str, A
         return make_client(from_url(url))
     settings = from_arguments(arguments, options)
     pool = options.get("connection_pool")
-    return client_of_pool(pool) if isinstance(pool, redis.ConnectionPool) else make_client(settings)
+    if isinstance(pool, redis.ConnectionPool):
+        return client_of_pool(pool, settings.wait)
+    return make_client(settings)
 
 
 def _async_client() -> redis_asyncio.Redis:

@@ -12,7 +12,7 @@ from typing import Self
 
 
 class Relay:
-    """Relays bytes between clients and a Unix socket. Use in a `with` statement.
+    """Relays bytes between clients and a Unix socket, or a port. Use in a `with` statement.
 
     `lose` drops connections: when bytes of a client contain the marker, they are handed to the
     server, its reply is awaited, and then the client's connection is closed in its place.
@@ -23,8 +23,8 @@ class Relay:
     notice; `shut` lets nobody connect any more.
     """
 
-    def __init__(self, path: str) -> None:
-        self._path = path
+    def __init__(self, place: str | int) -> None:
+        self._place = place
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._lose: list[tuple[bytes, Callable[[], object]]] = []
         self._stall: list[bytes] = []
@@ -114,8 +114,12 @@ class Relay:
             thread.start()
 
     def _serve(self, client: socket.socket) -> None:
-        server = socket.socket(socket.AF_UNIX)
-        server.connect(self._path)
+        server: socket.socket
+        if isinstance(self._place, int):
+            server = socket.create_connection(("127.0.0.1", self._place))
+        else:
+            server = socket.socket(socket.AF_UNIX)
+            server.connect(self._place)
         self._open.append(server)
         try:
             while not self._ending:

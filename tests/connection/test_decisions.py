@@ -334,14 +334,14 @@ def test_a_node_that_is_gone_is_looked_for(follow: Follow, topology: Topology) -
 
 
 def test_a_redirection_that_leads_nowhere_wrote_nothing(topology: Topology, follow: Follow) -> None:
-    told = follow(MovedError("7 there:2"), GONE, None, GONE)
+    told = follow(MovedError("7 there:2"), GONE, None, GONE, None, GONE)
     assert is_plain(told.result)
     write = replace(ASKED, repeatable=False)
     deadline = time.monotonic() + 5
     for refusal in (MovedError("7 there:2"), ClusterDownError("down")):
-        outcomes: list[Any] = [GONE, None, GONE]
-        if isinstance(refusal, ClusterDownError):
-            outcomes = [None, *outcomes]
+        outcomes: list[Any] = [None, GONE, None, GONE]
+        if isinstance(refusal, MovedError):
+            outcomes = [GONE, *outcomes]
         decision = decisions.follow(topology, 7, write, refusal, deadline)
         told = tell(decision, *outcomes)
         assert isinstance(told.result, NothingWrittenError)

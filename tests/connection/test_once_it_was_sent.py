@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from typing import Any, cast
 from urllib.parse import urlsplit
 
@@ -15,7 +15,10 @@ from popoto.exceptions import (
     NothingWrittenError,
     OutcomeUnknownError,
     OutcomeUnknownTimeoutError,
+    PartlyWrittenError,
 )
+from popoto.models.writing import carrying
+from popoto.models.writing.lateness import see_through
 from popoto.redis_db import POPOTO_REDIS_DB
 from tests.connection.relay import Relay
 from tests.connection.two_calls import TwoCalls
@@ -131,6 +134,23 @@ def test_a_write_whose_reply_is_lost_again_and_again_is_in_doubt(
     with pytest.raises(OutcomeUnknownError):
         api(changed(berth, kind="pier").save)
     assert redis_client.hget("Berth:a", "kind") == b"\xa4pier"
+
+
+@pytest.mark.parametrize("name", ["save", "bulk_update"])
+def test_a_write_seen_to_be_stored_whose_result_nobody_is_left_to_tell_is_in_doubt(
+    api: Api, relay: Relay, berth: Berth, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    def seen_and_then_nobody(*arguments: Any, **more: Any) -> Generator[Any, Any, None]:
+        yield from see_through(*arguments, **more)
+        relay.shut()
+        relay.drop_all()
+
+    monkeypatch.setattr(carrying, "see_through", seen_and_then_nobody)
+    relay.lose(b"HSET")
+    with pytest.raises(OutcomeUnknownError) as caught:
+        WRITES[name](api, berth)
+    assert_in_doubt(caught.value)
+    assert not isinstance(caught.value, PartlyWrittenError)
 
 
 def test_replies_that_go_on_being_lost_after_a_look_are_in_doubt(
@@ -292,8 +312,9 @@ def test_a_batch_that_cannot_be_sent_does_not_deny_the_one_before(api: Api, rela
         relay.drop_all()
 
     rows = [Berth(name=str(number)) for number in range(4)]
-    with pytest.raises(OutcomeUnknownError, match="A part had been sent"):
+    with pytest.raises(PartlyWrittenError, match="2 rows were written before that") as told:
         api(Berth.bulk_create, rows, batch_size=2, progress=leave)
+    assert "Nothing was sent" not in str(told.value)
 
 
 def test_rows_that_save_themselves_do_not_deny_those_before(api: Api, relay: Relay) -> None:
@@ -306,8 +327,9 @@ def test_rows_that_save_themselves_do_not_deny_those_before(api: Api, relay: Rel
                 relay.drop_all()
             return super().save(*args, **kwargs)
 
-    with pytest.raises(OutcomeUnknownError, match="A part had been sent"):
+    with pytest.raises(PartlyWrittenError, match="1 rows were written before that") as told:
         api(Last.bulk_create, [Last(name="a"), Last(name="b")])
+    assert "Nothing was sent" not in str(told.value)
 
 
 def test_a_write_that_was_refused_and_finds_nobody_then_wrote_nothing(

@@ -209,3 +209,24 @@ def test_many_commands_whose_connection_fails(
     first._answers.insert(0, (b"SLOTS", slots_at((0, 16383, second.port))))
     assert call_many(api, ("INCR", "n")) == [3]
     assert second.accepted == 1
+
+
+def test_what_replicas_have_is_said_by_the_node_that_carries_it_out(
+    api: Api, relays: list[Relay]
+) -> None:
+    first, second = relays
+    call(api, "GET", "n")
+    first.answer(b"INCR", moved("n", second) + b":9\r\n")
+    assert waited_for(api, ("INCR", "n")) == [1, 0]
+
+
+def waited_for(api: Api, *commands: tuple[Any, ...]) -> list[Any]:
+    wait = redis_db.Wait(2, 0.01)
+    if not api.is_async:
+        return redis_db.connection().call_many(commands, repeatable=False, wait=wait)
+
+    async def later() -> list[Any]:
+        connection = await redis_db.async_connection()
+        return await connection.call_many(commands, repeatable=False, wait=wait)
+
+    return api.run(later())

@@ -1,101 +1,236 @@
-"""A sentinel says which server is the primary; commands follow when that changes."""
+"""Sentinels say which server is the primary; commands follow at once when that changes."""
 
 from __future__ import annotations
 
-import subprocess
+import asyncio
+import os
+import signal
+import threading
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Callable, Iterator
+from typing import Self
 
 import pytest
-import redis
+from redis.sentinel import Sentinel
 
-from popoto import redis_db
+from popoto import IndexedField, KeyField, Model, redis_db
+from popoto._connection.sentinels import FRESH
 from popoto.redis_db import POPOTO_REDIS_DB
-from tests.cluster_nodes import free_ports, node, server_binary, wait_until
+from tests.cluster_nodes import node, wait_until
+from tests.replica_nodes import Group, group_of
 
 pytestmark = [pytest.mark.slow]
 
-
-@dataclass
-class Group:
-    primary: int
-    replica: int
-    sentinel: int
-
-    @property
-    def url(self) -> str:
-        return f"redis+sentinel://127.0.0.1:{self.sentinel}/main/0"
+#: How long a former primary may be taken for the primary.
+WINDOW = 1.0
 
 
-@pytest.fixture
-def group(tmp_path: Path) -> Iterator[Group]:
-    group = Group(*free_ports(3))
-    configuration = tmp_path / "sentinel.conf"
-    configuration.write_text(
-        f"port {group.sentinel}\nbind 127.0.0.1\ndir {tmp_path}\n"
-        f"sentinel monitor main 127.0.0.1 {group.primary} 1\n"
-        "sentinel down-after-milliseconds main 60000\n"
-    )
-    common = ("--bind", "127.0.0.1", "--save", "", "--dir", str(tmp_path))
-    commands = [
-        ("--port", str(group.primary), *common, "--repl-diskless-sync-delay", "0"),
-        ("--port", str(group.replica), *common, "--replicaof", "127.0.0.1", str(group.primary)),
-        (str(configuration), "--sentinel"),
-    ]
-    processes = [
-        subprocess.Popen(
-            [str(server_binary()), *arguments],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-        )
-        for arguments in commands
-    ]
-    try:
-        wait_until(lambda: _is_ready(group), time.monotonic() + 20, "no replica at the sentinel")
+class Order(Model):
+    number = KeyField(type=int)
+    state = IndexedField(default="new")
+
+
+@pytest.fixture(params=[(1, 1)])
+def group(request: pytest.FixtureRequest) -> Iterator[Group]:
+    """So many replicas and sentinels."""
+    with group_of(*request.param) as group:
         yield group
-    finally:
-        for process in processes:
-            process.kill()
-        for process in processes:
-            process.wait(10)
 
 
-def _is_ready(group: Group) -> bool:
-    try:
-        with node(group.sentinel) as sentinel, node(group.replica) as replica:
-            # Else it looks for replicas every ten seconds.
-            sentinel.execute_command("SENTINEL", "DEBUG", "INFO-PERIOD", 100)
-            known = sentinel.execute_command("SENTINEL", "REPLICAS", "main")
-            return len(known) == 1 and replica.info("replication")["master_link_status"] == "up"
-    except redis.RedisError:
-        return False
-
-
-def _fail_over(group: Group) -> bool:
-    with node(group.sentinel) as sentinel:
-        try:
-            sentinel.execute_command("SENTINEL", "FAILOVER", "main")
-        except redis.ResponseError:
-            return False  # it does not know the replica well enough yet
-        return True
-
-
-async def test_commands_follow_the_primary(group: Group) -> None:
+@pytest.fixture(autouse=True)
+def _by_sentinels(group: Group, _fresh_server: None) -> Iterator[None]:
     redis_db.set_REDIS_DB_settings(url=group.url)
-    connection = redis_db.connection()
-    other = await redis_db.async_connection()
-    assert connection.call(("INCR", "n"), repeatable=False) == 1
-    assert await other.call(("INCR", "n"), repeatable=False) == 2
-    assert POPOTO_REDIS_DB.incr("n") == 3
-    with node(group.primary) as primary, node(group.replica) as replica:
-        wait_until(lambda: replica.get("n") == b"3", time.monotonic() + 5, "not replicated")
-        wait_until(lambda: _fail_over(group), time.monotonic() + 20, "no replica to promote")
-        demoted = lambda: primary.info("replication")["role"] == "slave"  # noqa: E731
-        wait_until(demoted, time.monotonic() + 20, "no failover")
-    # The old primary still answers on open connections, and refuses writes there.
-    assert connection.call(("INCR", "n"), repeatable=False) == 4
-    assert await other.call(("INCR", "n"), repeatable=False) == 5
-    with node(group.replica) as now_primary:
-        assert now_primary.get("n") == b"5"
+    yield
+    redis_db.set_REDIS_DB_settings()
+
+
+def fail_over(group: Group) -> None:
+    """As soon as a sentinel names another primary; the old one does not know yet."""
+    group.fail_over()
+    wait_until(
+        lambda: _named(group.sentinels[0]) != group.primary, time.monotonic() + 30, "no failover"
+    )
+    assert group.role(group.primary) == "master"
+
+
+def _named(sentinel: int) -> int:
+    with node(sentinel) as client:
+        return int(client.execute_command("SENTINEL", "GET-MASTER-ADDR-BY-NAME", "main")[1])
+
+
+class Writers:
+    """Every way of writing, without a pause, and when each write was acknowledged."""
+
+    def __init__(self) -> None:
+        self.acknowledged: dict[str, float] = {}
+        self.errors: list[BaseException] = []
+        self.is_over = False
+        ways = (self._records, self._commands, self._pipelines, self._tasks, self._tasks)
+        self._threads = [
+            threading.Thread(target=self._guarded, args=(way, f"{place}"))
+            for place, way in enumerate(ways, 1)
+        ]
+
+    def __enter__(self) -> Self:
+        for thread in self._threads:
+            thread.start()
+        self.go_on(50)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.is_over = True
+        for thread in self._threads:
+            thread.join(30)
+
+    def go_on(self, writes: int) -> None:
+        before = len(self.acknowledged)
+        wait_until(
+            lambda: len(self.acknowledged) > before + writes or bool(self.errors),
+            time.monotonic() + 30,
+            "nobody writes",
+        )
+
+    def _guarded(self, way: Callable[[str], None], name: str) -> None:
+        try:
+            way(name)
+        except BaseException as error:  # noqa: BLE001
+            self.errors.append(error)
+
+    def _note(self, *keys: str) -> None:
+        self.acknowledged.update(dict.fromkeys(keys, time.monotonic()))
+
+    def _numbers(self, name: str) -> Iterator[int]:
+        number = int(name) * 1_000_000
+        while not self.is_over:
+            number += 1
+            yield number
+
+    def _records(self, name: str) -> None:
+        for number in self._numbers(name):
+            Order.create(number=number)
+            self._note(f"Order:{number}")
+
+    def _commands(self, name: str) -> None:
+        for number in self._numbers(name):
+            POPOTO_REDIS_DB.set(f"c:{number}", 1)
+            self._note(f"c:{number}")
+
+    def _pipelines(self, name: str) -> None:
+        for number in self._numbers(name):
+            POPOTO_REDIS_DB.pipeline().set(f"p:{number}", 1).set(f"q:{number}", 1).execute()
+            self._note(f"p:{number}", f"q:{number}")
+
+    def _tasks(self, name: str) -> None:
+        async def write() -> None:
+            client = await redis_db.get_async_redis_db()
+            for number in self._numbers(name):
+                orders = [Order(number=number * 10 + n) for n in range(3)]
+                await asyncio.gather(*(order.async_save() for order in orders))
+                await client.set(f"a:{number}", 1)
+                self._note(*(f"Order:{each.number}" for each in orders), f"a:{number}")
+
+        asyncio.run(write())
+
+
+@pytest.mark.parametrize("group", [(2, 3)], indirect=True)
+def test_a_planned_failover_takes_nobodys_writes_along(group: Group) -> None:
+    """Threads and loops that never pause. The old primary goes on taking writes for ten seconds."""
+    with Writers() as writers:
+        fail_over(group)
+        writers.go_on(200)
+    assert writers.errors == []
+    with node(_named(group.sentinels[0])) as now_primary:
+        stored = {key.decode() for key in now_primary.keys("*")}
+    lost = [at for key, at in writers.acknowledged.items() if key not in stored]
+    assert not lost or max(lost) - min(lost) < WINDOW
+    assert len(writers.acknowledged) > 300
+
+
+def test_what_was_idle_does_not_wake_up_on_the_old_primary(group: Group) -> None:
+    """Nothing was sent for a while, in which another server became the primary."""
+
+    async def both() -> int:
+        order = await Order.async_create(number=1)
+        Order.create(number=2)
+        await asyncio.to_thread(fail_over, group)
+        order.state = "paid"
+        await order.async_save()
+        Order.create(number=3)
+        return await Order.query.async_count(state="new")
+
+    assert asyncio.run(both()) == 2
+    assert stored_after(group) == {1, 2, 3}
+
+
+def stored_after(group: Group) -> set[int]:
+    """The orders that the new primary has."""
+    with node(_named(group.sentinels[0])) as now_primary:
+        return {int(key.decode().partition(":")[2]) for key in now_primary.keys("Order:*")}
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_a_forked_child_asks_for_itself(group: Group) -> None:
+    """Also one that is forked while a thread of its parent waits for an answer."""
+    Order.create(number=1)
+    fail_over(group)
+    asking = threading.Thread(target=Order.create, kwargs={"number": 2})
+    time.sleep(FRESH)  # then the thread has to ask
+    with group.stalled(*group.sentinels):
+        asking.start()
+        asking.join(FRESH)
+        child = os.fork()
+        if not child:
+            try:
+                Order.create(number=3)
+                os._exit(0)
+            finally:
+                os._exit(1)
+    try:
+        ended = lambda: os.waitpid(child, os.WNOHANG) == (child, 0)  # noqa: E731
+        wait_until(ended, time.monotonic() + 15, "the child waits for ever")
+    except BaseException:
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+        raise
+    asking.join()
+    Order.create(number=4)
+    assert stored_after(group) == {1, 2, 3, 4}
+
+
+def test_connections_of_another_kind_follow_too(group: Group) -> None:
+    manager = Sentinel([("127.0.0.1", port) for port in group.sentinels], socket_timeout=5)
+    places = (f"{group.url}?protocol=3", manager.master_for("main"))
+
+    async def write(*numbers: int) -> None:
+        for place, number in zip(places, numbers, strict=True):
+            with redis_db.using(place):
+                Order.create(number=number)
+                await Order.async_create(number=number + 1)
+
+    async def follow() -> None:
+        await write(1, 3)
+        await asyncio.to_thread(fail_over, group)
+        await write(5, 7)
+
+    asyncio.run(follow())
+    assert stored_after(group) == set(range(1, 9))
+
+
+@pytest.mark.parametrize("group", [(1, 3)], indirect=True)
+def test_a_sentinel_that_does_not_answer_delays_little(group: Group) -> None:
+    Order.create(number=1)
+    with group.stalled(group.sentinels[0]):
+        start = time.monotonic()
+        while time.monotonic() - start < 2:
+            Order.create(number=Order.query.count() + 1)
+    assert Order.query.count() > 100
+
+
+async def test_nobody_to_ask_while_the_primary_is_there(group: Group) -> None:
+    Order.create(number=1)
+    await Order.async_create(number=2)
+    with group.stalled(*group.sentinels):
+        await asyncio.sleep(FRESH)  # then what is known is too old to act on
+        Order.create(number=3)
+        await Order.async_create(number=4)
+        assert Order.query.count() == 4

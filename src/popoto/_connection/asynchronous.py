@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from typing import cast
 
 import redis
-from redis.exceptions import BusyLoadingError, RedisError
+from redis.exceptions import BusyLoadingError, ReadOnlyError, RedisError
 
 from popoto._connection import decisions, policy
 from popoto._connection.asynchronous_pools import AsyncPool, AsyncSentinelPool
@@ -21,6 +22,8 @@ from popoto._connection.resp import Command, Reply, pack
 from popoto._connection.routing import Topology, slot_of
 from popoto._connection.settings import Address, Options
 from popoto._connection.steps import Ask, SeekPrimary, Step, carry_out_async
+from popoto._connection.sync import waiting
+from popoto._connection.waiting import Wait, fewest
 
 __all__ = ["AsyncClusterConnection", "AsyncConnection", "exchange"]
 
@@ -61,8 +64,12 @@ class AsyncConnection:
     is_cluster = False
     """Whether keys are spread over several nodes."""
 
-    def __init__(self, pool: AsyncPool) -> None:
+    wait: Wait | None = None
+    """For how many replicas writes wait, unless the model or the writer says otherwise."""
+
+    def __init__(self, pool: AsyncPool, wait: Wait | None = None) -> None:
         self._pool = pool
+        self.wait = wait
 
     @property
     def url(self) -> str:
@@ -80,19 +87,27 @@ class AsyncConnection:
             )
         return reply
 
-    async def call_many(self, commands: Sequence[Command], *, repeatable: bool) -> list[Reply]:
+    async def call_many(
+        self, commands: Sequence[Command], *, repeatable: bool, wait: Wait | None = None
+    ) -> list[Reply]:
         """Send commands together and return their raw replies. As `SyncConnection.call_many`."""
         if not commands:
             return []
-        data = pack(commands)
+        data, count, blocks_for = pack(commands), len(commands), 0.0
+        if wait is not None:
+            data, count, blocks_for = data + wait.packed, count + 1, wait.seconds
 
         async def send(_: object = None) -> list[Reply]:
-            return await exchange(self._pool, data, len(commands), repeatable=repeatable)
+            return await exchange(
+                self._pool, data, count, repeatable=repeatable, blocks_for=blocks_for
+            )
 
         replies = await send()
         if isinstance(replies[0], BusyLoadingError):
             decision = decisions.until_loaded(replies, repeatable=repeatable)
-            return await carry_out_async(decision, send)
+            replies = await carry_out_async(decision, send)
+        if isinstance(self._pool, AsyncSentinelPool):
+            await self._send_refused(commands, replies, repeatable=repeatable, wait=wait)
         return replies
 
     async def per_node(self) -> list[AsyncConnection]:
@@ -108,16 +123,58 @@ class AsyncConnection:
         for pool in self.pools():
             await pool.disconnect()
 
+    async def _send_refused(
+        self,
+        commands: Sequence[Command],
+        replies: list[Reply],
+        *,
+        repeatable: bool,
+        wait: Wait | None,
+    ) -> None:
+        """Send to the new primary, one by one, what a demoted one has refused."""
+        places = [at for at in range(len(commands)) if isinstance(replies[at], ReadOnlyError)]
+        told: list[Reply] = replies[len(commands) :] if len(places) < len(commands) else []
+        for at in places:
+            error, tail = cast(ReadOnlyError, replies[at]), b"" if wait is None else wait.packed
+            try:
+                replies[at] = await self._after_refusal(
+                    error,
+                    pack((commands[at],)) + tail,
+                    repeatable=repeatable,
+                    blocks_for=0.0 if wait is None else wait.seconds,
+                    told=told if wait is not None else None,
+                )
+            except RedisError as final:
+                replies[at] = final
+        if places and wait is not None:
+            replies[-1] = fewest(told)
+
     async def _after_refusal(
-        self, error: RedisError, data: bytes, *, repeatable: bool, blocks_for: float
+        self,
+        error: RedisError,
+        data: bytes,
+        *,
+        repeatable: bool,
+        blocks_for: float,
+        told: list[Reply] | None = None,
     ) -> Reply:
+        """The reply to the one command of `data`. A second one, to WAIT, goes to `told`."""
+        count = 1 if told is None else 2
+
         async def perform(step: Step) -> list[Reply] | None:
             if isinstance(step, SeekPrimary):
-                await self._pool.disconnect(inuse_connections=False)
+                if isinstance(pool, AsyncSentinelPool):
+                    pool.seek_primary()
                 return None
-            return await exchange(self._pool, data, 1, repeatable=repeatable, blocks_for=blocks_for)
+            replies = await exchange(
+                pool, data, count, repeatable=repeatable, blocks_for=blocks_for
+            )
+            if told is not None and not isinstance(replies[0], RedisError):
+                told.append(replies[1])
+            return replies
 
-        has_sentinels = isinstance(self._pool, AsyncSentinelPool)
+        pool = self._pool
+        has_sentinels = isinstance(pool, AsyncSentinelPool)
         decision = decisions.after_refusal(
             error, has_sentinels=has_sentinels, repeatable=repeatable
         )
@@ -135,7 +192,9 @@ class AsyncClusterConnection(AsyncConnection):
         topology: Topology,
         make_pool: Callable[[Address], AsyncPool],
         options: Options,
+        wait: Wait | None = None,
     ) -> None:
+        self.wait = wait
         self.options = options
         """What redis-py's own cluster client takes to reach the same cluster."""
         self._url = url
@@ -161,21 +220,29 @@ class AsyncClusterConnection(AsyncConnection):
             raise refused(reply, repeatable=repeatable)
         return reply
 
-    async def call_many(self, commands: Sequence[Command], *, repeatable: bool) -> list[Reply]:
+    async def call_many(
+        self, commands: Sequence[Command], *, repeatable: bool, wait: Wait | None = None
+    ) -> list[Reply]:
         """As for one server; the nodes that are concerned are asked at the same time."""
         await self._refresh()
         groups = self._topology.by_node(commands)
         replies: list[Reply] = [decisions.UNASKED] * len(commands)
+        told: list[Reply] = []
+        tail = None if wait is None else told
+        since = time.monotonic()
 
         async def ask(address: Address, indexes: list[int]) -> None:
             data = pack([commands[index] for index in indexes])
-            answers = await exchange(
-                self._node_pool(address), data, len(indexes), repeatable=repeatable
-            )
-            for index, answer in zip(indexes, answers, strict=True):
+            answers = await self._ask(waiting(Ask(address, data, len(indexes), repeatable), wait))
+            for index, answer in zip(indexes, answers, strict=wait is None):
                 replies[index] = answer
-            for index in decisions.not_carried_out(replies, indexes):
-                replies[index] = await self._call(commands[index], repeatable=repeatable)
+            left = decisions.not_carried_out(replies, indexes)
+            if wait is not None and len(left) < len(indexes):
+                told.append(answers[-1])
+            for index in left:
+                replies[index] = await self._call(
+                    commands[index], repeatable=repeatable, wait=wait, told=tail, since=since
+                )
 
         # Every group is waited for, so that none is still writing when an error is raised.
         outcomes = await asyncio.gather(
@@ -185,7 +252,7 @@ class AsyncClusterConnection(AsyncConnection):
         if errors:
             self._topology.stale = True
             raise decisions.of_several(*errors, replies=replies, repeatable=repeatable)
-        return replies
+        return replies if wait is None else [*replies, fewest(told)]
 
     async def transaction(self, commands: Sequence[Command]) -> list[Reply]:
         """Carry commands out as one transaction on the node of their keys. Never repeated."""
@@ -201,20 +268,51 @@ class AsyncClusterConnection(AsyncConnection):
         """The pools in use, one per node."""
         return list(self._pools.values())
 
-    async def _call(self, args: Command, *, repeatable: bool, blocks_for: float = 0.0) -> Reply:
-        deadline = time.monotonic() + policy.PATIENCE
+    async def _call(
+        self,
+        args: Command,
+        *,
+        repeatable: bool,
+        blocks_for: float = 0.0,
+        wait: Wait | None = None,
+        told: list[Reply] | None = None,
+        since: float | None = None,
+    ) -> Reply:
+        """The reply to one command. What WAIT is answered then goes to `told`.
+
+        `since` (of `time.monotonic`) is when the time began that all may take.
+        """
+        now = time.monotonic()
+        deadline = now + policy.PATIENCE
+        moved_by = (now if since is None else since) + self._topology.migration_timeout
         slot = slot_of(args)
         await self._refresh()
-        asked = Ask(self._topology.node(slot), pack((args,)), 1, repeatable, blocks_for)
+        asked = waiting(
+            Ask(self._topology.node(slot), pack((args,)), 1, repeatable, blocks_for), wait
+        )
+        perform = self._perform if told is None else self._telling(told)
         outcome: Reply | Failure
         try:
-            outcome = (await self._ask(asked))[0]
+            outcome = (await perform(asked) or [None])[0]
         except (redis.ConnectionError, redis.TimeoutError) as error:
             outcome = Failure(error)
         if not isinstance(outcome, (Failure, RedisError)):
             return outcome
-        decision = decisions.follow(self._topology, slot, asked, outcome, deadline)
-        return await carry_out_async(decision, self._perform)
+        decision = decisions.follow(self._topology, slot, asked, outcome, deadline, moved_by)
+        return await carry_out_async(decision, perform)
+
+    def _telling(self, told: list[Reply]) -> Callable[[Step], Awaitable[list[Reply] | None]]:
+        """As `_perform`, where each command is followed by WAIT: its answer goes to `told`."""
+
+        async def perform(step: Step) -> list[Reply] | None:
+            replies = await self._perform(step)
+            if replies is not None:
+                last = replies.pop()
+                if not isinstance(replies[-1], RedisError):
+                    told.append(last)
+            return replies
+
+        return perform
 
     async def _perform(self, step: Step) -> list[Reply] | None:
         if isinstance(step, Ask):

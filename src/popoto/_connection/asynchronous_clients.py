@@ -213,8 +213,9 @@ def make_async_client(client: Client) -> AsyncClient:
             for name, value in (client.cluster_options or {}).items()
             if name in accepted_options(RedisCluster)
         }
-        made.raw = AsyncClusterConnection(url, cluster.topology, node_pool, options)
+        made.raw = AsyncClusterConnection(url, cluster.topology, node_pool, options, cluster.wait)
         return made
     engine = pool_for_engine(source)
-    made.raw = AsyncConnection(pool if engine is source else make_async_pool(engine, url))
+    own = pool if engine is source else make_async_pool(engine, url)
+    made.raw = AsyncConnection(own, client.raw.wait)
     return made

@@ -23,13 +23,24 @@ from redis.asyncio.sentinel import SentinelManagedConnection as StreamSentinelCo
 from redis.asyncio.sentinel import SentinelManagedSSLConnection as StreamSentinelSSLConnection
 from redis.backoff import NoBackoff
 from redis.connection import AbstractConnection as SyncAbstractConnection
+from redis.sentinel import Sentinel as SyncSentinel
+from redis.sentinel import SentinelConnectionPool as SyncSentinelPool
 from redis.sentinel import SentinelManagedConnection
 
 from popoto._connection import decisions, policy
+from popoto._connection.asking import FORCED_ADDRESS
+from popoto._connection.asynchronous_asking import AsyncSentinels
 from popoto._connection.asynchronous_connections import DirectAsyncConnection, direct
 from popoto._connection.connections import wants_reconnect
 from popoto._connection.eviction import EvictionNotice
-from popoto._connection.pools import DEFAULT_WAIT, Pool, SentinelPool
+from popoto._connection.pools import (
+    DEFAULT_WAIT,
+    Pool,
+    leads_to_primary,
+    sentinel_manager_of,
+    service_of,
+)
+from popoto._connection.sentinels import Connected
 from popoto._connection.settings import (
     Options,
     Settings,
@@ -219,7 +230,23 @@ class AsyncPool(redis_asyncio.ConnectionPool):
 
 
 class AsyncSentinelPool(AsyncPool, SentinelConnectionPool):
-    """Connections to the primary that the sentinels name at the time of connecting."""
+    """Connections to the primary that the sentinels name, on a word that is always fresh."""
+
+    def __init__(self, *, service_name: str, manager: Sentinel, **options: Any) -> None:
+        self.sentinels = AsyncSentinels(manager, service_name)
+        super().__init__(service_name=service_name, sentinel_manager=self.sentinels, **options)
+
+    async def checkout(self) -> DirectAsyncConnection:
+        """As of any pool. Connections to a primary that was replaced are closed first."""
+        watch = self.sentinels.watch
+        while True:
+            if watch.address is not None and watch.is_due():
+                await self.get_master_address()  # else it is asked for when connecting
+            connection = await super().checkout()
+            if watch.is_led_to(cast(Connected, connection)):
+                return connection
+            # Another task has just heard of it, and not closed yet what is idle.
+            self._discard(connection)
 
     def checkin(self, connection: AbstractConnection) -> None:
         """Give a connection back; one to a former primary is closed."""
@@ -227,6 +254,27 @@ class AsyncSentinelPool(AsyncPool, SentinelConnectionPool):
         if self.is_master and self.master_address != address:
             cast(DirectAsyncConnection, connection).drop()
         super().checkin(connection)
+
+    async def disconnect(self, inuse_connections: bool = True) -> None:
+        """Close what is idle, or every connection, those to the sentinels among them."""
+        await super().disconnect(inuse_connections)
+        if inuse_connections:
+            self.sentinels.drop()
+
+    def retire(self) -> None:
+        """Close what is idle now, and every other connection when it comes back."""
+        super().retire()
+        self.sentinels.drop()
+
+    def seek_primary(self) -> None:
+        """Close what is idle, and believe whatever the sentinels say next."""
+        self.sentinels.watch.forget()
+        for connection in self._available_connections:
+            cast(DirectAsyncConnection, connection).drop()
+
+    async def _relocate(self, connection: DirectAsyncConnection) -> None:
+        """Whoever cannot be reached may have been replaced."""
+        self.sentinels.watch.forget()
 
 
 def make_async_pool(pool: redis.ConnectionPool, url: str) -> AsyncPool:
@@ -239,21 +287,15 @@ def make_async_pool(pool: redis.ConnectionPool, url: str) -> AsyncPool:
     limit = pool.max_connections if not isinstance(pool, Pool) or pool.limited else None
     wait = pool.wait if isinstance(pool, Pool) else DEFAULT_WAIT
     eviction = pool.eviction if isinstance(pool, Pool) else None
-    if isinstance(pool, SentinelPool):
-        clients = cast("list[redis.Redis]", pool.sentinel_manager.sentinels)
-        places = [one.connection_pool.connection_kwargs for one in clients]
-        sentinels = [(str(place["host"]), int(place["port"])) for place in places]
-        sentinel_options = cast(Options, pool.sentinel_manager.sentinel_kwargs) | {
-            "retry": Retry(NoBackoff(), 0)
-        }
+    if isinstance(pool, SyncSentinelPool) and leads_to_primary(pool):
         return AsyncSentinelPool(
             url=url,
             connection_class=connection_class,
             max_connections=limit,
             timeout=wait,
             eviction=eviction,
-            service_name=pool.service_name,
-            sentinel_manager=Sentinel(sentinels, sentinel_kwargs=sentinel_options),
+            service_name=service_of(pool),
+            manager=_async_manager(sentinel_manager_of(pool)),
             **stream_options,
         )
     return AsyncPool(
@@ -265,6 +307,21 @@ def make_async_pool(pool: redis.ConnectionPool, url: str) -> AsyncPool:
         locate=pool.locate if isinstance(pool, Pool) else None,
         **stream_options,
     )
+
+
+def _async_manager(manager: SyncSentinel) -> Sentinel:
+    """For tasks, what leads to the same sentinels."""
+    clients: list[redis.Redis] = manager.sentinels
+    places = [one.connection_pool.connection_kwargs for one in clients]
+    made = Sentinel(
+        [(str(place["host"]), int(place["port"])) for place in places],
+        min_other_sentinels=manager.min_other_sentinels,
+        sentinel_kwargs=cast(Options, manager.sentinel_kwargs) | {"retry": Retry(NoBackoff(), 0)},
+    )
+    forced: str | None = getattr(manager, FORCED_ADDRESS, None)
+    if forced is not None:
+        setattr(made, FORCED_ADDRESS, forced)
+    return made
 
 
 def sync_settings(pool: redis_asyncio.ConnectionPool) -> Settings:

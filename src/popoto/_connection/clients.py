@@ -30,6 +30,7 @@ from popoto._connection.routing import slot_of
 from popoto._connection.settings import Address, Options, Settings, describe, pool_arguments
 from popoto._connection.steps import Steps, carry_out
 from popoto._connection.sync import ClusterConnection, SyncConnection
+from popoto._connection.waiting import Wait
 
 __all__ = ["Client", "Pipeline", "make_client"]
 
@@ -114,7 +115,7 @@ class Client(redis.Redis):
         if self.settings is not None and isinstance(pool, Pool):
             return self.settings
         options = pool_arguments(pool)
-        return Settings("single", describe(options), options)
+        return Settings("single", describe(options), options, wait=self.raw.wait)
 
     def become(self, other: Client) -> None:
         """Lead where another client leads, from the next command on.
@@ -132,7 +133,7 @@ class Client(redis.Redis):
         self._cluster_client = None
         self.cluster_options = other.cluster_options
         self.settings = other.settings
-        self.raw = other.raw if other.raw.is_cluster else SyncConnection(self)
+        self.raw = other.raw if other.raw.is_cluster else SyncConnection(self, other.raw.wait)
         other.auto_close_connection_pool = False
         if before is not self.connection_pool:
             # Those in use close when they come back to a pool that nobody holds.
@@ -263,9 +264,12 @@ def of_cluster(error: Exception, url: str, options: Mapping[str, object]) -> Exc
     failure = error
     if isinstance(error, RedisClusterException) and "cannot be connected" in str(error):
         lost = error.__context__
-        is_loss = isinstance(lost, (redis.ConnectionError, redis.TimeoutError))
-        failure = lost if is_loss else policy.connect_failure(error, url)
-        failure.__cause__ = None if is_loss else error
+        if isinstance(lost, (redis.ConnectionError, redis.TimeoutError)):
+            failure = lost
+            failure.__cause__ = None
+        else:
+            failure = policy.connect_failure(error, url)
+            failure.__cause__ = error
     return without_secrets(failure, passwords(options))
 
 
@@ -284,7 +288,7 @@ def under_policy(send: Callable[[], T], url: str, *, repeatable: bool) -> T:
 def make_client(settings: Settings) -> Client:
     """A client for a server, sentinel group or cluster. Opens no connection."""
     if settings.kind != "cluster":
-        client = client_of_pool(make_pool(settings))
+        client = client_of_pool(make_pool(settings), settings.wait)
         client.settings = settings
         return client
     # The pool only describes the first node; commands go through redis-py's cluster client.
@@ -301,8 +305,8 @@ def make_client(settings: Settings) -> Client:
     return client
 
 
-def client_of_pool(pool: redis.ConnectionPool) -> Client:
+def client_of_pool(pool: redis.ConnectionPool, wait: Wait | None = None) -> Client:
     """A client on a pool made elsewhere."""
     client = Client(connection_pool=pool)
-    client.raw = SyncConnection(client)
+    client.raw = SyncConnection(client, wait)
     return client

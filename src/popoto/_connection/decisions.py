@@ -9,6 +9,7 @@ what is known to `routing`.
 `connect_again`       a connection could not be made
 `until_loaded`        every command of a pipeline met a server that is still loading
 `after_refusal`       one command was refused by a server that loads, or that was demoted
+`confirm_primary`     what was known of the primary is too old to act on
 `follow`              a node of a cluster did not carry a command out
 `transact`            a transaction on a cluster, which may meet a slot that has moved
 `learn_nodes`         who serves what in a cluster
@@ -38,7 +39,16 @@ from popoto._connection import policy
 from popoto._connection.refusals import refused, with_remedy
 from popoto._connection.resp import Command, Reply, pack
 from popoto._connection.routing import Topology, slot_of
-from popoto._connection.steps import AGAIN, REFRESH, SEEK_PRIMARY, Ask, Pause, Steps
+from popoto._connection.sentinels import Watch, Word
+from popoto._connection.steps import (
+    AGAIN,
+    REFRESH,
+    SEEK_PRIMARY,
+    Ask,
+    AskSentinels,
+    Pause,
+    Steps,
+)
 from popoto.exceptions import NothingWrittenError
 
 __all__ = [
@@ -48,6 +58,7 @@ __all__ = [
     "after_client_error",
     "after_failure",
     "after_refusal",
+    "confirm_primary",
     "connect_again",
     "follow",
     "learn_nodes",
@@ -68,6 +79,7 @@ UNASKED: Final = RedisError("not sent yet")
 _ASKING: Final = pack([("ASKING",)])
 _CLUSTER_SLOTS: Final = pack([("CLUSTER", "SLOTS")])
 _MOST_REDIRECTIONS: Final = 16
+_FAILOVER_PAUSE: Final = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,16 +228,37 @@ def after_refusal(
         error = reply
 
 
+def confirm_primary(watch: Watch) -> Steps[None]:
+    """Ask the sentinels who the primary is, again while they are about to replace it."""
+    while True:
+        words: list[Word] = yield AskSentinels(is_brief=True)
+        if not words and watch.address is None:
+            words = yield AskSentinels(is_brief=False)
+        if not watch.take(words):
+            return
+        yield Pause(_FAILOVER_PAUSE)
+
+
 # A cluster -------------------------------------------------------------------------------
 
 
 def follow(
-    topology: Topology, slot: int | None, asked: Ask, outcome: Reply | Failure, deadline: float
+    topology: Topology,
+    slot: int | None,
+    asked: Ask,
+    outcome: Reply | Failure,
+    deadline: float,
+    moved_by: float | None = None,
 ) -> Steps[Reply]:
-    """The reply to a command whose first node did not carry it out, for whatever reason."""
+    """The reply to a command whose first node did not carry it out, for whatever reason.
+
+    Until `moved_by` it is tried again where the keys of its slot are on their way to another
+    node; until `deadline` where a node or the cluster will be ready soon.
+    """
     was_refused = not isinstance(outcome, Failure)
+    moved_by = deadline if moved_by is None else moved_by
     try:
-        return (yield from _followed(topology, slot, asked, outcome, deadline))
+        return (yield from _followed(topology, slot, asked, outcome, deadline, moved_by))
     except NothingWrittenError as error:
         if not was_refused:
             raise
@@ -233,19 +266,29 @@ def follow(
 
 
 def _followed(
-    topology: Topology, slot: int | None, asked: Ask, outcome: Reply | Failure, deadline: float
+    topology: Topology,
+    slot: int | None,
+    asked: Ask,
+    outcome: Reply | Failure,
+    deadline: float,
+    moved_by: float,
 ) -> Steps[Reply]:
     first = asked
-    for attempt in range(_MOST_REDIRECTIONS - 1):
+    redirections = pauses = 0
+    while redirections < _MOST_REDIRECTIONS - 1:
         if isinstance(outcome, AskError):
+            redirections += 1
             # The node that redirects knows best: nobody else is asked who serves what.
             asked = replace(first, address=topology.redirected(outcome, asked.address))
             if not isinstance(outcome, MovedError):
-                asked = replace(asked, data=_ASKING + first.data, count=2)
+                asked = replace(asked, data=_ASKING + first.data, count=first.count + 1)
         else:
-            pause = _pause_on_cluster(topology, outcome, attempt, deadline)
+            until = moved_by if isinstance(outcome, TryAgainError) else deadline
+            pause = _pause_on_cluster(topology, outcome, pauses, until)
             if pause is None:
                 break
+            pauses += 1
+            redirections = 0
             yield Pause(pause)
             yield REFRESH
             asked = replace(first, address=topology.node(slot))
@@ -256,6 +299,11 @@ def _followed(
     if isinstance(outcome, Failure):
         topology.stale = True
         raise outcome.error
+    if isinstance(outcome, TryAgainError):
+        return TryAgainError(
+            f"{outcome}. Its keys were still on their way to another node after "
+            f"{topology.migration_timeout:g} s; migration_timeout in the URL gives them longer."
+        )
     return outcome
 
 
@@ -295,18 +343,28 @@ def transact(topology: Topology, commands: Sequence[Command], url: str) -> Steps
     """Carry commands out as one transaction on the node of their keys. Never repeated."""
     slot = next((slot for slot in map(slot_of, commands) if slot is not None), None)
     data = pack([("MULTI",), *commands, ("EXEC",)])
+    moved_by = time.monotonic() + topology.migration_timeout
+    redirections = pauses = 0
     yield REFRESH
-    for attempt in range(_MOST_REDIRECTIONS):
+    while redirections < _MOST_REDIRECTIONS:
         asked = Ask(topology.node(slot), data, len(commands) + 2, repeatable=False)
         try:
             answers: list[Reply] = yield asked
         except NothingWrittenError as error:
-            if attempt == 0:
+            if redirections + pauses == 0:
                 raise
             raise policy.after_refusal(error, repeatable=False) from error
         if topology.moved_transaction(answers, asked.address):
+            redirections += 1
             continue
-        return _transaction_replies(answers)
+        # Some of the keys are on their way, and nothing was carried out.
+        is_moving = any(isinstance(answer, (AskError, TryAgainError)) for answer in answers)
+        pause = policy.waiting_pause(pauses, moved_by) if is_moving else None
+        if pause is None:
+            return _transaction_replies(answers)
+        pauses += 1
+        yield Pause(pause)
+        yield REFRESH
     raise NothingWrittenError(
         f"The cluster at {url} redirected a transaction without end. Nothing was written."
     )

@@ -51,14 +51,15 @@ def told(error: BaseException | None) -> Iterator[str]:
 
 def secrets_of(connection: Any) -> Iterator[str]:
     """What a connection sends to authenticate itself, to its server and to the sentinels."""
-    yield from passwords(vars(connection))
+    own: dict[str, object] = connection.__dict__
+    yield from passwords(own)
     provider: Any = getattr(connection, "credential_provider", None)
     if isinstance(provider, UsernamePasswordCredentialProvider):
         options: dict[str, object] = vars(provider)
         yield from passwords(options)
+    # Where we ask the sentinels ourselves, what they say is told without passwords.
     manager: Any = getattr(getattr(connection, "connection_pool", None), "sentinel_manager", None)
-    if manager is not None:
-        yield from passwords(manager.sentinel_kwargs)
+    yield from passwords(getattr(manager, "sentinel_kwargs", {}))
 
 
 def passwords(options: Mapping[str, object]) -> Iterator[str]:

@@ -29,8 +29,10 @@ from redis.sentinel import (
 )
 
 from popoto._connection import decisions, embedded_source, policy
+from popoto._connection.asking import Sentinels
 from popoto._connection.connections import DirectConnection, direct, wants_reconnect
 from popoto._connection.eviction import EvictionNotice
+from popoto._connection.sentinels import Connected
 from popoto._connection.settings import (
     Options,
     Settings,
@@ -45,7 +47,15 @@ try:
 except ImportError:  # before redis-py 7.0
     MaintNotificationsConfig = None  # type: ignore[assignment,misc]
 
-__all__ = ["Pool", "make_pool", "pool_for_engine"]
+__all__ = [
+    "Pool",
+    "SentinelPool",
+    "leads_to_primary",
+    "make_pool",
+    "pool_for_engine",
+    "sentinel_manager_of",
+    "service_of",
+]
 
 DEFAULT_CONNECTIONS: Final = 100
 DEFAULT_WAIT: Final = 20.0
@@ -216,7 +226,37 @@ class Pool(redis.ConnectionPool):
 
 
 class SentinelPool(Pool, SentinelConnectionPool):
-    """Connections to the primary that the sentinels name at the time of connecting."""
+    """Connections to the primary that the sentinels name, on a word that is always fresh."""
+
+    def __init__(self, *, service_name: str, manager: Sentinel, **options: Any) -> None:
+        self.sentinels = Sentinels(manager, service_name)
+        super().__init__(service_name=service_name, sentinel_manager=self.sentinels, **options)
+
+    def checkout(self) -> DirectConnection:
+        """As of any pool. Connections to a primary that was replaced are closed first."""
+        watch = self.sentinels.watch
+        while True:
+            if watch.address is not None and watch.is_due():
+                self.get_master_address()  # else it is asked for when connecting
+            connection = super().checkout()
+            if watch.is_led_to(cast(Connected, connection)):
+                return connection
+            # Another thread has just heard of it, and not closed yet what is idle.
+            self._discard(connection)
+
+    def seek_primary(self) -> None:
+        """Close what is idle, and believe whatever the sentinels say next."""
+        self.sentinels.watch.forget()
+        self.disconnect(inuse_connections=False)
+
+    def forget_after_fork(self) -> None:
+        """Start afresh in a child process."""
+        self.sentinels.forget_after_fork()
+        super().forget_after_fork()
+
+    def _relocate(self, connection: DirectConnection) -> None:
+        """Whoever cannot be reached may have been replaced."""
+        self.sentinels.watch.forget()
 
 
 _pools: weakref.WeakSet[Pool] = weakref.WeakSet()
@@ -245,13 +285,32 @@ def make_pool(settings: Settings) -> Pool:
             url=settings.url,
             connection_class=connection_class,
             service_name=settings.service,
-            sentinel_manager=sentinel,
+            manager=sentinel,
             **options,
         )
     if settings.kind == "embedded":
         locate = embedded_source.locator(settings.directory)
         return Pool(url=settings.url, locate=locate, **options)
     return Pool(url=settings.url, **options)
+
+
+# redis-py has no types for what a pool knows of its sentinels.
+
+
+def leads_to_primary(pool: SentinelConnectionPool) -> bool:
+    """Whether it is for the primary, and not for a replica."""
+    return bool(pool.is_master)  # pyright: ignore[reportUnknownMemberType, reportUnknownArgumentType]
+
+
+def service_of(pool: SentinelConnectionPool) -> str:
+    """The name by which its sentinels know the primary."""
+    return str(pool.service_name)  # pyright: ignore[reportUnknownArgumentType]
+
+
+def sentinel_manager_of(pool: SentinelConnectionPool) -> Sentinel:
+    """redis-py's manager of the sentinels that a pool asks."""
+    manager: Sentinel | Sentinels = pool.sentinel_manager
+    return manager.manager if isinstance(manager, Sentinels) else manager
 
 
 def pool_for_engine(pool: redis.ConnectionPool) -> Pool:
@@ -265,6 +324,11 @@ def pool_for_engine(pool: redis.ConnectionPool) -> Pool:
     if sibling is None:
         options: Options = pool_arguments(pool) | {"protocol": 2}
         url = pool.url if isinstance(pool, Pool) else describe(options)
-        sibling = Pool(url=url, **options)
+        if isinstance(pool, SentinelConnectionPool) and leads_to_primary(pool):
+            del options["connection_pool"]
+            manager, service = sentinel_manager_of(pool), service_of(pool)
+            sibling = SentinelPool(url=url, service_name=service, manager=manager, **options)
+        else:
+            sibling = Pool(url=url, **options)
         _engine_pools[pool] = sibling
     return sibling

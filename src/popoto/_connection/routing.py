@@ -13,6 +13,7 @@ from redis.exceptions import AskError, MovedError, RedisError
 
 from popoto._connection.resp import Argument, Command, Reply
 from popoto._connection.settings import Address
+from popoto._connection.waiting import DEFAULT_MIGRATION_TIMEOUT
 from popoto.exceptions import NothingWrittenError
 
 __all__ = ["Topology", "slot_of"]
@@ -86,8 +87,12 @@ def _bytes(part: Argument) -> bytes:
 class Topology:
     """Which primary serves which slot, as far as known. Safe among threads."""
 
-    def __init__(self, seeds: Iterable[Address]) -> None:
+    def __init__(
+        self, seeds: Iterable[Address], migration_timeout: float = DEFAULT_MIGRATION_TIMEOUT
+    ) -> None:
         self.seeds: tuple[Address, ...] = tuple(seeds)
+        self.migration_timeout = migration_timeout
+        """Seconds to wait for a slot whose keys are moved to another node, one by one."""
         self.stale = True
         """Whether the nodes should be asked again before the next command."""
         self.lock = threading.Lock()
@@ -162,7 +167,7 @@ class Topology:
 
     def moved_transaction(self, answers: list[Reply], asked: Address) -> bool:
         """Whether a transaction was refused because another node serves its keys now."""
-        for answer in answers[:-1]:
+        for answer in answers:
             if isinstance(answer, MovedError):
                 self.redirected(answer, asked)
                 return True

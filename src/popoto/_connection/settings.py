@@ -25,6 +25,13 @@ from popoto._connection.urls import (
     nearest,
     split_url,
 )
+from popoto._connection.waiting import (
+    DEFAULT_MIGRATION_TIMEOUT,
+    Wait,
+    migration_timeout_of_url,
+    take_wait,
+    wait_of_url,
+)
 from popoto.exceptions import ConfigurationError
 
 __all__ = [
@@ -58,6 +65,8 @@ _SCHEMES: Final[Mapping[str, Kind]] = {
 }
 _POOL_OPTIONS: Final = frozenset({"max_connections", "timeout"})
 _SENTINEL_OPTIONS: Final = frozenset({"sentinel_username", "sentinel_password"})
+_CLUSTER_OPTIONS: Final = frozenset({"migration_timeout"})
+_WAIT_OPTIONS: Final = frozenset({"wait_for_replicas", "replica_timeout"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +83,10 @@ class Settings:
     service: str = ""
     sentinel_options: Options = field(default_factory=dict[str, Any], repr=False)
     directory: str | None = None
+    wait: Wait | None = None
+    """For how many replicas writes wait."""
+
+    migration_timeout: float = DEFAULT_MIGRATION_TIMEOUT
 
 
 def from_url(url: str) -> Settings:
@@ -117,7 +130,9 @@ def from_arguments(arguments: Sequence[object], options: Mapping[str, object]) -
     `retry`, `retry_on_timeout` and `retry_on_error` are accepted and not used:
     they would repeat writes.
     """
-    bound = inspect.signature(redis.Redis).bind(*arguments, **options)
+    own = dict(options)
+    wait = take_wait(own)
+    bound = inspect.signature(redis.Redis).bind(*arguments, **own)
     given = dict(bound.arguments)
     _refuse_decoding(given.get("decode_responses"))
     pool = given.pop("connection_pool", None)
@@ -134,7 +149,7 @@ def from_arguments(arguments: Sequence[object], options: Mapping[str, object]) -
     pool_options = pool_arguments(template.connection_pool)
     if given.get("max_connections") is None:
         del pool_options["max_connections"]
-    return Settings("single", describe(pool_options), pool_options)
+    return Settings("single", describe(pool_options), pool_options, wait=wait)
 
 
 # What a pool adds to its connection options for its own use, and must not be handed on.
@@ -205,7 +220,7 @@ def _single(parts: UrlParts) -> Settings:
         _take_address(parts, options)
         _take_database(parts.path, options)
     options.setdefault("db", 0)
-    return Settings("single", parts.masked(), options)
+    return Settings("single", parts.masked(), options, wait=wait_of_url(options))
 
 
 def _take_address(parts: UrlParts, options: Options) -> None:
@@ -231,10 +246,10 @@ def _embedded(parts: UrlParts) -> Settings:
     options = _options(parts)
     options["path"] = "/not-started-yet"
     options.setdefault("db", 0)
-    directory = unquote(parts.path)
-    return Settings(
-        "embedded", parts.masked(), options, directory=directory if directory.strip("/") else None
-    )
+    wait = wait_of_url(options)
+    path = unquote(parts.path)
+    directory = path if path.strip("/") else None
+    return Settings("embedded", parts.masked(), options, directory=directory, wait=wait)
 
 
 def _cluster(parts: UrlParts) -> Settings:
@@ -244,7 +259,10 @@ def _cluster(parts: UrlParts) -> Settings:
     options = _options(parts)
     if options.pop("db", 0) != 0:
         raise BadUrl("a cluster has only database 0")
-    return Settings("cluster", parts.masked(), options, addresses)
+    wait, patience = wait_of_url(options), migration_timeout_of_url(options)
+    return Settings(
+        "cluster", parts.masked(), options, addresses, wait=wait, migration_timeout=patience
+    )
 
 
 def _sentinel(parts: UrlParts) -> Settings:
@@ -260,9 +278,14 @@ def _sentinel(parts: UrlParts) -> Settings:
     for name in ("socket_timeout", "socket_connect_timeout"):
         sentinel_options[name] = options[name]
     sentinel_options |= {"retry": Retry(NoBackoff(), 0), "protocol": 2}
-    addresses = _addresses(parts, 26379)
     return Settings(
-        "sentinel", parts.masked(), options, addresses, unquote(service), sentinel_options
+        "sentinel",
+        parts.masked(),
+        options,
+        _addresses(parts, 26379),
+        unquote(service),
+        sentinel_options,
+        wait=wait_of_url(options),
     )
 
 
@@ -315,7 +338,9 @@ def _connection_class(scheme: str) -> type[AbstractConnection]:
 
 def _options_of_query(parts: UrlParts) -> Options:
     known = accepted_options(_connection_class(parts.scheme)) - _OF_ONE_POOL
-    known |= _POOL_OPTIONS | _SENTINEL_OPTIONS
+    known |= _POOL_OPTIONS | _SENTINEL_OPTIONS | _WAIT_OPTIONS
+    if parts.scheme.endswith("+cluster"):
+        known |= _CLUSTER_OPTIONS
     unknown = [name for name, _ in parts.pairs if name not in known]
     if unknown:
         raise BadUrl(f"redis-py knows no option of that name{nearest(unknown, known)}")

@@ -21,6 +21,7 @@ __all__ = [
     "SEEK_PRIMARY",
     "Again",
     "Ask",
+    "AskSentinels",
     "Pause",
     "Refresh",
     "SeekPrimary",
@@ -51,6 +52,16 @@ class SeekPrimary:
 
 
 @dataclass(frozen=True, slots=True)
+class AskSentinels:
+    """Ask all sentinels who the primary is.
+
+    `is_brief`: without waiting long for those that do not answer.
+    """
+
+    is_brief: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Refresh:
     """Ask the nodes of the cluster who serves what, if that is not known well."""
 
@@ -70,7 +81,7 @@ AGAIN: Final = Again()
 SEEK_PRIMARY: Final = SeekPrimary()
 REFRESH: Final = Refresh()
 
-Step: TypeAlias = Pause | Again | SeekPrimary | Refresh | Ask
+Step: TypeAlias = Pause | Again | SeekPrimary | AskSentinels | Refresh | Ask
 Steps: TypeAlias = Generator[Step, Any, T]
 
 

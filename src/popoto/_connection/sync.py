@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import cast
 
 import redis
-from redis.exceptions import BusyLoadingError, RedisError
+from redis.exceptions import BusyLoadingError, ReadOnlyError, RedisError
 
 from popoto._connection import decisions, policy
 from popoto._connection.decisions import Failure
@@ -16,8 +18,9 @@ from popoto._connection.resp import Command, Reply, pack
 from popoto._connection.routing import Topology, slot_of
 from popoto._connection.settings import Address, Options, Settings
 from popoto._connection.steps import Ask, SeekPrimary, Step, carry_out
+from popoto._connection.waiting import Wait, fewest
 
-__all__ = ["ClusterConnection", "SyncConnection", "exchange"]
+__all__ = ["ClusterConnection", "SyncConnection", "exchange", "waiting"]
 
 
 def exchange(
@@ -33,6 +36,14 @@ def exchange(
         decision = decisions.after_failure(outcome, pool.url, repeatable=repeatable)
         return carry_out(decision, lambda _: _try(pool, data, count, blocks_for))
     return outcome
+
+
+def waiting(ask: Ask, wait: Wait | None) -> Ask:
+    """The same, and how many replicas have it; one more reply."""
+    if wait is None:
+        return ask
+    blocks_for = ask.blocks_for + wait.seconds
+    return replace(ask, data=ask.data + wait.packed, count=ask.count + 1, blocks_for=blocks_for)
 
 
 def _try(pool: Pool, data: bytes, count: int, blocks_for: float) -> list[Reply] | Failure:
@@ -55,8 +66,12 @@ class SyncConnection:
     is_cluster = False
     """Whether keys are spread over several nodes."""
 
-    def __init__(self, client: redis.Redis) -> None:
+    wait: Wait | None = None
+    """For how many replicas writes wait, unless the model or the writer says otherwise."""
+
+    def __init__(self, client: redis.Redis, wait: Wait | None = None) -> None:
         self._client = client
+        self.wait = wait
 
     @property
     def url(self) -> str:
@@ -88,38 +103,89 @@ class SyncConnection:
             return self._after_refusal(reply, data, repeatable=repeatable, blocks_for=blocks_for)
         return reply
 
-    def call_many(self, commands: Sequence[Command], *, repeatable: bool) -> list[Reply]:
+    def call_many(
+        self, commands: Sequence[Command], *, repeatable: bool, wait: Wait | None = None
+    ) -> list[Reply]:
         """Send commands together, not as a transaction, and return their raw replies in order.
 
         A server's error takes the place of its command's reply and is not raised.
         Errors of the connection are raised as by `call`. One round trip.
+
+        With `wait`, replicas are waited for, and one more reply says how many have it all.
         """
         if not commands:
             return []
-        data = pack(commands)
+        data, count, blocks_for = pack(commands), len(commands), 0.0
+        if wait is not None:
+            data, count, blocks_for = data + wait.packed, count + 1, wait.seconds
 
         def send(_: object = None) -> list[Reply]:
-            return exchange(self._pool, data, len(commands), repeatable=repeatable)
+            return exchange(self._pool, data, count, repeatable=repeatable, blocks_for=blocks_for)
 
         replies = send()
         if isinstance(replies[0], BusyLoadingError):
-            return carry_out(decisions.until_loaded(replies, repeatable=repeatable), send)
+            decision = decisions.until_loaded(replies, repeatable=repeatable)
+            replies = carry_out(decision, send)
+        if isinstance(self._pool, SentinelPool):
+            self._send_refused(commands, replies, repeatable=repeatable, wait=wait)
         return replies
 
     def per_node(self) -> list[SyncConnection]:
         """One connection per primary, for what has to visit all of them, such as SCAN."""
         return [self]
 
+    def _send_refused(
+        self,
+        commands: Sequence[Command],
+        replies: list[Reply],
+        *,
+        repeatable: bool,
+        wait: Wait | None,
+    ) -> None:
+        """Send to the new primary, one by one, what a demoted one has refused."""
+        places = [at for at in range(len(commands)) if isinstance(replies[at], ReadOnlyError)]
+        told: list[Reply] = replies[len(commands) :] if len(places) < len(commands) else []
+        for at in places:
+            error, tail = cast(ReadOnlyError, replies[at]), b"" if wait is None else wait.packed
+            try:
+                replies[at] = self._after_refusal(
+                    error,
+                    pack((commands[at],)) + tail,
+                    repeatable=repeatable,
+                    blocks_for=0.0 if wait is None else wait.seconds,
+                    told=told if wait is not None else None,
+                )
+            except RedisError as final:
+                replies[at] = final
+        if places and wait is not None:
+            replies[-1] = fewest(told)
+
     def _after_refusal(
-        self, error: RedisError, data: bytes, *, repeatable: bool, blocks_for: float
+        self,
+        error: RedisError,
+        data: bytes,
+        *,
+        repeatable: bool,
+        blocks_for: float,
+        told: list[Reply] | None = None,
     ) -> Reply:
+        """The reply to the one command of `data`. A second one, to WAIT, goes to `told`."""
+        count = 1 if told is None else 2
+
         def perform(step: Step) -> list[Reply] | None:
             if isinstance(step, SeekPrimary):
-                self._pool.disconnect(inuse_connections=False)
+                if isinstance(pool, SentinelPool):
+                    pool.seek_primary()
                 return None
-            return exchange(self._pool, data, 1, repeatable=repeatable, blocks_for=blocks_for)
+            replies = exchange(
+                self._pool, data, count, repeatable=repeatable, blocks_for=blocks_for
+            )
+            if told is not None and not isinstance(replies[0], RedisError):
+                told.append(replies[1])
+            return replies
 
-        has_sentinels = isinstance(self._pool, SentinelPool)
+        pool = self._pool
+        has_sentinels = isinstance(pool, SentinelPool)
         decision = decisions.after_refusal(
             error, has_sentinels=has_sentinels, repeatable=repeatable
         )
@@ -144,7 +210,8 @@ class ClusterConnection(SyncConnection):
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self.topology = Topology(settings.addresses)
+        self.wait = settings.wait
+        self.topology = Topology(settings.addresses, settings.migration_timeout)
         self._pools: dict[Address, Pool] = {}
 
     @property
@@ -159,24 +226,33 @@ class ClusterConnection(SyncConnection):
             raise refused(reply, repeatable=repeatable)
         return reply
 
-    def call_many(self, commands: Sequence[Command], *, repeatable: bool) -> list[Reply]:
+    def call_many(
+        self, commands: Sequence[Command], *, repeatable: bool, wait: Wait | None = None
+    ) -> list[Reply]:
         """As for one server, in one round trip per node that is concerned."""
         self._refresh()
         replies: list[Reply] = [decisions.UNASKED] * len(commands)
+        told: list[Reply] = []
+        tail = None if wait is None else told
+        since = time.monotonic()
         for address, indexes in self.topology.by_node(commands).items():
             data = pack([commands[index] for index in indexes])
+            ask = waiting(Ask(address, data, len(indexes), repeatable), wait)
             try:
-                answers = exchange(
-                    self.node_pool(address), data, len(indexes), repeatable=repeatable
-                )
-                for index, answer in zip(indexes, answers, strict=True):
+                answers = self._ask(ask)
+                for index, answer in zip(indexes, answers, strict=wait is None):
                     replies[index] = answer
-                for index in decisions.not_carried_out(replies, indexes):
-                    replies[index] = self._call(commands[index], repeatable=repeatable)
+                left = decisions.not_carried_out(replies, indexes)
+                if wait is not None and len(left) < len(indexes):
+                    told.append(answers[-1])
+                for index in left:
+                    replies[index] = self._call(
+                        commands[index], repeatable=repeatable, wait=wait, told=tail, since=since
+                    )
             except (redis.ConnectionError, redis.TimeoutError) as error:
                 self.topology.stale = True
                 raise decisions.of_several(error, replies=replies, repeatable=repeatable) from error
-        return replies
+        return replies if wait is None else [*replies, fewest(told)]
 
     def transaction(self, commands: Sequence[Command]) -> list[Reply]:
         """Carry commands out as one transaction on the node of their keys. Never repeated.
@@ -195,20 +271,52 @@ class ClusterConnection(SyncConnection):
         for pool in list(self._pools.values()):
             pool.disconnect(inuse_connections=False)
 
-    def _call(self, args: Command, *, repeatable: bool, blocks_for: float = 0.0) -> Reply:
-        deadline = time.monotonic() + policy.PATIENCE
+    def _call(
+        self,
+        args: Command,
+        *,
+        repeatable: bool,
+        blocks_for: float = 0.0,
+        wait: Wait | None = None,
+        told: list[Reply] | None = None,
+        since: float | None = None,
+    ) -> Reply:
+        """The reply to one command. What WAIT is answered then goes to `told`.
+
+        `since` (of `time.monotonic`) is when the time began that all may take.
+        """
+        now = time.monotonic()
+        deadline = now + policy.PATIENCE
+        moved_by = (now if since is None else since) + self.topology.migration_timeout
         slot = slot_of(args)
         self._refresh()
-        asked = Ask(self.topology.node(slot), pack((args,)), 1, repeatable, blocks_for)
+        asked = waiting(
+            Ask(self.topology.node(slot), pack((args,)), 1, repeatable, blocks_for), wait
+        )
+
+        perform = self._perform if told is None else self._telling(told)
         outcome: Reply | Failure
         try:
-            outcome = self._ask(asked)[0]
+            outcome = (perform(asked) or [None])[0]
         except (redis.ConnectionError, redis.TimeoutError) as error:
             outcome = Failure(error)
         if not isinstance(outcome, (Failure, RedisError)):
             return outcome
-        decision = decisions.follow(self.topology, slot, asked, outcome, deadline)
-        return carry_out(decision, self._perform)
+        decision = decisions.follow(self.topology, slot, asked, outcome, deadline, moved_by)
+        return carry_out(decision, perform)
+
+    def _telling(self, told: list[Reply]) -> Callable[[Step], list[Reply] | None]:
+        """As `_perform`, where each command is followed by WAIT: its answer goes to `told`."""
+
+        def perform(step: Step) -> list[Reply] | None:
+            replies = self._perform(step)
+            if replies is not None:
+                last = replies.pop()
+                if not isinstance(replies[-1], RedisError):
+                    told.append(last)
+            return replies
+
+        return perform
 
     def _perform(self, step: Step) -> list[Reply] | None:
         if isinstance(step, Ask):

@@ -22,7 +22,8 @@ from redis.exceptions import BusyLoadingError, NoScriptError, ReadOnlyError, Red
 from popoto._connection import policy
 from popoto.engine.outcomes import DISCONNECTED, not_taught
 from popoto.engine.recovery import put_back, scripts_to_teach, with_text
-from popoto.engine.request import Reply, Request
+from popoto.engine.replication import heard, wanted
+from popoto.engine.request import Reply, Request, Wait
 from popoto.exceptions import NothingWrittenError, OutcomeUnknownError
 from popoto.redis_db import AsyncConnection
 
@@ -40,9 +41,10 @@ class _Waiter(NamedTuple):
     answer: asyncio.Future[list[Reply]]
 
 
-#: Where the requests of a turn gather: at a connection (each event loop has its own) and,
-#: on a cluster, a shard. An entry lives for one turn.
-_Place: TypeAlias = tuple[AsyncConnection, str | None]
+#: Where the requests of a turn gather: at a connection (each event loop has its own), on a
+#: cluster at a shard, and apart from others those that wait for replicas, who come slowly. An
+#: entry lives for one turn.
+_Place: TypeAlias = tuple[AsyncConnection, str | None, Wait | None]
 _gathering: dict[_Place, list[_Waiter]] = {}
 
 #: The tasks under way: an event loop keeps only weak references to them.
@@ -60,7 +62,8 @@ async def send_together(connection: AsyncConnection, request: Request) -> list[R
 
     Raises what the connection raises. Costs a few microseconds when nobody joins.
     """
-    place = (connection, request.shard if connection.is_cluster else None)
+    wait = wanted(request, connection.wait)
+    place = (connection, request.shard if connection.is_cluster else None, wait)
     waiting = _gathering.get(place)
     if waiting is not None:
         answer: asyncio.Future[list[Reply]] = asyncio.get_running_loop().create_future()
@@ -71,22 +74,24 @@ async def send_together(connection: AsyncConnection, request: Request) -> list[R
         await _one_turn()
     except asyncio.CancelledError:
         # The others go on without this one.
-        _send_in_background(connection, waiting)
+        _send_in_background(connection, waiting, wait)
         raise
     finally:
         del _gathering[place]
     if not waiting:
-        return await _send_alone(connection, request)
+        return await _send_alone(connection, request, wait)
     answer = asyncio.get_running_loop().create_future()
     waiting.insert(0, _Waiter(request, answer))
-    _send_in_background(connection, waiting)
+    _send_in_background(connection, waiting, wait)
     return await answer
 
 
-async def _send_alone(connection: AsyncConnection, request: Request) -> list[Reply]:
+async def _send_alone(
+    connection: AsyncConnection, request: Request, wait: Wait | None
+) -> list[Reply]:
     """Send one request. A single command has its server error raised."""
-    if len(request.commands) != 1:
-        return await _send_all(connection, [request], repeatable=request.repeatable)
+    if len(request.commands) != 1 or wait is not None:
+        return await _send_all(connection, [request], wait, repeatable=request.repeatable)
     commands = request.physical(is_cluster=connection.is_cluster)
     try:
         return [await connection.call(commands[0], repeatable=request.repeatable)]
@@ -99,30 +104,45 @@ async def _send_alone(connection: AsyncConnection, request: Request) -> list[Rep
 
 
 async def _send_all(
-    connection: AsyncConnection, requests: Sequence[Request], *, repeatable: bool
+    connection: AsyncConnection,
+    requests: Sequence[Request],
+    wait: Wait | None,
+    *,
+    repeatable: bool,
 ) -> list[Reply]:
-    """Send requests as one pipeline; the replies of all, in order, errors among them."""
+    """Send requests as one pipeline; the replies of all, in order, errors among them.
+
+    Those that wait for replicas all wait alike, and take note of how many have it.
+    """
     is_cluster = connection.is_cluster
     commands = [
         command for request in requests for command in request.physical(is_cluster=is_cluster)
     ]
-    replies = await connection.call_many(commands, repeatable=repeatable)
+    replies = await connection.call_many(commands, repeatable=repeatable, wait=wait)
+    last = replies.pop() if wait is not None else None
     positions, lessons = scripts_to_teach(requests, replies, is_cluster=is_cluster)
+    if wait is not None and len(lessons) < len(replies):
+        heard(requests, wait, last)
     if lessons:
         again: list[Reply]
         try:
-            again = await connection.call_many(lessons, repeatable=repeatable)
+            again = await connection.call_many(lessons, repeatable=repeatable, wait=wait)
         except DISCONNECTED as error:
             # It concerns those alone whose scripts were unknown.
             again = [_own(error) for _ in positions]
+        else:
+            if wait is not None:
+                heard(requests, wait, again.pop())
         put_back(replies, positions, again)
     return replies
 
 
-def _send_in_background(connection: AsyncConnection, waiting: list[_Waiter]) -> None:
+def _send_in_background(
+    connection: AsyncConnection, waiting: list[_Waiter], wait: Wait | None
+) -> None:
     """Start the tasks that send the requests and hand out the replies."""
     for part in _parts(waiting):
-        task = asyncio.create_task(_send_part(connection, part))
+        task = asyncio.create_task(_send_part(connection, part, wait))
         _under_way.add(task)
         task.add_done_callback(_under_way.discard)
 
@@ -141,10 +161,12 @@ def _parts(waiting: list[_Waiter]) -> list[list[_Waiter]]:
     return parts
 
 
-async def _send_part(connection: AsyncConnection, waiting: list[_Waiter]) -> None:
+async def _send_part(
+    connection: AsyncConnection, waiting: list[_Waiter], wait: Wait | None
+) -> None:
     try:
         # Whoever was cancelled before anything was sent takes no part.
-        await _answer(connection, [waiter for waiter in waiting if not waiter.answer.done()])
+        await _answer(connection, [each for each in waiting if not each.answer.done()], wait)
     finally:
         # Cancelled with its loop: nobody is left waiting.
         for waiter in waiting:
@@ -152,7 +174,10 @@ async def _send_part(connection: AsyncConnection, waiting: list[_Waiter]) -> Non
 
 
 async def _answer(
-    connection: AsyncConnection, waiting: list[_Waiter], lost: OutcomeUnknownError | None = None
+    connection: AsyncConnection,
+    waiting: list[_Waiter],
+    wait: Wait | None,
+    lost: OutcomeUnknownError | None = None,
 ) -> None:
     """Send the requests of these waiters and give each its replies or its error.
 
@@ -163,9 +188,9 @@ async def _answer(
     repeatable = all(waiter.request.repeatable for waiter in waiting)
     requests = [waiter.request for waiter in waiting]
     try:
-        replies = await _send_all(connection, requests, repeatable=repeatable)
+        replies = await _send_all(connection, requests, wait, repeatable=repeatable)
     except OutcomeUnknownError as error:
-        await _answer(connection, _left_after(error, connection, waiting), error)
+        await _answer(connection, _left_after(error, connection, waiting), wait, error)
     except DISCONNECTED as error:
         was_sent = lost is not None and isinstance(error, NothingWrittenError)
         for waiter in waiting:
@@ -176,13 +201,13 @@ async def _answer(
             _fail(waiting[0], error)
         else:
             for waiter in waiting:
-                await _answer(connection, [waiter])
+                await _answer(connection, [waiter], wait)
     else:
-        await _hand_out(connection, waiting, replies)
+        await _hand_out(connection, waiting, replies, wait)
 
 
 async def _hand_out(
-    connection: AsyncConnection, waiting: list[_Waiter], replies: list[Reply]
+    connection: AsyncConnection, waiting: list[_Waiter], replies: list[Reply], wait: Wait | None
 ) -> None:
     first = 0
     unready: list[tuple[_Waiter, list[Reply]]] = []
@@ -190,29 +215,39 @@ async def _hand_out(
         end = first + len(waiter.request.commands)
         own = replies[first:end]
         first = end
-        if any(isinstance(reply, _NOT_READY) for reply in own):
+        if any(map(_is_unready, own)):
             unready.append((waiter, own))
         elif not waiter.answer.done():
             waiter.answer.set_result(own)
     for waiter, own in unready:
-        await _carry_out_when_ready(connection, waiter.request, own)
+        await _carry_out_when_ready(connection, waiter.request, own, wait)
         if not waiter.answer.done():
             waiter.answer.set_result(own)
 
 
+def _is_unready(reply: Reply) -> bool:
+    """Whether it may be carried out later. A connection that has waited in vain says that, too."""
+    return isinstance(reply, _NOT_READY) and not isinstance(reply, NothingWrittenError)
+
+
 async def _carry_out_when_ready(
-    connection: AsyncConnection, request: Request, replies: list[Reply]
+    connection: AsyncConnection, request: Request, replies: list[Reply], wait: Wait | None
 ) -> None:
-    """Carry out, one by one, what the server was not ready for: `call` knows how to wait."""
+    """Carry out, one by one, what the server was not ready for: connections know how to wait."""
     commands = request.physical(is_cluster=connection.is_cluster)
     for index, reply in enumerate(replies):
-        if isinstance(reply, _NOT_READY):
-            try:
-                replies[index] = await connection.call(
-                    commands[index], repeatable=request.repeatable
-                )
-            except RedisError as error:
-                replies[index] = error
+        if not _is_unready(reply):
+            continue
+        command, repeatable = commands[index], request.repeatable
+        try:
+            if wait is None:
+                replies[index] = await connection.call(command, repeatable=repeatable)
+            else:
+                again = await connection.call_many([command], repeatable=repeatable, wait=wait)
+                heard([request], wait, again.pop())
+                replies[index] = again[0]
+        except RedisError as error:
+            replies[index] = error
 
 
 def _left_after(

@@ -23,7 +23,15 @@ from popoto.exceptions import (
     RefusedError,
 )
 
-__all__ = ["DISCONNECTED", "Story", "checked", "not_taught", "told"]
+__all__ = [
+    "DISCONNECTED",
+    "Story",
+    "checked",
+    "in_its_own_words",
+    "not_taught",
+    "of_others",
+    "told",
+]
 
 #: Errors of the connection, which concern every request on it.
 DISCONNECTED = (redis.exceptions.ConnectionError, redis.exceptions.TimeoutError)
@@ -59,8 +67,22 @@ def not_taught(error: RedisError, request: Request) -> RedisError:
     return policy.after_refusal(error, repeatable=not request.writes)
 
 
+def in_its_own_words(error: RedisError) -> RedisError:
+    """A refusal as the server tells it, which is of one step, where others have been written."""
+    cause = error.__cause__
+    return cause if isinstance(error, RefusedError) and isinstance(cause, RedisError) else error
+
+
+def of_others(error: NothingWrittenError) -> str:
+    """What an error says, without that nothing was sent: that is so of its own step alone."""
+    return str(policy.after_others(error, repeatable=True))
+
+
 class Story:
-    """What a plan has done so far, so that a later failure does not deny it."""
+    """What a plan has done so far, so that a later failure does not deny it.
+
+    To the plan itself an error is that of a step. What leaves the plan is that of the whole.
+    """
 
     __slots__ = ("_has_written",)
 
@@ -73,21 +95,21 @@ class Story:
             self._has_written = isinstance(step, Call) or _has_written(step, answer)
 
     def told(self, error: BaseException, step: Request | Call) -> BaseException:
-        """The error for a step that failed, as the plan and its caller are to know it."""
-        if isinstance(error, NothingWrittenError):
-            return self._after_all(error) if self._has_written else error
-        if not step.writes:
+        """The error for a step that failed, as the plan is to know it."""
+        if isinstance(error, NothingWrittenError) or not step.writes:
             return error
         # What is not known is taken for written.
         self._has_written = True
         return _unknown(error) if isinstance(step, Request) else error
 
-    def _after_all(self, error: NothingWrittenError) -> BaseException:
-        if isinstance(error, RefusedError) and isinstance(error.__cause__, RedisError):
-            # The server's own words, which are of this step alone.
-            return error.__cause__
-        found = policy.after_others(error, repeatable=False)
-        found.__cause__ = error.__cause__ or error
+    def of_all(self, error: NothingWrittenError) -> RedisError:
+        """The error that a plan has ended with, as its caller is to know it."""
+        if not self._has_written:
+            return error
+        found = in_its_own_words(error)
+        if found is error:
+            found = policy.after_others(error, repeatable=False)
+            found.__cause__ = error.__cause__ or error
         return found
 
 
@@ -98,7 +120,7 @@ def _has_written(request: Request, answer: object) -> bool:
         isinstance(command, ScriptCall)
         and command.script is COMMIT
         and isinstance(reply, list)
-        and reply[:1] != [1]
+        and reply[:1] in ([0], [2])
         for command, reply in zip(request.commands, replies, strict=True)
     )
 

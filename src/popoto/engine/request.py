@@ -18,6 +18,7 @@ from popoto.engine.scripts import Script
 T = TypeVar("T")
 
 Argument: TypeAlias = redis_db.Argument
+Wait: TypeAlias = redis_db.Wait
 _RUNS_SCRIPTS = frozenset({"EVAL", "EVALSHA", "EVAL_RO", "EVALSHA_RO", "FCALL", "FCALL_RO"})
 #: A reply as the connection gives it. Errors are among those to several commands, until the
 #: runner raises the first. A plan says of what it is sent which of these it is.
@@ -60,12 +61,27 @@ class Request:
     shard: str
     repeatable: bool = False
     upkeep: bool = False
+    #: whether a user may want replicas to have what it writes; else nobody waits for them
+    replicates: bool = False
+    #: for how many replicas its model waits
+    wait: Wait | None = None
+    #: whether an earlier request of the plan has waited in vain: then none waits any more
+    is_late: bool = False
+    #: what was waited for, if anything, and how many replicas said that they have it
+    waited: Wait | None = None
+    replicas: int = 0
 
     @classmethod
     def of(
-        cls, *commands: Command, shard: str, repeatable: bool = False, upkeep: bool = False
+        cls,
+        *commands: Command,
+        shard: str,
+        repeatable: bool = False,
+        upkeep: bool = False,
+        replicates: bool = False,
+        wait: Wait | None = None,
     ) -> Request:
-        return cls(commands, shard, repeatable, upkeep)
+        return cls(commands, shard, repeatable, upkeep, replicates, wait)
 
     @property
     def writes(self) -> bool:

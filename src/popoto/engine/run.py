@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from typing import TypeVar
 
 from redis.exceptions import NoScriptError
@@ -11,7 +12,8 @@ from popoto import redis_db
 from popoto.engine.coalescing import send_together
 from popoto.engine.outcomes import Story, checked, not_taught
 from popoto.engine.recovery import located, put_back, scripts_to_teach, with_text
-from popoto.engine.request import Call, Plan, Reply, Request
+from popoto.engine.replication import Shortfall, heard, noted, wanted
+from popoto.engine.request import Argument, Call, Plan, Reply, Request, Wait
 from popoto.engine.tracing import async_traced, traced
 from popoto.exceptions import NothingWrittenError
 
@@ -22,11 +24,18 @@ T = TypeVar("T")
 def run(plan: Plan[T]) -> T:
     """Drive a plan to its end over the current sync connection."""
     story = Story()
+    shortfall: Shortfall | None = None
     try:
         step = next(plan)
         while True:
             try:
-                answer = step.function() if isinstance(step, Call) else send(step)
+                if isinstance(step, Call):
+                    answer = step.function()
+                else:
+                    step.is_late = shortfall is not None
+                    answer = send(step)
+                    if step.waited is not None:
+                        shortfall = noted(shortfall, step, answer)
             except Exception as error:  # noqa: BLE001 - raised again inside the plan
                 step = plan.throw(located(story.told(error, step), step))
             else:
@@ -34,13 +43,18 @@ def run(plan: Plan[T]) -> T:
                 step = plan.send(answer)
     except StopIteration as stop:
         result: T = stop.value
-        return result
+    except NothingWrittenError as error:
+        raise story.of_all(error)  # noqa: B904 - the cause is known already
+    if shortfall is not None:
+        raise shortfall.error(result)
+    return result
 
 
 @async_traced
 async def arun(plan: Plan[T]) -> T:
     """Drive a plan to its end over the async connection of the running event loop."""
     story = Story()
+    shortfall: Shortfall | None = None
     try:
         step = next(plan)
         while True:
@@ -48,7 +62,10 @@ async def arun(plan: Plan[T]) -> T:
                 if isinstance(step, Call):
                     answer = await _acall(step)
                 else:
+                    step.is_late = shortfall is not None
                     answer = await asend(step)
+                    if step.waited is not None:
+                        shortfall = noted(shortfall, step, answer)
             except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - as above
                 step = plan.throw(located(story.told(error, step), step))
             else:
@@ -56,7 +73,11 @@ async def arun(plan: Plan[T]) -> T:
                 step = plan.send(answer)
     except StopIteration as stop:
         result: T = stop.value
-        return result
+    except NothingWrittenError as error:
+        raise story.of_all(error)  # noqa: B904 - the cause is known already
+    if shortfall is not None:
+        raise shortfall.error(result)
+    return result
 
 
 async def _acall(call: Call) -> object:
@@ -70,23 +91,42 @@ def send(request: Request) -> list[Reply]:
     connection = redis_db.connection()
     is_cluster, repeatable = connection.is_cluster, request.repeatable
     commands = request.physical(is_cluster=is_cluster)
-    if len(commands) == 1:
-        try:
-            return [connection.call(commands[0], repeatable=repeatable)]
-        except NoScriptError as error:
-            again = with_text(request, error, is_cluster=is_cluster)
-        try:
-            return [connection.call(again, repeatable=repeatable)]
-        except NothingWrittenError as error:
-            raise not_taught(error, request) from error
-    replies = connection.call_many(commands, repeatable=repeatable)
-    positions, lessons = scripts_to_teach([request], replies, is_cluster=is_cluster)
+    wait = wanted(request, connection.wait)
+    if len(commands) != 1 or wait is not None:
+        return checked(request, _send_all(connection, request, commands, wait))
+    try:
+        return [connection.call(commands[0], repeatable=repeatable)]
+    except NoScriptError as error:
+        again = with_text(request, error, is_cluster=is_cluster)
+    try:
+        return [connection.call(again, repeatable=repeatable)]
+    except NothingWrittenError as error:
+        raise not_taught(error, request) from error
+
+
+def _send_all(
+    connection: redis_db.SyncConnection,
+    request: Request,
+    commands: Sequence[Sequence[Argument]],
+    wait: Wait | None,
+) -> list[Reply]:
+    """The replies, errors among them; the request takes note of how many replicas have it."""
+    repeatable = request.repeatable
+    replies = connection.call_many(commands, repeatable=repeatable, wait=wait)
+    last = replies.pop() if wait is not None else None
+    positions, lessons = scripts_to_teach([request], replies, is_cluster=connection.is_cluster)
+    if wait is not None and len(lessons) < len(replies):
+        heard([request], wait, last)
     if lessons:
         try:
-            put_back(replies, positions, connection.call_many(lessons, repeatable=repeatable))
+            again = connection.call_many(lessons, repeatable=repeatable, wait=wait)
         except NothingWrittenError as error:
-            put_back(replies, positions, [error] * len(positions))
-    return checked(request, replies)
+            again = [error] * len(positions)
+        else:
+            if wait is not None:
+                heard([request], wait, again.pop())
+        put_back(replies, positions, again)
+    return replies
 
 
 async def asend(request: Request) -> list[Reply]:

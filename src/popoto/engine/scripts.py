@@ -97,17 +97,19 @@ def _in(folder: str, names: str) -> Sequence[str]:
 
 COMMIT = Script.joined(
     "commit",
-    *_in("shared", "stored foreseeing"),
+    *_in("shared", "settled stored foreseeing"),
     *_in("commit", "arguments refusing records looking queued_looks"),
     *_in("commit", "texts claims sums expiring moving kinds steps commit"),
 )
 QUERY = Script.joined(
     "query",
-    *_in("shared", "opening stored escaping"),
+    *_in("shared", "settled opening stored escaping"),
     *_in("query", "arguments lists scores missing tree"),
     *_in("query", "sets ranges bytes texts near combined"),
     *_in("query", "counting walking choosing ordering query"),
 )
 RECLAIM = Script.joined("reclaim", "shared/foreseeing.lua", "reclaim.lua")
-UPKEEP = Script.joined("upkeep", "upkeep.lua")
-RECOUNT = Script.joined("recount", *_in("shared", "stored foreseeing escaping"), "recount.lua")
+UPKEEP = Script.joined("upkeep", "shared/settled.lua", "upkeep.lua")
+RECOUNT = Script.joined(
+    "recount", *_in("shared", "settled stored foreseeing escaping"), "recount.lua"
+)

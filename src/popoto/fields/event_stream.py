@@ -124,7 +124,8 @@ class EventStreamMixin:
         except ModelException as error:
             _log_lost(self, op, error)
             return None
-        return Request.of(command, shard=record._meta.shard)
+        options = record._meta
+        return Request.of(command, shard=options.shard, replicates=True, wait=options.wait)
 
     def _on_commit(self, batch: Batch, commit: Commit) -> None:
         try:

@@ -29,7 +29,6 @@ local function make_surfacing()
         local failure = look_at('SMEMBERS', partitions, 'SCARD')
         local names = not failure and reading(false, 'SMEMBERS', partitions) or {}
         names[#names + 1] = 'default'
-        removes = true
         for _, name in ipairs(names) do
           local pending = prefix .. ARGV[first] .. name
           failure = failure or look_at('ZREM', pending, 'ZCARD') or denied('ZSCORE', pending)

@@ -57,7 +57,6 @@ local function make_access()
     end,
     CONFIRM = function(staged, first)
       local log, meta = key_at(first), key_at(first + 1)
-      removes = true
       return look_at('DEL', staged, 'LLEN') or denied('LRANGE', staged)
         or look_at('RPUSH', log, 'LLEN') or denied('LTRIM', log) or denied('DEL', log)
         or denied('PEXPIRE', log) or look_at('HSET', meta, 'HLEN')

@@ -200,7 +200,6 @@ local function make_edges()
         end
       end
     end
-    removes = true
     for _, key in ipairs(names) do
       failure = failure or look_at_side(edges, key)
     end

@@ -74,6 +74,8 @@ def _asked(
             (command, key, *arguments, "FIELDS", 1, name),
             shard=options.shard,
             repeatable=command == "HPTTL",
+            replicates=command != "HPTTL",
+            wait=options.wait,
         )
     except redis.exceptions.ResponseError as error:
         if "unknown command" not in str(error).lower():

@@ -7,7 +7,7 @@ from typing import Any, TypeAlias, TypeVar
 
 from popoto.engine import keys
 from popoto.engine.codec import DecodeError, Stored
-from popoto.engine.request import Command
+from popoto.engine.request import Argument
 from popoto.exceptions import StoredDataError
 from popoto.models.record.options import ModelOptions
 from popoto.models.record.record import Record
@@ -19,9 +19,9 @@ M = TypeVar("M", bound="Record")
 ReadReply: TypeAlias = list[Any]
 
 
-def read_commands(options: ModelOptions, key: str) -> list[Command]:
+def read_commands(options: ModelOptions, key: str) -> list[tuple[Argument, ...]]:
     """The commands that read one record: its hash fields, then its lists."""
-    commands: list[Command] = [("HMGET", key, *options.hash_names)]
+    commands: list[tuple[Argument, ...]] = [("HMGET", key, *options.hash_names)]
     commands += [("LRANGE", keys.capped_list_key(key, name), 0, -1) for name in options.list_names]
     return commands
 

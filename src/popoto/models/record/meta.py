@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from popoto.exceptions import ModelException
+from popoto.exceptions import ConfigurationError, ModelException
 from popoto.fields.coercion import is_list
 from popoto.models.record.field_names import known_field
 from popoto.models.record.options import ModelOptions
+from popoto.redis_db import DEFAULT_REPLICA_TIMEOUT, Wait, checked_wait
 
 #: What a later save does to a running time to live; see docs/ttl.md.
 TTL_POLICIES = ("reset", "sliding", "fixed")
@@ -46,6 +47,7 @@ def check_meta(model_name: str, options: ModelOptions, meta: Mapping[str, Any]) 
                 f"{model_name}.Meta.ttl_policy must be one of {', '.join(TTL_POLICIES)}, "
                 f"got {options.ttl_policy!r}"
             )
+    options.wait = _checked_wait(model_name, meta)
     if "version_field" in meta:
         options.version_field = _checked_version_field(options, meta["version_field"])
     if "self_repair" in meta:
@@ -63,6 +65,16 @@ def check_meta(model_name: str, options: ModelOptions, meta: Mapping[str, Any]) 
         for name in names:
             known_field(options.by_name, name, f"{model_name}.Meta.indexes")
     options.compile_indexes()
+
+
+def _checked_wait(model_name: str, meta: Mapping[str, Any]) -> Wait | None:
+    replicas = meta.get("wait_for_replicas")
+    if replicas is None:
+        return None
+    try:
+        return checked_wait(replicas, meta.get("replica_timeout", DEFAULT_REPLICA_TIMEOUT))
+    except ConfigurationError as error:
+        raise ModelException(f"{model_name}.Meta: {error}") from error
 
 
 def _checked_version_field(options: ModelOptions, name: object) -> str | None:

@@ -18,6 +18,7 @@ from popoto.fields.keeping.entries import Entry
 from popoto.fields.keeping.families import KeyFamily
 from popoto.models.record.composites import CompositeIndex, composite_digest
 from popoto.models.record.field_names import check_field_name
+from popoto.redis_db import Wait
 
 AnyField = Field[Any]
 
@@ -62,6 +63,8 @@ class ModelOptions:
         self.ttl: int | None = None
         self.ttl_policy = "reset"
         self.version_field: str | None = None
+        #: for how many replicas writes wait, if the writer does not say; `Meta.wait_for_replicas`
+        self.wait: Wait | None = None
         self.self_repair = True
         self.indexes: tuple[tuple[tuple[str, ...], bool], ...] = ()
         self.meta: type | None = None

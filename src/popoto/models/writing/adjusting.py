@@ -12,7 +12,8 @@ from popoto.engine.request import Plan, Reply
 from popoto.exceptions import ModelException, NotStoredError, UnsavedError
 from popoto.fields.keeping.adjusting import Adjustment, Touching
 from popoto.models.record.stored_form import decoded_values
-from popoto.models.writing.carrying import Company, carry_out
+from popoto.models.writing.carrying import carry_out
+from popoto.models.writing.company import Company
 from popoto.models.writing.operation import Operation, read_stored
 from popoto.models.writing.queueing import check_pipeline, queue_up
 from popoto.models.writing.touching import Touch

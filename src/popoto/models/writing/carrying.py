@@ -18,8 +18,9 @@ from typing import Generic
 
 from popoto.engine.batch import Batch, CommitReply
 from popoto.engine.outcome import refused_commands
+from popoto.engine.replication import most_demanding
 from popoto.engine.request import Call, Plan, Request
-from popoto.exceptions import ModelException, OutcomeUnknownError
+from popoto.exceptions import ModelException, NothingWrittenError, OutcomeUnknownError
 from popoto.models.writing.claims import claim_of, taken
 from popoto.models.writing.company import Company, Op
 from popoto.models.writing.joining import Joined, Refusal, Released, Rival, join, refuse_rival
@@ -72,8 +73,8 @@ class _Work(Generic[Op]):
         self._gone: set[int] = set()
         self._released: Released = {}
         self._in_one_step = company.is_one_step
-        #: how often replies were lost, and what they were about was seen to be stored
-        self._losses = 0
+        #: replies that were lost, while what they were about was seen to be stored
+        self._losses: list[OutcomeUnknownError] = []
 
     def round(self) -> Plan[None]:
         """Try once to carry out what waits."""
@@ -109,12 +110,24 @@ class _Work(Generic[Op]):
         late = refuse_when_late(options, batches)
         commits = [call.batch.call(every=True, replies=company.needs_replies) for call in calls]
         try:
-            replies: list[CommitReply] = yield Request(commits, options.shard)
+            replies: list[CommitReply] = yield Request(
+                commits,
+                options.shard,
+                replicates=True,
+                wait=most_demanding(each.options.wait for each in operations),
+            )
         except OutcomeUnknownError as lost:
-            may_show = company.may_show and self._losses < MOST_LOSSES
+            may_show = company.may_show and len(self._losses) < MOST_LOSSES
             yield from see_through(operations, late, lost, may_show=may_show)
-            self._losses += 1
+            self._losses.append(lost)
             return None
+        except NothingWrittenError:
+            if not self._losses:
+                raise
+            # An earlier call was carried out, whose results were to be asked for.
+            for operation in operations:
+                operation.doubt()
+            raise self._losses[-1] from None
         except asyncio.CancelledError:
             for operation in operations:
                 operation.doubt()

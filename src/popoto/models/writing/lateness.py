@@ -41,7 +41,11 @@ def refuse_when_late(options: ModelOptions, batches: Iterable[Batch]) -> str:
 def give_up(
     options: ModelOptions, late: str, lost: OutcomeUnknownError, looks: Batch | None = None
 ) -> Plan[Sequence[Values]]:
-    """Refuse the calls from now on, and then `looks`: what it sees. Raises `lost` if in vain."""
+    """Refuse the calls from now on, and then `looks`: what it sees. Raises `lost` if in vain.
+
+    What is looked for may be told to be carried out. So replicas are waited for, if they are to
+    have it: they have this no sooner than what was written before.
+    """
     batch = Batch()
     batch.put("SET", late, "", "PX", _REMEMBERED)
     if looks is not None:
@@ -49,7 +53,12 @@ def give_up(
     # A server that was too slow once is not asked for long.
     for _ in range(1 if isinstance(lost, OutcomeUnknownTimeoutError) else MOST_LOSSES):
         try:
-            (reply,) = yield Request.of(batch.call(), shard=options.shard)
+            (reply,) = yield Request.of(
+                batch.call(),
+                shard=options.shard,
+                replicates=looks is not None,
+                wait=options.wait,
+            )
         except OutcomeUnknownError:
             continue
         except RedisError:
@@ -73,7 +82,7 @@ def see_through(
         for operation in operations:
             looks.put("HMGET", operation.key, *operation.options.index_names)
     try:
-        seen = yield from give_up(options, late, lost, looks)
+        seen = yield from give_up(options, late, lost, looks if is_seen else None)
         for operation, values in zip(operations, seen, strict=True) if is_seen else ():
             found = indexed_of(operation.options, values)
             is_seen = is_seen and bool(found) and operation.recognizes(found)

@@ -164,7 +164,7 @@ _NEEDED = {"HMGET": "hash", "HGET": "hash", "LRANGE": "list"}
 def looked_up(commands: Sequence[tuple[Argument, ...]], shard: str) -> Plan[list[Any]]:
     """The replies to reading commands; ModelException for a key that another program uses."""
     try:
-        return (yield Request(commands, shard, repeatable=True))
+        replies: list[Any] = yield Request(commands, shard, repeatable=True)
     except ResponseError as error:
         if "WRONGTYPE" not in str(error):
             raise
@@ -176,6 +176,7 @@ def looked_up(commands: Sequence[tuple[Argument, ...]], shard: str) -> Plan[list
             if found not in (needed, "none"):
                 raise wrong_kind(str(key), found, needed) from error
         raise
+    return replies
 
 
 def read_stored(

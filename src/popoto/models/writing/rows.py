@@ -9,6 +9,7 @@ from typing import Any, TypeAlias, TypeVar
 
 from redis.exceptions import RedisError
 
+from popoto.engine.outcomes import in_its_own_words, of_others
 from popoto.engine.request import Plan
 from popoto.exceptions import (
     BulkError,
@@ -147,10 +148,11 @@ class Rows(Company[Operation]):
         told = f"{self.what}: {done} rows were written before that"
         if self._stored:
             told += f", of the batch under way these: {_spans(self._stored)}"
+        error = in_its_own_words(error)
         if not isinstance(error, NothingWrittenError):
             error.add_note(f"{told}.")
             return error
-        partly = PartlyWrittenError(f"{told}; the others were not: {error}")
+        partly = PartlyWrittenError(f"{told}; the others were not: {of_others(error)}")
         partly.done = done
         partly.__cause__ = error
         return partly

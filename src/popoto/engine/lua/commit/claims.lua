@@ -127,12 +127,10 @@ local function make_claims()
           or denied('ZRANGEBYLEX', texts.values) or look_at_count(texts.coverage, texts.field, -1))
         or nil
     end
-    removes = true
     return failure
   end
 
   local function look_at_slot(key)
-    removes = true
     return look_at('HSET', key, 'HLEN') or denied('HDEL', key) or denied('HGET', key)
   end
   claims.looks = {SLOT = look_at_slot, HDELIF = look_at_slot}

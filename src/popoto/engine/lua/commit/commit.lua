@@ -90,10 +90,6 @@ for _ = 1, count do
   at = last + 1
 end
 local failure = dead_claims and make_claims().look_at_dead()
-if removes and prefix ~= '' and KEYS[1] then
-  -- Nothing stands under this name: on a slot that is on its way nobody could tell.
-  reading(true, 'EXISTS', KEYS[1] .. '\0')
-end
 if hindrance or failure then
   return hindrance or failure
 elseif mode == 'check' then

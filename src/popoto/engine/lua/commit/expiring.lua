@@ -29,7 +29,6 @@ local function make_retiring()
   retiring.looks = {}
 
   function retiring.looks.FORGET(registry, first)
-    removes = true
     return look_at('ZREM', registry, 'ZCARD') or look_at('HDEL', key_at(first), 'HLEN')
   end
 

@@ -6,7 +6,6 @@ local function make_kinds()
   -- What stands there goes away, whatever it is, unless a KIND before has refused it.
   local function look_at_removal(key, _, _, name)
     seen[key] = true
-    removes = true
     return denied(name, key)
   end
 

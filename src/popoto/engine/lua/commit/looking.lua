@@ -5,9 +5,6 @@
 -- adds to are numbers. What a look has read, its command may read again. The looks at most
 -- commands of ours are made together with these: `looks` in the table of each part.
 
--- Whether commands take keys away that others of this call may look for.
-local removes = false
-
 local function unlike(key, measure)
   local found = seen[key]
   if found == measure or found == true then
@@ -61,13 +58,13 @@ local function look_at_entries(values, first, last, name)
       end
     end
   else
-    removes, verb = true, 'SREM'
+    verb = 'SREM'
     failure = look_at('ZREM', values, 'ZCARD')
       or look_at_count(key_at(first), ARGV[first + 1], -number)
   end
   for index = first + 2, last, 4 do
     failure = failure or look_at(verb, key_at(index), 'SCARD')
-    if removes and string.find(ARGV[index + 2], '[:;]') then
+    if verb == 'SREM' and string.find(ARGV[index + 2], '[:;]') then
       -- Other spellings of the text may stand for the set.
       failure = failure or denied('ZRANGEBYLEX', values)
     end

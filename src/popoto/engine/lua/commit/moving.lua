@@ -66,14 +66,12 @@ local function make_moving()
   function moving.looks.MOVE(key, first)
     local to = key_at(first)
     seen[to] = seen[key] or true
-    removes = true
     return denied('EXISTS', key) or denied('DEL', to) or denied('RENAME', key, to)
   end
 
   function moving.looks.CARRY(key, first)
     local is_hash, to = ARGV[first] == 'hash', key_at(first + 2)
     local measure = is_hash and 'HLEN' or 'ZCARD'
-    removes = true
     return look_at(is_hash and 'HDEL' or 'ZREM', key, measure)
       or look_at(is_hash and 'HSET' or 'ZADD', to, measure)
       or denied(is_hash and 'HDEL' or 'ZREM', to)
@@ -89,7 +87,6 @@ local function make_moving()
   end
 
   function moving.looks.KEYED(_, first, last)
-    removes = true
     return make_queued_looks().refused(ARGV[first], unpack(moving.words(first, last)))
   end
 

@@ -56,7 +56,6 @@ local function make_queued_looks()
   end
 
   local function look_at_queued(key, first, last, name)
-    removes = true
     if not key then
       return refused(name, unpack(ARGV, first, last))
     end

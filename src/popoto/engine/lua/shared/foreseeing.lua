@@ -2,7 +2,7 @@
 --
 -- Nothing takes back what a script has done, so nothing may stop it once it writes. Servers ask
 -- for memory, disks and replicas at the first write alone. What is left is looked at here: the
--- type of a key, what the user may do with it, and a slot that is on its way to another node.
+-- type of a key, and what the user may do with it.
 
 -- The error reply with which the script is to end before it writes anything; nil for none.
 local hindrance
@@ -36,8 +36,6 @@ local function reading(may_be_hidden, ...)
     return reply
   elseif string.find(problem, 'WRONGTYPE', 1, true) then
     return nil, 'another type'
-  elseif string.find(problem, 'non local', 1, true) then
-    problem = 'TRYAGAIN a slot is on its way to another node; nothing was written'
   elseif may_be_hidden then
     return nil, 'hidden'
   end
