@@ -42,8 +42,8 @@ def test_what_many_records_ask_of_one_key_is_asked_once(api: Api, round_trips: C
     assert created.commands["hincrby"] == 3
     assert created.commands["hset"] == 300
     assert created.commands["type"] == 0
-    # Nobody's record, note, place or claim is in the way: that is asked of all at once, and
-    # whether the call was given up.
+    # Nobody's record, note, place or claim is in the way: that is asked of all at once. So is
+    # whether the call is late.
     looks = ("exists", "hmget", "hget", "sismember", "smismember", "smembers")
     assert sum(created.commands[each] for each in looks) <= 11
     with round_trips() as changed:

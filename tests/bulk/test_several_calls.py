@@ -41,13 +41,9 @@ def test_on_error_is_told_of_it(api: Api, rows: list[Roll]) -> None:
 
 @pytest.mark.parametrize(("count", "calls"), [(38, 1), (41, 4)])
 def test_so_many_arguments_are_one_call_and_more_are_several(
-    api: Api,
-    redis_client: redis.Redis,
-    monkeypatch: pytest.MonkeyPatch,
-    count: int,
-    calls: int,
+    api: Api, redis_client: redis.Redis, monkeypatch: pytest.MonkeyPatch, count: int, calls: int
 ) -> None:
-    """Several are all checked before the first of them writes."""
+    """Of several, each is checked before any of them is written."""
     monkeypatch.setattr(joining, "MOST_ARGUMENTS", 200_000)
     rows = [Roll(name=str(each), number=str(each), entries=[1] * 5000) for each in range(count)]
     Roll.create(name="known script", number="first")
