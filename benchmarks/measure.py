@@ -37,6 +37,10 @@ GROUPS = {
         *("partial_save", "partial_save_plain", "delete", "delete_plain"),
     ),
     "bulk": ("bulk_create", "bulk_create_plain", "bulk_update", "bulk_delete"),
+    "memory": (
+        *("create_memory", "touch", "update_confidence", "link"),
+        *("top_by_decay_1000", "top_by_decay_10000", "top_by_decay_100000"),
+    ),
 }
 OPERATIONS = tuple(name for names in GROUPS.values() for name in names)
 AIMS = (
@@ -44,6 +48,9 @@ AIMS = (
     | dict.fromkeys(["get_many", "get_many_plain", "filter", "hydrate", "hydrate_plain"], 1.5)
     | dict.fromkeys(GROUPS["writing"], 1.5)
     | dict.fromkeys(GROUPS["bulk"], 2.0)
+    | {"create_memory": 2.0}
+    | dict.fromkeys(["touch", "update_confidence", "link"], 1.6)
+    | dict.fromkeys(GROUPS["memory"][4:], 3.0)
 )
 """How many times as long as by hand an operation may take."""
 PEER = Path(os.environ.get("POPOTO_PEER_PYTHON", ROOT / ".venv-peer" / "bin" / "python"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable
 from typing import cast
 
@@ -19,7 +20,10 @@ Values = dict[str, object]
 
 
 @pytest.mark.parametrize("operation", OPERATIONS)
-def test_both_sides_find_and_leave_the_same(operation: str, redis_client: redis.Redis) -> None:
+def test_both_sides_find_and_leave_the_same(
+    operation: str, redis_client: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(time, "time", lambda: 1_800_000_000.25)
     by_hand = run_round(operation, "by_hand", redis_client, COUNT).found
     left_by_hand = dump(redis_client)
     by_popoto = run_round(operation, "by_popoto", redis_client, COUNT).found
