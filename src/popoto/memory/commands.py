@@ -17,8 +17,15 @@ MEMORY: Final[Script] = COMMIT.extended(
     "cycles/score.lua",
     "cycles/learning.lua",
     "telling.lua",
+    "hashing.lua",
+    "renewing.lua",
+    "bloom/stored.lua",
+    "bloom/adding.lua",
+    "sketch/stored.lua",
+    "sketch/counting.lua",
     package="popoto.memory",
-    keyed=frozenset({"LEARN", "RELEASE", "SETTLE"}),
+    keyed=frozenset({"BLOOM", "COUNT", "LEARN", "RELEASE", "RENEW", "SETTLE"}),
+    apart=frozenset({"BLOOM", "COUNT"}),
 )
 
 

@@ -73,6 +73,8 @@ class EntryWalk:
         self._jobs: deque[_Job] = deque()
         #: index keys of earlier definitions of the model
         self.abandoned: dict[str, None] = {}
+        #: those of them that hold no record keys, so that the whole key is what is wrong
+        self.whole: dict[str, KeyFamily] = {}
         #: companion keys met under names of their own
         self.companions: list[tuple[str, str]] = []
 
@@ -99,10 +101,14 @@ class EntryWalk:
                 self.companions.append((key, record))
                 continue
             families = self.registry.candidates(key)
-            if families:
+            if not families:
+                continue
+            if families[0].section == "abandoned_indexes":
+                self.abandoned[key] = None
+            if families[0].layout != "whole":
                 self._jobs.append(_Job(key, families, "0"))
-                if families[0].section == "abandoned_indexes":
-                    self.abandoned[key] = None
+            elif families[0].section:
+                self.whole[key] = families[0]
 
     def _judged_page(
         self,

@@ -9,6 +9,7 @@ from popoto.engine.batch import Batch, GuardFailure, QueuedCommits, Step
 from popoto.engine.codec import Stored
 from popoto.engine.request import Plan, Reply, Request
 from popoto.exceptions import ModelException, NotStoredError
+from popoto.fields.keeping.renewing import other_form
 from popoto.models.record.loading import indexed_of
 from popoto.models.record.options import ModelOptions
 from popoto.models.record.record import Record
@@ -136,8 +137,10 @@ class Nothing(Operation):
 
 
 def wrong_type(failure: GuardFailure) -> ModelException:
-    """The error for a key that another program uses for something else."""
+    """The error for a key that another program uses for something else, or in another form."""
     key, found, expected = (text_of(each) for each in failure.details)
+    if failure.what == "form":
+        return other_form(key, found, expected, "nothing was written")
     return ModelException(
         f"the key {key!r} holds a {found} where a {expected} belongs; nothing was written. "
         "Rename or delete that key."

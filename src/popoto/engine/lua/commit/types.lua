@@ -18,7 +18,8 @@ local function unlike(key, measure)
   if type(redis.pcall(measure, key)) == 'number' then
     return nil
   end
-  local kinds = {SCARD = 'set', ZCARD = 'zset', HLEN = 'hash', LLEN = 'list', XLEN = 'stream'}
+  local kinds = {SCARD = 'set', ZCARD = 'zset', HLEN = 'hash', LLEN = 'list', XLEN = 'stream',
+    STRLEN = 'string'}
   local kind, expected = call('TYPE', key).ok, kinds[measure]
   return kind ~= 'none' and kind ~= expected
     and make_refusing().refusal(0, 'type', {key, kind, expected}) or nil

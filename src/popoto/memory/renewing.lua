@@ -1,0 +1,64 @@
+-- memory/renewing.lua: what follows from all records of a model is made anew beside its writers.
+--
+-- While a builder's note stands, writers write to the old one and to the one that is being made; at
+-- the end this takes the place of the old one in one step. The note begins with the mark of the
+-- form and ends with a word of its owner's. A rebuild that was killed leaves a note and a building
+-- that expire.
+--
+-- guard   renewing  number builder note     the note is still that of this rebuild
+-- RENEW   key building builder note mark measure    the building takes the place of the key. note: the key
+--         (0: none) that has the mark of a filter in version 1, "" for one in version 2. measure:
+--         the command that tells the size of such a key
+
+-- The version in which a building is made, 0 for none; nil, and what it is, for another form.
+local function version_of_building(builder, mark_one, mark_two)
+  local note = builder and call('GET', builder)
+  if not note then
+    return 0
+  end
+  local mark = string.sub(note, 1, #mark_two)
+  local version = mark == mark_one and 1 or mark == mark_two and 2 or nil
+  return version, not version and without_padding(mark)
+end
+
+local function keep_building(building)
+  if call('TTL', building) < 0 then
+    call('EXPIRE', building, 3600)
+  end
+end
+
+local function make_renewing()
+  local renewing = {}
+
+  function renewing.renewing(first)
+    local builder = key_at(first + 1)
+    if held('GET', builder) ~= ARGV[first + 2] then
+      make_refusing().refuse(ARGV[first] + 0, 'renewing', {builder})
+    end
+  end
+
+  function renewing.RENEW(key, first)
+    local building, builder, note = key_at(first), key_at(first + 1), key_at(first + 2)
+    local is_made = call('EXISTS', building) == 1
+    if is_made then
+      call('RENAME', building, key)
+      call('PERSIST', key)
+    else
+      call('DEL', key)
+    end
+    if note and is_made and ARGV[first + 3] ~= '' then
+      call('SET', note, ARGV[first + 3])
+    elseif note then
+      call('DEL', note)
+    end
+    call('DEL', builder)
+    return is_made and 1 or 0
+  end
+
+  return renewing
+end
+
+MAKERS.renewing, MAKERS.RENEW = make_renewing, make_renewing
+LOOKS.RENEW = function(key, first)
+  return unlike(key, ARGV[first + 4])
+end

@@ -1,0 +1,91 @@
+-- memory/sketch/counting.lua: items are counted in a sketch, and in the one that is being made in its
+-- place.
+--
+-- COUNT  sketch building builder version width depth mark-one mark-two, then (item columns...) ...
+--        Add 1 to the counters of these items. A new sketch is made in this version. builder: a key
+--        that says in which form `building` is made meanwhile (renewing.lua)
+
+local function make_counting()
+  local counting = {}
+  local versions = {}
+
+  -- Whether sketch and the one that is being made are what the items can be counted in.
+  function counting.look(key, first)
+    local building, builder = key_at(first), key_at(first + 1)
+    local failure = unlike(key, 'HLEN') or unlike(building or key, 'HLEN')
+      or builder and unlike(builder, 'STRLEN')
+    if failure then
+      return failure
+    elseif versions[key] then
+      return nil
+    end
+    local one, two = ARGV[first + 5], ARGV[first + 6]
+    local wanted = without_padding(ARGV[first + 2] == '1' and one or two)
+    local version, found = sketch_version(key, one, two)
+    if not version then
+      return make_refusing().refusal(0, 'form', {key, found, wanted})
+    end
+    versions[key] = version
+    version, found = version_of_building(builder, one, two)
+    if not version then
+      return make_refusing().refusal(0, 'form', {building, found, wanted})
+    end
+    if building then
+      versions[building] = version
+    end
+    return nil
+  end
+
+  -- Read all counters, then write all: one that holds no number must not stop this half-way.
+  local function count(key, version, first, last)
+    local width, depth = ARGV[first + 3] + 0, ARGV[first + 4] + 0
+    local names, added = {}, {}
+    for index = first + 7, last, depth + 1 do
+      for _, name in ipairs(counters_at(index, version, width, depth)) do
+        if not added[name] then
+          names[#names + 1] = name
+        end
+        added[name] = (added[name] or 0) + 1
+      end
+    end
+    local words = {'form', version == 1 and ARGV[first + 5] or ARGV[first + 6]}
+    for start = 1, #names, 2000 do
+      local stop = math.min(start + 1999, #names)
+      for place, value in ipairs(call('HMGET', key, unpack(names, start, stop))) do
+        local name = names[start + place - 1]
+        words[#words + 1] = name
+        words[#words + 1] = string.format('%.0f', (tonumber(value or 0) or 0) + added[name])
+      end
+      call('HSET', key, unpack(words))
+      words = {}
+    end
+  end
+
+  function counting.COUNT(key, first, last)
+    local building = key_at(first)
+    if versions[key] == 0 then
+      versions[key] = ARGV[first + 2] + 0
+    end
+    count(key, versions[key], first, last)
+    local version = building and versions[building] or 0
+    if version > 0 then
+      count(building, version, first, last)
+      keep_building(building)
+    end
+    return 1
+  end
+
+  return counting
+end
+
+local counting
+
+local function the_counting()
+  counting = counting or make_counting()
+  return counting
+end
+
+MAKERS.COUNT = the_counting
+LOOKS.COUNT = function(key, first)
+  return the_counting().look(key, first)
+end

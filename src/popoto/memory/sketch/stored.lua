@@ -1,0 +1,34 @@
+-- memory/sketch/stored.lua: what is stored as a sketch, and which counters an item has.
+-- The formula is in formula.py.
+
+-- The version of the sketch under a key, 0 where there is none; nil, and what is there instead, where
+-- it was made in another form. One without a mark is of popoto 1.6.
+local function sketch_version(key, mark_one, mark_two)
+  local size = redis.pcall('HLEN', key)
+  if type(size) ~= 'number' then
+    return nil, 'a ' .. redis.call('TYPE', key).ok
+  elseif size == 0 then
+    return 0
+  end
+  local mark = redis.call('HGET', key, 'form')
+  if mark == mark_two then
+    return 2
+  elseif not mark or mark == mark_one then
+    return 1
+  end
+  return nil, without_padding(mark)
+end
+
+-- The names of the counters of the item that stands at `index` of ARGV, followed by its columns in
+-- version 2.
+local function counters_at(index, version, width, depth)
+  local names, item = {}, ARGV[index]
+  for row = 0, depth - 1 do
+    local column = ARGV[index + 1 + row]
+    if version == 1 then
+      column = hash_of_1_6(item, 5381 + 16777619 * row, 33) % width
+    end
+    names[row + 1] = row .. ':' .. string.format('%.0f', column)
+  end
+  return names
+end
