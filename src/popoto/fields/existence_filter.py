@@ -97,8 +97,8 @@ class ExistenceFilter(FingerprintField):
     def measures(self) -> tuple[int, ...]:
         return self.bloom.area, self.bloom.bits, self.bloom.probes
 
-    def places(self, item: bytes) -> tuple[int, ...]:
-        return self.bloom.places(item)
+    def arguments(self, item: bytes) -> tuple[bytes, ...]:
+        return self.bloom.arguments(item)
 
     # Asking -------------------------------------------------------------------------
 
@@ -169,7 +169,7 @@ class ExistenceFilter(FingerprintField):
         return [reply == 1 for reply in (yield from self.asking(model_class, calls))]
 
     def _filled(self, model_class: Any) -> Plan[float]:
-        arguments = [self.bloom.area, self.mark(1), self.mark(2)]
+        arguments: list[Argument] = [self.bloom.area, self.mark(1), self.mark(2)]
         call = ScriptCall(FILL, self._keys(model_class), arguments)
         (bits,) = yield from self.asking(model_class, [call])
         return float(bits / self.bloom.bits)

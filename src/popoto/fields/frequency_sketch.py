@@ -71,8 +71,8 @@ class FrequencySketch(FingerprintField):
     def measures(self) -> tuple[int, ...]:
         return self.width, self.depth
 
-    def places(self, item: bytes) -> tuple[int, ...]:
-        return self.sketch.places(item)
+    def arguments(self, item: bytes) -> tuple[bytes, ...]:
+        return self.sketch.arguments(item)
 
     # Asking -------------------------------------------------------------------------
 

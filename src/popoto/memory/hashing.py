@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import struct
-from functools import lru_cache
 from typing import Final
 
 from popoto.exceptions import ModelException
@@ -23,7 +22,6 @@ MARK_LENGTH: Final = 64
 _NUMBERS: Final = struct.Struct(">8Q")
 
 
-@lru_cache(maxsize=4096)
 def places(item: bytes, number: int, below: int) -> tuple[int, ...]:
     """So many places from 0 to `below`, independent of each other, that follow from an item."""
     found: list[int] = []

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
 from popoto.engine.batch import Batch, KeyArgument
-from popoto.engine.codec import NIL, Stored
+from popoto.engine.codec import NIL, EncodeError, Stored
 from popoto.engine.keys import SEPARATOR
 from popoto.engine.request import Argument, Plan, Request, ScriptCall
 from popoto.exceptions import ModelException
@@ -31,6 +31,15 @@ __all__ = ["FingerprintField"]
 
 #: So many arguments of items go with one command.
 _MOST_ARGUMENTS = 4_000
+
+
+_TAKES_NO_VALUE = "it takes no value: what it keeps follows from fingerprint_fn"
+
+
+def _encoded(value: Any) -> bytes:
+    if value is not None:
+        raise EncodeError(_TAKES_NO_VALUE)
+    return NIL
 
 
 class FingerprintField(UnindexedFieldMixin[None], Field[None]):
@@ -64,12 +73,10 @@ class FingerprintField(UnindexedFieldMixin[None], Field[None]):
     # The value --------------------------------------------------------------------
 
     def codec(self) -> tuple[Callable[[Any], Stored], Callable[[Any], Any]]:
-        return lambda _: NIL, lambda _: None
+        return _encoded, lambda _: None
 
     def problem(self, value: Any, *, null_check: bool = True) -> str | None:
-        if value is None:
-            return None
-        return "it takes no value: what it keeps follows from fingerprint_fn"
+        return None if value is None else _TAKES_NO_VALUE
 
     @property
     def type_name(self) -> str:
@@ -104,18 +111,17 @@ class FingerprintField(UnindexedFieldMixin[None], Field[None]):
         """The measures, as scripts are given them."""
 
     @abstractmethod
-    def places(self, item: bytes) -> tuple[int, ...]:
-        """The places of a word in version 2."""
+    def arguments(self, item: bytes) -> tuple[bytes, ...]:
+        """A word as scripts are given it, with its places in version 2."""
 
     def form(self) -> tuple[Argument, ...]:
         """Measures and marks, as scripts are given them."""
         return (*self.measures(), self.mark(1), self.mark(2))
 
-    def with_places(self, words: Sequence[str]) -> Iterator[tuple[Argument, ...]]:
+    def with_places(self, words: Sequence[str]) -> Iterator[tuple[bytes, ...]]:
         """Words as scripts are given them."""
         for word in words:
-            item = item_bytes(word)
-            yield (item, *self.places(item))
+            yield self.arguments(item_bytes(word))
 
     # Taking in ----------------------------------------------------------------------
 

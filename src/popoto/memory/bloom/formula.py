@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 from popoto.memory.hashing import MARK_LENGTH, padded, places
@@ -52,3 +53,12 @@ class BloomForm:
     def places(self, item: bytes) -> tuple[int, ...]:
         """The bits of an item in version 2."""
         return places(item, self.probes, self.bits)
+
+    def arguments(self, item: bytes) -> tuple[bytes, ...]:
+        """An item as scripts are given it: with its bits in version 2."""
+        return _arguments(self, item)
+
+
+@lru_cache(maxsize=4096)
+def _arguments(form: BloomForm, item: bytes) -> tuple[bytes, ...]:
+    return (item, *(b"%d" % place for place in form.places(item)))

@@ -1,7 +1,7 @@
 -- memory/sketch/asking.lua: how often items were counted together.
 --
 -- KEYS   sketch
--- ARGV   prefix (not used), width, depth, mark-one, mark-two, then (item columns...) ...
+-- ARGV   prefix (not used), width, depth, mark-one, mark-two, then (item counters...) ...
 -- Reply  {1, the count of the item that has the smallest}; {0, what is there instead}
 -- Cost   O(items * rows)
 

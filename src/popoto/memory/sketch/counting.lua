@@ -1,7 +1,7 @@
 -- memory/sketch/counting.lua: items are counted in a sketch, and in the one that is being made in its
 -- place.
 --
--- COUNT  sketch building builder version width depth mark-one mark-two, then (item columns...) ...
+-- COUNT  sketch building builder version width depth mark-one mark-two, then (item counters...) ...
 --        Add 1 to the counters of these items. A new sketch is made in this version. builder: a key
 --        that says in which form `building` is made meanwhile (renewing.lua)
 
@@ -54,7 +54,7 @@ local function make_counting()
       for place, value in ipairs(call('HMGET', key, unpack(names, start, stop))) do
         local name = names[start + place - 1]
         words[#words + 1] = name
-        words[#words + 1] = string.format('%.0f', (tonumber(value or 0) or 0) + added[name])
+        words[#words + 1] = (tonumber(value or 0) or 0) + added[name]
       end
       call('HSET', key, unpack(words))
       words = {}

@@ -12,6 +12,7 @@ Stored is a hash: "row:column" -> count, and a mark under "form", which popoto 1
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 from popoto.memory.hashing import padded, places
 
@@ -32,3 +33,12 @@ class SketchForm:
     def places(self, item: bytes) -> tuple[int, ...]:
         """The column of an item in each row, in version 2."""
         return places(item, self.depth, self.width)
+
+    def arguments(self, item: bytes) -> tuple[bytes, ...]:
+        """An item as scripts are given it: with the names of its counters in version 2."""
+        return _arguments(self, item)
+
+
+@lru_cache(maxsize=4096)
+def _arguments(form: SketchForm, item: bytes) -> tuple[bytes, ...]:
+    return (item, *(b"%d:%d" % place for place in enumerate(form.places(item))))

@@ -19,15 +19,14 @@ local function sketch_version(key, mark_one, mark_two)
   return nil, without_padding(mark)
 end
 
--- The names of the counters of the item that stands at `index` of ARGV, followed by its columns in
--- version 2.
+-- The names of the counters of the item that stands at `index` of ARGV, followed by those in version 2.
 local function counters_at(index, version, width, depth)
+  if version == 2 then
+    return {unpack(ARGV, index + 1, index + depth)}
+  end
   local names, item = {}, ARGV[index]
   for row = 0, depth - 1 do
-    local column = ARGV[index + 1 + row]
-    if version == 1 then
-      column = hash_of_1_6(item, 5381 + 16777619 * row, 33) % width
-    end
+    local column = hash_of_1_6(item, 5381 + 16777619 * row, 33) % width
     names[row + 1] = row .. ':' .. string.format('%.0f', column)
   end
   return names
