@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -34,9 +34,8 @@ KEY = "$EF:Note:words"
 
 
 @pytest.fixture
-def version_1(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def version_1(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Defaults, "HASH_VERSION", 1)
-    yield
 
 
 # ── What it is made of ───────────────────────────────────────────────────────
@@ -365,10 +364,17 @@ def test_a_pipeline_brings_its_words_when_it_is_executed(redis_client: redis.Red
 
 
 def test_a_transaction_brings_all_words_or_none(redis_client: redis.Redis) -> None:
-    with pytest.raises(ModelException), transaction() as together:
-        together.create(Note, name="a", text="kubernetes")
-        together.create(Note, name="a", text="deployment")
-    assert redis_client.exists(KEY) == 0
+    Note.create(name="b", text="gardening")
+
+    def refused() -> None:
+        with transaction() as together:
+            together.create(Note, name="a", text="kubernetes")
+            together.create(Note, name="b", text="deployment")
+
+    with pytest.raises(ModelException, match="already exists"):
+        refused()
+    assert Note.words.might_exist_count(Note, ["kubernetes", "deployment"]) == 0
+    Note(name="b").delete()
     with transaction() as together:
         together.create(Note, name="a", text="kubernetes")
         together.create(Note, name="b", text="deployment")
