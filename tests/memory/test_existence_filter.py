@@ -348,6 +348,23 @@ def test_bulk_operations_bring_every_record(api: Api) -> None:
     assert all(found.values())
 
 
+def test_in_bulk_what_records_have_in_common_is_still_one_command(
+    api: Api, round_trips: RoundTripCounter
+) -> None:
+    class Bare(Model):
+        name = KeyField()
+        text = StringField(null=True)
+
+    Full = filter_model("Full")
+    commands: list[tuple[int, int]] = []
+    for model in (Bare, Full):
+        with round_trips() as seen:
+            records = [model(name=str(each), text=f"word{each}") for each in range(50)]
+            api(model.bulk_create, records)
+        commands.append((seen.commands["sadd"], seen.commands["zadd"]))
+    assert commands[0] == commands[1]
+
+
 def test_a_text_of_very_many_words(api: Api) -> None:
     words = [f"word{each}" for each in range(3_000)]
     api(Note.create, name="a", text=" ".join(words))
@@ -509,6 +526,8 @@ def test_a_filter_that_1_6_has_begun_is_read_and_extended(
     bits, probes = Page.words._compute_params()
     assert len(redis_client.get("$EF:Page:words")) <= -(-bits // 8)
     assert Page.words.fill_ratio(Page) <= 2 * probes / bits
+    with pytest.raises(ModelException, match=r"rebuild_indexes\(\)"):
+        filter_model(error_rate=error_rate, capacity=2 * capacity)(name="b", text="word").save()
 
 
 def test_a_new_filter_bears_a_mark_behind_its_bits(redis_client: redis.Redis) -> None:

@@ -61,7 +61,7 @@ class Check:
             walk.companions = []
             found = yield from walk.next()
         for family in walk.whole.values():
-            self.orphans[family.section, family.name] += 1
+            self.orphans[family.section, family.name] = 1
 
     def _check_companions(self) -> Plan[None]:
         walk = CompanionWalk(self.options, self.registry, self.batch_size)
