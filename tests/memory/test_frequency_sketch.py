@@ -187,6 +187,16 @@ def test_a_count_is_never_too_low(
     assert sum(counters(redis_client, "$FS:Anything:counts").values()) == depth * len(words)
 
 
+@pytest.mark.parametrize("version", [1, 2])
+def test_words_of_one_text_that_share_a_counter_all_count(
+    redis_client: redis.Redis, monkeypatch: pytest.MonkeyPatch, version: int
+) -> None:
+    monkeypatch.setattr(Defaults, "HASH_VERSION", version)
+    Sheet = sketch_model(width=1, depth=2)
+    Sheet(name="a", text="alpha beta gamma").save()
+    assert counters(redis_client, "$FS:Sheet:counts") == {"0:0": 3, "1:0": 3}
+
+
 def test_rows_are_independent() -> None:
     """Of 1,000 words, popoto 1.6 counted a third too often."""
     Sheet = sketch_model()
