@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -13,6 +14,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from popoto import Defaults, FrequencySketch, Model, ModelException, QueryException, transaction
+from popoto.engine.request import Request
+from popoto.models.writing import single
+from popoto.models.writing.save_request import SaveRequest
 from popoto.redis_db import POPOTO_REDIS_DB
 from tests.driver import Api, RoundTrips
 from tests.memory.words import Note, Plain, counters, sketch_model
@@ -141,6 +145,25 @@ def test_bulk_pipelines_and_transactions_count(redis_client: redis.Redis) -> Non
         for each in range(5):
             together.create(Note, name=f"t{each}", text="common")
     assert Note.counts.get_frequency(Note, "common") == 60
+
+
+def test_writers_at_the_same_time_all_count() -> None:
+    def write(writer: int) -> None:
+        for number in range(25):
+            Note(name=f"{writer}-{number % 5}", text="common words").save()
+
+    with ThreadPoolExecutor(4) as threads:
+        list(threads.map(write, range(4)))
+    assert Note.counts.get_frequency(Note, "common words") == 100
+
+
+def test_a_save_that_counts_is_not_sent_twice_after_a_lost_reply() -> None:
+    note = Note.create(name="a", text="kubernetes")
+    plan = single.save(note, SaveRequest())
+    request = next(plan)
+    assert isinstance(request, Request)
+    assert not request.repeatable
+    plan.close()
 
 
 def test_a_key_of_another_kind_is_told_before_anything_is_written(
