@@ -94,6 +94,25 @@ def test_a_partial_save_of_something_else_does_not_ask_for_the_text(api: Api) ->
     assert api(Note.query.get, name="a").hits == 3
 
 
+def test_a_function_that_needs_the_text_is_no_obstacle_to_saving_something_else(api: Api) -> None:
+    class Shout(Model):
+        name = KeyField()
+        text = StringField(null=True)
+        hits = IntField(default=0)
+        words = ExistenceFilter(fingerprint_fn=lambda record: record.text.upper())
+
+    shout = api(Shout.create, name="a", text="kubernetes")
+    api(Shout(name="a", hits=3).save, update_fields=["hits"])
+    assert api(Shout.query.get, name="a").hits == 3
+    api(Shout.raw_update, [shout.pk], text=None)
+    shout = api(Shout.query.get, name="a")
+    shout.hits = 4
+    api(shout.save, update_fields=["hits"])
+    assert api(Shout.query.get, name="a").hits == 4
+    with pytest.raises(AttributeError):
+        api(shout.save)
+
+
 def test_a_partial_save_brings_what_is_stored_not_what_waits(api: Api) -> None:
     note = api(Note.create, name="a", text="kubernetes")
     note.text, note.hits = "deployment", 3

@@ -159,6 +159,7 @@ def half_of_a_rebuild(client: redis.Redis, model: Any = Note, key: str = SKETCH)
 def test_a_rebuild_that_was_killed_leaves_nothing_for_long(redis_client: redis.Redis) -> None:
     Note.create(name="a", text="kubernetes")
     half_of_a_rebuild(redis_client).stop()
+    assert all(0 < redis_client.ttl(f"{key}:building") <= 3600 for key in (FILTER, SKETCH))
     Note.create(name="b", text="deployment")
     left = beside(redis_client) - {FILTER, SKETCH}
     assert left == {f"{key}:{end}" for key in (FILTER, SKETCH) for end in ("building", "builder")}
