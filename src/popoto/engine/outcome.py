@@ -46,7 +46,8 @@ class GuardFailure:
         if self.what == "type":
             return wrong_kind(key, *told)
         if self.what == "form":
-            return other_form(key, *told, "nothing was written")
+            found, expected = told
+            return other_form(key, found, expected, "nothing was written")
         name, found = told
         under = f" under {name!r}" if name else ""
         return ModelException(
