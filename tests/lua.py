@@ -15,20 +15,19 @@ import redis
 from redis.exceptions import ResponseError
 
 from popoto import embedded
-from popoto.engine import scripts
+from popoto.engine import scripts as engine_scripts
 from popoto.engine.scripts import Script
 from popoto.memory import commands
-from popoto.memory.associations import scripts as of_edges
-from popoto.memory.decay import scripts as of_decay
+from popoto.memory.associations import scripts as edge_scripts
+from popoto.memory.bloom import scripts as bloom_scripts
+from popoto.memory.decay import scripts as decay_scripts
+from popoto.memory.sketch import scripts as sketch_scripts
 
-_MODULES = (scripts, commands, of_decay, of_edges)
+_MODULES = (engine_scripts, commands, decay_scripts, edge_scripts, bloom_scripts, sketch_scripts)
 SCRIPTS = list(
-    {
-        each.name: each
-        for module in _MODULES
-        for each in vars(module).values()
-        if isinstance(each, Script)
-    }.values()
+    dict.fromkeys(
+        each for module in _MODULES for each in vars(module).values() if isinstance(each, Script)
+    )
 )
 
 

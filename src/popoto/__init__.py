@@ -28,7 +28,9 @@ from popoto.fields.dataframe_field import DataFrameField
 from popoto.fields.datetime_field import DatetimeField
 from popoto.fields.decaying_sorted_field import DecayingSortedField
 from popoto.fields.event_stream import EventStreamMixin
+from popoto.fields.existence_filter import ExistenceFilter
 from popoto.fields.field import Field
+from popoto.fields.frequency_sketch import FrequencySketch
 from popoto.fields.geo_field import GeoField
 from popoto.fields.observation import ObservationProtocol, RecallProposal
 from popoto.fields.prediction_ledger import PredictionLedgerMixin
@@ -83,9 +85,11 @@ __all__ = [
     "Defaults",
     "DictField",
     "EventStreamMixin",
+    "ExistenceFilter",
     "Expression",
     "Field",
     "FloatField",
+    "FrequencySketch",
     "GeoField",
     "IndexedField",
     "IntField",

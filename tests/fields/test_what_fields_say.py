@@ -11,11 +11,12 @@ import redis
 
 import popoto
 from popoto import Field, KeyField, Model, ModelException, QueryException, StringField
-from popoto.engine.request import Call, Plan
+from popoto.engine.request import Call, Plan, Request
 from popoto.fields.asking.orders import OrderIndex
 from popoto.fields.keeping.commit import Commit
 from popoto.fields.keeping.entries import Entry, ScoreEntry
 from popoto.fields.keeping.families import KeyFamily
+from popoto.fields.keeping.renewing import Renewal
 from popoto.fields.keeping.stand_in import StandIn
 from tests.driver import Api
 
@@ -394,3 +395,47 @@ def test_an_addition_calls_the_hook_of_the_field(api: Api, redis_client: redis.R
     meter = api(Meter.create, name="a", level=1)
     assert api(meter.atomic_increment, "level", 2) == 3
     assert redis_client.smembers("watched") == {b"1", b"3"}
+
+
+# What is kept for all records together --------------------------------------------------------
+
+
+class Longest(Field[str]):
+    """Keeps the longest name of all records of a model under a key of its own."""
+
+    def rebuilding(self, model_name: str, shard: str) -> Renewal:
+        return LongestRenewal(shard)
+
+
+class LongestRenewal:
+    def __init__(self, shard: str) -> None:
+        self.shard = shard
+        self.names: list[str] = []
+
+    def begin(self) -> Plan[None]:
+        yield Request.of(("DEL", "longest:building"), shard=self.shard)
+
+    def add(self, records: Sequence[Any]) -> Plan[Sequence[tuple[str, str]]]:
+        self.names += [record.name for record in records]
+        yield from ()
+        return [(record.pk, "too short") for record in records if len(record.name) < 2]
+
+    def finish(self) -> Plan[Sequence[tuple[str, str]]]:
+        yield Request.of(("SET", "longest", max(self.names, key=len)), shard=self.shard)
+        return [("longest", "is new")]
+
+
+class Measured(Model):
+    name = KeyField()
+    longest = Longest()
+
+
+def test_a_rebuild_makes_anew_what_a_field_keeps_for_all_records(
+    api: Api, redis_client: redis.Redis
+) -> None:
+    for name in ("a", "bcd", "ef"):
+        api(Measured.create, name=name)
+    rebuilt = api(Measured.rebuild_indexes, batch_size=2)
+    assert rebuilt == 3
+    assert rebuilt.problems == [("Measured:a", "too short"), ("longest", "is new")]
+    assert redis_client.get("longest") == b"bcd"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from hashlib import sha1
 from typing import Any, NamedTuple
 
@@ -17,6 +18,7 @@ import redis
 
 from popoto.engine import batch
 from popoto.engine.scripts import Script
+from popoto.memory import commands
 from popoto.models.upkeep import rebuilding
 from popoto.streams import consumer
 
@@ -74,7 +76,7 @@ class Asked(NamedTuple):
 def _wrapped(script: Script) -> Script:
     text = _PRELUDE + script.text
     digest = sha1(text.encode(), usedforsecurity=False).hexdigest()
-    return Script(script.name, text, digest, script.parts, script.starts)
+    return replace(script, text=text, digest=digest)
 
 
 @contextmanager
@@ -82,6 +84,7 @@ def traced() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         places: list[tuple[Any, str]] = [
             (batch, "COMMIT"),
+            (commands, "MEMORY"),
             (rebuilding, "RECOUNT"),
             (consumer, "RECLAIM"),
         ]
@@ -114,7 +117,8 @@ WRITES: dict[str, str | None] = {
     **dict.fromkeys(("HSET", "HSETNX", "HDEL", "HINCRBY"), "hash"),
     **dict.fromkeys(("RPUSH", "LPUSH", "LTRIM"), "list"),
     **dict.fromkeys(("XADD", "XACK", "XCLAIM"), "stream"),
-    **dict.fromkeys(("DEL", "RENAME", "PERSIST", "PEXPIRE", "PEXPIREAT"), None),
+    **dict.fromkeys(("BITFIELD", "SETRANGE"), "string"),
+    **dict.fromkeys(("DEL", "RENAME", "PERSIST", "EXPIRE", "PEXPIRE", "PEXPIREAT", "SET"), None),
 }
 #: Commands that read, by the type that they find out, or would stumble over.
 READS: dict[str, str | None] = {
@@ -122,8 +126,9 @@ READS: dict[str, str | None] = {
     **dict.fromkeys(("ZCARD", "ZRANGE"), "zset"),
     **dict.fromkeys(("HLEN", "HGET", "HMGET", "HGETALL"), "hash"),
     "LLEN": "list",
+    **dict.fromkeys(("STRLEN", "GETRANGE"), "string"),
     **dict.fromkeys(("XLEN", "XRANGE", "XPENDING"), "stream"),
-    **dict.fromkeys(("EXISTS", "TYPE", "PTTL", "TIME", "GET"), None),
+    **dict.fromkeys(("EXISTS", "TYPE", "TTL", "PTTL", "TIME", "GET"), None),
 }
 
 

@@ -187,7 +187,13 @@ class Batch(Pipeline):
         arguments: list[Argument] = [
             mode,
             *write_guards(self.guards, keys, together=together),
-            *write_commands(self.commands, keys, together=together, keyed=self.script.keyed),
+            *write_commands(
+                self.commands,
+                keys,
+                together=together,
+                keyed=self.script.keyed,
+                apart=self.script.apart,
+            ),
         ]
         return ScriptCall(self.script, list(keys), arguments)
 

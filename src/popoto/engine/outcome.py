@@ -20,9 +20,9 @@ class GuardFailure:
     """Why a commit changed nothing.
 
     `guard` is the guard's position among the batch's guards (from 0), `what` its
-    name (``absent``, ``exists``, ``holds``, ``claim``, ``slot``, or ``type`` and ``number``
-    for a key that holds something else than belongs there), `details` what the script tells
-    about it. The position is -1 where commands need the key, and no guard.
+    name (``absent``, ``exists``, ``holds``, ``claim``, ``slot``, or ``type``, ``number`` and
+    ``form`` for a key that holds something else than belongs there), `details` what the script
+    tells about it. The position is -1 where commands need the key, and no guard.
     """
 
     guard: int
@@ -41,10 +41,13 @@ class GuardFailure:
         return {name: found[encoded] for name in names if (encoded := name.encode()) in found}
 
     def error(self) -> ModelException:
-        """What to tell of a key that another program uses for something else."""
+        """What to tell of a key that holds something else than belongs there."""
         key, *told = (each.decode("utf-8", "replace") for each in self.details)
         if self.what == "type":
             return wrong_kind(key, *told)
+        if self.what == "form":
+            found, expected = told
+            return other_form(key, found, expected, "nothing was written")
         name, found = told
         under = f" under {name!r}" if name else ""
         return ModelException(
@@ -58,6 +61,14 @@ def wrong_kind(key: str, found: str, expected: str) -> ModelException:
     return ModelException(
         f"the key {key!r} holds a {found} where a {expected} belongs; nothing was written. "
         "Rename or delete that key."
+    )
+
+
+def other_form(key: str, found: str, expected: str, outcome: str) -> ModelException:
+    """The error for a key that was made with other settings than those of its field."""
+    return ModelException(
+        f"the key {key!r} holds {found!r}, but the settings of the field ask for {expected!r}; "
+        f"{outcome}. rebuild_indexes() makes it anew from the records."
     )
 
 

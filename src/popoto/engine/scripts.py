@@ -33,6 +33,8 @@ class Script:
     starts: tuple[int, ...] = field(repr=False)
     #: commands of an extended script whose arguments may name further keys
     keyed: frozenset[str] = field(default=frozenset(), repr=False)
+    #: those among them that neither read nor write what other commands do
+    apart: frozenset[str] = field(default=frozenset(), repr=False)
 
     @classmethod
     def joined(cls, name: str, *parts: str, package: str = "popoto.engine") -> Script:
@@ -44,7 +46,11 @@ class Script:
 
     @classmethod
     def _of(
-        cls, name: str, texts: Mapping[str, str], keyed: frozenset[str] = frozenset()
+        cls,
+        name: str,
+        texts: Mapping[str, str],
+        keyed: frozenset[str] = frozenset(),
+        apart: frozenset[str] = frozenset(),
     ) -> Script:
         starts: list[int] = []
         line = 1
@@ -53,15 +59,21 @@ class Script:
             line += text.count("\n")
         whole = "".join(texts.values())
         digest = sha1(whole.encode("utf-8"), usedforsecurity=False).hexdigest()
-        return cls(name, whole, digest, tuple(texts), tuple(starts), keyed)
+        return cls(name, whole, digest, tuple(texts), tuple(starts), keyed, apart)
 
     def extended(
-        self, name: str, *parts: str, package: str, keyed: frozenset[str] = frozenset()
+        self,
+        name: str,
+        *parts: str,
+        package: str,
+        keyed: frozenset[str] = frozenset(),
+        apart: frozenset[str] = frozenset(),
     ) -> Script:
         """This script with further parts in front of its last one.
 
         So commit.lua has commands for what it is not asked to do by most models, and they
-        pay nothing for that. `keyed` are those of the new commands that name further keys.
+        pay nothing for that. `keyed` are those of the new commands that name further keys,
+        `apart` those that neither read nor write what other commands do.
         """
         lines = self.text.splitlines(keepends=True)
         ends = [*(start - 1 for start in self.starts[1:]), len(lines)]
@@ -72,7 +84,7 @@ class Script:
         last = self.parts[-1]
         texts = {part: own[part] for part in self.parts[:-1]}
         texts |= {part: _read(package, part) for part in parts}
-        return self._of(name, {**texts, last: own[last]}, self.keyed | keyed)
+        return self._of(name, {**texts, last: own[last]}, self.keyed | keyed, self.apart | apart)
 
     def place_of(self, line: int) -> str:
         """Where a line of the text stands: ``commit/records.lua:17``."""

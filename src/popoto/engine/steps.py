@@ -131,14 +131,20 @@ _OF_ONE = frozenset(
 
 
 def write_commands(
-    commands: Sequence[Step], keys: Declared, *, together: bool, keyed: frozenset[str] = frozenset()
+    commands: Sequence[Step],
+    keys: Declared,
+    *,
+    together: bool,
+    keyed: frozenset[str] = frozenset(),
+    apart: frozenset[str] = frozenset(),
 ) -> list[Argument]:
     """The commands as commit.lua reads them; `together`: those on one key as one.
 
-    `keyed` are commands of an extended script that name further keys.
+    `keyed` are commands of an extended script that name further keys, `apart` those among
+    them that neither read nor write what other commands do.
     """
     if together:
-        return _gathered(commands, keys, keyed)
+        return _gathered(commands, keys, keyed, _OF_ONE | apart)
     out: list[Argument] = [len(commands)]
     for name, key, rest in commands:
         position = 0 if key is None else keys.setdefault(key, len(keys) + 1)
@@ -156,7 +162,9 @@ def write_commands(
 _NO_COMMAND: tuple[int, list[Argument]] = (-1, [])
 
 
-def _gathered(commands: Sequence[Step], keys: Declared, keyed: frozenset[str]) -> list[Argument]:
+def _gathered(
+    commands: Sequence[Step], keys: Declared, keyed: frozenset[str], of_one: frozenset[str]
+) -> list[Argument]:
     """The commands, those of many members joined to earlier ones that they have all in common with.
 
     Never past another command on the same key, nor past one that may look at any key.
@@ -181,7 +189,7 @@ def _gathered(commands: Sequence[Step], keys: Declared, keyed: frozenset[str]) -
                 continue
             own = members = [*own]
             latest[name, place, shared] = len(written), members
-        elif name not in _OF_ONE:
+        elif name not in of_one:
             latest.clear()
         touched[position] = len(written)
         written.append((name, place, shared, own))

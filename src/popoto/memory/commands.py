@@ -21,8 +21,20 @@ MEMORY: Final[Script] = COMMIT.extended(
     "prediction/resolving.lua",
     "surfacing.lua",
     "telling.lua",
+    "hashing.lua",
+    "renewing.lua",
+    "bloom/stored.lua",
+    "bloom/adding.lua",
+    "sketch/stored.lua",
+    "sketch/counting.lua",
     package="popoto.memory",
-    keyed=frozenset({"CONFIRM", "LEARN", "RELEASE", "RESOLVE", "SETTLE", "STAGE", "WHEN"}),
+    keyed=frozenset(
+        {
+            *("BLOOM", "CONFIRM", "COUNT", "LEARN", "RELEASE", "RENEW", "RESOLVE"),
+            *("SETTLE", "STAGE", "WHEN"),
+        }
+    ),
+    apart=frozenset({"BLOOM", "COUNT"}),
 )
 
 

@@ -28,9 +28,11 @@ order. So none of them calls `super()`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
+
+from popoto.engine.codec import Stored
 
 Operation = Literal["create", "update", "delete"]
 
@@ -59,6 +61,16 @@ class Commit:
     values: Mapping[str, Any] = field(default_factory=dict[str, Any])
     """What the fields that decide entries hold once the commit is carried out; of a delete,
     what they held."""
+
+    known: Mapping[str, Stored] = field(default_factory=dict[str, Stored])
+    """Of an update, the bytes that are believed to be stored until then."""
+
+    changed: Mapping[str, Stored] = field(default_factory=dict[str, Stored])
+    """The bytes that a save writes."""
+
+    as_stored: Callable[[Iterable[str]], Any] | None = None
+    """Of an update, makes the record as it was stored, except that the named fields are as
+    they will be. What is not known of it has its default."""
 
 
 def defined_by_bases(model: type, method: str) -> list[Callable[..., Any]]:

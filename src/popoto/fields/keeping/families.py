@@ -14,8 +14,9 @@ from popoto.engine.batch import Batch, KeyArgument
 from popoto.engine.keys import SEPARATOR, unescape
 
 #: How a key holds record keys: as members, as members with scores, as values of a hash
-#: (a composite index), or as the fields of a hash (a companion kept for all records).
-Layout = Literal["set", "zset", "hash", "names"]
+#: (a composite index), as the fields of a hash (a companion kept for all records), or not at all
+#: ("whole": what is kept of all records together).
+Layout = Literal["set", "zset", "hash", "names", "whole"]
 
 
 @dataclass(frozen=True, slots=True)

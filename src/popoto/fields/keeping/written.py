@@ -11,6 +11,7 @@ from popoto.engine.request import Plan
 from popoto.fields.keeping.adding import ServerAddition, server_addition
 from popoto.fields.keeping.commit import Commit
 from popoto.fields.keeping.kept import Kept
+from popoto.fields.keeping.renewing import Renewal
 from popoto.fields.keeping.stand_in import StandIn
 
 #: What decides how a number is stored and checked. Where one of them is replaced, the server
@@ -60,6 +61,13 @@ class Written(Kept):
         commit is built anew, so it must have no other effect. What it raises reaches the
         caller, with nothing written.
         """
+
+    def rebuilding(self, model_name: str, shard: str) -> Renewal | None:
+        """What makes anew what this field keeps for all records of a model together.
+
+        None where it keeps nothing but entries and what belongs to single records.
+        """
+        return None
 
     def server_addition(self, delta: Any) -> ServerAddition | None:
         """How the server itself adds an amount in the field's type; None where it must not.

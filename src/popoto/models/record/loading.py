@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import copy
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeAlias, TypeVar
 
 from popoto.engine import keys
@@ -68,6 +69,19 @@ def new_instance(
         model.__init__(instance, **_constructor_values(instance))
         state.pop("_is_loading", None)
     return instance
+
+
+def as_stored(
+    instance: Record, key: str, stored: Mapping[str, Stored], names: Iterable[str]
+) -> Record:
+    """An instance as these bytes say, except for the named fields and what is no field at all."""
+    twin = copy.copy(instance)
+    state = vars(twin)
+    for name in instance._meta.by_name.keys() - set(names):
+        state.pop(name, None)
+    state["_stored"] = dict(stored)
+    state["_redis_key"] = key
+    return twin
 
 
 def _constructor_values(instance: Record) -> dict[str, Any]:

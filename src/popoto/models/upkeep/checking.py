@@ -63,6 +63,8 @@ class Check:
                     self.wrong[family.name] += 1
             self._count((yield from walk.missing_companions()))
             found = yield from walk.next()
+        for family in walk.whole.values():
+            self.orphans[family.section, family.name] = 1
 
     def _check_companions(self) -> Plan[None]:
         walk = CompanionWalk(self.options, self.registry, self.batch_size)

@@ -19,7 +19,6 @@ from popoto.engine.scripts import RECOUNT
 from popoto.exceptions import StoredDataError
 from popoto.fields.keeping.entries import SetEntry, SlotEntry
 from popoto.models.beside.expiry import put_expiry_as_is
-from popoto.models.record.loading import new_instance, read_commands, stored_of
 from popoto.models.record.options import ModelOptions
 from popoto.models.record.record import Record
 from popoto.models.upkeep.cleaning import clean_companions, delete_companions, remove_orphans
@@ -27,6 +26,7 @@ from popoto.models.upkeep.records import Judged, RecordWalk, judge
 from popoto.models.upkeep.registry import Registry, check_own_keys
 from popoto.models.upkeep.sharing import Shared, shared_values, sharing_questions
 from popoto.models.upkeep.walk import EntryWalk, Finding, contradicts
+from popoto.models.upkeep.whole import Whole, whole_records
 from popoto.models.writing.hooks import call_save_hooks, follow_up
 from popoto.models.writing.rows import chunks
 
@@ -75,6 +75,12 @@ class Rebuild:
         self.problems: list[Problem] = []
         self.reported: set[str] = set()
         self._told: set[tuple[str, ...]] = set()
+        options = self.options
+        made = [
+            field.rebuilding(options.model_name, options.shard)
+            for field in options.by_name.values()
+        ]
+        self.renewals = [each for each in made if each is not None]
 
     def plan(self) -> Plan[Rebuilt]:
         """The plan of `Model.rebuild_indexes`; see there."""
@@ -82,6 +88,7 @@ class Rebuild:
         yield from self._remove_wrong_entries()
         yield from clean_companions(self.options, self.registry, self.batch_size)
         unlisted = yield from self._add_missing_entries()
+        yield from self._finish_renewals()
         yield from self._recount_texts()
         (members,) = yield Request.of(
             ("SCARD", self.options.class_set_key), shard=self.options.shard, repeatable=True
@@ -148,6 +155,8 @@ class Rebuild:
 
     def _add_missing_entries(self) -> Plan[int]:
         """Index every record. Returns how many members of the class set cannot be indexed."""
+        for renewal in self.renewals:
+            yield from renewal.begin()
         walk = RecordWalk(self.options, self.batch_size)
         without_identity: dict[str, None] = {}
         page = yield from walk.next()
@@ -158,8 +167,12 @@ class Rebuild:
                     without_identity[record.key] = None
             identified = [record for record in page if record.has_identity]
             yield from self._index(identified)
-            if self.options.save_hooks:
-                yield from self._call_hooks([record.key for record in identified])
+            if self.options.save_hooks or self.renewals:
+                keys = [record.key for record in identified]
+                whole = yield from whole_records(self.model, keys)
+                if self.options.save_hooks:
+                    yield from self._call_hooks(whole)
+                yield from self._renew(whole)
             page = yield from walk.next()
         nameless = list(without_identity)
         listed = 0
@@ -181,6 +194,10 @@ class Rebuild:
         self.reported.add(record.key)
         for reason in record.problems:
             self._note(record.key, reason)
+
+    def _note_of(self, key: str, reason: str) -> None:
+        self.reported.add(key)
+        self._note(key, reason)
 
     def _note(self, key: str, reason: str, said: str = "%r is left out of an index: %s") -> None:
         logger.warning(said, key, reason)
@@ -251,20 +268,10 @@ class Rebuild:
         put_expiry_as_is(batch, options, record.key)
         return batch
 
-    def _call_hooks(self, record_keys: Sequence[str]) -> Plan[None]:
+    def _call_hooks(self, records: Sequence[Whole]) -> Plan[None]:
         """Have fields with an `on_save` of their own add what they keep of these records."""
         options = self.options
-        commands = [read_commands(options, key) for key in record_keys]
-        replies = yield Request(
-            [command for each in commands for command in each], options.shard, repeatable=True
-        )
-        width = 1 + len(options.list_names)
-        for position, key in enumerate(record_keys):
-            values, *lists = replies[position * width : (position + 1) * width]
-            stored = stored_of(options, values, lists)
-            if stored is None:
-                continue
-            instance = new_instance(self.model, key, stored, resolves_references=False)
+        for key, stored, instance in records:
             batch = Batch()
             # A writer who was faster has called the hooks himself.
             names = [each.name for each in options.save_hooks if each.in_hash]
@@ -273,14 +280,25 @@ class Rebuild:
             try:
                 call_save_hooks(batch, instance, options.save_hooks, {})
             except StoredDataError as error:
-                self.reported.add(key)
-                self._note(key, str(error))
+                self._note_of(key, str(error))
                 continue
             if not (batch.commands or batch.after):
                 continue
             (reply,) = yield Request.of(batch.call(), shard=options.shard)
             if not isinstance(Batch.outcome(reply), GuardFailure):
                 yield from follow_up(batch, options)
+
+    def _renew(self, records: Sequence[Whole]) -> Plan[None]:
+        """Take records into what fields keep for all of them together."""
+        for renewal in self.renewals:
+            problems = yield from renewal.add([record.instance for record in records])
+            for key, reason in problems:
+                self._note_of(key, reason)
+
+    def _finish_renewals(self) -> Plan[None]:
+        for renewal in self.renewals:
+            for key, reason in (yield from renewal.finish()):
+                self._note_of(key, reason)
 
     # Lists of distinct texts -----------------------------------------------------------
 

@@ -19,6 +19,8 @@ _INDEX_PREFIXES = frozenset(
         *("$SortF", "$SortedKeyF", "$DecayingSortF", "$CyclicDecayF", "$GeoF", "$Index"),
     }
 )
+#: The same of keys that hold no record keys.
+_WHOLE_PREFIXES = frozenset({"$EF", "$FS"})
 _LAYOUTS: tuple[Layout, ...] = ("set", "zset", "hash")
 #: Stands for a record key where the keys of its companions are asked for.
 _PLACEHOLDER = "\0"
@@ -55,11 +57,14 @@ class Registry:
     def _abandoned(self, key: str) -> tuple[KeyFamily, ...]:
         """The families of an index key that no field keeps any more; none for other keys."""
         parts = key.split(keys.SEPARATOR, 3)
-        if len(parts) < 3 or parts[0] not in _INDEX_PREFIXES or parts[1] != self.model_name:
+        if len(parts) < 3 or parts[1] != self.model_name:
             return ()
+        layouts = _LAYOUTS if parts[0] in _INDEX_PREFIXES else ()
+        if parts[0] in _WHOLE_PREFIXES:
+            layouts = ("whole",)
         name = keys.SEPARATOR.join(parts[:3])
         return tuple(
-            KeyFamily("abandoned_indexes", name, key, layout, derived=False) for layout in _LAYOUTS
+            KeyFamily("abandoned_indexes", name, key, layout, derived=False) for layout in layouts
         )
 
     def companion_of(self, key: str) -> str | None:

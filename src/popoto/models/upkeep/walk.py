@@ -73,6 +73,8 @@ class EntryWalk:
         self._jobs: deque[_Job] = deque()
         #: index keys of earlier definitions of the model
         self.abandoned: dict[str, None] = {}
+        #: those of them that hold no record keys, so that the whole key is what is wrong
+        self.whole: dict[str, KeyFamily] = {}
         #: companions met under names like those of indexes, with their records' keys
         self._companions: list[tuple[str, str]] = []
 
@@ -108,10 +110,14 @@ class EntryWalk:
             if record is not None:
                 self._companions.append((key, record))
             families = self.registry.candidates(key)
-            if families:
+            if not families:
+                continue
+            if families[0].section == "abandoned_indexes":
+                self.abandoned[key] = None
+            if families[0].layout != "whole":
                 self._jobs.append(_Job(key, families, "0"))
-                if families[0].section == "abandoned_indexes":
-                    self.abandoned[key] = None
+            elif families[0].section:
+                self.whole[key] = families[0]
 
     def _judged_page(
         self,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from types import MappingProxyType
 from typing import Any
 
@@ -23,7 +24,7 @@ from popoto.models.beside.expiry import (
 )
 from popoto.models.beside.leftovers import Place, find_places, put_removals
 from popoto.models.reading.related import report_referrers
-from popoto.models.record.loading import read_commands, stored_of
+from popoto.models.record.loading import as_stored, read_commands, stored_of
 from popoto.models.record.options import Decision
 from popoto.models.record.record import Record
 from popoto.models.record.stored_form import (
@@ -67,10 +68,7 @@ class Saving(Change):
         super().__init__(instance, key)
         self.request = request
         if self.options.save_hooks:
-            self.hook_arguments = {
-                "ignore_errors": request.ignore_errors,
-                **request.hook_arguments,
-            }
+            self.hook_arguments = {"ignore_errors": request.ignore_errors, **request.hook_arguments}
         if names is not None:
             self.partial = True
             self.names = names
@@ -225,6 +223,9 @@ class Saving(Change):
             tuple(self.names) if self.partial else None,
             queued=self.queued,
             values=self.values(self.changed),
+            known=self.known or {},
+            changed=self.changed,
+            as_stored=partial(as_stored, self.instance, self.old_key, self.known or {}),
         )
         for hook in self.options.commit_hooks:
             hook(self.instance, batch, commit)

@@ -1,0 +1,1 @@
+"""Bloom filters: whether something may have been seen, in few bits."""

@@ -1,0 +1,1 @@
+"""Count-min sketches: how often something was seen, in few counters."""

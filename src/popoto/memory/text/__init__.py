@@ -1,0 +1,1 @@
+"""Texts taken apart: words, in the form in which they are compared."""

@@ -1,0 +1,37 @@
+"""Records with all that they hold, for what fields keep of them beside entries."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from popoto.engine.codec import Stored
+from popoto.engine.request import Plan, Request
+from popoto.models.record.loading import new_instance, read_commands, stored_of
+from popoto.models.record.record import Record
+
+
+class Whole(NamedTuple):
+    """A record, its stored bytes, and an instance of it."""
+
+    key: str
+    stored: Mapping[str, Stored]
+    instance: Record
+
+
+def whole_records(model: type[Record], keys: Sequence[str]) -> Plan[list[Whole]]:
+    """The records under these keys, as far as they are there. One round trip."""
+    options = model._meta
+    commands = [read_commands(options, key) for key in keys]
+    replies = yield Request(
+        [command for each in commands for command in each], options.shard, repeatable=True
+    )
+    width = 1 + len(options.list_names)
+    found: list[Whole] = []
+    for position, key in enumerate(keys):
+        values, *lists = replies[position * width : (position + 1) * width]
+        stored = stored_of(options, values, lists)
+        if stored is not None:
+            instance = new_instance(model, key, stored, resolves_references=False)
+            found.append(Whole(key, stored, instance))
+    return found
