@@ -67,6 +67,17 @@ def missing_command(example: Example, client: redis.Redis) -> str | None:
     return None if description else taken[1]
 
 
+@pytest.fixture
+def levels() -> Iterator[None]:
+    """What a sample says of logging holds for its page only."""
+    loggers = {name: logging.getLogger(name) for name in logging.root.manager.loggerDict}
+    before = {name: logger.level for name, logger in loggers.items()}
+    yield
+    for name, level in before.items():
+        loggers[name].setLevel(level)
+
+
+@pytest.mark.usefixtures("levels")
 @pytest.mark.parametrize("document", list(with_samples()))
 def test_the_samples_of_a_page_do_what_the_page_says(
     document: Document, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, redis_client: redis.Redis

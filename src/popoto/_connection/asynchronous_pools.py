@@ -46,11 +46,11 @@ from popoto._connection.settings import (
     Settings,
     accepted_options,
     connect_timeout,
-    describe,
     is_unix,
     pool_arguments,
 )
 from popoto._connection.steps import Step, carry_out_async
+from popoto._connection.urls import describe
 
 __all__ = ["AsyncPool", "make_async_pool", "sync_settings"]
 

@@ -27,9 +27,10 @@ from popoto._connection.pools import Pool, make_pool
 from popoto._connection.refusals import with_remedy
 from popoto._connection.resp import Command, Reply
 from popoto._connection.routing import slot_of
-from popoto._connection.settings import Address, Options, Settings, describe, pool_arguments
+from popoto._connection.settings import Address, Options, Settings, pool_arguments
 from popoto._connection.steps import Steps, carry_out
 from popoto._connection.sync import ClusterConnection, SyncConnection
+from popoto._connection.urls import describe
 from popoto._connection.waiting import Wait
 
 __all__ = ["Client", "Pipeline", "make_client"]

@@ -37,10 +37,10 @@ from popoto._connection.settings import (
     Options,
     Settings,
     connect_timeout,
-    describe,
     pool_arguments,
 )
 from popoto._connection.steps import Step, carry_out
+from popoto._connection.urls import describe
 
 try:
     from redis.maint_notifications import MaintNotificationsConfig

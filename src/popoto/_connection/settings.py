@@ -21,6 +21,7 @@ from popoto._connection.urls import (
     BadUrl,
     UrlParts,
     check_host,
+    describe,
     is_tellable,
     nearest,
     split_url,
@@ -192,20 +193,6 @@ def pool_arguments(pool: redis.ConnectionPool) -> Options:
 def connect_timeout(options: Mapping[str, Any]) -> float:
     """Seconds within which a connection is made or given up."""
     return float(options.get("socket_connect_timeout") or DEFAULT_TIMEOUT)
-
-
-def describe(options: Mapping[str, object]) -> str:
-    """A URL, without password, for options that were not given as one."""
-    database = options.get("db") or 0
-    if "path" in options:
-        return f"unix://{options['path']}?db={database}"
-    secure = "ssl" in getattr(options.get("connection_class"), "__name__", "").lower()
-    user = options.get("username") or ""
-    credentials = f"{user}:***@" if options.get("password") else ""
-    host = options.get("host", "localhost")
-    return (
-        f"redis{'s' if secure else ''}://{credentials}{host}:{options.get('port', 6379)}/{database}"
-    )
 
 
 def _single(parts: UrlParts) -> Settings:

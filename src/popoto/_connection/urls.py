@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 from urllib.parse import unquote, unquote_plus
 
-__all__ = ["BadUrl", "UrlParts", "check_host", "is_tellable", "nearest", "split_url"]
+__all__ = ["BadUrl", "UrlParts", "check_host", "describe", "is_tellable", "nearest", "split_url"]
 
 _HOST: Final = re.compile(r"(?P<host>\[[^\[\]]*\]|[^:\[\]]*)(?::(?P<port>[0-9]*))?", re.ASCII)
 _SCHEME: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*", re.ASCII)
@@ -105,6 +105,20 @@ def nearest(names: Iterable[str], known: Iterable[str]) -> str:
     """What may have been meant, to end a sentence with. Never the names themselves."""
     found = sorted({each for name in names for each in difflib.get_close_matches(name, known, n=1)})
     return f"; there is {' and '.join(found)}" if found else ""
+
+
+def describe(options: Mapping[str, object]) -> str:
+    """A URL, without password, for options that were not given as one."""
+    database = options.get("db") or 0
+    if "path" in options:
+        return f"unix://{options['path']}?db={database}"
+    secure = "ssl" in getattr(options.get("connection_class"), "__name__", "").lower()
+    user = options.get("username") or ""
+    credentials = f"{user}:***@" if options.get("password") else ""
+    host = options.get("host", "localhost")
+    return (
+        f"redis{'s' if secure else ''}://{credentials}{host}:{options.get('port', 6379)}/{database}"
+    )
 
 
 def _pieces(query: str) -> list[str]:
