@@ -143,10 +143,18 @@ class DefinitionsMachine(RuleBasedStateMachine):
             instance.level = 1
         return instance
 
-    def note_unindexed(self, model: type[Model], key: str) -> None:
-        """A process whose definition has no index of a field leaves that of others as it is."""
-        for name, field in model._meta.fields.items():
-            if not (field.unique or isinstance(field, (IndexedField, SortedField))):
+    def note_unindexed(self, model: type[Model], key: str, *, is_gone: bool = False) -> None:
+        """A process whose definition has no index of a field leaves that of others as it is.
+
+        So does one that takes the record away: its entries are met by the next one of that key.
+        """
+        for name in CHOICES:
+            field = model._meta.fields.get(name)
+            if field is None:
+                is_left = is_gone
+            else:
+                is_left = not (field.unique or isinstance(field, (IndexedField, SortedField)))
+            if is_left:
                 self.unindexed.add((key, name))
 
     def missing(self, model: type[Model], instance: Model, key: str) -> Values:
@@ -172,6 +180,7 @@ class DefinitionsMachine(RuleBasedStateMachine):
         values = stored.pop(old)
         stored[f"Paper:{free[0]}"] = {**values, **others, "name": free[0]}
         self.note_unindexed(model, f"Paper:{free[0]}")
+        self.note_unindexed(model, old, is_gone=True)
         self.carry_out(lambda: api(instance.save, migrate_key=True), stored)
 
     @rule(number=numbers, how=st.sampled_from(["delete", "bulk", "expire"]), is_async=both_ways)
@@ -182,6 +191,7 @@ class DefinitionsMachine(RuleBasedStateMachine):
         key = min(self.stored)
         instance = self.loaded(model, key, api)
         stored = {each: values for each, values in self.stored.items() if each != key}
+        self.note_unindexed(model, key, is_gone=True)
         if how == "delete":
             self.carry_out(lambda: api(instance.delete), stored)
         elif how == "bulk":
