@@ -67,7 +67,6 @@ local function make_renewing()
 
   renewing.looks = {RENEW = function(key, first)
     local building, builder, note = key_at(first), key_at(first + 1), key_at(first + 2)
-    removes = true
     return unlike(key, ARGV[first + 4]) or unlike(building, ARGV[first + 4])
       or note and (look_at('SET', note, 'STRLEN') or denied('DEL', note))
       or denied('EXISTS', building) or denied('RENAME', building, key) or denied('PERSIST', key)
