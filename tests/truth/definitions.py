@@ -64,6 +64,16 @@ both_ways = st.booleans()
 drawn_values = st.fixed_dictionaries({name: st.sampled_from(of) for name, of in CHOICES.items()})
 
 
+def index_of(name: str, models: list[type[Model]]) -> set[tuple[Any, ...]]:
+    """The kinds of index that definitions have of a field by itself."""
+    fields = [model._meta.fields[name] for model in models if name in model._meta.fields]
+    return {
+        (type(field), field.unique, *field.depends_on)
+        for field in fields
+        if field.unique or isinstance(field, (IndexedField, SortedField))
+    }
+
+
 class DefinitionsMachine(RuleBasedStateMachine):
     """What the hashes hold is compared with a dict; what indexes say, with the hashes."""
 
@@ -144,17 +154,13 @@ class DefinitionsMachine(RuleBasedStateMachine):
         return instance
 
     def note_unindexed(self, model: type[Model], key: str, *, is_gone: bool = False) -> None:
-        """A process whose definition has no index of a field leaves that of others as it is.
+        """A process whose definition lacks an index of a field leaves that of others as it is.
 
         So does one that takes the record away: its entries are met by the next one of that key.
         """
         for name in CHOICES:
-            field = model._meta.fields.get(name)
-            if field is None:
-                is_left = is_gone
-            else:
-                is_left = not (field.unique or isinstance(field, (IndexedField, SortedField)))
-            if is_left:
+            is_left = bool(index_of(name, DEFINITIONS) - index_of(name, [model]))
+            if is_left and (is_gone or name in model._meta.fields):
                 self.unindexed.add((key, name))
 
     def missing(self, model: type[Model], instance: Model, key: str) -> Values:

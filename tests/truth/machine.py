@@ -836,8 +836,9 @@ class Machine(RuleBasedStateMachine):
         current = self.stored.get(expected.old, {})
         for name in NAMES if names is None else names:
             if names is not None or before.get(name) != attributes[name] or not before:
-                certain = not executed and name not in copy.waiting
-                copy.waiting[name] = (current.get(name),) if certain else None
+                # What another writer creates a record with is another writer's, nulls too.
+                certain = not executed and name not in copy.waiting and name in current
+                copy.waiting[name] = (current[name],) if certain else None
 
     # Asking -----------------------------------------------------------------------------------
 
