@@ -176,3 +176,11 @@ def _commands_carried_out(raw: redis.Redis) -> Counter[str]:
     return Counter(
         {name.removeprefix("cmdstat_"): entry["calls"] for name, entry in statistics.items()}
     )
+
+
+def expires_fields(client: redis.Redis) -> bool:
+    try:
+        client.execute_command("HPTTL", "nothing", "FIELDS", 1, "nothing")
+    except redis.ResponseError:
+        return False
+    return True

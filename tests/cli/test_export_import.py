@@ -24,6 +24,7 @@ from popoto.cli import main
 from popoto.cli.jsonlines import BadJson, dump, json_of, load, value_of
 from tests.cli.running import ZOO, exported, imported, in_process
 from tests.cli.zoo import Beast, Keeper, Ticket
+from tests.driver import expires_fields
 
 HOSTILE = [
     "",
@@ -206,14 +207,6 @@ def test_records_expire_when_they_would_have(tmp_path: Path, redis_client: redis
     assert 0 <= redis_client.pexpiretime(short.pk) - before < 1000
     assert redis_client.ttl(permanent.pk) == -1
     assert Ticket.check_indexes()["total"] == 0
-
-
-def expires_fields(client: redis.Redis) -> bool:
-    try:
-        client.execute_command("HPTTL", "nothing", "FIELDS", 1, "nothing")
-    except redis.ResponseError:
-        return False
-    return True
 
 
 def test_a_server_that_cannot_let_fields_expire_keeps_them_and_says_so(
