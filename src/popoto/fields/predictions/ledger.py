@@ -116,7 +116,6 @@ class Resolving(Adjustment):
             for field in instance._meta.listed("confidence")
         ]
         self.names = tuple(dict.fromkeys(name for each in self.feedback for name in each.names))
-        self._told_feedback = 0
 
     def missing(self, key: str) -> Exception:
         return self.unsaved()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from popoto.engine import keys
 from popoto.engine.outcome import wrong_kind
@@ -24,13 +23,6 @@ _WHOLE_PREFIXES = frozenset({"$EF", "$FS"})
 _LAYOUTS: tuple[Layout, ...] = ("set", "zset", "hash")
 #: Stands for a record key where the keys of its companions are asked for.
 _PLACEHOLDER = "\0"
-
-
-@dataclass(frozen=True, slots=True)
-class Abandoned:
-    """The families that an index key of an earlier definition may belong to."""
-
-    families: tuple[KeyFamily, ...]
 
 
 class Registry:
