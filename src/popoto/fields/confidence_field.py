@@ -17,7 +17,7 @@ from popoto.fields.describing import describe
 from popoto.fields.field import Field
 from popoto.fields.keeping.adjusting import carried_out
 from popoto.fields.keeping.entries import CompanionEntry, Entry
-from popoto.fields.keeping.families import KeyFamily
+from popoto.fields.keeping.families import KeyFamily, companion_family
 from popoto.fields.keeping.proposals import ProposalEntry, pending_family
 from popoto.fields.partitioned_field_mixin import PartitionedFieldMixin
 from popoto.memory.confidence.formula import Evidence
@@ -98,15 +98,7 @@ class ConfidenceField(PartitionedFieldMixin[float], Field[float]):
         return (*super().entries(key, values), companion, ProposalEntry.of(self.model_name, key))
 
     def key_families(self) -> Sequence[KeyFamily]:
-        evidence = KeyFamily(
-            "companions",
-            self.name,
-            self.data_key,
-            "names",
-            is_open=True,
-            derived=False,
-            of_companions=True,
-        )
+        evidence = companion_family(self.name, self.data_key)
         return (*super().key_families(), evidence, pending_family(self.model_name))
 
     def check_model(

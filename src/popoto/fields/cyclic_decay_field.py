@@ -16,7 +16,7 @@ from popoto.fields.decaying_sorted_field import DecayingSortedField
 from popoto.fields.describing import describe
 from popoto.fields.keeping.commit import Commit
 from popoto.fields.keeping.entries import CompanionEntry, Entry
-from popoto.fields.keeping.families import KeyFamily
+from popoto.fields.keeping.families import KeyFamily, companion_family
 from popoto.memory.commands import put
 from popoto.memory.cycles.formula import Cycle, packed_cycles, packed_pressure
 from popoto.memory.decay.scripts import CYCLIC_SCORE
@@ -139,16 +139,7 @@ class CyclicDecayField(DecayingSortedField):
 
     def key_families(self) -> Sequence[KeyFamily]:
         companions = [
-            KeyFamily(
-                "companions",
-                f"{self.name}{suffix}",
-                self.sorted_set_key,
-                "names",
-                is_open=True,
-                derived=False,
-                suffix=suffix,
-                of_companions=True,
-            )
+            companion_family(f"{self.name}{suffix}", self.sorted_set_key, suffix=suffix)
             for suffix in (":cycles", ":pressure")
         ]
         return (*super().key_families(), *companions)

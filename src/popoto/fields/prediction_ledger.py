@@ -8,7 +8,7 @@ from typing import Any
 from popoto.engine.run import arun, run
 from popoto.fields.constants import Defaults
 from popoto.fields.keeping.entries import CompanionEntry, Entry
-from popoto.fields.keeping.families import KeyFamily
+from popoto.fields.keeping.families import KeyFamily, companion_family
 from popoto.fields.keeping.proposals import ProposalEntry, pending_family
 from popoto.fields.predictions import ledger, summaries
 from popoto.fields.predictions.summaries import GroupBy
@@ -84,24 +84,8 @@ class PredictionLedgerMixin:
     def _key_families(cls) -> list[KeyFamily]:
         name = cls.__name__
         return [
-            KeyFamily(
-                "companions",
-                "predictions",
-                f"$PL:{name}:meta",
-                "names",
-                is_open=True,
-                derived=False,
-                of_companions=True,
-            ),
-            KeyFamily(
-                "companions",
-                "prediction_errors",
-                f"$PL:{name}:errors",
-                "zset",
-                is_open=True,
-                derived=False,
-                of_companions=True,
-            ),
+            companion_family("predictions", f"$PL:{name}:meta"),
+            companion_family("prediction_errors", f"$PL:{name}:errors", "zset"),
             pending_family(name),
         ]
 

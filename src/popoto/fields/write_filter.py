@@ -10,7 +10,7 @@ from popoto.exceptions import SkipSaveException
 from popoto.fields.constants import Defaults
 from popoto.fields.keeping.commit import Commit
 from popoto.fields.keeping.entries import CompanionEntry, Entry
-from popoto.fields.keeping.families import KeyFamily
+from popoto.fields.keeping.families import KeyFamily, companion_family
 
 __all__ = ["WriteFilterMixin"]
 
@@ -75,7 +75,7 @@ class WriteFilterMixin:
     @classmethod
     def _key_families(cls) -> list[KeyFamily]:
         key = _key_of(cls, "priority")
-        return [KeyFamily("companions", "priority", key, "zset", derived=False, of_companions=True)]
+        return [companion_family("priority", key, "zset", is_open=False)]
 
 
 def _as_score(given: Any) -> float:

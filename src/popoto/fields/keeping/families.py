@@ -82,6 +82,22 @@ class KeyFamily:
             )
 
 
+def companion_family(
+    name: str, stem: str, layout: Layout = "names", *, suffix: str = "", is_open: bool = True
+) -> KeyFamily:
+    """Of what records have beside their values: `CompanionEntry`, in all partitions if open."""
+    return KeyFamily(
+        "companions",
+        name,
+        stem,
+        layout,
+        is_open=is_open,
+        derived=False,
+        suffix=suffix,
+        of_companions=True,
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class CompanionFamily:
     """Keys of their own that records have: `prefix`, the record's key, `suffix`."""
