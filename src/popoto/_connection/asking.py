@@ -17,36 +17,30 @@ from redis.retry import Retry
 from redis.sentinel import MasterNotFoundError, Sentinel
 
 from popoto._connection import decisions
-from popoto._connection.hiding import passwords, without_secrets
 from popoto._connection.sentinels import (
     ANSWERS,
-    BRIEF,
-    Patience,
-    Watch,
+    OneSentinel,
+    SentinelsOfService,
     Word,
     is_unlike_a_word,
     question,
-    word,
 )
 from popoto._connection.settings import Address, Options
-from popoto._connection.steps import AskSentinels, Step, carry_out
+from popoto._connection.steps import Step, carry_out
 
-__all__ = ["FORCED_ADDRESS", "Sentinels"]
+__all__ = ["Sentinels"]
 
 # Whatever a caller's own manager has for its clients.
 _OPTIONS: Final[Options] = {"retry": Retry(NoBackoff(), 0), "protocol": 2}
 
-FORCED_ADDRESS: Final = "_force_master_ip"
-"""redis-py's note of the address that a caller's own manager gives to any primary."""
 
-
-class Sentinels:
+class Sentinels(SentinelsOfService["_Line"]):
     """The sentinels of one service, in the place of redis-py's own manager in a pool."""
 
+    not_found = MasterNotFoundError
+
     def __init__(self, manager: Sentinel, service: str) -> None:
-        self.manager = manager
-        self.service = service
-        self.watch = Watch()
+        super().__init__(manager, service)
         self._begin()
 
     def discover_master(self, service_name: str) -> Address:
@@ -57,10 +51,7 @@ class Sentinels:
         with self._asking:
             if self.watch.is_due():
                 carry_out(decisions.confirm_primary(self.watch), self._ask)
-        if self.watch.address is None:
-            said = "; ".join(line.failure for line in self._lines if line.failure)
-            raise MasterNotFoundError(f"No primary found for {service_name!r}: {said or 'unknown'}")
-        return self.watch.address
+        return self._primary(service_name)
 
     def discover_slaves(self, service_name: str) -> Any:
         """As redis-py's."""
@@ -78,10 +69,7 @@ class Sentinels:
 
     def _ask(self, step: Step) -> list[Word]:
         """The words of all sentinels, which are asked at the same time."""
-        now = self.watch.clock()
-        seconds = BRIEF if isinstance(step, AskSentinels) and step.is_brief else None
-        known = self.watch.address is not None
-        lines = [line for line in self._lines if not (known and line.patience.is_over(now))]
+        lines, seconds = self._to_ask(step)
         try:
             asked = [line for line in lines if line.send(self.service, seconds)]
             words = [self._word_of(line, seconds) for line in asked]
@@ -89,36 +77,23 @@ class Sentinels:
             for line in lines:
                 line.drop()  # answers may be under way
             raise
-        for line in lines:
-            if line.failure:
-                line.patience.failed(self.watch.clock())
-            else:
-                line.patience.answered()
-        return [each for each in words if each is not None]
+        return self._heard(lines, words)
 
     def _word_of(self, line: _Line, seconds: float | None) -> Word | None:
         replies = line.receive(seconds)
         if replies and is_unlike_a_word(replies) and not line.lists_all:
             line.lists_all = True
             replies = line.receive(seconds) if line.send(self.service, seconds) else []
-        least: int = self.manager.min_other_sentinels
-        found = word(replies, self.service, least) if replies else None
-        forced: str | None = getattr(self.manager, FORCED_ADDRESS, None)
-        if found is None or forced is None:
-            return found
-        return Word(found.epoch, (forced, found.address[1]), found.is_failing_over)
+        return self._word(replies)
 
 
-class _Line:
+class _Line(OneSentinel):
     """A connection to one sentinel, opened when it is first needed."""
 
     def __init__(self, client: redis.Redis) -> None:
+        super().__init__()
         self._pool = client.connection_pool
         self._connection: AbstractConnection | None = None
-        self.patience = Patience()
-        self.lists_all = False
-        self.failure = ""
-        """Why there was no answer, the last time."""
 
     def send(self, service: str, seconds: float | None) -> bool:
         """Send the question; whether that could be done."""
@@ -161,9 +136,7 @@ class _Line:
         return self._connection
 
     def _fail(self, error: Exception) -> None:
-        place = self._pool.connection_kwargs
-        reason = without_secrets(error, passwords(place))
-        self.failure = f"{place.get('host')}:{place.get('port')}: {reason}"
+        self.did_not_answer(error, self._pool.connection_kwargs)
         self.drop()
 
 

@@ -16,21 +16,17 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
 from popoto._connection import decisions
-from popoto._connection.asking import FORCED_ADDRESS
 from popoto._connection.asynchronous_connections import DirectAsyncConnection, direct
-from popoto._connection.hiding import passwords, without_secrets
 from popoto._connection.sentinels import (
     ANSWERS,
-    BRIEF,
-    Patience,
-    Watch,
+    OneSentinel,
+    SentinelsOfService,
     Word,
     is_unlike_a_word,
     question,
-    word,
 )
 from popoto._connection.settings import Address, Options
-from popoto._connection.steps import AskSentinels, Step, carry_out_async
+from popoto._connection.steps import Step, carry_out_async
 
 __all__ = ["AsyncSentinels"]
 
@@ -38,13 +34,13 @@ __all__ = ["AsyncSentinels"]
 _OPTIONS: Final[Options] = {"retry": Retry(NoBackoff(), 0), "protocol": 2}
 
 
-class AsyncSentinels:
+class AsyncSentinels(SentinelsOfService["_Line"]):
     """The sentinels of one service, in the place of redis-py's own manager in a pool."""
 
+    not_found = MasterNotFoundError
+
     def __init__(self, manager: Sentinel, service: str) -> None:
-        self.manager = manager
-        self.service = service
-        self.watch = Watch()
+        super().__init__(manager, service)
         self._asking = asyncio.Lock()
         clients: list[redis_asyncio.Redis] = manager.sentinels
         self._lines = [_Line(client) for client in clients]
@@ -54,10 +50,7 @@ class AsyncSentinels:
         async with self._asking:  # one task asks for all that wait
             if self.watch.is_due():
                 await carry_out_async(decisions.confirm_primary(self.watch), self._ask)
-        if self.watch.address is None:
-            said = "; ".join(line.failure for line in self._lines if line.failure)
-            raise MasterNotFoundError(f"No primary found for {service_name!r}: {said or 'unknown'}")
-        return self.watch.address
+        return self._primary(service_name)
 
     async def discover_slaves(self, service_name: str) -> Any:
         """As redis-py's."""
@@ -70,41 +63,25 @@ class AsyncSentinels:
 
     async def _ask(self, step: Step) -> list[Word]:
         """The words of all sentinels, which are asked at the same time."""
-        now = self.watch.clock()
-        seconds = BRIEF if isinstance(step, AskSentinels) and step.is_brief else None
-        known = self.watch.address is not None
-        lines = [line for line in self._lines if not (known and line.patience.is_over(now))]
+        lines, seconds = self._to_ask(step)
         words = await asyncio.gather(*(self._word_of(line, seconds) for line in lines))
-        for line in lines:
-            if line.failure:
-                line.patience.failed(self.watch.clock())
-            else:
-                line.patience.answered()
-        return [each for each in words if each is not None]
+        return self._heard(lines, words)
 
     async def _word_of(self, line: _Line, seconds: float | None) -> Word | None:
         replies = await line.ask(self.service, seconds)
         if replies and is_unlike_a_word(replies) and not line.lists_all:
             line.lists_all = True
             replies = await line.ask(self.service, seconds)
-        least: int = self.manager.min_other_sentinels
-        found = word(replies, self.service, least) if replies else None
-        forced: str | None = getattr(self.manager, FORCED_ADDRESS, None)
-        if found is None or forced is None:
-            return found
-        return Word(found.epoch, (forced, found.address[1]), found.is_failing_over)
+        return self._word(replies)
 
 
-class _Line:
+class _Line(OneSentinel):
     """A connection to one sentinel, opened when it is first needed."""
 
     def __init__(self, client: redis_asyncio.Redis) -> None:
+        super().__init__()
         self._pool = client.connection_pool
         self._connection: DirectAsyncConnection | None = None
-        self.patience = Patience()
-        self.lists_all = False
-        self.failure = ""
-        """Why there was no answer, the last time."""
 
     async def ask(self, service: str, seconds: float | None) -> list[object]:
         """The replies to the question; none if they do not come."""
@@ -116,9 +93,7 @@ class _Line:
                 data = question(service, lists_all=self.lists_all)
                 return list(await connection.exchange(data, ANSWERS))
         except (RedisError, OSError) as error:
-            place = self._pool.connection_kwargs
-            reason = str(without_secrets(error, passwords(place))) or "no answer in time"
-            self.failure = f"{place.get('host')}:{place.get('port')}: {reason}"
+            self.did_not_answer(error, self._pool.connection_kwargs)
             self.drop()
             return []
         except BaseException:

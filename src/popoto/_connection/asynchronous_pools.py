@@ -28,7 +28,6 @@ from redis.sentinel import SentinelConnectionPool as SyncSentinelPool
 from redis.sentinel import SentinelManagedConnection
 
 from popoto._connection import decisions, policy
-from popoto._connection.asking import FORCED_ADDRESS
 from popoto._connection.asynchronous_asking import AsyncSentinels
 from popoto._connection.asynchronous_connections import DirectAsyncConnection, direct
 from popoto._connection.connections import wants_reconnect
@@ -40,7 +39,7 @@ from popoto._connection.pools import (
     sentinel_manager_of,
     service_of,
 )
-from popoto._connection.sentinels import Connected
+from popoto._connection.sentinels import FORCED_ADDRESS, Connected
 from popoto._connection.settings import (
     Options,
     Settings,

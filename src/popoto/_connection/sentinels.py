@@ -11,12 +11,26 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Final, Protocol, TypeGuard
+from typing import Any, ClassVar, Final, Generic, Protocol, TypeGuard, TypeVar
 
+from popoto._connection.hiding import passwords, without_secrets
 from popoto._connection.resp import pack
-from popoto._connection.settings import Address
+from popoto._connection.settings import Address, Options
+from popoto._connection.steps import AskSentinels, Step
 
-__all__ = ["ANSWERS", "BRIEF", "Patience", "Watch", "Word", "is_unlike_a_word", "question", "word"]
+__all__ = [
+    "ANSWERS",
+    "BRIEF",
+    "FORCED_ADDRESS",
+    "OneSentinel",
+    "Patience",
+    "SentinelsOfService",
+    "Watch",
+    "Word",
+    "is_unlike_a_word",
+    "question",
+    "word",
+]
 
 FRESH: Final = 0.2
 """Seconds for which a word of the sentinels is good."""
@@ -26,6 +40,9 @@ BRIEF: Final = 0.5
 
 HELD: Final = 5.0
 """Seconds for which commands are held back at most while a failover is under way."""
+
+FORCED_ADDRESS: Final = "_force_master_ip"
+"""redis-py's note of the address that a caller's own manager gives to any primary."""
 
 ANSWERS: Final = 2
 """How many replies there are to a `question`."""
@@ -187,3 +204,64 @@ class Patience:
         """It did."""
         self._failures = 0
         self._silent_until = 0.0
+
+
+class OneSentinel:
+    """What is known of one sentinel, whichever way it is asked."""
+
+    def __init__(self) -> None:
+        self.patience = Patience()
+        self.lists_all = False
+        self.failure = ""
+        """Why there was no answer, the last time."""
+
+    def did_not_answer(self, error: Exception, place: Options) -> None:
+        """Note why, without the passwords of the place that was asked."""
+        reason = str(without_secrets(error, passwords(place))) or "no answer in time"
+        self.failure = f"{place.get('host')}:{place.get('port')}: {reason}"
+
+
+One = TypeVar("One", bound=OneSentinel)
+
+
+class SentinelsOfService(Generic[One]):
+    """What is decided about the sentinels of one service, by threads and by tasks."""
+
+    not_found: ClassVar[type[Exception]]
+    """redis-py's, of which there are two."""
+
+    def __init__(self, manager: Any, service: str) -> None:
+        self.manager = manager
+        self.service = service
+        self.watch = Watch()
+        self._lines: list[One] = []
+
+    def _primary(self, service_name: str) -> Address:
+        if self.watch.address is None:
+            said = "; ".join(line.failure for line in self._lines if line.failure)
+            raise self.not_found(f"No primary found for {service_name!r}: {said or 'unknown'}")
+        return self.watch.address
+
+    def _to_ask(self, step: Step) -> tuple[list[One], float | None]:
+        """Which sentinels are asked, and for how many seconds each is waited for."""
+        now = self.watch.clock()
+        seconds = BRIEF if isinstance(step, AskSentinels) and step.is_brief else None
+        known = self.watch.address is not None
+        return [line for line in self._lines if not (known and line.patience.is_over(now))], seconds
+
+    def _heard(self, lines: Sequence[One], words: Sequence[Word | None]) -> list[Word]:
+        """The words of those that had one; note who answered."""
+        for line in lines:
+            if line.failure:
+                line.patience.failed(self.watch.clock())
+            else:
+                line.patience.answered()
+        return [each for each in words if each is not None]
+
+    def _word(self, replies: Sequence[object]) -> Word | None:
+        least: int = self.manager.min_other_sentinels
+        found = word(replies, self.service, least) if replies else None
+        forced: str | None = getattr(self.manager, FORCED_ADDRESS, None)
+        if found is None or forced is None:
+            return found
+        return Word(found.epoch, (forced, found.address[1]), found.is_failing_over)
