@@ -131,7 +131,7 @@ def test_patience_with_one_that_does_not_answer(clock: Clock) -> None:
 
 
 def test_confirming_asks_until_the_failover_is_over(watch: Watch) -> None:
-    decision = decisions.confirm_primary(watch)
+    decision = sentinels.confirm_primary(watch)
     assert next(decision) == AskSentinels(is_brief=True)
     assert isinstance(decision.send([Word(3, OLD, is_failing_over=True)]), Pause)
     assert next(decision) == AskSentinels(is_brief=True)
@@ -140,7 +140,7 @@ def test_confirming_asks_until_the_failover_is_over(watch: Watch) -> None:
 
 
 def test_without_a_primary_sentinels_are_given_longer() -> None:
-    decision = decisions.confirm_primary(Watch())
+    decision = sentinels.confirm_primary(Watch())
     assert next(decision) == AskSentinels(is_brief=True)
     assert decision.send([]) == AskSentinels(is_brief=False)
     with pytest.raises(StopIteration):

@@ -16,12 +16,12 @@ from redis.exceptions import RedisError, ResponseError
 from redis.retry import Retry
 from redis.sentinel import MasterNotFoundError, Sentinel
 
-from popoto._connection import decisions
 from popoto._connection.sentinels import (
     ANSWERS,
     OneSentinel,
     SentinelsOfService,
     Word,
+    confirm_primary,
     is_unlike_a_word,
     question,
 )
@@ -50,7 +50,7 @@ class Sentinels(SentinelsOfService["_Line"]):
         """
         with self._asking:
             if self.watch.is_due():
-                carry_out(decisions.confirm_primary(self.watch), self._ask)
+                carry_out(confirm_primary(self.watch), self._ask)
         return self._primary(service_name)
 
     def discover_slaves(self, service_name: str) -> Any:

@@ -9,20 +9,19 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from typing import cast
 
 import redis
-from redis.exceptions import BusyLoadingError, ReadOnlyError, RedisError
+from redis.exceptions import BusyLoadingError, RedisError
 
 from popoto._connection import decisions, policy
 from popoto._connection.asynchronous_pools import AsyncPool, AsyncSentinelPool
 from popoto._connection.decisions import Failure
 from popoto._connection.refusals import refused
+from popoto._connection.resending import resend
 from popoto._connection.resp import Command, Reply, pack
 from popoto._connection.routing import Topology, slot_of
 from popoto._connection.settings import Address, Options
-from popoto._connection.steps import Ask, SeekPrimary, Step, carry_out_async
-from popoto._connection.sync import waiting
+from popoto._connection.steps import Ask, Send, Step, carry_out_async, waiting
 from popoto._connection.waiting import Wait, fewest
 
 __all__ = ["AsyncClusterConnection", "AsyncConnection", "exchange"]
@@ -82,9 +81,13 @@ class AsyncConnection:
         replies = await exchange(self._pool, data, 1, repeatable=repeatable, blocks_for=blocks_for)
         reply = replies[0]
         if isinstance(reply, RedisError):
-            return await self._after_refusal(
-                reply, data, repeatable=repeatable, blocks_for=blocks_for
+            decision = decisions.after_refusal(
+                reply,
+                has_sentinels=isinstance(self._pool, AsyncSentinelPool),
+                repeatable=repeatable,
+                again=Send(data, 1, repeatable, blocks_for),
             )
+            return await carry_out_async(decision, self._perform)
         return reply
 
     async def call_many(
@@ -93,21 +96,14 @@ class AsyncConnection:
         """Send commands together and return their raw replies. As `SyncConnection.call_many`."""
         if not commands:
             return []
-        data, count, blocks_for = pack(commands), len(commands), 0.0
-        if wait is not None:
-            data, count, blocks_for = data + wait.packed, count + 1, wait.seconds
-
-        async def send(_: object = None) -> list[Reply]:
-            return await exchange(
-                self._pool, data, count, repeatable=repeatable, blocks_for=blocks_for
-            )
-
-        replies = await send()
+        sent = waiting(Send(pack(commands), len(commands), repeatable), wait)
+        replies = await self._send(sent)
         if isinstance(replies[0], BusyLoadingError):
-            decision = decisions.until_loaded(replies, repeatable=repeatable)
-            replies = await carry_out_async(decision, send)
+            decision = decisions.until_loaded(replies, repeatable=repeatable, again=sent)
+            replies = await carry_out_async(decision, self._perform)
         if isinstance(self._pool, AsyncSentinelPool):
-            await self._send_refused(commands, replies, repeatable=repeatable, wait=wait)
+            again = resend(commands, replies, repeatable=repeatable, wait=wait)
+            await carry_out_async(again, self._perform)
         return replies
 
     async def per_node(self) -> list[AsyncConnection]:
@@ -123,62 +119,22 @@ class AsyncConnection:
         for pool in self.pools():
             await pool.disconnect()
 
-    async def _send_refused(
-        self,
-        commands: Sequence[Command],
-        replies: list[Reply],
-        *,
-        repeatable: bool,
-        wait: Wait | None,
-    ) -> None:
-        """Send to the new primary, one by one, what a demoted one has refused."""
-        places = [at for at in range(len(commands)) if isinstance(replies[at], ReadOnlyError)]
-        told: list[Reply] = replies[len(commands) :] if len(places) < len(commands) else []
-        for at in places:
-            error, tail = cast(ReadOnlyError, replies[at]), b"" if wait is None else wait.packed
-            try:
-                replies[at] = await self._after_refusal(
-                    error,
-                    pack((commands[at],)) + tail,
-                    repeatable=repeatable,
-                    blocks_for=0.0 if wait is None else wait.seconds,
-                    told=told if wait is not None else None,
-                )
-            except RedisError as final:
-                replies[at] = final
-        if places and wait is not None:
-            replies[-1] = fewest(told)
-
-    async def _after_refusal(
-        self,
-        error: RedisError,
-        data: bytes,
-        *,
-        repeatable: bool,
-        blocks_for: float,
-        told: list[Reply] | None = None,
-    ) -> Reply:
-        """The reply to the one command of `data`. A second one, to WAIT, goes to `told`."""
-        count = 1 if told is None else 2
-
-        async def perform(step: Step) -> list[Reply] | None:
-            if isinstance(step, SeekPrimary):
-                if isinstance(pool, AsyncSentinelPool):
-                    pool.seek_primary()
-                return None
-            replies = await exchange(
-                pool, data, count, repeatable=repeatable, blocks_for=blocks_for
-            )
-            if told is not None and not isinstance(replies[0], RedisError):
-                told.append(replies[1])
-            return replies
-
+    async def _perform(self, step: Step) -> list[Reply] | None:
+        if isinstance(step, Send):
+            return await self._send(step)
         pool = self._pool
-        has_sentinels = isinstance(pool, AsyncSentinelPool)
-        decision = decisions.after_refusal(
-            error, has_sentinels=has_sentinels, repeatable=repeatable
+        if isinstance(pool, AsyncSentinelPool):
+            pool.seek_primary()
+        return None
+
+    async def _send(self, sent: Send) -> list[Reply]:
+        return await exchange(
+            self._pool,
+            sent.data,
+            sent.count,
+            repeatable=sent.repeatable,
+            blocks_for=sent.blocks_for,
         )
-        return await carry_out_async(decision, perform)
 
 
 class AsyncClusterConnection(AsyncConnection):

@@ -15,13 +15,13 @@ from redis.asyncio.sentinel import MasterNotFoundError, Sentinel
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
-from popoto._connection import decisions
 from popoto._connection.asynchronous_connections import DirectAsyncConnection, direct
 from popoto._connection.sentinels import (
     ANSWERS,
     OneSentinel,
     SentinelsOfService,
     Word,
+    confirm_primary,
     is_unlike_a_word,
     question,
 )
@@ -49,7 +49,7 @@ class AsyncSentinels(SentinelsOfService["_Line"]):
         """The primary, on a word that is fresh. As `Sentinels.discover_master`."""
         async with self._asking:  # one task asks for all that wait
             if self.watch.is_due():
-                await carry_out_async(decisions.confirm_primary(self.watch), self._ask)
+                await carry_out_async(confirm_primary(self.watch), self._ask)
         return self._primary(service_name)
 
     async def discover_slaves(self, service_name: str) -> Any:

@@ -9,7 +9,6 @@ what is known to `routing`.
 `connect_again`       a connection could not be made
 `until_loaded`        every command of a pipeline met a server that is still loading
 `after_refusal`       one command was refused by a server that loads, or that was demoted
-`confirm_primary`     what was known of the primary is too old to act on
 `follow`              a node of a cluster did not carry a command out
 `transact`            a transaction on a cluster, which may meet a slot that has moved
 `learn_nodes`         who serves what in a cluster
@@ -39,14 +38,13 @@ from popoto._connection import policy
 from popoto._connection.refusals import refused, with_remedy
 from popoto._connection.resp import Command, Reply, pack
 from popoto._connection.routing import Topology, slot_of
-from popoto._connection.sentinels import Watch, Word
 from popoto._connection.steps import (
     AGAIN,
     REFRESH,
     SEEK_PRIMARY,
     Ask,
-    AskSentinels,
     Pause,
+    Step,
     Steps,
 )
 from popoto.exceptions import NothingWrittenError
@@ -58,7 +56,6 @@ __all__ = [
     "after_client_error",
     "after_failure",
     "after_refusal",
-    "confirm_primary",
     "connect_again",
     "follow",
     "learn_nodes",
@@ -79,7 +76,6 @@ UNASKED: Final = RedisError("not sent yet")
 _ASKING: Final = pack([("ASKING",)])
 _CLUSTER_SLOTS: Final = pack([("CLUSTER", "SLOTS")])
 _MOST_REDIRECTIONS: Final = 16
-_FAILOVER_PAUSE: Final = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,7 +183,9 @@ def connect_again(error: Exception, url: str, patience: float) -> Steps[None]:
     raise with_remedy(error) if isinstance(error, RedisError) else error
 
 
-def until_loaded(replies: list[Reply], *, repeatable: bool = True) -> Steps[list[Reply]]:
+def until_loaded(
+    replies: list[Reply], *, repeatable: bool = True, again: Step = AGAIN
+) -> Steps[list[Reply]]:
     """Wait for a server that says to every command that it is loading."""
     deadline = time.monotonic() + policy.PATIENCE
     attempt = 0
@@ -198,16 +196,24 @@ def until_loaded(replies: list[Reply], *, repeatable: bool = True) -> Steps[list
         attempt += 1
         yield Pause(pause)
         try:
-            replies = yield AGAIN
+            replies = yield again
         except NothingWrittenError as error:
             raise policy.after_refusal(error, repeatable=repeatable) from error
     return replies
 
 
 def after_refusal(
-    error: RedisError, *, has_sentinels: bool, repeatable: bool = True
+    error: RedisError,
+    *,
+    has_sentinels: bool,
+    repeatable: bool = True,
+    again: Step = AGAIN,
+    told: list[Reply] | None = None,
 ) -> Steps[Reply]:
-    """Wait for a server that is loading; look for the new primary; or raise."""
+    """Wait for a server that is loading; look for the new primary; or raise.
+
+    The reply to the one command that `again` sends. A second one, to WAIT, goes to `told`.
+    """
     deadline = time.monotonic() + policy.PATIENCE
     attempt = 0
     while True:
@@ -220,23 +226,15 @@ def after_refusal(
         attempt += 1
         yield Pause(pause)
         try:
-            reply: Reply = (yield AGAIN)[0]
+            replies: list[Reply] = yield again
         except NothingWrittenError as gone:
             raise policy.after_refusal(gone, repeatable=repeatable) from gone
+        reply, *others = replies
         if not isinstance(reply, RedisError):
+            if told is not None:
+                told += others
             return reply
         error = reply
-
-
-def confirm_primary(watch: Watch) -> Steps[None]:
-    """Ask the sentinels who the primary is, again while they are about to replace it."""
-    while True:
-        words: list[Word] = yield AskSentinels(is_brief=True)
-        if not words and watch.address is None:
-            words = yield AskSentinels(is_brief=False)
-        if not watch.take(words):
-            return
-        yield Pause(_FAILOVER_PAUSE)
 
 
 # A cluster -------------------------------------------------------------------------------

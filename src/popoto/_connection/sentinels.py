@@ -16,7 +16,7 @@ from typing import Any, ClassVar, Final, Generic, Protocol, TypeGuard, TypeVar
 from popoto._connection.hiding import passwords, without_secrets
 from popoto._connection.resp import pack
 from popoto._connection.settings import Address, Options
-from popoto._connection.steps import AskSentinels, Step
+from popoto._connection.steps import AskSentinels, Pause, Step, Steps
 
 __all__ = [
     "ANSWERS",
@@ -27,6 +27,7 @@ __all__ = [
     "SentinelsOfService",
     "Watch",
     "Word",
+    "confirm_primary",
     "is_unlike_a_word",
     "question",
     "word",
@@ -48,6 +49,7 @@ ANSWERS: Final = 2
 """How many replies there are to a `question`."""
 
 _LONGEST_SILENCE: Final = 30.0
+_FAILOVER_PAUSE: Final = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,6 +206,17 @@ class Patience:
         """It did."""
         self._failures = 0
         self._silent_until = 0.0
+
+
+def confirm_primary(watch: Watch) -> Steps[None]:
+    """Ask the sentinels who the primary is, again while they are about to replace it."""
+    while True:
+        words: list[Word] = yield AskSentinels(is_brief=True)
+        if not words and watch.address is None:
+            words = yield AskSentinels(is_brief=False)
+        if not watch.take(words):
+            return
+        yield Pause(_FAILOVER_PAUSE)
 
 
 class OneSentinel:

@@ -10,10 +10,11 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Generator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, TypeAlias, TypeVar
 
 from popoto._connection.settings import Address
+from popoto._connection.waiting import Wait
 
 __all__ = [
     "AGAIN",
@@ -25,10 +26,12 @@ __all__ = [
     "Pause",
     "Refresh",
     "SeekPrimary",
+    "Send",
     "Step",
     "Steps",
     "carry_out",
     "carry_out_async",
+    "waiting",
 ]
 
 T = TypeVar("T")
@@ -77,12 +80,33 @@ class Ask:
     blocks_for: float = 0.0
 
 
+@dataclass(frozen=True, slots=True)
+class Send:
+    """Send packed commands to the one server and read `count` replies."""
+
+    data: bytes
+    count: int
+    repeatable: bool
+    blocks_for: float = 0.0
+
+
 AGAIN: Final = Again()
 SEEK_PRIMARY: Final = SeekPrimary()
 REFRESH: Final = Refresh()
 
-Step: TypeAlias = Pause | Again | SeekPrimary | AskSentinels | Refresh | Ask
+Step: TypeAlias = Pause | Again | SeekPrimary | AskSentinels | Refresh | Ask | Send
 Steps: TypeAlias = Generator[Step, Any, T]
+
+
+Sent = TypeVar("Sent", Ask, Send)
+
+
+def waiting(sent: Sent, wait: Wait | None) -> Sent:
+    """The same, and how many replicas have it; one more reply."""
+    if wait is None:
+        return sent
+    blocks_for = sent.blocks_for + wait.seconds
+    return replace(sent, data=sent.data + wait.packed, count=sent.count + 1, blocks_for=blocks_for)
 
 
 def carry_out(steps: Steps[T], perform: Callable[[Step], object]) -> T:

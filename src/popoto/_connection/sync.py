@@ -4,23 +4,22 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
-from typing import cast
 
 import redis
-from redis.exceptions import BusyLoadingError, ReadOnlyError, RedisError
+from redis.exceptions import BusyLoadingError, RedisError
 
 from popoto._connection import decisions, policy
 from popoto._connection.decisions import Failure
 from popoto._connection.pools import Pool, SentinelPool, pool_for_engine
 from popoto._connection.refusals import refused
+from popoto._connection.resending import resend
 from popoto._connection.resp import Command, Reply, pack
 from popoto._connection.routing import Topology, slot_of
 from popoto._connection.settings import Address, Options, Settings
-from popoto._connection.steps import Ask, SeekPrimary, Step, carry_out
+from popoto._connection.steps import Ask, Send, Step, carry_out, waiting
 from popoto._connection.waiting import Wait, fewest
 
-__all__ = ["ClusterConnection", "SyncConnection", "exchange", "waiting"]
+__all__ = ["ClusterConnection", "SyncConnection", "exchange"]
 
 
 def exchange(
@@ -36,14 +35,6 @@ def exchange(
         decision = decisions.after_failure(outcome, pool.url, repeatable=repeatable)
         return carry_out(decision, lambda _: _try(pool, data, count, blocks_for))
     return outcome
-
-
-def waiting(ask: Ask, wait: Wait | None) -> Ask:
-    """The same, and how many replicas have it; one more reply."""
-    if wait is None:
-        return ask
-    blocks_for = ask.blocks_for + wait.seconds
-    return replace(ask, data=ask.data + wait.packed, count=ask.count + 1, blocks_for=blocks_for)
 
 
 def _try(pool: Pool, data: bytes, count: int, blocks_for: float) -> list[Reply] | Failure:
@@ -100,7 +91,13 @@ class SyncConnection:
         data = pack((args,))
         reply = exchange(self._pool, data, 1, repeatable=repeatable, blocks_for=blocks_for)[0]
         if isinstance(reply, RedisError):
-            return self._after_refusal(reply, data, repeatable=repeatable, blocks_for=blocks_for)
+            decision = decisions.after_refusal(
+                reply,
+                has_sentinels=isinstance(self._pool, SentinelPool),
+                repeatable=repeatable,
+                again=Send(data, 1, repeatable, blocks_for),
+            )
+            return carry_out(decision, self._perform)
         return reply
 
     def call_many(
@@ -115,81 +112,36 @@ class SyncConnection:
         """
         if not commands:
             return []
-        data, count, blocks_for = pack(commands), len(commands), 0.0
-        if wait is not None:
-            data, count, blocks_for = data + wait.packed, count + 1, wait.seconds
-
-        def send(_: object = None) -> list[Reply]:
-            return exchange(self._pool, data, count, repeatable=repeatable, blocks_for=blocks_for)
-
-        replies = send()
+        sent = waiting(Send(pack(commands), len(commands), repeatable), wait)
+        replies = self._send(sent)
         if isinstance(replies[0], BusyLoadingError):
-            decision = decisions.until_loaded(replies, repeatable=repeatable)
-            replies = carry_out(decision, send)
+            decision = decisions.until_loaded(replies, repeatable=repeatable, again=sent)
+            replies = carry_out(decision, self._perform)
         if isinstance(self._pool, SentinelPool):
-            self._send_refused(commands, replies, repeatable=repeatable, wait=wait)
+            again = resend(commands, replies, repeatable=repeatable, wait=wait)
+            carry_out(again, self._perform)
         return replies
 
     def per_node(self) -> list[SyncConnection]:
         """One connection per primary, for what has to visit all of them, such as SCAN."""
         return [self]
 
-    def _send_refused(
-        self,
-        commands: Sequence[Command],
-        replies: list[Reply],
-        *,
-        repeatable: bool,
-        wait: Wait | None,
-    ) -> None:
-        """Send to the new primary, one by one, what a demoted one has refused."""
-        places = [at for at in range(len(commands)) if isinstance(replies[at], ReadOnlyError)]
-        told: list[Reply] = replies[len(commands) :] if len(places) < len(commands) else []
-        for at in places:
-            error, tail = cast(ReadOnlyError, replies[at]), b"" if wait is None else wait.packed
-            try:
-                replies[at] = self._after_refusal(
-                    error,
-                    pack((commands[at],)) + tail,
-                    repeatable=repeatable,
-                    blocks_for=0.0 if wait is None else wait.seconds,
-                    told=told if wait is not None else None,
-                )
-            except RedisError as final:
-                replies[at] = final
-        if places and wait is not None:
-            replies[-1] = fewest(told)
-
-    def _after_refusal(
-        self,
-        error: RedisError,
-        data: bytes,
-        *,
-        repeatable: bool,
-        blocks_for: float,
-        told: list[Reply] | None = None,
-    ) -> Reply:
-        """The reply to the one command of `data`. A second one, to WAIT, goes to `told`."""
-        count = 1 if told is None else 2
-
-        def perform(step: Step) -> list[Reply] | None:
-            if isinstance(step, SeekPrimary):
-                if isinstance(pool, SentinelPool):
-                    pool.seek_primary()
-                return None
-            replies = exchange(
-                self._pool, data, count, repeatable=repeatable, blocks_for=blocks_for
-            )
-            if told is not None and not isinstance(replies[0], RedisError):
-                told.append(replies[1])
-            return replies
-
+    def _perform(self, step: Step) -> list[Reply] | None:
+        if isinstance(step, Send):
+            return self._send(step)
         pool = self._pool
-        has_sentinels = isinstance(pool, SentinelPool)
-        decision = decisions.after_refusal(
-            error, has_sentinels=has_sentinels, repeatable=repeatable
+        if isinstance(pool, SentinelPool):
+            pool.seek_primary()
+        return None
+
+    def _send(self, sent: Send) -> list[Reply]:
+        return exchange(
+            self._pool,
+            sent.data,
+            sent.count,
+            repeatable=sent.repeatable,
+            blocks_for=sent.blocks_for,
         )
-        return carry_out(decision, perform)
 
 
 class _NodeConnection(SyncConnection):
