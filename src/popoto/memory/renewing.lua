@@ -24,8 +24,20 @@ end
 -- Which buildings a writer of this call has to give an end, since he is the first to write to them.
 local endless = {}
 
--- The look at what is written to a building beside the words.
-local function look_at_building(building)
+-- The look at a key whose words are of another form than those that are wanted.
+local function other_form(key, found, wanted)
+  return make_refusing().refusal(0, 'form', {key, found, wanted})
+end
+
+-- The look at a building, if there is one: its version, and what is written beside the words.
+local function look_at_building(building, builder, versions, mark_one, mark_two, wanted)
+  local version, found = version_of_building(builder, mark_one, mark_two)
+  if not version then
+    return other_form(building, found, wanted)
+  elseif version == 0 then
+    return nil
+  end
+  versions[building] = version
   endless[building] = (reading(false, 'TTL', building) or 0) < 0
   return denied('EXPIRE', building)
 end

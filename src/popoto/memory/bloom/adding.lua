@@ -30,19 +30,14 @@ local function make_blooming()
     local wanted = without_padding(ARGV[first + 3] == '1' and one or two)
     local version, found = filter_version(key, note, ARGV[first + 4] + 0, one, two)
     if not version then
-      return make_refusing().refusal(0, 'form', {key, found, wanted})
+      return other_form(key, found, wanted)
     end
     versions[key], is_noted[key] = version, version == 1 and found
-    version, found = version_of_building(builder, one, two)
-    if not version then
-      return make_refusing().refusal(0, 'form', {building, found, wanted})
-    end
-    if version > 0 then
-      versions[building] = version
+    failure = look_at_building(building, builder, versions, one, two, wanted)
+    if building and versions[building] then
       is_begun[building] = (reading(false, 'STRLEN', building) or 0) > 0
-      return look_at_building(building)
     end
-    return nil
+    return failure
   end
 
   local function set_bits(key, version, is_new, first, last)

@@ -17,10 +17,4 @@ for index = 1, #members, 2 do
     + pressure_of(redis.call('HGET', KEYS[3], member), now)
   found[#found + 1] = {member = member, score = score}
 end
-table.sort(found, comes_before)
-local reply = {}
-for place = 1, math.min(count, #found) do
-  reply[#reply + 1] = found[place].member
-  reply[#reply + 1] = tostring(found[place].score)
-end
-return reply
+return best_of(found, count)

@@ -14,10 +14,4 @@ for index = 1, #members, 2 do
   local score = product(base, factor_of(members[index + 1], now, rate))
   found[#found + 1] = {member = members[index], score = score}
 end
-table.sort(found, comes_before)
-local reply = {}
-for place = 1, math.min(count, #found) do
-  reply[#reply + 1] = found[place].member
-  reply[#reply + 1] = tostring(found[place].score)
-end
-return reply
+return best_of(found, count)

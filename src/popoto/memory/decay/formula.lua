@@ -36,3 +36,14 @@ local function comes_before(one, other)
   end
   return one.member < other.member
 end
+
+-- The best of all, as {key, score, ...}.
+local function best_of(found, count)
+  table.sort(found, comes_before)
+  local reply = {}
+  for place = 1, math.min(count, #found) do
+    reply[#reply + 1] = found[place].member
+    reply[#reply + 1] = tostring(found[place].score)
+  end
+  return reply
+end

@@ -29,18 +29,10 @@ local function make_counting()
     local wanted = without_padding(ARGV[first + 2] == '1' and one or two)
     local version, found = sketch_version(key, one, two)
     if not version then
-      return make_refusing().refusal(0, 'form', {key, found, wanted})
+      return other_form(key, found, wanted)
     end
     versions[key] = version
-    version, found = version_of_building(builder, one, two)
-    if not version then
-      return make_refusing().refusal(0, 'form', {building, found, wanted})
-    end
-    if version > 0 then
-      versions[building] = version
-      return look_at_building(building)
-    end
-    return nil
+    return look_at_building(building, builder, versions, one, two, wanted)
   end
 
   -- Read all counters, then write all: one that holds no number must not stop this half-way.
