@@ -20,7 +20,7 @@ from typing import NamedTuple, TypeAlias, TypeVar
 from redis.exceptions import BusyLoadingError, NoScriptError, ReadOnlyError, RedisError
 
 from popoto._connection import policy
-from popoto.engine.outcomes import DISCONNECTED, not_taught
+from popoto.engine.failures import DISCONNECTED, not_taught
 from popoto.engine.recovery import put_back, scripts_to_teach, with_text
 from popoto.engine.replication import heard, wanted
 from popoto.engine.request import Reply, Request, Wait

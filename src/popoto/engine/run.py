@@ -10,7 +10,7 @@ from redis.exceptions import NoScriptError
 
 from popoto import redis_db
 from popoto.engine.coalescing import send_together
-from popoto.engine.outcomes import Story, checked, not_taught
+from popoto.engine.failures import Story, checked, not_taught
 from popoto.engine.recovery import located, put_back, scripts_to_teach, with_text
 from popoto.engine.replication import Shortfall, heard, noted, wanted
 from popoto.engine.request import Argument, Call, Plan, Reply, Request, Wait

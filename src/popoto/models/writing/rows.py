@@ -9,7 +9,7 @@ from typing import Any, TypeAlias, TypeVar
 
 from redis.exceptions import RedisError
 
-from popoto.engine.outcomes import in_its_own_words, of_others
+from popoto.engine.failures import in_its_own_words, of_others
 from popoto.engine.request import Plan
 from popoto.exceptions import (
     BulkError,
