@@ -186,3 +186,8 @@ def free_ports(count: int) -> list[int]:
     finally:
         for one in sockets:
             one.close()
+
+
+def stored_keys(ports: list[int]) -> set[bytes]:
+    """What the nodes hold, under its physical names."""
+    return {key for port in ports for key in node(port).scan_iter(count=1000)}

@@ -15,6 +15,7 @@ import pytest
 import redis
 
 from popoto import redis_db
+from tests.cluster_nodes import cluster, cluster_url, node
 from tests.driver import Api, RoundTrips, count_round_trips, start_server
 
 # How long one example takes says how busy the machine is. A test that hangs is ended by pytest.
@@ -64,3 +65,19 @@ def api(request: pytest.FixtureRequest) -> Iterator[Api]:
 def round_trips(_raw_client: redis.Redis) -> Callable[[], AbstractContextManager[RoundTrips]]:
     """`with round_trips() as seen: ...`, then `seen.sends` and `seen.commands`."""
     return lambda: count_round_trips(_raw_client)
+
+
+@pytest.fixture(scope="module")
+def ports() -> Iterator[list[int]]:
+    """The ports of a cluster of three nodes, started for the module that asks for it."""
+    with cluster(3) as ports:
+        yield ports
+
+
+@pytest.fixture
+def on_the_cluster(ports: list[int], _fresh_server: None) -> None:
+    """Popoto talks to the cluster, which is empty."""
+    for port in ports:
+        with node(port) as client:
+            client.flushall()
+    redis_db.set_REDIS_DB_settings(url=cluster_url(ports))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,15 +10,9 @@ from popoto import redis_db
 from popoto.cli import main
 from tests.cli.running import ZOO, exported, imported
 from tests.cli.zoo import Keeper, Ticket
-from tests.cluster_nodes import cluster, cluster_url, node
+from tests.cluster_nodes import cluster_url, node
 
 pytestmark = [pytest.mark.cluster, pytest.mark.slow]
-
-
-@pytest.fixture(scope="module")
-def ports() -> Iterator[list[int]]:
-    with cluster(3) as ports:
-        yield ports
 
 
 def test_records_move_and_indexes_are_kept(

@@ -11,16 +11,10 @@ import pytest
 import redis
 
 from popoto import redis_db
-from tests.cluster_nodes import cluster, cluster_url, node
+from tests.cluster_nodes import cluster_url, node
 from tests.truth.oracle import violations
 
 from .models import MODELS
-
-
-@pytest.fixture(scope="module")
-def ports() -> Iterator[list[int]]:
-    with cluster(3) as ports:
-        yield ports
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from popoto.engine import coalescing
 from popoto.engine.request import Request
 from popoto.engine.run import asend
 from popoto.exceptions import NothingWrittenError, OutcomeUnknownError, UniquenessError
-from tests.cluster_nodes import cluster, cluster_url
+from tests.cluster_nodes import cluster_url
 from tests.connection.relay import Relay
 from tests.driver import RoundTrips
 
@@ -195,12 +195,6 @@ async def test_no_server_is_told_to_everyone(relay: Relay) -> None:
 
 class Person(popoto.Model):
     name = popoto.KeyField()
-
-
-@pytest.fixture(scope="module")
-def ports() -> Iterator[list[int]]:
-    with cluster(3) as ports:
-        yield ports
 
 
 @pytest.mark.cluster

@@ -12,25 +12,15 @@ from redis.exceptions import RedisClusterException
 from popoto import redis_db
 from popoto.exceptions import ConfigurationError, NothingWrittenError
 from popoto.redis_db import POPOTO_REDIS_DB
-from tests.cluster_nodes import cluster, cluster_url, move_slot, node
+from tests.cluster_nodes import move_slot, node
 
-pytestmark = [pytest.mark.cluster, pytest.mark.slow]
+pytestmark = [
+    pytest.mark.cluster,
+    pytest.mark.slow,
+    pytest.mark.usefixtures("on_the_cluster"),
+]
 
 SCRIPT = "redis.call('SET', KEYS[1], ARGV[1]) return redis.call('GET', KEYS[1])"
-
-
-@pytest.fixture(scope="module")
-def ports() -> Iterator[list[int]]:
-    with cluster(3) as ports:
-        yield ports
-
-
-@pytest.fixture(autouse=True)
-def _on_the_cluster(ports: list[int], _fresh_server: None) -> None:
-    for port in ports:
-        with node(port) as client:
-            client.flushall()
-    redis_db.set_REDIS_DB_settings(url=cluster_url(ports))
 
 
 def test_commands_reach_the_nodes_of_their_keys(ports: list[int]) -> None:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from popoto import ContentField, KeyField, Model, redis_db
-from tests.cluster_nodes import cluster, cluster_url
+from tests.cluster_nodes import cluster_url
 from tests.driver import Api
 
 pytestmark = [pytest.mark.cluster, pytest.mark.slow]
@@ -22,12 +21,6 @@ class Letter(Model):
 class Reply(Model):
     name = KeyField()
     body = ContentField()
-
-
-@pytest.fixture(scope="module")
-def ports() -> Iterator[list[int]]:
-    with cluster(3) as ports:
-        yield ports
 
 
 @pytest.fixture(autouse=True)

@@ -2,36 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 import redis
 
-from popoto import ModelException, redis_db, transaction
+from popoto import ModelException, transaction
 from popoto.redis_db import POPOTO_REDIS_DB
-from tests.cluster_nodes import cluster, cluster_url, node
+from tests.cluster_nodes import stored_keys
 from tests.driver import Api
 from tests.memory.words import Note, Plain, filter_model
 
-pytestmark = [pytest.mark.cluster, pytest.mark.slow]
-
-
-@pytest.fixture(scope="module")
-def ports() -> Iterator[list[int]]:
-    with cluster(3) as ports:
-        yield ports
-
-
-@pytest.fixture(autouse=True)
-def _on_the_cluster(ports: list[int], _fresh_server: None) -> None:
-    for port in ports:
-        with node(port) as client:
-            client.flushall()
-    redis_db.set_REDIS_DB_settings(url=cluster_url(ports))
-
-
-def everything(ports: list[int]) -> set[bytes]:
-    return {key for port in ports for key in node(port).scan_iter(count=1000)}
+pytestmark = [
+    pytest.mark.cluster,
+    pytest.mark.slow,
+    pytest.mark.usefixtures("on_the_cluster"),
+]
 
 
 def test_the_life_of_words(api: Api, ports: list[int]) -> None:
@@ -47,7 +31,7 @@ def test_the_life_of_words(api: Api, ports: list[int]) -> None:
     assert api(Note.counts.get_frequency, Note, "common") == 20
     assert api(Plain.words.might_exist, Plain, "gardening") is True
     assert api(Note.words.fill_ratio, Note) > 0
-    assert {b"{Note}$EF:Note:words", b"{Plain}$FS:Plain:counts"} <= everything(ports)
+    assert {b"{Note}$EF:Note:words", b"{Plain}$FS:Plain:counts"} <= stored_keys(ports)
     assert api(Note.rebuild_indexes) == 21
     assert list(api(Note.words.might_exist_batch, Note, asked).values()) == [
         *(False, True, True, False)
@@ -55,7 +39,7 @@ def test_the_life_of_words(api: Api, ports: list[int]) -> None:
     assert api(Note.check_indexes)["total"] == 0
     api(Note.delete_all)
     api(Plain.delete_all)
-    assert everything(ports) == set()
+    assert stored_keys(ports) == set()
 
 
 def test_pipelines_and_transactions(ports: list[int]) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -17,9 +16,12 @@ from popoto import (
     Subscriber,
     redis_db,
 )
-from tests.cluster_nodes import cluster, cluster_url, node
 
-pytestmark = [pytest.mark.cluster, pytest.mark.slow]
+pytestmark = [
+    pytest.mark.cluster,
+    pytest.mark.slow,
+    pytest.mark.usefixtures("on_the_cluster"),
+]
 
 
 class Order(EventStreamMixin, Model):
@@ -31,20 +33,6 @@ class Ears(Subscriber):
 
     def handle(self, channel: str, data: Any, *args: Any, **kwargs: Any) -> None:
         self.heard = (channel, data)
-
-
-@pytest.fixture(scope="module")
-def ports() -> Iterator[list[int]]:
-    with cluster(3) as ports:
-        yield ports
-
-
-@pytest.fixture(autouse=True)
-def _on_the_cluster(ports: list[int], _fresh_server: None) -> None:
-    for port in ports:
-        with node(port) as client:
-            client.flushall()
-    redis_db.set_REDIS_DB_settings(url=cluster_url(ports))
 
 
 def test_events_lie_beside_their_records_and_are_consumed() -> None:

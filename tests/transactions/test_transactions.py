@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from decimal import Decimal
 from typing import Any
@@ -25,7 +25,7 @@ from popoto.exceptions import (
     ValidationError,
 )
 from popoto.models.transactions import Transaction
-from tests.cluster_nodes import cluster, cluster_url
+from tests.cluster_nodes import cluster_url
 from tests.driver import Api, RoundTrips
 
 Counter = Callable[[], AbstractContextManager[RoundTrips]]
@@ -477,12 +477,6 @@ def test_hooks_and_companions_take_part(api: Api) -> None:
 
 
 # Cluster ---------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def ports() -> Iterator[list[int]]:
-    with cluster(3) as ports:
-        yield ports
 
 
 @pytest.mark.cluster
