@@ -16,6 +16,7 @@ import redis
 
 from popoto import redis_db
 from tests.cluster_nodes import cluster, cluster_url, node
+from tests.connection.relay import Relay
 from tests.driver import Api, RoundTrips, count_round_trips, start_server
 
 # How long one example takes says how busy the machine is. A test that hangs is ended by pytest.
@@ -81,3 +82,12 @@ def on_the_cluster(ports: list[int], _fresh_server: None) -> None:
         with node(port) as client:
             client.flushall()
     redis_db.set_REDIS_DB_settings(url=cluster_url(ports))
+
+
+@pytest.fixture
+def relay(server_url: str) -> Iterator[Relay]:
+    """Popoto reaches the private server through a relay, which can lose, hold and cut."""
+    with Relay(urlsplit(server_url).path) as relay:
+        redis_db.set_REDIS_DB_settings(host="127.0.0.1", port=relay.port)
+        yield relay
+        redis_db.set_REDIS_DB_settings()

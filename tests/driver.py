@@ -184,3 +184,16 @@ def expires_fields(client: redis.Redis) -> bool:
     except redis.ResponseError:
         return False
     return True
+
+
+def at_the(number: int, work: Callable[[], object]) -> Callable[[], object]:
+    """Does the work the `number`th time that it is called."""
+    calls = 0
+
+    def counted() -> None:
+        nonlocal calls
+        calls += 1
+        if calls == number:
+            work()
+
+    return counted

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Any
-from urllib.parse import urlsplit
 
 import pytest
 import redis
@@ -152,13 +151,6 @@ def test_every_event_loop_gathers_for_itself() -> None:
     assert Product.query.count() == 5
     assert not coalescing._gathering
     assert not coalescing._under_way
-
-
-@pytest.fixture
-def relay(server_url: str) -> Iterator[Relay]:
-    with Relay(urlsplit(server_url).path) as relay:
-        redis_db.set_REDIS_DB_settings(host="127.0.0.1", port=relay.port)
-        yield relay
 
 
 async def test_after_a_lost_reply_reads_are_repeated_and_writes_are_in_doubt(

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from urllib.parse import urlsplit
-
 import pytest
 import redis
 
@@ -16,14 +13,6 @@ from popoto.exceptions import (
 )
 from popoto.redis_db import POPOTO_REDIS_DB
 from tests.connection.relay import Relay
-
-
-@pytest.fixture
-def relay(server_url: str) -> Iterator[Relay]:
-    with Relay(urlsplit(server_url).path) as relay:
-        redis_db.set_REDIS_DB_settings(host="127.0.0.1", port=relay.port)
-        yield relay
-        redis_db.set_REDIS_DB_settings()
 
 
 def test_a_write_is_carried_out_once_and_its_outcome_unknown(

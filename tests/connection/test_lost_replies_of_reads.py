@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
-from urllib.parse import urlsplit
 
 import pytest
 import redis
@@ -17,7 +16,6 @@ from popoto import (
     Model,
     Relationship,
     UniqueField,
-    redis_db,
 )
 from popoto.exceptions import QueryException
 from popoto.redis_db import POPOTO_REDIS_DB, get_async_redis_db
@@ -36,14 +34,6 @@ class Ship(Model):
     crew = IntField(default=0)
     dock = Relationship(Dock)
     log = ListField(max_length=3)
-
-
-@pytest.fixture
-def relay(server_url: str) -> Iterator[Relay]:
-    with Relay(urlsplit(server_url).path) as relay:
-        redis_db.set_REDIS_DB_settings(host="127.0.0.1", port=relay.port)
-        yield relay
-        redis_db.set_REDIS_DB_settings()
 
 
 @pytest.fixture(autouse=True)

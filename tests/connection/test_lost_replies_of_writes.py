@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from urllib.parse import urlsplit
-
 import pytest
 
-from popoto import EventStreamMixin, IndexedField, IntField, KeyField, Model, redis_db
+from popoto import EventStreamMixin, IndexedField, IntField, KeyField, Model
 from popoto.exceptions import OutcomeUnknownError
 from tests.connection.relay import Relay
 from tests.driver import Api
@@ -16,14 +13,6 @@ from tests.driver import Api
 class Berth(Model):
     name = KeyField()
     kind = IndexedField()
-
-
-@pytest.fixture
-def relay(server_url: str) -> Iterator[Relay]:
-    with Relay(urlsplit(server_url).path) as relay:
-        redis_db.set_REDIS_DB_settings(host="127.0.0.1", port=relay.port)
-        yield relay
-        redis_db.set_REDIS_DB_settings()
 
 
 def test_a_move_to_another_key_is_not_repeated(api: Api, relay: Relay) -> None:

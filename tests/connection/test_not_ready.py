@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
 from typing import Any
-from urllib.parse import urlsplit
 
 import pytest
 import redis
@@ -23,14 +21,6 @@ class Berth(Model):
     name = KeyField()
     kind = IndexedField()
     log = ListField(max_length=3)
-
-
-@pytest.fixture
-def relay(server_url: str) -> Iterator[Relay]:
-    with Relay(urlsplit(server_url).path) as relay:
-        redis_db.set_REDIS_DB_settings(host="127.0.0.1", port=relay.port)
-        yield relay
-        redis_db.set_REDIS_DB_settings()
 
 
 def test_a_write_waits_for_a_server_that_loads(api: Api, relay: Relay) -> None:

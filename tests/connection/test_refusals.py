@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Iterator
-from urllib.parse import urlsplit
 
 import pytest
 import redis
@@ -33,14 +32,6 @@ class Berth(Model):
     name = KeyField()
     kind = IndexedField(default="quay")
     text = StringField(default="")
-
-
-@pytest.fixture
-def relay(server_url: str) -> Iterator[Relay]:
-    with Relay(urlsplit(server_url).path) as relay:
-        redis_db.set_REDIS_DB_settings(host="127.0.0.1", port=relay.port)
-        yield relay
-        redis_db.set_REDIS_DB_settings()
 
 
 @pytest.fixture

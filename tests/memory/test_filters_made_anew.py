@@ -12,7 +12,7 @@ from popoto import Defaults, ExistenceFilter, KeyField, Model, ModelException, S
 from popoto.engine.request import Call
 from popoto.engine.run import send
 from popoto.models.upkeep.rebuilding import Rebuild
-from tests.driver import Api
+from tests.driver import Api, at_the
 from tests.interference import before_each_commit
 from tests.memory.words import Note, Plain, filter_model, sketch_model
 
@@ -81,19 +81,6 @@ def test_records_without_fingerprint_are_reported(api: Api, redis_client: redis.
         )
     assert rebuilt.problem_count == 1
     assert api(Note.words.might_exist, Note, "kubernetes") is True
-
-
-def at_the(number: int, work: Callable[[], object]) -> Callable[[], object]:
-    """Does the work the `number`th time that it is called."""
-    calls = 0
-
-    def counted() -> None:
-        nonlocal calls
-        calls += 1
-        if calls == number:
-            work()
-
-    return counted
 
 
 @pytest.mark.parametrize("number", range(1, 12))

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
-from urllib.parse import urlsplit
 
 import pytest
 import redis
@@ -15,14 +14,6 @@ from tests.connection.relay import Relay
 from tests.driver import Api, expires_fields
 
 from .zoo import Animal, animal, state
-
-
-@pytest.fixture
-def relay(server_url: str, redis_client: redis.Redis) -> Iterator[Relay]:
-    with Relay(urlsplit(server_url).path) as relay:
-        redis_db.set_REDIS_DB_settings(host="127.0.0.1", port=relay.port)
-        yield relay
-        redis_db.set_REDIS_DB_settings()
 
 
 @pytest.fixture

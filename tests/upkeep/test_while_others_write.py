@@ -10,7 +10,7 @@ import pytest
 import redis
 
 from popoto import IndexedField, KeyField, Model, SortedField, UniqueField
-from tests.driver import Api
+from tests.driver import Api, at_the
 from tests.interference import before_each_commit
 from tests.truth.oracle import violations
 
@@ -49,19 +49,6 @@ def put_on_z() -> None:
 
 def remove() -> None:
     Book(title="a").delete()
-
-
-def at_the(number: int, work: Callable[[], object]) -> Callable[[], object]:
-    """Does the work the `number`th time that it is called."""
-    calls = 0
-
-    def counted() -> None:
-        nonlocal calls
-        calls += 1
-        if calls == number:
-            work()
-
-    return counted
 
 
 @pytest.mark.parametrize("work", [put_on_y, put_on_z, remove])
