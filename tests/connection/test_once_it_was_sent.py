@@ -10,7 +10,16 @@ from urllib.parse import urlsplit
 import pytest
 import redis
 
-from popoto import IndexedField, IntField, KeyField, Model, SortedField, StringField, redis_db
+from popoto import (
+    ConfidenceField,
+    IndexedField,
+    IntField,
+    KeyField,
+    Model,
+    SortedField,
+    StringField,
+    redis_db,
+)
 from popoto.exceptions import (
     NothingWrittenError,
     OutcomeUnknownError,
@@ -32,6 +41,12 @@ class Berth(Model):
     depth = SortedField(type=int, default=0)
     ships = IntField(default=0)
     text = StringField(default="")
+
+
+class Memory(Model):
+    name = KeyField()
+    agent = StringField()
+    certainty = ConfidenceField(partition_by="agent")
 
 
 class Pier(Model):
@@ -341,6 +356,16 @@ def test_a_write_that_was_refused_and_finds_nobody_then_wrote_nothing(
     relay.answer(b"EVALSHA", b"*2\r\n:2\r\n" + told, last=True)
     with pytest.raises(NothingWrittenError):
         api(changed(berth, kind="pier").save)
+
+
+def test_so_did_a_change_beside_a_record(api: Api, relay: Relay) -> None:
+    """Memory fields have a script of their own, which is a commit as well."""
+    memory = api(Memory.create, name="a", agent="x")
+    failure = (b":1", b"$5\r\nholds", b"$8\r\nMemory:a", b"$5\r\nagent", b"$2\r\n\xa1y")
+    told = b"*%d\r\n%b\r\n" % (len(failure), b"\r\n".join(failure))
+    relay.answer(b"EVALSHA", b"*2\r\n:2\r\n" + told, last=True)
+    with pytest.raises(NothingWrittenError):
+        api(ConfidenceField.update_confidence, memory, "certainty", 0.9)
 
 
 NOSCRIPT = b"-NOSCRIPT No matching script.\r\n"

@@ -14,6 +14,7 @@ from redis.exceptions import NoScriptError, RedisError
 
 from popoto._connection import policy
 from popoto._connection.refusals import is_refusal, refused
+from popoto.engine.outcome import was_refused
 from popoto.engine.request import Call, Reply, Request, ScriptCall
 from popoto.engine.scripts import COMMIT
 from popoto.exceptions import (
@@ -117,10 +118,7 @@ def _has_written(request: Request, answer: object) -> bool:
     """Whether anything was written; a commit says itself if it was refused."""
     replies = cast("list[Reply]", answer)
     return not all(
-        isinstance(command, ScriptCall)
-        and command.script is COMMIT
-        and isinstance(reply, list)
-        and reply[:1] in ([0], [2])
+        isinstance(command, ScriptCall) and command.script.extends(COMMIT) and was_refused(reply)
         for command, reply in zip(request.commands, replies, strict=True)
     )
 

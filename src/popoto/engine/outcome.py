@@ -56,6 +56,11 @@ class GuardFailure:
         )
 
 
+def was_refused(reply: Reply) -> bool:
+    """Whether a commit says that a guard failed: nothing was written."""
+    return isinstance(reply, list) and len(reply) > 1 and reply[0] in (0, 2)
+
+
 def wrong_kind(key: str, found: str, expected: str) -> ModelException:
     """The error for a key of another type than belongs there."""
     return ModelException(

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 
+from popoto.engine.outcome import was_refused
 from popoto.engine.request import Reply, Request
 from popoto.exceptions import NotReplicatedError
 from popoto.redis_db import DEFAULT_REPLICA_TIMEOUT, Wait, acknowledged, checked_wait
@@ -78,7 +79,7 @@ class Shortfall:
 def noted(before: Shortfall | None, request: Request, replies: list[Reply]) -> Shortfall | None:
     """What is missing after a request that waited: the fewest replicas of all count."""
     wait, number = request.waited, request.replicas
-    if wait is None or number >= wait.replicas or all(map(_is_refusal, replies)):
+    if wait is None or number >= wait.replicas or all(map(was_refused, replies)):
         return before
     return before if before is not None and before.replicas <= number else Shortfall(wait, number)
 
@@ -89,8 +90,3 @@ def heard(requests: Sequence[Request], wait: Wait, reply: Reply) -> None:
     for request in requests:
         request.replicas = number if request.waited is None else min(request.replicas, number)
         request.waited = wait
-
-
-def _is_refusal(reply: Reply) -> bool:
-    """Whether a commit says that a guard failed: nothing was written."""
-    return isinstance(reply, list) and len(reply) > 1 and reply[0] in (0, 2)

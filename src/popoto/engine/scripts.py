@@ -86,6 +86,10 @@ class Script:
         texts |= {part: _read(package, part) for part in parts}
         return self._of(name, {**texts, last: own[last]}, self.keyed | keyed, self.apart | apart)
 
+    def extends(self, other: Script) -> bool:
+        """Whether it is the other one, or that one with further parts."""
+        return self.parts[-1] == other.parts[-1]
+
     def place_of(self, line: int) -> str:
         """Where a line of the text stands: ``commit/records.lua:17``."""
         index = bisect_right(self.starts, line) - 1
