@@ -12,7 +12,7 @@ from operator import itemgetter
 from typing import Generic, NamedTuple, TypeAlias
 
 from popoto.engine.batch import Batch, CommitReply, GuardFailure, KeyArgument, Step
-from popoto.engine.keys import shard_prefix
+from popoto.engine.keys import without_prefix
 from popoto.engine.request import Plan
 from popoto.exceptions import ModelException
 from popoto.models.writing import claims
@@ -142,9 +142,7 @@ class Joined(Generic[Op]):
 
     def _naming(self, key: str) -> list[Op]:
         """The operations whose commands name a key."""
-        # On a cluster the script knows the key with its hash tag in front.
-        shard = self.operations[0].options.shard
-        name = key.removeprefix(shard_prefix(shard, is_cluster=True))
+        name = without_prefix(key, self.operations[0].options.shard)
         found = {
             bisect_right(self._starts, position, key=itemgetter(1)) - 1: None
             for position, (_, named, arguments) in enumerate(self.batch.commands)

@@ -7,6 +7,7 @@ from typing import Any
 
 from popoto.engine.batch import Batch
 from popoto.engine.codec import EncodeError, Stored
+from popoto.engine.keys import without_prefix
 from popoto.engine.request import Plan, Request
 from popoto.exceptions import (
     KeyMutationError,
@@ -59,8 +60,7 @@ def _updated(
             yield from give_up(options, late, lost)
             raise
         for failure in Batch.failures(reply):
-            name = text_of(failure.details[0])
-            place = next(at for at, key in enumerate(keys) if name.endswith(key))
+            place = keys.index(without_prefix(text_of(failure.details[0]), options.shard))
             rows.refuse_row(rows.seen + place, given[place], failure.error())
         rows.end_round()
         rows.end_batch(len(given), len(given))
