@@ -118,7 +118,13 @@ class AccessTrackerMixin:
 
     def _discarding(self) -> Plan[None]:
         record: Any = self
-        yield Request.of(("DEL", self._at_key("staged")), shard=record._meta.shard, repeatable=True)
+        options = record._meta
+        yield Request.of(
+            ("DEL", self._at_key("staged")),
+            shard=options.shard,
+            replicates=True,
+            wait=options.wait,
+        )
 
     # Reading --------------------------------------------------------------------
 

@@ -70,7 +70,8 @@ def _migrate_page(
         moves.append((member, batch))
     if not moves:
         return
-    outcomes = yield Request([batch.call() for _, batch in moves], options.shard)
+    calls = [batch.call() for _, batch in moves]
+    outcomes = yield Request(calls, options.shard, replicates=True, wait=options.wait)
     for (member, _), reply in zip(moves, outcomes, strict=True):
         outcome = Batch.outcome(reply)
         if isinstance(outcome, GuardFailure):
