@@ -83,6 +83,11 @@ class Request:
     ) -> Request:
         return cls(commands, shard, repeatable, upkeep, replicates, wait)
 
+    @classmethod
+    def write(cls, *commands: Command, shard: str, wait: Wait | None = None) -> Request:
+        """What a user writes: not sent again after a lost reply, and replicas may be waited for."""
+        return cls(commands, shard, replicates=True, wait=wait)
+
     @property
     def writes(self) -> bool:
         """Whether a caller has to know what became of it."""

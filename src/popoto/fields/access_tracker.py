@@ -119,10 +119,9 @@ class AccessTrackerMixin:
     def _discarding(self) -> Plan[None]:
         record: Any = self
         options = record._meta
-        yield Request.of(
+        yield Request.write(
             ("DEL", self._at_key("staged")),
             shard=options.shard,
-            replicates=True,
             wait=options.wait,
         )
 

@@ -93,8 +93,8 @@ class CappedListProxy(MutableSequence[Item]):
         batch.put("LPUSH", list_key, encoded)
         batch.put("LTRIM", list_key, 0, capacity - 1)
         batch.put("FOLLOW", list_key, KeyArgument(record_key))
-        (reply,) = yield Request.of(
-            batch.call(), shard=field.model_name, replicates=True, wait=instance._meta.wait
+        (reply,) = yield Request.write(
+            batch.call(), shard=field.model_name, wait=instance._meta.wait
         )
         outcome = Batch.outcome(reply)
         if isinstance(outcome, GuardFailure):

@@ -125,7 +125,7 @@ class EventStreamMixin:
             _log_lost(self, op, error)
             return None
         options = record._meta
-        return Request.of(command, shard=options.shard, replicates=True, wait=options.wait)
+        return Request.write(command, shard=options.shard, wait=options.wait)
 
     def _on_commit(self, batch: Batch, commit: Commit) -> None:
         try:

@@ -154,7 +154,7 @@ def _creating(instances: Sequence[Any], partition: str | None, pipeline: Any) ->
             commands.append(("SADD", partitions_key(name), partition))
         shard: str = model._meta.shard
         if pipeline is None:
-            yield Request(commands, shard, replicates=True, wait=model._meta.wait)
+            yield Request.write(*commands, shard=shard, wait=model._meta.wait)
             continue
         for command in commands:
             append(pipeline, *tagged(command, prefix_in(pipeline, shard)))
@@ -166,7 +166,7 @@ def _resolving(instance: Any, partition: str | None, pipeline: Any) -> Plan[Any]
     if pipeline is not None:
         append(pipeline, *tagged(command, prefix_in(pipeline, shard)))
         return pipeline
-    (removed,) = yield Request.of(command, shard=shard, replicates=True, wait=instance._meta.wait)
+    (removed,) = yield Request.write(command, shard=shard, wait=instance._meta.wait)
     return removed
 
 
@@ -181,7 +181,7 @@ def _expiring(
     if members:
         command = ("ZREMRANGEBYSCORE", key, "-inf", latest)
         if pipeline is None:
-            yield Request.of(command, shard=shard, replicates=True, wait=model_class._meta.wait)
+            yield Request.write(command, shard=shard, wait=model_class._meta.wait)
         else:
             append(pipeline, *tagged(command, prefix_in(pipeline, shard)))
     return [member.decode("utf-8", "replace") for member in members]

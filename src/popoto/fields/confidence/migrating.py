@@ -71,7 +71,7 @@ def _migrate_page(
     if not moves:
         return
     calls = [batch.call() for _, batch in moves]
-    outcomes = yield Request(calls, options.shard, replicates=True, wait=options.wait)
+    outcomes = yield Request.write(*calls, shard=options.shard, wait=options.wait)
     for (member, _), reply in zip(moves, outcomes, strict=True):
         outcome = Batch.outcome(reply)
         if isinstance(outcome, GuardFailure):

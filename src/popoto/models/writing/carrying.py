@@ -110,10 +110,9 @@ class _Work(Generic[Op]):
         late = refuse_when_late(options, batches)
         commits = [call.batch.call(every=True, replies=company.needs_replies) for call in calls]
         try:
-            replies: list[CommitReply] = yield Request(
-                commits,
-                options.shard,
-                replicates=True,
+            replies: list[CommitReply] = yield Request.write(
+                *commits,
+                shard=options.shard,
                 wait=most_demanding(each.options.wait for each in operations),
             )
         except OutcomeUnknownError as lost:

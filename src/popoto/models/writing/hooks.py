@@ -51,7 +51,7 @@ def call_delete_hooks(
 def follow_up(batch: Batch, options: ModelOptions) -> Plan[None]:
     """Send what hooks queued that no script may call; a round trip of its own."""
     if batch.after:
-        yield Request(batch.after, options.shard, replicates=True, wait=options.wait)
+        yield Request.write(*batch.after, shard=options.shard, wait=options.wait)
 
 
 def apply_entries(
@@ -73,7 +73,7 @@ def apply_entries(
         return pipeline
     if not len(batch):
         return 0
-    replies = run(Request.of(batch.call(), shard=shard, replicates=True).plan())
+    replies = run(Request.write(batch.call(), shard=shard).plan())
     outcome = Batch.outcome(replies[0])
     if isinstance(outcome, GuardFailure):
         raise outcome.error()

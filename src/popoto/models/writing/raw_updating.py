@@ -53,9 +53,7 @@ def _updated(
         late = refuse_when_late(options, [batch])
         call = batch.call(every=True, replies=False)
         try:
-            (reply,) = yield Request.of(
-                call, shard=options.shard, replicates=True, wait=options.wait
-            )
+            (reply,) = yield Request.write(call, shard=options.shard, wait=options.wait)
         except OutcomeUnknownError as lost:
             yield from give_up(options, late, lost)
             raise
