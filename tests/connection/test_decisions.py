@@ -23,8 +23,21 @@ from redis.exceptions import (
 from popoto import redis_db
 from popoto._connection import decisions
 from popoto._connection.decisions import Failure
+from popoto._connection.resending import resend
+from popoto._connection.resp import pack
 from popoto._connection.routing import Topology
-from popoto._connection.steps import AGAIN, REFRESH, SEEK_PRIMARY, Ask, Pause, Step, Steps
+from popoto._connection.steps import (
+    AGAIN,
+    REFRESH,
+    SEEK_PRIMARY,
+    Ask,
+    Pause,
+    Send,
+    Step,
+    Steps,
+    waiting,
+)
+from popoto._connection.waiting import Wait
 from popoto.exceptions import NothingWrittenError, OutcomeUnknownError
 from popoto.redis_db import POPOTO_REDIS_DB
 from tests.connection.scripted import in_turn, scripted_server
@@ -247,6 +260,15 @@ def test_only_sentinels_know_another_primary() -> None:
     told = tell(decisions.after_refusal(demoted, has_sentinels=True), None, [LOADING], [b"OK"])
     assert told.deeds == [SEEK_PRIMARY, AGAIN, AGAIN]
     assert told.result == b"OK"
+
+
+def test_what_a_demoted_primary_says_of_replicas_does_not_count() -> None:
+    demoted = ReadOnlyError("You can't write against a read only replica.")
+    replies: list[Any] = [demoted, 0]
+    wait = Wait(1)
+    told = tell(resend([("SET", "a", 1)], replies, repeatable=False, wait=wait), None, [b"OK", 2])
+    assert told.deeds == [SEEK_PRIMARY, waiting(Send(pack([("SET", "a", 1)]), 1, False), wait)]
+    assert replies == [b"OK", 2]
 
 
 # A cluster -------------------------------------------------------------------------------

@@ -140,6 +140,8 @@ def test_a_write_to_a_server_that_falls_silent_is_in_doubt(
         WRITES[name](api, berth)
     assert_in_doubt(caught.value)
     assert isinstance(caught.value, OutcomeUnknownTimeoutError)
+    # It is not asked for long: the call is given up once.
+    assert relay.sent(b"$3\r\nSET\r\n") <= 1
 
 
 def test_a_write_whose_reply_is_lost_again_and_again_is_in_doubt(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import socket
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from time import monotonic
@@ -20,6 +21,7 @@ from popoto._connection.sentinels import Patience, Watch, Word, is_unlike_a_word
 from popoto._connection.steps import REFRESH, Ask, AskSentinels, Pause, Step, carry_out
 from popoto._connection.waiting import Wait
 from popoto.engine import replication
+from popoto.engine.batch import Batch
 from popoto.engine.request import Request
 from popoto.exceptions import ConfigurationError, NothingWrittenError, OutcomeUnknownError
 from tests.cluster_nodes import free_ports
@@ -349,6 +351,14 @@ def test_no_sentinel_knows_a_primary(api: Api) -> None:
         call_many(api, ("SET", "a", 1))
 
 
+def test_a_sentinel_that_is_silent_is_told_of(api: Api) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        place = f"127.0.0.1:{listener.getsockname()[1]}"
+        redis_db.set_REDIS_DB_settings(url=f"redis+sentinel://{place}/main?socket_timeout=0.2")
+        with pytest.raises(NothingWrittenError, match=rf"{place}: \w"):
+            call_many(api, ("SET", "a", 1))
+
+
 def test_a_primary_that_cannot_be_reached_is_asked_about_at_once(
     api: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -410,17 +420,19 @@ async def test_every_kind_of_url_can_wait_for_replicas(url: str) -> None:
     assert (await redis_db.async_connection()).wait is None
 
 
-def waited(replicas: int, *replies: int) -> Request:
-    request = Request.of(("SET", "a", 1), shard="a", replicates=True)
+def waited(replicas: int, *replies: int, commits: int = 0) -> Request:
+    commands = [Batch().call() for _ in range(commits)] or [("SET", "a", 1)]
+    request = Request.of(*commands, shard="a", replicates=True)
     for reply in replies:
         replication.heard([request], Wait(replicas), reply)
     return request
 
 
 def test_a_commit_that_was_refused_lacks_nothing() -> None:
-    assert replication.noted(None, waited(1, 0), [[0, 1, b"holds"]]) is None
-    assert replication.noted(None, waited(1, 0), [[2, [1, b"holds"]]]) is None
-    assert replication.noted(None, waited(1, 0), [[0, 1, b"holds"], [1]]) is not None
+    refused, refused_all, done = [0, 1, b"holds"], [2, [1, b"holds"]], [1]
+    assert replication.noted(None, waited(1, 0, commits=1), [refused]) is None
+    assert replication.noted(None, waited(1, 0, commits=2), [refused_all, refused]) is None
+    assert replication.noted(None, waited(1, 0, commits=2), [refused, done]) is not None
 
 
 def test_the_fewest_replicas_of_all_count() -> None:

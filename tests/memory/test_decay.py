@@ -360,6 +360,17 @@ def test_many_candidates_are_ranked_in_several_calls(monkeypatch: pytest.MonkeyP
         assert found == names(Memory.query.filter(agent="a").top_by_decay(n=3))
 
 
+def test_over_several_calls_too_the_lesser_key_comes_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    from popoto.models.reading.ranking import decaying
+
+    monkeypatch.setattr(decaying, "_MOST_CANDIDATES", 2)
+    for number in range(9):
+        keep(Memory, f"n{number}", 1)
+    with clock.using(NOW):
+        found = names(Memory.query.filter(agent="a", topic="t").top_by_decay(n=9))
+    assert found == [f"n{number}" for number in range(9)]
+
+
 def test_a_partition_is_named_by_plain_keywords() -> None:
     keep(Memory, "x", 0, agent="5")
     assert names(Memory.query.filter(agent=5).top_by_decay()) == ["x"]

@@ -186,6 +186,14 @@ def test_entries_with_very_many_values_are_resolved(guess: Guess) -> None:
     assert found["predicted"] == wide
 
 
+def test_what_became_of_a_record_that_is_gone_is_no_error(
+    api: Api, redis_client: redis.Redis, guess: Guess
+) -> None:
+    api(Guess.record_prediction, guess, {"x": 1})
+    redis_client.delete(guess.pk)
+    assert api(Guess.auto_resolve, guess, "acted") is None
+
+
 def test_an_error_of_the_models_own(api: Api) -> None:
     class Own(PredictionLedgerMixin, Model):
         name = KeyField()

@@ -57,6 +57,14 @@ def hint(redis_client: redis.Redis) -> Hint:
     return hint
 
 
+def test_the_default_partition_is_not_listed(api: Api, redis_client: redis.Redis) -> None:
+    """It is looked through in any case."""
+    hint = Hint.create(name="a")
+    api(RecallProposal.create_batch, [hint], partition="default")
+    assert redis_client.keys("$RP:Hint:partitions") == []
+    assert [key for key, _ in api(RecallProposal.get_pending, Hint)] == [hint.pk]
+
+
 @each_write
 def test_none_is_sent_again_once_its_reply_was_lost(
     api: Api, hint: Hint, relay: Relay, marker: bytes, write: Write

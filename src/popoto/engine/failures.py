@@ -14,9 +14,8 @@ from redis.exceptions import NoScriptError, RedisError
 
 from popoto._connection import policy
 from popoto._connection.refusals import is_refusal, refused
-from popoto.engine.outcome import was_refused
-from popoto.engine.request import Call, Reply, Request, ScriptCall
-from popoto.engine.scripts import COMMIT
+from popoto.engine.outcome import wrote_nothing
+from popoto.engine.request import Call, Reply, Request
 from popoto.exceptions import (
     NothingWrittenError,
     OutcomeUnknownError,
@@ -93,7 +92,8 @@ class Story:
     def take(self, step: Request | Call, answer: object) -> None:
         """Take note of a step that was carried out."""
         if not self._has_written and step.writes:
-            self._has_written = isinstance(step, Call) or _has_written(step, answer)
+            replies = cast("list[Reply]", answer)
+            self._has_written = isinstance(step, Call) or not wrote_nothing(step, replies)
 
     def told(self, error: BaseException, step: Request | Call) -> BaseException:
         """The error for a step that failed, as the plan is to know it."""
@@ -112,15 +112,6 @@ class Story:
             found = policy.after_others(error, repeatable=False)
             found.__cause__ = error.__cause__ or error
         return found
-
-
-def _has_written(request: Request, answer: object) -> bool:
-    """Whether anything was written; a commit says itself if it was refused."""
-    replies = cast("list[Reply]", answer)
-    return not all(
-        isinstance(command, ScriptCall) and command.script.extends(COMMIT) and was_refused(reply)
-        for command, reply in zip(request.commands, replies, strict=True)
-    )
 
 
 def _unknown(error: BaseException) -> BaseException:

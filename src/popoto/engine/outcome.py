@@ -6,7 +6,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias, cast
 
-from popoto.engine.request import Reply
+from popoto.engine.request import Reply, Request, ScriptCall
+from popoto.engine.scripts import COMMIT
 from popoto.exceptions import CommandRefusedError, ModelException
 
 #: What commit.lua answers: 1 and the replies of the commands, or what `GuardFailure` holds, after
@@ -56,9 +57,15 @@ class GuardFailure:
         )
 
 
-def was_refused(reply: Reply) -> bool:
-    """Whether a commit says that a guard failed: nothing was written."""
-    return isinstance(reply, list) and len(reply) > 1 and reply[0] in (0, 2)
+def wrote_nothing(request: Request, replies: Sequence[Reply]) -> bool:
+    """Whether a request is commits alone, and each says that a guard failed."""
+    return all(
+        isinstance(command, ScriptCall)
+        and command.script.extends(COMMIT)
+        and isinstance(reply, list)
+        and reply[0] in (0, 2)
+        for command, reply in zip(request.commands, replies, strict=True)
+    )
 
 
 def wrong_kind(key: str, found: str, expected: str) -> ModelException:

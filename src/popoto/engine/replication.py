@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 
-from popoto.engine.outcome import was_refused
+from popoto.engine.outcome import wrote_nothing
 from popoto.engine.request import Reply, Request
 from popoto.exceptions import NotReplicatedError
 from popoto.redis_db import DEFAULT_REPLICA_TIMEOUT, Wait, acknowledged, checked_wait
@@ -79,7 +79,7 @@ class Shortfall:
 def noted(before: Shortfall | None, request: Request, replies: list[Reply]) -> Shortfall | None:
     """What is missing after a request that waited: the fewest replicas of all count."""
     wait, number = request.waited, request.replicas
-    if wait is None or number >= wait.replicas or all(map(was_refused, replies)):
+    if wait is None or number >= wait.replicas or wrote_nothing(request, replies):
         return before
     return before if before is not None and before.replicas <= number else Shortfall(wait, number)
 

@@ -7,7 +7,7 @@
 
 local function make_blooming()
   local blooming = {}
-  local versions, is_noted, is_begun = {}, {}, {}
+  local versions, is_noted = {}, {}
 
   -- What is written to a filter.
   local function look_at_filter(key)
@@ -33,11 +33,7 @@ local function make_blooming()
       return other_form(key, found, wanted)
     end
     versions[key], is_noted[key] = version, version == 1 and found
-    failure = look_at_building(building, builder, versions, one, two, wanted)
-    if building and versions[building] then
-      is_begun[building] = (reading(false, 'STRLEN', building) or 0) > 0
-    end
-    return failure
+    return look_at_building(building, builder, versions, one, two, wanted)
   end
 
   local function set_bits(key, version, is_new, first, last)
@@ -74,8 +70,7 @@ local function make_blooming()
     end
     local version = building and versions[building]
     if version then
-      set_bits(building, version, not is_begun[building], first, last)
-      is_begun[building] = true
+      set_bits(building, version, true, first, last)
       keep_building(building)
     end
     return 1
