@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import pytest
@@ -9,6 +10,8 @@ import redis
 
 import popoto
 from popoto import IndexedField, IntField, KeyField, ListField, Model, StringField
+from popoto.engine.batch import Batch
+from popoto.models.writing.saving import Saving
 from popoto.redis_db import POPOTO_REDIS_DB, get_async_redis_db
 from tests.driver import Api
 from tests.truth.oracle import violations
@@ -17,9 +20,19 @@ from tests.truth.oracle import violations
 class Page(Model):
     name = KeyField()
     topic = IndexedField()
+    author = IndexedField()
     text = StringField()
     links = ListField(max_length=5)
     visits = IntField(default=0)
+
+
+class Pair(Model):
+    name = KeyField()
+    left = StringField()
+    right = StringField()
+
+    class Meta:
+        indexes = ((("left", "right"), False),)
 
 
 def pipeline_of(api: Api) -> Any:
@@ -30,6 +43,13 @@ def pipeline_of(api: Api) -> Any:
         return (await get_async_redis_db()).pipeline()
 
     return api.run(make())
+
+
+def execute(api: Api, pipeline: Any) -> None:
+    if api.is_async:
+        api.run(pipeline.execute())
+    else:
+        pipeline.execute()
 
 
 @pytest.mark.parametrize(
@@ -57,6 +77,139 @@ def test_the_last_value_is_written_by_the_next_save(
     assert violations(redis_client, Page) == []
 
 
+@pytest.mark.parametrize(("name", "value"), [("text", "two"), ("topic", "two"), ("links", ["two"])])
+@pytest.mark.parametrize("then", ["executed", "dropped", "part"])
+def test_a_save_on_another_pipeline_writes_it_too(
+    api: Api, redis_client: redis.Redis, name: str, value: Any, then: str
+) -> None:
+    """A full one; one of other fields leaves it waiting for the next full save."""
+    api(Page.create, name="a", topic="one", text="one", links=["one"])
+    page = api(Page.query.get, name="a")
+    setattr(page, name, value)
+    api(page.save, pipeline=pipeline_of(api))
+    second = pipeline_of(api)
+    if then == "part":
+        api(page.save, update_fields=["visits"])
+        api(page.save, pipeline=second, update_fields=["visits"])
+    else:
+        api(page.save, pipeline=second)
+    if then != "dropped":
+        execute(api, second)
+    if then != "executed":
+        api(page.save)
+    found = getattr(api(Page.query.get, name="a"), name)
+    assert (list(found) if name == "links" else found) == value
+    assert violations(redis_client, Page) == []
+
+
+@pytest.mark.parametrize("name", ["text", "topic"])
+def test_what_another_instance_has_queued_on_that_pipeline_stays(api: Api, name: str) -> None:
+    api(Page.create, name="a", text="one", topic="one")
+    page, other = api(Page.query.get, name="a"), api(Page.query.get, name="a")
+    setattr(page, name, "two")
+    api(page.save, pipeline=pipeline_of(api))
+    setattr(other, name, "theirs")
+    pipeline = pipeline_of(api)
+    api(other.save, pipeline=pipeline)
+    api(page.save, pipeline=pipeline)
+    execute(api, pipeline)
+    assert getattr(api(Page.query.get, name="a"), name) == "theirs"
+
+
+def test_a_part_that_meets_the_old_value_keeps_the_one_that_waits(
+    api: Api, redis_client: redis.Redis
+) -> None:
+    """The guard on the composite fails, and tells of a topic that was to be another one."""
+    pair = api(Pair.create, name="a", left="one", right="one")
+    pair.left = "two"
+    waiting = pipeline_of(api)
+    api(pair.save, pipeline=waiting)
+    pair.right = "two"
+    api(pair.save, update_fields=["right"])
+    assert pair.left == "two"
+    assert api(Pair.query.get, name="a").left == "one"
+    api(pair.save)
+    found = api(Pair.query.get, name="a")
+    assert (found.left, found.right) == ("two", "two")
+    assert violations(redis_client, Pair) == []
+
+
+@pytest.mark.parametrize("before", ["one", None])
+def test_what_waits_is_not_written_over_what_others_stored_after_it(
+    api: Api, redis_client: redis.Redis, before: str | None
+) -> None:
+    """A part has met the old value, then the pipeline was executed after all."""
+    page = api(Page.create, name="a", topic=before, author="one")
+    if before is None:
+        # As a class without this field has stored it.
+        redis_client.hdel("Page:a", "topic")
+        page = api(Page.query.get, name="a")
+    page.topic = "two"
+    waiting = pipeline_of(api)
+    api(page.save, pipeline=waiting)
+    api(Page.query.filter(name="a").update, author="theirs")
+    page.author = "two"
+    api(page.save, update_fields=["author"])
+    execute(api, waiting)
+    other = api(Page.query.get, name="a")
+    assert other.topic == "two"
+    other.topic = "theirs"
+    api(other.save)
+    api(page.save)
+    assert api(Page.query.get, name="a").topic == "theirs"
+
+
+def test_an_old_value_that_another_writer_restores_is_that_writers(api: Api) -> None:
+    """Once a save has found out that the pipeline was executed."""
+    pair = api(Pair.create, name="a", left="one", right="one")
+    pair.left = "two"
+    waiting = pipeline_of(api)
+    api(pair.save, pipeline=waiting)
+    execute(api, waiting)
+    pair.right = "two"
+    meanwhile = [partial(Pair.query.filter(name="a").update, left="one")]
+    with pytest.MonkeyPatch.context() as patch:
+        build = Saving.batch
+
+        def batch(saving: Saving) -> Batch:
+            built = build(saving)
+            if meanwhile:
+                meanwhile.pop()()
+            return built
+
+        patch.setattr(Saving, "batch", batch)
+        api(pair.save)
+    assert (pair.left, pair.right) == ("one", "two")
+    found = api(Pair.query.get, name="a")
+    assert (found.left, found.right) == ("one", "two")
+
+
+def test_a_part_that_meets_another_writers_value_takes_it_over(api: Api) -> None:
+    pair = api(Pair.create, name="a", left="one", right="one")
+    pair.left = "two"
+    api(pair.save, pipeline=pipeline_of(api))
+    other = api(Pair.query.get, name="a")
+    other.left = "theirs"
+    api(other.save)
+    pair.right = "two"
+    api(pair.save, update_fields=["right"])
+    assert pair.left == "theirs"
+
+
+def test_a_record_that_moves_in_the_pipeline_takes_what_was_queued_along(api: Api) -> None:
+    page = api(Page.create, name="a")
+    page.links = ["two"]
+    pipeline = pipeline_of(api)
+    api(page.save, pipeline=pipeline)
+    page.name = "b"
+    api(page.save, pipeline=pipeline, migrate_key=True)
+    commands = len(pipeline)
+    api(page.save, pipeline=pipeline)
+    assert "two" not in str(pipeline.command_stack[commands:])
+    execute(api, pipeline)
+    assert [list(each.links or ()) for each in api(Page.query.all)] == [["two"]]
+
+
 def test_what_another_writer_stored_meanwhile_stays(api: Api) -> None:
     """It is neither what was queued nor what stood there before."""
     page = api(Page.create, name="a", text="one")
@@ -70,6 +223,21 @@ def test_what_another_writer_stored_meanwhile_stays(api: Api) -> None:
     page.topic = "t"
     api(page.save)
     assert api(Page.query.get, name="a").text == "theirs"
+
+
+def test_a_save_after_a_deletion_that_was_dropped_as_well_writes_what_was_changed(api: Api) -> None:
+    """In that pipeline the save had to write the record whole."""
+    page = api(Page.create, name="a", text="one", links=["one"])
+    other = api(Page.query.get, name="a")
+    other.links = ["theirs"]
+    api(other.save)
+    dropped = pipeline_of(api)
+    api(other.delete, pipeline=dropped)
+    page.text = "two"
+    api(page.save, pipeline=dropped)
+    api(page.save)
+    found = api(Page.query.get, name="a")
+    assert (found.text, list(found.links or ())) == ("two", ["theirs"])
 
 
 def test_a_second_instance_of_the_record_believes_nothing_of_the_first(api: Api) -> None:

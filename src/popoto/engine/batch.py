@@ -248,7 +248,7 @@ class QueuedCommits:
     server holds now. Kept on the pipeline, for as long as its commands are queued.
     """
 
-    __slots__ = ("_stack", "records", "taught", "versions")
+    __slots__ = ("_stack", "records", "taught", "versions", "written")
 
     def __init__(self, stack: object) -> None:
         self._stack = stack
@@ -256,9 +256,26 @@ class QueuedCommits:
         self.records: dict[str, Mapping[str, Stored] | None] = {}
         #: record key -> what each commit leaves: any of them may be refused when the pipeline runs
         self.versions: dict[str, list[Mapping[str, Stored]]] = {}
+        #: record key -> the fields that the commits write, and what they hold after the latest
+        self.written: dict[str, dict[str, Stored]] = {}
         #: prefixes of the shards whose nodes are sent a script's text by this pipeline, with
         #: the script's digest
         self.taught: set[tuple[str, str]] = set()
+
+    def put(self, key: str, known: Mapping[str, Stored], changed: Mapping[str, Stored]) -> None:
+        """A commit changes these fields of a record, of which this was known before."""
+        self.records[key] = {**known, **changed}
+        self.written[key] = {**self.written.get(key, {}), **changed}
+
+    def move(self, key: str, new_key: str) -> None:
+        """A commit renames a record."""
+        self.written[new_key] = self.written.get(key, {})
+        self.remove(key)
+
+    def remove(self, key: str) -> None:
+        """A commit deletes a record."""
+        self.records[key] = None
+        self.written.pop(key, None)
 
     def note(self, record_keys: Iterable[str]) -> None:
         """Keep what the latest commit leaves under its keys."""

@@ -99,7 +99,7 @@ class Adjusting(Operation):
     def finish(self, replies: Sequence[Reply]) -> Any:
         return self.adjustment.finish(replies)
 
-    def leave(self, records: dict[str, Mapping[str, Stored] | None]) -> None:
+    def leave(self, queued: QueuedCommits) -> None:
         """The record's own fields stay as they are."""
 
     def queue_up(self) -> None:

@@ -44,12 +44,18 @@ class Change(Operation):
     contents: Mapping[str, tuple[StandIn, bytes]] = MappingProxyType({})
     #: what the record may hold when a pipeline that this waits in has run, or was dropped
     possible: Sequence[Mapping[str, Stored]] = ()
+    #: what stands in fields where a pipeline has not been carried out, if it ever will be
+    unsettled: Mapping[str, set[Stored | None]] = MappingProxyType({})
+    #: fields of these whose value in memory is not stored, by what the server has said
+    waiting: frozenset[str] = frozenset()
     #: keywords for the hooks of fields
     hook_arguments: Mapping[str, Any] = MappingProxyType({"ignore_errors": False})
 
     def __init__(self, instance: Record, key: str) -> None:
         super().__init__(instance, key)
         self.known = dict(instance._stored) or None
+        if instance._unconfirmed:
+            self.unsettled = instance._unconfirmed
         self.old_key = key
         self.names = self.options.stored_names
 
@@ -73,10 +79,13 @@ class Change(Operation):
         for name in self.options.index_names:
             now = current.get(name)
             if name not in self.changed and known.get(name) != now:
-                if name in values and encoded(self.instance, name) == known.get(name):
+                if now in self.unsettled.get(name, ()):
+                    # No other writer's: what the instance holds waits in a pipeline, or did.
+                    self.waiting |= {name}
+                elif name in values and encoded(self.instance, name) == known.get(name):
                     # What was set but is not saved now stays.
                     del values[name]
-                if now is None:
+                if now is None and name not in self.waiting:
                     self.instance._stored.pop(name, None)
             if now is None:
                 known.pop(name, None)
@@ -108,7 +117,8 @@ class Change(Operation):
         for name in self.changed:
             if persisted:
                 kept.pop(name, None)
-            else:
+            elif self.partial or name in kept or instance._stored.get(name) != self.changed[name]:
+                # What the caller did not change is in the pipeline where the record was deleted.
                 sides = (instance._stored, self.known or {}, *self.possible)
                 kept[name] = kept.get(name, set()) | {side.get(name) for side in sides}
         instance._unconfirmed = None if persisted and not self.partial else kept or None

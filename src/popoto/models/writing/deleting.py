@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from popoto.engine.batch import Batch, GuardFailure, Step
+from popoto.engine.batch import Batch, GuardFailure, QueuedCommits, Step
 from popoto.engine.codec import Stored
 from popoto.engine.request import Reply
 from popoto.fields.keeping.commit import Commit
@@ -73,8 +73,8 @@ class Deletion(Operation):
         self.queue_up()
         return self.known is not None
 
-    def leave(self, records: dict[str, Mapping[str, Stored] | None]) -> None:
-        records[self.key] = None
+    def leave(self, queued: QueuedCommits) -> None:
+        queued.remove(self.key)
 
     def queue_up(self) -> None:
         """The instance is no stored record any more; it keeps its values and can be saved again."""

@@ -8,11 +8,10 @@ computed here and swapped for the stored bytes, again if another writer was fast
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, cast
 
 from popoto.engine.batch import Batch, GuardFailure, KeyArgument, QueuedCommits, Step
-from popoto.engine.codec import Stored
 from popoto.engine.request import Plan, Reply
 from popoto.models.beside.expiry import put_expiry_as_is
 from popoto.models.record.record import Record
@@ -128,8 +127,8 @@ class Increment(Change):
         self._take_over(persisted=True)
         return self.value
 
-    def leave(self, records: dict[str, Mapping[str, Stored] | None]) -> None:
-        records[self.key] = {**(self.known or {}), **self.changed}
+    def leave(self, queued: QueuedCommits) -> None:
+        queued.put(self.key, self.known or {}, self.changed)
 
     def queue_up(self) -> None:
         self._take_over(persisted=False)

@@ -116,7 +116,7 @@ class Operation:
         """Do what follows a write that was carried out."""
         yield from ()
 
-    def leave(self, records: dict[str, Mapping[str, Stored] | None]) -> None:
+    def leave(self, queued: QueuedCommits) -> None:
         """Say what will be stored under its keys once a caller's pipeline is carried out."""
         raise NotImplementedError
 

@@ -38,7 +38,7 @@ def queue_up(operation: Operation, pipeline: Any) -> Plan[Any]:
     if batch is not None:
         yield from _check_claims_now(operation, batch)
         queue(pipeline, batch, operation.options.shard)
-        operation.leave(queued.records)
+        operation.leave(queued)
         queued.note(operation.keys)
     operation.queue_up()
     return pipeline

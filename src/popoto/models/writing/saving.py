@@ -108,11 +108,15 @@ class Saving(Change):
         self._refuse_other_key_values(stored)
         self.known = stored
 
-    def confirm(self) -> Plan[None]:
-        """Write again what was queued on a pipeline that, as it turns out, was not carried out."""
+    def confirm(self, queued: QueuedCommits | None = None) -> Plan[None]:
+        """Write again what was queued on a pipeline that, as it turns out, was not carried out.
+
+        `queued`: what waits in the pipeline into which this goes, where it goes into one.
+        """
         unconfirmed = self.instance._unconfirmed or {}
         if self.known is None or self.partial:
             return
+        self.unsettled = MappingProxyType({})
         names = [name for name in unconfirmed if name not in self.changed]
         if not names:
             return
@@ -126,14 +130,18 @@ class Saving(Change):
             ],
             self.options.shard,
         )
+        before = queued.written.get(self.old_key, {}) if queued is not None else {}
         for name, reply in zip(names, replies, strict=True):
-            found: Stored = tuple(reply) if name in lists else reply
+            stored: Stored = tuple(reply) if name in lists else reply
+            found = before.get(name, stored)
             # Neither what was queued nor what was there before is another writer's: it stays.
             if found != self.instance._stored.get(name) and found in unconfirmed[name]:
                 self.changed[name] = encoded(self.instance, name)
 
     def look(self, queued: QueuedCommits) -> Plan[None]:
         options, key, old_key = self.options, self.key, self.old_key
+        if self.instance._unconfirmed:
+            yield from self.confirm(queued)
         values, *lists, note, taken_key = yield from looked_up(
             [
                 *read_commands(options, old_key),
@@ -357,10 +365,10 @@ class Saving(Change):
         if self.moves:
             yield from report_referrers(self.options.model_name, self.old_key, self.key)
 
-    def leave(self, records: dict[str, Mapping[str, Stored] | None]) -> None:
+    def leave(self, queued: QueuedCommits) -> None:
         if self.moves:
-            records[self.old_key] = None
-        records[self.key] = {**(self.known or {}), **self.changed}
+            queued.move(self.old_key, self.key)
+        queued.put(self.key, self.known or {}, self.changed)
 
     def queue_up(self) -> None:
         self._take_over(persisted=False)
@@ -371,7 +379,9 @@ class Saving(Change):
         if not persisted or instance._unconfirmed is not None:
             self.note_unconfirmed(persisted=persisted)
         if self.known is not None and not self._is_assumed:
-            stored.update(self.known)
+            stored.update(
+                (name, now) for name, now in self.known.items() if name not in self.waiting
+            )
         stored.update(self.changed)
         if self.contents:
             settle_contents(self)

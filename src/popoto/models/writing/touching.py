@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from popoto import clock
 from popoto.engine.batch import Batch, GuardFailure, QueuedCommits, Step
-from popoto.engine.codec import Stored
 from popoto.engine.request import Plan, Reply
 from popoto.models.beside.expiry import put_expiry_as_is
 from popoto.models.record import memory_fields
@@ -77,8 +76,8 @@ class Touch(Change):
         self._take_over(persisted=True)
         return self.now_touched
 
-    def leave(self, records: dict[str, Mapping[str, Stored] | None]) -> None:
-        records[self.key] = {**(self.known or {}), **self.changed}
+    def leave(self, queued: QueuedCommits) -> None:
+        queued.put(self.key, self.known or {}, self.changed)
 
     def queue_up(self) -> None:
         self._take_over(persisted=False)
