@@ -117,8 +117,10 @@ class Change(Operation):
         for name in self.changed:
             if persisted:
                 kept.pop(name, None)
-            elif self.partial or name in kept or instance._stored.get(name) != self.changed[name]:
-                # What the caller did not change is in the pipeline where the record was deleted.
+                continue
+            # A save is whole where the pipeline deletes the record before it: what the caller
+            # has not changed does not wait to be written.
+            if self.partial or name in kept or instance._stored.get(name) != self.changed[name]:
                 sides = (instance._stored, self.known or {}, *self.possible)
                 kept[name] = kept.get(name, set()) | {side.get(name) for side in sides}
         instance._unconfirmed = None if persisted and not self.partial else kept or None
