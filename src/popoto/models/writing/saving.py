@@ -7,7 +7,6 @@ from functools import partial
 from types import MappingProxyType
 from typing import Any
 
-from popoto.engine import keys
 from popoto.engine.batch import Batch, GuardFailure, KeyArgument, QueuedCommits, Step
 from popoto.engine.codec import Stored
 from popoto.engine.request import Plan, Reply
@@ -45,6 +44,7 @@ from popoto.models.writing.expecting import (
 from popoto.models.writing.hooks import call_delete_hooks
 from popoto.models.writing.operation import looked_up, not_stored
 from popoto.models.writing.save_request import SaveRequest
+from popoto.models.writing.unconfirmed import not_carried_out
 
 
 class Saving(Change):
@@ -113,30 +113,11 @@ class Saving(Change):
 
         `queued`: what waits in the pipeline into which this goes, where it goes into one.
         """
-        unconfirmed = self.instance._unconfirmed or {}
         if self.known is None or self.partial:
             return
         self.unsettled = MappingProxyType({})
-        names = [name for name in unconfirmed if name not in self.changed]
-        if not names:
-            return
-        lists = self.options.list_names
-        replies = yield from looked_up(
-            [
-                ("LRANGE", keys.capped_list_key(self.old_key, name), 0, -1)
-                if name in lists
-                else ("HGET", self.old_key, name)
-                for name in names
-            ],
-            self.options.shard,
-        )
-        before = queued.written.get(self.old_key, {}) if queued is not None else {}
-        for name, reply in zip(names, replies, strict=True):
-            stored: Stored = tuple(reply) if name in lists else reply
-            found = before.get(name, stored)
-            # Neither what was queued nor what was there before is another writer's: it stays.
-            if found != self.instance._stored.get(name) and found in unconfirmed[name]:
-                self.changed[name] = encoded(self.instance, name)
+        for name in (yield from not_carried_out(self, queued)):
+            self.changed[name] = encoded(self.instance, name)
 
     def look(self, queued: QueuedCommits) -> Plan[None]:
         options, key, old_key = self.options, self.key, self.old_key
