@@ -248,7 +248,7 @@ def rule(**strategies: Any) -> Callable[[Rule], Rule]:
             if part_of_a_step:
                 return step(machine, *part_of_a_step)
             machine.before = {key: dict(values) for key, values in machine.stored.items()}
-            machine.after = None
+            machine.after = machine.fading = None
             try:
                 return step(machine, **drawn)
             except (redis.ConnectionError, redis.TimeoutError) as error:
@@ -267,6 +267,8 @@ class Machine(RuleBasedStateMachine):
     #: what was stored before the step, and what is when it is carried out (None: the same)
     before: dict[str, Values]
     after: dict[str, Values] | None = None
+    #: the record that the step leaves for some milliseconds
+    fading: str | None = None
 
     def __init__(self, client: redis.Redis) -> None:
         super().__init__()
@@ -292,6 +294,9 @@ class Machine(RuleBasedStateMachine):
         possible = [self.before]
         if self.after is not None and not isinstance(error, NothingWrittenError):
             possible.append(self.after)
+            if self.fading is not None:
+                # Carried out, and gone meanwhile.
+                possible.append({k: v for k, v in self.after.items() if k != self.fading})
         assert actual in possible, error
         self.stored = actual
 
@@ -435,6 +440,7 @@ class Machine(RuleBasedStateMachine):
             instance._ttl = 0 if ttl == "now" else 1000
         if ttl == "soon":
             before = set(self.stored)
+            self.fading = copy.key
             self.save(copy, lambda: self.ways[is_async](instance.save))
             if set(self.stored) - before or copy.key in self.stored:
                 time.sleep(0.006)
