@@ -21,7 +21,7 @@ from popoto.engine.outcome import refused_commands
 from popoto.engine.replication import most_demanding
 from popoto.engine.request import Call, Plan, Request
 from popoto.exceptions import ModelException, NothingWrittenError, OutcomeUnknownError
-from popoto.models.writing.claims import claim_of, taken
+from popoto.models.writing.claims import claim_of, claimed_names, taken
 from popoto.models.writing.company import Company, Op
 from popoto.models.writing.joining import Joined, Refusal, Released, Rival, join, refuse_rival
 from popoto.models.writing.lateness import MOST_LOSSES, refuse_when_late, see_through
@@ -83,7 +83,13 @@ class _Work(Generic[Op]):
             if not operation.is_ready:
                 yield from operation.get_ready()
         self._refused, self._gone = {}, set()
-        calls, rivals = join(self.waiting, company, in_one_step=self._in_one_step)
+        calls, rivals = join(self.waiting, in_one_step=self._in_one_step)
+        while rivals and (yield from self._look_at_rivals(rivals)):
+            calls, rivals = join(self.waiting, in_one_step=self._in_one_step)
+        if company.is_whole:
+            for rival in rivals:
+                refuse_rival(rival, company)
+            company.end_round()
         if self._released:
             for call in calls:
                 call.overlook(self._released)
@@ -96,6 +102,19 @@ class _Work(Generic[Op]):
         self._settle(rivals)
         self._leave_out_refused()
         company.end_round()
+
+    def _look_at_rivals(self, rivals: Sequence[Rival[Op]]) -> Plan[bool]:
+        """Whether it had to be looked whether rivals hold what they are believed to hold."""
+        has_looked = False
+        for operation, step, other in rivals:
+            for each in (operation, other):
+                try:
+                    has_looked = (yield from each.make_sure(claimed_names(step))) or has_looked
+                except ModelException as error:
+                    self.company.refuse(each, error)
+                    self.waiting = [other for other in self.waiting if other is not each]
+                    has_looked = True
+        return has_looked
 
     # Sending -------------------------------------------------------------------------------
 

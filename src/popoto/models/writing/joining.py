@@ -177,12 +177,11 @@ def _is_freed(
 
 
 def join(
-    operations: Sequence[Op], company: Company[Op], *, in_one_step: bool
+    operations: Sequence[Op], *, in_one_step: bool
 ) -> tuple[list[Joined[Op]], list[Rival[Op]]]:
     """The batches of operations, joined into as few calls as may be; and those that wait.
 
-    Of operations that claim one value the first goes; what becomes of the others depends on it,
-    unless any refusal is that of all.
+    Of operations that claim one value the first goes; what becomes of the others depends on it.
     """
     if len(operations) == 1:
         call = Joined[Op]()
@@ -205,10 +204,6 @@ def join(
             size = 0
         calls[-1].add(operation, batch)
         size += length
-    if company.is_whole:
-        for rival in rivals:
-            refuse_rival(rival, company)
-        company.end_round()
     return calls, rivals
 
 

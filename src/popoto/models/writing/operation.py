@@ -69,6 +69,11 @@ class Operation:
         else:
             self.take_stored((yield from read_stored([(self.options, self.key)]))[0])
 
+    def make_sure(self, names: Iterable[str]) -> Plan[bool]:
+        """Look at what is stored in these fields, unless it is known or written by this."""
+        yield from ()
+        return False
+
     # Each try -----------------------------------------------------------------------
 
     #: whether nothing has to be done before the batch can be built

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from types import MappingProxyType
 from typing import Any
@@ -42,7 +42,7 @@ from popoto.models.writing.expecting import (
     said_otherwise,
 )
 from popoto.models.writing.hooks import call_delete_hooks
-from popoto.models.writing.operation import looked_up, not_stored
+from popoto.models.writing.operation import looked_up, not_stored, read_stored
 from popoto.models.writing.save_request import SaveRequest
 from popoto.models.writing.unconfirmed import not_carried_out
 
@@ -61,6 +61,7 @@ class Saving(Change):
     _expectation: Step | None = None
     #: whether what is believed is only what waits in the same pipeline
     _is_assumed = False
+    _is_sure = False  #: whether it has been looked at
 
     def __init__(
         self, instance: Record, request: SaveRequest, names: list[str] | None, key: str
@@ -149,6 +150,14 @@ class Saving(Change):
             self.note = note or b""
         if taken_key and self.moves:
             self._meet_existing({})
+
+    def make_sure(self, names: Iterable[str]) -> Plan[bool]:
+        if self._is_sure or self.known is None or all(name in self.changed for name in names):
+            return False
+        self._is_sure = True
+        (stored,) = yield from read_stored([(self.options, self.old_key)])
+        self._believe(stored)
+        return True
 
     def _believe(self, stored: Mapping[str, Stored] | None) -> None:
         if self.known is None:
