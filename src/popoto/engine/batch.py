@@ -83,6 +83,8 @@ class Batch(Pipeline):
         self.after: list[tuple[Argument, ...]] = []
         #: commit.lua, or an extension of it that has further commands
         self.script: Script = COMMIT
+        #: by whom, when and why, where the model keeps a history (`popoto.memory.history`)
+        self.noting: Any = None
 
     # The surface of a pipeline ----------------------------------------------
 

@@ -9,7 +9,7 @@ from popoto.engine.batch import Batch, GuardFailure, KeyArgument
 from popoto.engine.codec import DecodeError
 from popoto.engine.request import Plan, Request
 from popoto.fields.confidence.evidence import Confidence
-from popoto.memory.commands import put
+from popoto.fields.keeping.noting import put_noted
 
 __all__ = ["migrate"]
 
@@ -66,7 +66,9 @@ def _migrate_page(
         ]
         batch.guard("holds", member, *held)
         if label != "default":
-            put(batch, "SETTLE", field.data_key, member, KeyArgument(key))
+            batch.noting = options.noting("migrate_to_partitioned")
+            words = ("SETTLE", field.data_key, member, KeyArgument(key))
+            put_noted(batch, "confidence", field.name, member, *words)
         moves.append((member, batch))
     if not moves:
         return

@@ -19,7 +19,7 @@ from popoto.models.writing.operation import Operation
 class Deletion(Operation):
     """A delete. A record that is gone is no error: the result says whether there was one."""
 
-    what = "delete"
+    what = cause = "delete"
 
     def __init__(self, instance: Record, hook_arguments: dict[str, Any]) -> None:
         stored_key = instance._redis_key if instance._stored else None
@@ -43,6 +43,7 @@ class Deletion(Operation):
         if known is None:
             return None
         batch = Batch()
+        batch.noting = self.noting
         pairs: list[Any] = [
             part for name in options.index_names for part in (name, known.get(name, b""))
         ]
