@@ -130,10 +130,20 @@ class CyclicDecayField(DecayingSortedField):
             return found
         partition = [values[name] for name in self.partition_by]
         first = packed_cycles(self.declared) if self.declared else None
-        cycles = CompanionEntry(self.cycles_key(partition), key, f"{self.name}:cycles", first=first)
+        cycles = CompanionEntry(
+            self.cycles_key(partition),
+            key,
+            f"{self.name}:cycles",
+            first=first,
+            noted=("cycle", self.name),
+        )
         first = packed_pressure(self.pressure_rate, clock.now()) if self.pressure_rate else None
         pressure = CompanionEntry(
-            self.pressure_key(partition), key, f"{self.name}:pressure", first=first
+            self.pressure_key(partition),
+            key,
+            f"{self.name}:pressure",
+            first=first,
+            noted=("pressure", self.name),
         )
         return (*found, cycles, pressure)
 

@@ -17,7 +17,7 @@ from popoto.memory.history.noting import Kind, Noting, history_key
 __all__ = ["note_save", "put_noted"]
 
 #: Commands that can be noted and need no extension of commit.lua themselves.
-_PLAIN = frozenset({"ADD", "FILL", "HDEL", "HSET", "ZREM"})
+_PLAIN = frozenset({"ADD", "FILL", "HDEL", "HSET", "HSETNX", "ZREM"})
 
 
 def put_noted(
