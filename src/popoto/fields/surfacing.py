@@ -166,8 +166,7 @@ def _resolving(instance: Any, outcome: str, partition: str | None, pipeline: Any
     shard = instance._meta.shard
     noting = instance._meta.noting("resolve", outcome)
     if noting is not None:
-        batch = Batch()
-        batch.noting = noting
+        batch = Batch(noting)
         put_noted(batch, "proposal", "", instance.pk, *command)
         return (yield from _noted(instance, batch, pipeline))
     if pipeline is not None:

@@ -59,14 +59,13 @@ def _migrate_page(
         report["partitions"][label] = report["partitions"].get(label, 0) + 1
         if dry_run:
             continue
-        batch = Batch()
+        batch = Batch(options.noting("migrate_to_partitioned"))
         # Any: bytes of the hash, which lists are not kept in.
         held: list[Any] = [
             part for name, raw in zip(names, stored, strict=True) for part in (name, raw or b"")
         ]
         batch.guard("holds", member, *held)
         if label != "default":
-            batch.noting = options.noting("migrate_to_partitioned")
             words = ("SETTLE", field.data_key, member, KeyArgument(key))
             put_noted(batch, "confidence", field.name, member, *words)
         moves.append((member, batch))

@@ -92,8 +92,8 @@ class ConfidenceExplanation:
         ]
         if self.missing:
             lines.append(
-                f"  begins with {self.start.confidence!r}: the history lacks the first "
-                f"{_signals(self.missing)} ({self._bounds}, or it was kept later than the record)"
+                f"  begins with {self.start.confidence!r}: {_signals(self.missing)} before that "
+                f"cannot be replayed ({self._bounds}, and may have begun later than the record)"
             )
         else:
             lines.append(f"  begins with {self.start.confidence!r}")
@@ -118,7 +118,8 @@ class ConfidenceExplanation:
         length, age = self.history.max_length, self.history.age
         bounds = [] if length is None else [f"{length} entries"]
         bounds += [] if age is None else [f"{age:g} seconds"]
-        return f"it keeps {' and '.join(bounds)}" if bounds else "it keeps all that it was told"
+        kept = " and ".join(bounds) or "everything"
+        return f"the history keeps {kept}"
 
 
 def _signals(number: int) -> str:

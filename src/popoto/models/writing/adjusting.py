@@ -71,8 +71,7 @@ class Adjusting(Operation):
             self.take_stored((yield from read_stored([(self.options, self.key)]))[0])
 
     def batch(self) -> Batch:
-        names, batch = self.adjustment.names, Batch()
-        batch.noting = self.noting
+        names, batch = self.adjustment.names, Batch(self.noting)
         if names:
             # Any: bytes of the hash, which lists are not kept in.
             pairs: list[Any] = [

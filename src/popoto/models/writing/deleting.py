@@ -42,8 +42,7 @@ class Deletion(Operation):
         known, options = self.known, self.options
         if known is None:
             return None
-        batch = Batch()
-        batch.noting = self.noting
+        batch = Batch(self.noting)
         pairs: list[Any] = [
             part for name in options.index_names for part in (name, known.get(name, b""))
         ]

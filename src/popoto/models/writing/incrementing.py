@@ -78,8 +78,7 @@ class Increment(Change):
 
     def _batch_of_swap(self) -> Batch:
         decision = self.options.decision(frozenset(self.changed))
-        batch = Batch()
-        batch.noting = self.noting
+        batch = Batch(self.noting)
         with _Shown(self):
             self.put_change(batch, decision, dict.fromkeys((*self.changed, *decision.names)))
         if decision.names:
@@ -96,7 +95,7 @@ class Increment(Change):
         addition = field.server_addition(self.delta)
         if addition is None:
             return None
-        batch = Batch()
+        batch = Batch(self.noting)
         index: tuple[str, ...] = ()
         if addition.order_key is not None:
             if field.depends_on:
@@ -106,7 +105,6 @@ class Increment(Change):
         amount = (field.name, addition.delta, addition.kind)
         batch.guard("addable", self.key, *amount)
         if self._notes_clock:
-            batch.noting = self.noting
             put_noted(batch, "decay", field.name, self.key, "ADD", self.key, *amount, *index)
         else:
             batch.put("ADD", self.key, *amount, *index)

@@ -51,8 +51,7 @@ def _updated(
     clocks = [name for name in clocks if name in pairs[::2]]
     for given in batches:
         keys = [_checked_key(options, key) for key in given]
-        batch = Batch()
-        batch.noting = noting
+        batch = Batch(noting)
         for key in dict.fromkeys(keys):
             _put_raw(batch, key, pairs, clocks)
         late = refuse_when_late(options, [batch])

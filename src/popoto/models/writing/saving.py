@@ -190,8 +190,7 @@ class Saving(Change):
             self.leftovers = yield from find_places(self.options, self.key)
 
     def batch(self) -> Batch:
-        batch = Batch()
-        batch.noting = self.noting
+        batch = Batch(self.noting)
         options, known = self.options, self.known
         self.shows = False
         if self.changed and options.version_field is not None:

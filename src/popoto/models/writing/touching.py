@@ -48,8 +48,7 @@ class Touch(Change):
 
     def batch(self) -> Batch:
         options = self.options
-        batch = Batch()
-        batch.noting = self.noting
+        batch = Batch(self.noting)
         decision = options.decision(frozenset(self.changed))
         if decision.composites or decision.fields != (self.field,) or options.save_hooks:
             # Other entries follow from the moment as well.
