@@ -125,10 +125,11 @@ class Withdrawing(Adjustment):
     def put(self, batch: Batch, key: str, values: Mapping[str, Any]) -> None:
         name = type(self.instance).__name__
         if self.partition:
-            words = ("ZREM", _key_of(name, self.partition), key)
+            pending = _key_of(name, self.partition)
+            put_noted(batch, "proposal", "", key, "ZREM", pending, key)
         else:
-            words = ("WITHDRAW", partitions_key(name), pending_stem(name), key)
-        put_noted(batch, "proposal", "", key, *words)
+            words = (partitions_key(name), pending_stem(name), key)
+            put_noted(batch, "proposal", "", key, "WITHDRAW", *words)
 
 
 def _name_of(model_class_or_instance: Any) -> str:

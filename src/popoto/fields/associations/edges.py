@@ -45,8 +45,8 @@ class Edges:
         signal: float | None = None,
     ) -> None:
         """Queue a command of edges.lua."""
-        words = (name, self.key_of(pk), self.stem, self.incoming, pk, *arguments)
-        put_noted(batch, "link", self.name, pk, *words, signal=signal)
+        words = (self.stem, self.incoming, pk, *arguments)
+        put_noted(batch, "link", self.name, pk, name, self.key_of(pk), *words, signal=signal)
 
 
 @dataclass(frozen=True, slots=True)

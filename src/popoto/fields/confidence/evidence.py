@@ -108,7 +108,9 @@ class Learning(Adjustment):
             "confidence",
             field.name,
             key,
-            *("LEARN", hash_key, *learning),
+            "LEARN",
+            hash_key,
+            *learning,
             signal=self.signal,
             when=condition,
         )

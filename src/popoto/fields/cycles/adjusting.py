@@ -43,8 +43,10 @@ class Amplifying(Adjustment):
 
     def put(self, batch: Batch, key: str, values: Mapping[str, Any]) -> None:
         partition = [values[name] for name in self.names]
-        words = ("AMPLIFY", self.field.cycles_key(partition), key, repr(self.factor))
-        put_noted(batch, "cycle", self.field.name, key, *words, signal=self.factor)
+        hash_key, words = self.field.cycles_key(partition), (key, repr(self.factor))
+        put_noted(
+            batch, "cycle", self.field.name, key, "AMPLIFY", hash_key, *words, signal=self.factor
+        )
 
     def finish(self, replies: Sequence[Reply]) -> list[list[Any]]:
         found: Any = replies[0]
@@ -83,8 +85,8 @@ class Releasing(Adjustment):
             initial = repr(doubted.initial_confidence)
             condition = (KeyArgument(evidence), key, initial, repr(threshold))
         rate = repr(float(field.pressure_rate))
-        words = ("RELEASE", hash_key, key, rate, repr(self.now), *condition)
-        put_noted(batch, "pressure", field.name, key, *words)
+        words = (key, rate, repr(self.now), *condition)
+        put_noted(batch, "pressure", field.name, key, "RELEASE", hash_key, *words)
 
     def finish(self, replies: Sequence[Reply]) -> float:
         return self.now

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -149,8 +149,10 @@ def _explaining(record: Any, field_name: str | None) -> Plan[ConfidenceExplanati
     history = kept_by(options)
     field = _field_of(options, field_name)
     key = key_of(record)
-    saved = record._saved_field_values if record._stored else {}
-    place = [saved[name] if name in saved else getattr(record, name) for name in field.partition_by]
+    saved: Mapping[str, Any] = record._saved_field_values if record._stored else {}
+    place: list[Any] = [
+        saved[name] if name in saved else getattr(record, name) for name in field.partition_by
+    ]
     # One script, so that no signal comes between the number and its history.
     batch = Batch()
     batch.put("HGET", field.partition_key(place), key)

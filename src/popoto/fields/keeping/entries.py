@@ -253,11 +253,12 @@ class CompanionEntry(Carried):
     def add(self, batch: Batch) -> None:
         if self.first is None:
             return
-        words = ("HSETNX", self.key, self.member, self.first)
         if self.noted is None:
-            batch.put(*words)
+            batch.put("HSETNX", self.key, self.member, self.first)
         else:
-            put_noted(batch, *self.noted, self.member, *words)
+            kind, field = self.noted
+            words = (self.member, self.first)
+            put_noted(batch, kind, field, self.member, "HSETNX", self.key, *words)
 
     def begin(self, batch: Batch) -> None:
         if self.first is not None:

@@ -44,11 +44,7 @@ class History:
             raise ModelException(
                 f"History(max_length=…) must be an int of 1 or more, or None, got {length!r}"
             )
-        age: object = self.max_age
-        if isinstance(age, timedelta):
-            age = age.total_seconds()
-        is_number = isinstance(age, (int, float)) and not isinstance(age, bool)
-        if age is not None and not (is_number and math.isfinite(age) and age > 0):
+        if self.max_age is not None and not _is_span(self.max_age):
             raise ModelException(
                 "History(max_age=…) must be a timedelta or seconds, more than none, or None, "
                 f"got {self.max_age!r}"
@@ -67,6 +63,13 @@ class History:
     def noting(self, model_name: str, cause: str, outcome: str = "") -> Noting:
         """Who changes records of a model now, and why."""
         return Noting(self, history_stem(model_name), clock.now(), actor() or "", cause, outcome)
+
+
+def _is_span(age: object) -> bool:
+    seconds = age.total_seconds() if isinstance(age, timedelta) else age
+    if isinstance(seconds, bool) or not isinstance(seconds, (int, float)):
+        return False
+    return math.isfinite(seconds) and seconds > 0
 
 
 @dataclass(frozen=True, slots=True)
