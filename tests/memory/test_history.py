@@ -60,6 +60,16 @@ def test_a_signal_that_leaves_a_confidence_as_it_was_is_told_too() -> None:
     assert (entry.before, entry.after, entry.evidence_count) == (0.9, 0.9, 2)
 
 
+def test_a_confidence_without_evidence_begins_with_the_initial_one(
+    redis_client: redis.Redis,
+) -> None:
+    record = fact()
+    redis_client.hdel("$ConfidencF:Fact:certainty:data:work", record.pk)
+    learn(record, 0.9)
+    entry = last(record)
+    assert (entry.before, entry.after, entry.evidence_count) == (0.5, 0.9, 1)
+
+
 def test_a_clock_that_is_touched(api: Api) -> None:
     record = fact()
     with clock.using(LATER):
@@ -237,7 +247,8 @@ def test_outcomes_are_told_with_all_that_follows_from_them(api: Api) -> None:
     acted, doubted = fact("a"), fact("b")
     acted.on_read()
     propose(acted)
-    RecallProposal.create_batch([acted], partition="lunch")
+    with clock.using(NOW - 5):
+        RecallProposal.create_batch([acted], partition="lunch")
     outcomes = {acted.pk: "acted", doubted.pk: "contradicted"}
     with clock.using(LATER), popoto.acting_as("ada"):
         api(Both().on_context_used, [acted, doubted], outcomes)
@@ -248,7 +259,7 @@ def test_outcomes_are_told_with_all_that_follows_from_them(api: Api) -> None:
         ("cycle", "clock", [[60, 0.5, 0]], [[60, 0.6, 0]]),
         ("pressure", "clock", NOW, LATER),
         ("confidence", "certainty", 0.5, 0.9),
-        ("proposal", "", NOW, None),
+        ("proposal", "", NOW - 5, None),
     ]
     assert told(doubted) == [
         ("cycle", "clock", [[60, 0.5, 0]], [[60, 0.25, 0]]),

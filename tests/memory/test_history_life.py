@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import redis
 
@@ -178,6 +180,29 @@ def test_upkeep_finds_what_is_left(api: Api, redis_client: redis.Redis) -> None:
     api(Fact.rebuild_indexes)
     assert histories(redis_client) == {b"$History:Fact:Fact:c"}
     assert len(Fact.query.get(name="c").history()) == 1
+
+
+def test_upkeep_finds_what_was_kept_once(api: Api, redis_client: redis.Redis) -> None:
+    def tea(*, keeps: bool) -> Any:
+        class Tea(Model):
+            name = KeyField()
+            certainty = ConfidenceField()
+
+            class Meta:
+                history = keeps
+
+        return Tea
+
+    records = [tea(keeps=True).create(name=name) for name in "ab"]
+    for record in records:
+        learn(record, 0.9)
+    Plain = tea(keeps=False)
+    Plain.query.get(name="a").delete()
+    assert api(Plain.check_indexes)["total"] == 1
+    assert api(Plain.clean_indexes) == 1
+    assert histories(redis_client) == {b"$History:Tea:Tea:b"}
+    api(Plain.delete_all)
+    assert redis_client.keys("*") == []
 
 
 def test_a_change_of_a_record_that_is_gone_leaves_nothing(
