@@ -102,6 +102,9 @@ def test_a_save_over_a_stored_record_goes_on_with_its_history() -> None:
     with clock.using(LATER):
         record = Fact.create(name="a", overwrite=True)
     assert told(record)[0] == ("decay", "clock", NOW, LATER)
+    with clock.using(LATER):
+        Fact.create(name="a", overwrite=True)
+    assert len(record.history()) == 2
 
 
 def test_a_clock_that_is_moved_by_hand(api: Api) -> None:
@@ -192,6 +195,15 @@ def test_links_of_one_direction_are_told_where_they_begin() -> None:
     assert other.history() == []
 
 
+def test_weights_that_do_not_change_are_not_told() -> None:
+    one, other = fact("a"), fact("b")
+    Fact.links.link(Fact, one.pk, other.pk, 0.25)
+    Fact.links.link(Fact, other.pk, one.pk, 0.75)
+    Fact.links.weaken_all(Fact, one.pk, 1.0)
+    Fact.links.unlink(Fact, one.pk, "nothing")
+    assert told(one) == told(other) == [("link", "links", None, 0.25)]
+
+
 def test_links_of_keys_that_are_no_records_are_told_where_there_is_one(
     redis_client: redis.Redis,
 ) -> None:
@@ -217,6 +229,11 @@ def test_a_link_that_another_one_drives_out_is_told() -> None:
     assert ended[0] == (light.pk, None, 0.1)
     assert sorted(ended[1:]) == [(light.pk, 0.1, None), (last_one.pk, None, 0.9)]
     assert told(light)[-1] == ("link", "links", 0.1, None)
+    entries = told(heavy)
+    # It is the lightest itself, and never stood.
+    Note.links.link(Note, heavy.pk, light.pk, 0.1)
+    assert told(heavy) == entries
+    assert len(told(light)) == 2
 
 
 def test_reads_that_are_confirmed(api: Api) -> None:

@@ -236,6 +236,8 @@ def test_entries_go_for_their_age(redis_client: redis.Redis, age: Any) -> None:
     assert redis_client.xlen(key) == 3
     with clock.using(75.0):
         assert [each.at for each in record.history()] == [20.0, 70.0]
+        learn(record, 0.5)
+    assert redis_client.xlen(key) == 3
     with clock.using(1000.0):
         # Too old by now, although they are still there.
         assert record.history() == []

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import redis
 
+import popoto
 from popoto import ConfidenceField, KeyField, Model, clock, explain_confidence, transaction
 from popoto.redis_db import POPOTO_REDIS_DB
 from tests.driver import Api
@@ -100,6 +101,28 @@ def test_linked_records_tell_of_a_move_and_of_an_end(api: Api) -> None:
         )
         assert steps[3:] == [("delete", "Fact:moved", 0.5, None)]
         other.delete()
+
+
+@pytest.mark.parametrize("how", ["deleted", "expired"])
+def test_linked_records_tell_of_one_that_went_by_itself(
+    redis_client: redis.Redis, how: str
+) -> None:
+    one, other = fact("a"), fact("b")
+    one._ttl = 1000
+    one.save()
+    Fact.links.link(Fact, other.pk, one.pk, 0.5)
+    if how == "deleted":
+        redis_client.delete("Fact:a")
+    else:
+        # As if its time had come.
+        redis_client.pexpire("Fact:a", 1)
+        redis_client.zadd("$Expiry:Fact", {"Fact:a": 1.0})
+        while redis_client.exists("Fact:a"):
+            pass
+    with popoto.acting_as("who looks"):
+        assert Fact.query.filter(name="a").all() == []
+    (_, ended) = other.history()
+    assert (ended.cause, ended.target, ended.after, ended.actor) == ("gone", "Fact:a", None, None)
 
 
 def test_the_record_that_moves_tells_nothing_of_its_links() -> None:

@@ -13,10 +13,14 @@ import redis
 import popoto
 from popoto import (
     ConfidenceField,
+    CyclicDecayField,
     History,
+    KeyField,
+    Model,
     ModelException,
     ObservationProtocol,
     RecallProposal,
+    StringField,
     clock,
     transaction,
 )
@@ -228,6 +232,17 @@ def test_two_processes_write_one_history(server_url: str) -> None:
     assert popoto.explain_confidence(record).is_whole
 
 
+class Calm(Model):
+    """Has neither cycles nor pressure: a save takes away what an earlier definition has left."""
+
+    name = KeyField()
+    note = StringField()
+    at = CyclicDecayField()
+
+    class Meta:
+        history = True
+
+
 def write_everything(api: Api, one: Fact, other: Fact) -> None:
     learn(one, 0.9, api)
     api(one.touch, "seen")
@@ -240,13 +255,21 @@ def write_everything(api: Api, one: Fact, other: Fact) -> None:
         api(links.weaken_all, Fact, one.pk)
         api(links.unlink, Fact, one.pk, other.pk)
         api(links.link, Fact, one.pk, other.pk)
-    one.on_read()
-    api(one.confirm_access)
+    api(Fact.bulk_touch, [one, other], "seen")
+    together = transaction()
+    for record in (one, other):
+        record.on_read()
+        record.confirm_access(pipeline=together)
+    api(together.commit)
+    other._ttl = 1000
+    api(other.save)
+    api(ConfidenceField.bulk_update_confidence, [(one, 0.5), (other, 0.5)], "certainty")
     for partition in (None, "lunch"):
         RecallProposal.create_batch([one, other], partition=partition)
     api(RecallProposal.resolve, one, "used", "lunch")
     Fact.record_prediction(one, {"x": 1})
     api(Fact.resolve_prediction, one, {"x": 0})
+    ObservationProtocol.on_context_used([one, other], {}, partition="lunch")
     outcomes = {one.pk: "acted", other.pk: "contradicted"}
     ObservationProtocol.on_context_used([one, other], outcomes)
     one.topic = "play"
@@ -256,6 +279,7 @@ def write_everything(api: Api, one: Fact, other: Fact) -> None:
     api(one.save, migrate_key=True)
     api(one.delete)
     api(Fact.bulk_create, [Fact(name=name) for name in "xyz"])
+    api(Calm.bulk_update, api(Calm.bulk_create, [Calm(name=name) for name in "xyz"]), note="new")
 
 
 def test_after_the_first_write_nothing_is_left_that_a_server_could_refuse(
