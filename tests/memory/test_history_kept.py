@@ -13,6 +13,7 @@ import redis
 import popoto
 from popoto import (
     ConfidenceField,
+    CyclicDecayField,
     DecayingSortedField,
     History,
     KeyField,
@@ -21,6 +22,7 @@ from popoto import (
     ModelException,
     clock,
 )
+from popoto.engine.scripts import COMMIT
 from tests.driver import Api, RoundTrips
 from tests.memory.remembered import NOW, Brief, Fact, fact, learn
 
@@ -53,6 +55,7 @@ def test_clocks_that_disagree_do_not_change_the_order() -> None:
     assert [each.at for each in record.history()] == [3.0, 1.0, 2.0]
     assert [each.at for each in record.history(since=2.0)] == [3.0, 2.0]
     assert [each.at for each in record.history(since=2.0, limit=1)] == [2.0]
+    assert [each.at for each in record.history(since=2.5, limit=1)] == [3.0]
 
 
 def test_reading_is_one_round_trip(
@@ -140,6 +143,24 @@ def test_what_is_sent_does_not_change_where_none_is_kept(redis_client: redis.Red
 
     assert words(plain(keeps=False)) == set()
     assert words(plain(keeps=True)) == {"NOTE", "NOTED", "XADD"}
+
+
+def test_a_save_takes_the_plain_script_where_none_is_kept(redis_client: redis.Redis) -> None:
+    class Calm(Model):
+        name = KeyField()
+        at = CyclicDecayField(cycles=[(60, 0.5)])
+        still = CyclicDecayField()
+
+        class Meta:
+            history = False
+
+    record = Calm.create(name="a")
+    with redis_client.monitor() as monitor:
+        record.save(update_fields=["still"])
+        seen = [monitor.next_command()["command"]]
+        while "EVAL" not in seen[-1].upper():
+            seen.append(monitor.next_command()["command"])
+    assert seen[-1].startswith(f"EVALSHA {COMMIT.digest}")
 
 
 def test_bases_hand_it_down_and_classes_may_do_without() -> None:
