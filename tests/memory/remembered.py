@@ -13,6 +13,7 @@ from popoto import (
     DecayingSortedField,
     History,
     HistoryEntry,
+    IntField,
     KeyField,
     Model,
     PredictionLedgerMixin,
@@ -34,6 +35,7 @@ class Fact(AccessTrackerMixin, PredictionLedgerMixin, Model):
     seen = DecayingSortedField(base_score_field="certainty")
     links = CoOccurrenceField()
     ways = CoOccurrenceField(symmetric=False)
+    told = IntField(default=0)
 
     class Meta:
         history = True

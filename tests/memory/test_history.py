@@ -117,6 +117,32 @@ def test_a_clock_that_is_moved_by_hand(api: Api) -> None:
     assert Fact.query.get(name="a").topic == "play"
 
 
+def test_a_clock_that_is_moved_where_only_python_may_do_it(api: Api) -> None:
+    class Versioned(Model):
+        name = KeyField()
+        at = popoto.DecayingSortedField()
+        version = popoto.IntField(default=0)
+
+        class Meta:
+            history = True
+            version_field = "version"
+
+    with clock.using(NOW):
+        record = Versioned.create(name="a")
+    api(record.atomic_increment, "at", 5.5)
+    assert told(record)[1:] == [("decay", "at", NOW, NOW + 5.5)]
+    assert last(record).cause == "increment"
+
+
+def test_other_numbers_are_not_told(api: Api) -> None:
+    record = fact()
+    api(record.atomic_increment, "told", 1)
+    api(Fact.raw_update, [record.pk], told=7)
+    record.told = 8
+    record.save(update_fields=["told"])
+    assert record.history() == []
+
+
 def test_cycles_that_are_learned(api: Api) -> None:
     record = fact()
     api(record.strengthen_cycle, "clock", 2.0)

@@ -210,6 +210,21 @@ def test_it_says_where_something_else_has_changed_the_evidence(redis_client: red
     assert "goes on with 0.9 after 1 signal: something changed it" in str(explained)
 
 
+def test_it_says_so_where_a_signal_is_forgotten_that_changed_nothing(
+    redis_client: redis.Redis,
+) -> None:
+    record = fact()
+    learn(record, 0.9)
+    key = "$ConfidencF:Fact:certainty:data:work"
+    kept = redis_client.hget(key, record.pk)
+    learn(record, 0.9)
+    assert kept is not None
+    redis_client.hset(key, record.pk, kept)
+    explained = explain_confidence(record)
+    assert explained.replayed.confidence == explained.confidence
+    assert not explained.is_exact
+
+
 def test_evidence_that_another_partition_has_is_carried_along() -> None:
     record = fact()
     learn(record, 0.9)
@@ -246,6 +261,9 @@ def test_evidence_that_was_moved_to_partitions() -> None:
         *("update_confidence", "update_confidence", "migrate_to_partitioned", "update_confidence"),
     ]
     assert all(step.follows for step in explained.steps)
+    assert [step.before for step in explained.steps[1:]] == [
+        step.after for step in explained.steps[:-1]
+    ]
     assert "taken over: " in str(explained)
 
 
@@ -297,3 +315,21 @@ def test_what_cannot_be_explained(api: Api) -> None:
         with pytest.raises(TypeError, match="one, other"):
             api(explain, record, name)
     assert api(explain, record, "other").field == "other"
+
+
+def test_each_field_has_signals_of_its_own() -> None:
+    class Pair(Model):
+        name = KeyField()
+        one = ConfidenceField()
+        other = ConfidenceField()
+
+        class Meta:
+            history = True
+
+    record = Pair.create(name="a")
+    ConfidenceField.update_confidence(record, "one", 0.9)
+    ConfidenceField.update_confidence(record, "other", 0.2)
+    for name, signal in (("one", 0.9), ("other", 0.2)):
+        explained = explain_confidence(record, name)
+        assert [step.entry.signal for step in explained.steps] == [signal]
+        assert explained.is_whole

@@ -48,7 +48,6 @@ def _updated(
     """Each batch is one call: a key that is no hash refuses it whole."""
     noting = options.noting("raw_update")
     clocks = [] if noting is None else [field.name for field in options.listed("decay")]
-    clocks = [name for name in clocks if name in pairs[::2]]
     for given in batches:
         keys = [_checked_key(options, key) for key in given]
         batch = Batch(noting)
