@@ -172,9 +172,6 @@ local function make_noting()
     cycle = function(hash)
       return denied('HGET', hash)
     end,
-    access = function(_, first)
-      return denied('HGET', key_at(first + 1))
-    end,
     proposal = function(key, _, _, name)
       return name == 'ZREM' and denied('ZSCORE', key) or nil
     end,
