@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import os
 import shutil
 import subprocess
@@ -126,7 +127,8 @@ class Api:
 
     def run(self, coroutine: Coroutine[object, object, Result]) -> Result:
         """Runs a coroutine in the event loop of the test, also in the sync half."""
-        return self._runner.run(coroutine)
+        # In the caller's context, as if the test itself ran there.
+        return self._runner.run(coroutine, context=contextvars.copy_context())
 
     def close(self) -> None:
         self._runner.close()

@@ -9,6 +9,7 @@ from popoto import streams as streams
 from popoto._configure import configure
 from popoto._error_reporting import enable_error_reporting
 from popoto._version import __version__
+from popoto.acting import acting_as
 from popoto.engine.replication import wait_for_replicas as wait_for_replicas
 from popoto.exceptions import (
     KeyMutationError,
@@ -32,6 +33,8 @@ from popoto.fields.existence_filter import ExistenceFilter
 from popoto.fields.field import Field
 from popoto.fields.frequency_sketch import FrequencySketch
 from popoto.fields.geo_field import GeoField
+from popoto.fields.history.entries import HistoryEntry
+from popoto.fields.history.explaining import async_explain_confidence, explain_confidence
 from popoto.fields.observation import ObservationProtocol, RecallProposal
 from popoto.fields.prediction_ledger import PredictionLedgerMixin
 from popoto.fields.relationship import Relationship
@@ -57,6 +60,7 @@ from popoto.fields.shortcuts import (
     UniqueKeyField,
 )
 from popoto.fields.write_filter import WriteFilterMixin
+from popoto.memory.history.noting import History
 from popoto.models.base import Model, ModelBase
 from popoto.models.expressions import CombinedExpression, Expression
 from popoto.models.q import Q
@@ -91,6 +95,8 @@ __all__ = [
     "FloatField",
     "FrequencySketch",
     "GeoField",
+    "History",
+    "HistoryEntry",
     "IndexedField",
     "IntField",
     "InteractionWeight",
@@ -123,8 +129,11 @@ __all__ = [
     "UniqueKeyField",
     "WriteFilterMixin",
     "__version__",
+    "acting_as",
+    "async_explain_confidence",
     "configure",
     "enable_error_reporting",
+    "explain_confidence",
     "get_async_redis_db",
     "get_redis",
 ]

@@ -113,19 +113,19 @@ def calls(client: redis.Redis) -> list[list[Asked]]:
 #: Commands that write, by the type of their key; None where any type is right.
 WRITES: dict[str, str | None] = {
     **dict.fromkeys(("SADD", "SREM"), "set"),
-    **dict.fromkeys(("ZADD", "ZREM", "GEOADD"), "zset"),
+    **dict.fromkeys(("ZADD", "ZINCRBY", "ZREM", "GEOADD"), "zset"),
     **dict.fromkeys(("HSET", "HSETNX", "HDEL", "HINCRBY"), "hash"),
     **dict.fromkeys(("RPUSH", "LPUSH", "LTRIM"), "list"),
-    **dict.fromkeys(("XADD", "XACK", "XCLAIM"), "stream"),
+    **dict.fromkeys(("XADD", "XACK", "XCLAIM", "XDEL"), "stream"),
     **dict.fromkeys(("BITFIELD", "SETRANGE"), "string"),
     **dict.fromkeys(("DEL", "RENAME", "PERSIST", "EXPIRE", "PEXPIRE", "PEXPIREAT", "SET"), None),
 }
 #: Commands that read, by the type that they find out, or would stumble over.
 READS: dict[str, str | None] = {
     **dict.fromkeys(("SCARD", "SISMEMBER", "SMISMEMBER", "SMEMBERS"), "set"),
-    **dict.fromkeys(("ZCARD", "ZRANGE"), "zset"),
+    **dict.fromkeys(("ZCARD", "ZRANGE", "ZSCORE"), "zset"),
     **dict.fromkeys(("HLEN", "HGET", "HMGET", "HGETALL"), "hash"),
-    "LLEN": "list",
+    **dict.fromkeys(("LLEN", "LRANGE"), "list"),
     **dict.fromkeys(("STRLEN", "GETRANGE"), "string"),
     **dict.fromkeys(("XLEN", "XRANGE", "XPENDING"), "stream"),
     **dict.fromkeys(("EXISTS", "TYPE", "TTL", "PTTL", "TIME", "GET"), None),

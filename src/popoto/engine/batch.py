@@ -75,7 +75,7 @@ class Batch(Pipeline):
     shard_hint = None
     response_callbacks: Any = MappingProxyType[object, object]({})
 
-    def __init__(self) -> None:
+    def __init__(self, noting: Any = None) -> None:
         # Deliberately not Pipeline.__init__: there is no connection to hold.
         self.scripts: Any = set()
         self.guards: list[Step] = []
@@ -83,6 +83,8 @@ class Batch(Pipeline):
         self.after: list[tuple[Argument, ...]] = []
         #: commit.lua, or an extension of it that has further commands
         self.script: Script = COMMIT
+        #: by whom, when and why, where the model keeps a history (`popoto.memory.history`)
+        self.noting = noting
 
     # The surface of a pipeline ----------------------------------------------
 

@@ -13,6 +13,7 @@ from popoto.exceptions import ModelException
 from popoto.fields.keeping.adjusting import Adjustment, carried_out
 from popoto.fields.keeping.entries import Entry
 from popoto.fields.keeping.families import KeyFamily
+from popoto.fields.keeping.noting import put_noted
 from popoto.fields.keeping.proposals import ProposalEntry, pending_family
 from popoto.memory.commands import put
 
@@ -165,6 +166,7 @@ class Confirming(Adjustment):
     """The staged reads of a record are confirmed."""
 
     what = "confirm_access()"
+    cause = "confirm_access"
     takes_constructed = True
 
     def missing(self, key: str) -> Exception:
@@ -175,7 +177,8 @@ class Confirming(Adjustment):
         model: type = instance.__class__
         staged, log, meta = (_key_of(model, kind, key) for kind in _KINDS)
         others = KeyArgument(log), KeyArgument(meta), KeyArgument(key)
-        put(batch, "CONFIRM", staged, *others, instance._max_access_log)
+        words = ("CONFIRM", staged, *others, instance._max_access_log)
+        put_noted(batch, "access", "", key, *words)
 
     def finish(self, replies: Sequence[Reply]) -> Any:
         return replies[0]

@@ -83,7 +83,7 @@ class CoOccurrenceField(UnindexedFieldMixin[Any], Field[Any]):
         super().bind(model_name, name)
         self.stem = f"{self.field_class_key}:{model_name}:{name}"
         incoming = "" if self.symmetric else f"$CoOccurrenceIn:{model_name}:{name}:"
-        self.edges = Edges(self.stem + keys.SEPARATOR, incoming)
+        self.edges = Edges(self.stem + keys.SEPARATOR, incoming, name)
 
     # What is kept ---------------------------------------------------------------
 
@@ -234,6 +234,7 @@ class CoOccurrenceField(UnindexedFieldMixin[Any], Field[Any]):
             repr(float(delta)),
             self.max_edges,
             event=event,
+            signal=float(delta),
         )
         found = yield from self._changing(model, [change], pipeline)
         return found if pipeline is None else None
@@ -275,7 +276,8 @@ class CoOccurrenceField(UnindexedFieldMixin[Any], Field[Any]):
         number: Any = self.decay_factor if factor is None else factor
         if not _is_number(number) or not 0 <= number <= 1:
             raise ValueError(f"factor must be between 0 and 1, got {number!r}")
-        change = self._change(model, "WEAKEN", str(pk), repr(float(number)), repr(LEAST_WEIGHT))
+        words = ("WEAKEN", str(pk), repr(float(number)), repr(LEAST_WEIGHT))
+        change = EdgeChange(model, self.edges, *words, signal=float(number))
         found = yield from carried_out([change], pipeline)
         return found[0] if pipeline is None else pipeline
 

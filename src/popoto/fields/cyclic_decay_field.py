@@ -17,7 +17,7 @@ from popoto.fields.describing import describe
 from popoto.fields.keeping.commit import Commit
 from popoto.fields.keeping.entries import CompanionEntry, Entry
 from popoto.fields.keeping.families import KeyFamily, companion_family
-from popoto.memory.commands import put
+from popoto.fields.keeping.noting import put_noted
 from popoto.memory.cycles.formula import Cycle, packed_cycles, packed_pressure
 from popoto.memory.decay.scripts import CYCLIC_SCORE
 
@@ -130,10 +130,20 @@ class CyclicDecayField(DecayingSortedField):
             return found
         partition = [values[name] for name in self.partition_by]
         first = packed_cycles(self.declared) if self.declared else None
-        cycles = CompanionEntry(self.cycles_key(partition), key, f"{self.name}:cycles", first=first)
+        cycles = CompanionEntry(
+            self.cycles_key(partition),
+            key,
+            f"{self.name}:cycles",
+            first=first,
+            noted=("cycle", self.name),
+        )
         first = packed_pressure(self.pressure_rate, clock.now()) if self.pressure_rate else None
         pressure = CompanionEntry(
-            self.pressure_key(partition), key, f"{self.name}:pressure", first=first
+            self.pressure_key(partition),
+            key,
+            f"{self.name}:pressure",
+            first=first,
+            noted=("pressure", self.name),
         )
         return (*found, cycles, pressure)
 
@@ -153,14 +163,16 @@ class CyclicDecayField(DecayingSortedField):
         cycles_key, pressure_key = self.cycles_key(partition), self.pressure_key(partition)
         if self.declared:
             numbers = [repr(number) for cycle in self.declared for number in cycle]
-            put(batch, "DECLARE", cycles_key, commit.key, *numbers)
+            words = ("DECLARE", cycles_key, commit.key, *numbers)
         else:
-            batch.put("HDEL", cycles_key, commit.key)
+            words = ("HDEL", cycles_key, commit.key)
+        put_noted(batch, "cycle", self.name, commit.key, *words)
         if self.pressure_rate:
             rate, now = repr(float(self.pressure_rate)), repr(clock.now())
-            put(batch, "PRESS", pressure_key, commit.key, rate, now)
+            words = ("PRESS", pressure_key, commit.key, rate, now)
         else:
-            batch.put("HDEL", pressure_key, commit.key)
+            words = ("HDEL", pressure_key, commit.key)
+        put_noted(batch, "pressure", self.name, commit.key, *words)
 
 
 def _is_number(value: object) -> bool:

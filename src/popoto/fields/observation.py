@@ -50,6 +50,10 @@ def _number(name: str) -> float:
     return float(globals().get(name, getattr(Defaults, name)))
 
 
+#: What brings outcomes about, in histories.
+_CAUSE: Final = "on_context_used"
+
+
 class ObservationProtocol:
     """Tells records what became of them: read, surfaced, acted on, contradicted.
 
@@ -143,8 +147,10 @@ def _effects(instance: Any, outcome: str, partition: str | None) -> Iterator[Adj
     """What an outcome does to one record: the touches, and all the rest as one."""
     if outcome == "acted":
         now = clock.now()
-        yield from (Touching(instance, f.name, now) for f in instance._meta.listed("decay"))
-    yield _Outcome(instance, [*_parts(instance, outcome), Withdrawing(instance, partition)])
+        for field in instance._meta.listed("decay"):
+            yield Touching(instance, field.name, now, instance._meta.noting(_CAUSE, outcome))
+    parts = [*_parts(instance, outcome), Withdrawing(instance, partition)]
+    yield _Outcome(instance, parts, outcome)
 
 
 def _parts(instance: Any, outcome: str) -> Iterator[Adjustment]:
@@ -190,8 +196,9 @@ class _Outcome(Adjustment):
 
     what = "on_context_used()"
 
-    def __init__(self, instance: Any, parts: Sequence[Adjustment]) -> None:
+    def __init__(self, instance: Any, parts: Sequence[Adjustment], outcome: str) -> None:
         super().__init__(instance)
+        self.noting = instance._meta.noting(_CAUSE, outcome)
         self.parts = parts
         self.names = tuple(dict.fromkeys(name for part in parts for name in part.names))
         self._ends: list[int] = []

@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from popoto import clock
-from popoto.engine.batch import Batch, append, prefix_in
+from popoto.engine.batch import Batch, GuardFailure, append, prefix_in, queue
 from popoto.engine.request import Plan, Request, tagged
 from popoto.engine.run import arun, run
 from popoto.fields.keeping.adjusting import Adjustment
+from popoto.fields.keeping.noting import put_noted
 from popoto.fields.keeping.proposals import partitions_key, pending_stem
-from popoto.memory.commands import put
 
 __all__ = ["RecallProposal", "Withdrawing"]
 
@@ -60,14 +60,14 @@ class RecallProposal:
         cls, instance: Any, outcome: str, partition: str | None = None, pipeline: Any = None
     ) -> Any:
         """A record is not pending any more: 1, or 0 if it was not; or the pipeline. One command."""
-        return run(_resolving(instance, partition, pipeline))
+        return run(_resolving(instance, outcome, partition, pipeline))
 
     @classmethod
     async def async_resolve(
         cls, instance: Any, outcome: str, partition: str | None = None, pipeline: Any = None
     ) -> Any:
         """`resolve` for asyncio."""
-        return await arun(_resolving(instance, partition, pipeline))
+        return await arun(_resolving(instance, outcome, partition, pipeline))
 
     @classmethod
     def expire_stale(
@@ -125,9 +125,11 @@ class Withdrawing(Adjustment):
     def put(self, batch: Batch, key: str, values: Mapping[str, Any]) -> None:
         name = type(self.instance).__name__
         if self.partition:
-            batch.put("ZREM", _key_of(name, self.partition), key)
+            pending = _key_of(name, self.partition)
+            put_noted(batch, "proposal", "", key, "ZREM", pending, key)
         else:
-            put(batch, "WITHDRAW", partitions_key(name), pending_stem(name), key)
+            words = (partitions_key(name), pending_stem(name), key)
+            put_noted(batch, "proposal", "", key, "WITHDRAW", *words)
 
 
 def _name_of(model_class_or_instance: Any) -> str:
@@ -160,14 +162,32 @@ def _creating(instances: Sequence[Any], partition: str | None, pipeline: Any) ->
             append(pipeline, *tagged(command, prefix_in(pipeline, shard)))
 
 
-def _resolving(instance: Any, partition: str | None, pipeline: Any) -> Plan[Any]:
+def _resolving(instance: Any, outcome: str, partition: str | None, pipeline: Any) -> Plan[Any]:
     command = ("ZREM", _key_of(type(instance).__name__, partition), instance.pk)
     shard = instance._meta.shard
+    noting = instance._meta.noting("resolve", outcome)
+    if noting is not None:
+        batch = Batch(noting)
+        put_noted(batch, "proposal", "", instance.pk, *command)
+        return (yield from _noted(instance, batch, pipeline))
     if pipeline is not None:
         append(pipeline, *tagged(command, prefix_in(pipeline, shard)))
         return pipeline
     (removed,) = yield Request.write(command, shard=shard, wait=instance._meta.wait)
     return removed
+
+
+def _noted(instance: Any, batch: Batch, pipeline: Any) -> Plan[Any]:
+    """Carry out or queue one command that is noted; its reply, or the pipeline."""
+    options = instance._meta
+    if pipeline is not None:
+        queue(pipeline, batch, options.shard)
+        return pipeline
+    (reply,) = yield Request.write(batch.call(), shard=options.shard, wait=options.wait)
+    outcome = Batch.outcome(reply)
+    if isinstance(outcome, GuardFailure):
+        raise outcome.error()
+    return outcome[0]
 
 
 def _expiring(

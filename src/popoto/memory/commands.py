@@ -17,6 +17,7 @@ MEMORY: Final[Script] = COMMIT.extended(
     "cycles/score.lua",
     "cycles/learning.lua",
     "access/access.lua",
+    "history/noting.lua",
     "associations/edges.lua",
     "prediction/resolving.lua",
     "surfacing.lua",
@@ -30,8 +31,8 @@ MEMORY: Final[Script] = COMMIT.extended(
     package="popoto.memory",
     keyed=frozenset(
         {
-            *("BLOOM", "CONFIRM", "COUNT", "LEARN", "RELEASE", "RENEW", "RESOLVE"),
-            *("SETTLE", "STAGE", "WHEN"),
+            *("BLOOM", "CONFIRM", "COUNT", "LEARN", "NOTE", "NOTED", "RELEASE", "RENEW"),
+            *("RESOLVE", "SETTLE", "STAGE", "WHEN"),
         }
     ),
     apart=frozenset({"BLOOM", "COUNT"}),

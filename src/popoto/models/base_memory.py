@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
+from datetime import datetime
 from typing import Any
 
 from popoto import clock
 from popoto.engine.request import Plan
 from popoto.engine.run import arun, run
 from popoto.fields.cycles.adjusting import Amplifying, Releasing
+from popoto.fields.history.entries import HistoryEntry, history_of
 from popoto.fields.keeping.adjusting import Adjustment
 from popoto.models.record import memory_fields
 from popoto.models.record.record import Record
@@ -87,29 +89,50 @@ class MemoryMethods(Record, is_base=True):
         amplitude and phase, or the pipeline (which may be a transaction). Raises as `touch`,
         and ValueError for a factor that is not finite. One command.
         """
-        return run(self._amplify(field_name, factor, pipeline))
+        return run(self._amplify(field_name, factor, pipeline, "strengthen_cycle"))
 
     async def async_strengthen_cycle(
         self, field_name: str, factor: float = 1.2, pipeline: Any = None
     ) -> Any:
         """`strengthen_cycle` for asyncio."""
-        return await arun(self._amplify(field_name, factor, pipeline))
+        return await arun(self._amplify(field_name, factor, pipeline, "strengthen_cycle"))
 
     def weaken_cycle(self, field_name: str, factor: float = 0.8, pipeline: Any = None) -> Any:
         """`strengthen_cycle` with another default."""
-        return run(self._amplify(field_name, factor, pipeline))
+        return run(self._amplify(field_name, factor, pipeline, "weaken_cycle"))
 
     async def async_weaken_cycle(
         self, field_name: str, factor: float = 0.8, pipeline: Any = None
     ) -> Any:
         """`weaken_cycle` for asyncio."""
-        return await arun(self._amplify(field_name, factor, pipeline))
+        return await arun(self._amplify(field_name, factor, pipeline, "weaken_cycle"))
 
-    def _amplify(self, field_name: str, factor: float, pipeline: Any) -> Plan[Any]:
+    def _amplify(self, field_name: str, factor: float, pipeline: Any, cause: str) -> Plan[Any]:
         field = memory_fields.cyclic(self, field_name, "a change of amplitudes")
         if not math.isfinite(factor):
             raise ValueError(f"{field.label}: factor must be finite, got {factor!r}")
-        return self._adjusted(Amplifying(self, field, float(factor)), pipeline)
+        return self._adjusted(Amplifying(self, field, float(factor), cause), pipeline)
+
+    # History ----------------------------------------------------------------------------
+
+    def history(
+        self, limit: int | None = None, since: datetime | float | None = None
+    ) -> list[HistoryEntry]:
+        """What changed in the memory of this record, in the order in which it happened.
+
+        Of a model with `Meta.history`: every change of a confidence, a decay clock, cycles,
+        pressure, links, confirmed reads and pending proposals: who, when, why, before and after.
+        `limit`: the latest ones; `since`: from a moment on (a datetime, or seconds since 1970).
+        Older entries than `History` keeps are gone; a record that is not stored has none. Raises
+        ModelException for a model that keeps no history. One command.
+        """
+        return run(history_of(self, limit, since))
+
+    async def async_history(
+        self, limit: int | None = None, since: datetime | float | None = None
+    ) -> list[HistoryEntry]:
+        """`history` for asyncio."""
+        return await arun(history_of(self, limit, since))
 
     # How it is carried out --------------------------------------------------------------
 

@@ -13,8 +13,8 @@ from popoto.engine.request import Argument, Plan, Reply, Request, ScriptCall
 from popoto.fields.describing import describe
 from popoto.fields.keeping.adjusting import Adjustment
 from popoto.fields.keeping.entries import Carried
+from popoto.fields.keeping.noting import put_noted
 from popoto.memory.associations.scripts import PROPAGATE
-from popoto.memory.commands import put
 
 __all__ = ["EdgeChange", "EdgeEntry", "Edges", "linked", "spread"]
 
@@ -29,14 +29,24 @@ class Edges:
     stem: str
     #: what the sets of incoming edges begin with; "" for symmetric ones, which need none
     incoming: str
+    #: the field
+    name: str
 
     def key_of(self, pk: str) -> str:
         """The sorted set of what the edges of a key lead to, by weight."""
         return self.stem + pk
 
-    def put(self, batch: Batch, name: str, pk: str, *arguments: Argument) -> None:
+    def put(
+        self,
+        batch: Batch,
+        name: str,
+        pk: str,
+        *arguments: Argument,
+        signal: float | None = None,
+    ) -> None:
         """Queue a command of edges.lua."""
-        put(batch, name, self.key_of(pk), self.stem, self.incoming, pk, *arguments)
+        words = (self.stem, self.incoming, pk, *arguments)
+        put_noted(batch, "link", self.name, pk, name, self.key_of(pk), *words, signal=signal)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +76,10 @@ class EdgeEntry(Carried):
         batch.put("EXISTS", self.key)
 
 
+#: What changes of edges are called where users ask for them.
+_CAUSES = {"LINK": "link", "STRENGTHEN": "strengthen", "UNLINK": "unlink", "WEAKEN": "weaken_all"}
+
+
 class EdgeChange(Adjustment):
     """A change of the edges of one key, which need not be that of a record."""
 
@@ -79,8 +93,11 @@ class EdgeChange(Adjustment):
         pk: str,
         *arguments: Argument,
         event: Sequence[Argument] = (),
+        signal: float | None = None,
     ) -> None:
+        self.cause = _CAUSES[name]
         super().__init__(model)
+        self.signal = signal
         self.edges = edges
         self.name = name
         self.what = f"{name.lower()} of {pk!r}"
@@ -89,7 +106,7 @@ class EdgeChange(Adjustment):
         self.event = event
 
     def put(self, batch: Batch, key: str, values: Mapping[str, Any]) -> None:
-        self.edges.put(batch, self.name, self.pk, *self.arguments)
+        self.edges.put(batch, self.name, self.pk, *self.arguments, signal=self.signal)
         if self.event:
             batch.execute_command(*self.event)
 

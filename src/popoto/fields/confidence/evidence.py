@@ -11,10 +11,11 @@ from popoto.engine.batch import Batch, KeyArgument
 from popoto.engine.request import Argument, Plan, Reply, Request
 from popoto.exceptions import UnsavedError
 from popoto.fields.keeping.adjusting import Adjustment
+from popoto.fields.keeping.noting import put_noted
 from popoto.memory.commands import put, told
 from popoto.memory.confidence.formula import Evidence
 
-__all__ = ["Confidence", "Learning", "data_key", "evidence_of", "filtered"]
+__all__ = ["Confidence", "Learning", "data_key", "evidence_of", "filtered", "readable"]
 
 logger = logging.getLogger("POPOTO.field")
 
@@ -51,6 +52,7 @@ class Learning(Adjustment):
     """One signal for a record's confidence."""
 
     what = "update_confidence()"
+    cause = "update_confidence"
     takes_constructed = True
 
     def __init__(
@@ -75,20 +77,18 @@ class Learning(Adjustment):
         )
 
     def put(self, batch: Batch, key: str, values: Mapping[str, Any]) -> None:
-        self._put(batch, key, values, ())
+        self._put(batch, key, values, "")
 
     def put_when(self, batch: Batch, key: str, values: Mapping[str, Any], name: str) -> None:
         """As `put`, carried out only if an earlier command of the call has told `name`."""
-        self._put(batch, key, values, ("WHEN", name))
+        self._put(batch, key, values, name)
 
     @property
     def number_of_commands(self) -> int:
         """How many commands `put` queues. The first one's reply is for `take_over`."""
         return 2 if hasattr(self.instance, "_event") else 1
 
-    def _put(
-        self, batch: Batch, key: str, values: Mapping[str, Any], condition: tuple[str, ...]
-    ) -> None:
+    def _put(self, batch: Batch, key: str, values: Mapping[str, Any], condition: str) -> None:
         field = self.field
         hash_key = field.partition_key([values[name] for name in field.partition_by])
         learning = (
@@ -103,7 +103,17 @@ class Learning(Adjustment):
                 for each in self.based
             ),
         )
-        _put_if(batch, condition, "LEARN", hash_key, *learning)
+        put_noted(
+            batch,
+            "confidence",
+            field.name,
+            key,
+            "LEARN",
+            hash_key,
+            *learning,
+            signal=self.signal,
+            when=condition,
+        )
         if hasattr(self.instance, "_event"):
             extra = {"field": field.name, "signal": self.signal, "new_confidence": told("learned")}
             event = self.instance._event("confidence_update", key, extra=extra)
@@ -123,12 +133,10 @@ class Learning(Adjustment):
         return confidence
 
 
-def _put_if(
-    batch: Batch, condition: tuple[str, ...], name: str, key: str, *arguments: Argument
-) -> None:
+def _put_if(batch: Batch, condition: str, name: str, key: str, *arguments: Argument) -> None:
     """Queue a command, or WHEN with it."""
     if condition:
-        put(batch, condition[0], key, condition[1], name, *arguments)
+        put(batch, "WHEN", key, condition, name, *arguments)
     else:
         put(batch, name, key, *arguments)
 
@@ -144,10 +152,11 @@ def evidence_of(instance: Any, field: Confidence) -> Plan[Evidence]:
         shard=instance._meta.shard,
         repeatable=True,
     )
-    return _readable(stored, instance.pk) or Evidence(field.initial_confidence)
+    return readable(stored, instance.pk) or Evidence(field.initial_confidence)
 
 
-def _readable(stored: bytes | None, record: str) -> Evidence | None:
+def readable(stored: bytes | None, record: str) -> Evidence | None:
+    """Stored evidence; None, perhaps with a warning, where there is none."""
     if stored is None:
         return None
     try:
@@ -170,7 +179,7 @@ def filtered(model_class: Any, field: Confidence, pattern: str) -> Plan[dict[str
         pairs: list[bytes] = flat
         for key, stored in zip(pairs[::2], pairs[1::2], strict=True):
             record = key.decode("utf-8", "replace")
-            evidence = _readable(stored, record)
+            evidence = readable(stored, record)
             if evidence is not None:
                 found[record] = evidence.as_dict()
         if cursor == b"0":

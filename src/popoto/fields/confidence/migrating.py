@@ -9,7 +9,7 @@ from popoto.engine.batch import Batch, GuardFailure, KeyArgument
 from popoto.engine.codec import DecodeError
 from popoto.engine.request import Plan, Request
 from popoto.fields.confidence.evidence import Confidence
-from popoto.memory.commands import put
+from popoto.fields.keeping.noting import put_noted
 
 __all__ = ["migrate"]
 
@@ -59,14 +59,15 @@ def _migrate_page(
         report["partitions"][label] = report["partitions"].get(label, 0) + 1
         if dry_run:
             continue
-        batch = Batch()
+        batch = Batch(options.noting("migrate_to_partitioned"))
         # Any: bytes of the hash, which lists are not kept in.
         held: list[Any] = [
             part for name, raw in zip(names, stored, strict=True) for part in (name, raw or b"")
         ]
         batch.guard("holds", member, *held)
         if label != "default":
-            put(batch, "SETTLE", field.data_key, member, KeyArgument(key))
+            words = ("SETTLE", field.data_key, member, KeyArgument(key))
+            put_noted(batch, "confidence", field.name, member, *words)
         moves.append((member, batch))
     if not moves:
         return

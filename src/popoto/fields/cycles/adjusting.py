@@ -10,7 +10,7 @@ from popoto.engine.batch import Batch, KeyArgument
 from popoto.engine.request import Argument, Reply
 from popoto.fields.confidence.evidence import Confidence
 from popoto.fields.keeping.adjusting import Adjustment
-from popoto.memory.commands import put
+from popoto.fields.keeping.noting import put_noted
 
 __all__ = ["Amplifying", "Cyclic", "Releasing"]
 
@@ -32,7 +32,10 @@ class Amplifying(Adjustment):
 
     what = "a change of amplitudes"
 
-    def __init__(self, instance: Any, field: Cyclic, factor: float) -> None:
+    def __init__(
+        self, instance: Any, field: Cyclic, factor: float, cause: str = "strengthen_cycle"
+    ) -> None:
+        self.cause = cause
         super().__init__(instance)
         self.field = field
         self.factor = factor
@@ -40,7 +43,10 @@ class Amplifying(Adjustment):
 
     def put(self, batch: Batch, key: str, values: Mapping[str, Any]) -> None:
         partition = [values[name] for name in self.names]
-        put(batch, "AMPLIFY", self.field.cycles_key(partition), key, repr(self.factor))
+        hash_key, words = self.field.cycles_key(partition), (key, repr(self.factor))
+        put_noted(
+            batch, "cycle", self.field.name, key, "AMPLIFY", hash_key, *words, signal=self.factor
+        )
 
     def finish(self, replies: Sequence[Reply]) -> list[list[Any]]:
         found: Any = replies[0]
@@ -57,6 +63,7 @@ class Releasing(Adjustment):
     """A record's pressure is resolved; with `below`, only where a confidence is below a bound."""
 
     what = "resolve_pressure()"
+    cause = "resolve_pressure"
 
     def __init__(
         self, instance: Any, field: Cyclic, *, below: tuple[Confidence, float] | None = None
@@ -78,7 +85,8 @@ class Releasing(Adjustment):
             initial = repr(doubted.initial_confidence)
             condition = (KeyArgument(evidence), key, initial, repr(threshold))
         rate = repr(float(field.pressure_rate))
-        put(batch, "RELEASE", hash_key, key, rate, repr(self.now), *condition)
+        words = (key, rate, repr(self.now), *condition)
+        put_noted(batch, "pressure", field.name, key, "RELEASE", hash_key, *words)
 
     def finish(self, replies: Sequence[Reply]) -> float:
         return self.now

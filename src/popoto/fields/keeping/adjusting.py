@@ -13,6 +13,7 @@ from typing import Any
 from popoto.engine.batch import Batch, GuardFailure, Step
 from popoto.engine.request import Plan, Reply
 from popoto.exceptions import NotStoredError, UnsavedError
+from popoto.memory.history.noting import Noting
 
 __all__ = ["Adjustment", "Touching", "carried_out"]
 
@@ -28,9 +29,13 @@ class Adjustment:
     takes_constructed: bool = False
     #: whether it is one of a stored record; if not, `instance` may be the model
     needs_record: bool = True
+    #: what it is called as the cause of a change, in histories
+    cause: str = ""
 
     def __init__(self, instance: Any) -> None:
         self.instance = instance
+        #: who does it, when and why, for the history of the record; None where none is kept
+        self.noting: Noting | None = instance._meta.noting(self.cause)
 
     def unsaved(self) -> Exception:
         """The error for an instance that was never saved."""
@@ -71,10 +76,13 @@ class Touching(Adjustment):
 
     what = "touch()"
 
-    def __init__(self, instance: Any, field_name: str, now: float) -> None:
+    def __init__(
+        self, instance: Any, field_name: str, now: float, noting: Noting | None = None
+    ) -> None:
         super().__init__(instance)
         self.field_name = field_name
         self.now = now
+        self.noting = noting
 
 
 def carried_out(

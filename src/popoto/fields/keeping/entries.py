@@ -15,6 +15,8 @@ from typing import Any, Literal, NamedTuple, TypeAlias, cast
 
 from popoto.engine.batch import Batch, KeyArgument
 from popoto.engine.request import Reply
+from popoto.fields.keeping.noting import put_noted
+from popoto.memory.history.noting import Kind
 
 _NO_KEY = KeyArgument()
 
@@ -237,7 +239,8 @@ class Carried(ABC):
 class CompanionEntry(Carried):
     """A field of a hash, or a member of a sorted set, that many records share.
 
-    A new record begins with `first`, the bytes of a hash field, or with nothing.
+    A new record begins with `first`, the bytes of a hash field, or with nothing. Where a stored one
+    is given them, histories have that as a change of the kind `noted`, of a field.
     """
 
     key: str
@@ -245,10 +248,17 @@ class CompanionEntry(Carried):
     kind: str
     layout: Literal["hash", "zset"] = "hash"
     first: bytes | None = None
+    noted: tuple[Kind, str] | None = None
 
     def add(self, batch: Batch) -> None:
-        if self.first is not None:
+        if self.first is None:
+            return
+        if self.noted is None:
             batch.put("HSETNX", self.key, self.member, self.first)
+        else:
+            kind, field = self.noted
+            words = (self.member, self.first)
+            put_noted(batch, kind, field, self.member, "HSETNX", self.key, *words)
 
     def begin(self, batch: Batch) -> None:
         if self.first is not None:

@@ -100,6 +100,7 @@ class Resolving(Adjustment):
     """
 
     what = "resolve_prediction()"
+    cause = "resolve_prediction"
     takes_constructed = True
 
     def __init__(
@@ -223,5 +224,6 @@ def auto_resolve(instance: Any, outcome: str, pipeline: Any) -> Plan[Any]:
     if outcome not in errors:
         raise ValueError(f"Invalid outcome {outcome!r}; outcomes are {', '.join(sorted(errors))}")
     resolving = Resolving(instance, float(errors[outcome]), "observed")
+    resolving.noting = instance._meta.noting("auto_resolve", outcome)
     results = yield from carried_out([resolving], pipeline, skips_missing=True)
     return results[0] if pipeline is None else pipeline

@@ -32,21 +32,34 @@ local function make_edges()
       return call('ZSCORE', self.set(source), target)
     end
 
+    -- Every change of a weight: ZADD, ZINCRBY or ZREM.
+    function self.change(command, source, target, number)
+      local noted, id = changed_edges, changed_edges and #source .. ':' .. source .. target
+      if noted and not noted[id] then
+        noted[id] = true
+        noted[#noted + 1] = {source, target, self.weight(source, target)}
+      end
+      if number then
+        return call(command, self.set(source), number, target)
+      end
+      return call(command, self.set(source), target)
+    end
+
     -- The other side of an edge from source to target.
     function self.mirror(source, target, weight)
       if incoming then
         call('SADD', incoming .. target, source)
       elseif weight then
-        call('ZADD', self.set(target), weight, source)
+        self.change('ZADD', target, source, weight)
       end
     end
 
     function self.drop(source, target)
-      local gone = call('ZREM', self.set(source), target)
+      local gone = self.change('ZREM', source, target)
       if incoming then
         call('SREM', incoming .. target, source)
       else
-        call('ZREM', self.set(target), source)
+        self.change('ZREM', target, source)
       end
       return gone
     end
@@ -91,7 +104,7 @@ local function make_edges()
   function commands.LINK(_, first)
     local edges, target, weight = edges_of(first), ARGV[first + 3], ARGV[first + 4]
     if not edges.weight(edges.key, target) then
-      call('ZADD', edges.set(edges.key), weight, target)
+      edges.change('ZADD', edges.key, target, weight)
     end
     if not edges.is_symmetric or not edges.weight(target, edges.key) then
       edges.mirror(edges.key, target, weight)
@@ -101,9 +114,9 @@ local function make_edges()
 
   function commands.STRENGTHEN(_, first)
     local edges, target, delta = edges_of(first), ARGV[first + 3], ARGV[first + 4]
-    local weight = call('ZINCRBY', edges.set(edges.key), delta, target)
+    local weight = edges.change('ZINCRBY', edges.key, target, delta)
     if edges.is_symmetric then
-      call('ZINCRBY', edges.set(target), delta, edges.key)
+      edges.change('ZINCRBY', target, edges.key, delta)
     else
       edges.mirror(edges.key, target)
     end
@@ -124,10 +137,10 @@ local function make_edges()
         edges.drop(edges.key, target)
         gone = gone + 1
       else
-        call('ZADD', edges.set(edges.key), string.format('%.17g', weight), target)
+        edges.change('ZADD', edges.key, target, string.format('%.17g', weight))
         local other = edges.is_symmetric and edges.weight(target, edges.key)
         if other then
-          call('ZADD', edges.set(target), string.format('%.17g', other * factor), edges.key)
+          edges.change('ZADD', target, edges.key, string.format('%.17g', other * factor))
         end
       end
     end
@@ -141,7 +154,7 @@ local function make_edges()
       edges.drop(edges.key, found[place])
     end
     for _, source in ipairs(edges.sources(edges.key)) do
-      call('ZREM', edges.set(source), edges.key)
+      edges.change('ZREM', source, edges.key)
     end
     edges.clear(edges.key)
     return #found / 2
@@ -152,7 +165,7 @@ local function make_edges()
     local found, sources, incoming = edges.targets(edges.key), edges.sources(edges.key), {}
     for _, source in ipairs(sources) do
       incoming[source] = edges.weight(source, edges.key)
-      call('ZREM', edges.set(source), edges.key)
+      edges.change('ZREM', source, edges.key)
     end
     local mirrored = {}
     for place = 1, #found, 2 do
@@ -161,11 +174,11 @@ local function make_edges()
     end
     edges.clear(edges.key)
     for place = 1, #found, 2 do
-      call('ZADD', edges.set(name), found[place + 1], found[place])
+      edges.change('ZADD', name, found[place], found[place + 1])
       edges.mirror(name, found[place], mirrored[found[place]] or found[place + 1])
     end
     for source, weight in pairs(incoming) do
-      call('ZADD', edges.set(source), weight, name)
+      edges.change('ZADD', source, name, weight)
       edges.mirror(source, name)
     end
     return #found / 2
@@ -177,7 +190,8 @@ local function make_edges()
     return look_at('ZADD', set, 'ZCARD') or denied('ZREM', set) or denied('ZSCORE', set)
       or denied('ZRANGE', set) or denied('ZINCRBY', set) or denied('DEL', set)
       or incoming and (look_at('SADD', incoming, 'SCARD') or denied('SREM', incoming)
-        or denied('SMEMBERS', incoming) or denied('DEL', incoming)) or nil
+        or denied('SMEMBERS', incoming) or denied('DEL', incoming))
+      or look_at_history and look_at_history(key) or nil
   end
 
   -- The key, all that its edges lead to or come from, and those that the arguments name.

@@ -25,6 +25,8 @@ local function make_learning()
       tonumber(found.contradictions or found[4]) or 0
   end
 
+  learning.read = read
+
   function learning.confidence_of(hash, member, initial)
     return (read(call('HGET', hash, member))) or initial
   end

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TypeAlias
 
 from redis.exceptions import ResponseError
@@ -77,7 +78,9 @@ def take_away(
 
 def _all_of(options: ModelOptions, key: str, note: bytes) -> Batch:
     """Removes all that a missing record has left, as far as its note and its key tell."""
-    batch = Batch()
+    # Who comes upon it is not who has ended it.
+    noting = options.noting("gone")
+    batch = Batch(replace(noting, by="") if noting is not None else None)
     guard_absent(batch, options, key, note)
     for entry in left_entries(options, key, note):
         entry.remove(batch)

@@ -7,6 +7,7 @@ from typing import Any
 
 from popoto.exceptions import ConfigurationError, ModelException
 from popoto.fields.coercion import is_list
+from popoto.memory.history.noting import History
 from popoto.models.record.field_names import known_field
 from popoto.models.record.options import ModelOptions
 from popoto.redis_db import DEFAULT_REPLICA_TIMEOUT, Wait, checked_wait
@@ -48,6 +49,7 @@ def check_meta(model_name: str, options: ModelOptions, meta: Mapping[str, Any]) 
                 f"got {options.ttl_policy!r}"
             )
     options.wait = _checked_wait(model_name, meta)
+    options.history = _checked_history(options, meta.get("history"))
     if "version_field" in meta:
         options.version_field = _checked_version_field(options, meta["version_field"])
     if "self_repair" in meta:
@@ -75,6 +77,23 @@ def _checked_wait(model_name: str, meta: Mapping[str, Any]) -> Wait | None:
         return checked_wait(replicas, meta.get("replica_timeout", DEFAULT_REPLICA_TIMEOUT))
     except ConfigurationError as error:
         raise ModelException(f"{model_name}.Meta: {error}") from error
+
+
+def _checked_history(options: ModelOptions, history: object) -> History | None:
+    if history is None or history is False:
+        return None
+    if history is not True and not isinstance(history, History):
+        raise ModelException(
+            f"{options.model_name}.Meta.history must be True, False or "
+            f"History(max_length=…, max_age=…), got {history!r}"
+        )
+    for name in ("history", "async_history"):
+        if name in options.by_name:
+            raise ModelException(
+                f"{options.model_name}.{name}: a model with Meta.history has a method of that "
+                "name, which a field would hide; choose another name"
+            )
+    return History() if history is True else history
 
 
 def _checked_version_field(options: ModelOptions, name: object) -> str | None:

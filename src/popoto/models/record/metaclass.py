@@ -21,6 +21,9 @@ from popoto.models.record.meta import check_meta, meta_settings
 from popoto.models.record.options import ModelOptions
 
 AUTO_KEY = "_auto_key"
+#: Names of methods that came after popoto 1.6, whose models may have fields of these names.
+#: Those that use the methods may not (`Meta.history`).
+MAY_BE_HIDDEN = frozenset({"history", "async_history"})
 
 #: The latest class of each name, for relationships that name their model as text.
 _models: WeakValueDictionary[str, RecordBase] = WeakValueDictionary()
@@ -173,4 +176,5 @@ def _root(cls: Any) -> Any:
 
 @functools.cache
 def _api_names(root: Any) -> frozenset[str]:
-    return frozenset(dir(root)) | {"query", "objects", "_meta", "_options", "_settings", "Meta"}
+    reserved = {"query", "objects", "_meta", "_options", "_settings", "Meta"}
+    return frozenset(dir(root)) - MAY_BE_HIDDEN | reserved

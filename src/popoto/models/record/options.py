@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from popoto._stock import is_replaced
@@ -16,6 +17,8 @@ from popoto.fields.field import Field
 from popoto.fields.keeping.commit import defined_by_bases
 from popoto.fields.keeping.entries import Entry
 from popoto.fields.keeping.families import KeyFamily
+from popoto.fields.keeping.noting import note_save
+from popoto.memory.history.noting import History, Noting, history_key
 from popoto.models.record.composites import CompositeIndex, composite_digest
 from popoto.models.record.field_names import check_field_name
 from popoto.redis_db import Wait
@@ -66,6 +69,8 @@ class ModelOptions:
         #: for how many replicas writes wait, if the writer does not say; `Meta.wait_for_replicas`
         self.wait: Wait | None = None
         self.self_repair = True
+        #: how much is kept of what changes in the memory of records; None: nothing
+        self.history: History | None = None
         self.indexes: tuple[tuple[tuple[str, ...], bool], ...] = ()
         self.meta: type | None = None
         self.base_meta: ModelOptions | None = None
@@ -141,6 +146,9 @@ class ModelOptions:
         self.companion_sources = defined_by_bases(model, "_companion_keys")
         self.entry_sources = defined_by_bases(model, "_companion_entries")
         self.family_sources = defined_by_bases(model, "_key_families")
+        if self.history is not None:
+            self._mixin_hooks.append(note_save)
+            self.companion_sources.append(partial(_history_keys, self.model_name))
         self._find_commit_hooks()
         if not self.abstract:
             for check in defined_by_bases(model, "_check_model"):
@@ -342,6 +350,12 @@ class ModelOptions:
                 self._decisions[changed] = decision
         return decision
 
+    def noting(self, cause: str, outcome: str = "") -> Noting | None:
+        """Who changes records now, and why; None where no history is kept of it."""
+        if self.history is None:
+            return None
+        return self.history.noting(self.model_name, cause, outcome)
+
     def put_member(self, batch: Batch, key: str) -> None:
         """Queue that a record belongs to the model: to its class set, and to that in order."""
         batch.put("SADD", self.class_set_key, key)
@@ -367,3 +381,7 @@ class ModelOptions:
         for source in self.companion_sources:
             found += source(key)
         return found
+
+
+def _history_keys(model_name: str, key: str) -> list[str]:
+    return [history_key(model_name, key)]

@@ -8,6 +8,7 @@ from popoto.engine import keys
 from popoto.engine.outcome import wrong_kind
 from popoto.engine.request import Plan, Request
 from popoto.fields.keeping.families import CompanionFamily, KeyFamily, Layout
+from popoto.memory.history.noting import history_key
 from popoto.models.record.options import ModelOptions
 
 #: What popoto's own index fields call their keys. A key under one of these names that no
@@ -105,9 +106,13 @@ def _own_families(options: ModelOptions) -> Iterator[KeyFamily]:
 
 
 def _companion_families(options: ModelOptions) -> Iterator[CompanionFamily]:
-    """Keys of their own that records have, as fields and mixins name them."""
+    """Keys of their own that records have, as fields and mixins name them.
+
+    Histories among them even where the model keeps none any more.
+    """
+    histories = history_key(options.model_name, _PLACEHOLDER)
     kept = [key for field in options.by_name.values() for key in field.kept_keys(_PLACEHOLDER)]
-    for key in (*options.companion_keys(_PLACEHOLDER), *kept):
+    for key in dict.fromkeys((*options.companion_keys(_PLACEHOLDER), *kept, histories)):
         prefix, found, suffix = key.partition(_PLACEHOLDER)
         if found:
             yield CompanionFamily(prefix, suffix)

@@ -47,6 +47,7 @@ class Adjusting(Operation):
         super().__init__(adjustment.instance, _key_of(adjustment))
         self.adjustment = adjustment
         self.what = adjustment.what
+        self.noting = adjustment.noting
         self.known: Mapping[str, Stored] = {}
         if adjustment.needs_record:
             self.known = dict(self.instance._stored)
@@ -70,7 +71,7 @@ class Adjusting(Operation):
             self.take_stored((yield from read_stored([(self.options, self.key)]))[0])
 
     def batch(self) -> Batch:
-        names, batch = self.adjustment.names, Batch()
+        names, batch = self.adjustment.names, Batch(self.noting)
         if names:
             # Any: bytes of the hash, which lists are not kept in.
             pairs: list[Any] = [
@@ -147,7 +148,9 @@ def adjust(
 
 def _operation_of(adjustment: Adjustment) -> Operation:
     if isinstance(adjustment, Touching):
-        return Touch(adjustment.instance, adjustment.field_name, adjustment.now)
+        touch = Touch(adjustment.instance, adjustment.field_name, adjustment.now)
+        touch.noting = adjustment.noting
+        return touch
     return Adjusting(adjustment)
 
 

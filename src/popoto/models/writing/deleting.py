@@ -19,7 +19,7 @@ from popoto.models.writing.operation import Operation
 class Deletion(Operation):
     """A delete. A record that is gone is no error: the result says whether there was one."""
 
-    what = "delete"
+    what = cause = "delete"
 
     def __init__(self, instance: Record, hook_arguments: dict[str, Any]) -> None:
         stored_key = instance._redis_key if instance._stored else None
@@ -42,7 +42,7 @@ class Deletion(Operation):
         known, options = self.known, self.options
         if known is None:
             return None
-        batch = Batch()
+        batch = Batch(self.noting)
         pairs: list[Any] = [
             part for name in options.index_names for part in (name, known.get(name, b""))
         ]

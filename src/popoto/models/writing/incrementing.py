@@ -13,6 +13,7 @@ from typing import Any, cast
 
 from popoto.engine.batch import Batch, GuardFailure, KeyArgument, QueuedCommits, Step
 from popoto.engine.request import Plan, Reply
+from popoto.fields.keeping.noting import put_noted
 from popoto.models.beside.expiry import put_expiry_as_is
 from popoto.models.record.record import Record
 from popoto.models.record.stored import named_field, stored_key
@@ -26,6 +27,8 @@ from popoto.models.writing.operation import looked_up, not_stored
 
 class Increment(Change):
     """An addition, by the server or as a commit that swaps the stored bytes for the sum's."""
+
+    cause = "increment"
 
     def __init__(self, instance: Record, name: str, delta: Any) -> None:
         options = instance._meta
@@ -75,7 +78,7 @@ class Increment(Change):
 
     def _batch_of_swap(self) -> Batch:
         decision = self.options.decision(frozenset(self.changed))
-        batch = Batch()
+        batch = Batch(self.noting)
         with _Shown(self):
             self.put_change(batch, decision, dict.fromkeys((*self.changed, *decision.names)))
         if decision.names:
@@ -92,7 +95,7 @@ class Increment(Change):
         addition = field.server_addition(self.delta)
         if addition is None:
             return None
-        batch = Batch()
+        batch = Batch(self.noting)
         index: tuple[str, ...] = ()
         if addition.order_key is not None:
             if field.depends_on:
@@ -101,10 +104,24 @@ class Increment(Change):
             index = (KeyArgument(addition.order_key(others)), self.key)
         amount = (field.name, addition.delta, addition.kind)
         batch.guard("addable", self.key, *amount)
-        batch.put("ADD", self.key, *amount, *index)
+        if self._notes_clock:
+            put_noted(batch, "decay", field.name, self.key, "ADD", self.key, *amount, *index)
+        else:
+            batch.put("ADD", self.key, *amount, *index)
         if index:
             put_expiry_as_is(batch, options, self.key)
         return batch
+
+    @property
+    def _notes_clock(self) -> bool:
+        return self.noting is not None and self.field in self.options.listed("decay")
+
+    def put_hash(self, batch: Batch) -> None:
+        if not self._notes_clock:
+            super().put_hash(batch)
+            return
+        pairs: list[Any] = [part for pair in self.changed.items() for part in pair]
+        put_noted(batch, "decay", self.field.name, self.key, "HSET", self.key, *pairs)
 
     def learn(self, failure: GuardFailure, step: Step | None) -> None:
         what = failure.what

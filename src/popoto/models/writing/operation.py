@@ -34,11 +34,15 @@ class Operation:
     queued: bool = False
     #: what the caller is given for it, once it has been carried out
     result: Any = None
+    #: what it is called as the cause of a change, in histories
+    cause: str = ""
 
     def __init__(self, instance: Record, key: str) -> None:
         self.instance = instance
         self.options = instance._meta
         self.key = key
+        #: who does it, when and why, for the history of the record; None where none is kept
+        self.noting = self.options.noting(self.cause)
 
     @property
     def title(self) -> str:

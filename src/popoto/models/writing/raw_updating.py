@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from popoto.engine.batch import Batch
+from popoto.engine.batch import Batch, KeyArgument
 from popoto.engine.codec import EncodeError, Stored
 from popoto.engine.keys import without_prefix
 from popoto.engine.request import Plan, Request
@@ -17,6 +17,7 @@ from popoto.exceptions import (
 )
 from popoto.fields.coercion import CoercionError
 from popoto.fields.describing import describe
+from popoto.fields.keeping.noting import put_noted
 from popoto.models.record.field_names import known_field
 from popoto.models.record.options import ModelOptions
 from popoto.models.record.record import Record
@@ -45,11 +46,13 @@ def _updated(
     options: ModelOptions, batches: Iterable[list[Any]], pairs: Sequence[Any], rows: Rows
 ) -> Plan[int]:
     """Each batch is one call: a key that is no hash refuses it whole."""
+    noting = options.noting("raw_update")
+    clocks = [] if noting is None else [field.name for field in options.listed("decay")]
     for given in batches:
         keys = [_checked_key(options, key) for key in given]
-        batch = Batch()
+        batch = Batch(noting)
         for key in dict.fromkeys(keys):
-            batch.put("FILL", key, *pairs)
+            _put_raw(batch, key, pairs, clocks)
         late = refuse_when_late(options, [batch])
         call = batch.call(every=True, replies=False)
         try:
@@ -63,6 +66,19 @@ def _updated(
         rows.end_round()
         rows.end_batch(len(given), len(given))
     return rows.done
+
+
+def _put_raw(batch: Batch, key: str, pairs: Sequence[Any], clocks: Sequence[str]) -> None:
+    """Queue values for one record; each clock among them by itself, since that is noted."""
+    others: list[Any] = []
+    for name, value in zip(pairs[::2], pairs[1::2], strict=True):
+        if name in clocks:
+            words = (2, name, value, KeyArgument(key))
+            put_noted(batch, "decay", name, key, "FILL", None, *words)
+        else:
+            others += (name, value)
+    if others:
+        batch.put("FILL", key, *others)
 
 
 def _checked_key(options: ModelOptions, key: Any) -> str:

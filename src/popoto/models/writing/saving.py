@@ -50,7 +50,7 @@ from popoto.models.writing.unconfirmed import not_carried_out
 class Saving(Change):
     """A save. `names` are the fields of a partial one."""
 
-    what = "save"
+    what = cause = "save"
     #: what an expired record left under the key, as the registry notes it
     note = b""
     #: where one stands that left no note; looked for when the class set tells of it
@@ -180,7 +180,7 @@ class Saving(Change):
             self.leftovers = yield from find_places(self.options, self.key)
 
     def batch(self) -> Batch:
-        batch = Batch()
+        batch = Batch(self.noting)
         options, known = self.options, self.known
         self.shows = False
         if self.changed and options.version_field is not None:

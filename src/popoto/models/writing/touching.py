@@ -8,6 +8,7 @@ from typing import Any
 from popoto import clock
 from popoto.engine.batch import Batch, GuardFailure, QueuedCommits, Step
 from popoto.engine.request import Plan, Reply
+from popoto.fields.keeping.noting import put_noted
 from popoto.models.beside.expiry import put_expiry_as_is
 from popoto.models.record import memory_fields
 from popoto.models.record.record import Record
@@ -23,7 +24,7 @@ class Touch(Change):
     The partition is that of the stored record, whatever its fields say in memory.
     """
 
-    what = "touch"
+    what = cause = "touch"
     partial = True
 
     def __init__(self, instance: Record, name: str, now: float | None = None) -> None:
@@ -33,7 +34,9 @@ class Touch(Change):
         self.field = field
         self.names = [name]
         self.now_touched = clock.now() if now is None else now
-        self.changed = {name: field.encode(self.now_touched)}
+        #: the stored form, which is bytes of the hash
+        self.moment: Any = field.encode(self.now_touched)
+        self.changed = {name: self.moment}
 
     def look(self, queued: QueuedCommits) -> Plan[None]:
         if self.key in queued.records:
@@ -45,7 +48,7 @@ class Touch(Change):
 
     def batch(self) -> Batch:
         options = self.options
-        batch = Batch()
+        batch = Batch(self.noting)
         decision = options.decision(frozenset(self.changed))
         if decision.composites or decision.fields != (self.field,) or options.save_hooks:
             # Other entries follow from the moment as well.
@@ -64,6 +67,13 @@ class Touch(Change):
         if decision.names:
             put_expiry_as_is(batch, options, self.key)
         return batch
+
+    def put_hash(self, batch: Batch) -> None:
+        name = self.field.name
+        if self.noting is None:
+            super().put_hash(batch)
+        else:
+            put_noted(batch, "decay", name, self.key, "HSET", self.key, name, self.moment)
 
     def learn(self, failure: GuardFailure, step: Step | None) -> None:
         if step is None or failure.what == "type":

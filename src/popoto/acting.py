@@ -1,0 +1,36 @@
+"""Who acts, in one place: the name that histories have beside each change."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from contextlib import contextmanager
+from contextvars import ContextVar
+
+__all__ = ["acting_as", "actor"]
+
+_actor: ContextVar[str | None] = ContextVar("popoto_actor", default=None)
+
+
+def actor() -> str | None:
+    """Who acts in this thread or task; None where nobody has said so."""
+    return _actor.get()
+
+
+@contextmanager
+def acting_as(name: str) -> Generator[None]:
+    """Within the block, changes of records are those of `name`: an agent, a user, a job.
+
+    Of this thread or task alone; tasks that are started within the block begin with it. Models that
+    keep a history (`Meta.history`) have it in their entries. Raises TypeError for what is no text,
+    ValueError for an empty one.
+    """
+    given: object = name
+    if not isinstance(given, str):
+        raise TypeError(f"an actor is named by a text, got {name!r}")
+    if not name:
+        raise ValueError("an actor's name must not be empty")
+    token = _actor.set(name)
+    try:
+        yield
+    finally:
+        _actor.reset(token)

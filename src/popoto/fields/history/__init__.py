@@ -1,0 +1,1 @@
+"""Histories of records: their entries, and how they explain today's numbers."""

@@ -1,0 +1,1 @@
+"""What changed in the memory of a record: the bounds of a history, and what its entries say."""
