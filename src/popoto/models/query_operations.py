@@ -13,6 +13,7 @@ from popoto.models.reading import aggregating
 from popoto.models.reading.aggregating import field_name
 from popoto.models.reading.explaining import Explanation, explain
 from popoto.models.reading.ranking.decaying import top_by_decay
+from popoto.models.reading.ranking.explaining import Ranked
 from popoto.models.reading.spec import QuerySpec
 
 
@@ -82,7 +83,7 @@ class QueryOperations:
         n: int = 10,
         decay_rate: float | None = None,
         base_score_field: str | None = None,
-    ) -> list[Any]:
+    ) -> Ranked[Any]:
         """The `n` results whose relevance has decayed least, best first.
 
         The score is ``base * days ** -decay_rate`` (`popoto.memory.decay.formula`), days since
@@ -96,8 +97,10 @@ class QueryOperations:
         each of its partition fields as a plain keyword of `filter`. Raises QueryException.
 
         One command. Work grows with `n`, not with the records, where there is no base or the
-        field's own; another base is read of every record of the partition. Further conditions
-        cost one command more, and one for every 5,000 records that they find.
+        field's own; another base is read of every record of the partition, and cycles and
+        pressure of all that have any, of which few are scored. Further conditions cost one
+        command more, and one for every 5,000 records that they find. The `explain()` of the
+        list that is returned tells how it was found.
         """
         return run(top_by_decay(self._spec, field_name, n, decay_rate, base_score_field))
 
@@ -107,7 +110,7 @@ class QueryOperations:
         n: int = 10,
         decay_rate: float | None = None,
         base_score_field: str | None = None,
-    ) -> list[Any]:
+    ) -> Ranked[Any]:
         """`top_by_decay` for asyncio."""
         return await arun(top_by_decay(self._spec, field_name, n, decay_rate, base_score_field))
 

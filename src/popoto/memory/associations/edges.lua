@@ -15,8 +15,14 @@
 local function make_edges()
   local commands = {}
 
+  -- By the place of a command's arguments, what `edges_of` has made.
+  local known = {}
+
   -- What the arguments of one command say, and what it does to edges.
   local function edges_of(first)
+    if known[first] then
+      return known[first]
+    end
     local self = {stem = prefix .. ARGV[first], key = ARGV[first + 2]}
     local incoming = ARGV[first + 1] ~= '' and prefix .. ARGV[first + 1]
 
@@ -90,6 +96,7 @@ local function make_edges()
     end
 
     self.is_symmetric = not incoming
+    known[first] = self
     return self
   end
 
@@ -197,12 +204,10 @@ local function make_edges()
   -- The key, all that its edges lead to or come from, and those that the arguments name.
   local function look(_, first, last, name)
     local edges = edges_of(first)
-    local names, failure = {}, look_at_side(edges, edges.key)
-    if last > first + 2 and name ~= 'WEAKEN' then
-      names[1] = ARGV[first + 3]
-    end
+    local names, failure = {}, nil
+    local named = last > first + 2 and name ~= 'WEAKEN' and ARGV[first + 3] or nil
     local most = (name == 'LINK' or name == 'STRENGTHEN') and ARGV[first + 5] + 0
-    for _, key in ipairs({edges.key, names[1]}) do
+    for _, key in ipairs({edges.key, named}) do
       failure = failure or look_at_side(edges, key)
       local is_full = not failure and most and call('ZCARD', edges.set(key)) >= most
       if not failure and (is_full or not most) then

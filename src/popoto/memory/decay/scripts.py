@@ -21,5 +21,12 @@ CYCLIC_SCORE: Final = Script.joined(
     package=_PACKAGE,
 )
 TOP: Final = Script.joined(
-    "top", "decay/formula.lua", "cycles/score.lua", "decay/top.lua", package=_PACKAGE
+    "top",
+    "decay/formula.lua",
+    "cycles/score.lua",
+    "decay/scoring.lua",
+    "decay/walking.lua",
+    "cycles/walking.lua",
+    "decay/top.lua",
+    package=_PACKAGE,
 )

@@ -78,6 +78,8 @@ class QueryCalls:
     def __init__(self, options: ModelOptions, operand: Operand) -> None:
         self.options = options
         self.operand = operand
+        #: how many questions were asked
+        self.sent = 0
 
     def call(
         self,
@@ -111,6 +113,7 @@ class QueryCalls:
         ]
         encode(node, keys, arguments)
         call = ScriptCall(QUERY, list(keys.positions), arguments)
+        self.sent += 1
         try:
             (reply,) = yield Request((call,), options.shard, repeatable=True)
         except redis.exceptions.ResponseError as error:
@@ -191,6 +194,7 @@ class QueryCalls:
             commands += [
                 ("LRANGE", capped_list_key(text, name), 0, -1) for name in reading.list_names
             ]
+        self.sent += 1
         try:
             replies: list[list[bytes | None]] = yield Request(
                 commands, self.options.shard, repeatable=True

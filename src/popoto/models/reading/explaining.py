@@ -81,7 +81,7 @@ def explain(spec: QuerySpec) -> Plan[Explanation]:
     sends = _sends(execution, order, operand.node)
     return Explanation(
         spec.options.model_name,
-        tuple(_lines(operand.node)),
+        tuple(lines_of(operand.node)),
         _described(spec, order),
         tuple(in_python),
         sends,
@@ -120,7 +120,7 @@ def _described(spec: QuerySpec, order: Order) -> str:
     return f"record key, along the sorted set {order.key}"
 
 
-def _lines(root: Node) -> Iterator[str]:
+def lines_of(root: Node) -> Iterator[str]:
     """A line for each operand, those of a deep tree too: nothing here calls itself."""
     waiting = [(root, 0)]
     while waiting:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from datetime import UTC, datetime
+from typing import Any, Final
 
 import redis.exceptions
 
@@ -18,9 +19,11 @@ from popoto.memory.decay.scripts import TOP
 from popoto.models.beside.leftovers import repair
 from popoto.models.reading.calls import Page, Reading, Row
 from popoto.models.reading.executing import Execution
+from popoto.models.reading.explaining import lines_of
 from popoto.models.reading.fetching import Fetch
 from popoto.models.reading.ordering import Order
 from popoto.models.reading.planning import AnyField
+from popoto.models.reading.ranking.explaining import Ranked, RankingExplanation, Story
 from popoto.models.reading.spec import QuerySpec
 from popoto.models.record.options import ModelOptions
 
@@ -28,6 +31,8 @@ __all__ = ["top_by_decay"]
 
 #: How many records that other conditions have found one call ranks.
 _MOST_CANDIDATES = 5_000
+#: Moments from here on, in seconds, are told as numbers: the end of the year 9999.
+_LAST_MOMENT: Final = 253_402_300_800
 
 
 def top_by_decay(
@@ -36,7 +41,7 @@ def top_by_decay(
     n: Any,
     decay_rate: Any,
     base_score_field: str | None,
-) -> Plan[list[Any]]:
+) -> Plan[Ranked[Any]]:
     """The plan of `top_by_decay`; see `popoto.models.query_operations`."""
     options = spec.options
     field = _decay_field(options, field_name)
@@ -44,8 +49,10 @@ def top_by_decay(
     base = field.base_score_field if base_score_field is None else base_score_field
     execution = Execution(spec)
     count = _number_of_results(execution, n)
+    now, story = clock.now(), Story()
+    asked = _asked(field, now, rate, count, base)
     if count <= 0:
-        return []
+        return Ranked((), RankingExplanation.of(spec.options.model_name, asked, (), story))
     _refuse_order(spec)
     partition, is_all = _partition_of(field, spec)
     fetch = yield from execution.unordered()
@@ -53,11 +60,12 @@ def top_by_decay(
         fetch,
         field.partition_key(partition),
         field.base_key(partition) if base and base == field.base_score_field else None,
-        clock.now(),
+        now,
         rate,
         count,
         base or "",
         field.companion_hashes(partition),
+        story,
     )
     reading = execution.reading()
     if is_all:
@@ -65,8 +73,11 @@ def top_by_decay(
     else:
         keys = yield from fetch.keys(Order("any"))
         rows = yield from ranking.of(keys, reading)
+    story.round_trips += fetch.sent
+    operands = () if is_all else lines_of(fetch.operand.node)
+    explanation = RankingExplanation.of(spec.options.model_name, asked, operands, story)
     found = execution.shaped(fetch, rows[execution.offset :])
-    return (yield from execution.finished(found))
+    return Ranked((yield from execution.finished(found)), explanation)
 
 
 # What is asked for -----------------------------------------------------------------------------
@@ -119,6 +130,13 @@ def _number_of_results(execution: Execution, n: Any) -> int:
     return min(int(n), execution.offset + execution.limit if execution.limit else 0)
 
 
+def _asked(field: AnyField, now: float, rate: float, count: int, base: str | None) -> str:
+    """What a ranking was asked for, in words."""
+    weight = f"base {base}" if base else "without a base"
+    moment = datetime.fromtimestamp(now, UTC) if abs(now) < _LAST_MOMENT else now
+    return f"the best {count} by {field.name}, decay rate {rate:g}, {weight}, as of {moment}"
+
+
 def _refuse_order(spec: QuerySpec) -> None:
     if spec.order_by is not None or spec.computed_sort is not None:
         raise QueryException(
@@ -163,6 +181,8 @@ class _Ranking:
     base: str
     #: of a cyclic field, the hashes of cycles and of pressure
     cycles: tuple[str, str] | None
+    #: what the calls have told
+    story: Story
 
     def of_all(self, reading: Reading) -> Plan[list[Row]]:
         """The best of all members. One round trip."""
@@ -217,9 +237,16 @@ class _Ranking:
             if "WRONGTYPE" not in str(error):
                 raise
             raise (yield from fetch.wrong_kind(node)) from error
-        found, dead = reply
+        found, dead, told = reply
+        self._note(told)
         if dead and options.self_repair:
             yield from repair(options, dead, (), node)
         scores = [float(each[1]) for each in found]
         page = Page([[each[0], [*each[2], *each[3:]]] for each in found], [], [])
         return list(zip(scores, fetch.rows_of(page, reading), strict=True))
+
+    def _note(self, told: Sequence[Any]) -> None:
+        way, members, scored = told
+        self.story.way, self.story.members = way.decode(), members
+        self.story.scored += scored
+        self.story.round_trips += 1
