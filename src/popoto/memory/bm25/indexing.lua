@@ -99,6 +99,21 @@ local function make_indexing()
     return sum
   end
 
+  local function posting_score(frequency, length)
+    return string.format('%.17g', frequency - length * STEP)
+  end
+
+  -- A set has become a longer one: its postings tell how long documents are from now on.
+  local function lengthen(stem, key)
+    local flat = call('ZRANGE', key, 0, -1, 'WITHSCORES')
+    for index = 1, #flat, 2 do
+      local length = tonumber(call('ZSCORE', stem .. ':dl', flat[index]) or '')
+      flat[index], flat[index + 1] =
+        posting_score(math.ceil(flat[index + 1] + 0), length or 0), flat[index]
+    end
+    call('ZADD', key, unpack(flat))
+  end
+
   -- Write the terms that change. Returns what to write of each to the other keys.
   local function write_terms(stem, member, before, after, length, is_whole)
     local forward, gone, frequencies, unused = {}, {}, {}, {}
@@ -123,8 +138,12 @@ local function make_indexing()
       local key = stem .. ':inv:' .. term
       local score = count
       if is_whole or before[term] ~= count or length < 0 then
-        if call('ZCARD', key) >= LONG then
-          score = string.format('%.17g', count - math.abs(length) * STEP)
+        local holders = call('ZCARD', key)
+        if holders >= LONG then
+          score = posting_score(count, math.abs(length))
+        end
+        if holders == LONG then
+          lengthen(stem, key)
         end
         call('ZADD', key, score, member)
       end
