@@ -144,9 +144,7 @@ def test_each_changes_and_deletes_what_the_other_has_indexed(
     agree(published(server_url, []), ours())
     for leaf in Leaf.query.all():
         leaf.delete()
-    assert set(stored(redis_client)) == {
-        *("$BM25:Leaf:words:n", "$BM25:Leaf:words:avgdl")
-    }
+    assert set(stored(redis_client)) == {*("$BM25:Leaf:words:n", "$BM25:Leaf:words:avgdl")}
 
 
 def test_a_text_that_1_6_changed_alone_is_indexed_by_the_next_save_here(

@@ -23,7 +23,7 @@ from popoto.fields.keeping.entries import Entry
 from popoto.fields.keeping.families import KeyFamily
 from popoto.fields.partitioned_field_mixin import PartitionedFieldMixin
 from popoto.fields.valueless_field_mixin import ValuelessFieldMixin
-from popoto.memory.bm25.documents import put_document
+from popoto.memory.bm25.documents import lengths_key, put_document
 from popoto.memory.text.analysis import ANALYZERS, WORDS, Analyzer
 
 __all__ = ["BM25Field"]
@@ -80,9 +80,8 @@ class BM25Field(PartitionedFieldMixin[str], ValuelessFieldMixin[str], Field[str]
         if not isinstance(source, str):
             raise ModelException(f"source must be the name of a field, got {describe(source)}")
         self.analyzer = _analyzer(self.analyzer)
-        given: tuple[object, object] = (self.k1, self.b)
-        self.k1 = _number("k1", type(self).BM25_K1 if given[0] is None else given[0], math.inf)
-        self.b = _number("b", type(self).BM25_B if given[1] is None else given[1], 1)
+        self.k1 = _number("k1", self.k1, type(self).BM25_K1, math.inf)
+        self.b = _number("b", self.b, type(self).BM25_B, 1)
 
     # Its keys ---------------------------------------------------------------------
 
@@ -99,7 +98,7 @@ class BM25Field(PartitionedFieldMixin[str], ValuelessFieldMixin[str], Field[str]
 
     def document(self, stem: str, key: str) -> DocumentEntry:
         """The document of a record."""
-        return DocumentEntry(stem, key, self.name, self.analyzer.mark)
+        return DocumentEntry(lengths_key(stem), key, self.name, self.analyzer.mark)
 
     @property
     def registries(self) -> frozenset[str]:
@@ -285,9 +284,11 @@ def _analyzer(given: object) -> Analyzer:
     return found
 
 
-def _number(name: str, value: object, most: float) -> float:
-    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    if not is_number or not math.isfinite(value) or not 0 <= value <= most:  # type: ignore[operator]
-        wanted = "from 0 on" if most == math.inf else f"from 0 to {most:g}"
-        raise ModelException(f"{name} must be a number {wanted}, got {describe(value)}")
-    return float(value)  # type: ignore[arg-type]
+def _number(name: str, given: object, default: float, most: float) -> float:
+    value = default if given is None else given
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        number = float(value)
+        if math.isfinite(number) and 0 <= number <= most:
+            return number
+    wanted = "from 0 on" if most == math.inf else f"from 0 to {most:g}"
+    raise ModelException(f"{name} must be a number {wanted}, got {describe(value)}")

@@ -34,14 +34,16 @@ class DocumentEntry(Carried):
     Who saves the text writes them; what stands there is what is moved or taken away.
     """
 
-    stem: str
+    #: the key of the lengths of the index's documents, by which the entry is known
+    key: str
     member: str
     kind: str
     mark: str
 
     @property
-    def key(self) -> str:  # type: ignore[override]  # told by the stem
-        return lengths_key(self.stem)
+    def stem(self) -> str:
+        """What the keys of the index begin with."""
+        return self.key.removesuffix(_LENGTHS)
 
     def begin(self, batch: Batch) -> None:
         """Nothing: the save that creates a record writes its words, and takes others away."""

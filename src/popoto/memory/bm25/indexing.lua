@@ -45,7 +45,7 @@ local function make_indexing()
     for term in pairs(counts) do
       local key = stem .. ':inv:' .. term
       local failure = look_at('ZADD', key, 'ZCARD') or not allowed.ZREM and denied('ZREM', key)
-        or nil
+        or not allowed.ZRANGE and denied('ZRANGE', key) or nil
       if failure then
         return failure
       end

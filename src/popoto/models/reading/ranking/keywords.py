@@ -8,6 +8,7 @@ from typing import Any, TypeAlias
 
 import redis.exceptions
 
+from popoto.engine.batch import Batch
 from popoto.engine.outcome import other_form
 from popoto.engine.request import Argument, Plan, Request, ScriptCall
 from popoto.engine.tree import Everything, Keys, Node, Nothing, RecordKeys, encode
@@ -30,7 +31,7 @@ __all__ = ["keyword_ranking", "keyword_search", "named_keyword_field"]
 #: How many records that other conditions have found one call ranks.
 _MOST_CANDIDATES = 5_000
 #: How often a question is asked again after records that were gone are out of the index.
-_MOST_ASKED = 50
+_MOST_ASKED = 20
 
 Scored: TypeAlias = tuple[float, Row]
 
@@ -165,25 +166,26 @@ class _Ranking:
         first, and the question is asked again.
         """
         options = self.fetch.options
-        is_patient = True
         for _ in range(_MOST_ASKED):
-            head, *told = yield from self._reply(node, reading, sweeps=is_patient)
-            if head == b"due":
-                is_patient = (yield from sweep(options, told[0])) > 0
-                continue
-            dead = told[1]
-            is_patient = is_patient and bool(dead) and options.self_repair
-            if not is_patient:
-                break
-            yield from self._repair(dead, node)
-        page = Page([[key, values] for key, values, _ in head], [], [])
-        rows = self.fetch.rows_of(page, reading)
-        return [(float(each[2]), row) for each, row in zip(head, rows, strict=True)]
+            reply = yield from self._reply(node, reading, sweeps=True)
+            if reply[0] == b"due":
+                if (yield from sweep(options, reply[1])) == 0:
+                    break
+            elif reply[2] and options.self_repair:
+                yield from self._repair(reply[2], node)
+            else:
+                return self._scored(reply[0], reading)
+        reply = yield from self._reply(node, reading, sweeps=False)
+        return self._scored(reply[0], reading)
+
+    def _scored(self, found: Sequence[list[Any]], reading: Reading) -> list[Scored]:
+        rows = self.fetch.rows_of(Page([each[:2] for each in found], [], []), reading)
+        return [(float(each[2]), row) for each, row in zip(found, rows, strict=True)]
 
     def _repair(self, dead: Reported, node: Node) -> Plan[None]:
         """Take out of the index what missing records have left, whatever partition they name."""
         options = self.fetch.options
-        batches = []
+        batches: list[Batch] = []
         for key in dead[::2]:
             batch = while_missing(key.decode("utf-8"))
             self.field.document(self.stem, key.decode("utf-8")).remove(batch)
