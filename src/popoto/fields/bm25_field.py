@@ -24,7 +24,7 @@ from popoto.fields.keeping.families import KeyFamily
 from popoto.fields.partitioned_field_mixin import PartitionedFieldMixin
 from popoto.fields.valueless_field_mixin import ValuelessFieldMixin
 from popoto.memory.bm25.documents import lengths_key, put_document
-from popoto.memory.text.analysis import ANALYZERS, WORDS, Analyzer
+from popoto.memory.text.analysis import ANALYZERS, WORDS, Analyzer, analyzer_named
 
 __all__ = ["BM25Field"]
 
@@ -276,12 +276,16 @@ def _analyzer(given: object) -> Analyzer:
     """The analyzer that a user names or brings. Raises ModelException."""
     if isinstance(given, Analyzer):
         return given
-    found = ANALYZERS.get(given) if isinstance(given, str) else None
-    if found is None:
+    if not isinstance(given, str) or given not in ANALYZERS:
         raise ModelException(
             f"analyzer must be an Analyzer or one of {', '.join(ANALYZERS)}, got {describe(given)}"
         )
-    return found
+    try:
+        return analyzer_named(given)
+    except ImportError as error:
+        raise ModelException(
+            f"analyzer={given!r} needs snowballstemmer: pip install 'popoto[stemming]'"
+        ) from error
 
 
 def _number(name: str, given: object, default: float, most: float) -> float:

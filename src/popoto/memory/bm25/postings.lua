@@ -94,15 +94,9 @@ local function bound_of(walks)
   return sum
 end
 
--- Whether no document that was not met can be among the best. One that scores as much as the last of
--- them would have to stand behind every walk, in a run that is in the order of keys.
-local function is_settled(walks, last)
-  local bound = last and bound_of(walks)
-  if not last or bound > last.score then
-    return false
-  elseif bound < last.score then
-    return true
-  end
+-- Whether a document that scores as much as the last of the best would stand behind it, if it was not
+-- met: behind a walk, in a run that is in the order of keys.
+local function stands_behind(walks, last)
   for _, walk in ipairs(walks) do
     local run = walk.top
     if run and not walk.is_shared and run.last and run.last >= last.member then
@@ -122,21 +116,50 @@ local function highest(walks)
   return found
 end
 
+-- Take a document into account that a walk has come to. It holds no term of which all postings were
+-- looked at, and stands behind all other walks: once these cannot lift it among the best, the rest of
+-- its postings does not matter.
+local function meet(walks, from, run, member, bound)
+  local last = last_of_best()
+  local length = tonumber(call('ZSCORE', lengths, member) or 1)
+  local own = term_score(from.term, run.frequency, length)
+  local potential, sum = bound - run.adds + own, 0
+  for _, walk in ipairs(walks) do
+    if walk == from then
+      sum = sum + own
+    else
+      local posting, adds = call('ZSCORE', walk.term.key, member), 0
+      if posting then
+        adds = term_score(walk.term, frequency_of(posting), length)
+        sum = sum + adds
+      end
+      potential = potential - (walk.top and walk.top.adds or 0) + adds
+      if last and potential < last.score * (1 - 1e-12) then
+        return
+      end
+    end
+  end
+  offer(member, sum)
+end
+
 local function walk_postings(walked)
   local walks = {}
   for index, term in ipairs(walked) do
     walks[index] = open_walk(term)
     find_top(walks[index])
   end
-  while not is_settled(walks, last_of_best()) do
-    local walk = highest(walks)
-    if not walk then
+  local walk, bound = highest(walks), bound_of(walks)
+  while walk do
+    local last = last_of_best()
+    if last and (bound < last.score or bound == last.score and stands_behind(walks, last)) then
       return
     end
-    local member = advance(walk)
-    if member and not seen[member] then
+    local run, member = walk.top, advance(walk)
+    if not member then
+      walk, bound = highest(walks), bound_of(walks)
+    elseif not seen[member] then
       seen[member] = true
-      offer(member, score_of(member))
+      meet(walks, walk, run, member, bound)
     end
   end
 end

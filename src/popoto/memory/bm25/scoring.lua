@@ -14,19 +14,6 @@ local function frequency_of(score)
   return math.ceil(tonumber(score))
 end
 
--- The score of one document: added up in the order of the terms, always.
-local function score_of(member)
-  local length = tonumber(call('ZSCORE', lengths, member) or 1)
-  local sum = 0
-  for index = 1, #terms do
-    local posting = call('ZSCORE', terms[index].key, member)
-    if posting then
-      sum = sum + term_score(terms[index], frequency_of(posting), length)
-    end
-  end
-  return sum
-end
-
 -- Take documents into account that were not seen before, many at once.
 local function take_all(members)
   in_chunks(members, function(first, last)
