@@ -449,6 +449,21 @@ def test_upkeep_knows_documents(redis_client: redis.Redis, api: Api) -> None:
     assert redis_client.exists("$BM25:Doc:words:inv:cluster") == 0
 
 
+def test_a_check_finds_documents_that_are_missing_or_wrong(
+    redis_client: redis.Redis, api: Api
+) -> None:
+    save(CORPUS)
+    redis_client.hset("Doc:d1", "text", b"\xa6cherry")
+    redis_client.delete("$BM25:Doc:words:tf:Doc:d2")
+    redis_client.zrem("$BM25:Doc:words:dl", "Doc:d2")
+    found = api(Doc.check_indexes)
+    assert (found["wrong_values"], found["missing_entries"]) == ({"words": 1}, {"words": 1})
+    assert found["total"] == 2
+    api(Doc.rebuild_indexes)
+    assert api(Doc.check_indexes)["total"] == 0
+    assert list(search("cherry")) == ["d1"]
+
+
 def test_a_rebuild_makes_every_document_anew(redis_client: redis.Redis, api: Api) -> None:
     save(CORPUS)
     expected = search("redis python")

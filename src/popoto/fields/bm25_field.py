@@ -13,6 +13,7 @@ from popoto.engine.request import Plan
 from popoto.engine.run import arun, run
 from popoto.exceptions import ModelException
 from popoto.fields.describing import describe
+from popoto.fields.documents.comparing import misindexed
 from popoto.fields.documents.entries import DocumentEntry, DocumentFamily, RestFamily, stem_of
 from popoto.fields.documents.frequencies import inverse_frequencies, recomputed
 from popoto.fields.documents.renewing import Reindexing
@@ -102,7 +103,7 @@ class BM25Field(PartitionedFieldMixin[str], ValuelessFieldMixin[str], Field[str]
 
     @property
     def registries(self) -> frozenset[str]:
-        return super().registries | {"keywords"}
+        return super().registries | {"keywords", "compared"}
 
     @property
     def deciding_names(self) -> tuple[str, ...]:
@@ -159,6 +160,9 @@ class BM25Field(PartitionedFieldMixin[str], ValuelessFieldMixin[str], Field[str]
 
     def rebuilding(self, model_name: str, shard: str) -> Reindexing:
         return Reindexing(self, self.root, shard)
+
+    def misindexed(self, records: Sequence[Any]) -> Plan[list[tuple[str, bool]]]:
+        return misindexed(self, records)
 
     # Searching ----------------------------------------------------------------------
 

@@ -10,6 +10,7 @@ from popoto.engine.keys import SEPARATOR
 from popoto.engine.request import Argument, Plan, Request, ScriptCall
 from popoto.engine.scanning import Scan, literally
 from popoto.exceptions import StoredDataError
+from popoto.fields.documents.comparing import Indexing, guard_on_text
 from popoto.fields.documents.texts import as_text
 from popoto.memory.bm25.documents import lengths_key, put_document
 from popoto.memory.bm25.scripts import PURGE, RECOMPUTE
@@ -23,16 +24,11 @@ _KEYS_PER_CALL = 200
 _BUILDING = " building"
 
 
-class Indexing(Protocol):
+class Analyzed(Indexing, Protocol):
     """What is asked of the field here."""
 
     label: str
-    source: str
-    partition_by: tuple[str, ...]
     analyzer: Analyzer
-
-    def words(self, text: str) -> list[str]: ...
-    def stem(self, partition: Sequence[Any]) -> str: ...
 
 
 class Reindexing:
@@ -43,7 +39,7 @@ class Reindexing:
     says that it is being made.
     """
 
-    def __init__(self, field: Indexing, root: str, shard: str) -> None:
+    def __init__(self, field: Analyzed, root: str, shard: str) -> None:
         self._field = field
         self._root = root
         self._shard = shard
@@ -75,7 +71,7 @@ class Reindexing:
             except (StoredDataError, FileNotFoundError) as error:
                 problems.append((record.pk, f"{self._field.label}: no text: {error}"))
                 continue
-            calls.append(self._indexed(record, source, words).call())
+            calls.append(self._indexed(record, words).call())
             keys.append(record.pk)
         if calls:
             replies = yield Request(calls, self._shard, repeatable=True, upkeep=True)
@@ -86,15 +82,9 @@ class Reindexing:
                     problems.append((key, f"{self._field.label}: {outcome.error()}"))
         return problems
 
-    def _indexed(self, record: Any, source: Any, words: Sequence[str]) -> Batch:
+    def _indexed(self, record: Any, words: Sequence[str]) -> Batch:
         batch = Batch()
-        fields = record._meta.by_name
-        held: list[Any] = []
-        for name in (source.name, *self._field.partition_by):
-            if fields[name].in_hash:
-                held += (name, record._stored.get(name, b""))
-        batch.guard("holds", record.pk, *held)
-        stem = self._field.stem([getattr(record, name) for name in self._field.partition_by])
+        stem = guard_on_text(batch, self._field, record)
         put_document(batch, stem, record.pk, self._mark, words, is_whole=True)
         return batch
 
