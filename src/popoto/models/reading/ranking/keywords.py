@@ -196,7 +196,8 @@ class _Ranking:
     def _reply(self, node: Node, reading: Reading, *, sweeps: bool) -> Plan[list[Any]]:
         options, field = self.fetch.options, self.field
         keys = Keys()
-        for key in (options.class_set_key, options.expiry_key, options.expiry_values_key):
+        own: list[str] = [options.class_set_key, options.expiry_key, options.expiry_values_key]
+        for key in own:
             keys.position(key)
         arguments: list[Argument] = [
             *("records", 0, self.count, PAGE, TRUST, "any", 0, 0, 0),
@@ -222,8 +223,8 @@ class _Ranking:
             raise (yield from self.fetch.wrong_kind(node)) from error
         if reply[0] == b"form":
             found = reply[1].decode("utf-8", "replace") or "words"
-            key = f"{self.stem}:analyzer"
-            raise other_form(key, found, field.analyzer.mark or "words", "so it answers nothing")
+            place = f"{self.stem}:analyzer"
+            raise other_form(place, found, field.analyzer.mark or "words", "so it answers nothing")
         told: list[Any] = reply
         return told
 
