@@ -41,6 +41,7 @@ GROUPS = {
         *("create_memory", "touch", "update_confidence", "link"),
         *("top_by_decay_1000", "top_by_decay_10000", "top_by_decay_100000"),
     ),
+    "search": ("keyword_search_1000", "keyword_search_10000", "keyword_search_100000"),
 }
 OPERATIONS = tuple(name for names in GROUPS.values() for name in names)
 AIMS = (

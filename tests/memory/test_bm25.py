@@ -586,6 +586,14 @@ def test_the_field_is_named_where_there_are_several(api: Api) -> None:
         api(Two.query.keyword_search, "apple", "name")
 
 
+def test_a_key_of_another_program_is_named(redis_client: redis.Redis, api: Api) -> None:
+    save(CORPUS)
+    redis_client.delete("$BM25:Doc:words:inv:redis")
+    redis_client.set("$BM25:Doc:words:inv:redis", "theirs")
+    with pytest.raises(QueryException, match=r"inv:redis.*string"):
+        api(Doc.query.keyword_search, "redis")
+
+
 def test_an_order_of_its_own_is_refused() -> None:
     with pytest.raises(QueryException, match="keyword_search"):
         Doc.query.order_by("name").keyword_search("apple")

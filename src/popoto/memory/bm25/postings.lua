@@ -18,7 +18,7 @@ local function open_run(term, frequency, below)
   end
   local length = (frequency - found[2]) / STEP
   return {
-    frequency = frequency, score = found[2], members = {}, at = 1, offset = 0, size = PAGE,
+    frequency = frequency, score = found[2], offset = 0, size = PAGE,
     adds = term_score(term, frequency, length),
   }
 end
@@ -65,24 +65,18 @@ local function replace_run(walk, old, new)
   find_top(walk)
 end
 
--- The next document of a walk; nil where the run has ended, and another one is on top.
+-- The next documents of a walk; none where the run has ended, and another one is on top.
 local function advance(walk)
   local run = walk.top
-  if run.at > #run.members then
-    run.members = not run.is_done
-      and call('ZRANGEBYSCORE', walk.term.key, run.score, run.score, 'LIMIT', run.offset, run.size)
-      or {}
-    run.is_done = #run.members < run.size
-    run.at, run.offset = 1, run.offset + #run.members
+  local members = call('ZRANGEBYSCORE', walk.term.key, run.score, run.score, 'LIMIT', run.offset,
+    run.size)
+  if #members == 0 then
+    replace_run(walk, run, open_run(walk.term, run.frequency, '(' .. run.score))
+  else
+    run.last, run.offset = members[#members], run.offset + #members
     run.size = math.min(2 * run.size, LARGEST_PAGE)
-    if #run.members == 0 then
-      replace_run(walk, run, open_run(walk.term, run.frequency, '(' .. run.score))
-      return nil
-    end
   end
-  run.last = run.members[run.at]
-  run.at = run.at + 1
-  return run.last
+  return members
 end
 
 -- The most that a document can score which was not met.
@@ -116,36 +110,75 @@ local function highest(walks)
   return found
 end
 
--- Take a document into account that a walk has come to. It holds no term of which all postings were
--- looked at, and stands behind all other walks: once these cannot lift it among the best, the rest of
--- its postings does not matter.
-local function meet(walks, from, run, member, bound)
-  local last = last_of_best()
-  local length = tonumber(call('ZSCORE', lengths, member) or 1)
-  local own = term_score(from.term, run.frequency, length)
-  local potential, sum = bound - run.adds + own, 0
-  for _, walk in ipairs(walks) do
-    if walk == from then
-      sum = sum + own
-    else
-      local posting, adds = call('ZSCORE', walk.term.key, member), 0
-      if posting then
-        adds = term_score(walk.term, frequency_of(posting), length)
-        sum = sum + adds
-      end
-      potential = potential - (walk.top and walk.top.adds or 0) + adds
-      if last and potential < last.score * (1 - 1e-12) then
-        return
-      end
+-- Those of these candidates that may be among the best, with what one more walk adds to each.
+-- `rest`: the most that the walks after it add.
+local function added_by(walk, candidates, rest)
+  local members = {}
+  for place, each in ipairs(candidates) do
+    members[place] = each.member
+  end
+  local last, kept = last_of_best(), {}
+  local least = last and last.score * (1 - 1e-12)
+  for place, posting in ipairs(call('ZMSCORE', walk.term.key, unpack(members))) do
+    local each = candidates[place]
+    local adds = posting and term_score(walk.term, frequency_of(posting), each.length) or 0
+    each.known = each.known + adds
+    each.adds[walk.place] = adds
+    if not last or each.known + rest >= least then
+      kept[#kept + 1] = each
     end
   end
-  offer(member, sum)
+  return kept
+end
+
+-- Documents that were not met before, with their lengths and what this walk adds to them.
+local function met(from, run, members)
+  local fresh = {}
+  for _, member in ipairs(members) do
+    if not seen[member] then
+      seen[member] = true
+      fresh[#fresh + 1] = member
+    end
+  end
+  local candidates = {}
+  for place, length in ipairs(fresh[1] and call('ZMSCORE', lengths, unpack(fresh)) or {}) do
+    length = tonumber(length or 1)
+    local own = term_score(from.term, run.frequency, length)
+    candidates[place] = {
+      member = fresh[place], length = length, known = own, adds = {[from.place] = own},
+    }
+  end
+  return candidates
+end
+
+-- Take documents into account that a walk has come to. They hold no term of which all postings were
+-- looked at, and stand behind all other walks: once these cannot lift one among the best, the rest of
+-- its postings does not matter.
+local function meet(walks, from, run, members, bound)
+  local candidates, rest = met(from, run, members), bound - run.adds
+  for _, walk in ipairs(walks) do
+    if not candidates[1] then
+      return
+    elseif walk ~= from then
+      rest = rest - (walk.top and walk.top.adds or 0)
+      candidates = added_by(walk, candidates, math.max(rest, 0))
+    end
+  end
+  for _, each in ipairs(candidates) do
+    local sum = 0
+    -- In the order of the terms, so that equal documents have equal scores.
+    for place = 1, #walks do
+      sum = sum + each.adds[place]
+    end
+    offer(each.member, sum)
+  end
 end
 
 local function walk_postings(walked)
   local walks = {}
   for index, term in ipairs(walked) do
     walks[index] = open_walk(term)
+    walks[index].place = index
     find_top(walks[index])
   end
   local walk, bound = highest(walks), bound_of(walks)
@@ -154,12 +187,10 @@ local function walk_postings(walked)
     if last and (bound < last.score or bound == last.score and stands_behind(walks, last)) then
       return
     end
-    local run, member = walk.top, advance(walk)
-    if not member then
-      walk, bound = highest(walks), bound_of(walks)
-    elseif not seen[member] then
-      seen[member] = true
-      meet(walks, walk, run, member, bound)
+    local run, members = walk.top, advance(walk)
+    if members[1] then
+      meet(walks, walk, run, members, bound)
     end
+    walk, bound = highest(walks), bound_of(walks)
   end
 end

@@ -11,7 +11,16 @@ import redis.exceptions
 from popoto.engine.batch import Batch
 from popoto.engine.outcome import other_form
 from popoto.engine.request import Argument, Plan, Request, ScriptCall
-from popoto.engine.tree import Everything, Keys, Node, Nothing, RecordKeys, encode
+from popoto.engine.tree import (
+    AllOf,
+    Everything,
+    Keys,
+    Node,
+    Nothing,
+    RecordKeys,
+    ScoreRange,
+    encode,
+)
 from popoto.exceptions import QueryException
 from popoto.fields.describing import describe
 from popoto.memory.bm25.documents import lengths_key, postings_key
@@ -220,7 +229,12 @@ class _Ranking:
         except redis.exceptions.ResponseError as error:
             if "WRONGTYPE" not in str(error):
                 raise
-            raise (yield from self.fetch.wrong_kind(node)) from error
+            looked_at = [
+                lengths_key(self.stem),
+                *(postings_key(self.stem, each) for each in self.terms),
+            ]
+            whole = AllOf((node, *map(ScoreRange, looked_at)))
+            raise (yield from self.fetch.wrong_kind(whole)) from error
         if reply[0] == b"form":
             found = reply[1].decode("utf-8", "replace") or "words"
             place = f"{self.stem}:analyzer"
