@@ -394,6 +394,14 @@ def test_a_second_writer_with_an_old_copy_leaves_nothing_behind() -> None:
     assert [list(search(word)) for word in ("apple", "banana", "cherry")] == [[], [], ["a"]]
 
 
+def test_a_text_of_very_many_words_is_indexed(redis_client: redis.Redis) -> None:
+    doc = Doc.create(name="a", text=" ".join(f"word{number}" for number in range(9_000)))
+    assert list(search("word0 word8999")) == ["a"]
+    assert redis_client.zscore("$BM25:Doc:words:dl", "Doc:a") == 9_000
+    doc.delete()
+    assert keys_of(redis_client) == {"Doc:words:n", "Doc:words:avgdl"}
+
+
 def test_numbers_and_none_are_texts_too() -> None:
     class Item(Model):
         name = KeyField()

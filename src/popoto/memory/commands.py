@@ -31,11 +31,11 @@ MEMORY: Final[Script] = COMMIT.extended(
     package="popoto.memory",
     keyed=frozenset(
         {
-            *("BLOOM", "CONFIRM", "COUNT", "DECLARE", "INDEX", "LEARN", "RELEASE", "RENEW"),
-            *("RESOLVE", "SETTLE", "STAGE", "TRANSFER", "WHEN"),
+            *("BLOOM", "CONFIRM", "COUNT", "INDEX", "LEARN", "POSTINGS", "RELEASE"),
+            *("RENEW", "RESOLVE", "SETTLE", "STAGE", "TRANSFER", "WHEN"),
         }
     ),
-    apart=frozenset({"BLOOM", "COUNT", "DECLARE", "INDEX"}),
+    apart=frozenset({"BLOOM", "COUNT", "INDEX", "POSTINGS"}),
 )
 
 

@@ -58,7 +58,7 @@ def put_document(
     terms = dict.fromkeys((*counts, *former))
     declared += [KeyArgument(postings_key(stem, term)) for term in terms]
     for first in range(_MOST_KEYS, len(declared), _MOST_KEYS):
-        put(batch, "DECLARE", stem, *declared[first : first + _MOST_KEYS])
+        put(batch, "POSTINGS", stem, *declared[first : first + _MOST_KEYS])
     put(batch, "INDEX", stem, member, mark, text, int(is_whole), *declared[:_MOST_KEYS])
 
 

@@ -15,7 +15,7 @@
 --           The document has these words, none for "": then it leaves the index. Only postings that
 --           change are written, or all with is-whole "1". Replies 1 where anything changed
 -- TRANSFER  stem member to-stem to-member mark   the document moves, or what is there goes
--- DECLARE   stem keys...   nothing: more keys that an INDEX looks at
+-- POSTINGS  stem keys...   nothing: more keys that an INDEX looks at
 
 local function make_indexing()
   local indexing = {}
@@ -226,7 +226,7 @@ local function make_indexing()
     return changed
   end
 
-  function indexing.DECLARE()
+  function indexing.POSTINGS()
     return 0
   end
 
@@ -242,7 +242,7 @@ local function make_indexing()
         or look_at_document(target, ARGV[first + 2], counts)
         or next(counts) and look_at_mark(target, ARGV[first + 3]) or nil
     end,
-    DECLARE = function()
+    POSTINGS = function()
       return nil
     end,
   }
@@ -250,4 +250,4 @@ local function make_indexing()
   return indexing
 end
 
-MAKERS.INDEX, MAKERS.TRANSFER, MAKERS.DECLARE = make_indexing, make_indexing, make_indexing
+MAKERS.INDEX, MAKERS.TRANSFER, MAKERS.POSTINGS = make_indexing, make_indexing, make_indexing
