@@ -42,6 +42,7 @@ GROUPS = {
         *("top_by_decay_1000", "top_by_decay_10000", "top_by_decay_100000"),
         *("top_by_cycles_1000", "top_by_cycles_10000", "top_by_cycles_100000"),
     ),
+    "search": ("keyword_search_1000", "keyword_search_10000", "keyword_search_100000"),
 }
 OPERATIONS = tuple(name for names in GROUPS.values() for name in names)
 AIMS = (

@@ -20,10 +20,14 @@ from popoto.engine.scripts import Script
 from popoto.memory import commands
 from popoto.memory.associations import scripts as edge_scripts
 from popoto.memory.bloom import scripts as bloom_scripts
+from popoto.memory.bm25 import scripts as bm25_scripts
 from popoto.memory.decay import scripts as decay_scripts
 from popoto.memory.sketch import scripts as sketch_scripts
 
-_MODULES = (engine_scripts, commands, decay_scripts, edge_scripts, bloom_scripts, sketch_scripts)
+_MODULES = (
+    *(engine_scripts, commands, decay_scripts, edge_scripts),
+    *(bloom_scripts, sketch_scripts, bm25_scripts),
+)
 SCRIPTS = list(
     dict.fromkeys(
         each for module in _MODULES for each in vars(module).values() if isinstance(each, Script)
@@ -39,7 +43,7 @@ def _words(text: str) -> frozenset[str]:
 _KNOWN = _words(
     "and break do else elseif end false for function if in local nil not or repeat return then "
     "true until while error redis KEYS ARGV cmsgpack struct string table math ipairs pairs pcall "
-    "tonumber tostring type unpack"
+    "next tonumber tostring type unpack"
 )
 _SKIPPED = re.compile(r"--[^\n]*|'(?:\\.|[^'\\])*'|\"(?:\\.|[^\"\\])*\"")
 _DECLARED = re.compile(

@@ -20,6 +20,7 @@ from popoto.exceptions import (
     SubscriberException,
 )
 from popoto.fields.access_tracker import AccessTrackerMixin
+from popoto.fields.bm25_field import BM25Field
 from popoto.fields.co_occurrence_field import CoOccurrenceField
 from popoto.fields.confidence_field import ConfidenceField
 from popoto.fields.constants import Defaults, InteractionWeight, TemporalPeriod
@@ -74,6 +75,7 @@ from popoto.streams import StreamConsumer
 __all__ = [
     "AccessTrackerMixin",
     "AutoKeyField",
+    "BM25Field",
     "BooleanField",
     "BytesField",
     "CoOccurrenceField",

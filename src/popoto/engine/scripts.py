@@ -75,16 +75,28 @@ class Script:
         pay nothing for that. `keyed` are those of the new commands that name further keys,
         `apart` those that neither read nor write what other commands do.
         """
+        own = self._own_parts()
+        last = self.parts[-1]
+        ending = {last: own.pop(last)}
+        texts = own | {part: _read(package, part) for part in parts} | ending
+        return self._of(name, texts, self.keyed | keyed, self.apart | apart)
+
+    def ended(self, name: str, *parts: str, package: str) -> Script:
+        """This script with other parts in place of its last one.
+
+        So a ranking finds its candidates as query.lua does, which learns no word for it.
+        """
+        own = self._own_parts()
+        del own[self.parts[-1]]
+        return self._of(name, own | {part: _read(package, part) for part in parts})
+
+    def _own_parts(self) -> dict[str, str]:
         lines = self.text.splitlines(keepends=True)
         ends = [*(start - 1 for start in self.starts[1:]), len(lines)]
-        own = {
+        return {
             part: "".join(lines[start - 1 : end])
             for part, start, end in zip(self.parts, self.starts, ends, strict=True)
         }
-        last = self.parts[-1]
-        texts = {part: own[part] for part in self.parts[:-1]}
-        texts |= {part: _read(package, part) for part in parts}
-        return self._of(name, {**texts, last: own[last]}, self.keyed | keyed, self.apart | apart)
 
     def extends(self, other: Script) -> bool:
         """Whether it is the other one, or that one with further parts."""
@@ -122,7 +134,7 @@ QUERY = Script.joined(
     *_in("shared", "settled opening stored escaping"),
     *_in("query", "arguments lists scores missing tree"),
     *_in("query", "sets ranges bytes texts near combined"),
-    *_in("query", "counting walking choosing ordering query"),
+    *_in("query", "counting walking choosing ordering parts query"),
 )
 RECLAIM = Script.joined("reclaim", "shared/foreseeing.lua", "reclaim.lua")
 UPKEEP = Script.joined("upkeep", "shared/settled.lua", "upkeep.lua")

@@ -28,14 +28,15 @@ MEMORY: Final[Script] = COMMIT.extended(
     "bloom/adding.lua",
     "sketch/stored.lua",
     "sketch/counting.lua",
+    "bm25/indexing.lua",
     package="popoto.memory",
     keyed=frozenset(
         {
-            *("BLOOM", "CONFIRM", "COUNT", "LEARN", "NOTE", "NOTED", "RELEASE", "RENEW"),
-            *("RESOLVE", "SETTLE", "STAGE", "WHEN"),
+            *("BLOOM", "CONFIRM", "COUNT", "INDEX", "LEARN", "NOTE", "NOTED", "POSTINGS"),
+            *("RELEASE", "RENEW", "RESOLVE", "SETTLE", "STAGE", "TRANSFER", "WHEN"),
         }
     ),
-    apart=frozenset({"BLOOM", "COUNT"}),
+    apart=frozenset({"BLOOM", "COUNT", "INDEX", "POSTINGS"}),
 )
 
 

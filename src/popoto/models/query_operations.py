@@ -5,15 +5,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from decimal import Decimal
 from typing import Any
 
+from popoto.engine.request import Plan
 from popoto.engine.run import arun, run
 from popoto.models.reading import aggregating
 from popoto.models.reading.aggregating import field_name
 from popoto.models.reading.explaining import Explanation, explain
 from popoto.models.reading.ranking.decaying import top_by_decay
 from popoto.models.reading.ranking.explaining import Ranked
+from popoto.models.reading.ranking.keywords import (
+    keyword_ranking,
+    keyword_search,
+    named_keyword_field,
+)
 from popoto.models.reading.spec import QuerySpec
 
 
@@ -113,6 +120,46 @@ class QueryOperations:
     ) -> Ranked[Any]:
         """`top_by_decay` for asyncio."""
         return await arun(top_by_decay(self._spec, field_name, n, decay_rate, base_score_field))
+
+    def keyword_search(
+        self, query_text: str | None, field: str | None = None, limit: int = 10
+    ) -> list[Any]:
+        """The results whose words answer a question best, best first (BM25).
+
+        Each record has its score as ``_bm25_score``; equal scores come in the order of record
+        keys. `field` names the `BM25Field`; it may be left out if there is one only. [] for a
+        question without words.
+
+        Other conditions, limit, offset and values of the query hold, and are looked at before
+        the limit. A partitioned field needs each of its partition fields as a plain keyword of
+        `filter`. Raises QueryException; ModelException where the index was made with another
+        analyzer.
+
+        One command; one more for conditions that only Python can check, and for every 5,000
+        records that they find. Work grows with the answer for most questions
+        (`popoto/memory/bm25/search.lua`).
+        """
+        return run(keyword_search(self._spec, query_text, field, limit))
+
+    async def async_keyword_search(
+        self, query_text: str | None, field: str | None = None, limit: int = 10
+    ) -> list[Any]:
+        """`keyword_search` for asyncio."""
+        return await arun(keyword_search(self._spec, query_text, field, limit))
+
+    def _keyword_ranking(
+        self,
+        query_text: str | None,
+        field_name: Any,
+        limit: Any,
+        allowed_keys: Iterable[Any] | None = None,
+    ) -> Plan[list[tuple[str, float]]]:
+        """The plan of `BM25Field.search`."""
+        return keyword_ranking(self._spec, query_text, field_name, limit, allowed_keys)
+
+    def _keyword_field(self, name: Any) -> Any:
+        """The BM25Field of that name. Raises QueryException."""
+        return named_keyword_field(self._spec.options, name)
 
     # Changes ------------------------------------------------------------------------------
 

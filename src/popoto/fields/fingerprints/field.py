@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
 from popoto.engine.batch import Batch, KeyArgument
-from popoto.engine.codec import NIL, EncodeError, Stored
 from popoto.engine.keys import SEPARATOR
 from popoto.engine.outcome import other_form
 from popoto.engine.request import Argument, Plan, Request, ScriptCall
@@ -23,7 +22,7 @@ from popoto.fields.fingerprints.consulting import (
 from popoto.fields.fingerprints.renewing import Renewing
 from popoto.fields.keeping.commit import Commit
 from popoto.fields.keeping.families import KeyFamily
-from popoto.fields.unindexed_field_mixin import UnindexedFieldMixin
+from popoto.fields.valueless_field_mixin import ValuelessFieldMixin
 from popoto.memory.commands import put
 from popoto.memory.hashing import item_bytes, new_version
 
@@ -33,20 +32,11 @@ __all__ = ["FingerprintField"]
 _MOST_ARGUMENTS = 4_000
 
 
-_TAKES_NO_VALUE = "it takes no value: what it keeps follows from fingerprint_fn"
-
-
-def _encoded(value: Any) -> bytes:
-    if value is not None:
-        raise EncodeError(_TAKES_NO_VALUE)
-    return NIL
-
-
-class FingerprintField(UnindexedFieldMixin[None], Field[None]):
+class FingerprintField(ValuelessFieldMixin[None], Field[None]):
     """Takes in the words of each saved record's fingerprint. Its own value is always None."""
 
     option_defaults: ClassVar[dict[str, Any]] = {"fingerprint_fn": None}
-    has_no_lookups = "keeps no values and has no lookups"
+    follows_from = "fingerprint_fn"
 
     #: What the key of a model's words begins with.
     key_prefix: ClassVar[str]
@@ -71,12 +61,6 @@ class FingerprintField(UnindexedFieldMixin[None], Field[None]):
             )
 
     # The value --------------------------------------------------------------------
-
-    def codec(self) -> tuple[Callable[[Any], Stored], Callable[[Any], Any]]:
-        return _encoded, lambda _: None
-
-    def problem(self, value: Any, *, null_check: bool = True) -> str | None:
-        return None if value is None else _TAKES_NO_VALUE
 
     @property
     def type_name(self) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from popoto._stock import is_replaced, stock
@@ -68,6 +69,15 @@ class Written(Kept):
         None where it keeps nothing but entries and what belongs to single records.
         """
         return None
+
+    def misindexed(self, records: Sequence[Any]) -> Plan[list[tuple[str, bool]]]:
+        """The keys of records of which it keeps something else than follows from them.
+
+        With each: whether it keeps anything of that. Asked of fields that list themselves under
+        "compared"; entries are compared without them.
+        """
+        return []
+        yield  # a plan, though it asks for nothing
 
     def server_addition(self, delta: Any) -> ServerAddition | None:
         """How the server itself adds an amount in the field's type; None where it must not.

@@ -15,6 +15,7 @@ from popoto.models.upkeep.records import Judged, RecordWalk, logger
 from popoto.models.upkeep.registry import Registry
 from popoto.models.upkeep.sharing import Shared, shared_values, sharing_questions
 from popoto.models.upkeep.walk import CompanionWalk, EntryWalk
+from popoto.models.upkeep.whole import whole_records
 from popoto.models.writing.rows import chunks
 
 #: How often a record that changes while it is looked at is looked at again.
@@ -26,6 +27,7 @@ class Check:
 
     def __init__(self, model: type[Record], batch_size: int) -> None:
         chunks((), batch_size)
+        self.model = model
         self.options: ModelOptions = model._meta
         self.registry = Registry(self.options)
         self.batch_size = batch_size
@@ -86,12 +88,24 @@ class Check:
         walk = RecordWalk(self.options, self.batch_size)
         page = yield from walk.next()
         while page is not None:
+            yield from self._compare([record.key for record in page if record.has_identity])
             for _ in range(_MOST_LOOKS):
                 changed = yield from self._check_page(page)
                 if not changed:
                     break
                 page = yield from walk.read(changed)
             page = yield from walk.next()
+
+    def _compare(self, keys: Sequence[str]) -> Plan[None]:
+        """Ask fields that keep more than entries tell whether they keep what follows."""
+        fields = self.options.listed("compared")
+        records = (yield from whole_records(self.model, keys)) if fields else []
+        for field in fields:
+            for key, is_kept in (yield from field.misindexed([each.instance for each in records])):
+                place = ("", field.name, key)
+                if place not in self._seen:
+                    self._seen.add(place)
+                    (self.wrong if is_kept else self.missing)[field.name] += 1
 
     def _check_page(self, page: list[Judged]) -> Plan[list[str]]:
         """Look whether these records stand where they should. Returns those that changed."""

@@ -24,6 +24,8 @@ from popoto.models.writing.operation import Operation, text_of
 #: 15,000 records of the usual kind, 0.3 s. It counts arguments, and so many bytes as one more.
 MOST_ARGUMENTS = 1_000_000
 _BYTES_OF_ONE = 256
+#: Of commands that cost a server more than others: what each argument counts.
+_WEIGHTS = {"INDEX": 25}
 
 #: By operation and claim: the holder whose claim is overlooked, and the operation by which that
 #: one gives up what it holds.
@@ -228,7 +230,7 @@ def refuse_rival(rival: Rival[Op], company: Company[Op]) -> None:
 def _size_of(batch: Batch) -> int:
     size = 0
     for name, _, arguments in (*batch.guards, *batch.commands):
-        size += len(arguments) + 3
+        size += _WEIGHTS.get(name, 1) * len(arguments) + 3
         if name in ("HSET", "RPUSH"):
             size += sum(len(each) for each in arguments if type(each) is bytes) // _BYTES_OF_ONE
     return size

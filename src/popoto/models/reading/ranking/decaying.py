@@ -23,6 +23,7 @@ from popoto.models.reading.explaining import lines_of
 from popoto.models.reading.fetching import Fetch
 from popoto.models.reading.ordering import Order
 from popoto.models.reading.planning import AnyField
+from popoto.models.reading.ranking.asked import number_of_results, partition_of, refuse_order
 from popoto.models.reading.ranking.explaining import Ranked, RankingExplanation, Story
 from popoto.models.reading.spec import QuerySpec
 from popoto.models.record.options import ModelOptions
@@ -48,13 +49,13 @@ def top_by_decay(
     rate = field.decay_rate if decay_rate is None else _checked_rate(options, decay_rate)
     base = field.base_score_field if base_score_field is None else base_score_field
     execution = Execution(spec)
-    count = _number_of_results(execution, n)
+    count = number_of_results(execution, "n", n)
     now, story = clock.now(), Story()
     asked = _asked(field, now, rate, count, base)
     if count <= 0:
         return Ranked((), RankingExplanation.of(spec.options.model_name, asked, (), story))
-    _refuse_order(spec)
-    partition, is_all = _partition_of(field, spec)
+    refuse_order(spec, "top_by_decay")
+    partition, is_all = partition_of(field, spec, "top_by_decay")
     fetch = yield from execution.unordered()
     ranking = _Ranking(
         fetch,
@@ -119,49 +120,11 @@ def _checked_rate(options: ModelOptions, rate: Any) -> float:
     return rate
 
 
-def _number_of_results(execution: Execution, n: Any) -> int:
-    """How many records to find: `n`, or fewer where the query has a limit."""
-    if isinstance(n, bool) or not isinstance(n, (int, float)):
-        raise TypeError(f"n must be an int, got {describe(n)}")
-    if not math.isfinite(n):
-        raise QueryException(f"{execution.options.model_name}: n must be finite, got {n!r}")
-    if execution.limit is None or n <= 0:
-        return int(n)
-    return min(int(n), execution.offset + execution.limit if execution.limit else 0)
-
-
 def _asked(field: AnyField, now: float, rate: float, count: int, base: str | None) -> str:
     """What a ranking was asked for, in words."""
     weight = f"base {base}" if base else "without a base"
     moment = datetime.fromtimestamp(now, UTC) if abs(now) < _LAST_MOMENT else now
     return f"the best {count} by {field.name}, decay rate {rate:g}, {weight}, as of {moment}"
-
-
-def _refuse_order(spec: QuerySpec) -> None:
-    if spec.order_by is not None or spec.computed_sort is not None:
-        raise QueryException(
-            f"{spec.options.model_name}: top_by_decay() is an order of its own; leave order_by() "
-            "and computed_sort() out, and sort the result if you need to"
-        )
-
-
-def _partition_of(field: AnyField, spec: QuerySpec) -> tuple[list[Any], bool]:
-    """The partition that a query names, and whether it asks for all records in that."""
-    missing = [name for name in field.partition_by if name not in spec.keywords]
-    if missing:
-        raise QueryException(
-            f"{field.label} is partitioned by {', '.join(field.partition_by)}: top_by_decay() "
-            f"needs filter({', '.join(f'{name}=...' for name in missing)}), as plain keywords"
-        )
-    wanted = {name: str(spec.keywords[name]) for name in field.partition_by}
-    others = [
-        condition
-        for condition in spec.conditions
-        if condition.negated
-        or condition.children
-        or any(wanted.get(name) != str(value) for name, value in condition.filters.items())
-    ]
-    return [spec.keywords[name] for name in field.partition_by], not others
 
 
 # Asking the server -----------------------------------------------------------------------------

@@ -1,0 +1,20 @@
+"""keyword search 100000: the best 10 of 100000 texts, seven questions, beside NumPy in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import redis
+
+from benchmarks.searching import searched_by_hand, searched_by_popoto
+
+COUNT = 100000
+TIMES = 21
+
+
+def by_hand(client: redis.Redis, count: int) -> Iterator[object]:
+    yield from searched_by_hand(client, count, TIMES)
+
+
+def by_popoto(client: redis.Redis, count: int) -> Iterator[object]:
+    yield from searched_by_popoto(client, count, TIMES)

@@ -1,0 +1,1 @@
+"""What a field keeps of the words of records."""

@@ -1,0 +1,1 @@
+"""BM25: records found by their words."""

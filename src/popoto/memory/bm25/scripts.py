@@ -1,0 +1,19 @@
+"""The scripts that ask an index of words."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from popoto.engine.scripts import QUERY, UPKEEP
+
+__all__ = ["PURGE", "RECOMPUTE", "SEARCH"]
+
+_PACKAGE: Final = "popoto.memory"
+
+SEARCH: Final = QUERY.ended(
+    "search",
+    *(f"bm25/{part}.lua" for part in ("asked", "best", "scoring", "postings", "search")),
+    package=_PACKAGE,
+)
+RECOMPUTE: Final = UPKEEP.ended("recompute", "bm25/recomputing.lua", package=_PACKAGE)
+PURGE: Final = UPKEEP.ended("purge", "bm25/purging.lua", package=_PACKAGE)

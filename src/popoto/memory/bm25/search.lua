@@ -1,0 +1,87 @@
+-- memory/bm25/search.lua: the records whose words answer a question best, and what they hold.
+--
+-- KEYS   as query.lua, whose parts this script has; then the keys of the index (indexing.lua)
+-- ARGV   as query.lua (order: any; offset is left to the caller), then
+--        stem   position in KEYS of the index's stem
+--        mark   what the words of index and question have to be made by; "" as in popoto 1.6
+--        k1, b
+--        sweeps "1": records that are past their time are only reported, as they would count
+--        term count, terms...
+-- Reply  {{{key, {values...}, score}, ...}, due, dead}, the best first; the others as query.lua.
+--        {"due", due}; {"form", mark that was found}
+-- Cost   O(answer) postings in most cases, each O(terms * log n): walks end where no other document
+--        can be better (postings.lua). O(postings) where nearly nothing is left out by the words but
+--        by the query. With few candidates, O(candidates * terms).
+
+-- Below so many postings of all terms, they are all looked at.
+local FEW = 1000
+-- With so few candidates, these are looked at instead.
+local FEW_CANDIDATES = 1000
+
+local root = read_node()
+local due = expired()
+local stem, mark = take_key(), take()
+k1, b = take() + 0, take() + 0
+local sweeps = take() == '1'
+if sweeps and #due > 0 then
+  return {'due', due}
+end
+local found_mark = call('GET', stem .. ':analyzer') or ''
+lengths = stem .. ':dl'
+if found_mark ~= mark and call('ZCARD', lengths) > 0 then
+  return {'form', found_mark}
+end
+
+-- Read the index.
+local number = tonumber(call('GET', stem .. ':n') or '') or 0
+local told = tonumber(call('GET', stem .. ':avgdl') or '')
+-- The average is kept with 14 digits; that of a whole number of words is told exactly.
+average = told and number > 0 and math.floor(told * number + 0.5) / number or 1
+if average <= 0 then
+  average = told and told > 0 and told or 1
+end
+local postings = 0
+for _ = 1, take() + 0 do
+  local key = stem .. ':inv:' .. take()
+  local holders = call('ZCARD', key)
+  if holders > 0 and number > 0 then
+    local idf = math.log((number - holders + 0.5) / (holders + 0.5) + 1)
+    terms[#terms + 1] = {key = key, idf = idf, holders = holders}
+    postings = postings + holders
+  end
+end
+
+-- Find the best.
+local function find_best()
+  if root.kind == 'keys' or (root.kind ~= 'all' and not condition) then
+    return take_all(find(root))
+  end
+  local walked = {}
+  for _, term in ipairs(terms) do
+    if postings <= FEW or term.holders <= 128 then
+      take_all(call('ZRANGE', term.key, 0, -1))
+    else
+      walked[#walked + 1] = term
+    end
+  end
+  return walk_postings(walked)
+end
+
+if #terms > 0 and most > 0 then
+  if root.kind ~= 'all' and root.kind ~= 'keys' then
+    local candidates = size(root)
+    if root.costly or candidates > math.min(postings, FEW_CANDIDATES) then
+      condition = root
+    end
+  end
+  find_best()
+end
+
+-- Answer.
+local found = {}
+for index, each in ipairs(best) do
+  local record = record_of(each.member)
+  record[3] = string.format('%.17g', each.score)
+  found[index] = record
+end
+return {found, due, dead}

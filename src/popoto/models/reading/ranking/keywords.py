@@ -1,0 +1,246 @@
+"""Ranking by words: the plan of `keyword_search`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import redis.exceptions
+
+from popoto.engine.batch import Batch
+from popoto.engine.outcome import other_form
+from popoto.engine.request import Argument, Plan, Request, ScriptCall
+from popoto.engine.tree import (
+    AllOf,
+    Everything,
+    Keys,
+    Node,
+    Nothing,
+    RecordKeys,
+    ScoreRange,
+    encode,
+)
+from popoto.exceptions import QueryException
+from popoto.fields.describing import describe
+from popoto.memory.bm25.documents import lengths_key, postings_key
+from popoto.memory.bm25.scripts import SEARCH
+from popoto.models.beside.leftovers import Reported, repair, sweep, take_away, while_missing
+from popoto.models.reading.calls import PAGE, TRUST, Page, Reading, Row
+from popoto.models.reading.executing import Execution
+from popoto.models.reading.fetching import Fetch
+from popoto.models.reading.ordering import Order
+from popoto.models.reading.planning import AnyField
+from popoto.models.reading.ranking.asked import number_of_results, partition_of, refuse_order
+from popoto.models.reading.spec import QuerySpec
+from popoto.models.record.options import ModelOptions
+
+__all__ = ["keyword_ranking", "keyword_search", "named_keyword_field"]
+
+#: How many records that other conditions have found one call ranks.
+_MOST_CANDIDATES = 5_000
+#: How often a question is asked again after records that were gone are out of the index.
+_MOST_ASKED = 20
+
+Scored: TypeAlias = tuple[float, Row]
+
+
+def keyword_search(
+    spec: QuerySpec, query_text: str | None, field_name: str | None, limit: Any
+) -> Plan[list[Any]]:
+    """The plan of `keyword_search`; see `popoto.models.query_operations`."""
+    field = _keyword_field(spec.options, field_name)
+    execution = Execution(spec)
+    count = number_of_results(execution, "limit", limit)
+    refuse_order(spec, "keyword_search")
+    partition, is_all = partition_of(field, spec, "keyword_search")
+    terms = _terms(field, query_text)
+    if count <= 0 or not terms:
+        return []
+    fetch = yield from execution.unordered()
+    ranking = _Ranking(fetch, field, field.stem(partition), terms, count)
+    scored = yield from ranking.found(execution.reading(), is_all=is_all)
+    scored = scored[execution.offset :]
+    found = execution.shaped(fetch, [row for _, row in scored])
+    if spec.values is None:
+        for instance, (score, _) in zip(found, scored, strict=True):
+            instance._bm25_score = score
+    return (yield from execution.finished(found))
+
+
+def keyword_ranking(
+    spec: QuerySpec,
+    query_text: str | None,
+    field_name: Any,
+    limit: Any,
+    allowed_keys: Iterable[Any] | None = None,
+) -> Plan[list[tuple[str, float]]]:
+    """Keys and scores of the best records, without reading these; see `BM25Field.search`."""
+    field = named_keyword_field(spec.options, field_name)
+    execution = Execution(spec)
+    count = number_of_results(execution, "limit", limit)
+    partition, is_all = partition_of(field, spec, "search")
+    terms = _terms(field, query_text)
+    if count <= 0 or not terms:
+        return []
+    fetch = yield from execution.unordered()
+    if allowed_keys is not None:
+        among = RecordKeys(tuple(_text(key) for key in allowed_keys))
+        fetch.operand.node, is_all = among, False
+    ranking = _Ranking(fetch, field, field.stem(partition), terms, count)
+    scored = yield from ranking.found(Reading(()), is_all=is_all)
+    return [(row.key, score) for score, row in scored]
+
+
+# What is asked for -----------------------------------------------------------------------------
+
+
+def _text(key: Any) -> str:
+    return key.decode("utf-8") if isinstance(key, bytes) else str(key)
+
+
+def _terms(field: AnyField, query_text: str | None) -> list[str]:
+    return list(dict.fromkeys(field.words(query_text))) if query_text else []
+
+
+def _keyword_field(options: ModelOptions, name: str | None) -> AnyField:
+    """The field by which to search: the named one, or the only one. Raises QueryException."""
+    if name is not None:
+        return named_keyword_field(options, name)
+    fields = options.listed("keywords")
+    if len(fields) == 1:
+        return fields[0]
+    if not fields:
+        raise QueryException(
+            f"{options.model_name} has no BM25Field: give it one to search by words"
+        )
+    raise QueryException(
+        f"Multiple BM25Fields on {options.model_name}: name one of "
+        f"{', '.join(field.name for field in fields)}"
+    )
+
+
+def named_keyword_field(options: ModelOptions, name: Any) -> AnyField:
+    """The BM25Field of that name. Raises QueryException for another one, and for none."""
+    field = options.by_name.get(name) if isinstance(name, str) else None
+    if field is None:
+        raise QueryException(
+            f"a search by words requires a BM25Field: field {describe(name)} not found on "
+            f"{options.model_name}; fields are {', '.join(options.by_name)}"
+        )
+    if field not in options.listed("keywords"):
+        raise QueryException(
+            f"a search by words requires a BM25Field, and {field.label} is a {type(field).__name__}"
+        )
+    return field
+
+
+# Asking the server -----------------------------------------------------------------------------
+
+
+@dataclass(slots=True, frozen=True)
+class _Ranking:
+    """One ranking by one index; see the head of ``search.lua``."""
+
+    fetch: Fetch
+    field: AnyField
+    stem: str
+    terms: Sequence[str]
+    count: int
+
+    def found(self, reading: Reading, *, is_all: bool) -> Plan[list[Scored]]:
+        """The best of the records that match. One round trip where the server can tell these."""
+        fetch = self.fetch
+        node: Node = Everything() if is_all else fetch.operand.node
+        if isinstance(node, Nothing):
+            return []
+        if is_all or (fetch.operand.exact and not isinstance(node, RecordKeys)):
+            return (yield from self._of(node, reading))
+        keys = yield from fetch.keys(Order("any"))
+        if len(keys) <= _MOST_CANDIDATES:
+            return (yield from self._of(RecordKeys(tuple(keys)), reading))
+        best: list[Scored] = []
+        for first in range(0, len(keys), _MOST_CANDIDATES):
+            among = RecordKeys(tuple(keys[first : first + _MOST_CANDIDATES]))
+            best += yield from self._of(among, Reading(()))
+        best.sort(key=lambda each: (-each[0], each[1].key.encode("utf-8")))
+        scores = {row.key: score for score, row in best[: self.count]}
+        rows = yield from fetch.again([key.encode("utf-8") for key in scores], reading)
+        return [(scores[row.key], row) for row in rows]
+
+    def _of(self, node: Node, reading: Reading) -> Plan[list[Scored]]:
+        """The best among these.
+
+        Records that are gone would count among the documents. So where any are met, they go
+        first, and the question is asked again.
+        """
+        options = self.fetch.options
+        for _ in range(_MOST_ASKED):
+            reply = yield from self._reply(node, reading, sweeps=True)
+            if reply[0] == b"due":
+                if (yield from sweep(options, reply[1])) == 0:
+                    break
+            elif reply[2] and options.self_repair:
+                yield from self._repair(reply[2], node)
+            else:
+                return self._scored(reply[0], reading)
+        reply = yield from self._reply(node, reading, sweeps=False)
+        return self._scored(reply[0], reading)
+
+    def _scored(self, found: Sequence[list[Any]], reading: Reading) -> list[Scored]:
+        rows = self.fetch.rows_of(Page([each[:2] for each in found], [], []), reading)
+        return [(float(each[2]), row) for each, row in zip(found, rows, strict=True)]
+
+    def _repair(self, dead: Reported, node: Node) -> Plan[None]:
+        """Take out of the index what missing records have left, whatever partition they name."""
+        options = self.fetch.options
+        batches: list[Batch] = []
+        for key in dead[::2]:
+            batch = while_missing(key.decode("utf-8"))
+            self.field.document(self.stem, key.decode("utf-8")).remove(batch)
+            batches.append(batch)
+        yield from take_away(options, batches, is_asked_for=False)
+        yield from repair(options, dead, (), node)
+
+    def _reply(self, node: Node, reading: Reading, *, sweeps: bool) -> Plan[list[Any]]:
+        options, field = self.fetch.options, self.field
+        keys = Keys()
+        own: list[str] = [options.class_set_key, options.expiry_key, options.expiry_values_key]
+        for key in own:
+            keys.position(key)
+        arguments: list[Argument] = [
+            *("records", 0, self.count, PAGE, TRUST, "any", 0, 0, 0),
+            len(reading.hash_names),
+            *reading.hash_names,
+            len(reading.list_names),
+            *reading.list_names,
+        ]
+        encode(node, keys, arguments)
+        arguments += [keys.position(self.stem), field.analyzer.mark]
+        arguments += [repr(float(field.k1)), repr(float(field.b)), 1 if sweeps else 0]
+        arguments += [len(self.terms), *self.terms]
+        for key in (lengths_key(self.stem), *(f"{self.stem}:{each}" for each in _PARTS)):
+            keys.position(key)
+        for term in self.terms:
+            keys.position(postings_key(self.stem, term))
+        call = ScriptCall(SEARCH, list(keys.positions), arguments)
+        try:
+            (reply,) = yield Request((call,), options.shard, repeatable=True)
+        except redis.exceptions.ResponseError as error:
+            if "WRONGTYPE" not in str(error):
+                raise
+            looked_at = [
+                lengths_key(self.stem),
+                *(postings_key(self.stem, each) for each in self.terms),
+            ]
+            whole = AllOf((node, *map(ScoreRange, looked_at)))
+            raise (yield from self.fetch.wrong_kind(whole)) from error
+        if reply[0] == b"form":
+            found = reply[1].decode("utf-8", "replace") or "words"
+            place = f"{self.stem}:analyzer"
+            raise other_form(place, found, field.analyzer.mark or "words", "so it answers nothing")
+        told: list[Any] = reply
+        return told
+
+
+_PARTS = ("n", "avgdl", "analyzer")

@@ -1,0 +1,167 @@
+"""Analyzers: what they make of texts, and that an index knows which one made it."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+import redis
+from hypothesis import given
+from hypothesis import strategies as st
+
+from popoto import BM25Field, KeyField, Model, ModelException, StringField
+from popoto.fields._tokenizer import tokenize
+from popoto.memory.text.analysis import ANALYZERS, UNICODE, WORDS, Analyzer, analyzer_named
+from popoto.memory.text.segments import folded
+from tests.driver import Api
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("İstanbul STRASSE straße \ufb01ne", "istanbul strasse strasse fine"),
+        ("Café naïve ÜBER", "cafe naive uber"),
+        ("cafe\u0301 \uff23\uff21\uff26\uff25", "cafe cafe"),
+        ("Ёлка йод", "ёлка йод"),
+        ("go ai ml a", "go ai ml"),
+        ("foo_bar", "foo bar foo_bar"),
+        ("node.js, Java.", "node js node.js java"),
+        ("e-mail me@x.org", "mail e-mail me org me@x.org"),
+        ("2024-05-01", "2024 05 01 2024-05-01"),
+        ("7 of 3.14159", "7 of 3 14159 3.14159"),
+        ("1,000,000 or 1,5", "1000000 or 1 5 1,5"),
+        ("C++ and C#", "c++ c# and"),
+        ("机器学习", "机器 器学 学习"),
+        ("猫 x猫y", "猫 猫"),
+        ("これはテスト。", "これ れは はテ テス スト"),
+        ("안녕하세요 세계", "안녕 녕하 하세 세요 세계"),
+        ("हिन्दी भाषा", "हिन्दी भाषा"),
+        ("Привет мир", "привет мир"),
+        ("日本で C++ 2024年", "c++ 日本 本で 2024 年"),
+        ("", ""),
+        ("… !?", ""),
+    ],
+)
+def test_words_of_any_script(text: str, words: str) -> None:
+    assert UNICODE.words(text) == words.split()
+
+
+@given(st.text())
+def test_words_have_no_spaces_and_do_not_depend_on_how_a_text_is_composed(text: str) -> None:
+    found = UNICODE.words(text)
+    assert all(word and not any(each.isspace() for each in word) for word in found)
+    assert UNICODE.words(folded(text)) == found
+
+
+@given(st.text())
+def test_the_documented_words_are_those_of_1_6(text: str) -> None:
+    assert WORDS.words(text) == tokenize(text, unique=False)
+    assert BM25Field(source="x").analyzer is WORDS
+
+
+# Stems -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("language", "text", "words"),
+    [
+        ("english", "The runs of a running Runner", "run run runner"),
+        ("english", "Don't take Anna's \u201cbooks\u201d, Anna\u2019s", "take anna book anna"),
+        ("english", "version 2.0 of node.js", "version 2 0 2.0 node js node.js"),
+        ("german", "Die Häuser und das Haus über der Straße", "haus haus strass"),
+        ("french", "l'eau des mers", "eau l'eau mer"),
+        ("russian", "Привет мир как дела", "привет мир дел"),
+        ("spanish", "los gatos del niño", "gat nin"),
+    ],
+)
+def test_stems_of_a_language(language: str, text: str, words: str) -> None:
+    assert analyzer_named(language).words(text) == words.split()
+
+
+def test_every_language_has_a_stemmer() -> None:
+    for name in ANALYZERS:
+        assert "42" in analyzer_named(name).words("word 42 word") or name == "words"
+
+
+def test_threads_share_an_analyzer() -> None:
+    words = [f"running{'er' * (number % 7)}{chr(97 + number % 26)}s" for number in range(4000)]
+    stem = analyzer_named("english").words
+    with ThreadPoolExecutor(8) as threads:
+        found = list(threads.map(stem, words))
+    assert found == [stem(word) for word in words]
+
+
+def test_a_search_finds_other_forms_of_a_word(api: Api) -> None:
+    class Essay(Model):
+        name = KeyField()
+        text = StringField()
+        words = BM25Field(source="text", analyzer="english")
+
+    api(Essay.create, name="a", text="She was running to the café")
+    assert [each.name for each in api(Essay.query.keyword_search, "run cafes")] == ["a"]
+    assert api(BM25Field.get_idf, Essay, "words", ["Runs", "the"])["Runs"] < 1
+
+
+# A change of the analyzer ------------------------------------------------------------------------
+
+
+def model(analyzer: Any, **options: Any) -> Any:
+    class Reed(Model):
+        name = KeyField()
+        text = StringField(default="")
+        agent = StringField(default="a")
+        words = BM25Field(source="text", analyzer=analyzer, **options)
+
+    return Reed
+
+
+@pytest.mark.parametrize("partition_by", [(), ("agent",)])
+def test_a_change_is_told_until_the_index_is_made_anew(
+    redis_client: redis.Redis, api: Api, partition_by: Any
+) -> None:
+    at = {"agent": "a"} if partition_by else {}
+    Old = model("words", partition_by=partition_by)
+    api(Old.create, name="a", text="go foo_bar")
+    for analyzer in (UNICODE, Analyzer("unicode", "later", UNICODE.words), WORDS):
+        New = model(analyzer, partition_by=partition_by)
+        with pytest.raises(ModelException, match=r"unicode|words.*rebuild_indexes\(\)"):
+            api(BM25Field.search, New, "words", "foo", **at)
+        with pytest.raises(ModelException, match=r"rebuild_indexes\(\)"):
+            api(New.query.filter(**at).keyword_search, "foo")
+        with pytest.raises(ModelException, match=r"rebuild_indexes\(\)"):
+            api(New.create, name="b", text="foo")
+        assert not redis_client.exists("Reed:b")
+        api(New.rebuild_indexes)
+        expected = [] if analyzer is WORDS else ["Reed:a"]
+        assert [key for key, _ in api(BM25Field.search, New, "words", "go", **at)] == expected
+        api(New.create, name="b", text="foo")
+        api(New.query.get(name="b").delete)
+
+
+def test_a_rebuild_that_was_killed_has_to_be_done_again(redis_client: redis.Redis) -> None:
+    model("words").create(name="a", text="go there")
+    New = model(UNICODE)
+    New.rebuild_indexes()
+    redis_client.set("$BM25:Reed:words:analyzer", f"{UNICODE.mark} building")
+    with pytest.raises(ModelException, match=r"building.*rebuild_indexes\(\)"):
+        BM25Field.search(New, "words", "go")
+    New.create(name="b", text="go here")
+    New.rebuild_indexes()
+    assert len(BM25Field.search(New, "words", "go")) == 2
+
+
+def test_deleting_and_an_empty_index_know_no_analyzer(redis_client: redis.Redis) -> None:
+    model(UNICODE).create(name="a", text="go")
+    Old = model("words")
+    Old.query.get(name="a").delete()
+    Old.create(name="b", text="apple")
+    assert [key for key, _ in BM25Field.search(Old, "words", "apple")] == ["Reed:b"]
+    assert redis_client.exists("$BM25:Reed:words:analyzer") == 0
+
+
+def test_an_analyzer_of_a_users_own() -> None:
+    letters = Analyzer("letters", 1, lambda text: [each for each in text if each.strip()])
+    Own = model(letters)
+    Own.create(name="a", text="a b")
+    assert [key for key, _ in BM25Field.search(Own, "words", "b")] == ["Reed:a"]
