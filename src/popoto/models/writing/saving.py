@@ -13,7 +13,6 @@ from popoto.engine.codec import Stored
 from popoto.engine.request import Plan, Reply
 from popoto.exceptions import AlreadyExistsError, ModelException, NotStoredError
 from popoto.fields.describing import describe
-from popoto.fields.keeping.commit import Commit
 from popoto.fields.keeping.entries import Entry
 from popoto.models.beside.expiry import (
     guard_absent,
@@ -35,7 +34,7 @@ from popoto.models.record.stored_form import (
 )
 from popoto.models.writing.change import Change
 from popoto.models.writing.claims import taken
-from popoto.models.writing.contents import settle_contents, store_contents
+from popoto.models.writing.contents import as_commit, settle_contents
 from popoto.models.writing.expecting import (
     conflict,
     expected_bytes,
@@ -183,7 +182,6 @@ class Saving(Change):
     # Each try ----------------------------------------------------------------------------
 
     def get_ready(self) -> Plan[None]:
-        yield from store_contents(self)
         if self._looks_for_leftovers:
             self._looks_for_leftovers = False
             self.is_ready = not self.options.preparing_fields
@@ -224,15 +222,9 @@ class Saving(Change):
         return decision.covers_change and not (self.expected or self.options.commit_hooks)
 
     def _call_commit_hooks(self, batch: Batch) -> None:
-        commit = Commit(
-            "create" if self.known is None else "update",
-            self.key,
-            self.old_key,
-            tuple(self.names) if self.partial else None,
-            queued=self.queued,
+        commit = as_commit(
+            self,
             values=self.values(self.changed),
-            known=self.known or {},
-            changed=self.changed,
             as_stored=partial(as_stored, self.instance, self.old_key, self.known or {}),
         )
         for hook in self.options.commit_hooks:
