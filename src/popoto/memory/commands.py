@@ -27,14 +27,15 @@ MEMORY: Final[Script] = COMMIT.extended(
     "bloom/adding.lua",
     "sketch/stored.lua",
     "sketch/counting.lua",
+    "vectors/embedding.lua",
     package="popoto.memory",
     keyed=frozenset(
         {
             *("BLOOM", "CONFIRM", "COUNT", "LEARN", "RELEASE", "RENEW", "RESOLVE"),
-            *("SETTLE", "STAGE", "WHEN"),
+            *("SETTLE", "STAGE", "WHEN", "EMBED", "UNEMBED", "REHOUSE", "REFORM"),
         }
     ),
-    apart=frozenset({"BLOOM", "COUNT"}),
+    apart=frozenset({"BLOOM", "COUNT", "EMBED", "UNEMBED", "REHOUSE"}),
 )
 
 

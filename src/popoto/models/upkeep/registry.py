@@ -19,7 +19,7 @@ _INDEX_PREFIXES = frozenset(
     }
 )
 #: The same of keys that hold no record keys.
-_WHOLE_PREFIXES = frozenset({"$EF", "$FS"})
+_WHOLE_PREFIXES = frozenset({"$EF", "$FS", "$EmbeddingF"})
 _LAYOUTS: tuple[Layout, ...] = ("set", "zset", "hash")
 #: Stands for a record key where the keys of its companions are asked for.
 _PLACEHOLDER = "\0"

@@ -53,11 +53,7 @@ def _wanted(commit: Change, field: AnyField) -> StandIn | None:
 
 def _put(commit: Change, name: str, stored: bytes) -> None:
     commit.changed[name] = stored
-    if (
-        not commit.partial
-        and not isinstance(stored, Prepared)
-        and _is_held(commit, name, stored)
-    ):
+    if not commit.partial and not isinstance(stored, Prepared) and _is_held(commit, name, stored):
         del commit.changed[name]
 
 
@@ -87,3 +83,15 @@ def settle_contents(commit: Change) -> None:
     for field in commit.options.preparing_fields:
         if field.name in commit.contents:
             field.settle(commit.instance, *commit.contents[field.name])
+
+
+def let_follow(operations: Iterable[Operation]) -> Plan[None]:
+    """Tell fields that keep something outside the server which keys records have left."""
+    moved: dict[int, tuple[AnyField, list[tuple[str, str | None]]]] = {}
+    for operation in operations:
+        left = operation.left if operation.options.following_fields else None
+        if left is not None:
+            for field in operation.options.following_fields:
+                moved.setdefault(id(field), (field, []))[1].append(left)
+    for field, keys in moved.values():
+        yield from field.follow(keys)

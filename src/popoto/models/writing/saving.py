@@ -357,6 +357,10 @@ class Saving(Change):
         if self.moves:
             yield from report_referrers(self.options.model_name, self.old_key, self.key)
 
+    @property
+    def left(self) -> tuple[str, str | None] | None:
+        return (self.old_key, self.key) if self.moves else None
+
     def leave(self, queued: QueuedCommits) -> None:
         if self.moves:
             queued.move(self.old_key, self.key)
