@@ -52,7 +52,7 @@ def test_a_vector_is_a_file_of_float32_under_the_digest_of_its_key(
     assert kept.tolist() == [3, 4, 0]
     assert path.stat().st_size == 128 + 3 * 4
     assert json.loads((directory / "E" / "_index.json").read_text()) == {X: "E:x"}
-    assert sorted(os.listdir(directory / "E")) == sorted([X, "_index.json"])
+    assert {each.name for each in (directory / "E").iterdir()} == {X, "_index.json"}
     assert EmbeddingField._embedding_path("E", "E:x") == str(path)
     assert embedding_field._index_path("E") == str(directory / "E" / "_index.json")
 
@@ -60,7 +60,7 @@ def test_a_vector_is_a_file_of_float32_under_the_digest_of_its_key(
 def test_a_delete_removes_file_and_entry(api: Api, e: Any, directory: Path) -> None:
     saved = api(e.create, name="x", text="a")
     api(saved.delete)
-    assert os.listdir(directory / "E") == ["_index.json"]
+    assert [each.name for each in (directory / "E").iterdir()] == ["_index.json"]
     assert embedding_field._read_index("E") == {}
 
 
@@ -93,7 +93,7 @@ def test_files_by_an_earlier_scheme_are_found_and_replaced(e: Any, directory: Pa
     saved = e.create(name="x", text="a")
     legacy = Path(EmbeddingField._legacy_embedding_path("E", "E:x"))
     assert legacy.name == b"E:x".hex() + ".npy"
-    os.rename(directory / "E" / X, legacy)
+    (directory / "E" / X).rename(legacy)
     embedding_field._write_index("E", {})
     invalidate_cache("E")
     assert EmbeddingField.load_embeddings(e)[1] == ["E:x"]
@@ -110,7 +110,7 @@ def test_an_unchanged_save_still_tidies_up(e: Any, directory: Path, provider: Kn
     saved.save()
     assert not legacy.exists()
     assert provider.texts == ["a"]
-    os.unlink(directory / "E" / X)
+    (directory / "E" / X).unlink()
     saved.save()
     assert provider.texts == ["a", "a"]
     assert found(e) == ["x"]
@@ -175,7 +175,7 @@ def test_what_another_process_writes_is_seen_by_the_next_search(e: Any, director
     # As another process does it: beside its place, then renamed.
     temporary = directory / "E" / "tmp123.npy"
     np.save(temporary, np.array([1, 0, 0], dtype=np.float32))
-    os.replace(temporary, directory / "E" / X)
+    temporary.replace(directory / "E" / X)
     assert found(e) == ["x"]
 
 

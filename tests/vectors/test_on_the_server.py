@@ -8,8 +8,7 @@ from typing import Any
 import pytest
 import redis
 
-from popoto import EmbeddingField, KeyField, Model, ModelException, StringField
-from popoto import transaction as transaction
+from popoto import EmbeddingField, KeyField, Model, ModelException, StringField, transaction
 from popoto.fields.vectors.on_server import Following, forget_followed
 from popoto.redis_db import get_REDIS_DB
 from tests.driver import Api

@@ -251,9 +251,9 @@ def test_vectors_of_another_model_are_refused_until_all_are_made_anew(
     for name in "ab":
         api(note.create, name=name, text=name)
     note.vector._provider = new = Known({"a": (1, 0), "right": (1, 0)}, name="new", dimensions=2)
-    with pytest.raises(VectorMismatchError, match="old.*new.*reembed"):
+    with pytest.raises(VectorMismatchError, match=r"old.*new.*reembed"):
         api(note.query.semantic_search, "right")
-    with pytest.raises(VectorMismatchError, match="old.*new.*reembed"):
+    with pytest.raises(VectorMismatchError, match=r"old.*new.*reembed"):
         api(note.create, name="c", text="c")
     assert api(note.query.get, name="c") is None
     assert api(note.reembed) == 2

@@ -74,7 +74,7 @@ def test_what_cannot_be_searched_says_so(api: Api, filled: Any, provider: Known)
     with pytest.raises(QueryException, match="text"):
         api(filled.query.semantic_search, 7)
     provider.error = OSError("down")
-    with pytest.raises(RuntimeError, match="Embedding provider failed.*down"):
+    with pytest.raises(RuntimeError, match=r"Embedding provider failed.*down"):
         api(filled.query.semantic_search, "up")
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os  # noqa: F401 - users of 1.6 find here what removes files, and patch it
+import os  # noqa: F401  # pyright: ignore[reportUnusedImport]  # who used 1.6 patches it here
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Literal, cast
 

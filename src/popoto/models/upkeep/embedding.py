@@ -19,7 +19,7 @@ def embed_missing(model: type[Record], batch_size: int) -> Plan[int]:
     """The plan of `Model.embed_missing`; see there."""
     done = 0
     for field in _fields(model):
-        marked: list[str] = yield from field.marked()
+        marked = yield from _marked(field)
         for batch in chunks(marked, batch_size):
             done += yield from _embed(model, field, batch)
     return done
@@ -35,11 +35,16 @@ def reembed(model: type[Record], batch_size: int, *, anew: bool) -> Plan[int]:
         told = yield from keeper.described()
         if anew or (told is not None and not wanted.agrees(told)):
             yield from keeper.begin_anew(wanted)
-        marked: list[str] = yield from field.marked()
+        marked = yield from _marked(field)
         for batch in chunks((yield from _keys(model)), batch_size):
             lacking = set((yield from keeper.lacking(batch))) | set(marked).intersection(batch)
             done += yield from _embed(model, field, [key for key in batch if key in lacking])
     return done
+
+
+def _marked(field: AnyField) -> Plan[list[str]]:
+    found: Plan[list[str]] = field.marked()
+    return found
 
 
 def _fields(model: type[Record]) -> list[AnyField]:
