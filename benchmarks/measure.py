@@ -41,6 +41,7 @@ GROUPS = {
         *("create_memory", "touch", "update_confidence", "link"),
         *("top_by_decay_1000", "top_by_decay_10000", "top_by_decay_100000"),
     ),
+    "recall": (*("semantic_search_1000", "semantic_search_10000"),),
 }
 OPERATIONS = tuple(name for names in GROUPS.values() for name in names)
 AIMS = (
@@ -51,6 +52,7 @@ AIMS = (
     | {"create_memory": 2.0}
     | dict.fromkeys(["touch", "update_confidence", "link"], 1.6)
     | dict.fromkeys(GROUPS["memory"][4:], 3.0)
+    | dict.fromkeys(GROUPS["recall"], 2.0)
 )
 """How many times as long as by hand an operation may take."""
 PEER = Path(os.environ.get("POPOTO_PEER_PYTHON", ROOT / ".venv-peer" / "bin" / "python"))

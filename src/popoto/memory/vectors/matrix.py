@@ -46,7 +46,7 @@ class View:
         passing = similarities > least if above else similarities >= least
         places = np.flatnonzero(passing)
         scores = similarities[places]
-        done, wanted = 0, 64
+        done, wanted = 0, 8
         while done < len(places):
             wanted = min(wanted * 4, len(places))
             chosen = np.arange(len(places))

@@ -11,8 +11,7 @@ from popoto.engine import keys
 from popoto.engine.batch import Batch, GuardFailure, KeyArgument, QueuedCommits, Step
 from popoto.engine.codec import Stored
 from popoto.engine.request import Plan, Reply
-from popoto.exceptions import AlreadyExistsError, ModelException, NotStoredError
-from popoto.fields.describing import describe
+from popoto.exceptions import AlreadyExistsError, NotStoredError
 from popoto.fields.keeping.entries import Entry
 from popoto.models.beside.expiry import (
     guard_absent,
@@ -30,7 +29,6 @@ from popoto.models.record.stored_form import (
     changed_values,
     encoded,
     encoded_values,
-    key_field_that_differs,
 )
 from popoto.models.writing.change import Change
 from popoto.models.writing.claims import taken
@@ -104,7 +102,7 @@ class Saving(Change):
     def take_stored(self, stored: Mapping[str, Stored] | None) -> None:
         if not stored:
             raise self._not_stored()
-        self._refuse_other_key_values(stored)
+        self.refuse_other_key_values(stored)
         self.known = stored
 
     def confirm(self, queued: QueuedCommits | None = None) -> Plan[None]:
@@ -319,21 +317,11 @@ class Saving(Change):
                 f"{self.options.model_name} {self.key!r} already exists; nothing was written. "
                 f"To go on, {advice}."
             )
-        self._refuse_other_key_values(current)
+        self.refuse_other_key_values(current)
         self.known = current
         self.upsert = True
         # What is left under the key from now on is this record's, should it go as well.
         self.knows_leftovers, self.leftovers = self.queued, ()
-
-    def _refuse_other_key_values(self, current: Mapping[str, Stored]) -> None:
-        differs = key_field_that_differs(self.instance, current)
-        if differs is not None:
-            mine = encoded(self.instance, differs.name)
-            raise ModelException(
-                f"{differs.label}: {describe(differs.decode(mine))} and the stored "
-                f"{describe(differs.decode(current[differs.name]))} make the same record key "
-                f"{self.key!r}; nothing was written. Use another key value."
-            )
 
     def _not_stored(self) -> NotStoredError:
         return not_stored(
