@@ -66,7 +66,7 @@ class LocalProvider(AbstractEmbeddingProvider):
         return self.batch_size
 
     def embed(self, texts: list[str], input_type: str | None = None) -> list[list[float]]:
-        """One vector for each text. Takes processor time. Raises RuntimeError if the model fails."""
+        """One vector for each text. Takes processor time. RuntimeError if the model fails."""
         found: list[list[float]] = []
         for batch in batches(texts, self.max_batch_size):
             try:
