@@ -127,6 +127,18 @@ def test_what_a_partial_save_has_left_out_is_made_later(
     assert api(note.embed_missing) == 0
 
 
+def test_a_text_that_a_partial_save_has_cleared_loses_its_vector_later(
+    api: Api, note: Any, redis_client: redis.Redis
+) -> None:
+    saved = api(note.create, name="a", text="a")
+    saved.text = None
+    api(saved.save, update_fields=["text"])
+    assert api(note.embed_missing) == 0
+    assert names(api, note, "right") == []
+    assert api(note.query.get, name="a").vector is None
+    assert not redis_client.exists("$EmbeddingF:Note:vector:missing")
+
+
 def test_nothing_is_embedded_without_provider_source_or_wish(api: Api) -> None:
     class Loose(Model):
         name = KeyField()

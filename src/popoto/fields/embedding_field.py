@@ -224,14 +224,20 @@ class EmbeddingField(Field[int]):
         if not is_new:
             batch.put("ZREM", self._missing_key, key)
 
+    def clear(self, batch: Batch, key: str) -> None:
+        """Queue that a record has no vector, and is to have none."""
+        self.keeper.take(batch, key)
+        batch.put("ZREM", self._missing_key, key)
+
     def _is_left_out(self, instance: Any, commit: Commit) -> bool:
-        """Whether a commit writes a text that should have a vector, and is not given one."""
+        """Whether a commit writes a text that should have another vector, and is not given it."""
         source = self.source
         if not self.auto_embed or not source or source not in commit.changed:
             return False
         if commit.changed[source] == commit.known.get(source):
             return False
-        return text_at_hand(instance, source) not in (None, "")
+        # Of a text that goes the vector has to go.
+        return commit.operation == "update" or text_at_hand(instance, source) not in (None, "")
 
     def follow(self, moved: Sequence[tuple[str, str | None]]) -> Plan[None]:
         return self.keeper.follow(moved)
@@ -245,14 +251,14 @@ class EmbeddingField(Field[int]):
         )
         return [key.decode("utf-8") for key in found]
 
-    def embed(self, instances: Sequence[Any]) -> Plan[int]:
+    def embed(self, instances: Sequence[Any], *, are_marked: bool) -> Plan[int]:
         """Give these stored records vectors of their texts; how many have one now.
 
         A record that is gone, or whose text has changed meanwhile, is left to who did that.
         """
         if self.provider is None or not self.source:
             return 0
-        return (yield from embed_records(self, self._preparing(), instances))
+        return (yield from embed_records(self, self._preparing(), instances, are_marked=are_marked))
 
     # Searching ------------------------------------------------------------------
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from popoto.engine.batch import Batch
+from popoto.engine.codec import NIL
 from popoto.engine.request import Plan, Reply
 from popoto.fields.keeping.adjusting import Adjustment, carried_out
 from popoto.fields.vectors.embedding import (
@@ -21,11 +22,11 @@ __all__ = ["embed_records"]
 
 
 class _Embedding(Adjustment):
-    """A stored record is given the vector of a text, if that is its text still."""
+    """A stored record is given the vector of a text, or none, if that is its text still."""
 
     what = "embedding"
 
-    def __init__(self, instance: Any, field: Any, held: Any, found: Embedded) -> None:
+    def __init__(self, instance: Any, field: Any, held: Any, found: Embedded | None) -> None:
         super().__init__(instance)
         self.names = (field.source,)
         self._field = field
@@ -35,16 +36,25 @@ class _Embedding(Adjustment):
 
     def put(self, batch: Batch, key: str, values: Mapping[str, Any]) -> None:
         self._is_late = values[self._field.source] != self._held
-        if not self._is_late:
-            batch.put("HSET", key, self._field.name, bytes(self._found))
+        if self._is_late:
+            return
+        batch.put("HSET", key, self._field.name, bytes(self._found or NIL))
+        if self._found is None:
+            self._field.clear(batch, key)
+        else:
             self._field.put(batch, key, self._found)
 
     def finish(self, replies: Sequence[Reply]) -> bool:
-        return not self._is_late
+        return not self._is_late and self._found is not None
 
 
-def embed_records(field: Any, preparing: Preparing, instances: Sequence[Any]) -> Plan[int]:
-    """Make vectors of the texts of these records and write them; how many were written."""
+def embed_records(
+    field: Any, preparing: Preparing, instances: Sequence[Any], *, are_marked: bool
+) -> Plan[int]:
+    """Make vectors of the texts of these records and write them; how many were written.
+
+    Those without a text lose what they have: a vector, and the mark of a missing one.
+    """
     held = [text_at_hand(instance, field.source) for instance in instances]
     texts = yield from preparing.texts(instances)
     there = [place for place, text in enumerate(texts) if text]
@@ -54,7 +64,15 @@ def embed_records(field: Any, preparing: Preparing, instances: Sequence[Any]) ->
     except Exception as error:
         failure = provider_failure(preparing.label, error, "what was embedded before is stored")
         raise failure from error
-    adjustments: list[Adjustment] = []
+    empty = [
+        place
+        for place, value in enumerate(held)
+        if value in (None, "")
+        and (are_marked or instances[place]._stored.get(field.name, NIL) != NIL)
+    ]
+    adjustments: list[Adjustment] = [
+        _Embedding(instances[place], field, held[place], None) for place in empty
+    ]
     made: dict[str, Any] = {}
     for place, vector in zip(there, vectors, strict=True):
         if vector is None:
@@ -66,6 +84,8 @@ def embed_records(field: Any, preparing: Preparing, instances: Sequence[Any]) ->
         adjustments.append(_Embedding(instances[place], field, held[place], found))
     described = next((each.described for each in made.values()), None)
     vectors_by_key = {key: each.vector for key, each in made.items()}
-    yield from preparing.keeper.store(vectors_by_key, (), described)
+    yield from preparing.keeper.store(
+        vectors_by_key, [instances[place].pk for place in empty], described
+    )
     results = yield from carried_out(adjustments, skips_missing=True)
     return sum(bool(each) for each in results)

@@ -21,7 +21,7 @@ def embed_missing(model: type[Record], batch_size: int) -> Plan[int]:
     for field in _fields(model):
         marked = yield from _marked(field)
         for batch in chunks(marked, batch_size):
-            done += yield from _embed(model, field, batch)
+            done += yield from _embed(model, field, batch, are_marked=True)
     return done
 
 
@@ -38,7 +38,8 @@ def reembed(model: type[Record], batch_size: int, *, anew: bool) -> Plan[int]:
         marked = yield from _marked(field)
         for batch in chunks((yield from _keys(model)), batch_size):
             lacking = set((yield from keeper.lacking(batch))) | set(marked).intersection(batch)
-            done += yield from _embed(model, field, [key for key in batch if key in lacking])
+            keys = [key for key in batch if key in lacking]
+            done += yield from _embed(model, field, keys, are_marked=False)
     return done
 
 
@@ -71,11 +72,14 @@ def _described(field: AnyField) -> Plan[Described]:
     return described_by(provider, dimensions, field.keeper.form)
 
 
-def _embed(model: type[Record], field: AnyField, keys: Sequence[str]) -> Plan[int]:
+def _embed(
+    model: type[Record], field: AnyField, keys: Sequence[str], *, are_marked: bool
+) -> Plan[int]:
     if not keys:
         return 0
     records = yield from whole_records(model, keys)
-    plan: Plan[int] = field.embed([record.instance for record in records])
+    instances = [record.instance for record in records]
+    plan: Plan[int] = field.embed(instances, are_marked=are_marked)
     return (yield from plan)
 
 
