@@ -42,7 +42,10 @@ GROUPS = {
         *("top_by_decay_1000", "top_by_decay_10000", "top_by_decay_100000"),
         *("top_by_cycles_1000", "top_by_cycles_10000", "top_by_cycles_100000"),
     ),
-    "search": ("keyword_search_1000", "keyword_search_10000", "keyword_search_100000"),
+    "search": (
+        *("keyword_search_1000", "keyword_search_10000", "keyword_search_100000"),
+        *("semantic_search_1000", "semantic_search_10000"),
+    ),
 }
 OPERATIONS = tuple(name for names in GROUPS.values() for name in names)
 AIMS = (
@@ -53,6 +56,7 @@ AIMS = (
     | {"create_memory": 2.0}
     | dict.fromkeys(["touch", "update_confidence", "link"], 1.6)
     | dict.fromkeys(["top_by_decay_1000", "top_by_decay_10000", "top_by_decay_100000"], 3.0)
+    | dict.fromkeys(["semantic_search_1000", "semantic_search_10000"], 2.0)
 )
 """How many times as long as by hand an operation may take."""
 PEER = Path(os.environ.get("POPOTO_PEER_PYTHON", ROOT / ".venv-peer" / "bin" / "python"))

@@ -29,6 +29,7 @@ from popoto.fields.cyclic_decay_field import CyclicDecayField
 from popoto.fields.dataframe_field import DataFrameField
 from popoto.fields.datetime_field import DatetimeField
 from popoto.fields.decaying_sorted_field import DecayingSortedField
+from popoto.fields.embedding_field import EmbeddingField
 from popoto.fields.event_stream import EventStreamMixin
 from popoto.fields.existence_filter import ExistenceFilter
 from popoto.fields.field import Field
@@ -90,6 +91,7 @@ __all__ = [
     "DecimalField",
     "Defaults",
     "DictField",
+    "EmbeddingField",
     "EventStreamMixin",
     "ExistenceFilter",
     "Expression",

@@ -7,8 +7,7 @@ import os
 from popoto.embeddings.abstract import AbstractEmbeddingProvider
 from popoto.embeddings.default import set_default_provider
 from popoto.stores.abstract import AbstractContentStore
-from popoto.stores.default import set_default_store
-from popoto.stores.filesystem import FilesystemStore
+from popoto.stores.default import set_content_path, set_default_store
 
 __all__ = ["configure"]
 
@@ -22,8 +21,8 @@ def configure(
 
     `embedding_provider`  who embeds for fields without a provider of their own
     `content_store`       where fields without a store of their own keep their texts
-    `content_path`        the same, as the directory of a `FilesystemStore`; a
-                          `content_store` comes first
+    `content_path`        the same, as the directory of a `FilesystemStore`, and of vectors that are
+                          kept in files; a `content_store` comes first
 
     Fields see it at once. What was stored elsewhere stays there. Touches no file and no
     server.
@@ -33,4 +32,4 @@ def configure(
     if content_store is not None:
         set_default_store(content_store)
     elif content_path is not None:
-        set_default_store(FilesystemStore(content_path))
+        set_content_path(content_path)

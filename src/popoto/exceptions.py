@@ -48,6 +48,7 @@ __all__ = [
     "UniquenessError",
     "UnsavedError",
     "ValidationError",
+    "VectorMismatchError",
 ]
 
 _logger = logging.getLogger("POPOTO-REDIS_DB")
@@ -175,6 +176,10 @@ class SkipSaveException(ModelException):
 
 class QueryException(Exception):
     """A query that cannot be answered as written, or a lookup with several answers."""
+
+
+class VectorMismatchError(ModelException, QueryException):
+    """Vectors are stored that another embedding model has made; `reembed` makes them anew."""
 
 
 class PublisherException(Exception):

@@ -29,6 +29,11 @@ class AbstractEmbeddingProvider(ABC):
         return await asyncio.to_thread(self.embed, texts, input_type)
 
     @property
+    def model_name(self) -> str | None:
+        """The model, by whose name vectors of another one are told; None: it is not told."""
+        return None
+
+    @property
     @abstractmethod
     def dimensions(self) -> int:
         """The length of the vectors."""

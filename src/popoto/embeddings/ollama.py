@@ -42,6 +42,11 @@ class OllamaProvider(AbstractEmbeddingProvider):
         self._dim = dim
 
     @property
+    def model_name(self) -> str:
+        """The model, as the constructor was given it."""
+        return self._model
+
+    @property
     def dimensions(self) -> int:
         """The length of the vectors. Raises RuntimeError before the first answer."""
         if self._dim is None:

@@ -48,6 +48,11 @@ class OpenAIProvider(AbstractEmbeddingProvider):
         self._dim = dim
 
     @property
+    def model_name(self) -> str:
+        """The model, as the constructor was given it."""
+        return self._model
+
+    @property
     def dimensions(self) -> int:
         """The length of the vectors."""
         return self._dim

@@ -42,6 +42,11 @@ class VoyageProvider(AbstractEmbeddingProvider):
         self._model = model
 
     @property
+    def model_name(self) -> str:
+        """The model, as the constructor was given it."""
+        return self._model
+
+    @property
     def dimensions(self) -> int:
         """The length of the vectors."""
         return _DIMENSIONS.get(self._model, _USUAL_DIMENSIONS)

@@ -8,7 +8,7 @@ from typing import Any, TypeAlias, cast
 
 from popoto.engine.request import Reply, Request, ScriptCall
 from popoto.engine.scripts import COMMIT
-from popoto.exceptions import CommandRefusedError, ModelException
+from popoto.exceptions import CommandRefusedError, ModelException, VectorMismatchError
 
 #: What commit.lua answers: 1 and the replies of the commands, or what `GuardFailure` holds, after
 #: 0 of one guard and after 2 of each that failed. After 3 stand commands that the server refused,
@@ -21,8 +21,8 @@ class GuardFailure:
     """Why a commit changed nothing.
 
     `guard` is the guard's position among the batch's guards (from 0), `what` its
-    name (``absent``, ``exists``, ``holds``, ``claim``, ``slot``, or ``type``, ``number`` and
-    ``form`` for a key that holds something else than belongs there), `details` what the script
+    name (``absent``, ``exists``, ``holds``, ``claim``, ``slot``, or ``type``, ``number``, ``form``
+    and ``model`` for a key that holds something else than belongs there), `details` what the script
     tells about it. The position is -1 where commands need the key, and no guard.
     """
 
@@ -49,6 +49,8 @@ class GuardFailure:
         if self.what == "form":
             found, expected = told
             return other_form(key, found, expected, "nothing was written")
+        if self.what == "model":
+            return other_model(key, told[:3], told[3:])
         name, found = told
         under = f" under {name!r}" if name else ""
         return ModelException(
@@ -81,6 +83,20 @@ def other_form(key: str, found: str, expected: str, outcome: str) -> ModelExcept
     return ModelException(
         f"the key {key!r} holds {found!r}, but the settings of the field ask for {expected!r}; "
         f"{outcome}. rebuild_indexes() makes it anew from the records."
+    )
+
+
+def other_model(
+    key: str,
+    found: Sequence[object],
+    wanted: Sequence[object],
+    outcome: str = "nothing was written",
+) -> VectorMismatchError:
+    """The error for vectors that another model has made. Both as model, dimensions and form."""
+    theirs, ours = (f"{name or 'a model'} ({size} {form})" for name, size, form in (found, wanted))
+    return VectorMismatchError(
+        f"the vectors of {key!r} are of {theirs}, but the field's provider is {ours}; {outcome}. "
+        "reembed() makes all of them anew."
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, Self, cast, overload
 
 from popoto.engine.codec import DecodeError, EncodeError, Stored
@@ -23,6 +23,7 @@ from popoto.fields.content.references import (
 )
 from popoto.fields.describing import describe
 from popoto.fields.field import Field
+from popoto.fields.keeping.commit import Commit
 from popoto.fields.keeping.stand_in import StandIn
 from popoto.fields.unindexed_field_mixin import UnindexedFieldMixin
 from popoto.stores.abstract import AbstractContentStore
@@ -242,7 +243,7 @@ class ContentField(UnindexedFieldMixin[str], Field[str]):
     # Saving ---------------------------------------------------------------------
 
     def unprepared(
-        self, instance: Any, encoded: Stored | None, *, is_held: bool
+        self, instance: Any, encoded: Stored | None, commit: Commit, *, is_held: bool
     ) -> Unstored | None:
         if encoded is None or isinstance(encoded, Unstored):
             return encoded
@@ -258,8 +259,14 @@ class ContentField(UnindexedFieldMixin[str], Field[str]):
             return None
         return cast("Unstored", self._encoded(self.assigned_value(instance, values[self._cache])))
 
-    def prepare(self, instance: Any, wanted: StandIn) -> Plan[bytes]:
-        """Hand a text to the store; the stored form of its reference."""
+    def prepare(self, wanted: Sequence[tuple[Any, StandIn]]) -> Plan[list[bytes]]:
+        """Hand texts to the store; the stored forms of their references."""
+        stored: list[bytes] = []
+        for instance, each in wanted:
+            stored.append((yield from self._stored_in_store(instance, each)))
+        return stored
+
+    def _stored_in_store(self, instance: Any, wanted: StandIn) -> Plan[bytes]:
         store = self.store
         content = cast("Unstored", wanted).text.encode("utf-8")
         key, model_name = content_key(instance._meta, instance, self.name), self.model_name

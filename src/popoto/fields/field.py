@@ -84,6 +84,8 @@ class Field(Asked[Value], Generic[Value], metaclass=FieldBase):
         # Assignment is checked but not intercepted: instances store plain attributes.
         def __set__(self, instance: object, value: Value | None) -> None: ...
 
+    #: Whether loaded instances have the value from the beginning, untouched.
+    is_present: ClassVar[bool] = False
     #: The model class that the field belongs to, once that exists.
     owner: Any = None
 

@@ -29,14 +29,16 @@ MEMORY: Final[Script] = COMMIT.extended(
     "sketch/stored.lua",
     "sketch/counting.lua",
     "bm25/indexing.lua",
+    "vectors/embedding.lua",
     package="popoto.memory",
     keyed=frozenset(
         {
-            *("BLOOM", "CONFIRM", "COUNT", "INDEX", "LEARN", "NOTE", "NOTED", "POSTINGS"),
-            *("RELEASE", "RENEW", "RESOLVE", "SETTLE", "STAGE", "TRANSFER", "WHEN"),
+            *("BLOOM", "CONFIRM", "COUNT", "EMBED", "INDEX", "LEARN", "NOTE", "NOTED"),
+            *("POSTINGS", "REFORM", "REHOUSE", "RELEASE", "RENEW", "RESOLVE", "SETTLE"),
+            *("STAGE", "TRANSFER", "UNEMBED", "WHEN"),
         }
     ),
-    apart=frozenset({"BLOOM", "COUNT", "INDEX", "POSTINGS"}),
+    apart=frozenset({"BLOOM", "COUNT", "EMBED", "INDEX", "POSTINGS", "REHOUSE", "UNEMBED"}),
 )
 
 

@@ -15,6 +15,7 @@ from popoto.fields.history.entries import HistoryEntry, history_of
 from popoto.fields.keeping.adjusting import Adjustment
 from popoto.models.record import memory_fields
 from popoto.models.record.record import Record
+from popoto.models.upkeep.embedding import embed_missing, reembed
 from popoto.models.writing.adjusting import adjust, carry_or_queue
 from popoto.models.writing.touching import Touch
 
@@ -133,6 +134,40 @@ class MemoryMethods(Record, is_base=True):
     ) -> list[HistoryEntry]:
         """`history` for asyncio."""
         return await arun(history_of(self, limit, since))
+
+    # Vectors ----------------------------------------------------------------------------
+
+    @classmethod
+    def embed_missing(cls, batch_size: int = 256) -> int:
+        """Give vectors to records that were saved without; how many have one now.
+
+        Those whose provider had failed, or was not there, and those whose text alone was saved.
+        Raises RuntimeError when the provider fails again: what was done stands, and the next call
+        goes on from there. Raises ModelException without `EmbeddingField` or provider. Two round
+        trips for each batch, and the provider's calls.
+        """
+        return run(embed_missing(cls, batch_size))
+
+    @classmethod
+    async def async_embed_missing(cls, batch_size: int = 256) -> int:
+        """`embed_missing` for asyncio."""
+        return await arun(embed_missing(cls, batch_size))
+
+    @classmethod
+    def reembed(cls, batch_size: int = 256, anew: bool = False) -> int:
+        """Give every record a vector of the present provider; how many were made.
+
+        Where another model has made the vectors, or `anew` is true, all of them are dropped first;
+        then, and otherwise, those records get one that have none. So a call that was interrupted
+        is taken up by the next one, without `anew`. Searches find what is there already. Raises as
+        `embed_missing`. Three round trips for each batch, and the provider's calls.
+        """
+        return run(reembed(cls, batch_size, anew=anew))
+
+    @classmethod
+    async def async_reembed(cls, batch_size: int = 256, anew: bool = False) -> int:
+        """`reembed` for asyncio."""
+        return await arun(reembed(cls, batch_size, anew=anew))
 
     # How it is carried out --------------------------------------------------------------
 

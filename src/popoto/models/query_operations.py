@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal
 from typing import Any
 
@@ -21,6 +21,7 @@ from popoto.models.reading.ranking.keywords import (
     keyword_search,
     named_keyword_field,
 )
+from popoto.models.reading.ranking.similar import semantic_search
 from popoto.models.reading.spec import QuerySpec
 
 
@@ -160,6 +161,78 @@ class QueryOperations:
     def _keyword_field(self, name: Any) -> Any:
         """The BM25Field of that name. Raises QueryException."""
         return named_keyword_field(self._spec.options, name)
+
+    def semantic_search(
+        self,
+        query_text: str | None,
+        indexes: Mapping[str, float] | None = None,
+        limit: int = 10,
+        aggregate: str = "SUM",
+        min_score: float | None = None,
+        post_filter: Callable[[str, float], Any] | None = None,
+        co_occurrence_boost: Mapping[str, float] | None = None,
+        temperature: float = 1.0,
+    ) -> list[Any]:
+        """The results whose texts are nearest in meaning to a question, best first.
+
+        Records are compared by the cosine of their vectors (of the model's first `EmbeddingField`)
+        and that of the question; those above 0 count, and equal ones come in reverse
+        order of their keys. ``_similarity_score`` of a result is its score.
+
+        `limit`                how many; a limit of the query holds as well
+        `min_score`            leave out what scores less; below 0 it lets in what is unlike
+        `co_occurrence_boost`  record key -> number, joined to the similarity by `aggregate` ("SUM",
+                               "MIN" or "MAX"); its keys are candidates as well
+        `temperature`          scores are divided by it, once all else is decided
+        `post_filter`          is called with record key and score; what it refuses makes room
+
+        Other conditions, offset and values of the query hold. None for an empty question, without
+        a provider or without vectors. Raises QueryException, RuntimeError when the provider fails,
+        VectorMismatchError where another model has made the vectors.
+
+        The provider is asked once. Then, with vectors on the server, one command for what has
+        changed since the last search, and one for the records; conditions that leave out most of
+        the nearest cost two more. Compares with every vector in memory.
+        """
+        return run(
+            semantic_search(
+                self._spec,
+                query_text,
+                indexes,
+                limit,
+                min_score,
+                post_filter,
+                co_occurrence_boost,
+                temperature,
+                aggregate,
+            )
+        )
+
+    async def async_semantic_search(
+        self,
+        query_text: str | None,
+        indexes: Mapping[str, float] | None = None,
+        limit: int = 10,
+        aggregate: str = "SUM",
+        min_score: float | None = None,
+        post_filter: Callable[[str, float], Any] | None = None,
+        co_occurrence_boost: Mapping[str, float] | None = None,
+        temperature: float = 1.0,
+    ) -> list[Any]:
+        """`semantic_search` for asyncio."""
+        return await arun(
+            semantic_search(
+                self._spec,
+                query_text,
+                indexes,
+                limit,
+                min_score,
+                post_filter,
+                co_occurrence_boost,
+                temperature,
+                aggregate,
+            )
+        )
 
     # Changes ------------------------------------------------------------------------------
 

@@ -1,4 +1,4 @@
-"""Stored forms that are still to be prepared."""
+"""Stored forms that are still to be prepared, and those that were."""
 
 from __future__ import annotations
 
@@ -8,3 +8,7 @@ class StandIn(bytes):
 
     Two of them are equal where the same is to be prepared. None of them is ever written.
     """
+
+
+class Prepared(bytes):
+    """What was prepared, and something beside it: written even where the record holds the same."""

@@ -29,7 +29,9 @@ class Written(Kept):
     #: into a store, a vector to be made of it. Such a field defines the methods below.
     prepares: ClassVar[bool] = False
 
-    def unprepared(self, instance: Any, encoded: Stored | None, *, is_held: bool) -> StandIn | None:
+    def unprepared(
+        self, instance: Any, encoded: Stored | None, commit: Commit, *, is_held: bool
+    ) -> StandIn | None:
         """What is to be prepared before a commit; None where nothing is.
 
         `encoded` is what the commit would store, None for a field that it does not write, and
@@ -37,13 +39,27 @@ class Written(Kept):
         """
         return None
 
-    def prepare(self, instance: Any, wanted: StandIn) -> Plan[bytes]:
-        """Prepare it, once however often the commit is built anew; the bytes to be stored."""
-        return bytes(wanted)
+    def prepare(self, wanted: Sequence[tuple[Any, StandIn]]) -> Plan[Sequence[bytes]]:
+        """Prepare it for these instances, once however often the commits are built anew.
+
+        The bytes to be stored, of each. What was prepared is written even where the record
+        holds the same bytes if they are a `Prepared`.
+        """
+        return [bytes(each) for _, each in wanted]
         yield  # a plan, though it asks for nothing
 
     def settle(self, instance: Any, wanted: StandIn, stored: bytes) -> None:
         """Let the instance hold what was stored in place of `wanted`."""
+
+    #: Whether something outside the server follows the records, so that it has to be told.
+    follows: bool = False
+
+    def follow(self, moved: Sequence[tuple[str, str | None]]) -> Plan[None]:
+        """Records are no longer stored under their first keys, but the second ones, or nowhere.
+
+        Called once the commit has been carried out.
+        """
+        yield from ()
 
     def unready(self, encoded: Stored) -> str | None:
         """Why these bytes can neither be compared with stored ones nor written as they are.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, TypeAlias, TypeVar
 
 from popoto.engine import keys
@@ -52,7 +53,7 @@ def stored_of(
 def new_instance(
     model: type[M], key: str, stored: dict[str, Stored], *, resolves_references: bool
 ) -> M:
-    """A loaded instance. Nothing is decoded yet.
+    """A loaded instance. Nothing is decoded yet but what has to be present.
 
     A model with an ``__init__`` of its own has it run, with the decoded values, so
     that what it sets is there however a record was loaded.
@@ -62,6 +63,9 @@ def new_instance(
     state["_stored"] = stored
     state["_redis_key"] = key
     state["_is_persisted"] = True
+    for field in model._meta.present_fields:
+        with suppress(StoredDataError):
+            getattr(instance, field.name)
     if resolves_references and model._meta.has_references:
         state["_resolves_references"] = True
     if model._has_own_init:

@@ -171,6 +171,12 @@ class ModelOptions:
         self.preparing_fields: list[AnyField] = [
             field for field in fields.values() if field.prepares
         ]
+        self.following_fields: list[AnyField] = [
+            field for field in fields.values() if field.follows
+        ]
+        self.present_fields: list[AnyField] = [
+            field for field in fields.values() if field.is_present
+        ]
         self._registries: dict[str, list[AnyField]] = {}
         for field in fields.values():
             for word in field.registries:

@@ -20,7 +20,7 @@ _INDEX_PREFIXES = frozenset(
     }
 )
 #: The same of keys that hold no record keys.
-_WHOLE_PREFIXES = frozenset({"$BM25", "$EF", "$FS"})
+_WHOLE_PREFIXES = frozenset({"$BM25", "$EF", "$EmbeddingF", "$FS"})
 _LAYOUTS: tuple[Layout, ...] = ("set", "zset", "hash")
 #: Stands for a record key where the keys of its companions are asked for.
 _PLACEHOLDER = "\0"

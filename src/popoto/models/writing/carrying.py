@@ -23,6 +23,7 @@ from popoto.engine.request import Call, Plan, Request
 from popoto.exceptions import ModelException, NothingWrittenError, OutcomeUnknownError
 from popoto.models.writing.claims import claim_of, claimed_names, taken
 from popoto.models.writing.company import Company, Op
+from popoto.models.writing.contents import prepare_contents
 from popoto.models.writing.joining import Joined, Refusal, Released, Rival, join, refuse_rival
 from popoto.models.writing.lateness import MOST_LOSSES, refuse_when_late, see_through
 from popoto.models.writing.operation import Operation, read_stored, text_of
@@ -79,6 +80,7 @@ class _Work(Generic[Op]):
     def round(self) -> Plan[None]:
         """Try once to carry out what waits."""
         company = self.company
+        yield from prepare_contents(self.waiting)
         for operation in self.waiting:
             if not operation.is_ready:
                 yield from operation.get_ready()

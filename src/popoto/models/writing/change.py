@@ -16,11 +16,13 @@ from typing import Any
 from popoto.engine import keys
 from popoto.engine.batch import Batch
 from popoto.engine.codec import Stored
+from popoto.exceptions import ModelException
+from popoto.fields.describing import describe
 from popoto.fields.keeping.entries import Entry, replace
 from popoto.fields.keeping.stand_in import StandIn
 from popoto.models.record.options import Decision
 from popoto.models.record.record import Record
-from popoto.models.record.stored_form import decoded_values, encoded
+from popoto.models.record.stored_form import decoded_values, encoded, key_field_that_differs
 from popoto.models.writing.claims import put_claims
 from popoto.models.writing.hooks import call_save_hooks
 from popoto.models.writing.operation import Operation
@@ -92,6 +94,17 @@ class Change(Operation):
             else:
                 known[name] = now
         self.known = known
+
+    def refuse_other_key_values(self, current: Mapping[str, Stored]) -> None:
+        """Raise where the record under the key is another one, whose values make the same key."""
+        differs = key_field_that_differs(self.instance, current)
+        if differs is not None:
+            mine = encoded(self.instance, differs.name)
+            raise ModelException(
+                f"{differs.label}: {describe(differs.decode(mine))} and the stored "
+                f"{describe(differs.decode(current[differs.name]))} make the same record key "
+                f"{self.key!r}; nothing was written. Use another key value."
+            )
 
     def recognizes(self, stored: Mapping[str, Stored]) -> bool:
         if any(stored.get(name) != value for name, value in self.changed.items()):

@@ -1,34 +1,74 @@
-"""What fields prepare outside the server before a commit: a text that is put into a store, say."""
+"""What fields prepare outside the server before commits: texts for a store, vectors of texts."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from typing import Any
+
 from popoto.engine.codec import Stored
 from popoto.engine.request import Plan
+from popoto.fields.keeping.commit import Commit
+from popoto.fields.keeping.stand_in import Prepared, StandIn
+from popoto.models.record.options import AnyField
 from popoto.models.writing.change import Change
+from popoto.models.writing.operation import Operation
 
 
-def store_contents(commit: Change) -> Plan[None]:
-    """Put what fields have prepared in place of stand-ins in what a commit writes.
+def prepare_contents(operations: Iterable[Operation]) -> Plan[None]:
+    """Put what fields have prepared in place of stand-ins in what commits write.
 
-    Each is prepared once, however often the commit is built anew.
+    Each is prepared once, however often the commits are built anew; what one field prepares for
+    several records it is asked for together.
     """
-    for field in commit.options.preparing_fields:
-        name = field.name
-        if commit.partial and name not in commit.changed:
-            continue
-        encoded = commit.changed.get(name)
-        is_held = _is_held(commit, name, encoded)
-        wanted = field.unprepared(commit.instance, encoded, is_held=is_held)
-        if wanted is None:
-            continue
-        kept = commit.contents.get(name)
-        if kept is None or kept[0] != wanted:
-            stored = yield from field.prepare(commit.instance, wanted)
-            kept = wanted, stored
-            commit.contents = {**commit.contents, name: kept}
-        commit.changed[name] = kept[1]
-        if not commit.partial and _is_held(commit, name, kept[1]):
-            del commit.changed[name]
+    changes = [each for each in operations if isinstance(each, Change) and not each.is_ready]
+    waiting: dict[int, tuple[AnyField, list[tuple[Change, StandIn]]]] = {}
+    for commit in changes:
+        for field in commit.options.preparing_fields:
+            wanted = _wanted(commit, field)
+            if wanted is None:
+                continue
+            kept = commit.contents.get(field.name)
+            if kept is None or kept[0] != wanted:
+                waiting.setdefault(id(field), (field, []))[1].append((commit, wanted))
+            else:
+                _put(commit, field.name, kept[1])
+    for field, commits in waiting.values():
+        found = yield from field.prepare([(each.instance, wanted) for each, wanted in commits])
+        for (commit, wanted), stored in zip(commits, found, strict=True):
+            commit.contents = {**commit.contents, field.name: (wanted, stored)}
+            _put(commit, field.name, stored)
+
+
+def _wanted(commit: Change, field: AnyField) -> StandIn | None:
+    name = field.name
+    if commit.partial and name not in commit.changed:
+        return None
+    encoded = commit.changed.get(name)
+    is_held = _is_held(commit, name, encoded)
+    wanted: StandIn | None = field.unprepared(
+        commit.instance, encoded, as_commit(commit), is_held=is_held
+    )
+    return wanted
+
+
+def _put(commit: Change, name: str, stored: bytes) -> None:
+    commit.changed[name] = stored
+    if not commit.partial and not isinstance(stored, Prepared) and _is_held(commit, name, stored):
+        del commit.changed[name]
+
+
+def as_commit(change: Change, **more: Any) -> Commit:
+    """What fields and mixins are told of a change, as it is known now."""
+    return Commit(
+        "create" if change.known is None else "update",
+        change.key,
+        change.old_key,
+        tuple(change.names) if change.partial else None,
+        queued=change.queued,
+        known=change.known or {},
+        changed=change.changed,
+        **more,
+    )
 
 
 def _is_held(commit: Change, name: str, encoded: Stored | None) -> bool:
@@ -43,3 +83,15 @@ def settle_contents(commit: Change) -> None:
     for field in commit.options.preparing_fields:
         if field.name in commit.contents:
             field.settle(commit.instance, *commit.contents[field.name])
+
+
+def let_follow(operations: Iterable[Operation]) -> Plan[None]:
+    """Tell fields that keep something outside the server which keys records have left."""
+    moved: dict[int, tuple[AnyField, list[tuple[str, str | None]]]] = {}
+    for operation in operations:
+        left = operation.left if operation.options.following_fields else None
+        if left is not None:
+            for field in operation.options.following_fields:
+                moved.setdefault(id(field), (field, []))[1].append(left)
+    for field, keys in moved.values():
+        yield from field.follow(keys)

@@ -73,6 +73,10 @@ class Deletion(Operation):
         self.queue_up()
         return self.known is not None
 
+    @property
+    def left(self) -> tuple[str, str | None] | None:
+        return None if self.known is None else (self.key, None)
+
     def leave(self, queued: QueuedCommits) -> None:
         queued.remove(self.key)
 

@@ -17,6 +17,7 @@ from popoto.engine.request import Plan
 from popoto.exceptions import ModelException
 from popoto.models.writing import claims
 from popoto.models.writing.company import Company, Op
+from popoto.models.writing.contents import let_follow
 from popoto.models.writing.hooks import follow_up
 from popoto.models.writing.operation import Operation, text_of
 
@@ -80,6 +81,7 @@ class Joined(Generic[Op]):
         """Do what follows operations that were carried out."""
         if self.batch.after:
             yield from follow_up(self.batch, self.operations[0].options)
+        yield from let_follow(self.operations)
         for operation in self.operations:
             if operation.has_sequel:
                 yield from operation.after()

@@ -125,6 +125,11 @@ class Operation:
         """Do what follows a write that was carried out."""
         yield from ()
 
+    @property
+    def left(self) -> tuple[str, str | None] | None:
+        """The key that no record has any more because of it, and the one it has instead."""
+        return None
+
     def leave(self, queued: QueuedCommits) -> None:
         """Say what will be stored under its keys once a caller's pipeline is carried out."""
         raise NotImplementedError

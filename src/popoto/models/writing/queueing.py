@@ -15,6 +15,7 @@ from popoto.engine.batch import Batch, GuardFailure, QueuedCommits, queue
 from popoto.engine.request import Plan, Request
 from popoto.fields.describing import describe
 from popoto.models.writing.claims import claim_of
+from popoto.models.writing.contents import prepare_contents
 from popoto.models.writing.operation import Operation
 
 
@@ -32,6 +33,7 @@ def queue_up(operation: Operation, pipeline: Any) -> Plan[Any]:
     operation.queued = True
     queued = QueuedCommits.of(pipeline)
     yield from operation.look(queued)
+    yield from prepare_contents((operation,))
     if not operation.is_ready:
         yield from operation.get_ready()
     batch = operation.batch()

@@ -10,9 +10,7 @@ from typing import Any
 from popoto.engine.batch import Batch, GuardFailure, KeyArgument, QueuedCommits, Step
 from popoto.engine.codec import Stored
 from popoto.engine.request import Plan, Reply
-from popoto.exceptions import AlreadyExistsError, ModelException, NotStoredError
-from popoto.fields.describing import describe
-from popoto.fields.keeping.commit import Commit
+from popoto.exceptions import AlreadyExistsError, NotStoredError
 from popoto.fields.keeping.entries import Entry
 from popoto.models.beside.expiry import (
     guard_absent,
@@ -30,11 +28,10 @@ from popoto.models.record.stored_form import (
     changed_values,
     encoded,
     encoded_values,
-    key_field_that_differs,
 )
 from popoto.models.writing.change import Change
 from popoto.models.writing.claims import taken
-from popoto.models.writing.contents import settle_contents, store_contents
+from popoto.models.writing.contents import as_commit, settle_contents
 from popoto.models.writing.expecting import (
     conflict,
     expected_bytes,
@@ -106,7 +103,7 @@ class Saving(Change):
     def take_stored(self, stored: Mapping[str, Stored] | None) -> None:
         if not stored:
             raise self._not_stored()
-        self._refuse_other_key_values(stored)
+        self.refuse_other_key_values(stored)
         self.known = stored
 
     def confirm(self, queued: QueuedCommits | None = None) -> Plan[None]:
@@ -173,7 +170,6 @@ class Saving(Change):
     # Each try ----------------------------------------------------------------------------
 
     def get_ready(self) -> Plan[None]:
-        yield from store_contents(self)
         if self._looks_for_leftovers:
             self._looks_for_leftovers = False
             self.is_ready = not self.options.preparing_fields
@@ -214,15 +210,9 @@ class Saving(Change):
         return decision.covers_change and not (self.expected or self.options.commit_hooks)
 
     def _call_commit_hooks(self, batch: Batch) -> None:
-        commit = Commit(
-            "create" if self.known is None else "update",
-            self.key,
-            self.old_key,
-            tuple(self.names) if self.partial else None,
-            queued=self.queued,
+        commit = as_commit(
+            self,
             values=self.values(self.changed),
-            known=self.known or {},
-            changed=self.changed,
             as_stored=partial(as_stored, self.instance, self.old_key, self.known or {}),
         )
         for hook in self.options.commit_hooks:
@@ -317,21 +307,11 @@ class Saving(Change):
                 f"{self.options.model_name} {self.key!r} already exists; nothing was written. "
                 f"To go on, {advice}."
             )
-        self._refuse_other_key_values(current)
+        self.refuse_other_key_values(current)
         self.known = current
         self.upsert = True
         # What is left under the key from now on is this record's, should it go as well.
         self.knows_leftovers, self.leftovers = self.queued, ()
-
-    def _refuse_other_key_values(self, current: Mapping[str, Stored]) -> None:
-        differs = key_field_that_differs(self.instance, current)
-        if differs is not None:
-            mine = encoded(self.instance, differs.name)
-            raise ModelException(
-                f"{differs.label}: {describe(differs.decode(mine))} and the stored "
-                f"{describe(differs.decode(current[differs.name]))} make the same record key "
-                f"{self.key!r}; nothing was written. Use another key value."
-            )
 
     def _not_stored(self) -> NotStoredError:
         return not_stored(
@@ -354,6 +334,10 @@ class Saving(Change):
     def after(self) -> Plan[None]:
         if self.moves:
             yield from report_referrers(self.options.model_name, self.old_key, self.key)
+
+    @property
+    def left(self) -> tuple[str, str | None] | None:
+        return (self.old_key, self.key) if self.moves else None
 
     def leave(self, queued: QueuedCommits) -> None:
         if self.moves:

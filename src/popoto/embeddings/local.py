@@ -1,0 +1,158 @@
+"""Providers whose models run in this process: no key, no service.
+
+`WordLlamaProvider` brings its model along inside a wheel; the others load one from a directory, or
+download it when they are made.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+from abc import abstractmethod
+from pathlib import Path
+from typing import Any, ClassVar
+
+from popoto.embeddings.abstract import AbstractEmbeddingProvider, batches, vectors
+
+__all__ = [
+    "FastEmbedProvider",
+    "Model2VecProvider",
+    "SentenceTransformerProvider",
+    "WordLlamaProvider",
+]
+
+
+class LocalProvider(AbstractEmbeddingProvider):
+    """A model in this process. Raises ImportError without its package."""
+
+    #: The package that runs the model, and the extra that installs it.
+    package: ClassVar[str]
+    extra: ClassVar[str]
+    batch_size: ClassVar[int] = 256
+
+    def __init__(self, name: str, dimensions: int | None = None) -> None:
+        if importlib.util.find_spec(self.package) is None:
+            raise ImportError(
+                f"{type(self).__name__} needs the package {self.package}: "
+                f"pip install 'popoto[{self.extra}]'"
+            )
+        self._name = name
+        self._model = self._loaded(importlib.import_module(self.package), name)
+        self._dimensions = dimensions
+
+    @abstractmethod
+    def _loaded(self, package: Any, name: str) -> Any:
+        """The model."""
+
+    @abstractmethod
+    def _embedded(self, texts: list[str], input_type: str | None) -> Any:
+        """A vector for each of these texts, which are as many as one call takes."""
+
+    @property
+    def model_name(self) -> str:
+        """The model, as the constructor was given it."""
+        return self._name
+
+    @property
+    def dimensions(self) -> int:
+        """The length of the vectors. Embeds a word if the model has not told it yet."""
+        if self._dimensions is None:
+            self.embed(["word"])
+        return self._dimensions or 0
+
+    @property
+    def max_batch_size(self) -> int:
+        """How many texts are embedded together."""
+        return self.batch_size
+
+    def embed(self, texts: list[str], input_type: str | None = None) -> list[list[float]]:
+        """One vector for each text. Takes processor time. RuntimeError if the model fails."""
+        found: list[list[float]] = []
+        for batch in batches(texts, self.max_batch_size):
+            try:
+                answer = self._embedded(batch, input_type)
+            except Exception as error:
+                raise RuntimeError(
+                    f"{self._name} could not embed {len(batch)} texts: {error}"
+                ) from error
+            found += vectors(answer, len(batch), self._name)
+        if found and self._dimensions is None:
+            self._dimensions = len(found[0])
+        return found
+
+
+class WordLlamaProvider(LocalProvider):
+    """Static vectors of 256 dimensions; weights and tokenizer are part of the package's wheel.
+
+    Nothing is downloaded, and what is loaded (safetensors, a JSON) carries nothing out. Texts are
+    means of word vectors: fast on any processor, and coarser than what a transformer makes.
+    """
+
+    package = "wordllama"
+    extra = "wordllama"
+
+    def __init__(self) -> None:
+        super().__init__("wordllama-l2_supercat-256", 256)
+
+    def _loaded(self, package: Any, name: str) -> Any:
+        return package.WordLlama.load(
+            config="l2_supercat",
+            cache_dir=Path(package.__file__).parent,
+            dim=256,
+            disable_download=True,
+        )
+
+    def _embedded(self, texts: list[str], input_type: str | None) -> Any:
+        return self._model.embed(texts)
+
+
+class Model2VecProvider(LocalProvider):
+    """A static model of model2vec: `name` is a directory, or a name that is downloaded."""
+
+    package = "model2vec"
+    extra = "model2vec"
+
+    def __init__(self, name: str = "minishlab/potion-base-8M") -> None:
+        super().__init__(name)
+
+    def _loaded(self, package: Any, name: str) -> Any:
+        return package.StaticModel.from_pretrained(name)
+
+    def _embedded(self, texts: list[str], input_type: str | None) -> Any:
+        return self._model.encode(texts)
+
+
+class FastEmbedProvider(LocalProvider):
+    """A model of fastembed, by ONNX Runtime; downloaded once. Questions are embedded as such."""
+
+    package = "fastembed"
+    extra = "fastembed"
+    batch_size = 64
+
+    def __init__(self, name: str = "BAAI/bge-small-en-v1.5") -> None:
+        super().__init__(name)
+
+    def _loaded(self, package: Any, name: str) -> Any:
+        return package.TextEmbedding(model_name=name)
+
+    def _embedded(self, texts: list[str], input_type: str | None) -> Any:
+        if input_type == "query":
+            return list(self._model.query_embed(texts))
+        return list(self._model.embed(texts))
+
+
+class SentenceTransformerProvider(LocalProvider):
+    """A model of sentence-transformers: `name` is a directory, or a name that is downloaded."""
+
+    package = "sentence_transformers"
+    extra = "sentence-transformers"
+    batch_size = 64
+
+    def __init__(self, name: str = "sentence-transformers/all-MiniLM-L6-v2") -> None:
+        super().__init__(name)
+
+    def _loaded(self, package: Any, name: str) -> Any:
+        return package.SentenceTransformer(name)
+
+    def _embedded(self, texts: list[str], input_type: str | None) -> Any:
+        return self._model.encode(texts)

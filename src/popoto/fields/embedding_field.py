@@ -1,0 +1,334 @@
+"""`EmbeddingField`: a vector of another field's text, for search by meaning."""
+
+from __future__ import annotations
+
+import os  # noqa: F401  # pyright: ignore[reportUnusedImport]  # who used 1.6 patches it here
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, Literal, cast
+
+from popoto import clock
+from popoto._stock import stock
+from popoto.embeddings.default import get_default_provider, set_default_provider
+from popoto.engine import keys
+from popoto.engine.batch import Batch
+from popoto.engine.codec import NIL, Stored
+from popoto.engine.request import Plan, Request
+from popoto.engine.run import arun, run
+from popoto.exceptions import ModelException
+from popoto.fields.field import Field
+from popoto.fields.keeping.commit import Commit
+from popoto.fields.keeping.entries import CompanionEntry, Entry
+from popoto.fields.keeping.families import KeyFamily, companion_family
+from popoto.fields.keeping.stand_in import StandIn
+from popoto.fields.vectors.catching_up import embed_records
+from popoto.fields.vectors.embedding import Embedded, Unembedded, Unvectored
+from popoto.fields.vectors.housekeeping import (
+    collecting,
+    directory_of,
+    expected_files,
+    index_path,
+    loading,
+    nothing,
+    read_index,
+    write_index,
+)
+from popoto.fields.vectors.in_files import FileKeeper, embeddings_directory, forget_directories
+from popoto.fields.vectors.keeper import Place, VectorKeeper
+from popoto.fields.vectors.on_server import ServerKeeper, forget_followed
+from popoto.fields.vectors.preparing import Preparing, text_at_hand
+from popoto.memory.vectors.arrays import FORMS, HAS_NUMPY, Array
+from popoto.memory.vectors.files import legacy_name, vector_name
+
+__all__ = ["EmbeddingField", "get_default_provider", "invalidate_cache", "set_default_provider"]
+
+_numpy_available = HAS_NUMPY
+_KEEPERS: dict[str, type[VectorKeeper]] = {"files": FileKeeper, "server": ServerKeeper}
+
+
+class EmbeddingField(Field[int]):
+    """A vector of the text in another field, made by an embedding provider at each change.
+
+    The value is the number of dimensions of the record's vector; None: it has none. The vectors
+    are kept beside the records, and `Model.query.semantic_search` compares them with a question.
+
+    `source`      the name of the field with the text; a `ContentField` will do
+    `provider`    an `AbstractEmbeddingProvider`; by default the process's, see `popoto.configure`
+    `auto_embed`  False: saves leave vectors alone
+    `cache`       False: each search reads all vectors anew and keeps none in memory
+    `store`       "files": on this host, where popoto 1.6 keeps them. "server": with the records
+    `precision`   how vectors on the server are packed: "float32", "float16" or "int8"
+    `on_failure`  what a save does when the provider fails. "raise" (the default for files): nothing
+                  is written, RuntimeError. "save" (the default on the server): the record is saved
+                  without a vector, and `embed_missing` makes it later
+
+    A save calls the provider if the text is a new one, or the record has no vector; bulk writes
+    do so for many texts at a time. The vector goes with its record. A partial save embeds only if
+    it names this field; one that changes just the text leaves it to `embed_missing`.
+    Raises ValueError for vectors that are not as long as the provider says, and
+    `VectorMismatchError` where another model has made those that are stored. Needs NumPy
+    (``pip install 'popoto[embeddings]'``).
+    """
+
+    option_defaults: ClassVar[dict[str, Any]] = {"type": int, "null": True}
+    prepares = True
+    is_present = True
+
+    def __init__(
+        self,
+        source: str | None = None,
+        provider: Any = None,
+        auto_embed: bool = True,
+        cache: bool = True,
+        *,
+        store: Literal["files", "server"] = "files",
+        precision: str = "float32",
+        on_failure: Literal["raise", "save"] | None = None,
+        **options: Any,
+    ) -> None:
+        if not _numpy_available:
+            raise ImportError("EmbeddingField needs NumPy: pip install 'popoto[embeddings]'")
+        options["type"] = int
+        self.source = source
+        self._provider = provider
+        self.auto_embed = auto_embed
+        self.cache_enabled = cache
+        self.store = store
+        self.follows = store == "files"
+        self.precision = precision
+        self.on_failure = on_failure or ("raise" if store == "files" else "save")
+        super().__init__(**options)
+
+    def check_options(self, options: Mapping[str, Any]) -> None:
+        super().check_options(options)
+        kind = type(self).__name__
+        if self.store not in _KEEPERS:
+            raise ModelException(
+                f"{kind}(store={self.store!r}): vectors are kept in 'files' or on the 'server'"
+            )
+        if self.precision not in FORMS or (self.store == "files" and self.precision != "float32"):
+            raise ModelException(
+                f"{kind}(precision={self.precision!r}): vectors on the server are one of "
+                f"{', '.join(FORMS)}; in files they are float32"
+            )
+        if self.on_failure not in ("raise", "save"):
+            raise ModelException(f"{kind}(on_failure={self.on_failure!r}): 'raise' or 'save'")
+
+    def bind(self, model_name: str, name: str) -> None:
+        super().bind(model_name, name)
+        self._missing_key = keys.SEPARATOR.join(("$EmbeddingF", model_name, name, "missing"))
+        self._keeper: VectorKeeper | None = None
+
+    # What it is -----------------------------------------------------------------
+
+    @property
+    def registries(self) -> frozenset[str]:
+        return super().registries | {"embedding"}
+
+    @property
+    def provider(self) -> Any:
+        """Who embeds: the field's own provider, else the process's; None while there is none."""
+        return self._provider if self._provider is not None else get_default_provider()
+
+    @property
+    def keeper(self) -> VectorKeeper:
+        """Who keeps the vectors."""
+        if self._keeper is None:
+            options: Any = self.owner._meta
+            is_first = options.listed("embedding")[0].name == self.name
+            place = Place(
+                self.model_name, self.name, options.shard, is_first, bool(self.cache_enabled)
+            )
+            self._keeper = _KEEPERS[self.store](place, self.precision)
+        return self._keeper
+
+    # What is kept ---------------------------------------------------------------
+
+    @property
+    def deciding_names(self) -> tuple[str, ...]:
+        # The number of dimensions says nothing of the vector.
+        return super().deciding_names if self.keeps_value_sets else ()
+
+    @property
+    def makes_entries(self) -> bool:
+        return True
+
+    @stock
+    def entries(self, key: str, values: Mapping[str, Any]) -> Sequence[Entry]:
+        own = super().entries(key, values) if self.keeps_value_sets else ()
+        missing = CompanionEntry(self._missing_key, key, f"{self.name}:missing", "zset")
+        return (*own, missing, *self.keeper.entries(key))
+
+    def key_families(self) -> Sequence[KeyFamily]:
+        missing = companion_family(self.name, self._missing_key, "zset", is_open=False)
+        return (*super().key_families(), missing, *self.keeper.families())
+
+    # Saving ---------------------------------------------------------------------
+
+    def unprepared(
+        self, instance: Any, encoded: Stored | None, commit: Commit, *, is_held: bool
+    ) -> Unembedded | None:
+        provider, source = self.provider, self.source
+        if not self.auto_embed or not source or provider is None:
+            return None
+        text = text_at_hand(instance, source)
+        stored: Any = commit.known.get(self.name)
+        dimensions = None if stored is None else self.decode(stored)
+        task = "embed"
+        if text is None or text == "":
+            task = "clear"
+            if stored is not None and dimensions is None:
+                return None
+        elif commit.update_fields is None and _is_of(provider, dimensions):
+            changed = commit.changed.get(source)
+            if changed is None or changed == commit.known.get(source):
+                task = "keep"
+        wanted = Unembedded(f"{task}\0{commit.key}\0{text}".encode("utf-8", "surrogatepass"))
+        wanted.key, wanted.task, wanted.dimensions = commit.key, task, dimensions
+        wanted.old_key = commit.old_key
+        wanted.is_stored = stored is not None
+        wanted.held = stored if stored is not None else cast("bytes", encoded or NIL)
+        return wanted
+
+    def prepare(self, wanted: Sequence[tuple[Any, StandIn]]) -> Plan[list[bytes]]:
+        return self._preparing().plan(cast("Sequence[tuple[Any, Unembedded]]", wanted))
+
+    def _preparing(self) -> Preparing:
+        return Preparing(
+            self.label, self.source or "", self.provider, self.keeper, self.on_failure == "save"
+        )
+
+    def settle(self, instance: Any, wanted: StandIn, stored: bytes) -> None:
+        # Without the vector, which is not the instance's.
+        instance._stored[self.name] = bytes(stored)
+        vars(instance)[self.name] = self.decode(bytes(stored))
+
+    def on_commit(self, instance: Any, batch: Batch, commit: Commit) -> None:
+        if commit.operation == "delete":
+            return
+        stored = commit.changed.get(self.name)
+        if isinstance(stored, Embedded):
+            self.put(batch, commit.key, stored, is_new=commit.operation == "create")
+            return
+        is_missing = self._is_left_out(instance, commit)
+        if isinstance(stored, Unvectored):
+            is_missing = stored.is_missing
+            self.keeper.take(batch, commit.key)
+        elif commit.operation == "create":
+            self.keeper.take(batch, commit.key)
+        if is_missing:
+            batch.put("ZADD", self._missing_key, clock.now(), commit.key)
+
+    def put(self, batch: Batch, key: str, found: Embedded, *, is_new: bool = False) -> None:
+        """Queue what belongs to a vector, and that it is not missing any more."""
+        self.keeper.put(batch, key, found.vector, found.described)
+        if not is_new:
+            batch.put("ZREM", self._missing_key, key)
+
+    def clear(self, batch: Batch, key: str) -> None:
+        """Queue that a record has no vector, and is to have none."""
+        self.keeper.take(batch, key)
+        batch.put("ZREM", self._missing_key, key)
+
+    def _is_left_out(self, instance: Any, commit: Commit) -> bool:
+        """Whether a commit writes a text that should have another vector, and is not given it."""
+        source = self.source
+        if not self.auto_embed or not source or source not in commit.changed:
+            return False
+        if commit.changed[source] == commit.known.get(source):
+            return False
+        # Of a text that goes the vector has to go.
+        return commit.operation == "update" or text_at_hand(instance, source) not in (None, "")
+
+    def follow(self, moved: Sequence[tuple[str, str | None]]) -> Plan[None]:
+        return self.keeper.follow(moved)
+
+    # Catching up ----------------------------------------------------------------
+
+    def marked(self) -> Plan[list[str]]:
+        """The records whose text is waiting for a vector."""
+        (found,) = yield Request.of(
+            ("ZRANGE", self._missing_key, 0, -1), shard=self.keeper.place.shard, repeatable=True
+        )
+        return [key.decode("utf-8") for key in found]
+
+    def embed(self, instances: Sequence[Any], *, are_marked: bool) -> Plan[int]:
+        """Give these stored records vectors of their texts; how many have one now.
+
+        A record that is gone, or whose text has changed meanwhile, is left to who did that.
+        """
+        if self.provider is None or not self.source:
+            return 0
+        return (yield from embed_records(self, self._preparing(), instances, are_marked=are_marked))
+
+    # Searching ------------------------------------------------------------------
+
+    @classmethod
+    def load_embeddings(cls, model_class: Any) -> tuple[Array | None, list[str]]:
+        """All vectors of a model as unit vectors, one a row, and their record keys.
+
+        Those of its first embedding field; ``(None, [])`` where there are none. Reads what has
+        changed since they were last asked for.
+        """
+        return run(_loaded(model_class))
+
+    @classmethod
+    async def async_load_embeddings(cls, model_class: Any) -> tuple[Array | None, list[str]]:
+        """`load_embeddings` for asyncio."""
+        return await arun(_loaded(model_class))
+
+    # Housekeeping ---------------------------------------------------------------
+
+    @classmethod
+    def garbage_collect(cls, model_class: Any, min_age_seconds: float = 300) -> int:
+        """Remove files of vectors that belong to no record; the number of files removed.
+
+        Only for a class with ``__embedding_garbage_collect__ = True``: the directory must belong to
+        one database, the one that popoto is connected to. Younger files stay, as a save writes
+        the vector before the record. Vectors on the server need no collecting.
+        """
+        return run(collecting(model_class, min_age_seconds))
+
+    @classmethod
+    async def async_garbage_collect(cls, model_class: Any, min_age_seconds: float = 300) -> int:
+        """`garbage_collect` for asyncio."""
+        return await arun(collecting(model_class, min_age_seconds))
+
+    @classmethod
+    def sweep_stale_tempfiles(cls, model_class: Any, max_age_seconds: float = 3600) -> int:
+        """Remove what killed writers have left half-written; the number of files removed."""
+        return directory_of(model_class.__name__).sweep(max_age_seconds)
+
+    @classmethod
+    def _embedding_path(cls, model_class_name: str, redis_key: str) -> str:
+        return directory_of(model_class_name).at(vector_name(redis_key))
+
+    @classmethod
+    def _legacy_embedding_path(cls, model_class_name: str, redis_key: str) -> str:
+        return directory_of(model_class_name).at(legacy_name(redis_key))
+
+
+def _is_of(provider: Any, dimensions: int | None) -> bool:
+    """Whether a provider makes vectors of this length, as far as it knows."""
+    try:
+        return bool(dimensions) and provider.dimensions == dimensions
+    except RuntimeError:
+        return True
+
+
+def _loaded(model_class: Any) -> Plan[tuple[Array | None, list[str]]]:
+    return loading(model_class) if _numpy_available else nothing()
+
+
+# Names of popoto 1.6 ----------------------------------------------------------------------------
+
+_get_embeddings_dir = embeddings_directory
+_index_path = index_path
+_read_index = read_index
+_write_index = write_index
+_compute_expected_keep = expected_files
+
+
+def invalidate_cache(model_class_name: str | None = None) -> None:
+    """Forget the vectors that are in memory, of the models of this name, or of all."""
+    forget_directories(model_class_name)
+    forget_followed(model_class_name)

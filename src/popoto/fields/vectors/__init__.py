@@ -1,0 +1,1 @@
+"""What stands behind embedding fields: who makes vectors, where they are kept, how they follow."""

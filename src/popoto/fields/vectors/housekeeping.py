@@ -1,0 +1,101 @@
+"""Loading all vectors of a model, and removing those that belong to no record."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+from popoto.engine.request import Plan, Request
+from popoto.engine.run import run
+from popoto.fields.vectors.in_files import embeddings_directory
+from popoto.fields.vectors.keeper import VectorKeeper
+from popoto.memory.vectors.arrays import Array
+from popoto.memory.vectors.files import VectorDirectory, vector_name
+
+__all__ = [
+    "collecting",
+    "directory_of",
+    "expected_files",
+    "index_path",
+    "loading",
+    "nothing",
+    "read_index",
+    "write_index",
+]
+
+
+def loading(model_class: Any) -> Plan[tuple[Array | None, list[str]]]:
+    """The plan of `EmbeddingField.load_embeddings`; see there."""
+    keepers = _keepers_of(model_class)
+    if not keepers:
+        return None, []
+    seen = yield from keepers[0].seen()
+    return seen.exported()
+
+
+def nothing() -> Plan[tuple[Array | None, list[str]]]:
+    """The same without NumPy."""
+    return None, []
+    yield  # a plan, though it asks for nothing
+
+
+def collecting(model_class: Any, min_age: float) -> Plan[int]:
+    """The plan of `EmbeddingField.garbage_collect`; see there."""
+    if not getattr(model_class, "__embedding_garbage_collect__", False):
+        return 0
+    removed = 0
+    # What is written meanwhile is too young to go.
+    expected = yield from _expected(model_class)
+    for keeper in _keepers_of(model_class):
+        removed += yield from keeper.collect(expected, min_age)
+    return removed
+
+
+def _keepers_of(model_class: Any) -> list[VectorKeeper]:
+    return [field.keeper for field in model_class._meta.listed("embedding")]
+
+
+def _expected(model_class: Any) -> Plan[set[str]]:
+    """The names of the files of all records."""
+    options = model_class._meta
+    found: set[str] = set()
+    cursor: Any = 0
+    while True:
+        (page,) = yield Request.of(
+            ("SSCAN", options.class_set_key, cursor, "COUNT", 1000),
+            shard=options.shard,
+            repeatable=True,
+        )
+        cursor = int(page[0])
+        found.update(vector_name(key.decode("utf-8")) for key in page[1])
+        if not cursor:
+            return found
+
+
+def expected_files(model_class: Any) -> set[str]:
+    """The names of the files that belong to records."""
+    return run(_expected(model_class))
+
+
+# The directory of a model ----------------------------------------------------------------------
+
+
+def directory_of(model_class_name: str) -> VectorDirectory:
+    """Where the vectors of a model are; looked up at each use."""
+    return VectorDirectory(os.path.join(embeddings_directory(), model_class_name))
+
+
+def index_path(model_class_name: str) -> str:
+    """The file that tells whose each file is."""
+    return directory_of(model_class_name).at("_index.json")
+
+
+def read_index(model_class_name: str) -> dict[str, str]:
+    """File name -> record key."""
+    return directory_of(model_class_name).read_index()
+
+
+def write_index(model_class_name: str, index_dict: Mapping[str, str]) -> None:
+    """Write that anew."""
+    directory_of(model_class_name).write_index(index_dict)

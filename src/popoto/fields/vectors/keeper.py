@@ -1,0 +1,131 @@
+"""`VectorKeeper`: a place where the vectors of one field are kept, and searched from."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple, Self
+
+from popoto.engine.batch import Batch
+from popoto.engine.request import Plan
+from popoto.fields.keeping.entries import Entry
+from popoto.fields.keeping.families import KeyFamily
+from popoto.memory.vectors.arrays import Array
+from popoto.memory.vectors.matrix import Matrix, View
+
+__all__ = ["Described", "Place", "Seen", "VectorKeeper"]
+
+
+class Described(NamedTuple):
+    """What vectors are made with."""
+
+    model: str
+    dimensions: int
+    form: str
+
+    def agrees(self, other: Described) -> bool:
+        """Whether vectors of both can be compared, as far as the model's name is told."""
+        return self[1:] == other[1:] and (
+            not self.model or not other.model or self.model == other.model
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Whose vectors: those of a field of a model. `is_first`: of its embedding fields."""
+
+    model_name: str
+    field_name: str
+    shard: str
+    is_first: bool
+    is_cached: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What there is to search, at one moment. No view: no vectors at all."""
+
+    matrix: Matrix
+    view: View | None
+    described: Described | None
+    moment: int = 0
+
+    @classmethod
+    def of(cls, matrix: Matrix, described: Described | None, moment: int = 0) -> Self:
+        """What a matrix has now."""
+        return cls(matrix, matrix.view(), described, moment)
+
+    def exported(self) -> tuple[Array | None, list[str]]:
+        """All vectors as one matrix, and their keys."""
+        return self.matrix.exported() or (None, [])
+
+
+class VectorKeeper(ABC):
+    """Keeps vectors for one field."""
+
+    def __init__(self, place: Place, form: str) -> None:
+        self.place = place
+        self.form = form
+
+    #: Whether something has to be told which keys records have left.
+    follows: bool = False
+
+    # Before and in a commit -----------------------------------------------------------------
+
+    @abstractmethod
+    def store(
+        self, vectors: Mapping[str, Array], cleared: Sequence[str], described: Described | None
+    ) -> Plan[None]:
+        """Keep what a commit is about to refer to, and drop what it is about to clear."""
+
+    def unkept(self, keys: Sequence[str], dimensions: int) -> Plan[Sequence[str]]:
+        """Of records whose text has not changed, those whose vector is not there any more."""
+        return ()
+        yield  # a plan, though it asks for nothing
+
+    def put(self, batch: Batch, key: str, vector: Array, described: Described) -> None:  # noqa: B027 - not all have to
+        """Queue that a record has a vector."""
+
+    def take(self, batch: Batch, key: str) -> None:  # noqa: B027 - not all have to
+        """Queue that a record has none."""
+
+    def entries(self, key: str) -> tuple[Entry, ...]:
+        """What a record has on the server."""
+        return ()
+
+    def families(self) -> tuple[KeyFamily, ...]:
+        """Where that stands."""
+        return ()
+
+    # After it ------------------------------------------------------------------------------
+
+    def follow(self, moved: Sequence[tuple[str, str | None]]) -> Plan[None]:
+        """Records have left their first keys for the second ones, or for good."""
+        yield from ()
+
+    # Searching and catching up -------------------------------------------------------------
+
+    @abstractmethod
+    def seen(self) -> Plan[Seen]:
+        """The vectors as they are now."""
+
+    def forget(self, keys: Iterable[str], seen: Seen) -> None:  # noqa: B027 - not all have to
+        """Forget records that a search has found gone."""
+
+    def collect(self, expected: set[str], min_age: float) -> Plan[int]:
+        """Remove vectors that belong to no record; how many."""
+        return 0
+        yield  # a plan, though it asks for nothing
+
+    @abstractmethod
+    def lacking(self, keys: Sequence[str]) -> Plan[list[str]]:
+        """Those of these records that have no vector."""
+
+    @abstractmethod
+    def described(self) -> Plan[Described | None]:
+        """What the vectors are made with; None where that is not known."""
+
+    @abstractmethod
+    def begin_anew(self, described: Described) -> Plan[None]:
+        """Drop all vectors; those to come are made with this."""

@@ -1,0 +1,253 @@
+"""Vectors on the server, in the shard of their records. They change in the record's own commit."""
+
+from __future__ import annotations
+
+import logging
+import secrets
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from popoto.engine import keys
+from popoto.engine.batch import Batch, GuardFailure, KeyArgument
+from popoto.engine.request import Command, Plan, Request, ScriptCall
+from popoto.fields.keeping.entries import Carried, Entry
+from popoto.fields.keeping.families import KeyFamily, companion_family
+from popoto.fields.vectors.keeper import Described, Place, Seen, VectorKeeper
+from popoto.memory.commands import put
+from popoto.memory.vectors.arrays import Array, packed, unpacked
+from popoto.memory.vectors.matrix import Matrix
+from popoto.memory.vectors.scripts import FOLLOW
+
+__all__ = ["ServerKeeper"]
+
+logger = logging.getLogger("POPOTO.embedding")
+
+#: How many vectors one call reads.
+_PAGE = 1000
+#: So many more records than there are may be remembered.
+_MOST_GONE = 256
+
+
+@dataclass(frozen=True, slots=True)
+class VectorEntry(Carried):
+    """The vector of a record, which is carried along when the record moves."""
+
+    key: str
+    member: str
+    changes: str
+    note: str
+    kind: str
+
+    def begin(self, batch: Batch) -> None:
+        """A commit that creates a record says what vector it has, or that it has none."""
+
+    def carry(self, batch: Batch, to: VectorEntry) -> None:
+        changes, note = KeyArgument(self.changes), KeyArgument(self.note)
+        put(batch, "REHOUSE", self.key, self.member, changes, note, to.member)
+
+    def remove(self, batch: Batch) -> None:
+        batch.put("HDEL", self.key, self.member)
+        batch.put("ZREM", self.changes, self.member)
+
+    def look(self, batch: Batch) -> None:
+        batch.put("HEXISTS", self.key, self.member)
+
+
+class ServerKeeper(VectorKeeper):
+    """Vectors in a hash of all records, with a sorted set of when each has changed."""
+
+    def __init__(self, place: Place, form: str) -> None:
+        super().__init__(place, form)
+        stem = keys.SEPARATOR.join(("$EmbeddingF", place.model_name, place.field_name))
+        self._vectors = f"{stem}:vectors"
+        self._changes = f"{stem}:changes"
+        self._note = f"{stem}:note"
+
+    @property
+    def _following(self) -> Following:
+        return _FOLLOWING.setdefault((self.place.model_name, self._vectors), Following())
+
+    # In a commit ---------------------------------------------------------------------------
+
+    def store(
+        self, vectors: Mapping[str, Array], cleared: Sequence[str], described: Described | None
+    ) -> Plan[None]:
+        """All is in the commit."""
+        yield from ()
+
+    def put(self, batch: Batch, key: str, vector: Array, described: Described) -> None:
+        put(
+            batch,
+            "EMBED",
+            self._vectors,
+            key,
+            KeyArgument(self._changes),
+            KeyArgument(self._note),
+            packed(vector, self.form),
+            *described,
+            _new_epoch(),
+        )
+
+    def take(self, batch: Batch, key: str) -> None:
+        changes, note = KeyArgument(self._changes), KeyArgument(self._note)
+        put(batch, "UNEMBED", self._vectors, key, changes, note)
+
+    def entries(self, key: str) -> tuple[Entry, ...]:
+        kind = f"{self.place.field_name}:vector"
+        return (VectorEntry(self._vectors, key, self._changes, self._note, kind),)
+
+    def families(self) -> tuple[KeyFamily, ...]:
+        name = self.place.field_name
+        return (
+            companion_family(name, self._vectors, is_open=False),
+            companion_family(name, self._changes, "zset", is_open=False),
+            KeyFamily("", name, self._note, "whole", derived=False),
+        )
+
+    # Searching -----------------------------------------------------------------------------
+
+    def seen(self) -> Plan[Seen]:
+        following = self._following if self.place.is_cached else Following()
+        described = yield from following.catch_up(self)
+        moment = following.version
+        return Seen.of(following.matrix, described, moment)
+
+    def forget(self, keys: Iterable[str], seen: Seen) -> None:
+        self._following.drop(keys, seen.moment)
+
+    def changes_since(self, epoch: str, version: int) -> Plan[list[Any]]:
+        """What has changed since then; see following.lua."""
+        call = ScriptCall(
+            FOLLOW, [self._note, self._changes, self._vectors], [epoch, version, _PAGE]
+        )
+        (reply,) = yield Request((call,), self.place.shard, repeatable=True)
+        found: list[Any] = reply
+        return found
+
+    def members(self) -> Plan[list[bytes]]:
+        """All records that have, or had, a vector."""
+        (reply,) = yield Request.of(
+            ("ZRANGE", self._changes, 0, -1), shard=self.place.shard, repeatable=True
+        )
+        found: list[bytes] = reply
+        return found
+
+    # Catching up ---------------------------------------------------------------------------
+
+    def lacking(self, keys: Sequence[str]) -> Plan[list[str]]:
+        looks: list[Command] = [("HEXISTS", self._vectors, key) for key in keys]
+        if not looks:
+            return []
+        replies = yield Request(looks, self.place.shard, repeatable=True)
+        return [key for key, exists in zip(keys, replies, strict=True) if not exists]
+
+    def described(self) -> Plan[Described | None]:
+        (reply,) = yield Request.of(
+            ("HMGET", self._note, "model", "dimensions", "form"),
+            shard=self.place.shard,
+            repeatable=True,
+        )
+        return _described(reply)
+
+    def begin_anew(self, described: Described) -> Plan[None]:
+        batch = Batch()
+        changes, note = KeyArgument(self._changes), KeyArgument(self._note)
+        put(batch, "REFORM", self._vectors, changes, note, *described, _new_epoch())
+        (reply,) = yield Request.write(batch.call(), shard=self.place.shard)
+        outcome = Batch.outcome(reply)
+        if isinstance(outcome, GuardFailure):
+            raise outcome.error()
+
+
+def _new_epoch() -> str:
+    return secrets.token_hex(8)
+
+
+def _described(reply: Sequence[bytes | None]) -> Described | None:
+    model, dimensions, form = reply
+    if dimensions is None:
+        return None
+    return Described((model or b"").decode(), int(dimensions), (form or b"float32").decode())
+
+
+class Following:
+    """A matrix that follows the vectors on the server: it asks for what has changed."""
+
+    def __init__(self) -> None:
+        self.matrix = Matrix()
+        self._epoch: str = ""
+        #: the number of the latest change that is known
+        self.version: int = 0
+        #: by record, the number of its change that is known
+        self._versions: dict[str, int] = {}
+
+    def catch_up(self, keeper: ServerKeeper) -> Plan[Described | None]:
+        """Ask until there is nothing newer. One round trip, one more for every 1,000 changes."""
+        while True:
+            asked = self._epoch, self.version
+            note, size, changes = yield from keeper.changes_since(*asked)
+            described = _described(note[2:])
+            if self._take(asked, note[0], described, changes) and len(changes) < 3 * _PAGE:
+                break
+        if len(self._versions) > size + _MOST_GONE + size // 8:
+            known, moment = set(self._versions), self.version
+            living = {member.decode("utf-8") for member in (yield from keeper.members())}
+            self.drop(known - living, moment)
+        return described
+
+    def _take(
+        self,
+        asked: tuple[str, int],
+        epoch_told: bytes | None,
+        described: Described | None,
+        changes: list[Any],
+    ) -> bool:
+        """Take changes over, each unless a later one is known. False: ask again."""
+        epoch = (epoch_told or b"").decode()
+        with self.matrix.lock:
+            if epoch != self._epoch:
+                self._epoch, self.version, self._versions = epoch, 0, {}
+                self.matrix.clear()
+            if asked[0] == epoch and asked[1] > self.version:
+                # Another thread has begun anew meanwhile: what lies between is not known.
+                return False
+            if described is not None and len(changes) > 3 * len(self._versions):
+                self.matrix.reserve(len(changes) // 3)
+            for place in range(0, len(changes), 3):
+                version = int(float(changes[place + 1]))
+                self._put(changes[place].decode("utf-8"), version, changes[place + 2], described)
+                self.version = max(self.version, version)
+        return True
+
+    def _put(self, key: str, version: int, data: bytes | None, described: Described | None) -> None:
+        if self._versions.get(key, 0) >= version or described is None:
+            return
+        self._versions[key] = version
+        try:
+            if data is None:
+                self.matrix.drop(key)
+            else:
+                self.matrix.put(key, unpacked(data, described.form, described.dimensions))
+        except ValueError as error:
+            self.matrix.drop(key)
+            logger.warning("the vector of %r is left out of searches: %s", key, error)
+
+    def drop(self, keys: Iterable[str], moment: int) -> None:
+        """Forget records that were gone at a moment, unless they came back since then."""
+        with self.matrix.lock:
+            for key in keys:
+                if self._versions.get(key, 0) <= moment:
+                    self._versions.pop(key, None)
+                    self.matrix.drop(key)
+
+
+#: By model and key. What is in memory follows the server, whoever asks.
+_FOLLOWING: dict[tuple[str, str], Following] = {}
+
+
+def forget_followed(model_name: str | None) -> None:
+    """Forget the vectors in memory of the models of this name, or of all."""
+    for name, key in list(_FOLLOWING):
+        if model_name in (None, name):
+            del _FOLLOWING[name, key]

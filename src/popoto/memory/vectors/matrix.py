@@ -1,0 +1,167 @@
+"""`Matrix`: the vectors of a model in one array, as unit vectors, for exact search."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from popoto.memory.vectors.arrays import Array, numpy, unit
+
+__all__ = ["Found", "Matrix", "View"]
+
+_FIRST_ROOM = 64
+#: Rows of records that are gone are kept until they are so many and half of all.
+_MOST_DEAD = 256
+
+#: A row and how similar it is.
+Found = tuple[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """The rows at one moment. They may be read while the matrix changes."""
+
+    rows: Array
+    #: by row; None where the record is gone
+    keys: Sequence[str | None]
+    places: dict[str, int]
+
+    @property
+    def work(self) -> int:
+        """How many products a search makes."""
+        return int(self.rows.size)
+
+    def similarities(self, vector: Array) -> Array:
+        """The cosine of a vector and each row. O(rows * dimensions)."""
+        return self.rows @ unit(vector)
+
+    def best(self, similarities: Array, *, least: float, above: bool) -> Iterator[Found]:
+        """Keys and similarities from `least` on (`above`: above it), best first. Equal ones in
+        reverse order of keys, as servers have them.
+
+        Sorts as many as are asked for, and more each time.
+        """
+        np = numpy()
+        passing = similarities > least if above else similarities >= least
+        places = np.flatnonzero(passing)
+        scores = similarities[places]
+        done, wanted = 0, 8
+        while done < len(places):
+            wanted = min(wanted * 4, len(places))
+            chosen = np.arange(len(places))
+            if wanted < len(places):
+                # All that are as good as the last one, so that keys decide among them.
+                border = np.partition(scores, len(scores) - wanted)[len(scores) - wanted]
+                chosen = np.flatnonzero(scores >= border)
+            found = [
+                (key, float(scores[each]))
+                for each in chosen
+                if (key := self.keys[int(places[each])]) is not None
+            ]
+            found.sort(key=lambda each: (each[1], each[0]), reverse=True)
+            yield from found[done:]
+            done = len(found)
+            if len(chosen) == len(places):
+                return
+
+    def of(self, similarities: Array, keys: Iterable[str]) -> dict[str, float]:
+        """The similarities of these records, as far as they have a vector."""
+        return {
+            key: float(similarities[place])
+            for key in keys
+            if (place := self.places.get(key)) is not None and place < len(similarities)
+        }
+
+
+class Matrix:
+    """Unit vectors by record key. Change it while holding its `lock`; `view` needs none."""
+
+    def __init__(self) -> None:
+        self.lock = threading.RLock()
+        self.clear()
+
+    def clear(self) -> None:
+        """Forget everything, the length of vectors too."""
+        self.dimensions: int | None = None
+        self._rows: Array = None
+        self._keys: list[str | None] = []
+        self._places: dict[str, int] = {}
+        self._exported: tuple[Array, list[str]] | None = None
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    def __contains__(self, key: str) -> bool:
+        return key in self._places
+
+    @property
+    def keys(self) -> list[str]:
+        """The records that have a vector."""
+        return list(self._places)
+
+    def reserve(self, room: int) -> None:
+        """Make room for so many rows at once."""
+        if self._rows is not None and len(self._rows) < room:
+            np = numpy()
+            rows = np.zeros((room, self.dimensions), dtype=np.float32)
+            rows[: len(self._keys)] = self._rows[: len(self._keys)]
+            self._rows = rows
+
+    def put(self, key: str, vector: Array) -> None:
+        """Set the vector of a record. Raises ValueError for one of another length."""
+        np = numpy()
+        if self._rows is None:
+            self.dimensions = len(vector)
+            self._rows = np.zeros((_FIRST_ROOM, len(vector)), dtype=np.float32)
+        elif len(vector) != self.dimensions:
+            raise ValueError(f"{len(vector)} dimensions, where the others have {self.dimensions}")
+        self._exported = None
+        place = self._places.get(key)
+        if place is None:
+            place = len(self._keys)
+            if place == len(self._rows):
+                self.reserve(2 * place)
+            self._rows[place] = unit(vector)
+            self._keys.append(key)
+            self._places[key] = place
+        else:
+            self._rows[place] = unit(vector)
+
+    def drop(self, key: str) -> None:
+        """Forget the vector of a record, if it has one."""
+        place = self._places.pop(key, None)
+        if place is None:
+            return
+        self._exported = None
+        self._keys[place] = None
+        self._rows[place] = 0
+        dead = len(self._keys) - len(self._places)
+        if dead > _MOST_DEAD and dead > len(self._places):
+            self._compact()
+
+    def _compact(self) -> None:
+        """Take dead rows out. Views keep the arrays that they have."""
+        living = list(self._places.values())
+        room = max(_FIRST_ROOM, len(living) * 5 // 4)
+        keys = list(self._places)
+        rows = numpy().zeros((room, self.dimensions), dtype=self._rows.dtype)
+        rows[: len(living)] = self._rows[living]
+        self._rows, self._keys = rows, [*keys]
+        self._places = {key: place for place, key in enumerate(keys)}
+
+    def view(self) -> View | None:
+        """The rows as they are; None while there are none."""
+        with self.lock:
+            if not self._places:
+                return None
+            count = len(self._keys)
+            return View(self._rows[:count], self._keys, self._places)
+
+    def exported(self) -> tuple[Array, list[str]] | None:
+        """A matrix of all rows, and their keys; the same until something changes."""
+        with self.lock:
+            if self._exported is None and self._places:
+                living = list(self._places.values())
+                self._exported = self._rows[living], list(self._places)
+            return self._exported

@@ -1,0 +1,289 @@
+"""Ranking by similarity of meaning: the plan of `semantic_search`."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from popoto.engine.outcome import other_model
+from popoto.engine.request import Call, Plan
+from popoto.engine.tree import Everything
+from popoto.exceptions import QueryException
+from popoto.fields.describing import describe
+from popoto.fields.vectors.embedding import described_by, embedded, provider_failure
+from popoto.fields.vectors.keeper import Seen, VectorKeeper
+from popoto.memory.vectors.arrays import HAS_NUMPY, Array
+from popoto.memory.vectors.matrix import View
+from popoto.models.reading.calls import Row
+from popoto.models.reading.executing import Execution
+from popoto.models.reading.fetching import Fetch
+from popoto.models.reading.ordering import Order
+from popoto.models.reading.planning import AnyField
+from popoto.models.reading.spec import QuerySpec
+
+__all__ = ["semantic_search", "similarities"]
+
+#: A search of more products than this leaves the event loop alone meanwhile.
+_MOST_AT_ONCE = 4_000_000
+#: How many records the first request reads beyond those that are wanted, if conditions decide.
+_FIRST_WINDOW = 64
+#: The attribute of results that tells their score.
+_SCORE = "_similarity_score"
+
+PostFilter = Callable[[str, float], Any]
+
+
+def semantic_search(
+    spec: QuerySpec,
+    text: Any,
+    indexes: Mapping[str, Any] | None,
+    limit: Any,
+    min_score: Any,
+    post_filter: PostFilter | None,
+    boost: Mapping[str, float] | None,
+    temperature: Any,
+    aggregate: Any = "SUM",
+) -> Plan[list[Any]]:
+    """The plan of `semantic_search` without further indexes; see `query_operations`."""
+    model_name = spec.options.model_name
+    if not is_asked(text):
+        return []
+    field = embedding_field(spec)
+    if indexes:
+        raise QueryException(f"{model_name}: semantic_search() takes no further indexes")
+    execution = Execution(spec)
+    count = _number_of_results(execution, limit)
+    if count <= 0:
+        return []
+    scale = _checked_temperature(model_name, temperature)
+    if spec.order_by is not None or spec.computed_sort is not None:
+        raise QueryException(
+            f"{model_name}: semantic_search() is an order of its own; leave order_by() and "
+            "computed_sort() out, and sort the result if you need to"
+        )
+    rule = str(aggregate).upper()
+    if rule not in _JOINS:
+        raise QueryException(
+            f"{model_name}: aggregate must be SUM, MIN or MAX, got {describe(aggregate)}"
+        )
+    found = yield from _Search.of(field, text)
+    if found is None:
+        return []
+    fetch = yield from execution.unordered()
+    ranked = _Ranked(found, min_score, boost or {}, scale, post_filter, rule)
+    rows = yield from _rows(execution, fetch, ranked, count)
+    rows = rows[execution.offset :]
+    results = execution.shaped(fetch, rows)
+    if spec.values is None:
+        for row, instance in zip(rows, results, strict=True):
+            setattr(instance, _SCORE, ranked.scores[row.key])
+    return (yield from execution.finished(results))
+
+
+def similarities(spec: QuerySpec, text: Any) -> Plan[dict[str, float]]:
+    """The positive similarities of a model's records to a text, by record key."""
+    if not is_asked(text):
+        return {}
+    found = yield from _Search.of(embedding_field(spec), text)
+    if found is None:
+        return {}
+    return dict(found.view.best(found.similar, least=0.0, above=True))
+
+
+# What is asked for -----------------------------------------------------------------------------
+
+
+def is_asked(text: Any) -> bool:
+    """Whether there is anything to search for. Raises QueryException for what is no text."""
+    if text is not None and not isinstance(text, str):
+        raise QueryException(f"semantic_search() needs a text, got {describe(text)}")
+    return bool(text and text.strip())
+
+
+def embedding_field(spec: QuerySpec) -> AnyField:
+    """The model's first embedding field. Raises QueryException without one, or without NumPy."""
+    fields = spec.options.listed("embedding")
+    if not fields:
+        raise QueryException(
+            f"{spec.options.model_name} has no EmbeddingField: give it one to search by meaning"
+        )
+    if not HAS_NUMPY:
+        raise QueryException("semantic_search() needs NumPy: pip install 'popoto[embeddings]'")
+    return fields[0]
+
+
+def _number_of_results(execution: Execution, limit: Any) -> int:
+    """How many records to find: `limit`, or fewer where the query has a limit of its own."""
+    if isinstance(limit, bool) or not isinstance(limit, int):
+        raise QueryException(
+            f"{execution.options.model_name}: limit must be an int, got {describe(limit)}"
+        )
+    if execution.limit is None or limit <= 0:
+        return limit
+    return min(limit, execution.offset + execution.limit if execution.limit else 0)
+
+
+def _checked_temperature(model_name: str, temperature: Any) -> float:
+    is_number = isinstance(temperature, (int, float)) and not isinstance(temperature, bool)
+    if not is_number or not temperature > 0 or math.isinf(temperature):
+        raise QueryException(f"{model_name}: temperature must be > 0, got {describe(temperature)}")
+    return float(temperature)
+
+
+# Comparing -------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Search:
+    """A question, compared with all vectors of a model."""
+
+    keeper: VectorKeeper
+    seen: Seen
+    view: View
+    similar: Array
+
+    @classmethod
+    def of(cls, field: AnyField, text: str) -> Plan[_Search | None]:
+        """None where nothing can be similar: no provider, no vectors, a question of length 0."""
+        provider = field.provider
+        if provider is None:
+            return None
+        try:
+            (vector,) = yield from embedded(provider, [text], "query")
+        except Exception as error:
+            raise provider_failure(field.label, error, "nothing was searched") from error
+        keeper: VectorKeeper = field.keeper
+        seen = yield from keeper.seen()
+        view = seen.view
+        if vector is None or view is None or not vector.any():
+            return None
+        asked = described_by(provider, len(vector), keeper.form)
+        told = seen.described
+        if told is not None and not asked.agrees(told):
+            raise other_model(field.label, told, asked, "nothing was searched")
+        if view.rows.shape[1] != len(vector):
+            told = asked._replace(model="", dimensions=view.rows.shape[1])
+            raise other_model(field.label, told, asked, "nothing was searched")
+        if view.work > _MOST_AT_ONCE:
+            similar: Array = yield Call(lambda: view.similarities(vector))
+        else:
+            similar = view.similarities(vector)
+        return cls(keeper, seen, view, similar)
+
+
+class _Ranked:
+    """Records by score, best first. What is accepted is divided by the temperature."""
+
+    def __init__(
+        self,
+        search: _Search,
+        min_score: Any,
+        boost: Mapping[str, float],
+        temperature: float,
+        post_filter: PostFilter | None,
+        aggregate: str,
+    ) -> None:
+        self.search = search
+        self._least = min_score
+        self._boost = {str(key): float(value) for key, value in boost.items()}
+        self._temperature = temperature
+        self._post_filter = post_filter
+        self._join = _JOINS[aggregate]
+        #: by record, what it was accepted with
+        self.scores: dict[str, float] = {}
+
+    def best(self) -> Iterator[str]:
+        """The keys of all, each accepted one once."""
+        return self._accepted(self._scored())
+
+    def among(self, keys: list[str]) -> Iterator[str]:
+        """The same of these records alone."""
+        similar = self.search.view.of(self.search.similar, keys)
+        totals = {key: score for key, score in similar.items() if self._passes(score)}
+        wanted = set(keys)
+        for key, value in self._boost.items():
+            if key in wanted:
+                totals[key] = self._joined(totals.get(key), value)
+        return self._accepted(iter(sorted(totals.items(), key=_by_score, reverse=True)))
+
+    def _passes(self, similarity: float) -> bool:
+        return similarity > 0 or (self._least is not None and similarity >= self._least)
+
+    def _joined(self, similarity: float | None, boost: float) -> float:
+        return boost if similarity is None else self._join((similarity, boost))
+
+    def _scored(self) -> Iterator[tuple[str, float]]:
+        view, similar = self.search.view, self.search.similar
+        # Those that a negative least score lets in as well.
+        least = 0.0 if self._least is None else min(float(self._least), 0.0)
+        found = view.best(similar, least=least, above=least == 0.0)
+        if not self._boost:
+            return found
+        totals = dict(found)
+        for key, value in self._boost.items():
+            totals[key] = self._joined(totals.get(key), value)
+        return iter(sorted(totals.items(), key=_by_score, reverse=True))
+
+    def _accepted(self, scored: Iterator[tuple[str, float]]) -> Iterator[str]:
+        for key, total in scored:
+            if self._least is not None and total < self._least:
+                return
+            score = total / self._temperature
+            if self._post_filter is None or self._post_filter(key, score):
+                self.scores[key] = score
+                yield key
+
+
+_JOINS: dict[str, Callable[[tuple[float, float]], float]] = {"SUM": sum, "MIN": min, "MAX": max}
+
+
+def _by_score(each: tuple[str, float]) -> tuple[float, str]:
+    return each[1], each[0]
+
+
+# Reading ---------------------------------------------------------------------------------------
+
+
+def _rows(execution: Execution, fetch: Fetch, ranked: _Ranked, count: int) -> Plan[list[Row]]:
+    """The rows of the best records that match the query and exist.
+
+    One round trip where there are no conditions, and nobody is gone. With conditions, one for a
+    first window of the best; where too few of these match, the matches themselves are ranked.
+    """
+    is_all = isinstance(fetch.operand.node, Everything) and fetch.operand.exact
+    found, asked = yield from _first_rows(execution, fetch, ranked.best(), count, is_all=is_all)
+    if is_all and asked:
+        living = {row.key for row in found}
+        gone = [key for key in asked if key not in living]
+        if gone:
+            ranked.search.keeper.forget(gone, ranked.search.seen)
+    if is_all or len(found) >= count or len(asked) < _FIRST_WINDOW:
+        return found[:count]
+    matches = yield from fetch.keys(Order("any"))
+    best = ranked.among([key.decode("utf-8") for key in matches])
+    found, _ = yield from _first_rows(execution, fetch, best, count, is_all=True)
+    return found[:count]
+
+
+def _first_rows(
+    execution: Execution, fetch: Fetch, best: Iterator[str], count: int, *, is_all: bool
+) -> Plan[tuple[list[Row], list[str]]]:
+    """Rows of the best as far as they match, and the keys that were asked for.
+
+    `is_all`: asks on until there are enough; otherwise once.
+    """
+    found: list[Row] = []
+    asked: list[str] = []
+    window = count if is_all else max(2 * count, _FIRST_WINDOW)
+    while True:
+        keys = [key for _, key in zip(range(window), best, strict=False)]
+        if not keys:
+            break
+        asked += keys
+        found += yield from fetch.again([key.encode("utf-8") for key in keys], execution.reading())
+        if len(found) >= count or not is_all:
+            break
+        window = max(2 * window, count - len(found))
+    return found, asked

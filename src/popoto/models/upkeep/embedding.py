@@ -1,0 +1,100 @@
+"""`embed_missing` and `reembed`: vectors for records that are stored already."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from popoto.engine.request import Plan, Request
+from popoto.exceptions import ModelException
+from popoto.fields.vectors.embedding import described_by, embedded
+from popoto.fields.vectors.keeper import Described, VectorKeeper
+from popoto.models.record.options import AnyField
+from popoto.models.record.record import Record
+from popoto.models.upkeep.whole import whole_records
+from popoto.models.writing.rows import chunks
+
+
+def embed_missing(model: type[Record], batch_size: int) -> Plan[int]:
+    """The plan of `Model.embed_missing`; see there."""
+    done = 0
+    for field in _fields(model):
+        marked = yield from _marked(field)
+        for batch in chunks(marked, batch_size):
+            done += yield from _embed(model, field, batch, are_marked=True)
+    return done
+
+
+def reembed(model: type[Record], batch_size: int, *, anew: bool) -> Plan[int]:
+    """The plan of `Model.reembed`; see there."""
+    chunks((), batch_size)
+    done = 0
+    for field in _fields(model):
+        wanted = yield from _described(field)
+        keeper: VectorKeeper = field.keeper
+        told = yield from keeper.described()
+        if anew or (told is not None and not wanted.agrees(told)):
+            yield from keeper.begin_anew(wanted)
+        marked = yield from _marked(field)
+        for batch in chunks((yield from _keys(model)), batch_size):
+            lacking = set((yield from keeper.lacking(batch))) | set(marked).intersection(batch)
+            keys = [key for key in batch if key in lacking]
+            done += yield from _embed(model, field, keys, are_marked=False)
+    return done
+
+
+def _marked(field: AnyField) -> Plan[list[str]]:
+    found: Plan[list[str]] = field.marked()
+    return found
+
+
+def _fields(model: type[Record]) -> list[AnyField]:
+    fields = model._meta.listed("embedding")
+    if not fields:
+        raise ModelException(f"{model.__name__} has no EmbeddingField")
+    for field in fields:
+        if field.source and field.provider is None:
+            raise ModelException(
+                f"{field.label} has no embedding provider: give it one, or the process by "
+                "popoto.configure(embedding_provider=...)"
+            )
+    return [field for field in fields if field.source]
+
+
+def _described(field: AnyField) -> Plan[Described]:
+    """What the field's provider makes. One that has not told yet is asked for a vector."""
+    provider = field.provider
+    try:
+        dimensions = provider.dimensions
+    except RuntimeError:
+        yield from embedded(provider, ["dimensions"], "document")
+        dimensions = provider.dimensions
+    return described_by(provider, dimensions, field.keeper.form)
+
+
+def _embed(
+    model: type[Record], field: AnyField, keys: Sequence[str], *, are_marked: bool
+) -> Plan[int]:
+    if not keys:
+        return 0
+    records = yield from whole_records(model, keys)
+    instances = [record.instance for record in records]
+    plan: Plan[int] = field.embed(instances, are_marked=are_marked)
+    return (yield from plan)
+
+
+def _keys(model: type[Record]) -> Plan[list[str]]:
+    """The keys of all records, each once. Records that are saved meanwhile have their vectors."""
+    options = model._meta
+    found: dict[str, None] = {}
+    cursor: Any = "0"
+    while True:
+        (page,) = yield Request.of(
+            ("SSCAN", options.class_set_key, cursor, "COUNT", 1000),
+            shard=options.shard,
+            repeatable=True,
+        )
+        found.update((key.decode("utf-8"), None) for key in page[1])
+        cursor = page[0]
+        if int(cursor) == 0:
+            return list(found)

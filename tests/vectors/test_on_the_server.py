@@ -1,0 +1,208 @@
+"""Vectors on the server: several processes, upkeep, expiry, pipelines, a cluster, precision."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import pytest
+import redis
+
+from popoto import EmbeddingField, KeyField, Model, ModelException, StringField, transaction
+from popoto.fields.vectors.on_server import Following, forget_followed
+from popoto.redis_db import get_REDIS_DB
+from tests.driver import Api
+from tests.vectors.provider import TABLE, Known
+
+STEM = "$EmbeddingF:Served:vector"
+
+
+@pytest.fixture
+def served(provider: Known) -> Any:
+    class Served(Model):
+        name = KeyField()
+        text = StringField()
+        vector = EmbeddingField(source="text", provider=provider, store="server")
+
+    return Served
+
+
+def found(model: Any, question: str = "up") -> list[str]:
+    return [each.name for each in model.query.semantic_search(question)]
+
+
+def test_a_vector_stands_beside_its_record_and_is_packed(
+    api: Api, served: Any, redis_client: redis.Redis
+) -> None:
+    api(served.create, name="a", text="a")
+    assert redis_client.hget(f"{STEM}:vectors", "Served:a") == bytes.fromhex(
+        "00004040 00008040 00000000"
+    )
+    note = redis_client.hgetall(f"{STEM}:note")
+    assert (note[b"dimensions"], note[b"form"], note[b"version"]) == (b"3", b"float32", b"1")
+    assert redis_client.zrange(f"{STEM}:changes", 0, -1, withscores=True) == [(b"Served:a", 1.0)]
+
+
+@pytest.mark.parametrize(("precision", "size"), [("float16", 2), ("int8", 1)])
+def test_packed_more_tightly_they_say_nearly_the_same(
+    provider: Known, redis_client: redis.Redis, precision: str, size: int
+) -> None:
+    class Served(Model):
+        name = KeyField()
+        text = StringField()
+        vector = EmbeddingField(
+            source="text", provider=provider, store="server", precision=precision
+        )
+
+    dice = random.Random(7)
+    provider._dimensions = 64
+    for number in range(20):
+        provider.table[f"t{number}"] = [dice.gauss(0, 1) for _ in range(64)]
+        Served.create(name=f"n{number}", text=f"t{number}")
+    data = redis_client.hget(f"{STEM}:vectors", "Served:n0")
+    assert data is not None
+    assert len(data) == 64 * size + (4 if size == 1 else 0)
+    best = Served.query.semantic_search("t3", limit=1)[0]
+    assert (best.name, best._similarity_score) == ("n3", pytest.approx(1, abs=1e-4))
+
+
+def test_what_others_write_is_found_and_asked_for_alone(
+    served: Any, redis_client: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in "ab":
+        served.create(name=name, text=name)
+    assert found(served) == ["a", "b"]
+    taken: list[int] = []
+    plain = Following._take
+
+    def watched(self: Following, *arguments: Any) -> bool:
+        taken.append(len(arguments[-1]) // 3)
+        return plain(self, *arguments)
+
+    monkeypatch.setattr(Following, "_take", watched)
+    assert found(served) == ["a", "b"]
+    served.create(name="c", text="a")
+    assert found(served) == ["c", "a", "b"]
+    served.query.get(name="a").delete()
+    assert found(served) == ["c", "b"]
+    assert taken == [0, 1, 0]
+
+
+def test_a_server_that_was_emptied_and_filled_anew_is_followed(
+    served: Any, redis_client: redis.Redis
+) -> None:
+    for name in "abcd":
+        served.create(name=name, text=name)
+    assert found(served) == ["a", "b"]
+    redis_client.flushall()
+    assert found(served) == []
+    served.create(name="b", text="b")
+    assert found(served) == ["b"]
+
+
+def test_thousands_are_read_page_by_page(served: Any) -> None:
+    served.bulk_create([served(name=f"n{n}", text="a") for n in range(2500)])
+    assert served.query.semantic_search("up", limit=1)[0].name == "n999"
+    forget_followed(None)
+    assert len(EmbeddingField.load_embeddings(served)[1]) == 2500
+    served.bulk_delete(served.query.filter())
+    assert found(served) == []
+    assert served.query.count() == 0
+
+
+def test_memory_of_what_is_gone_is_given_back(served: Any) -> None:
+    served.bulk_create([served(name=f"n{n}", text="a") for n in range(800)])
+    assert EmbeddingField.load_embeddings(served)[0].shape == (800, 3)
+    served.query.filter(name__startswith="n").delete()
+    served.create(name="b", text="b")
+    assert found(served) == ["b"]
+    assert EmbeddingField.load_embeddings(served)[1] == ["Served:b"]
+
+
+def test_an_expired_record_is_not_found_and_upkeep_removes_its_vector(
+    served: Any, redis_client: redis.Redis
+) -> None:
+    for name in "ab":
+        served.create(name=name, text=name)
+    redis_client.delete("Served:a")
+    assert found(served) == ["b"]
+    assert redis_client.hlen(f"{STEM}:vectors") == 2
+    served.clean_indexes()
+    assert redis_client.hkeys(f"{STEM}:vectors") == [b"Served:b"]
+    assert redis_client.zrange(f"{STEM}:changes", 0, -1) == [b"Served:b"]
+    served.rebuild_indexes()
+    assert served.check_indexes()["total"] == 0
+    assert found(served) == ["b"]
+
+
+def test_a_field_that_a_model_has_no_more_leaves_nothing(
+    served: Any, redis_client: redis.Redis
+) -> None:
+    served.create(name="a", text="a")
+
+    class Served(Model):
+        name = KeyField()
+        text = StringField()
+
+    Served.rebuild_indexes()
+    assert redis_client.keys("$EmbeddingF*") == []
+
+
+def test_a_refused_save_changes_no_vector(api: Api, served: Any) -> None:
+    api(served.create, name="a", text="a")
+    with pytest.raises(ModelException, match="already exists"):
+        api(served.create, name="a", text="c")
+    assert found(served) == ["a"]
+
+
+def test_a_vector_goes_with_a_pipeline_and_not_before(served: Any) -> None:
+    pipeline = get_REDIS_DB().pipeline()
+    served(name="a", text="a").save(pipeline=pipeline)
+    assert found(served) == []
+    pipeline.execute()
+    assert found(served) == ["a"]
+
+
+def test_a_transaction_embeds_for_all_together(served: Any, provider: Known) -> None:
+    with transaction() as together:
+        together.save(served(name="a", text="a"))
+        together.save(served(name="b", text="b"))
+    assert provider.calls == [(["a", "b"], "document")]
+    assert found(served) == ["a", "b"]
+
+
+def test_a_key_of_another_type_refuses_the_save(
+    api: Api, served: Any, redis_client: redis.Redis
+) -> None:
+    redis_client.set(f"{STEM}:vectors", "mine")
+    with pytest.raises(ModelException, match=r"holds a string where a hash belongs"):
+        api(served.create, name="a", text="a")
+    assert not redis_client.exists("Served:a")
+
+
+def test_bytes_that_are_no_vector_are_left_out(
+    served: Any, redis_client: redis.Redis, caplog: pytest.LogCaptureFixture
+) -> None:
+    for name in "ab":
+        served.create(name=name, text=name)
+    redis_client.hset(f"{STEM}:vectors", "Served:a", b"short")
+    forget_followed("Served")
+    assert found(served) == ["b"]
+    assert "left out" in caplog.text
+
+
+@pytest.mark.cluster
+def test_on_a_cluster(on_the_cluster: None, api: Api) -> None:
+    class Served(Model):
+        name = KeyField()
+        text = StringField()
+        vector = EmbeddingField(source="text", provider=Known(TABLE), store="server")
+
+    for name in "abcd":
+        api(Served.create, name=name, text=name)
+    moved = api(Served.query.get, name="a")
+    moved.name = "z"
+    api(moved.save, migrate_key=True)
+    assert [each.name for each in api(Served.query.semantic_search, "up")] == ["z", "b"]
+    assert api(Served.reembed, anew=True) == 4
+    assert found(Served) == ["z", "b"]
