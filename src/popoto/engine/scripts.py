@@ -86,6 +86,19 @@ class Script:
         texts |= {part: _read(package, part) for part in parts}
         return self._of(name, {**texts, last: own[last]}, self.keyed | keyed, self.apart | apart)
 
+    def ending_with(self, name: str, *parts: str, package: str) -> Script:
+        """This script with these parts in place of its last one.
+
+        So a ranking has what query.lua has for the conditions of a query.
+        """
+        lines = self.text.splitlines(keepends=True)
+        ends = [start - 1 for start in self.starts[1:]]
+        texts = {
+            part: "".join(lines[start - 1 : end])
+            for part, start, end in zip(self.parts, self.starts, ends, strict=False)
+        }
+        return self._of(name, texts | {part: _read(package, part) for part in parts})
+
     def extends(self, other: Script) -> bool:
         """Whether it is the other one, or that one with further parts."""
         return self.parts[-1] == other.parts[-1]
@@ -122,7 +135,7 @@ QUERY = Script.joined(
     *_in("shared", "settled opening stored escaping"),
     *_in("query", "arguments lists scores missing tree"),
     *_in("query", "sets ranges bytes texts near combined"),
-    *_in("query", "counting walking choosing ordering query"),
+    *_in("query", "counting walking choosing ordering kinds query"),
 )
 RECLAIM = Script.joined("reclaim", "shared/foreseeing.lua", "reclaim.lua")
 UPKEEP = Script.joined("upkeep", "shared/settled.lua", "upkeep.lua")

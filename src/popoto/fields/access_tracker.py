@@ -15,6 +15,8 @@ from popoto.fields.keeping.entries import Entry
 from popoto.fields.keeping.families import KeyFamily
 from popoto.fields.keeping.proposals import ProposalEntry, pending_family
 from popoto.memory.commands import put
+from popoto.memory.composite import signals
+from popoto.memory.composite.signals import Signal
 
 __all__ = ["AccessTrackerMixin"]
 
@@ -57,6 +59,10 @@ class AccessTrackerMixin:
     @classmethod
     def _key_families(cls) -> list[KeyFamily]:
         return [pending_family(cls.__name__)]
+
+    @classmethod
+    def _access_signal(cls) -> Signal:
+        return signals.access_counts(_key_of(cls, "meta", ""))
 
     def _at_key(self, kind: str) -> str:
         """The key of what is tracked of this record: staged, access_log or meta."""

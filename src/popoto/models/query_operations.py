@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
@@ -12,7 +13,9 @@ from popoto.engine.run import arun, run
 from popoto.models.reading import aggregating
 from popoto.models.reading.aggregating import field_name
 from popoto.models.reading.explaining import Explanation, explain
+from popoto.models.reading.ranking.composite import Scoring, composite_score
 from popoto.models.reading.ranking.decaying import top_by_decay
+from popoto.models.reading.ranking.scored import Accepts
 from popoto.models.reading.spec import QuerySpec
 
 
@@ -110,6 +113,60 @@ class QueryOperations:
     ) -> list[Any]:
         """`top_by_decay` for asyncio."""
         return await arun(top_by_decay(self._spec, field_name, n, decay_rate, base_score_field))
+
+    def composite_score(
+        self,
+        indexes: Mapping[str, float] | None,
+        limit: int = 10,
+        aggregate: str = "SUM",
+        min_score: float | None = None,
+        post_filter: Accepts | None = None,
+        co_occurrence_boost: Mapping[str, float] | None = None,
+        similarity_boost: Mapping[str, float] | None = None,
+        temperature: float = 1.0,
+    ) -> list[Any]:
+        """The results with the highest scores, each made of several signals; best first.
+
+        `indexes`    weights by name: a sorted field (its value), a decay field (its score now), a
+                     `ConfidenceField`, ``priority`` of a `WriteFilterMixin`, ``access_count``
+                     of an `AccessTrackerMixin`. The score of a record is the sum of weight
+                     times signal, over the signals that it has; nothing is normalised
+        `aggregate`  SUM, MIN or MAX
+        `min_score`  the least score, before it is divided by `temperature` (> 0)
+        `post_filter`  a function of record key and score: whether the record is wanted
+        `co_occurrence_boost`, `similarity_boost`   further numbers by record key
+
+        Conditions, limit, offset and values of the query hold; every result meets all of them.
+        A partitioned field needs its partition fields as plain keywords of `filter`. Records bear
+        their score as `_composite_score`; of equal ones the greatest key comes first. Raises
+        QueryException.
+
+        One command, one more where Python has to decide on a condition, or where `post_filter`
+        rejects some. O(records that the conditions find) for each signal.
+        """
+        asked = Scoring(
+            *(indexes, limit, aggregate, min_score, post_filter),
+            *(co_occurrence_boost, similarity_boost, temperature),
+        )
+        return run(composite_score(self._spec, asked))
+
+    async def async_composite_score(
+        self,
+        indexes: Mapping[str, float] | None,
+        limit: int = 10,
+        aggregate: str = "SUM",
+        min_score: float | None = None,
+        post_filter: Accepts | None = None,
+        co_occurrence_boost: Mapping[str, float] | None = None,
+        similarity_boost: Mapping[str, float] | None = None,
+        temperature: float = 1.0,
+    ) -> list[Any]:
+        """`composite_score` for asyncio."""
+        asked = Scoring(
+            *(indexes, limit, aggregate, min_score, post_filter),
+            *(co_occurrence_boost, similarity_boost, temperature),
+        )
+        return await arun(composite_score(self._spec, asked))
 
     # Changes ------------------------------------------------------------------------------
 
