@@ -40,6 +40,7 @@ GROUPS = {
     "memory": (
         *("create_memory", "touch", "update_confidence", "link"),
         *("top_by_decay_1000", "top_by_decay_10000", "top_by_decay_100000"),
+        "composite_score_10000",
     ),
 }
 OPERATIONS = tuple(name for names in GROUPS.values() for name in names)
@@ -50,7 +51,7 @@ AIMS = (
     | dict.fromkeys(GROUPS["bulk"], 2.0)
     | {"create_memory": 2.0}
     | dict.fromkeys(["touch", "update_confidence", "link"], 1.6)
-    | dict.fromkeys(GROUPS["memory"][4:], 3.0)
+    | dict.fromkeys(GROUPS["memory"][4:7], 3.0)
 )
 """How many times as long as by hand an operation may take."""
 PEER = Path(os.environ.get("POPOTO_PEER_PYTHON", ROOT / ".venv-peer" / "bin" / "python"))

@@ -20,10 +20,19 @@ from popoto.engine.scripts import Script
 from popoto.memory import commands
 from popoto.memory.associations import scripts as edge_scripts
 from popoto.memory.bloom import scripts as bloom_scripts
+from popoto.memory.composite import signals
 from popoto.memory.decay import scripts as decay_scripts
 from popoto.memory.sketch import scripts as sketch_scripts
 
-_MODULES = (engine_scripts, commands, decay_scripts, edge_scripts, bloom_scripts, sketch_scripts)
+_MODULES = (
+    engine_scripts,
+    commands,
+    decay_scripts,
+    edge_scripts,
+    bloom_scripts,
+    sketch_scripts,
+    signals,
+)
 SCRIPTS = list(
     dict.fromkeys(
         each for module in _MODULES for each in vars(module).values() if isinstance(each, Script)

@@ -62,7 +62,8 @@ class AccessTrackerMixin:
 
     @classmethod
     def _access_signal(cls) -> Signal:
-        return signals.access_counts(_key_of(cls, "meta", ""))
+        model: Any = cls
+        return signals.access_counts(model._meta.record_keys_key, _key_of(cls, "meta", ""))
 
     def _at_key(self, kind: str) -> str:
         """The key of what is tracked of this record: staged, access_log or meta."""

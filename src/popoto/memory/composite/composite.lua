@@ -7,7 +7,8 @@
 --        number of signals, signals...: kind, weight, and what the kind takes (signals.lua)
 -- Reply  {{{key, {values...}}, ...}, {total, ...}, due, dead}: the records from the highest total
 --        down, of equal ones the greatest key first
--- Cost   O(matches) for each signal; without conditions, O(members) of its index
+-- Cost   O(matches) for each signal; without conditions, O(members) of its index. Of many, those
+--        signals are read for few records that are sorted, or are confidences (joining.lua)
 
 local root = read_node()
 local due = expired()
@@ -18,37 +19,6 @@ for index = 1, take() + 0 do
   local signal = {is = SIGNALS[kind], weight = weight, now = now}
   signal.is.read(signal)
   signals[index] = signal
-end
-
-local rules = {
-  sum = function(one, other)
-    return one + other
-  end,
-  min = math.min,
-  max = math.max,
-}
-local joined = rules[rule]
-
--- The candidates, and their totals by key.
-local candidates, totals = {}, {}
-
--- Nothing times infinity, and an infinity less another, is nothing.
-local function add(names, values, weight)
-  for index = 1, #names do
-    local value = values[index]
-    if value then
-      local name, score = names[index], weight * value
-      score = score == score and score or 0
-      local total = totals[name]
-      if total then
-        total = joined(total, score)
-        totals[name] = total == total and total or 0
-      else
-        candidates[#candidates + 1] = name
-        totals[name] = score
-      end
-    end
-  end
 end
 
 -- The records that the conditions find, each of them once.
@@ -65,71 +35,33 @@ local function matches()
   end)
 end
 
-local list = root.kind ~= 'all' and matches()
+-- Signals that cannot be known to be small come first.
+local open_ended, limited = {}, {}
 for _, signal in ipairs(signals) do
-  if list then
-    add(list, signal.is.of(signal, list), signal.weight)
-  else
-    local names, values = signal.is.all(signal)
-    add(names, values, signal.weight)
-  end
+  local kind = signal.is.top and rule == 'sum' and limited or open_ended
+  kind[#kind + 1] = signal
 end
 
-local keys_before = open('choosing').keys_before
+local list = root.kind ~= 'all' and matches()
+local size = list and #list or size_of_class()
+least = least ~= '' and number_of(least) or -INFINITE
 
-local function comes_before(one, other)
-  local left, right = totals[one], totals[other]
-  if left ~= right then
-    return left > right
+local totals, partial
+if #limited > 0 and size > 1000 and size > 20 * wanted then
+  totals, partial = sums_of_the_best(open_ended, limited, list, least)
+end
+if not totals then
+  totals = partial or new_totals()
+  if not partial then
+    add_signals(totals, open_ended, list, RULES[rule])
   end
-  return keys_before(other, one)
+  add_signals(totals, limited, list, RULES[rule])
 end
 
--- The best of those that are kept, in order, as far as their records exist.
-local living = {}
-local function pruned(kept)
-  table.sort(kept, comes_before)
-  local best = {}
-  for index = 1, #kept do
-    local key = kept[index]
-    if #best == wanted then
-      break
-    end
-    if living[key] == nil then
-      living[key] = call('EXISTS', prefix .. key) == 1
-      if not living[key] then
-        report(key)
-      end
-    end
-    if living[key] then
-      best[#best + 1] = key
-    end
-  end
-  return best
-end
-
-local function best_of_all()
-  local kept, most = {}, 4 * wanted + 64
-  local lowest = least ~= '' and number_of(least) or -INFINITE
-  for index = 1, #candidates do
-    local key = candidates[index]
-    if totals[key] >= lowest then
-      kept[#kept + 1] = key
-      if #kept == most then
-        kept = pruned(kept)
-        if #kept == wanted then
-          lowest = math.max(lowest, totals[kept[wanted]])
-        end
-      end
-    end
-  end
-  return pruned(kept)
-end
-
-local best = best_of_all()
+local best = best_of(totals, wanted, least)
 local rows, scores = {}, {}
 for index = offset + 1, #best do
   rows[#rows + 1] = record_of(best[index])
-  scores[#scores + 1] = string.format('%.17g', totals[best[index]])
+  scores[#scores + 1] = string.format('%.17g', totals.of[best[index]])
 end
 return {rows, scores, due, dead}

@@ -3,13 +3,15 @@
 --   read    take the signal's arguments
 --   all     all members of its index, and a list of their scores: numbers, or false
 --   of      a list of the scores of given records
+--   top     the members with the n highest scores, weighted, and the most that any other one has
+--           (0 or more: who is absent has 0); nil where that is not known without reading all
 --
 --   scores K                       a sorted set, its scores as they are
 --   decay K B rate field           moments in K, decayed; base scores in B (0: none kept), or in a
 --                                  field of the record ("": none)
 --   cyclic K B C P rate field      and what cycles in C and pressure in P add
 --   confidence H initial           evidence in a hash
---   access stem                    confirmed reads, in a hash of each record
+--   access K stem                  confirmed reads, in a hash of each record; K: the records' keys
 --   given n key number ...         numbers from the caller
 
 local SIGNALS = {}
@@ -53,6 +55,12 @@ local function of_sorted_set(read, evaluate)
   }
 end
 
+-- The n members at one end of a sorted set, and the last score.
+local function end_of(key, highest, n)
+  local members, values = apart(call(highest and 'ZREVRANGE' or 'ZRANGE', key, 0, n - 1, 'WITHSCORES'))
+  return members, #members == n and number_of(values[n]) or nil
+end
+
 SIGNALS.scores = of_sorted_set(
   function(signal)
     signal.key = take_key()
@@ -64,6 +72,11 @@ SIGNALS.scores = of_sorted_set(
     return values
   end
 )
+
+function SIGNALS.scores.top(signal, n)
+  local members, last = end_of(signal.key, signal.weight > 0, n)
+  return members, last and math.max(signal.weight * last, 0) or 0
+end
 
 -- The base scores of records that have a moment.
 local function bases_of(signal, members, moments)
@@ -106,6 +119,26 @@ SIGNALS.decay = of_sorted_set(
   end,
   decayed
 )
+
+-- Nobody else has a higher factor, or a higher base, than the last of those that have the highest.
+function SIGNALS.decay.top(signal, n)
+  if signal.base == '' and signal.weight < 0 then
+    return {}, 0
+  end
+  local members, last = end_of(signal.key, true, n)
+  local most = last and signal.weight * factor_of(last, signal.now, signal.rate) or 0
+  if signal.base == '' or not last then
+    return members, most
+  elseif signal.weight < 0 or not signal.bases
+    or call('ZCARD', signal.bases) ~= call('ZCARD', signal.key) then
+    return nil
+  end
+  local others, base = end_of(signal.bases, true, n)
+  for index = 1, #others do
+    members[#members + 1] = others[index]
+  end
+  return members, math.max(product(base, most), 0)
+end
 
 SIGNALS.cyclic = of_sorted_set(
   function(signal)
@@ -155,25 +188,74 @@ SIGNALS.confidence = {
   of = function(signal, list)
     return confidences_of(signal, looked_up('HMGET', signal.key, list))
   end,
+  top = function(signal)
+    return {}, math.max(signal.weight, 0)
+  end,
 }
 
-local function counts_of(signal, list)
+local function count_of(text)
+  local count = text and tonumber(text)
+  return count and count ~= 0 and count or false
+end
+
+-- The counts of all records by one command, in two lists; nil where their keys are not complete, or
+-- servers do not allow it (a cluster does not).
+local function all_counts(signal)
+  if call('ZCARD', signal.key) < size_of_class() then
+    return nil
+  end
+  local flat = redis.pcall('SORT_RO', signal.key, 'BY', 'nosort', 'GET', '#',
+    'GET', prefix .. signal.stem .. '*->access_count')
+  if flat.err then
+    return nil
+  end
+  local members, counts = {}, {}
+  for index = 2, #flat, 2 do
+    local count = count_of(flat[index])
+    if count then
+      members[#members + 1] = flat[index - 1]
+      counts[#counts + 1] = count
+    end
+  end
+  return members, counts
+end
+
+local function counts_one_by_one(signal, list)
   local counts, stem = {}, prefix .. signal.stem
   for index = 1, #list do
-    local count = call('HGET', stem .. list[index], 'access_count')
-    count = count and tonumber(count)
-    counts[index] = count and count ~= 0 and count or false
+    counts[index] = count_of(call('HGET', stem .. list[index], 'access_count'))
   end
   return counts
 end
 
+local function counts_of(signal, list)
+  if #list * 3 > size_of_class() then
+    local members, found = all_counts(signal)
+    if members then
+      local by_key, counts = {}, {}
+      for index = 1, #members do
+        by_key[members[index]] = found[index]
+      end
+      for index = 1, #list do
+        counts[index] = by_key[list[index]] or false
+      end
+      return counts
+    end
+  end
+  return counts_one_by_one(signal, list)
+end
+
 SIGNALS.access = {
   read = function(signal)
-    signal.stem = take()
+    signal.key, signal.stem = take_key(), take()
   end,
   all = function(signal)
-    local members = call('SMEMBERS', CLASS)
-    return members, counts_of(signal, members)
+    local members, counts = all_counts(signal)
+    if members then
+      return members, counts
+    end
+    members = call('SMEMBERS', CLASS)
+    return members, counts_one_by_one(signal, members)
   end,
   of = counts_of,
 }

@@ -10,12 +10,21 @@ from popoto.engine.request import Argument
 from popoto.engine.scripts import QUERY, Script
 from popoto.engine.tree import Keys
 
-__all__ = ["COMPOSITE", "Signal", "access_counts", "confidences", "cyclic", "decay", "given", "scores"]
+__all__ = [
+    "COMPOSITE",
+    "Signal",
+    "access_counts",
+    "confidences",
+    "cyclic",
+    "decay",
+    "given",
+    "scores",
+]
 
 COMPOSITE: Final[Script] = QUERY.ending_with(
     "composite",
     *("decay/formula.lua", "cycles/score.lua", "confidence/reading.lua"),
-    *("composite/signals.lua", "composite/composite.lua"),
+    *("composite/signals.lua", "composite/joining.lua", "composite/composite.lua"),
     package="popoto.memory",
 )
 
@@ -61,9 +70,12 @@ def confidences(key: str, initial: float) -> Signal:
     return Signal("confidence", ((key, "hash"),), (repr(float(initial)),))
 
 
-def access_counts(stem: str) -> Signal:
-    """How often records were read, each in a hash under a key that begins with `stem`."""
-    return Signal("access", (), (stem,))
+def access_counts(record_keys: str, stem: str) -> Signal:
+    """How often records were read, each in a hash under a key that begins with `stem`.
+
+    `record_keys`: a sorted set of the keys of the records, as far as it is complete.
+    """
+    return Signal("access", ((record_keys, "zset"),), (stem,))
 
 
 def given(numbers: Mapping[str, float]) -> Signal:

@@ -11,7 +11,7 @@ import redis.exceptions
 
 from popoto import clock
 from popoto.engine.request import Argument, Plan, Request, ScriptCall
-from popoto.engine.tree import Keys, Node, Nothing, RecordKeys, encode
+from popoto.engine.tree import Keys, Node, Nothing, RecordKeys, ScoreRange, all_of, encode
 from popoto.exceptions import QueryException
 from popoto.fields.describing import describe
 from popoto.memory.composite.signals import COMPOSITE, Signal, given
@@ -135,20 +135,18 @@ def _checked_temperature(options: ModelOptions, given: Any) -> float:
 def _checked_number(
     options: ModelOptions, what: str, given: Any, *, infinite: bool = False
 ) -> float:
-    if (
-        isinstance(given, bool)
-        or not isinstance(given, (int, float))
-        or math.isnan(given)
-        or (math.isinf(given) and not infinite)
-    ):
+    number = math.nan
+    if isinstance(given, (int, float)) and not isinstance(given, bool):
+        try:
+            number = float(given)
+        except OverflowError:
+            number = math.inf
+    if math.isnan(number) or (math.isinf(number) and not infinite):
         raise QueryException(
             f"{options.model_name}: {what} must be a {'' if infinite else 'finite '}number, "
             f"got {describe(given)}"
         )
-    try:
-        return float(given)
-    except OverflowError:
-        raise QueryException(f"{options.model_name}: {what} is too large a number") from None
+    return number
 
 
 def _signals(spec: QuerySpec, asked: Scoring) -> list[Weighted]:
@@ -259,7 +257,8 @@ class _Ranking:
         if due:
             yield from sweep(options, due)
         if dead and options.self_repair:
-            yield from repair(options, dead, due, node)
+            indexes = [ScoreRange(key) for key, kind in self._kinds().items() if kind == "zset"]
+            yield from repair(options, dead, due, all_of([node, *indexes]))
         rows = fetch.rows_of(Page(found, [], []), reading)
         return list(zip(map(float, totals), rows, strict=True))
 
