@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from typing import Any
 
@@ -15,6 +15,7 @@ from popoto.models.reading.aggregating import field_name
 from popoto.models.reading.explaining import Explanation, explain
 from popoto.models.reading.ranking.composite import Scoring, composite_score
 from popoto.models.reading.ranking.decaying import top_by_decay
+from popoto.models.reading.ranking.fusing import fuse
 from popoto.models.reading.ranking.scored import Accepts
 from popoto.models.reading.spec import QuerySpec
 
@@ -167,6 +168,41 @@ class QueryOperations:
             *(co_occurrence_boost, similarity_boost, temperature),
         )
         return await arun(composite_score(self._spec, asked))
+
+    def fuse(
+        self,
+        k: float = 60,
+        limit: int = 10,
+        post_filter: Accepts | None = None,
+        weights: Mapping[str, float] | None = None,
+        **ranked_lists: Iterable[tuple[str | bytes, Any]] | None,
+    ) -> list[Any]:
+        """The results that stand highest in several ranked lists of ``(record key, score)``.
+
+        Reciprocal rank fusion (Cormack, Clarke, Büttcher 2009): a record's score is the sum of
+        ``1 / (k + rank)`` over the lists, ranks from 1. The scores in the lists do not count, so
+        lists of any kind can be fused; `weights`, by the name of a list, make one count more.
+
+        `post_filter`   a function of record key and score: whether the record is wanted
+
+        Conditions, limit, offset and values of the query hold. Records bear their score as
+        `_rrf_score`; of equal ones that comes first which was seen first. Raises QueryException;
+        ValueError for what is no pair.
+
+        One command; more where records of the lists are gone or meet no condition.
+        """
+        return run(fuse(self._spec, ranked_lists, k, limit, post_filter, weights))
+
+    async def async_fuse(
+        self,
+        k: float = 60,
+        limit: int = 10,
+        post_filter: Accepts | None = None,
+        weights: Mapping[str, float] | None = None,
+        **ranked_lists: Iterable[tuple[str | bytes, Any]] | None,
+    ) -> list[Any]:
+        """`fuse` for asyncio."""
+        return await arun(fuse(self._spec, ranked_lists, k, limit, post_filter, weights))
 
     # Changes ------------------------------------------------------------------------------
 
