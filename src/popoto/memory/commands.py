@@ -27,11 +27,12 @@ MEMORY: Final[Script] = COMMIT.extended(
     "bloom/adding.lua",
     "sketch/stored.lua",
     "sketch/counting.lua",
+    "policy/rewarding.lua",
     package="popoto.memory",
     keyed=frozenset(
         {
             *("BLOOM", "CONFIRM", "COUNT", "LEARN", "RELEASE", "RENEW", "RESOLVE"),
-            *("SETTLE", "STAGE", "WHEN"),
+            *("REWARD", "SETTLE", "STAGE", "VALUE", "WHEN"),
         }
     ),
     apart=frozenset({"BLOOM", "COUNT"}),
