@@ -62,6 +62,7 @@ from popoto.models.expressions import CombinedExpression, Expression
 from popoto.models.q import Q
 from popoto.models.transactions import transaction as transaction
 from popoto.pubsub import Publisher, Subscriber
+from popoto.recipes import AdaptiveAssembler, AssemblyResult, ContextAssembler, RetrievalQuality
 from popoto.redis_db import POPOTO_REDIS_DB as POPOTO_REDIS_DB
 from popoto.redis_db import get_async_redis_db
 from popoto.redis_db import get_REDIS_DB as get_redis
@@ -69,6 +70,8 @@ from popoto.streams import StreamConsumer
 
 __all__ = [
     "AccessTrackerMixin",
+    "AdaptiveAssembler",
+    "AssemblyResult",
     "AutoKeyField",
     "BooleanField",
     "BytesField",
@@ -76,6 +79,7 @@ __all__ = [
     "CombinedExpression",
     "ConfidenceField",
     "ContentField",
+    "ContextAssembler",
     "CyclicDecayField",
     "DataFrameField",
     "DateField",
@@ -108,6 +112,7 @@ __all__ = [
     "QueryException",
     "RecallProposal",
     "Relationship",
+    "RetrievalQuality",
     "SetField",
     "SkipSaveException",
     "SortedField",
