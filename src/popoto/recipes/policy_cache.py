@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Mapping, Sequence
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, TypeAlias, cast
 
 from popoto.engine.batch import Batch, KeyArgument
 from popoto.engine.request import Plan, Reply, Request
@@ -241,9 +241,13 @@ async def _crystallized(group: _Group, told: Mapping[str, str], successes: int, 
     if bound <= Defaults.WILSON_CI_THRESHOLD:
         return
     agent_id, state_fingerprint, action_type = group
-    names = {"agent_id": agent_id, "state_fingerprint": state_fingerprint}
-    names["action_type"] = action_type
-    if await PolicyEntry.query.filter(**names).async_exists():
+    names: dict[str, Any] = {
+        "agent_id": agent_id,
+        "state_fingerprint": state_fingerprint,
+        "action_type": action_type,
+    }
+    known: Any = PolicyEntry.query.filter(**names)
+    if await known.async_exists():
         return
     entry = PolicyEntry(
         **names,
@@ -259,7 +263,7 @@ def _object(text: str | None) -> dict[str, Any]:
         found: Any = json.loads(text or "{}")
     except ValueError:
         return {}
-    return found if isinstance(found, dict) else {}
+    return cast("dict[str, Any]", found) if isinstance(found, dict) else {}
 
 
 async def temporal_discovery_handler(entries: Entries) -> list[tuple[int, float, float]]:

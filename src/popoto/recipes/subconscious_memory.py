@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, TypeAlias, cast
 
 from popoto.fields.observation import ObservationProtocol
 from popoto.recipes.context_assembler import AssemblyResult, ContextAssembler
@@ -170,17 +170,21 @@ def _text_of(content: Any) -> str:
         return content.strip()
     if not isinstance(content, Sequence):
         return ""
-    texts = [part.get("text") for part in content if isinstance(part, Mapping)]
-    return "\n".join(text for text in texts if isinstance(text, str)).strip()
+    parts = cast("Sequence[Any]", content)
+    return "\n".join(filter(None, map(_text_of_part, parts))).strip()
+
+
+def _text_of_part(part: Any) -> str:
+    if not isinstance(part, Mapping):
+        return ""
+    text: Any = cast("Mapping[str, Any]", part).get("text")
+    return text if isinstance(text, str) else ""
 
 
 def _with_block(content: Any, block: str) -> Any:
     """A message's content with a block of memories, in place of an earlier one."""
     if content is None or isinstance(content, str):
         return (content or "").split(_HEADING, 1)[0] + block
-    kept = [
-        part
-        for part in content
-        if not (isinstance(part, Mapping) and str(part.get("text")).startswith(_HEADING))
-    ]
+    parts = cast("Sequence[Any]", content)
+    kept = [part for part in parts if not _text_of_part(part).startswith(_HEADING)]
     return [*kept, {"type": "text", "text": block}]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from popoto.models.record.as_dict import to_dict
 
@@ -24,7 +24,7 @@ def values_of(record: Any) -> Mapping[str, Any]:
     Relationships are the keys of the records they refer to.
     """
     if isinstance(record, Mapping):
-        return record
+        return cast("Mapping[str, Any]", record)
     values = to_dict(record, None, None, relationships=False, max_depth=None)
     return {name: value for name, value in values.items() if value is not None}
 

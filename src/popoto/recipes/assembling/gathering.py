@@ -92,9 +92,11 @@ def mode_of(model: Any, wanted: str) -> str:
 def gathered(asked: Asked) -> Plan[Gathered]:
     """Everything that may stand in a context. One round trip, two more for associations."""
     cues = list(asked.cues.values())
-    push, familiar, pull = yield from together(
+    found = yield from together(
         _push(asked), familiarity(asked.model, cues), pulled(asked, 2 * asked.max_items)
     )
+    push, familiar = found[:2]
+    pull: Sequence[Any] = found[2]
     if not any(familiar):
         pull = []
     elif pull:
@@ -125,12 +127,13 @@ def _lifted(asked: Asked, pull: Sequence[Any]) -> Plan[Sequence[Any]]:
     fields = asked.model._meta.listed("edges")
     if not fields or asked.max_items <= 0:
         return pull
-    seeds = [record.pk for record in pull[: asked.max_items]]
+    seeds: list[str] = [record.pk for record in pull[: asked.max_items]]
     decay = Defaults.CO_OCCURRENCE_DECAY_PER_HOP
-    boost: dict[str, float] = yield from fields[0]._spreading(
+    spreading: Plan[dict[str, float]] = fields[0]._spreading(
         asked.model, seeds, asked.depth, decay, _LEAST_ACTIVATION
     )
-    boost = {key: number for key, number in boost.items() if key not in set(seeds)}
+    reached = yield from spreading
+    boost = {key: number for key, number in reached.items() if key not in seeds}
     if not boost:
         return pull
     return (yield from pulled(asked, 2 * asked.max_items, boost))

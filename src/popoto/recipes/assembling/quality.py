@@ -94,13 +94,17 @@ def _of_records(
 ) -> Plan[Any]:
     if not records:
         return cls()
-    models = list(dict.fromkeys(type(record) for record in records))
+    models: list[Any] = []
+    for record in records:
+        model: Any = record.__class__
+        if model not in models:
+            models.append(model)
     if len(models) > 1:
         names = ", ".join(sorted(model.__name__ for model in models))
         raise TypeError(f"the records are of several classes: {names}")
     values = list((cues or {}).values())
     known = yield from familiarity(models[0], values)
-    found = yield from measured(
+    found: RetrievalQuality = yield from measured(
         models[0], records, records, list(zip(values, known, strict=True)), yardstick
     )
     return found if cls is RetrievalQuality else cls(**vars(found))
@@ -112,8 +116,8 @@ def familiarity(model: Any, values: Sequence[Any]) -> Plan[list[float]]:
     if not fields or not values:
         return [_UNKNOWN_FAMILIARITY] * len(values)
     asked = [str(value) for value in values]
-    found: list[bool] = yield from fields[0]._found(model, asked)
-    return [1.0 if each else 0.0 for each in found]
+    asking: Plan[list[bool]] = fields[0]._found(model, asked)
+    return [1.0 if each else 0.0 for each in (yield from asking)]
 
 
 def measured(

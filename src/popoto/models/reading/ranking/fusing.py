@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, cast
 
 from popoto.engine.request import Plan
 from popoto.engine.tree import Members, Nothing, all_of
@@ -69,10 +69,10 @@ def reciprocal_ranks(
 
 
 def _key_of(name: str, pair: Any) -> str:
-    is_pair = isinstance(pair, (tuple, list)) and len(pair) == 2
-    if not is_pair or not isinstance(pair[0], (str, bytes)):
-        raise ValueError(f"{name} must be of pairs (record key, score), got {describe(pair)}")
-    key: str | bytes = pair[0]
+    parts = cast("Sequence[Any]", pair) if isinstance(pair, (tuple, list)) else ()
+    if len(parts) != 2 or not isinstance(parts[0], (str, bytes)):
+        raise ValueError(f"{name} must be of pairs (record key, score), got {describe(parts)}")
+    key: str | bytes = parts[0]
     return key.decode("utf-8", "replace") if isinstance(key, bytes) else key
 
 
