@@ -246,8 +246,8 @@ async def _crystallized(group: _Group, told: Mapping[str, str], successes: int, 
         "state_fingerprint": state_fingerprint,
         "action_type": action_type,
     }
-    known: Any = PolicyEntry.query.filter(**names)
-    if await known.async_exists():
+    query: Any = PolicyEntry.query
+    if await query.filter(**names).async_exists():
         return
     entry = PolicyEntry(
         **names,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final, TypeAlias, cast
@@ -11,8 +10,6 @@ from popoto.fields.observation import ObservationProtocol
 from popoto.recipes.context_assembler import AssemblyResult, ContextAssembler
 
 __all__ = ["DEFAULT_EXTRACTION_MIN_LENGTH", "DEFAULT_SYSTEM_PREAMBLE", "SubconsciousMemory"]
-
-logger = logging.getLogger("POPOTO.SubconsciousMemory")
 
 DEFAULT_EXTRACTION_MIN_LENGTH: Final = 10
 DEFAULT_SYSTEM_PREAMBLE: Final = "You are a helpful assistant."
@@ -170,7 +167,7 @@ def _text_of(content: Any) -> str:
         return content.strip()
     if not isinstance(content, Sequence):
         return ""
-    parts = cast("Sequence[Any]", content)
+    parts: Sequence[Any] = content
     return "\n".join(filter(None, map(_text_of_part, parts))).strip()
 
 

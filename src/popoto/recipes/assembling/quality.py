@@ -61,7 +61,8 @@ class RetrievalQuality:
     ) -> Self:
         """The quality of records of one class (else TypeError). One command."""
         yardstick = Yardstick(score_weights, max_items, surfacing_threshold)
-        return run(_of_records(cls, records, query_cues, yardstick))
+        found: Self = run(_of_records(cls, records, query_cues, yardstick))
+        return found
 
     @classmethod
     async def async_from_records(
@@ -74,7 +75,8 @@ class RetrievalQuality:
     ) -> Self:
         """`from_records` for asyncio."""
         yardstick = Yardstick(score_weights, max_items, surfacing_threshold)
-        return await arun(_of_records(cls, records, query_cues, yardstick))
+        found: Self = await arun(_of_records(cls, records, query_cues, yardstick))
+        return found
 
 
 @dataclass(frozen=True, slots=True)

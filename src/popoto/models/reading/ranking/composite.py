@@ -269,9 +269,8 @@ class _Ranking:
         for key in (options.class_set_key, options.expiry_key, options.expiry_values_key):
             keys.position(key)
         yield from ("records", first, last - first, last - first, TRUST, "any", 0, 0, 0)
-        yield from (len(reading.hash_names), *reading.hash_names)
-        yield from (len(reading.list_names), *reading.list_names)
-        rest: list[Argument] = []
+        rest: list[Argument] = [len(reading.hash_names), *reading.hash_names]
+        rest += [len(reading.list_names), *reading.list_names]
         encode(node, keys, rest)
         rest += (self.rule, repr(self.now), "" if self.least is None else repr(self.least))
         rest.append(len(self.signals))
