@@ -41,6 +41,7 @@ GROUPS = {
         *("create_memory", "touch", "update_confidence", "link", "on_context_used"),
         *("top_by_decay_1000", "top_by_decay_10000", "top_by_decay_100000"),
         *("top_by_cycles_1000", "top_by_cycles_10000", "top_by_cycles_100000"),
+        "composite_score_10000",
     ),
     "search": (
         *("keyword_search_1000", "keyword_search_10000", "keyword_search_100000"),

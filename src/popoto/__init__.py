@@ -68,6 +68,7 @@ from popoto.models.expressions import CombinedExpression, Expression
 from popoto.models.q import Q
 from popoto.models.transactions import transaction as transaction
 from popoto.pubsub import Publisher, Subscriber
+from popoto.recipes import AdaptiveAssembler, AssemblyResult, ContextAssembler, RetrievalQuality
 from popoto.redis_db import POPOTO_REDIS_DB as POPOTO_REDIS_DB
 from popoto.redis_db import get_async_redis_db
 from popoto.redis_db import get_REDIS_DB as get_redis
@@ -75,6 +76,8 @@ from popoto.streams import StreamConsumer
 
 __all__ = [
     "AccessTrackerMixin",
+    "AdaptiveAssembler",
+    "AssemblyResult",
     "AutoKeyField",
     "BM25Field",
     "BooleanField",
@@ -83,6 +86,7 @@ __all__ = [
     "CombinedExpression",
     "ConfidenceField",
     "ContentField",
+    "ContextAssembler",
     "CyclicDecayField",
     "DataFrameField",
     "DateField",
@@ -118,6 +122,7 @@ __all__ = [
     "QueryException",
     "RecallProposal",
     "Relationship",
+    "RetrievalQuality",
     "SetField",
     "SkipSaveException",
     "SortedField",

@@ -16,6 +16,8 @@ from popoto.fields.keeping.families import KeyFamily
 from popoto.fields.keeping.noting import put_noted
 from popoto.fields.keeping.proposals import ProposalEntry, pending_family
 from popoto.memory.commands import put
+from popoto.memory.composite import signals
+from popoto.memory.composite.signals import Signal
 
 __all__ = ["AccessTrackerMixin"]
 
@@ -58,6 +60,11 @@ class AccessTrackerMixin:
     @classmethod
     def _key_families(cls) -> list[KeyFamily]:
         return [pending_family(cls.__name__)]
+
+    @classmethod
+    def _access_signal(cls) -> Signal:
+        model: Any = cls
+        return signals.access_counts(model._meta.record_keys_key, _key_of(cls, "meta", ""))
 
     def _at_key(self, kind: str) -> str:
         """The key of what is tracked of this record: staged, access_log or meta."""

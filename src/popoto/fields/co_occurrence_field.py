@@ -92,6 +92,10 @@ class CoOccurrenceField(UnindexedFieldMixin[Any], Field[Any]):
         return ()
 
     @property
+    def registries(self) -> frozenset[str]:
+        return super().registries | {"edges"}
+
+    @property
     def makes_entries(self) -> bool:
         return True
 

@@ -20,6 +20,8 @@ from popoto.fields.keeping.entries import CompanionEntry, Entry
 from popoto.fields.keeping.families import KeyFamily, companion_family
 from popoto.fields.keeping.proposals import ProposalEntry, pending_family
 from popoto.fields.partitioned_field_mixin import PartitionedFieldMixin
+from popoto.memory.composite import signals
+from popoto.memory.composite.signals import Signal
 from popoto.memory.confidence.formula import Evidence
 
 __all__ = ["ConfidenceField"]
@@ -90,6 +92,9 @@ class ConfidenceField(PartitionedFieldMixin[float], Field[float]):
     def partition_key(self, values: Sequence[Any]) -> str:
         """The hash of one partition's evidence."""
         return data_key(self.data_key, values)
+
+    def signal(self, partition_values: Sequence[Any]) -> Signal | None:
+        return signals.confidences(self.partition_key(partition_values), self.initial_confidence)
 
     @stock
     def entries(self, key: str, values: Mapping[str, Any]) -> Sequence[Entry]:

@@ -17,6 +17,8 @@ from popoto.fields.keeping.entries import Entry, ScoreEntry
 from popoto.fields.keeping.families import KeyFamily
 from popoto.fields.keeping.proposals import ProposalEntry, pending_family
 from popoto.fields.sorted_field_mixin import SortedFieldMixin
+from popoto.memory.composite import signals
+from popoto.memory.composite.signals import Signal
 from popoto.memory.decay.formula import base_score
 from popoto.memory.decay.scripts import DECAY_SCORE
 
@@ -122,6 +124,14 @@ class DecayingSortedField(SortedFieldMixin[float], Field[float]):
     def companion_hashes(self, partition_values: Sequence[Any]) -> tuple[str, str] | None:
         """The hashes that add to the scores of one partition; None: none do."""
         return None
+
+    def signal(self, partition_values: Sequence[Any]) -> Signal | None:
+        key, base = self.partition_key(partition_values), self.base_score_field
+        bases = None if base is None else self.base_key(partition_values)
+        hashes = self.companion_hashes(partition_values)
+        if hashes is None:
+            return signals.decay(key, bases, self.decay_rate, base)
+        return signals.cyclic(key, bases, hashes, self.decay_rate, base)
 
     @stock
     def entries(self, key: str, values: Mapping[str, Any]) -> Sequence[Entry]:

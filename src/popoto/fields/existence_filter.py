@@ -91,6 +91,10 @@ class ExistenceFilter(FingerprintField):
 
     # Its form ---------------------------------------------------------------------
 
+    @property
+    def registries(self) -> frozenset[str]:
+        return super().registries | {"existence"}
+
     def mark(self, version: int) -> bytes:
         return self.bloom.mark(version)
 

@@ -27,6 +27,8 @@ from popoto.fields.keeping.families import KeyFamily
 from popoto.fields.keeping.scores import EXACT_TO, SCORES, is_exact
 from popoto.fields.partitioned_field_mixin import PartitionedFieldMixin
 from popoto.fields.type_variables import MixedIn
+from popoto.memory.composite import signals
+from popoto.memory.composite.signals import Signal
 
 VALID_SORTED_TYPES: frozenset[type] = frozenset(SCORES)
 
@@ -253,6 +255,9 @@ class SortedFieldMixin(PartitionedFieldMixin[MixedIn]):
             # A double cannot tell Decimals apart.
             return None
         return OrderIndex(key, EXACT_TO.get(self.type, 0))
+
+    def signal(self, partition_values: Sequence[Any]) -> Signal | None:
+        return signals.scores(self.partition_key(partition_values))
 
     # Increments -------------------------------------------------------------------
 

@@ -11,6 +11,8 @@ from popoto.fields.constants import Defaults
 from popoto.fields.keeping.commit import Commit
 from popoto.fields.keeping.entries import CompanionEntry, Entry
 from popoto.fields.keeping.families import KeyFamily, companion_family
+from popoto.memory.composite import signals
+from popoto.memory.composite.signals import Signal
 
 __all__ = ["WriteFilterMixin"]
 
@@ -67,6 +69,10 @@ class WriteFilterMixin:
             batch.put("ZADD", self._wf_key("priority"), repr(score), commit.key)
         else:
             batch.put("ZREM", self._wf_key("priority"), commit.key)
+
+    @classmethod
+    def _priority_signal(cls) -> Signal:
+        return signals.scores(_key_of(cls, "priority"))
 
     @classmethod
     def _companion_entries(cls, key: str) -> list[Entry]:

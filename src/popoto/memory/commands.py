@@ -30,12 +30,13 @@ MEMORY: Final[Script] = COMMIT.extended(
     "sketch/counting.lua",
     "bm25/indexing.lua",
     "vectors/embedding.lua",
+    "policy/rewarding.lua",
     package="popoto.memory",
     keyed=frozenset(
         {
             *("BLOOM", "CONFIRM", "COUNT", "EMBED", "INDEX", "LEARN", "NOTE", "NOTED"),
-            *("POSTINGS", "REFORM", "REHOUSE", "RELEASE", "RENEW", "RESOLVE", "SETTLE"),
-            *("STAGE", "TRANSFER", "UNEMBED", "WHEN"),
+            *("POSTINGS", "REFORM", "REHOUSE", "RELEASE", "RENEW", "RESOLVE", "REWARD"),
+            *("SETTLE", "STAGE", "TRANSFER", "UNEMBED", "VALUE", "WHEN"),
         }
     ),
     apart=frozenset({"BLOOM", "COUNT", "EMBED", "INDEX", "POSTINGS", "REHOUSE", "UNEMBED"}),

@@ -14,13 +14,16 @@ from popoto.engine.run import arun, run
 from popoto.models.reading import aggregating
 from popoto.models.reading.aggregating import field_name
 from popoto.models.reading.explaining import Explanation, explain
+from popoto.models.reading.ranking.composite import Scoring, composite_score
 from popoto.models.reading.ranking.decaying import top_by_decay
 from popoto.models.reading.ranking.explaining import Ranked
+from popoto.models.reading.ranking.fusing import fuse
 from popoto.models.reading.ranking.keywords import (
     keyword_ranking,
     keyword_search,
     named_keyword_field,
 )
+from popoto.models.reading.ranking.scored import Accepts
 from popoto.models.reading.ranking.similar import semantic_search
 from popoto.models.reading.spec import QuerySpec
 
@@ -233,6 +236,95 @@ class QueryOperations:
                 aggregate,
             )
         )
+
+    def composite_score(
+        self,
+        indexes: Mapping[str, float] | None,
+        limit: int = 10,
+        aggregate: str = "SUM",
+        min_score: float | None = None,
+        post_filter: Accepts | None = None,
+        co_occurrence_boost: Mapping[str, float] | None = None,
+        similarity_boost: Mapping[str, float] | None = None,
+        temperature: float = 1.0,
+    ) -> list[Any]:
+        """The results with the highest scores, each made of several signals; best first.
+
+        `indexes`    weights by name: a sorted field (its value), a decay field (its score now), a
+                     `ConfidenceField`, ``priority`` of a `WriteFilterMixin`, ``access_count``
+                     of an `AccessTrackerMixin`. The score of a record is the sum of weight
+                     times signal, over the signals that it has; nothing is normalised
+        `aggregate`  SUM, MIN or MAX
+        `min_score`  the least score, before it is divided by `temperature` (> 0)
+        `post_filter`  a function of record key and score: whether the record is wanted
+        `co_occurrence_boost`, `similarity_boost`   further numbers by record key
+
+        Conditions, limit, offset and values of the query hold; every result meets all of them.
+        A partitioned field needs its partition fields as plain keywords of `filter`. Records bear
+        their score as `_composite_score`; of equal ones the greatest key comes first. Raises
+        QueryException.
+
+        One command, one more where Python has to decide on a condition, or where `post_filter`
+        rejects some. O(records that the conditions find) for each signal.
+        """
+        asked = Scoring(
+            *(indexes, limit, aggregate, min_score, post_filter),
+            *(co_occurrence_boost, similarity_boost, temperature),
+        )
+        return run(composite_score(self._spec, asked))
+
+    async def async_composite_score(
+        self,
+        indexes: Mapping[str, float] | None,
+        limit: int = 10,
+        aggregate: str = "SUM",
+        min_score: float | None = None,
+        post_filter: Accepts | None = None,
+        co_occurrence_boost: Mapping[str, float] | None = None,
+        similarity_boost: Mapping[str, float] | None = None,
+        temperature: float = 1.0,
+    ) -> list[Any]:
+        """`composite_score` for asyncio."""
+        asked = Scoring(
+            *(indexes, limit, aggregate, min_score, post_filter),
+            *(co_occurrence_boost, similarity_boost, temperature),
+        )
+        return await arun(composite_score(self._spec, asked))
+
+    def fuse(
+        self,
+        k: float = 60,
+        limit: int = 10,
+        post_filter: Accepts | None = None,
+        weights: Mapping[str, float] | None = None,
+        **ranked_lists: Iterable[tuple[str | bytes, Any]] | None,
+    ) -> list[Any]:
+        """The results that stand highest in several ranked lists of ``(record key, score)``.
+
+        Reciprocal rank fusion (Cormack, Clarke, Büttcher 2009): a record's score is the sum of
+        ``1 / (k + rank)`` over the lists, ranks from 1. The scores in the lists do not count, so
+        lists of any kind can be fused; `weights`, by the name of a list, make one count more.
+
+        `post_filter`   a function of record key and score: whether the record is wanted
+
+        Conditions, limit, offset and values of the query hold. Records bear their score as
+        `_rrf_score`; of equal ones that comes first which was seen first. Raises QueryException;
+        ValueError for what is no pair.
+
+        One command; more where records of the lists are gone or meet no condition.
+        """
+        return run(fuse(self._spec, ranked_lists, k, limit, post_filter, weights))
+
+    async def async_fuse(
+        self,
+        k: float = 60,
+        limit: int = 10,
+        post_filter: Accepts | None = None,
+        weights: Mapping[str, float] | None = None,
+        **ranked_lists: Iterable[tuple[str | bytes, Any]] | None,
+    ) -> list[Any]:
+        """`fuse` for asyncio."""
+        return await arun(fuse(self._spec, ranked_lists, k, limit, post_filter, weights))
 
     # Changes ------------------------------------------------------------------------------
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Generic
 
 from popoto._stock import stock
@@ -18,6 +19,7 @@ from popoto.fields.coercion import CoercionError
 from popoto.fields.describing import describe
 from popoto.fields.keeping.written import Written
 from popoto.fields.type_variables import Value
+from popoto.memory.composite.signals import Signal
 
 
 class Asked(Written, Comparable[Value], Generic[Value]):
@@ -92,4 +94,10 @@ class Asked(Written, Comparable[Value], Generic[Value]):
 
         `among` is the one sorted set that the conditions of the query have left, if they have.
         """
+        return None
+
+    # Rankings ---------------------------------------------------------------------
+
+    def signal(self, partition_values: Sequence[Any]) -> Signal | None:
+        """The scores that it has for the records of one partition; None: it has none."""
         return None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -129,10 +129,13 @@ class QueryCalls:
             raise InexactOrder
         return Page(found, rest, distances)
 
-    def wrong_kind(self, node: Node, order: Order = BY_KEY) -> Plan[QueryException]:
+    def wrong_kind(
+        self, node: Node, order: Order = BY_KEY, others: Mapping[str, str] | None = None
+    ) -> Plan[QueryException]:
         """Which of a query's keys another program uses for something else."""
         options = self.options
         expected = {options.class_set_key: "set", options.expiry_key: "zset", **key_kinds(node)}
+        expected |= others or {}
         if order.key is not None:
             expected[order.key] = "zset"
         kinds: list[bytes] = yield Request(

@@ -1,0 +1,66 @@
+"""Several plans in one: what they ask of the server at the same time goes in one round trip."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from popoto.engine.request import Call, Plan, Request
+
+__all__ = ["together"]
+
+
+def together(*plans: Plan[Any]) -> Plan[list[Any]]:
+    """The results of these plans, in order.
+
+    Reads of one shard that they ask for at the same time are one request. Where that fails, each
+    of them is told.
+    """
+    results: list[Any] = [None] * len(plans)
+    steps: dict[int, Request | Call] = {}
+
+    def go_on(place: int, reply: Any = None, error: Exception | None = None) -> None:
+        plan = plans[place]
+        try:
+            steps[place] = plan.send(reply) if error is None else plan.throw(error)
+        except StopIteration as done:
+            steps.pop(place, None)
+            results[place] = done.value
+
+    for place in range(len(plans)):
+        go_on(place)
+    while steps:
+        joined = _joined(steps)
+        if len(joined) < 2:
+            place, step = next(iter(steps.items()))
+            try:
+                reply = yield step
+            except Exception as error:  # noqa: BLE001 - the plan that asked is told
+                go_on(place, error=error)
+            else:
+                go_on(place, reply)
+            continue
+        commands = [command for request in joined.values() for command in request.commands]
+        shard = next(iter(joined.values())).shard
+        try:
+            replies = yield Request(commands, shard, repeatable=True)
+        except Exception as error:  # noqa: BLE001 - the plans that asked are told
+            for place in joined:
+                go_on(place, error=error)
+            continue
+        first = 0
+        for place, request in joined.items():
+            last = first + len(request.commands)
+            go_on(place, replies[first:last])
+            first = last
+    return results
+
+
+def _joined(steps: dict[int, Request | Call]) -> dict[int, Request]:
+    """The reads that may go in one request, by place."""
+    found: dict[int, Request] = {}
+    for place, step in steps.items():
+        if not isinstance(step, Request) or not step.repeatable or step.upkeep:
+            continue
+        if not found or step.shard == next(iter(found.values())).shard:
+            found[place] = step
+    return found

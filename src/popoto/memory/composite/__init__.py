@@ -1,0 +1,1 @@
+"""Scores of several signals as one: what composite.lua is sent, and its script."""

@@ -1,0 +1,1 @@
+"""What a policy cache computes: fingerprints, bounds, tests of uniformity, values of actions."""

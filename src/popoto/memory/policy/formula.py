@@ -1,0 +1,107 @@
+"""The formulas of the policy cache, which need no server."""
+
+from __future__ import annotations
+
+import datetime
+import hashlib
+import json
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from popoto import clock
+
+__all__ = [
+    "CHI_SQUARED_CRITICAL_VALUES",
+    "chi_squared_uniform",
+    "compute_fingerprint",
+    "recurrences",
+    "wilson_ci_lower",
+]
+
+#: At p = 0.05, by degrees of freedom.
+CHI_SQUARED_CRITICAL_VALUES: Final = {2: 5.991, 3: 7.815, 6: 12.592, 11: 19.675, 23: 35.172}
+
+_WEEK, _MONTH, _YEAR = 604_800, 2_592_000, 31_536_000
+
+
+def compute_fingerprint(
+    features: Mapping[str, Any],
+    include_fields: Sequence[str] | None = None,
+    include_timestamp: bool = False,
+) -> str:
+    """Sixteen hexadecimal digits that tell states apart: of SHA-256 over the features as JSON.
+
+    The order of the features does not matter; unknown types count as their text. `include_fields`
+    names those that count (KeyError where one is missing); with `include_timestamp` states of
+    different hours differ.
+    """
+    counted = dict(features)
+    if include_fields is not None:
+        counted = {name: features[name] for name in include_fields}
+    if include_timestamp:
+        counted["__hour_bucket__"] = int(clock.now()) // 3600
+    text = json.dumps(counted, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode("utf-8")).hexdigest()[:16]
+
+
+def wilson_ci_lower(successes: float, total: float, z: float = 1.96) -> float:
+    """The lower end of the Wilson score interval of a share (Wilson 1927), from 0 to 1.
+
+    `z` is the quantile of the normal distribution: 1.96 for 95 %. 0 without any trial. Raises
+    ValueError for fewer than no successes, or more than trials.
+    """
+    if total == 0 and successes == 0:
+        return 0.0
+    if not 0 <= successes <= total:
+        raise ValueError(f"{successes!r} successes of {total!r} trials cannot be")
+    share = successes / total
+    spread = z * math.sqrt(share * (1 - share) / total + z * z / (4 * total * total))
+    bound = (share + z * z / (2 * total) - spread) / (1 + z * z / total)
+    # What is rounded may lie beside the share.
+    return min(max(bound, 0.0), share)
+
+
+def chi_squared_uniform(observed: Sequence[float], expected_per_bucket: float) -> float:
+    """Pearson's statistic of counts against one expectation for each; 0 for one of 0 or less."""
+    if not expected_per_bucket > 0:
+        return 0.0
+    return float(
+        sum((count - expected_per_bucket) ** 2 / expected_per_bucket for count in observed)
+    )
+
+
+def recurrences(moments: Sequence[float], amplitude: float) -> list[tuple[int, float, float]]:
+    """Cycles in which moments (seconds since 1970) come back: period, amplitude, phase.
+
+    Weekday, week of the month (days 1 to 6, 7 to 13, 14 to 20, the rest) and month are looked at,
+    in UTC. A cycle is found where the counts are uneven (chi-squared against equal shares,
+    p = 0.05). Nothing is found in fewer than three moments, nor in fewer than there are buckets.
+    The buckets are not equally long, so an event on each day of a year looks monthly.
+    """
+    if len(moments) < 3:
+        return []
+    dates = [datetime.datetime.fromtimestamp(moment, datetime.UTC).date() for moment in moments]
+    found: list[tuple[int, float, float]] = []
+    for period, buckets, bucket_of in (
+        (_WEEK, 7, datetime.date.weekday),
+        (_MONTH, 4, _week_of_month),
+        (_YEAR, 12, _month),
+    ):
+        counts = [0] * buckets
+        for date in dates:
+            counts[bucket_of(date)] += 1
+        expected = len(dates) / buckets
+        critical = CHI_SQUARED_CRITICAL_VALUES[buckets - 1]
+        if expected >= 1 and chi_squared_uniform(counts, expected) > critical:
+            peak = counts.index(max(counts))
+            found.append((period, amplitude, 2 * math.pi * peak / buckets))
+    return found
+
+
+def _week_of_month(date: datetime.date) -> int:
+    return min(date.day // 7, 3)
+
+
+def _month(date: datetime.date) -> int:
+    return date.month - 1

@@ -1,0 +1,153 @@
+"""`AdaptiveAssembler`: finds out which weights assemble better contexts."""
+
+from __future__ import annotations
+
+import copy
+import logging
+import random
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from popoto.fields.constants import Defaults
+from popoto.recipes.assembling.quality import RetrievalQuality
+from popoto.recipes.context_assembler import AssemblyResult
+
+__all__ = ["AdaptiveAssembler"]
+
+logger = logging.getLogger("POPOTO.AdaptiveAssembler")
+
+_LEAST: Final = 0.05
+_MOST: Final = 0.9
+_TRIES: Final = 3
+
+
+def _default_quality_metric(quality: RetrievalQuality) -> float:
+    return quality.fok_score * quality.avg_confidence
+
+
+class AdaptiveAssembler:
+    """Tries other weights for an assembler, and keeps those that measure as well or better.
+
+    Two states take turns: one window of calls measures the weights there are, the next one a
+    candidate, in which a bit of one weight has moved to another. Each weight stays from 0.05 to
+    0.9. The assembler that was handed in is never changed: a shallow copy has other weights.
+
+    `window_size`          how many calls are judged together;
+                           `Defaults.ADAPTIVE_QUALITY_WINDOW_SIZE`
+    `quality_metric`       a number for a `RetrievalQuality`, by default its `fok_score` times its
+                           `avg_confidence`. Where it fails the call does not count
+    `weight_perturbation`  how much of a weight moves
+    `rng`                  the `random.Random` that decides which
+
+    What was learned is kept in this object alone. Not for several threads.
+    """
+
+    def __init__(
+        self,
+        inner: Any,
+        window_size: int | None = None,
+        quality_metric: Callable[[RetrievalQuality], Any] | None = None,
+        weight_perturbation: float = 0.05,
+        rng: random.Random | None = None,
+    ) -> None:
+        self._inner = inner
+        size = Defaults.ADAPTIVE_QUALITY_WINDOW_SIZE if window_size is None else window_size
+        self._window_size = size
+        self._quality_metric = quality_metric or _default_quality_metric
+        self._weight_perturbation = weight_perturbation
+        self._rng = rng or random.Random()
+        self._original: dict[str, float] = dict(inner.score_weights)
+        self._baseline: float | None = None
+        self._is_testing = False
+        self._current_window: list[float] = []
+
+    @property
+    def current_weights(self) -> dict[str, float]:
+        """A copy of the weights that are in use."""
+        return dict(self._inner.score_weights)
+
+    @property
+    def baseline_quality(self) -> float | None:
+        """What the kept weights measured; None before the first window is full."""
+        return self._baseline
+
+    @property
+    def is_testing_candidate(self) -> bool:
+        """Whether the weights in use are a candidate."""
+        return self._is_testing
+
+    def assemble(
+        self, query_cues: Mapping[str, Any] | None = None, **options: Any
+    ) -> AssemblyResult:
+        """As the assembler's own, always with the quality."""
+        result: AssemblyResult = self._inner.assemble(
+            query_cues, **{**options, "assess_quality": True}
+        )
+        self._learn(result)
+        return result
+
+    async def async_assemble(
+        self, query_cues: Mapping[str, Any] | None = None, **options: Any
+    ) -> AssemblyResult:
+        """`assemble` for asyncio."""
+        result: AssemblyResult = await self._inner.async_assemble(
+            query_cues, **{**options, "assess_quality": True}
+        )
+        self._learn(result)
+        return result
+
+    # Learning -------------------------------------------------------------------
+
+    def _learn(self, result: AssemblyResult) -> None:
+        quality = result.metadata.get("quality")
+        if quality is None:
+            return
+        try:
+            sample = float(self._quality_metric(quality))
+        except Exception as error:  # noqa: BLE001 - a metric of the caller's own, of any kind
+            logger.warning("quality_metric failed, so that this call does not count: %r", error)
+            return
+        self._current_window.append(sample)
+        if len(self._current_window) >= self._window_size:
+            mean = sum(self._current_window) / len(self._current_window)
+            self._current_window = []
+            if self._is_testing:
+                self._judge(mean)
+            else:
+                self._begin(mean)
+
+    def _begin(self, mean: float) -> None:
+        """The weights in use are measured: try others."""
+        self._baseline = mean
+        candidate = self._propose_candidate()
+        if candidate is not None:
+            self._use(candidate)
+            self._is_testing = True
+
+    def _judge(self, mean: float) -> None:
+        """A candidate is measured: keep it, or go back."""
+        self._is_testing = False
+        if self._baseline is None or mean >= self._baseline:
+            self._original = self.current_weights
+            self._baseline = mean
+        else:
+            self._use(self._original)
+
+    def _use(self, weights: Mapping[str, float]) -> None:
+        inner = copy.copy(self._inner)
+        inner.score_weights = dict(weights)
+        self._inner = inner
+
+    def _propose_candidate(self) -> dict[str, float] | None:
+        """Weights of which one has given a bit to another; None where that changes nothing."""
+        weights = self.current_weights
+        if len(weights) < 2:
+            return None
+        step = self._weight_perturbation
+        for _ in range(_TRIES):
+            giver, taker = self._rng.sample(list(weights), 2)
+            less = min(max(weights[giver] - step, _LEAST), _MOST)
+            more = min(max(weights[taker] + step, _LEAST), _MOST)
+            if less != weights[giver] or more != weights[taker]:
+                return {**weights, giver: less, taker: more}
+        return None

@@ -1,0 +1,262 @@
+"""How good what was retrieved is: `RetrievalQuality`."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final, Self
+
+from popoto.engine.request import Command, Plan, Request
+from popoto.engine.run import arun, run
+from popoto.memory.confidence.formula import Evidence
+
+__all__ = [
+    "FOK_WEIGHT_CUE_FAMILIARITY",
+    "FOK_WEIGHT_PARTIAL_RETRIEVAL",
+    "FOK_WEIGHT_SUBTHRESHOLD_ACTIVATION",
+    "RetrievalQuality",
+    "Yardstick",
+    "familiarity",
+    "measured",
+]
+
+FOK_WEIGHT_CUE_FAMILIARITY: Final = 0.4
+FOK_WEIGHT_PARTIAL_RETRIEVAL: Final = 0.4
+FOK_WEIGHT_SUBTHRESHOLD_ACTIVATION: Final = 0.2
+
+_UNKNOWN_FAMILIARITY: Final = 0.5
+
+
+@dataclass
+class RetrievalQuality:
+    """How good a retrieval is, from what is stored beside its records.
+
+    `avg_confidence`      the mean confidence of the records; 1 for a model without confidence
+    `score_spread`        standard deviation of the scores over their mean
+    `fok_score`           the feeling of knowing (Koriat 1993): the mean over the cues of
+                          0.4 familiarity + 0.4 partial retrieval + 0.2 activation below threshold
+    `staleness_ratio`     the share of records whose stored score of the first decay field is absent
+                          or below the threshold
+    `score_distribution`  a score for each record: the weighted sum of what sorted fields store,
+                          those without partition
+    `per_cue_fok`         the parts of `fok_score` by the text of a cue
+    """
+
+    avg_confidence: float = 0.0
+    score_spread: float = 0.0
+    fok_score: float = 0.0
+    staleness_ratio: float = 0.0
+    score_distribution: list[float] = field(default_factory=list[float])
+    per_cue_fok: dict[str, dict[str, float]] = field(default_factory=dict[str, dict[str, float]])
+
+    @classmethod
+    def from_records(
+        cls,
+        records: Sequence[Any],
+        query_cues: Mapping[str, Any] | None = None,
+        score_weights: Mapping[str, float] | None = None,
+        max_items: int = 10,
+        surfacing_threshold: float = 0.5,
+    ) -> Self:
+        """The quality of records of one class (else TypeError). One command."""
+        yardstick = Yardstick(score_weights, max_items, surfacing_threshold)
+        found: Self = run(_of_records(cls, records, query_cues, yardstick))
+        return found
+
+    @classmethod
+    async def async_from_records(
+        cls,
+        records: Sequence[Any],
+        query_cues: Mapping[str, Any] | None = None,
+        score_weights: Mapping[str, float] | None = None,
+        max_items: int = 10,
+        surfacing_threshold: float = 0.5,
+    ) -> Self:
+        """`from_records` for asyncio."""
+        yardstick = Yardstick(score_weights, max_items, surfacing_threshold)
+        found: Self = await arun(_of_records(cls, records, query_cues, yardstick))
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class Yardstick:
+    """What records are measured against."""
+
+    weights: Mapping[str, float] | None
+    max_items: int
+    threshold: float
+
+
+def _of_records(
+    cls: type[RetrievalQuality],
+    records: Sequence[Any],
+    cues: Mapping[str, Any] | None,
+    yardstick: Yardstick,
+) -> Plan[Any]:
+    if not records:
+        return cls()
+    models: list[Any] = []
+    for record in records:
+        model: Any = record.__class__
+        if model not in models:
+            models.append(model)
+    if len(models) > 1:
+        names = ", ".join(sorted(model.__name__ for model in models))
+        raise TypeError(f"the records are of several classes: {names}")
+    values = list((cues or {}).values())
+    known = yield from familiarity(models[0], values)
+    found: RetrievalQuality = yield from measured(
+        models[0], records, records, list(zip(values, known, strict=True)), yardstick
+    )
+    return found if cls is RetrievalQuality else cls(**vars(found))
+
+
+def familiarity(model: Any, values: Sequence[Any]) -> Plan[list[float]]:
+    """How familiar the values of cues are: 1 or 0, and 0.5 where nothing can tell. One command."""
+    fields = model._meta.listed("existence")
+    if not fields or not values:
+        return [_UNKNOWN_FAMILIARITY] * len(values)
+    asked = [str(value) for value in values]
+    asking: Plan[list[bool]] = fields[0]._found(model, asked)
+    return [1.0 if each else 0.0 for each in (yield from asking)]
+
+
+def measured(
+    model: Any,
+    records: Sequence[Any],
+    candidates: Sequence[Any],
+    cues: Sequence[tuple[Any, float]],
+    yardstick: Yardstick,
+) -> Plan[RetrievalQuality]:
+    """The quality of records that were chosen among candidates. One command.
+
+    `cues`: values with their familiarity.
+    """
+    looked_at = list({record.pk: record for record in (*records, *candidates)}.values())
+    stored = yield from _stored(model, looked_at, yardstick.weights or {})
+    scores = _proxies(stored, yardstick.weights)
+    distribution = [] if scores is None else [scores[record.pk] for record in records]
+    per_cue, fok = _feeling_of_knowing(candidates, scores, cues, yardstick)
+    return RetrievalQuality(
+        avg_confidence=_mean([stored.confidences[record.pk] for record in records], 1.0),
+        score_spread=_spread(distribution),
+        fok_score=fok,
+        staleness_ratio=_staleness(model, records, stored, yardstick),
+        score_distribution=distribution,
+        per_cue_fok=per_cue,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Stored:
+    """What is stored beside records, by record key."""
+
+    confidences: Mapping[str, float]
+    #: in the sorted sets of weighted fields
+    scores: Mapping[str, Mapping[str, float | None]]
+
+
+def _stored(model: Any, records: Sequence[Any], weights: Mapping[str, float]) -> Plan[_Stored]:
+    options = model._meta
+    by_name = {each.name: each for each in options.listed("sorted")}
+    names = [name for name in weights if name in by_name]
+    confident = options.listed("confidence")[:1]
+    keys: list[str] = [record.pk for record in records]
+    confidences = dict.fromkeys(keys, 1.0)
+    commands: list[Command] = []
+    if keys:
+        commands += [("ZMSCORE", by_name[name].sorted_set_key, *keys) for name in names]
+        for each in confident:
+            for record in records:
+                values = [getattr(record, name) for name in each.partition_by]
+                commands.append(("HGET", each.partition_key(values), record.pk))
+    if not commands:
+        return _Stored(confidences, {})
+    replies: list[Any] = yield Request(commands, options.shard, repeatable=True)
+    columns, evidence = replies[: len(names)], replies[len(names) :]
+    for each in confident:
+        for key, bytes_ in zip(keys, evidence, strict=True):
+            confidences[key] = _confidence(bytes_, each.initial_confidence)
+    scores = {
+        name: {
+            key: None if score is None else float(score)
+            for key, score in zip(keys, column, strict=True)
+        }
+        for name, column in zip(names, columns, strict=True)
+    }
+    return _Stored(confidences, scores)
+
+
+def _confidence(evidence: bytes | None, initial: float) -> float:
+    if evidence is None:
+        return initial
+    try:
+        return Evidence.unpacked(evidence).confidence
+    except ValueError:
+        return initial
+
+
+# The parts of it -------------------------------------------------------------------------------
+
+
+def _proxies(stored: _Stored, weights: Mapping[str, float] | None) -> dict[str, float] | None:
+    """The weighted sum of stored scores of each record; None without weights."""
+    if weights is None:
+        return None
+    totals = dict.fromkeys(stored.confidences, 0.0)
+    for name, column in stored.scores.items():
+        for key, score in column.items():
+            totals[key] += weights[name] * (score or 0.0)
+    return totals
+
+
+def _mean(numbers: Sequence[float], otherwise: float) -> float:
+    return math.fsum(numbers) / len(numbers) if numbers else otherwise
+
+
+def _spread(numbers: Sequence[float]) -> float:
+    mean = _mean(numbers, 0.0)
+    if abs(mean) < 1e-9:
+        return 0.0
+    return math.sqrt(_mean([(number - mean) ** 2 for number in numbers], 0.0)) / mean
+
+
+def _staleness(model: Any, records: Sequence[Any], stored: _Stored, yardstick: Yardstick) -> float:
+    fields = model._meta.listed("decay")[:1]
+    if not records or not fields or fields[0].name not in (yardstick.weights or {}):
+        return 0.0
+    column = stored.scores.get(fields[0].name, {})
+    scores = [column.get(record.pk) for record in records]
+    stale = [score for score in scores if score is None or score < yardstick.threshold]
+    return len(stale) / len(records)
+
+
+def _feeling_of_knowing(
+    candidates: Sequence[Any],
+    scores: Mapping[str, float] | None,
+    cues: Sequence[tuple[Any, float]],
+    yardstick: Yardstick,
+) -> tuple[dict[str, dict[str, float]], float]:
+    most = max(yardstick.max_items, 1)
+    partial = min(len(candidates), most) / most
+    below = 0.0
+    if candidates and scores and yardstick.weights:
+        numbers = [scores[record.pk] for record in candidates]
+        below = sum(0 < number < yardstick.threshold for number in numbers) / len(candidates)
+    per_cue: dict[str, dict[str, float]] = {}
+    components: list[float] = []
+    for value, familiar in cues:
+        component = (
+            FOK_WEIGHT_CUE_FAMILIARITY * familiar
+            + FOK_WEIGHT_PARTIAL_RETRIEVAL * partial
+            + FOK_WEIGHT_SUBTHRESHOLD_ACTIVATION * below
+        )
+        components.append(component)
+        per_cue[str(value)] = {
+            "cue_familiarity": familiar,
+            "partial_retrieval_count": partial,
+            "subthreshold_activation": below,
+            "component_score": component,
+        }
+    return per_cue, _mean(components, 0.0)

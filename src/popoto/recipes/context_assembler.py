@@ -1,0 +1,279 @@
+"""`ContextAssembler`: which memories an agent is shown, within a budget."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from popoto.engine.request import Plan
+from popoto.engine.run import arun, run
+from popoto.fields.constants import Defaults
+from popoto.recipes.assembling.choosing import length_as_tokens, within
+from popoto.recipes.assembling.effects import take_effect
+from popoto.recipes.assembling.formats import (
+    FORMATS,
+    format_natural,
+    format_structured,
+    format_xml,
+)
+from popoto.recipes.assembling.gathering import Asked, Gathered, gathered, mode_of, pulled
+from popoto.recipes.assembling.quality import (
+    FOK_WEIGHT_CUE_FAMILIARITY,
+    FOK_WEIGHT_PARTIAL_RETRIEVAL,
+    FOK_WEIGHT_SUBTHRESHOLD_ACTIVATION,
+    RetrievalQuality,
+    Yardstick,
+    familiarity,
+    measured,
+)
+
+__all__ = [
+    "COMPETITIVE_SUPPRESSION_SIGNAL",
+    "DEFAULT_MAX_ITEMS",
+    "DEFAULT_PROPAGATION_DEPTH",
+    "DEFAULT_SURFACING_THRESHOLD",
+    "FOK_WEIGHT_CUE_FAMILIARITY",
+    "FOK_WEIGHT_PARTIAL_RETRIEVAL",
+    "FOK_WEIGHT_SUBTHRESHOLD_ACTIVATION",
+    "AssemblyResult",
+    "ContextAssembler",
+    "RetrievalQuality",
+    "format_natural",
+    "format_structured",
+    "format_xml",
+]
+
+logger = logging.getLogger("POPOTO.ContextAssembler")
+
+COMPETITIVE_SUPPRESSION_SIGNAL: Final = Defaults.COMPETITIVE_SUPPRESSION_SIGNAL
+DEFAULT_SURFACING_THRESHOLD: Final = Defaults.DEFAULT_SURFACING_THRESHOLD
+DEFAULT_MAX_ITEMS: Final = 10
+DEFAULT_PROPAGATION_DEPTH: Final = 2
+
+
+@dataclass
+class AssemblyResult:
+    """What is shown: the records in order, those among them that no cue asked for, the text."""
+
+    records: list[Any] = field(default_factory=list[Any])
+    proactive: list[Any] = field(default_factory=list[Any])
+    formatted: str = ""
+    metadata: dict[str, Any] = field(default_factory=dict[str, Any])
+
+
+class ContextAssembler:
+    """Chooses records for a prompt: those that cues pull, and those that push themselves forward.
+
+    `score_weights`        weights of `composite_score` for what cues pull
+    `max_items`            how many records at most
+    `max_tokens`           how many tokens at most, of the text with all that stands around the
+                           records. One record is kept at least; the first that does not fit ends
+                           the list
+    `surfacing_threshold`  the least score in its `CyclicDecayField` of a record that surfaces
+                           unasked; `Defaults.DEFAULT_SURFACING_THRESHOLD` if left out
+    `propagation_depth`    how many associations away records are lifted
+    `output_format`        structured (JSON), xml or natural; anything else is structured
+    `token_counter`        called with the text of one record (its attributes are the record's);
+                           without it an estimate counts that is rather too high
+    `retrieval_mode`       hybrid, lexical, composite, or auto: the first of them that the model's
+                           fields allow
+    `suppression_signal`   what those that were pulled and not kept learn, if the model has a
+                           `ConfidenceField` (`Defaults.COMPETITIVE_SUPPRESSION_SIGNAL`); None:
+                           nothing
+
+    Methods have native asyncio twins, ``async_…``.
+    """
+
+    def __init__(
+        self,
+        model_class: Any,
+        score_weights: Mapping[str, float],
+        max_items: int = DEFAULT_MAX_ITEMS,
+        max_tokens: int | None = None,
+        surfacing_threshold: float | None = None,
+        propagation_depth: int = DEFAULT_PROPAGATION_DEPTH,
+        output_format: str = "structured",
+        token_counter: Callable[[Any], Any] | None = None,
+        *,
+        retrieval_mode: str = "auto",
+        suppression_signal: float | type[Defaults] | None = Defaults,
+    ) -> None:
+        self.model_class = model_class
+        self.score_weights = score_weights
+        self.max_items = max_items
+        self.max_tokens = max_tokens
+        self.surfacing_threshold = (
+            Defaults.DEFAULT_SURFACING_THRESHOLD
+            if surfacing_threshold is None
+            else surfacing_threshold
+        )
+        self.propagation_depth = propagation_depth
+        self.output_format = output_format
+        self._token_counter = token_counter or length_as_tokens
+        self.retrieval_mode = retrieval_mode
+        self.suppression_signal = suppression_signal
+
+    # Assembling -----------------------------------------------------------------
+
+    def assemble(
+        self,
+        query_cues: Mapping[str, Any] | None = None,
+        agent_id: str | None = None,
+        partition_filters: Mapping[str, Any] | None = None,
+        assess_quality: bool = False,
+    ) -> AssemblyResult:
+        """The context for some cues (their values are what is asked for, by any name).
+
+        `agent_id` is one more filter, and files proposals under that agent. Without cues, or with
+        cues of which the model's `ExistenceFilter` knows no word, only what pushes itself forward
+        is shown. Every record meets all filters. Raises QueryException.
+
+        Records shown are staged as read once; those that came unasked are proposed
+        (`RecallProposal`); of those that were pulled and not kept the confidence falls. Two round
+        trips; two more where associations lift records, one for the quality.
+        """
+        return run(self._assembling(query_cues, agent_id, partition_filters, assess_quality))
+
+    async def async_assemble(
+        self,
+        query_cues: Mapping[str, Any] | None = None,
+        agent_id: str | None = None,
+        partition_filters: Mapping[str, Any] | None = None,
+        assess_quality: bool = False,
+    ) -> AssemblyResult:
+        """`assemble` for asyncio."""
+        plan = self._assembling(query_cues, agent_id, partition_filters, assess_quality)
+        return await arun(plan)
+
+    def _assembling(
+        self,
+        cues: Mapping[str, Any] | None,
+        agent_id: str | None,
+        filters: Mapping[str, Any] | None,
+        assess_quality: bool,
+    ) -> Plan[AssemblyResult]:
+        start = time.perf_counter()
+        asked = self._asked(cues, agent_id, filters)
+        found = yield from gathered(asked)
+        merged = _merged(found)
+        counter = None if self._token_counter is length_as_tokens else self._token_counter
+        render = FORMATS.get(self.output_format, format_structured)
+        kept, tokens = within(merged[: max(self.max_items, 0)], self.max_tokens, counter, render)
+        pulled_keys = {record.pk for record in found.pull}
+        proactive = [record for record in kept if record.pk not in pulled_keys]
+        metadata: dict[str, Any] = {
+            "pull_count": len(found.pull),
+            "push_count": len(found.push),
+            "token_count": tokens,
+            "total_candidates": len(merged),
+        }
+        if assess_quality:
+            measures = list(zip(asked.cues.values(), found.familiar, strict=True))
+            metadata["quality"] = yield from measured(
+                self.model_class, kept, found.pull, measures, self._yardstick()
+            )
+        yield from self._effects(found, kept, proactive, agent_id)
+        metadata["timing_ms"] = round((time.perf_counter() - start) * 1000, 2)
+        return AssemblyResult(kept, proactive, render(kept), metadata)
+
+    def _asked(
+        self,
+        cues: Mapping[str, Any] | None,
+        agent_id: str | None,
+        filters: Mapping[str, Any] | None,
+    ) -> Asked:
+        wanted = dict(filters or {})
+        if agent_id is not None:
+            wanted["agent_id"] = agent_id
+        return Asked(
+            self.model_class,
+            self.score_weights,
+            dict(cues or {}),
+            wanted,
+            mode_of(self.model_class, self.retrieval_mode),
+            self.max_items,
+            self.surfacing_threshold,
+            self.propagation_depth,
+        )
+
+    def _yardstick(self) -> Yardstick:
+        return Yardstick(self.score_weights, self.max_items, self.surfacing_threshold)
+
+    def _effects(
+        self, found: Gathered, kept: Sequence[Any], proactive: Sequence[Any], agent: str | None
+    ) -> Plan[None]:
+        keys = {record.pk for record in kept}
+        signal: Any = self.suppression_signal
+        if signal is Defaults:
+            signal = Defaults.COMPETITIVE_SUPPRESSION_SIGNAL
+        losers = [record for record in found.pull if record.pk not in keys]
+        yield from take_effect(
+            self.model_class,
+            kept,
+            proactive,
+            [] if signal is None else losers,
+            agent or "default",
+            float(signal or 0.0),
+        )
+
+    # Asking for the quality alone -------------------------------------------------
+
+    def assess(
+        self,
+        query_cues: Mapping[str, Any] | None = None,
+        partition_filters: Mapping[str, Any] | None = None,
+        probe_limit: int | None = None,
+        agent_id: str | None = None,
+    ) -> RetrievalQuality:
+        """How good an answer to some cues would be, without an effect on any record.
+
+        Of the best `probe_limit` records (`max_items`). Two round trips.
+        """
+        return run(self._assessing(query_cues, partition_filters, probe_limit, agent_id))
+
+    async def async_assess(
+        self,
+        query_cues: Mapping[str, Any] | None = None,
+        partition_filters: Mapping[str, Any] | None = None,
+        probe_limit: int | None = None,
+        agent_id: str | None = None,
+    ) -> RetrievalQuality:
+        """`assess` for asyncio."""
+        return await arun(self._assessing(query_cues, partition_filters, probe_limit, agent_id))
+
+    def _assessing(
+        self,
+        cues: Mapping[str, Any] | None,
+        filters: Mapping[str, Any] | None,
+        limit: int | None,
+        agent_id: str | None,
+    ) -> Plan[RetrievalQuality]:
+        asked = self._asked(cues, agent_id, filters)
+        if not asked.cues:
+            logger.warning("assess(): no query_cues, so there is nothing to assess")
+            return RetrievalQuality()
+        values = list(asked.cues.values())
+        known = yield from familiarity(self.model_class, values)
+        records: list[Any] = []
+        if any(known):
+            records = yield from pulled(asked, limit or self.max_items)
+        measures = list(zip(values, known, strict=True))
+        quality = yield from measured(
+            self.model_class, records, records, measures, self._yardstick()
+        )
+        confident = self.model_class._meta.listed("confidence")
+        if not any(known) and confident:
+            # Nothing was looked at: nobody can be sure of anything.
+            quality.avg_confidence = 0.5
+        return quality
+
+
+def _merged(found: Gathered) -> list[Any]:
+    """The candidates, each once: those that were pulled first."""
+    merged: dict[str, Any] = {}
+    for record in (*found.pull, *found.push):
+        merged.setdefault(record.pk, record)
+    return list(merged.values())

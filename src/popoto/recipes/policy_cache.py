@@ -1,0 +1,281 @@
+"""A policy cache: which action was worth how much in which state, learned from events."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, TypeAlias, cast
+
+from popoto.engine.batch import Batch, KeyArgument
+from popoto.engine.request import Plan, Reply, Request
+from popoto.engine.run import arun, run
+from popoto.exceptions import UnsavedError
+from popoto.fields.access_tracker import AccessTrackerMixin
+from popoto.fields.co_occurrence_field import CoOccurrenceField
+from popoto.fields.confidence_field import ConfidenceField
+from popoto.fields.constants import Defaults
+from popoto.fields.decaying_sorted_field import DecayingSortedField
+from popoto.fields.event_stream import EventStreamMixin
+from popoto.fields.existence_filter import ExistenceFilter
+from popoto.fields.keeping.adjusting import Adjustment, carried_out
+from popoto.fields.prediction_ledger import PredictionLedgerMixin
+from popoto.fields.shortcuts import AutoKeyField, DictField, KeyField
+from popoto.memory.commands import put
+from popoto.memory.policy.formula import (
+    CHI_SQUARED_CRITICAL_VALUES,
+    chi_squared_uniform,
+    compute_fingerprint,
+    recurrences,
+    wilson_ci_lower,
+)
+from popoto.models.base import Model
+
+__all__ = [
+    "CHI_SQUARED_CRITICAL_VALUES",
+    "CHI_SQUARED_P_THRESHOLD",
+    "INITIAL_CYCLE_AMPLITUDE",
+    "MIN_EVENTS_FOR_CRYSTALLIZATION",
+    "TD_ALPHA",
+    "TD_GAMMA",
+    "WILSON_CI_THRESHOLD",
+    "PolicyEntry",
+    "async_initialize_q_value",
+    "async_update_q_value",
+    "chi_squared_uniform",
+    "compute_fingerprint",
+    "crystallization_handler",
+    "initialize_q_value",
+    "temporal_discovery_handler",
+    "update_q_value",
+    "wilson_ci_lower",
+]
+
+logger = logging.getLogger("POPOTO.PolicyCache")
+
+Entries: TypeAlias = Sequence[tuple[str, Mapping[str, str]]]
+_Group: TypeAlias = tuple[str, str, str]
+
+MIN_EVENTS_FOR_CRYSTALLIZATION: Final = Defaults.MIN_EVENTS_FOR_CRYSTALLIZATION
+WILSON_CI_THRESHOLD: Final = Defaults.WILSON_CI_THRESHOLD
+TD_ALPHA: Final = Defaults.TD_ALPHA
+TD_GAMMA: Final = Defaults.TD_GAMMA
+CHI_SQUARED_P_THRESHOLD: Final = Defaults.CHI_SQUARED_P_THRESHOLD
+INITIAL_CYCLE_AMPLITUDE: Final = Defaults.INITIAL_CYCLE_AMPLITUDE
+
+#: What events have told of states and actions so far: successes and trials, by JSON text.
+_EVIDENCE_KEY: Final = "$Policy:PolicyEntry:evidence"
+_EVIDENCE_SECONDS: Final = 90 * 86_400
+
+
+class PolicyEntry(EventStreamMixin, AccessTrackerMixin, PredictionLedgerMixin, Model):
+    """What to do in a state, and what that is worth.
+
+    `expected_value` is the value that `update_q_value` learns; creating an entry sets it to the
+    time, as for every decaying field, so `initialize_q_value` follows. Later saves leave it alone.
+    """
+
+    _stream_name = "policy_mutations"
+    _stream_partition_field = "agent_id"
+
+    entry_id = AutoKeyField()
+    agent_id = KeyField()
+    state_fingerprint = KeyField()
+    action_type = KeyField()
+    state_features = DictField(default={})
+    action_spec = DictField(default={})
+    expected_value = DecayingSortedField(partition_by="agent_id")
+    confidence = ConfidenceField(initial_confidence=0.5)
+    related_policies = CoOccurrenceField(symmetric=True, max_edges=100)
+    bloom = ExistenceFilter(
+        error_rate=0.01, capacity=100_000, fingerprint_fn=lambda entry: entry.state_fingerprint
+    )
+
+    def save(self, *arguments: Any, **options: Any) -> Any:
+        """As `Model.save`; a learned value stays."""
+        return super().save(*arguments, **{"skip_auto_now": bool(self._stored), **options})
+
+    async def async_save(self, *arguments: Any, **options: Any) -> Any:
+        """`save` for asyncio."""
+        kept = {"skip_auto_now": bool(self._stored), **options}
+        return await super().async_save(*arguments, **kept)
+
+
+# Values ----------------------------------------------------------------------------------------
+
+
+class _Valuing(Adjustment):
+    """The value of an entry learns from a reward, or is set."""
+
+    what = "update_q_value()"
+    names = ("agent_id",)
+
+    def __init__(self, instance: Any, command: str, *numbers: float) -> None:
+        super().__init__(instance)
+        self.command = command
+        self.numbers = [repr(float(number)) for number in numbers]
+
+    def unsaved(self) -> Exception:
+        return ValueError(str(super().unsaved()))
+
+    def missing(self, key: str) -> Exception:
+        return ValueError(str(super().missing(key)))
+
+    def put(self, batch: Batch, key: str, values: Mapping[str, Any]) -> None:
+        field = PolicyEntry._meta.by_name["expected_value"]
+        index = field.partition_key([values["agent_id"]])
+        put(batch, self.command, index, key, KeyArgument(key), field.name, *self.numbers)
+
+    def finish(self, replies: Sequence[Reply]) -> float:
+        told: Any = replies[0]
+        value = float(told[1])
+        field = PolicyEntry._meta.by_name["expected_value"]
+        vars(self.instance)[field.name] = value
+        self.instance._stored[field.name] = field.encode(value)
+        return float(told[0])
+
+
+def update_q_value(
+    instance: PolicyEntry,
+    reward: float,
+    max_future_q: float = 0.0,
+    alpha: float | None = None,
+    gamma: float | None = None,
+) -> float:
+    """Let the value of an entry learn from a reward; returns the difference to what was expected.
+
+    ``difference = reward + gamma * max_future_q - value``, and ``alpha * difference`` is added to
+    the value (Q-learning, Watkins 1989). `Defaults.TD_ALPHA` and `TD_GAMMA` unless given. Raises
+    ValueError for an entry that is not stored. One command, atomic on the server.
+    """
+    return run(_rewarding(instance, reward, max_future_q, alpha, gamma))
+
+
+async def async_update_q_value(
+    instance: PolicyEntry,
+    reward: float,
+    max_future_q: float = 0.0,
+    alpha: float | None = None,
+    gamma: float | None = None,
+) -> float:
+    """`update_q_value` for asyncio."""
+    return await arun(_rewarding(instance, reward, max_future_q, alpha, gamma))
+
+
+def initialize_q_value(instance: PolicyEntry, initial_q: float = 0.0) -> None:
+    """Set the value of an entry. Raises ValueError for one that is not stored. One command."""
+    run(_carried_out(_Valuing(instance, "VALUE", initial_q)))
+
+
+async def async_initialize_q_value(instance: PolicyEntry, initial_q: float = 0.0) -> None:
+    """`initialize_q_value` for asyncio."""
+    await arun(_carried_out(_Valuing(instance, "VALUE", initial_q)))
+
+
+def _rewarding(
+    instance: PolicyEntry, reward: float, future: float, alpha: float | None, gamma: float | None
+) -> Plan[float]:
+    rate = Defaults.TD_ALPHA if alpha is None else alpha
+    discount = Defaults.TD_GAMMA if gamma is None else gamma
+    return _carried_out(_Valuing(instance, "REWARD", reward, future, rate, discount))
+
+
+def _carried_out(valuing: _Valuing) -> Plan[float]:
+    try:
+        found: list[float] = yield from carried_out([valuing], None)
+    except UnsavedError as error:
+        raise ValueError(str(error)) from error
+    return found[0]
+
+
+# Learning from events --------------------------------------------------------------------------
+
+
+async def crystallization_handler(entries: Entries) -> None:
+    """A handler for `StreamConsumer`: what succeeded often enough becomes a `PolicyEntry`.
+
+    Entries tell `state_fingerprint`, `action_type`, `outcome` (``success`` or not) and, if they
+    like, `agent_id` ("default"), `state_features` and `action_spec` (JSON). Successes and trials
+    of each agent, state and action are counted on the server, so batches add up; they are
+    forgotten after 90 days without an event. An entry is created from the latest event, unless
+    there is one, where `wilson_ci_lower` is above `Defaults.WILSON_CI_THRESHOLD` after
+    `Defaults.MIN_EVENTS_FOR_CRYSTALLIZATION` trials or more. That bound is its value.
+    """
+    latest: dict[_Group, Mapping[str, str]] = {}
+    news: dict[_Group, list[int]] = {}
+    for entry_id, told in entries:
+        if not told.get("state_fingerprint") or not told.get("action_type"):
+            logger.warning("event %s tells no state_fingerprint and action_type", entry_id)
+            continue
+        group = (
+            told.get("agent_id") or "default",
+            told["state_fingerprint"],
+            told["action_type"],
+        )
+        latest[group] = told
+        counts = news.setdefault(group, [0, 0])
+        counts[0] += told.get("outcome") == "success"
+        counts[1] += 1
+    if news:
+        for group, (successes, total) in (await arun(_counted(news))).items():
+            await _crystallized(group, latest[group], successes, total)
+
+
+def _counted(news: Mapping[_Group, Sequence[int]]) -> Plan[dict[_Group, tuple[int, int]]]:
+    """Successes and trials of these groups, with those that are new. One round trip."""
+    commands: list[tuple[str | int, ...]] = []
+    for group, counts in news.items():
+        for what, count in zip(("successes", "total"), counts, strict=True):
+            commands.append(("HINCRBY", _EVIDENCE_KEY, json.dumps([*group, what]), count))
+    commands.append(("EXPIRE", _EVIDENCE_KEY, _EVIDENCE_SECONDS))
+    options = PolicyEntry._meta
+    replies: list[Any] = yield Request.write(*commands, shard=options.shard, wait=options.wait)
+    pairs = zip(replies[0:-1:2], replies[1:-1:2], strict=True)
+    return {group: (int(one), int(all_)) for group, (one, all_) in zip(news, pairs, strict=True)}
+
+
+async def _crystallized(group: _Group, told: Mapping[str, str], successes: int, total: int) -> None:
+    if total < Defaults.MIN_EVENTS_FOR_CRYSTALLIZATION:
+        return
+    bound = wilson_ci_lower(successes, total)
+    if bound <= Defaults.WILSON_CI_THRESHOLD:
+        return
+    agent_id, state_fingerprint, action_type = group
+    names: dict[str, Any] = {
+        "agent_id": agent_id,
+        "state_fingerprint": state_fingerprint,
+        "action_type": action_type,
+    }
+    query: Any = PolicyEntry.query
+    if await query.filter(**names).async_exists():
+        return
+    entry = PolicyEntry(
+        **names,
+        state_features=_object(told.get("state_features")),
+        action_spec=_object(told.get("action_spec")),
+    )
+    await entry.async_save()
+    await async_initialize_q_value(entry, bound)
+
+
+def _object(text: str | None) -> dict[str, Any]:
+    try:
+        found: Any = json.loads(text or "{}")
+    except ValueError:
+        return {}
+    return cast("dict[str, Any]", found) if isinstance(found, dict) else {}
+
+
+async def temporal_discovery_handler(entries: Entries) -> list[tuple[int, float, float]]:
+    """Cycles in which events come back, from the `ts` of entries: (period, amplitude, phase).
+
+    See `popoto.memory.policy.formula.recurrences`. `StreamConsumer` does not use what a handler
+    returns: wrap it to do something with it. Asks no server.
+    """
+    moments: list[float] = []
+    for _, told in entries:
+        try:
+            moments.append(float(told["ts"]))
+        except (KeyError, TypeError, ValueError):
+            continue
+    return recurrences(moments, Defaults.INITIAL_CYCLE_AMPLITUDE)

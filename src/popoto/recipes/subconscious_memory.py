@@ -1,0 +1,187 @@
+"""`SubconsciousMemory`: memory around the turns of a language model."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final, TypeAlias, cast
+
+from popoto.fields.observation import ObservationProtocol
+from popoto.recipes.context_assembler import AssemblyResult, ContextAssembler
+
+__all__ = ["DEFAULT_EXTRACTION_MIN_LENGTH", "DEFAULT_SYSTEM_PREAMBLE", "SubconsciousMemory"]
+
+DEFAULT_EXTRACTION_MIN_LENGTH: Final = 10
+DEFAULT_SYSTEM_PREAMBLE: Final = "You are a helpful assistant."
+
+Message: TypeAlias = dict[str, Any]
+
+_HEADING: Final = "\n\nRelevant context:\n"
+_SENTENCE_END: Final = re.compile(r"(?<=[.!?])\s+")
+
+
+class SubconsciousMemory:
+    """Puts what an agent remembers in front of its model, and keeps what the model says.
+
+    `model_class`            the memories, with fields for their text, importance and agent
+    `agent_id`               whose memories they are
+    `score_weights`, `max_items`, `max_tokens`   as for `ContextAssembler`
+    `extraction_min_length`  sentences that are shorter are not kept
+    `system_preamble`        what a system message begins with, where there is none yet
+    `content_field`, `importance_field`, `agent_id_field`   names of the fields
+
+    Methods that ask the server have native asyncio twins, ``async_…``.
+    """
+
+    def __init__(
+        self,
+        model_class: Any,
+        agent_id: str,
+        score_weights: Mapping[str, float],
+        max_items: int = 10,
+        max_tokens: int | None = 4000,
+        extraction_min_length: int = DEFAULT_EXTRACTION_MIN_LENGTH,
+        system_preamble: str = DEFAULT_SYSTEM_PREAMBLE,
+        content_field: str = "content",
+        importance_field: str = "importance",
+        agent_id_field: str = "agent_id",
+    ) -> None:
+        self.model_class = model_class
+        self.agent_id = agent_id
+        self.score_weights = score_weights
+        self.max_items = max_items
+        self.max_tokens = max_tokens
+        self.extraction_min_length = extraction_min_length
+        self.system_preamble = system_preamble
+        self.content_field = content_field
+        self.importance_field = importance_field
+        self.agent_id_field = agent_id_field
+        self._assembler = ContextAssembler(
+            model_class, score_weights, max_items=max_items, max_tokens=max_tokens
+        )
+
+    # Before the turn --------------------------------------------------------------
+
+    def inject_context(
+        self, messages: list[Message] | None
+    ) -> tuple[list[Message] | None, AssemblyResult]:
+        """The messages with what is remembered, and what that is.
+
+        The last message of the user is the cue. A system message that comes first is replaced, in
+        the list, by a copy with the memories below its text, instead of those of an earlier
+        call; without one a new list begins with one. Raises what `ContextAssembler.assemble` does.
+        """
+        if not messages:
+            return messages, AssemblyResult()
+        cues, filters = self._asked(messages)
+        return self._injected(messages, self._assembler.assemble(cues, partition_filters=filters))
+
+    async def async_inject_context(
+        self, messages: list[Message] | None
+    ) -> tuple[list[Message] | None, AssemblyResult]:
+        """`inject_context` for asyncio."""
+        if not messages:
+            return messages, AssemblyResult()
+        cues, filters = self._asked(messages)
+        result = await self._assembler.async_assemble(cues, partition_filters=filters)
+        return self._injected(messages, result)
+
+    def _asked(self, messages: Sequence[Message]) -> tuple[dict[str, str], dict[str, str]]:
+        """The cues, and the filters."""
+        filters = {self.agent_id_field: self.agent_id}
+        for message in reversed(messages):
+            text = _text_of(message.get("content")) if message.get("role") == "user" else ""
+            if text:
+                return {"topic": text}, filters
+        return {}, filters
+
+    def _injected(
+        self, messages: list[Message], result: AssemblyResult
+    ) -> tuple[list[Message], AssemblyResult]:
+        if not result.records:
+            return messages, result
+        block = _HEADING + result.formatted
+        first = messages[0]
+        if first.get("role") != "system":
+            return [{"role": "system", "content": self.system_preamble + block}, *messages], result
+        messages[0] = {**first, "content": _with_block(first.get("content"), block)}
+        return messages, result
+
+    # After the turn ---------------------------------------------------------------
+
+    def extract_memories(self, response_text: str | None, importance: float = 0.5) -> list[Any]:
+        """The sentences of an answer as records; those that were saved. One command for each."""
+        memories = list(self._memories(response_text, importance))
+        return [memory for memory in memories if memory.save() is not False]
+
+    async def async_extract_memories(
+        self, response_text: str | None, importance: float = 0.5
+    ) -> list[Any]:
+        """`extract_memories` for asyncio."""
+        memories = list(self._memories(response_text, importance))
+        return [memory for memory in memories if await memory.async_save() is not False]
+
+    def _memories(self, text: str | None, importance: float) -> Iterator[Any]:
+        for sentence in self._split_sentences(text or ""):
+            if len(sentence) >= self.extraction_min_length:
+                yield self.model_class(
+                    **{
+                        self.agent_id_field: self.agent_id,
+                        self.content_field: sentence,
+                        self.importance_field: importance,
+                    }
+                )
+
+    @staticmethod
+    def _split_sentences(text: str) -> list[str]:
+        return [piece for piece in _SENTENCE_END.split(text.strip()) if piece]
+
+    def report_outcomes(
+        self, assembly_result: AssemblyResult | None, outcome: str = "acted"
+    ) -> None:
+        """Let the records of a context learn what became of it (`ObservationProtocol`).
+
+        Raises ValueError for an outcome that is none. One command.
+        """
+        if assembly_result is not None and assembly_result.records:
+            records = assembly_result.records
+            ObservationProtocol.on_context_used(records, self._outcomes(records, outcome))
+
+    async def async_report_outcomes(
+        self, assembly_result: AssemblyResult | None, outcome: str = "acted"
+    ) -> None:
+        """`report_outcomes` for asyncio."""
+        if assembly_result is not None and assembly_result.records:
+            records = assembly_result.records
+            outcomes = self._outcomes(records, outcome)
+            await ObservationProtocol.async_on_context_used(records, outcomes)
+
+    @staticmethod
+    def _outcomes(records: Sequence[Any], outcome: str) -> dict[str, str]:
+        return {record.pk: outcome for record in records}
+
+
+def _text_of(content: Any) -> str:
+    """The text of a message, whose content may be a list of parts."""
+    if isinstance(content, str):
+        return content.strip()
+    if not isinstance(content, Sequence):
+        return ""
+    parts: Sequence[Any] = content
+    return "\n".join(filter(None, map(_text_of_part, parts))).strip()
+
+
+def _text_of_part(part: Any) -> str:
+    if not isinstance(part, Mapping):
+        return ""
+    text: Any = cast("Mapping[str, Any]", part).get("text")
+    return text if isinstance(text, str) else ""
+
+
+def _with_block(content: Any, block: str) -> Any:
+    """A message's content with a block of memories, in place of an earlier one."""
+    if content is None or isinstance(content, str):
+        return (content or "").split(_HEADING, 1)[0] + block
+    parts = cast("Sequence[Any]", content)
+    kept = [part for part in parts if not _text_of_part(part).startswith(_HEADING)]
+    return [*kept, {"type": "text", "text": block}]

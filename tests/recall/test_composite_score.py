@@ -1,0 +1,420 @@
+"""`composite_score`: the numbers, what may be among the results, what is refused."""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from typing import Any
+
+import pytest
+import redis
+
+from popoto import (
+    AccessTrackerMixin,
+    ConfidenceField,
+    CyclicDecayField,
+    DecayingSortedField,
+    FloatField,
+    IntField,
+    KeyField,
+    Model,
+    Q,
+    QueryException,
+    SortedField,
+    StringField,
+    WriteFilterMixin,
+    clock,
+)
+from popoto.memory.decay.formula import decay_score
+from tests.driver import Api, RoundTrips
+
+NOW = 1_700_000_000.0
+DAY = 86_400
+
+
+class M(WriteFilterMixin, AccessTrackerMixin, Model):
+    agent = KeyField()
+    name = KeyField()
+    imp = FloatField(default=0.5)
+    topic = StringField(default="t")
+    rank = SortedField(type=float)
+    rel = DecayingSortedField(decay_rate=0.5, base_score_field="imp", partition_by="agent")
+    conf = ConfidenceField(0.5)
+
+    def compute_filter_score(self) -> float:
+        return self.imp
+
+
+class Bare(Model):
+    name = KeyField()
+    priority = IntField(default=0)
+    rank = SortedField(type=float, default=0.0)
+    rel = DecayingSortedField()
+
+
+class Told(Model):
+    """A field bears the name of what a mixin keeps elsewhere."""
+
+    name = KeyField()
+    priority = SortedField(type=int, default=0)
+
+
+def keep(model: type[Any], days: float = 0, **values: Any) -> Any:
+    with clock.using(NOW - days * DAY):
+        return model.create(**values)
+
+
+@pytest.fixture
+def abc() -> None:
+    keep(M, 4, agent="x", name="a", imp=0.9, rank=10.0)
+    keep(M, 1, agent="x", name="b", imp=0.5, rank=20.0)
+    keep(M, 1, agent="y", name="c", imp=0.8, rank=30.0)
+
+
+def totals(found: list[Any]) -> list[tuple[str, float]]:
+    return [(each.name, round(each._composite_score, 6)) for each in found]
+
+
+def scored(api: Api, query: Any, *arguments: Any, **options: Any) -> list[tuple[str, float]]:
+    with clock.using(NOW):
+        return totals(api(query.composite_score, *arguments, **options))
+
+
+# The numbers -----------------------------------------------------------------------------------
+
+
+@pytest.mark.usefixtures("abc")
+def test_the_worked_numbers(api: Api) -> None:
+    everything, of_x = M.query, M.query.filter(agent="x")
+    assert scored(api, everything, {"rank": 1}) == [("c", 30), ("b", 20), ("a", 10)]
+    assert scored(api, everything, {"rank": -1}) == [("a", -10), ("b", -20), ("c", -30)]
+    assert scored(api, of_x, {"rel": 1}) == [("b", 0.5), ("a", 0.45)]
+    both = {"rel": 0.4, "conf": 0.3}
+    assert scored(api, of_x, both) == [("b", 0.35), ("a", 0.33)]
+    a = M.query.get(agent="x", name="a")
+    ConfidenceField.update_confidence(a, "conf", 0.9)
+    assert scored(api, of_x, both) == [("a", 0.45), ("b", 0.35)]
+    assert scored(api, of_x, both, aggregate="MIN") == [("a", 0.18), ("b", 0.15)]
+    assert scored(api, of_x, both, aggregate="max") == [("a", 0.27), ("b", 0.2)]
+    assert scored(api, everything, {"priority": 1}) == [("a", 0.9), ("c", 0.8)]
+
+
+@pytest.mark.usefixtures("abc")
+def test_boosts_are_further_signals(api: Api) -> None:
+    for name in ("co_occurrence_boost", "similarity_boost"):
+        boost = {"M:x:a": 100, "M:zz:ghost": 1000}
+        found = scored(api, M.query, {"rank": 1}, **{name: boost})
+        assert found == [("a", 110), ("c", 30), ("b", 20)]
+        assert scored(api, M.query, {"priority": 1}, **{name: {b"M:x:b": 5}}) == [
+            *(("b", 5), ("a", 0.9), ("c", 0.8))
+        ]
+        assert scored(api, M.query, {"rank": 1}, **{name: {}}) == [("c", 30), ("b", 20), ("a", 10)]
+
+
+@pytest.mark.usefixtures("abc")
+def test_a_boost_brings_in_no_other_models_record_and_no_other_partitions(api: Api) -> None:
+    other = keep(Bare, name="other")
+    boost = {other.pk: 1000.0, "M:y:c": 50.0}
+    assert scored(api, M.query, {"rank": 1}, co_occurrence_boost=boost)[0] == ("c", 80)
+    found = scored(api, M.query.filter(agent="x"), {"rank": 1}, co_occurrence_boost=boost)
+    assert found == [("b", 20), ("a", 10)]
+
+
+@pytest.mark.usefixtures("abc")
+def test_the_least_score_is_that_before_the_temperature(api: Api) -> None:
+    found = scored(api, M.query, {"rank": 1}, min_score=20, temperature=0.5)
+    assert found == [("c", 60), ("b", 40)]
+    assert scored(api, M.query, {"rank": 1}, min_score=math.inf) == []
+    assert len(scored(api, M.query, {"rank": 1}, min_score=-math.inf)) == 3
+
+
+@pytest.mark.usefixtures("abc")
+def test_what_a_filter_function_rejects_is_replaced_by_the_next(api: Api) -> None:
+    seen: list[tuple[str, float]] = []
+
+    def accepts(key: str, score: float) -> bool:
+        seen.append((key, score))
+        return key != "M:y:c"
+
+    assert scored(api, M.query, {"rank": 2}, limit=1, post_filter=accepts) == [("b", 40)]
+    assert seen[:2] == [("M:y:c", 60.0), ("M:x:b", 40.0)]
+    assert scored(api, M.query, {"rank": 1}, post_filter=lambda *_: False) == []
+
+
+@pytest.mark.parametrize(
+    ("days", "base", "score"),
+    [(0, 1, 1.58489), (1, 1, 1), (10, 1, 0.794328), (100, 0.5, 0.315479), (-5, 1, 1.58489)],
+)
+def test_decay_by_default(days: float, base: float, score: float) -> None:
+    class Faded(Model):
+        name = KeyField()
+        base = FloatField()
+        rel = DecayingSortedField(base_score_field="base")
+
+    keep(Faded, days, name="a", base=base)
+    with clock.using(NOW):
+        (found,) = Faded.query.composite_score({"rel": 1})
+    assert found._composite_score == pytest.approx(score, rel=1e-5)
+
+
+def test_cycles_and_pressure_count() -> None:
+    class Urgent(Model):
+        name = KeyField()
+        urg = CyclicDecayField(decay_rate=0.5, cycles=[(DAY, 0.25)], pressure_rate=0.1)
+
+    keep(Urgent, 4, name="a")
+    with clock.using(NOW):
+        (ours,) = Urgent.query.composite_score({"urg": 2})
+        phase = math.cos(2 * math.pi * NOW / DAY)
+    assert ours._composite_score == pytest.approx(2 * (0.5 + 0.25 * phase + 0.1 * 4))
+
+
+@pytest.mark.usefixtures("abc")
+def test_confirmed_reads_count_under_both_names(api: Api) -> None:
+    a, b = M.query.no_track().filter(agent="x").order_by("name").all()
+    for record, reads in ((a, 2), (b, 1)):
+        for _ in range(reads):
+            record.on_read()
+        record.confirm_access()
+    query = M.query.no_track()
+    assert scored(api, query, {"access_count": 1}) == [("a", 2), ("b", 1)]
+    assert scored(api, query, {"access_score": 0.5}) == [("a", 1), ("b", 0.5)]
+    assert scored(api, query, {"access_count": 1, "access_score": 2}) == [("a", 6), ("b", 3)]
+    assert scored(api, query.filter(agent="x"), {"access_count": 1}) == [("a", 2), ("b", 1)]
+
+
+@pytest.mark.usefixtures("abc")
+def test_of_equal_scores_the_greatest_key_comes_first(api: Api) -> None:
+    names = [name for name, _ in scored(api, M.query, {"conf": 1})]
+    assert names == ["c", "b", "a"]
+
+
+def test_confidence_that_cannot_be_read_is_the_initial_one(redis_client: redis.Redis) -> None:
+    keep(M, agent="x", name="a", rank=1.0)
+    for bytes_ in (b"\xc1", b"", b"\x84\xaaconfidence\xcb\x7f\xf8\0\0\0\0\0\0", b"\xa1x"):
+        redis_client.hset("$ConfidencF:M:conf:data", "M:x:a", bytes_)
+        assert [each._composite_score for each in M.query.composite_score({"conf": 2})] == [1.0]
+    redis_client.hset("$ConfidencF:M:conf:data", "M:x:a", b"\x91\xcb\x3f\xe8\0\0\0\0\0\0")
+    assert [each._composite_score for each in M.query.composite_score({"conf": 2})] == [1.5]
+
+
+# What may be among the results -----------------------------------------------------------------
+
+
+@pytest.mark.usefixtures("abc")
+def test_every_result_meets_every_condition(api: Api) -> None:
+    keep(M, 2, agent="x", name="d", rank=40.0, topic="other")
+    for query in (
+        M.query.filter(agent="x", topic="t"),
+        M.query.filter(Q(topic="t") | Q(topic="u"), agent="x"),
+        M.query.filter(agent="x").exclude(topic="other"),
+        M.query.filter(agent="x").filter(name__in=["a", "b", "b"]),
+        M.query.filter(agent="x", rank__lt=35),
+    ):
+        assert scored(api, query, {"rank": 1, "conf": 0}) == [("b", 20), ("a", 10)]
+    assert scored(api, M.query.filter(agent="none"), {"rank": 1}) == []
+
+
+@pytest.mark.usefixtures("abc")
+def test_limit_offset_and_values_of_the_query_hold(api: Api) -> None:
+    assert scored(api, M.query.limit(2), {"rank": 1}) == [("c", 30), ("b", 20)]
+    assert scored(api, M.query.limit(5), {"rank": 1}, limit=1) == [("c", 30)]
+    assert scored(api, M.query.filter().offset(1).limit(1), {"rank": 1}) == [("b", 20)]
+    assert scored(api, M.query.filter().offset(9), {"rank": 1}, limit=3) == []
+    assert scored(api, M.query.limit(0), {"rank": 1}) == []
+    rows = api(M.query.values("name").composite_score, {"rank": 1}, limit=2)
+    assert rows == [{"name": "c"}, {"name": "b"}]
+    pairs = api(M.query.filter().values_list("name", "rank").composite_score, {"rank": -1}, limit=1)
+    assert pairs == [("a", 10.0)]
+
+
+@pytest.mark.usefixtures("abc")
+def test_records_that_are_gone_take_no_place(api: Api, redis_client: redis.Redis) -> None:
+    redis_client.delete("M:y:c")
+    assert scored(api, M.query, {"rank": 1}, limit=2) == [("b", 20), ("a", 10)]
+    assert redis_client.zscore("$SortF:M:rank", "M:y:c") is None
+
+
+@pytest.mark.usefixtures("abc")
+def test_records_that_expired_are_gone(api: Api, redis_client: redis.Redis) -> None:
+    redis_client.pexpireat("M:y:c", 1)
+    boost = {"M:y:c": 100.0}
+    found = scored(api, M.query, {"rank": 1, "conf": 1}, co_occurrence_boost=boost)
+    assert found == [("b", 20.5), ("a", 10.5)]
+
+
+def test_a_model_without_records(api: Api) -> None:
+    indexes = {"rank": 1, "conf": 1, "priority": 1, "access_count": 1}
+    assert scored(api, M.query, indexes) == []
+    assert scored(api, M.query.filter(agent="x"), indexes | {"rel": 1}) == []
+
+
+def test_each_result_is_staged_once(redis_client: redis.Redis) -> None:
+    for name in "abc":
+        keep(M, agent="x", name=name, rank=1.0)
+    M.query.composite_score({"rank": 1}, limit=2)
+    assert [redis_client.llen(f"$AT:M:staged:M:x:{name}") for name in "abc"] == [0, 1, 1]
+    M.query.no_track().composite_score({"rank": 1})
+    assert redis_client.llen("$AT:M:staged:M:x:c") == 1
+
+
+@pytest.mark.usefixtures("abc")
+def test_it_is_one_round_trip_that_leaves_nothing(
+    redis_client: redis.Redis, round_trips: Callable[[], AbstractContextManager[RoundTrips]]
+) -> None:
+    query = M.query.filter(agent="x").no_track()
+    indexes = {"rel": 1, "conf": 1, "access_count": 1}
+    query.composite_score(indexes)
+    before = sorted(redis_client.keys())
+    with round_trips() as seen:
+        query.composite_score(
+            {"rel": 1, "conf": 1, "access_count": 1}, co_occurrence_boost={"a": 1}
+        )
+    assert seen.sends == 1
+    assert sorted(redis_client.keys()) == before
+
+
+# What is refused -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("query", "arguments", "message"),
+    [
+        (M.query, {"indexes": {}}, "non-empty indexes"),
+        (M.query, {"indexes": None, "limit": 0}, "non-empty indexes"),
+        (M.query, {"indexes": {"rank": 1}, "aggregate": "AVG"}, "aggregate must be"),
+        (M.query, {"indexes": {"rank": 1}, "aggregate": None}, "aggregate must be"),
+        (M.query, {"indexes": {"rank": 1}, "temperature": 0}, "temperature must be > 0"),
+        (M.query, {"indexes": {"rank": 1}, "temperature": -1}, "temperature must be > 0"),
+        (M.query, {"indexes": {"rank": 1}, "temperature": math.nan}, "temperature must be"),
+        (M.query, {"indexes": {"rank": math.nan}}, "weight of 'rank'"),
+        (M.query, {"indexes": {"rank": math.inf}}, "weight of 'rank'"),
+        (M.query, {"indexes": {"rank": "1"}}, "weight of 'rank'"),
+        (M.query, {"indexes": {"rank": True}}, "weight of 'rank'"),
+        (M.query, {"indexes": {"rank": 10**400}}, "weight of 'rank'"),
+        (M.query, {"indexes": {"rank": 1}, "min_score": math.nan}, "min_score"),
+        (M.query, {"indexes": {"rank": 1}, "min_score": "1"}, "min_score"),
+        (M.query, {"indexes": {"rank": 1}, "limit": None}, "limit must be an int"),
+        (M.query, {"indexes": {"rank": 1}, "co_occurrence_boost": {"a": math.nan}}, "'a'"),
+        (M.query, {"indexes": {"rank": 1}, "similarity_boost": {"a": None}}, "'a'"),
+        (M.query, {"indexes": {"rnak": 1}}, "has no field 'rnak'; fields are agent, name"),
+        (M.query, {"indexes": {"topic": 1}}, "does not have a sorted set"),
+        (M.query, {"indexes": {"rel": 1}}, "partition filter"),
+        (M.query.filter(agent__in=["x"]), {"indexes": {"rel": 1}}, "partition filter"),
+        (M.query.filter(Q(agent="x")), {"indexes": {"rel": 1}}, "partition filter"),
+        (M.query.order_by("rank"), {"indexes": {"rank": 1}}, "an order of its own"),
+        (Bare.query, {"indexes": {"priority": 1}}, "WriteFilterMixin"),
+        (Bare.query, {"indexes": {"priority": 1}}, "does not have a sorted set"),
+        (Bare.query, {"indexes": {"access_count": 1}}, "AccessTrackerMixin"),
+        (Bare.query, {"indexes": {"access_score": 1}}, "AccessTrackerMixin"),
+    ],
+)
+def test_what_is_refused(api: Api, query: Any, arguments: Mapping[str, Any], message: str) -> None:
+    with pytest.raises(QueryException, match=message):
+        api(query.composite_score, **arguments)
+
+
+def test_without_a_limit_above_0_nothing_is_looked_at() -> None:
+    for limit in (0, -1):
+        assert M.query.composite_score({"nonsense": 1}, limit=limit, aggregate="AVG") == []
+
+
+def test_a_field_may_bear_the_name_of_what_a_mixin_keeps(api: Api) -> None:
+    keep(Told, name="a", priority=7)
+    assert scored(api, Told.query, {"priority": 1}) == [("a", 7)]
+
+
+@pytest.mark.parametrize("key", ["$SortF:M:rank", "$ConfidencF:M:conf:data"])
+def test_a_key_of_another_program_is_named(key: str, redis_client: redis.Redis) -> None:
+    keep(M, agent="x", name="a", rank=1.0)
+    redis_client.set(key, "theirs")
+    with pytest.raises(QueryException, match=rf"{key.replace('$', '.')}' is a string"):
+        M.query.composite_score({"rank": 1, "conf": 1})
+
+
+# Against the formula ---------------------------------------------------------------------------
+
+
+class Large(AccessTrackerMixin, Model):
+    name = KeyField()
+    base = FloatField(default=1.0)
+    group = KeyField()
+    value = SortedField(type=float)
+    rel = DecayingSortedField(decay_rate=0.5, base_score_field="base")
+    plain = DecayingSortedField(decay_rate=0.3)
+    conf = ConfidenceField(0.5)
+
+
+def fill(client: redis.Redis, count: int, chance: random.Random) -> dict[str, dict[str, float]]:
+    """Records with scores of every kind; returns the plain numbers by name."""
+    coarse = chance.random() < 0.5
+    made: list[Large] = []
+    numbers: dict[str, dict[str, float]] = {}
+    for index in range(count):
+        value = chance.choice([chance.uniform(-1, 1), float(chance.randrange(3))])
+        base = chance.choice([1.0, 0.0, -0.5, chance.random()])
+        made.append(Large(name=f"n{index}", group=f"g{index % 2}", value=value, base=base))
+        numbers[f"n{index}"] = {"base": base, "value": value}
+    Large.bulk_create(made)
+    with client.pipeline(transaction=False) as pipeline:
+        for each, known in zip(made, numbers.values(), strict=True):
+            key = each.pk
+            if chance.random() < 0.1:
+                pipeline.zrem("$SortF:Large:value", key)
+                del known["value"]
+            moment = NOW - DAY * (chance.randrange(3) if coarse else chance.expovariate(0.01))
+            known["rel"] = decay_score(moment, NOW, 0.5, known.pop("base"))
+            known["plain"] = decay_score(moment, NOW, 0.3)
+            pipeline.zadd("$DecayingSortF:Large:rel", {key: moment})
+            pipeline.zadd("$DecayingSortF:Large:plain", {key: moment})
+            known["conf"] = 0.5
+            if chance.random() < 0.3:
+                count_ = chance.randrange(1, 5)
+                pipeline.hset(f"$AT:Large:meta:{key}", "access_count", count_)
+                known["access_count"] = count_
+        pipeline.execute()
+    for each in made[:: max(1, count // 50)]:
+        signal = chance.random()
+        known = numbers[each.name]
+        known["conf"] = ConfidenceField.update_confidence(each, "conf", signal)
+    return numbers
+
+
+RULES: dict[str, Callable[[list[float]], float]] = {"SUM": sum, "MIN": min, "MAX": max}
+
+
+@pytest.mark.parametrize("grouped", [False, True])
+@pytest.mark.parametrize(
+    ("count", "limit", "rule"),
+    [
+        *((0, 10, "SUM"), (1, 10, "SUM"), (30, 40, "MIN"), (30, 1, "MAX"), (1500, 10, "MIN")),
+        *((1500, 10, "SUM"), (2500, 10, "SUM"), (2500, 1, "SUM"), (2500, 100, "SUM")),
+    ],
+)
+def test_the_results_are_those_of_the_formula(
+    count: int, limit: int, rule: str, grouped: bool, redis_client: redis.Redis
+) -> None:
+    """Whatever the shortcut: the same scores as from looking at all records."""
+    chance = random.Random(count + limit)
+    numbers = fill(redis_client, count, chance)
+    query: Any = Large.query.filter(group="g1") if grouped else Large.query.filter()
+    if grouped:
+        numbers = {name: known for name, known in numbers.items() if int(name[1:]) % 2}
+    for _ in range(8):
+        names = chance.sample(["value", "rel", "plain", "conf", "access_count"], 3)
+        weights = {name: chance.choice([1, 0, -0.5, chance.uniform(-1, 2)]) for name in names}
+        expected = [
+            RULES[rule]([weights[name] * known[name] for name in names if name in known])
+            for known in numbers.values()
+            if any(name in known for name in names)
+        ]
+        expected = sorted(expected, reverse=True)[:limit]
+        with clock.using(NOW):
+            found = query.no_track().composite_score(weights, limit=limit, aggregate=rule)
+        assert [each._composite_score for each in found] == pytest.approx(expected, abs=1e-9)
+        for each in found:
+            known = numbers[each.name]
+            parts = [weights[name] * known[name] for name in names if name in known]
+            assert each._composite_score == pytest.approx(RULES[rule](parts), abs=1e-9)

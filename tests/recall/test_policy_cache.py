@@ -1,0 +1,310 @@
+"""The policy cache: fingerprints, bounds, values that learn, entries that come of events."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime
+import json
+import math
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import Any
+
+import pytest
+import redis
+from hypothesis import given
+from hypothesis import strategies as st
+
+from popoto import clock
+from popoto.recipes import policy_cache
+from popoto.recipes.policy_cache import (
+    PolicyEntry,
+    chi_squared_uniform,
+    compute_fingerprint,
+    crystallization_handler,
+    initialize_q_value,
+    temporal_discovery_handler,
+    update_q_value,
+    wilson_ci_lower,
+)
+from tests.driver import RoundTrips
+
+# Formulas --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("features", "fingerprint"),
+    [
+        ({"task": "deploy", "env": "staging"}, "86e6b7501eb99c29"),
+        ({"env": "staging", "task": "deploy"}, "86e6b7501eb99c29"),
+        ({"task": "deploy"}, "c0ec4f6d2679a33d"),
+        ({}, "44136fa355b3678a"),
+        ({"n": 1}, "e5d5f7c1d225fd6b"),
+        ({"n": 1.0}, "98f25079e96d7424"),
+        ({"u": "é"}, "ec3d970405a5051d"),
+        ({"l": [1, 2]}, "633ddfc1635c021d"),
+        ({"d": {"b": 1, "a": 2}}, "e1b1ee04ba71d442"),
+        ({"t": None}, "b54a9e614af2d05e"),
+        ({"d": datetime.date(2024, 1, 2)}, "7a62697edb4b85ce"),
+    ],
+)
+def test_fingerprints(features: dict[str, Any], fingerprint: str) -> None:
+    assert compute_fingerprint(features) == fingerprint
+
+
+def test_fingerprints_of_some_features_and_of_the_hour() -> None:
+    features = {"task": "deploy", "env": "staging"}
+    assert compute_fingerprint(features, include_fields=["task"]) == "c0ec4f6d2679a33d"
+    with pytest.raises(KeyError):
+        compute_fingerprint(features, include_fields=["nothing"])
+    told = []
+    for now in (7200, 10_799, 10_800):
+        with clock.using(now):
+            told.append(compute_fingerprint(features, include_timestamp=True))
+    assert told[0] == told[1] != told[2]
+    assert told[0] == compute_fingerprint({**features, "__hour_bucket__": 2})
+    assert "__hour_bucket__" not in features
+
+
+@pytest.mark.parametrize(
+    ("successes", "total", "bound"),
+    [
+        *((1, 1, 0.206543), (3, 3, 0.438494), (5, 5, 0.565509), (6, 6, 0.609657)),
+        *((7, 7, 0.645661), (8, 8, 0.675584), (10, 10, 0.72246), (9, 10, 0.595844)),
+        *((8, 10, 0.490157), (5, 10, 0.23659), (1, 2, 0.0945287), (2, 10, 0.0566809)),
+        *((16, 20, 0.583978), (17, 20, 0.639577), (18, 20, 0.698962), (95, 100, 0.888248)),
+        (0, 0, 0),
+    ],
+)
+def test_bounds(successes: int, total: int, bound: float) -> None:
+    assert wilson_ci_lower(successes, total) == pytest.approx(bound, rel=1e-5)
+
+
+@pytest.mark.parametrize(("z", "bound"), [(1.0, 0.649078), (1.6449, 0.540785), (2.576, 0.400796)])
+def test_bounds_at_other_levels(z: float, bound: float) -> None:
+    assert wilson_ci_lower(8, 10, z) == pytest.approx(bound, rel=1e-5)
+
+
+@given(st.integers(0, 500), st.integers(0, 500))
+def test_a_bound_lies_between_nothing_and_the_share(one: int, other: int) -> None:
+    successes, total = min(one, other), max(one, other, 1)
+    assert 0 <= wilson_ci_lower(successes, total) <= successes / total
+
+
+@pytest.mark.parametrize(("successes", "total"), [(11, 10), (-1, 10), (0, -1), (1, 0)])
+def test_bounds_of_what_cannot_be(successes: int, total: int) -> None:
+    with pytest.raises(ValueError, match="cannot be"):
+        wilson_ci_lower(successes, total)
+
+
+@pytest.mark.parametrize(
+    ("observed", "expected", "statistic"),
+    [
+        ([10] * 7, 10, 0),
+        ([70, 0, 0, 0, 0, 0, 0], 10, 420),
+        ([5, 3, 8, 4, 6, 2, 7], 5, 5.6),
+        ([20, 0, 0, 0, 0, 0, 0], 20 / 7, 120),
+        ([1, 2], 0, 0),
+        ([1, 2], -1, 0),
+        ([], 1, 0),
+    ],
+)
+def test_uniformity(observed: list[float], expected: float, statistic: float) -> None:
+    assert chi_squared_uniform(observed, expected) == pytest.approx(statistic)
+
+
+def test_numbers_of_the_module() -> None:
+    critical = {2: 5.991, 3: 7.815, 6: 12.592, 11: 19.675, 23: 35.172}
+    assert critical == policy_cache.CHI_SQUARED_CRITICAL_VALUES
+    assert (policy_cache.TD_ALPHA, policy_cache.TD_GAMMA) == (0.1, 0.95)
+    assert policy_cache.MIN_EVENTS_FOR_CRYSTALLIZATION == 3
+    assert policy_cache.WILSON_CI_THRESHOLD == 0.6
+
+
+# Values ----------------------------------------------------------------------------------------
+
+
+def entry(agent: str = "a", **values: Any) -> PolicyEntry:
+    return PolicyEntry.create(
+        **{"agent_id": agent, "state_fingerprint": "f", "action_type": "act", **values}
+    )
+
+
+def index(agent: str = "a") -> str:
+    return f"$DecayingSortF:PolicyEntry:expected_value:{agent}"
+
+
+def test_a_value_learns_from_rewards(redis_client: redis.Redis) -> None:
+    policy = entry()
+    initialize_q_value(policy)
+    differences = [
+        update_q_value(policy, 1),
+        *(update_q_value(policy, 1, 0.5) for _ in range(1)),
+        update_q_value(policy, -1),
+        update_q_value(policy, 1, 2, 0.5, 0.9),
+        update_q_value(policy, 0),
+    ]
+    assert differences == pytest.approx([1, 1.375, -1.2375, 2.68625, -1.45687], rel=1e-5)
+    assert redis_client.zscore(index(), policy.pk) == pytest.approx(1.31119, rel=1e-5)
+    assert policy.expected_value == pytest.approx(1.31119, rel=1e-5)
+
+
+def test_without_a_value_it_is_0(redis_client: redis.Redis) -> None:
+    policy = entry()
+    redis_client.zrem(index(), policy.pk)
+    assert update_q_value(policy, 1) == 1
+
+
+def test_a_value_stays_when_the_entry_is_saved_and_indexes_are_rebuilt(
+    redis_client: redis.Redis,
+) -> None:
+    policy = entry()
+    initialize_q_value(policy, 0.25)
+    policy.state_features = {"load": 3}
+    policy.save()
+    again = PolicyEntry.query.get(redis_key=policy.pk)
+    again.action_spec = {"steps": [1]}
+    asyncio.run(again.async_save())
+    assert PolicyEntry.check_indexes()["total"] == 0
+    PolicyEntry.rebuild_indexes()
+    assert redis_client.zscore(index(), policy.pk) == 0.25
+    again = PolicyEntry.query.get(redis_key=policy.pk)
+    assert (again.state_features, again.action_spec) == ({"load": 3}, {"steps": [1]})
+
+
+def test_entries_that_are_not_stored_have_no_value(redis_client: redis.Redis) -> None:
+    unsaved = PolicyEntry(agent_id="a", state_fingerprint="f", action_type="act")
+    gone = entry()
+    gone_too = PolicyEntry.query.get(redis_key=gone.pk)
+    gone.delete()
+    for policy in (unsaved, gone, gone_too):
+        with pytest.raises(ValueError, match="saved"):
+            update_q_value(policy, 1)
+        with pytest.raises(ValueError, match="saved"):
+            initialize_q_value(policy)
+        with pytest.raises(ValueError, match="saved"):
+            asyncio.run(policy_cache.async_update_q_value(policy, 1))
+    assert redis_client.exists(index()) == 0
+
+
+def test_updates_of_two_copies_both_count(
+    round_trips: Callable[[], AbstractContextManager[RoundTrips]],
+) -> None:
+    policy = entry()
+    initialize_q_value(policy)
+    copy = PolicyEntry.query.get(redis_key=policy.pk)
+    asyncio.run(policy_cache.async_update_q_value(copy, 1, alpha=0.5))
+    with round_trips() as seen:
+        assert update_q_value(policy, 1, alpha=0.5) == 0.5
+    assert seen.sends == 1
+    asyncio.run(policy_cache.async_initialize_q_value(policy, 3))
+    assert policy.expected_value == 3
+
+
+def test_keys_and_events(redis_client: redis.Redis) -> None:
+    policy = entry()
+    assert policy.pk == f"PolicyEntry:act:a:{policy.entry_id}:f"
+    assert redis_client.xlen("stream:policy_mutations:a") == 1
+    assert PolicyEntry.bloom.might_exist(PolicyEntry, "f")
+
+
+# Learning from events --------------------------------------------------------------------------
+
+
+def events(successes: int, failures: int = 0, **told: str) -> list[tuple[str, dict[str, str]]]:
+    common = {"state_fingerprint": "f", "action_type": "act", **told}
+    outcomes = ["success"] * successes + ["failure"] * failures
+    return [(f"{place}-0", {**common, "outcome": each}) for place, each in enumerate(outcomes)]
+
+
+def learn(*batches: list[tuple[str, dict[str, str]]]) -> list[PolicyEntry]:
+    async def handled() -> None:
+        for batch in batches:
+            await crystallization_handler(batch)
+
+    asyncio.run(handled())
+    return PolicyEntry.query.all()
+
+
+def test_what_succeeds_often_enough_becomes_an_entry(redis_client: redis.Redis) -> None:
+    features = {"state_features": json.dumps({"load": 1}), "action_spec": "no JSON"}
+    (made,) = learn(events(8, agent_id="ada", **features))
+    assert (made.agent_id, made.state_fingerprint, made.action_type) == ("ada", "f", "act")
+    assert (made.state_features, made.action_spec) == ({"load": 1}, {})
+    assert redis_client.zscore(index("ada"), made.pk) == pytest.approx(0.675584, rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("successes", "failures", "made"),
+    [
+        *((0, 0, 0), (2, 0, 0), (5, 0, 0), (6, 0, 1), (2, 8, 0)),
+        *((9, 1, 0), (16, 4, 0), (17, 3, 1)),
+    ],
+)
+def test_how_often_is_enough(successes: int, failures: int, made: int) -> None:
+    assert len(learn(events(successes, failures))) == made
+
+
+def test_batches_add_up_and_one_entry_is_made() -> None:
+    assert len(learn(events(4))) == 0
+    (made,) = learn(events(4), events(8))
+    assert made.agent_id == "default"
+
+
+def test_agents_and_actions_are_apart() -> None:
+    assert len(learn(events(4, agent_id="a"), events(4, agent_id="b"))) == 0
+    found = learn(events(4, agent_id="a"), events(8, agent_id="a", action_type="other"))
+    assert {(each.agent_id, each.action_type) for each in found} == {("a", "act"), ("a", "other")}
+
+
+def test_the_latest_event_tells_the_features() -> None:
+    old, new = (events(4, state_features=json.dumps({"n": n})) for n in (1, 2))
+    (made,) = learn(old + new)
+    assert made.state_features == {"n": 2}
+
+
+def test_events_that_tell_too_little_are_left_out(caplog: pytest.LogCaptureFixture) -> None:
+    batch = events(8)
+    for _, told in batch:
+        del told["action_type"]
+    assert learn(batch, events(8, state_fingerprint=""), []) == []
+    assert "tells no state_fingerprint and action_type" in caplog.text
+
+
+MONDAY = datetime.datetime(2025, 1, 6, 12, tzinfo=datetime.UTC)
+WEEKLY, MONTHLY, YEARLY = 604_800, 2_592_000, 31_536_000
+
+
+def at(*moments: datetime.datetime) -> list[tuple[str, dict[str, str]]]:
+    return [("0-1", {"ts": str(moment.timestamp())}) for moment in moments]
+
+
+def days(count: int, step: int = 1, first: datetime.datetime = MONDAY) -> Any:
+    return at(*(first + datetime.timedelta(days=step * place) for place in range(count)))
+
+
+@pytest.mark.parametrize(
+    ("entries", "cycles"),
+    [
+        (days(20, 7), [(WEEKLY, 0.5, 0.0), (YEARLY, 0.5, math.pi / 3)]),
+        (days(6, 7), []),
+        (days(70), [(YEARLY, 0.5, 0.523599)]),
+        (
+            at(*[MONDAY + datetime.timedelta(days=2)] * 12),
+            [(WEEKLY, 0.5, 1.7952), (MONTHLY, 0.5, 1.5708), (YEARLY, 0.5, 0.0)],
+        ),
+        (at(*[MONDAY] * 4), [(MONTHLY, 0.5, 0.0)]),
+        (at(MONDAY, MONDAY), []),
+        ([], []),
+        ([("1-0", {"ts": "soon"}), ("1-1", {})], []),
+    ],
+)
+def test_cycles_in_events(entries: Any, cycles: list[tuple[int, float, float]]) -> None:
+    found = asyncio.run(temporal_discovery_handler(entries))
+    assert [each[:2] for each in found] == [each[:2] for each in cycles]
+    assert [each[2] for each in found] == pytest.approx([each[2] for each in cycles], rel=1e-4)
+
+
+def test_seven_mondays_are_weekly() -> None:
+    found = asyncio.run(temporal_discovery_handler(days(7, 7)))
+    assert WEEKLY in [period for period, _, _ in found]
