@@ -13,6 +13,7 @@ from popoto import clock
 from popoto.engine.request import Argument, Plan, Request, ScriptCall
 from popoto.engine.tree import AllOf, ScoreRange
 from popoto.exceptions import QueryException
+from popoto.fields.constants import Defaults
 from popoto.fields.describing import describe
 from popoto.memory.decay.scripts import TOP
 from popoto.models.beside.leftovers import repair
@@ -52,7 +53,7 @@ def top_by_decay(
     ranking = _Ranking(
         fetch,
         field.partition_key(partition),
-        field.base_key(partition) if base and base == field.base_score_field else None,
+        field.base_key(partition) if _is_kept(field, base) else None,
         clock.now(),
         rate,
         count,
@@ -106,6 +107,11 @@ def _checked_rate(options: ModelOptions, rate: Any) -> float:
             f"{options.model_name}: decay_rate must be a finite number, got {describe(rate)}"
         )
     return rate
+
+
+def _is_kept(field: AnyField, base: str | None) -> bool:
+    """Whether the order of these base scores can be relied on: popoto 1.6 does not keep it."""
+    return bool(base) and base == field.base_score_field and Defaults.HASH_VERSION != 1
 
 
 def _number_of_results(execution: Execution, n: Any) -> int:
