@@ -58,7 +58,7 @@ MODULES = {
     "write_filter": "WriteFilterMixin",
     "event_stream": "EventStreamMixin",
     "co_occurrence_field": "CoOccurrenceField",
-    "existence_filter": "ExistenceFilter tokenize",
+    "existence_filter": "ExistenceFilter FrequencySketch tokenize",
     "_tokenizer": "tokenize STOP_WORDS MIN_TOKEN_LENGTH",
     "constants": "Defaults InteractionWeight TemporalPeriod",
 }
