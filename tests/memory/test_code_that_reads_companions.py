@@ -85,8 +85,10 @@ def test_evidence_is_read_from_its_hash(facts: list[Fact], redis_client: redis.R
     stored = {record: msgpack.unpackb(found) for record, found in redis_client.hgetall(key).items()}
     assert stored == {
         b"Fact:oldest": {
-            "confidence": 0.25, "evidence_count": 1,
-            "corroborations": 0, "contradictions": 1,
+            "confidence": 0.25,
+            "evidence_count": 1,
+            "corroborations": 0,
+            "contradictions": 1,
         },
         **{
             key: {"confidence": 0.5, "evidence_count": 0, "corroborations": 0, "contradictions": 0}
@@ -188,8 +190,11 @@ def test_defaults_hold_for_classes_that_are_made_afterwards(
 
     def made() -> Any:
         body = {
-            "name": KeyField(), "relevance": CyclicDecayField(), "sure": ConfidenceField(),
-            "links": CoOccurrenceField(), "__module__": __name__,
+            "name": KeyField(),
+            "relevance": CyclicDecayField(),
+            "sure": ConfidenceField(),
+            "links": CoOccurrenceField(),
+            "__module__": __name__,
         }
         return type("Late", (Model,), body)
 

@@ -7,9 +7,9 @@ from typing import Any
 
 from popoto import clock
 from popoto.engine.batch import Batch, append, prefix_in
-from popoto.engine.request import Plan, Request, tagged
+from popoto.engine.request import Command, Plan, Request, tagged
 from popoto.engine.run import arun, run
-from popoto.fields.keeping.adjusting import Adjustment
+from popoto.fields.keeping.adjusting import Adjustment, Collector, Queued, carried_out
 from popoto.fields.keeping.proposals import partitions_key, pending_stem
 from popoto.memory.commands import put
 
@@ -140,6 +140,21 @@ def _key_of(model_name: str, partition: str | None) -> str:
     return pending_stem(model_name) + (partition or "default")
 
 
+def _queue(owner: Any, pipeline: Any, commands: Sequence[Command]) -> Plan[None]:
+    """Hand commands to a pipeline or a transaction."""
+
+    def put_into(batch: Batch) -> None:
+        for command in commands:
+            append(batch, *command)
+
+    if isinstance(pipeline, Collector):
+        yield from carried_out([Queued(owner, "a change of proposals", put_into)], pipeline)
+        return
+    prefix = prefix_in(pipeline, owner._meta.shard)
+    for command in commands:
+        append(pipeline, *tagged(command, prefix))
+
+
 def _creating(instances: Sequence[Any], partition: str | None, pipeline: Any) -> Plan[None]:
     now = repr(clock.now())
     by_model: dict[Any, list[str]] = {}
@@ -155,18 +170,17 @@ def _creating(instances: Sequence[Any], partition: str | None, pipeline: Any) ->
         shard: str = model._meta.shard
         if pipeline is None:
             yield Request.write(*commands, shard=shard, wait=model._meta.wait)
-            continue
-        for command in commands:
-            append(pipeline, *tagged(command, prefix_in(pipeline, shard)))
+        else:
+            yield from _queue(model, pipeline, commands)
 
 
 def _resolving(instance: Any, partition: str | None, pipeline: Any) -> Plan[Any]:
     command = ("ZREM", _key_of(type(instance).__name__, partition), instance.pk)
-    shard = instance._meta.shard
     if pipeline is not None:
-        append(pipeline, *tagged(command, prefix_in(pipeline, shard)))
+        yield from _queue(instance, pipeline, [command])
         return pipeline
-    (removed,) = yield Request.write(command, shard=shard, wait=instance._meta.wait)
+    options = instance._meta
+    (removed,) = yield Request.write(command, shard=options.shard, wait=options.wait)
     return removed
 
 
@@ -183,7 +197,7 @@ def _expiring(
         if pipeline is None:
             yield Request.write(command, shard=shard, wait=model_class._meta.wait)
         else:
-            append(pipeline, *tagged(command, prefix_in(pipeline, shard)))
+            yield from _queue(model_class, pipeline, [command])
     return [member.decode("utf-8", "replace") for member in members]
 
 
