@@ -7,7 +7,7 @@ from typing import Any
 
 from popoto import clock
 from popoto.engine.batch import Batch, append, prefix_in
-from popoto.engine.request import Command, Plan, Request, tagged
+from popoto.engine.request import Argument, Plan, Request, tagged
 from popoto.engine.run import arun, run
 from popoto.fields.keeping.adjusting import Adjustment, Collector, Queued, carried_out
 from popoto.fields.keeping.proposals import partitions_key, pending_stem
@@ -140,7 +140,7 @@ def _key_of(model_name: str, partition: str | None) -> str:
     return pending_stem(model_name) + (partition or "default")
 
 
-def _queue(owner: Any, pipeline: Any, commands: Sequence[Command]) -> Plan[None]:
+def _queue(owner: Any, pipeline: Any, commands: Sequence[tuple[Argument, ...]]) -> Plan[None]:
     """Hand commands to a pipeline or a transaction."""
 
     def put_into(batch: Batch) -> None:
@@ -164,7 +164,7 @@ def _creating(instances: Sequence[Any], partition: str | None, pipeline: Any) ->
     for model, record_keys in by_model.items():
         name = model.__name__
         pairs = [part for key in record_keys for part in (now, key)]
-        commands = [("ZADD", _key_of(name, partition), *pairs)]
+        commands: list[tuple[Argument, ...]] = [("ZADD", _key_of(name, partition), *pairs)]
         if partition and partition != "default":
             commands.append(("SADD", partitions_key(name), partition))
         shard: str = model._meta.shard

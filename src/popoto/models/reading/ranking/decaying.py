@@ -13,9 +13,9 @@ from popoto import clock
 from popoto.engine.request import Argument, Plan, Request, ScriptCall
 from popoto.engine.tree import AllOf, ScoreRange
 from popoto.exceptions import QueryException
-from popoto.fields.constants import Defaults
 from popoto.fields.describing import describe
 from popoto.memory.decay.scripts import TOP
+from popoto.memory.hashing import new_version
 from popoto.models.beside.leftovers import repair
 from popoto.models.reading.calls import Page, Reading, Row
 from popoto.models.reading.executing import Execution
@@ -111,7 +111,7 @@ def _checked_rate(options: ModelOptions, rate: Any) -> float:
 
 def _is_kept(field: AnyField, base: str | None) -> bool:
     """Whether the order of these base scores can be relied on: popoto 1.6 does not keep it."""
-    return bool(base) and base == field.base_score_field and Defaults.HASH_VERSION != 1
+    return bool(base) and base == field.base_score_field and new_version() != 1
 
 
 def _number_of_results(execution: Execution, n: Any) -> int:
