@@ -9,7 +9,7 @@ import redis
 
 # Keys that this package adds to the published layout. The published one neither
 # reads nor removes them, so they may outlive a record that it deletes.
-KEYS_ADDED_BY_OURS = (b"$Expiry:", b"$Values:")
+KEYS_ADDED_BY_OURS = (b"$Expiry:", b"$Values:", b"$DecayBase:", b"$CoOccurrenceIn:")
 
 # (type, content, whether the key expires)
 Stored = tuple[str, object, bool]
@@ -32,10 +32,15 @@ def dump(server: redis.Redis) -> dict[bytes, Stored]:
     """Every key of the published layout: type, members, scores and hash bytes."""
     found: dict[bytes, Stored] = {}
     for key in sorted(server.scan_iter(count=1000)):
-        if not key.startswith(KEYS_ADDED_BY_OURS):
+        if not key.startswith(KEYS_ADDED_BY_OURS) and not _lists_partitions(key):
             kind = cast("bytes", server.type(key)).decode()
             found[key] = (kind, _READERS[kind](server, key), server.ttl(key) > 0)
     return found
+
+
+def _lists_partitions(key: bytes) -> bool:
+    """Whether a key says in which partitions there are proposals, which 1.6 does not note."""
+    return key.startswith(b"$RP:") and key.endswith(b":partitions")
 
 
 def escape(text: str) -> str:

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from types import ModuleType
 from typing import Any
 
+from .remembering import Remembering
 from .tagged import ModelNamed, Reference
 
 # The published package has no type information; records and classes of both
@@ -19,11 +20,11 @@ Record = Any
 Values = Mapping[str, object]
 
 
-class Operations:
+class Operations(Remembering):
     """The operations on one package. Every public method can be called by name."""
 
     def __init__(self, package: ModuleType) -> None:
-        self._package: Any = package
+        super().__init__(package)
         self._models: dict[str, Any] = {}
 
     # -- models ---------------------------------------------------------------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from popoto import clock
@@ -10,7 +11,7 @@ from popoto.engine.batch import Batch, KeyArgument, append, prefix_in, queue
 from popoto.engine.request import Plan, Reply, Request
 from popoto.engine.run import arun, run
 from popoto.exceptions import ModelException
-from popoto.fields.keeping.adjusting import Adjustment, carried_out
+from popoto.fields.keeping.adjusting import Adjustment, Collector, Queued, carried_out
 from popoto.fields.keeping.entries import Entry
 from popoto.fields.keeping.families import KeyFamily
 from popoto.fields.keeping.noting import put_noted
@@ -75,23 +76,38 @@ class AccessTrackerMixin:
 
     def on_read(self, pipeline: Any = None) -> None:
         """Stage one read; nothing where the record is gone. One command."""
-        batch = pipeline if isinstance(pipeline, Batch) else Batch()
+        run(self._staging(pipeline))
+
+    async def async_on_read(self, pipeline: Any = None) -> None:
+        """`on_read` for asyncio."""
+        await arun(self._staging(pipeline))
+
+    def _staging(self, pipeline: Any) -> Plan[None]:
+        record: Any = self
+        shard: str = record._meta.shard
+        stage = partial(self._stage, str(clock.now()))
+        if isinstance(pipeline, Batch):
+            stage(pipeline)
+        elif isinstance(pipeline, Collector):
+            yield from carried_out([Queued(self, "on_read()", stage)], pipeline)
+        else:
+            batch = Batch()
+            stage(batch)
+            if pipeline is not None:
+                queue(pipeline, batch, shard)
+            else:
+                yield Request.of(batch.call(), shard=shard)
+
+    def _stage(self, moment: str, batch: Batch) -> None:
         record: Any = self
         put(
             batch,
             "STAGE",
             self._at_key("staged"),
             KeyArgument(record.pk),
-            str(clock.now()),
+            moment,
             self._max_staged,
         )
-        if batch is pipeline:
-            return
-        shard = record._meta.shard
-        if pipeline is not None:
-            queue(pipeline, batch, shard)
-        else:
-            run(Request.of(batch.call(), shard=shard).plan())
 
     # Confirming -----------------------------------------------------------------
 
@@ -131,25 +147,24 @@ class AccessTrackerMixin:
 
     def discard_staged_access(self, pipeline: Any = None) -> None:
         """Forget all staged reads. One command."""
-        record: Any = self
-        if pipeline is not None:
-            prefix = prefix_in(pipeline, record._meta.shard)
-            append(pipeline, "DEL", prefix + self._at_key("staged"))
-        else:
-            run(self._discarding())
+        run(self._discarding(pipeline))
 
-    async def async_discard_staged_access(self) -> None:
+    async def async_discard_staged_access(self, pipeline: Any = None) -> None:
         """`discard_staged_access` for asyncio."""
-        await arun(self._discarding())
+        await arun(self._discarding(pipeline))
 
-    def _discarding(self) -> Plan[None]:
+    def _discarding(self, pipeline: Any) -> Plan[None]:
         record: Any = self
-        options = record._meta
-        yield Request.write(
-            ("DEL", self._at_key("staged")),
-            shard=options.shard,
-            wait=options.wait,
-        )
+        options, staged = record._meta, self._at_key("staged")
+        if isinstance(pipeline, Collector):
+            forgetting = Queued(
+                self, "discard_staged_access()", lambda batch: batch.put("DEL", staged)
+            )
+            yield from carried_out([forgetting], pipeline)
+        elif pipeline is not None:
+            append(pipeline, "DEL", prefix_in(pipeline, options.shard) + staged)
+        else:
+            yield Request.write(("DEL", staged), shard=options.shard, wait=options.wait)
 
     # Reading --------------------------------------------------------------------
 

@@ -13,10 +13,12 @@ from popoto.fields._tokenizer import tokenize
 from popoto.fields.describing import describe
 from popoto.fields.fingerprints.consulting import words_of
 from popoto.fields.fingerprints.field import FingerprintField
+from popoto.fields.frequency_sketch import FrequencySketch
 from popoto.memory.bloom.formula import MOST_BITS, BloomForm
 from popoto.memory.bloom.scripts import ASK_FILTER, FILL
 
-__all__ = ["ExistenceFilter", "tokenize"]
+#: As in popoto 1.6, sketches and words are found here too.
+__all__ = ["ExistenceFilter", "FrequencySketch", "tokenize"]
 
 #: So many arguments go with one call of the script.
 _MOST_ARGUMENTS = 100_000

@@ -67,6 +67,12 @@ class ObservationProtocol:
             instance.on_read(pipeline=pipeline)
 
     @staticmethod
+    async def async_on_read(instance: Any, pipeline: Any = None) -> None:
+        """`on_read` for asyncio."""
+        if hasattr(instance, "async_on_read"):
+            await instance.async_on_read(pipeline=pipeline)
+
+    @staticmethod
     def on_surfaced(
         instances: Sequence[Any],
         reason: str = "proactive",

@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from popoto import clock
-from popoto.engine.batch import Batch, GuardFailure, append, prefix_in, queue
-from popoto.engine.request import Plan, Request, tagged
+from popoto.engine.batch import Batch, append, prefix_in
+from popoto.engine.request import Argument, Plan, Request, tagged
 from popoto.engine.run import arun, run
-from popoto.fields.keeping.adjusting import Adjustment
+from popoto.fields.keeping.adjusting import Adjustment, Collector, Queued, carried_out
 from popoto.fields.keeping.noting import put_noted
 from popoto.fields.keeping.proposals import partitions_key, pending_stem
 
@@ -142,6 +142,21 @@ def _key_of(model_name: str, partition: str | None) -> str:
     return pending_stem(model_name) + (partition or "default")
 
 
+def _queue(owner: Any, pipeline: Any, commands: Sequence[tuple[Argument, ...]]) -> Plan[None]:
+    """Hand commands to a pipeline or a transaction."""
+
+    def put_into(batch: Batch) -> None:
+        for command in commands:
+            append(batch, *command)
+
+    if isinstance(pipeline, Collector):
+        yield from carried_out([Queued(owner, "a change of proposals", put_into)], pipeline)
+        return
+    prefix = prefix_in(pipeline, owner._meta.shard)
+    for command in commands:
+        append(pipeline, *tagged(command, prefix))
+
+
 def _creating(instances: Sequence[Any], partition: str | None, pipeline: Any) -> Plan[None]:
     now = repr(clock.now())
     by_model: dict[Any, list[str]] = {}
@@ -151,43 +166,34 @@ def _creating(instances: Sequence[Any], partition: str | None, pipeline: Any) ->
     for model, record_keys in by_model.items():
         name = model.__name__
         pairs = [part for key in record_keys for part in (now, key)]
-        commands = [("ZADD", _key_of(name, partition), *pairs)]
+        commands: list[tuple[Argument, ...]] = [("ZADD", _key_of(name, partition), *pairs)]
         if partition and partition != "default":
             commands.append(("SADD", partitions_key(name), partition))
         shard: str = model._meta.shard
         if pipeline is None:
             yield Request.write(*commands, shard=shard, wait=model._meta.wait)
-            continue
-        for command in commands:
-            append(pipeline, *tagged(command, prefix_in(pipeline, shard)))
+        else:
+            yield from _queue(model, pipeline, commands)
 
 
 def _resolving(instance: Any, outcome: str, partition: str | None, pipeline: Any) -> Plan[Any]:
     command = ("ZREM", _key_of(type(instance).__name__, partition), instance.pk)
-    shard = instance._meta.shard
     noting = instance._meta.noting("resolve", outcome)
     if noting is not None:
-        batch = Batch(noting)
-        put_noted(batch, "proposal", "", instance.pk, *command)
-        return (yield from _noted(instance, batch, pipeline))
+        resolving = Queued(
+            instance,
+            "resolve()",
+            lambda batch: put_noted(batch, "proposal", "", instance.pk, *command),
+        )
+        resolving.noting = noting
+        found = yield from carried_out([resolving], pipeline)
+        return found[0] if pipeline is None else pipeline
     if pipeline is not None:
-        append(pipeline, *tagged(command, prefix_in(pipeline, shard)))
+        yield from _queue(instance, pipeline, [command])
         return pipeline
-    (removed,) = yield Request.write(command, shard=shard, wait=instance._meta.wait)
-    return removed
-
-
-def _noted(instance: Any, batch: Batch, pipeline: Any) -> Plan[Any]:
-    """Carry out or queue one command that is noted; its reply, or the pipeline."""
     options = instance._meta
-    if pipeline is not None:
-        queue(pipeline, batch, options.shard)
-        return pipeline
-    (reply,) = yield Request.write(batch.call(), shard=options.shard, wait=options.wait)
-    outcome = Batch.outcome(reply)
-    if isinstance(outcome, GuardFailure):
-        raise outcome.error()
-    return outcome[0]
+    (removed,) = yield Request.write(command, shard=options.shard, wait=options.wait)
+    return removed
 
 
 def _expiring(
@@ -203,7 +209,7 @@ def _expiring(
         if pipeline is None:
             yield Request.write(command, shard=shard, wait=model_class._meta.wait)
         else:
-            append(pipeline, *tagged(command, prefix_in(pipeline, shard)))
+            yield from _queue(model_class, pipeline, [command])
     return [member.decode("utf-8", "replace") for member in members]
 
 

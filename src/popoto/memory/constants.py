@@ -45,8 +45,9 @@ class Defaults:
     PL_AUTO_RESOLVE_USED = 0.3
     PL_AUTO_RESOLVE_DISMISSED = 0.5
     PL_AUTO_RESOLVE_CONTRADICTED = 0.9
-    #: How new filters and sketches hash: 2, or 1 where popoto 1.6 reads the same database. Those
-    #: that there are stay as they are until they are rebuilt.
+    #: How new filters and sketches hash: 2, or 1 where popoto 1.6 uses the same database. Those
+    #: that there are stay as they are until they are rebuilt. With 1, a ranking by decay with a
+    #: base score looks at every record, as 1.6 does not keep the index of base scores.
     HASH_VERSION = 2
     #: How many assemblies the adaptive assembler judges together.
     ADAPTIVE_QUALITY_WINDOW_SIZE = 20

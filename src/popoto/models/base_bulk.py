@@ -135,6 +135,7 @@ class BulkMethods(Record, is_base=True):
     ) -> int:
         """Set the same values on many stored records; returns how many were written.
 
+        Records that a mixin or `pre_save` keeps from being saved are counted, as in popoto 1.6.
         Takes a query, instances, or one instance. Writes the named fields and ``auto_now``
         ones alone, so other writers' changes to other fields stay; indexes, uniqueness,
         hooks and expiry follow as in `save(update_fields=…)`, batches as in `bulk_create`.

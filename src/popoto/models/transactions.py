@@ -111,7 +111,7 @@ class Transaction(Collecting):
         if self._is_over:
             raise ModelException("this transaction is over: begin a new one")
         for key in operation.keys:
-            if key in self._keys:
+            if key in self._keys and not operation.goes_with(self._keys[key]):
                 raise ModelException(
                     f"{key!r} takes part in this transaction already ({self._keys[key].title}); "
                     "a record may do so once: make all its changes, then save it"

@@ -7,7 +7,7 @@ one step, in a transaction, or in a pipeline of the caller's own (`Model._adjust
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from popoto.engine.batch import Batch, GuardFailure, Step
@@ -15,7 +15,7 @@ from popoto.engine.request import Plan, Reply
 from popoto.exceptions import NotStoredError, UnsavedError
 from popoto.memory.history.noting import Noting
 
-__all__ = ["Adjustment", "Touching", "carried_out"]
+__all__ = ["Adjustment", "Collector", "Queued", "Touching", "carried_out"]
 
 
 class Adjustment:
@@ -69,6 +69,27 @@ class Adjustment:
 
     def queue_up(self) -> None:
         """Take over what waits in a caller's pipeline."""
+
+
+class Queued(Adjustment):
+    """Commands for which no record has to be stored. The result is the first one's reply."""
+
+    needs_record = False
+
+    def __init__(self, owner: Any, what: str, queue: Callable[[Batch], object]) -> None:
+        super().__init__(owner)
+        self.what = what
+        self.queue = queue
+
+    def put(self, batch: Batch, key: str, values: Mapping[str, Any]) -> None:
+        self.queue(batch)
+
+    def finish(self, replies: Sequence[Reply]) -> Any:
+        return replies[0]
+
+
+class Collector:
+    """What takes adjustments in place of a pipeline: a transaction."""
 
 
 class Touching(Adjustment):

@@ -32,7 +32,7 @@ class KeyFamily:
                        compared with what the records hold; other families only lose the
                        entries of missing records
     `suffix`           what the key ends with, after the stem and those parts
-    `of_companions`    whether it holds what records have beside their values (`CompanionEntry`)
+    `of_companions`    whether it holds what records have beside their values, and new ones have not
     `foreign`          whether members may be other keys than those of the model's records
     `text_lists`       of a field that lists its distinct texts: its name, the key of the
                        list and the key that counts what the list covers

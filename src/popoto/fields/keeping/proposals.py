@@ -30,6 +30,7 @@ def pending_family(model_name: str) -> KeyFamily:
         "proposals",
         pending_stem(model_name).rstrip(":"),
         "zset",
+        of_companions=True,
         is_open=True,
         derived=False,
     )

@@ -35,6 +35,7 @@ Reported: TypeAlias = Sequence[bytes]
 Place: TypeAlias = tuple[KeyFamily, str, str]
 
 _LOOKS = {"set": "SISMEMBER", "zset": "ZSCORE", "names": "HEXISTS"}
+_KINDS = {"set": "set", "zset": "zset", "names": "hash"}
 _SCAN_COUNT = 1000
 _RECORDS_PER_CALL = 1000
 
@@ -195,11 +196,12 @@ def find_places(options: ModelOptions, key: str) -> Plan[list[Place]]:
     """
     families = [
         family
-        for family in options.key_families()
+        for family in dict.fromkeys(options.key_families())
         if (family.derived or family.of_companions) and family.layout in _LOOKS
         if not (family.name in options.key_names and family.layout == "set")
     ]
-    found = yield from _standing(options, key, [(each, each.stem, "") for each in families])
+    stems = [(each, each.stem + each.suffix, "") for each in families]
+    found = yield from _standing(options, key, stems)
     for composite in options.composites:
         found += yield from _digests(options, key, composite.family)
     opened = [family for family in families if family.is_open]
@@ -213,10 +215,27 @@ def find_places(options: ModelOptions, key: str) -> Plan[list[Place]]:
             (family, name, "")
             for name in names
             for family in opened
-            if name != family.stem and family.holds(name)
+            if name != family.stem + family.suffix and family.holds(name)
         ]
+        places = yield from _of_their_kind(options, key, places)
         found += yield from _standing(options, key, places)
         page = yield from scan.next()
+    return found
+
+
+def _of_their_kind(options: ModelOptions, key: str, places: list[Place]) -> Plan[list[Place]]:
+    """Those of these places that are what their families are: several may have one name."""
+    names = list(dict.fromkeys(name for _, name, _ in places))
+    if not names:
+        return []
+    replies = yield Request([("TYPE", name) for name in names], options.shard, repeatable=True)
+    kinds = {name: kind.decode("ascii") for name, kind in zip(names, replies, strict=True)}
+    found = [place for place in places if kinds[place[1]] == _KINDS[place[0].layout]]
+    for strange in kinds.keys() - {name for _, name, _ in found}:
+        if kinds[strange] != "none":
+            logger.warning(
+                "entries of the former %r may be left: %r is a %s", key, strange, kinds[strange]
+            )
     return found
 
 

@@ -384,9 +384,11 @@ class ModelOptions:
         found: list[str] = []
         for field in self.companion_fields:
             found += field.companion_keys(key)
-        for source in self.companion_sources:
-            found += source(key)
-        return found
+        return found + self.mixin_companions(key)
+
+    def mixin_companions(self, key: str) -> list[str]:
+        """Those of them that mixins and the history keep."""
+        return [companion for source in self.companion_sources for companion in source(key)]
 
 
 def _history_keys(model_name: str, key: str) -> list[str]:

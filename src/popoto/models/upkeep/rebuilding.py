@@ -25,6 +25,7 @@ from popoto.models.upkeep.cleaning import clean_companions, delete_companions, r
 from popoto.models.upkeep.records import Judged, RecordWalk, judge
 from popoto.models.upkeep.registry import Registry, check_own_keys
 from popoto.models.upkeep.sharing import Shared, shared_values, sharing_questions
+from popoto.models.upkeep.touches import take_over_touches
 from popoto.models.upkeep.walk import EntryWalk, Finding, contradicts
 from popoto.models.upkeep.whole import Whole, whole_records
 from popoto.models.writing.hooks import call_save_hooks, follow_up
@@ -85,6 +86,7 @@ class Rebuild:
     def plan(self) -> Plan[Rebuilt]:
         """The plan of `Model.rebuild_indexes`; see there."""
         yield from check_own_keys(self.options)
+        yield from take_over_touches(self.options, self.batch_size)
         yield from self._remove_wrong_entries()
         yield from clean_companions(self.options, self.registry, self.batch_size)
         unlisted = yield from self._add_missing_entries()

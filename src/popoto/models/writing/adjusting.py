@@ -10,7 +10,7 @@ from popoto.engine.batch import Batch, GuardFailure, QueuedCommits, Step
 from popoto.engine.codec import Stored
 from popoto.engine.request import Plan, Reply
 from popoto.exceptions import ModelException, NotStoredError, UnsavedError
-from popoto.fields.keeping.adjusting import Adjustment, Touching
+from popoto.fields.keeping.adjusting import Adjustment, Collector, Touching
 from popoto.models.record.stored_form import decoded_values
 from popoto.models.writing.carrying import carry_out
 from popoto.models.writing.company import Company
@@ -32,7 +32,7 @@ class _Skipping(Company[Operation]):
 _SKIPPING = _Skipping()
 
 
-class Collecting(ABC):
+class Collecting(Collector, ABC):
     """What operations can be handed to instead of being carried out: a transaction."""
 
     @abstractmethod

@@ -203,17 +203,24 @@ def bulk_update(
 
 def _updated(model: type[M], batches: Matches, rows: Rows, values: Mapping[str, Any]) -> Plan[int]:
     names = _written_names(model._meta, values)
+    skipped = 0
     batch = yield from batches.next()
     while batch is not None:
         rows.check_instances(model, batch)
         for instance in batch:
             for name, value in values.items():
                 setattr(instance, name, _own_copy(value))
+        refused = len(rows.refused)
         operations = yield from _prepared_saves(model, batch, rows, SaveRequest(), names)
-        done = yield from _carried_out(operations, rows)
-        rows.end_batch(len(batch) if is_replaced(model, "save") else len(done), len(batch))
+        if is_replaced(model, "save"):
+            yield from _carried_out(operations, rows)
+            rows.end_batch(len(batch), len(batch))
+        else:
+            skipped += len(batch) - len(operations) - (len(rows.refused) - refused)
+            done = yield from _carried_out(operations, rows)
+            rows.end_batch(len(done), len(batch))
         batch = yield from batches.next()
-    return rows.done
+    return rows.done + skipped
 
 
 def _check_updates(options: ModelOptions, updates: dict[str, Any]) -> None:

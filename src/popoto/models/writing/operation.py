@@ -54,6 +54,10 @@ class Operation:
         """The record keys that it writes or looks at."""
         return (self.key,)
 
+    def goes_with(self, other: Operation) -> bool:
+        """Whether both may write one record in the same step."""
+        return False
+
     # Before the first try -----------------------------------------------------------
 
     #: the key whose stored bytes have to be read before the first try; None = none

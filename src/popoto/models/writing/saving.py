@@ -223,6 +223,9 @@ class Saving(Change):
         self.put_claims(batch, new, None)
         self.put_hash(batch)
         self.options.put_member(batch, self.key)
+        if self.knows_leftovers or self.note:
+            for companion in self.options.mixin_companions(self.key):
+                batch.put("DEL", companion)
         self.put_lists(batch)
         self.put_entries(batch, self._left(batch), new, heal=bool(self.note), begins=True)
 

@@ -15,7 +15,7 @@ from popoto.models.record.record import Record
 from popoto.models.record.stored import stored_key
 from popoto.models.record.stored_form import decoded_values
 from popoto.models.writing.change import Change
-from popoto.models.writing.operation import not_stored
+from popoto.models.writing.operation import Operation, not_stored
 
 
 class Touch(Change):
@@ -37,6 +37,10 @@ class Touch(Change):
         #: the stored form, which is bytes of the hash
         self.moment: Any = field.encode(self.now_touched)
         self.changed = {name: self.moment}
+
+    def goes_with(self, other: Operation) -> bool:
+        # Each of them has a moment and an index of its own.
+        return isinstance(other, Touch) and other.field is not self.field
 
     def look(self, queued: QueuedCommits) -> Plan[None]:
         if self.key in queued.records:

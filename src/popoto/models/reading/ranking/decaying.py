@@ -16,6 +16,7 @@ from popoto.engine.tree import AllOf, ScoreRange
 from popoto.exceptions import QueryException
 from popoto.fields.describing import describe
 from popoto.memory.decay.scripts import TOP
+from popoto.memory.hashing import new_version
 from popoto.models.beside.leftovers import repair
 from popoto.models.reading.calls import Page, Reading, Row
 from popoto.models.reading.executing import Execution
@@ -60,7 +61,7 @@ def top_by_decay(
     ranking = _Ranking(
         fetch,
         field.partition_key(partition),
-        field.base_key(partition) if base and base == field.base_score_field else None,
+        field.base_key(partition) if _is_kept(field, base) else None,
         now,
         rate,
         count,
@@ -125,6 +126,11 @@ def _asked(field: AnyField, now: float, rate: float, count: int, base: str | Non
     weight = f"base {base}" if base else "without a base"
     moment = datetime.fromtimestamp(now, UTC) if abs(now) < _LAST_MOMENT else now
     return f"the best {count} by {field.name}, decay rate {rate:g}, {weight}, as of {moment}"
+
+
+def _is_kept(field: AnyField, base: str | None) -> bool:
+    """Whether the order of these base scores can be relied on: popoto 1.6 does not keep it."""
+    return bool(base) and base == field.base_score_field and new_version() != 1
 
 
 # Asking the server -----------------------------------------------------------------------------

@@ -1,0 +1,71 @@
+"""Touches that only an index knows: popoto 1.6 writes them there alone, not to the record."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from popoto.engine.batch import Batch, GuardFailure
+from popoto.engine.request import Plan, Request
+from popoto.models.record.options import ModelOptions
+from popoto.models.upkeep.records import Judged, RecordWalk
+
+__all__ = ["take_over_touches"]
+
+
+def take_over_touches(options: ModelOptions, batch_size: int) -> Plan[None]:
+    """Write later moments that the indexes of decay fields hold into the records.
+
+    One round trip for each page of records, one more where any was touched.
+    """
+    if not options.listed("decay"):
+        return
+    walk = RecordWalk(options, batch_size)
+    page = yield from walk.next()
+    while page is not None:
+        yield from _take_over(options, page)
+        page = yield from walk.next()
+
+
+def _take_over(options: ModelOptions, records: Sequence[Judged]) -> Plan[None]:
+    asked = [(record, *place) for record in records for place in _places(options, record)]
+    questions: list[Batch] = []
+    for record, _, index, _ in asked:
+        question = Batch()
+        question.put("ZSCORE", index, record.key)
+        questions.append(question)
+    scores = yield from _carried_out(options, questions)
+    changes: list[Batch] = []
+    for (record, field, _, moment), score in zip(asked, scores, strict=True):
+        # A key of another kind has no scores: who indexes the record tells of it.
+        touched = -math.inf if isinstance(score, GuardFailure) else float(score[0] or -math.inf)
+        if math.isfinite(touched) and touched > moment:
+            change = Batch()
+            # A writer who was faster has set the moment himself.
+            change.guard("holds", record.key, field.name, record.stored[field.name])
+            change.put("HSET", record.key, field.name, field.encode(touched))
+            changes.append(change)
+    yield from _carried_out(options, changes)
+
+
+def _carried_out(options: ModelOptions, batches: Sequence[Batch]) -> Plan[list[Any]]:
+    if not batches:
+        return []
+    calls = [batch.call() for batch in batches]
+    replies = yield Request(calls, options.shard, repeatable=True, upkeep=True)
+    return [Batch.outcome(reply) for reply in replies]
+
+
+def _places(options: ModelOptions, record: Judged) -> Iterator[tuple[Any, str, float]]:
+    """Each decay field with the key of its index and the moment that the record holds."""
+    for field in options.listed("decay"):
+        names = (field.name, *field.partition_by)
+        if field.name not in record.stored or not record.unknown.isdisjoint(names):
+            continue
+        moment, *partition = (
+            options.by_name[name].decode(record.stored[name]) if name in record.stored else None
+            for name in names
+        )
+        if moment is not None:
+            yield field, field.partition_key(partition), moment
