@@ -30,8 +30,8 @@ MEMORY: Final[Script] = COMMIT.extended(
     package="popoto.memory",
     keyed=frozenset(
         {
-            *("BLOOM", "CONFIRM", "COUNT", "LEARN", "RELEASE", "RENEW", "RESOLVE"),
-            *("SETTLE", "STAGE", "WHEN"),
+            *("BLOOM", "CONFIRM", "COUNT", "LEARN", "MISNOTED", "RELEASE", "RENEW"),
+            *("RENOTE", "RESOLVE", "SETTLE", "STAGE", "WHEN"),
         }
     ),
     apart=frozenset({"BLOOM", "COUNT"}),

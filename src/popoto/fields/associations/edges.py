@@ -62,8 +62,14 @@ class EdgeEntry(Carried):
     def remove(self, batch: Batch) -> None:
         self.edges.put(batch, "FORSAKE", self.member)
 
+    def mend(self, batch: Batch) -> None:
+        self.edges.put(batch, "PAIR", self.member)
+
     def look(self, batch: Batch) -> None:
-        batch.put("EXISTS", self.key)
+        self.edges.put(batch, "UNPAIRED", self.member)
+
+    def stands(self, reply: Reply) -> bool:
+        return reply == 0
 
 
 class EdgeChange(Adjustment):

@@ -229,15 +229,20 @@ class Carried(ABC):
         """Look whether it is there."""
 
     def stands(self, reply: Reply) -> bool:
-        """A record without one is as it was in the beginning."""
+        """Whether nothing is missing. A record without one is as it was in the beginning."""
         return True
+
+    def mend(self, batch: Batch) -> None:
+        """Let a stored record have what it should, as far as that follows from anything."""
+        self.add(batch)
 
 
 @dataclass(frozen=True, slots=True)
 class CompanionEntry(Carried):
     """A field of a hash, or a member of a sorted set, that many records share.
 
-    A new record begins with `first`, the bytes of a hash field, or with nothing.
+    A new record begins with `first`, the bytes of a hash field, or with nothing. A record that
+    was stored before there was a `first` is read as if it had it, and a rebuild lets it have it.
     """
 
     key: str
@@ -264,6 +269,9 @@ class CompanionEntry(Carried):
 
     def look(self, batch: Batch) -> None:
         batch.put("HEXISTS" if self.layout == "hash" else "ZSCORE", self.key, self.member)
+
+    def stands(self, reply: Reply) -> bool:
+        return self.first is None or reply == 1
 
 
 Entry: TypeAlias = SetEntry | ScoreEntry | GeoEntry | SlotEntry | Carried

@@ -32,6 +32,7 @@ def pending_family(model_name: str) -> KeyFamily:
         "zset",
         is_open=True,
         derived=False,
+        listed_in=partitions_key(model_name),
     )
 
 

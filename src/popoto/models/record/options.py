@@ -76,6 +76,7 @@ class ModelOptions:
         self.companion_sources: list[Callable[..., Any]] = []
         self.entry_sources: list[Callable[..., Any]] = []
         self.family_sources: list[Callable[..., Any]] = []
+        self.whole_sources: list[Callable[..., Any]] = []
         self.unique_together: list[Any] = []
         self.index_together: list[Any] = []
         self.auto_created = False
@@ -141,6 +142,11 @@ class ModelOptions:
         self.companion_sources = defined_by_bases(model, "_companion_keys")
         self.entry_sources = defined_by_bases(model, "_companion_entries")
         self.family_sources = defined_by_bases(model, "_key_families")
+        self.whole_sources = [
+            vars(base)["_following_entries"]
+            for base in model.__mro__
+            if "_following_entries" in vars(base)
+        ]
         self._find_commit_hooks()
         if not self.abstract:
             for check in defined_by_bases(model, "_check_model"):
