@@ -28,7 +28,6 @@ class WriteFilterMixin:
     """
 
     _write_filter_score: float
-    pk: str
 
     def compute_filter_score(self) -> Any:
         """How much the record is worth keeping. What is no number counts 0, NaN too."""
@@ -79,7 +78,8 @@ class WriteFilterMixin:
         score = _as_score(self.compute_filter_score())
         if score < self._wf_priority_threshold:
             return []
-        return [PriorityEntry(self._wf_key("priority"), self.pk, "$WF", "zset", score=score)]
+        record: Any = self
+        return [PriorityEntry(self._wf_key("priority"), record.pk, "$WF", "zset", score=score)]
 
     @classmethod
     def _key_families(cls) -> list[KeyFamily]:

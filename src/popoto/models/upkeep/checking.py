@@ -90,7 +90,7 @@ class Check:
             place = (key, "", record)
             if place not in self._seen:
                 self._seen.add(place)
-                self.orphans["companions", key.replace(record, "*")] += 1
+                self.orphans["companions", "*".join(key.rsplit(record, 1))] += 1
 
     # Records without entry -------------------------------------------------------------
 
