@@ -12,7 +12,7 @@ from popoto.engine.batch import Batch
 from popoto.engine.request import Argument, Plan, Reply, Request, ScriptCall
 from popoto.fields.describing import describe
 from popoto.fields.keeping.adjusting import Adjustment
-from popoto.fields.keeping.entries import Carried
+from popoto.fields.keeping.entries import Carried, scored, told_scores
 from popoto.memory.associations.scripts import PROPAGATE
 from popoto.memory.commands import put
 
@@ -70,6 +70,18 @@ class EdgeEntry(Carried):
 
     def stands(self, reply: Reply) -> bool:
         return reply == 0
+
+    can_be_told = True
+
+    def tell(self, batch: Batch) -> None:
+        batch.put("ZRANGE", self.key, 0, -1, "WITHSCORES")
+
+    def told(self, reply: Reply) -> object:
+        return told_scores(reply)
+
+    def restore(self, batch: Batch, told: Any) -> None:
+        flat = [part for target, weight in scored(told or []) for part in (target, repr(weight))]
+        self.edges.put(batch, "RELATE", self.member, *flat)
 
 
 class EdgeChange(Adjustment):

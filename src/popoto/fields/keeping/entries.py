@@ -8,10 +8,11 @@ queues the command whose reply tells `stands` whether the index holds the entry.
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple, TypeAlias, cast
+from typing import Any, ClassVar, Literal, NamedTuple, TypeAlias, cast
 
 from popoto.engine.batch import Batch, KeyArgument
 from popoto.engine.request import Reply
@@ -228,6 +229,23 @@ class Carried(ABC):
     def look(self, batch: Batch) -> None:
         """Look whether it is there."""
 
+    #: whether it can be told, and be given to another record; the three methods below do so
+    can_be_told: ClassVar[bool] = False
+
+    def tell(self, batch: Batch) -> None:  # noqa: B027 - asked only of what can be told
+        """Queue the question what it is."""
+
+    def told(self, reply: Reply) -> object:
+        """What the reply says: numbers, text, bytes and lists of them. None: there is nothing."""
+        return None
+
+    def restore(self, batch: Batch, told: Any) -> None:
+        """Let a stored record have what was told, in place of what it has.
+
+        Raises ValueError for what cannot be.
+        """
+        self.begin(batch)
+
     def stands(self, reply: Reply) -> bool:
         """Whether nothing is missing. A record without one is as it was in the beginning."""
         return True
@@ -272,6 +290,52 @@ class CompanionEntry(Carried):
 
     def stands(self, reply: Reply) -> bool:
         return self.first is None or reply == 1
+
+    can_be_told = True
+
+    def tell(self, batch: Batch) -> None:
+        batch.put("HGET" if self.layout == "hash" else "ZSCORE", self.key, self.member)
+
+    def told(self, reply: Reply) -> object:
+        if not isinstance(reply, bytes):
+            return None
+        return reply if self.layout == "hash" else float(reply)
+
+    def restore(self, batch: Batch, told: Any) -> None:
+        if told is None:
+            self.begin(batch)
+        elif self.layout == "hash" and isinstance(told, bytes):
+            batch.put("HSET", self.key, self.member, told)
+        elif self.layout == "zset" and is_score(told):
+            batch.put("ZADD", self.key, repr(float(told)), self.member)
+        else:
+            raise ValueError(f"it is {'bytes' if self.layout == 'hash' else 'a number'}")
+
+
+def is_score(value: object) -> bool:
+    """Whether servers take this for a score."""
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return is_number and not math.isnan(cast("float", value))
+
+
+def scored(told: object) -> list[tuple[str, float]]:
+    """Pairs of text and score that were told. Raises ValueError for anything else."""
+    pairs: list[tuple[str, float]] = []
+    for pair in cast("list[Any]", told if isinstance(told, list) else [told]):
+        if not isinstance(pair, (list, tuple)) or len(cast("list[Any]", pair)) != 2:
+            raise ValueError("it is a list of pairs of a text and a number")
+        text, score = cast("tuple[Any, Any]", pair)
+        if not isinstance(text, str) or not is_score(score):
+            raise ValueError("it is a list of pairs of a text and a number")
+        pairs.append((text, float(score)))
+    return pairs
+
+
+def told_scores(reply: Reply) -> list[list[Any]] | None:
+    """Pairs of text and score, as a list of both in turn tells them; None where there are none."""
+    flat = cast("list[bytes]", reply)
+    pairs = zip(flat[::2], flat[1::2], strict=True)
+    return [[text.decode("utf-8", "replace"), float(score)] for text, score in pairs] or None
 
 
 Entry: TypeAlias = SetEntry | ScoreEntry | GeoEntry | SlotEntry | Carried

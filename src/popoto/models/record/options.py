@@ -316,6 +316,15 @@ class ModelOptions:
                 found += source(key)
         return found
 
+    @property
+    def keeps_belongings(self) -> bool:
+        """Whether records may have anything beside their values and what follows from these."""
+        return bool(
+            any(family.of_companions for family in self.key_families())
+            or self.entry_sources
+            or self.companion_sources
+        )
+
     def key_families(self) -> Iterator[KeyFamily]:
         """The families of keys that fields, composite indexes and mixins keep."""
         for field in self.by_name.values():
