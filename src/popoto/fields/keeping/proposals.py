@@ -52,7 +52,7 @@ class ProposalEntry(Carried):
         return cls(partitions_key(model_name), member, model_name)
 
     def begin(self, batch: Batch) -> None:
-        """Nobody proposes a record by saving it, and what went has withdrawn what was pending."""
+        """Nobody proposes a record by saving it."""
 
     def carry(self, batch: Batch, to: ProposalEntry) -> None:
         self._withdraw(batch, to.member)
