@@ -123,7 +123,7 @@ WRITES: dict[str, str | None] = {
 #: Commands that read, by the type that they find out, or would stumble over.
 READS: dict[str, str | None] = {
     **dict.fromkeys(("SCARD", "SISMEMBER", "SMISMEMBER", "SMEMBERS"), "set"),
-    **dict.fromkeys(("ZCARD", "ZRANGE"), "zset"),
+    **dict.fromkeys(("ZCARD", "ZRANGE", "ZSCORE"), "zset"),
     **dict.fromkeys(("HLEN", "HGET", "HMGET", "HGETALL"), "hash"),
     "LLEN": "list",
     **dict.fromkeys(("STRLEN", "GETRANGE"), "string"),
