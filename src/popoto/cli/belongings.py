@@ -73,4 +73,4 @@ def _key_of(found: Json) -> OwnKey:
     if not isinstance(value, list):
         raise BadJson("it is an object with one list of parts")
     ends = 0 if moment is None else round(moment.timestamp() * 1000)
-    return OwnKey(kind, cast("list[Any]", value), ends)
+    return OwnKey(kind, cast("Sequence[Any]", value), ends)

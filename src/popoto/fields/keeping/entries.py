@@ -318,17 +318,15 @@ def is_score(value: object) -> bool:
     return is_number and not math.isnan(cast("float", value))
 
 
-def scored(told: object) -> list[tuple[str, float]]:
+def scored(told: Any) -> list[tuple[str, float]]:
     """Pairs of text and score that were told. Raises ValueError for anything else."""
-    pairs: list[tuple[str, float]] = []
-    for pair in cast("list[Any]", told if isinstance(told, list) else [told]):
-        if not isinstance(pair, (list, tuple)) or len(cast("list[Any]", pair)) != 2:
-            raise ValueError("it is a list of pairs of a text and a number")
-        text, score = cast("tuple[Any, Any]", pair)
-        if not isinstance(text, str) or not is_score(score):
-            raise ValueError("it is a list of pairs of a text and a number")
-        pairs.append((text, float(score)))
-    return pairs
+    try:
+        pairs: list[tuple[Any, Any]] = [(text, score) for text, score in told]
+    except (TypeError, ValueError):
+        pairs = [(None, None)]
+    if not all(isinstance(text, str) and is_score(score) for text, score in pairs):
+        raise ValueError("it is a list of pairs of a text and a number")
+    return [(str(text), float(score)) for text, score in pairs]
 
 
 def told_scores(reply: Reply) -> list[list[Any]] | None:
