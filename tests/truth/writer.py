@@ -15,6 +15,7 @@ import os
 import random
 import sys
 import traceback
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -168,12 +169,14 @@ def count_up(journal: int) -> None:
         os.write(journal, f"{name} {counter.total}\n".encode())
 
 
-def be_a_writer(journal: Path | None) -> None:
+def be_a_writer(
+    journal: Path | None, writes: Callable[[], None], counts: Callable[[int], None]
+) -> None:
     try:
         if journal is None:
-            write_anything()
+            writes()
         else:
-            count_up(os.open(journal, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600))
+            counts(os.open(journal, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600))
     except redis.ConnectionError:
         # The server was killed.
         os._exit(0)
@@ -182,14 +185,15 @@ def be_a_writer(journal: Path | None) -> None:
     os._exit(1)
 
 
-def main() -> None:
+def serve(writes: Callable[[], None], counts: Callable[[int], None]) -> None:
+    """Fork a writer for each line that is read; without a journal one that `writes`."""
     redis_db.set_REDIS_DB_settings(unix_socket_path=sys.argv[1])
     journal = Path(sys.argv[2]) if len(sys.argv) > 2 else None
     for line in sys.stdin:
         process = os.fork()
         if process == 0:
             random.seed(int(line))
-            be_a_writer(journal)
+            be_a_writer(journal, writes, counts)
         os.write(1, f"{process}\n".encode())
         _, status = os.waitpid(process, 0)
         outcome = os.WTERMSIG(status) if os.WIFSIGNALED(status) else -os.WEXITSTATUS(status)
@@ -197,4 +201,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    serve(write_anything, count_up)

@@ -9,10 +9,10 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, TextIO, cast
 
 from redis.exceptions import ResponseError
 
@@ -27,14 +27,17 @@ from popoto.cli.arguments import (
     no_url,
     use_server,
 )
+from popoto.cli.belongings import json_of_belongings
 from popoto.cli.exits import DONE, PROBLEMS, UsageProblem
 from popoto.cli.expiries import is_unknown_command, text_of_moment
 from popoto.cli.jsonlines import Json, NoJsonForm, Stored, dump, json_of
 from popoto.cli.output import complain, progress
+from popoto.engine.batch import GuardFailure
 from popoto.engine.codec import DecodeError
-from popoto.engine.request import Command, Request
+from popoto.engine.request import Command, Plan, Request
 from popoto.engine.run import run as carry_out
 from popoto.exceptions import StoredDataError
+from popoto.models.beside.belongings import Belongings, OwnKey, belongings, own_keys
 from popoto.models.reading.calls import Row
 from popoto.models.reading.executing import Execution
 from popoto.models.reading.ordering import by_key
@@ -43,6 +46,8 @@ from popoto.models.record.options import ModelOptions
 from popoto.models.writing.rows import chunks
 
 _GONE = -2
+#: How often a record that changes while it is read is read again.
+_MOST_LOOKS = 8
 
 
 def add_to(commands: Commands) -> None:
@@ -124,6 +129,7 @@ class Export:
         self.batch_size = batch_size
         self.written = 0
         self.problems = 0
+        self._has_belongings = self.options.keeps_belongings
         #: fields that may expire by themselves, as long as the server knows of that
         self._expiring = [
             name for name in self.options.hash_names if name not in self.options.index_names
@@ -136,16 +142,60 @@ class Export:
         # By key, whatever the model's own order is: that would have to read all records first.
         keys = carry_out(fetch.keys(by_key(self.options)))
         for page in chunks(keys, self.batch_size):
-            rows = carry_out(fetch.again(page, execution.reading()))
-            expiries = self._expiries([row.key for row in rows])
-            for row, (moment, of_fields) in zip(rows, expiries, strict=True):
+            rows = self._with_belongings(page, lambda each: fetch.again(each, execution.reading()))
+            expiries = self._expiries([row.key for row, _ in rows])
+            for (row, told), (moment, of_fields) in zip(rows, expiries, strict=True):
                 if moment != _GONE:
                     self.written += 1
-                    yield dump(self._line(row, moment, of_fields))
+                    yield dump(self._line(row, told, moment, of_fields))
 
-    def _line(self, row: Row, moment: int, of_fields: dict[str, int]) -> dict[str, Json]:
+    # What records have beside their values -----------------------------------------------
+
+    def _with_belongings(
+        self, page: Sequence[bytes], read: Callable[[Sequence[bytes]], Plan[list[Row]]]
+    ) -> list[tuple[Row, Belongings]]:
+        """The records under these keys with what they have, read until both are of one moment."""
+        rows = carry_out(read(page))
+        if not self._has_belongings:
+            return [(row, {}) for row in rows]
+        found: dict[str, tuple[Row, Belongings]] = {}
+        for _ in range(_MOST_LOOKS):
+            told = carry_out(belongings(self.options, [(row.key, row.stored) for row in rows]))
+            changed: list[bytes] = []
+            for row, each in zip(rows, told, strict=True):
+                if not isinstance(each, GuardFailure):
+                    found[row.key] = row, each
+                elif each.what == "holds":
+                    changed.append(row.key.encode())
+                elif each.what != "exists":
+                    raise each.error()
+            if not changed:
+                break
+            rows = carry_out(read(changed))
+        return self._with_ends([found[key] for key in map(bytes.decode, page) if key in found])
+
+    def _with_ends(self, rows: list[tuple[Row, Belongings]]) -> list[tuple[Row, Belongings]]:
+        """The same, with the ends of keys that go before their records do, or with them."""
+        own = [
+            (own_keys(self.options, row.key)[name], told, name)
+            for row, told in rows
+            for name, value in told.items()
+            if isinstance(value, OwnKey)
+        ]
+        for (_, told, name), moment in zip(
+            own, self._moments([key for key, _, _ in own]), strict=True
+        ):
+            if moment > 0:
+                cast("dict[str, Any]", told)[name] = told[name]._replace(ends=moment)
+        return rows
+
+    def _line(
+        self, row: Row, told: Belongings, moment: int, of_fields: dict[str, int]
+    ) -> dict[str, Json]:
         line: dict[str, Json] = {"model": self.options.model_name, "key": row.key}
         line["fields"] = {name: self._field(row, name, each) for name, each in row.stored.items()}
+        if self._has_belongings:
+            line["beside"] = json_of_belongings(told)
         if moment >= 0:
             line["expires"] = text_of_moment(moment)
         if of_fields:

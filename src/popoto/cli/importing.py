@@ -29,6 +29,7 @@ from popoto.cli.arguments import (
     no_url,
     use_server,
 )
+from popoto.cli.belongings import belongings_of
 from popoto.cli.exits import DONE, PROBLEMS, UsageProblem
 from popoto.cli.expiries import is_unknown_command, moment_of
 from popoto.cli.jsonlines import BadJson, Json, Stored, load, value_of
@@ -245,6 +246,10 @@ class Import:
             math.ceil(moment.timestamp()), datetime.UTC
         )
         instance = model(**values, _ttl=None, _expire_at=end)
+        if "beside" in entries and model._meta.keeps_belongings:
+            decided = {name: values.get(name) for name in model._meta.index_names}
+            told = belongings_of(model._meta, entries["beside"], decided)
+            vars(instance)["_belongings"] = told
         return instance, _ends_of(entries.get("fields_expire"), values)
 
     def _values(self, model: AnyModel, fields: dict[str, Json]) -> dict[str, Any]:

@@ -149,5 +149,12 @@ class DecayingSortedField(SortedFieldMixin[float], Field[float]):
         families = (*super().key_families(), pending_family(self.model_name))
         if self.base_score_field is None:
             return families
-        bases = KeyFamily("", self.name, self.base_set_key, "zset", is_open=True)
+        bases = KeyFamily(
+            "companions",
+            f"{self.name}:base",
+            self.base_set_key,
+            "zset",
+            is_open=True,
+            source=self.name,
+        )
         return (*families, bases)

@@ -76,7 +76,7 @@ class PredictionLedgerMixin:
         name = cls.__name__
         return [
             CompanionEntry(ledger.entry_key(name, key), key, "$PL:meta"),
-            CompanionEntry(ledger.errors_key(name, cls._pl_partition), key, "$PL:errors", "zset"),
+            ledger.ErrorEntry.of(name, cls._pl_partition, key),
             ProposalEntry.of(name, key),
         ]
 

@@ -40,7 +40,7 @@ class RecallProposal:
         """Note that records were proposed now; again refreshes the moment.
 
         `reason` is for callers, nothing keeps it. Each record is filed under its own class. One
-        round trip.
+        that is gone is left out; in a pipeline it is an error of that command. One round trip.
         """
         run(_creating(instances, partition, pipeline))
 
@@ -113,6 +113,24 @@ class RecallProposal:
         return await arun(_reading(model_class, partition))
 
 
+class Proposing(Adjustment):
+    """A record is pending in a partition. Of one that is gone nothing would take it away."""
+
+    what = "create_batch()"
+    takes_constructed = True
+
+    def __init__(self, instance: Any, partition: str | None, now: float) -> None:
+        super().__init__(instance)
+        self.partition = partition
+        self.now = now
+
+    def put(self, batch: Batch, key: str, values: Mapping[str, Any]) -> None:
+        name = type(self.instance).__name__
+        batch.put("ZADD", _key_of(name, self.partition), repr(self.now), key)
+        if self.partition and self.partition != "default":
+            batch.put("SADD", partitions_key(name), self.partition)
+
+
 class Withdrawing(Adjustment):
     """A record is pending no more, in one partition or in all."""
 
@@ -158,22 +176,13 @@ def _queue(owner: Any, pipeline: Any, commands: Sequence[tuple[Argument, ...]]) 
 
 
 def _creating(instances: Sequence[Any], partition: str | None, pipeline: Any) -> Plan[None]:
-    now = repr(clock.now())
-    by_model: dict[Any, list[str]] = {}
+    now = clock.now()
+    by_model: dict[Any, list[Adjustment]] = {}
     for instance in instances:
-        model: Any = instance.__class__
-        by_model.setdefault(model, []).append(instance.pk)
-    for model, record_keys in by_model.items():
-        name = model.__name__
-        pairs = [part for key in record_keys for part in (now, key)]
-        commands: list[tuple[Argument, ...]] = [("ZADD", _key_of(name, partition), *pairs)]
-        if partition and partition != "default":
-            commands.append(("SADD", partitions_key(name), partition))
-        shard: str = model._meta.shard
-        if pipeline is None:
-            yield Request.write(*commands, shard=shard, wait=model._meta.wait)
-        else:
-            yield from _queue(model, pipeline, commands)
+        proposing = Proposing(instance, partition, now)
+        by_model.setdefault(instance.__class__, []).append(proposing)
+    for adjustments in by_model.values():
+        yield from carried_out(adjustments, pipeline, skips_missing=True)
 
 
 def _resolving(instance: Any, outcome: str, partition: str | None, pipeline: Any) -> Plan[Any]:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import Any
 
 from popoto.engine.batch import Batch
+from popoto.engine.request import Reply
 from popoto.exceptions import SkipSaveException
 from popoto.fields.constants import Defaults
 from popoto.fields.keeping.commit import Commit
-from popoto.fields.keeping.entries import CompanionEntry, Entry
+from popoto.fields.keeping.entries import Carried, CompanionEntry, Entry
 from popoto.fields.keeping.families import KeyFamily, companion_family
 from popoto.memory.composite import signals
 from popoto.memory.composite.signals import Signal
@@ -78,10 +80,33 @@ class WriteFilterMixin:
     def _companion_entries(cls, key: str) -> list[Entry]:
         return [CompanionEntry(_key_of(cls, "priority"), key, "$WF", "zset")]
 
+    def _following_entries(self) -> list[Carried]:
+        score = _as_score(self.compute_filter_score())
+        if score < self._wf_priority_threshold:
+            return []
+        record: Any = self
+        return [PriorityEntry(self._wf_key("priority"), record.pk, "$WF", "zset", score=score)]
+
     @classmethod
     def _key_families(cls) -> list[KeyFamily]:
         key = _key_of(cls, "priority")
         return [companion_family("priority", key, "zset", is_open=False)]
+
+
+@dataclass(frozen=True, slots=True)
+class PriorityEntry(CompanionEntry):
+    """A record that has priority by what is stored of it.
+
+    Any score is left as it was saved: a save may have known more than what it stored.
+    """
+
+    score: float = 0.0
+
+    def mend(self, batch: Batch) -> None:
+        batch.put("ZADD", self.key, "NX", repr(self.score), self.member)
+
+    def stands(self, reply: Reply) -> bool:
+        return reply is not None
 
 
 def _as_score(given: Any) -> float:

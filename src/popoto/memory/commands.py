@@ -34,9 +34,9 @@ MEMORY: Final[Script] = COMMIT.extended(
     package="popoto.memory",
     keyed=frozenset(
         {
-            *("BLOOM", "CONFIRM", "COUNT", "EMBED", "INDEX", "LEARN", "NOTE", "NOTED"),
-            *("POSTINGS", "REFORM", "REHOUSE", "RELEASE", "RENEW", "RESOLVE", "REWARD"),
-            *("SETTLE", "STAGE", "TRANSFER", "UNEMBED", "VALUE", "WHEN"),
+            *("BLOOM", "CONFIRM", "COUNT", "EMBED", "INDEX", "LEARN", "MISNOTED", "NOTE"),
+            *("NOTED", "POSTINGS", "REFORM", "REHOUSE", "RELEASE", "RENEW", "RENOTE"),
+            *("RESOLVE", "REWARD", "SETTLE", "STAGE", "TRANSFER", "UNEMBED", "VALUE", "WHEN"),
         }
     ),
     apart=frozenset({"BLOOM", "COUNT", "EMBED", "INDEX", "POSTINGS", "REHOUSE", "UNEMBED"}),

@@ -2,13 +2,34 @@
 --
 -- WITHDRAW  partitions stem member [name]   nowhere is the member pending any more; with another
 --           name, that one is instead. Reply: from how many it went
+-- PENDING   partitions stem member          where it is pending: partition, moment, ...
 
 local function make_surfacing()
+  -- Popoto 1.6 keeps no list of partitions; "default" is the one that it uses.
+  local function names_in(partitions)
+    local names = reading(false, 'SMEMBERS', partitions) or {}
+    names[#names + 1] = 'default'
+    return names
+  end
+
+  local function look_at_names(partitions)
+    return unlike(partitions, 'SCARD') or denied('SMEMBERS', partitions)
+  end
+
   return {
+    PENDING = function(partitions, first)
+      local found = {}
+      for _, name in ipairs(names_in(partitions)) do
+        local since = call('ZSCORE', prefix .. ARGV[first] .. name, ARGV[first + 1])
+        if since then
+          found[#found + 1], found[#found + 2] = name, since
+        end
+      end
+      return found
+    end,
+
     WITHDRAW = function(partitions, first, last)
-      -- Popoto 1.6 keeps no list of partitions; this is the one that it uses.
-      local names = call('SMEMBERS', partitions)
-      names[#names + 1] = 'default'
+      local names = names_in(partitions)
       local stem, member, gone = prefix .. ARGV[first], ARGV[first + 1], 0
       for _, name in ipairs(names) do
         local pending = stem .. name
@@ -25,11 +46,17 @@ local function make_surfacing()
     end,
 
     looks = {
+      PENDING = function(partitions, first)
+        local failure = look_at_names(partitions)
+        for _, name in ipairs(failure and {} or names_in(partitions)) do
+          local pending = prefix .. ARGV[first] .. name
+          failure = failure or unlike(pending, 'ZCARD') or denied('ZSCORE', pending)
+        end
+        return failure
+      end,
       WITHDRAW = function(partitions, first)
-        local failure = look_at('SMEMBERS', partitions, 'SCARD')
-        local names = not failure and reading(false, 'SMEMBERS', partitions) or {}
-        names[#names + 1] = 'default'
-        for _, name in ipairs(names) do
+        local failure = look_at_names(partitions)
+        for _, name in ipairs(failure and {} or names_in(partitions)) do
           local pending = prefix .. ARGV[first] .. name
           failure = failure or look_at('ZREM', pending, 'ZCARD') or denied('ZSCORE', pending)
             or denied('ZADD', pending)
@@ -40,4 +67,4 @@ local function make_surfacing()
   }
 end
 
-MAKERS.WITHDRAW = make_surfacing
+MAKERS.WITHDRAW, MAKERS.PENDING = make_surfacing, make_surfacing

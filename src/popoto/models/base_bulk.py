@@ -298,7 +298,8 @@ class BulkMethods(Record, is_base=True):
 
         Finds the records by scanning for their keys, so it helps after a lost index, after
         `raw_update`, and after a new field index. Wrong, orphaned and abandoned entries go,
-        missing ones come; what memory fields keep for living records stays. Right entries
+        missing ones come; what memory fields have learned of living records stays, also
+        that of fields which the model does not have any more. Right entries
         are never touched: queries stay complete meanwhile, and changes that others make stay.
 
         A hash that lacks its key fields, or holds bytes that cannot be decoded, and a record

@@ -58,6 +58,9 @@ Backfill
 Remove a field
     Take it out of the class; ``rebuild_indexes()`` if it was indexed; ``HDEL key name`` for each
     key of ``Product.query.keys()`` if the space matters.
+Add or remove a memory field or mixin
+    Old records are read as if nothing had been learned of them; ``rebuild_indexes()`` lets them
+    have what new ones begin with. What a removed one has learned stays until its record goes.
 Rename a field
     Have both fields for a while. Release code that writes both and reads the new one, copy with
     the loop, then remove the old one.

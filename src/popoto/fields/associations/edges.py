@@ -12,7 +12,7 @@ from popoto.engine.batch import Batch
 from popoto.engine.request import Argument, Plan, Reply, Request, ScriptCall
 from popoto.fields.describing import describe
 from popoto.fields.keeping.adjusting import Adjustment
-from popoto.fields.keeping.entries import Carried
+from popoto.fields.keeping.entries import Carried, scored, told_scores
 from popoto.fields.keeping.noting import put_noted
 from popoto.memory.associations.scripts import PROPAGATE
 
@@ -72,8 +72,26 @@ class EdgeEntry(Carried):
     def remove(self, batch: Batch) -> None:
         self.edges.put(batch, "FORSAKE", self.member)
 
+    def mend(self, batch: Batch) -> None:
+        self.edges.put(batch, "PAIR", self.member)
+
     def look(self, batch: Batch) -> None:
-        batch.put("EXISTS", self.key)
+        self.edges.put(batch, "UNPAIRED", self.member)
+
+    def stands(self, reply: Reply) -> bool:
+        return reply == 0
+
+    can_be_told = True
+
+    def tell(self, batch: Batch) -> None:
+        batch.put("ZRANGE", self.key, 0, -1, "WITHSCORES")
+
+    def told(self, reply: Reply) -> object:
+        return told_scores(reply)
+
+    def restore(self, batch: Batch, told: Any) -> None:
+        flat = [part for target, weight in scored(told or []) for part in (target, repr(weight))]
+        self.edges.put(batch, "RELATE", self.member, *flat)
 
 
 #: What changes of edges are called where users ask for them.

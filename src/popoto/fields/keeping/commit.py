@@ -21,6 +21,9 @@ define these methods; the metaclass finds them, and those that are not defined c
     along with it.
 `_key_families(cls)`
     Class method. The families that these keys of many belong to, so that upkeep finds them.
+`_following_entries(self)`
+    Those of its companion entries that follow from the record as it is stored, for upkeep: what is
+    missing of them is told by a check, and added by a rebuild (`mend`).
 
 Where several bases define one of them, each class's own is called, in method resolution
 order. So none of them calls `super()`.

@@ -8,10 +8,11 @@ queues the command whose reply tells `stands` whether the index holds the entry.
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple, TypeAlias, cast
+from typing import Any, ClassVar, Literal, NamedTuple, TypeAlias, cast
 
 from popoto.engine.batch import Batch, KeyArgument
 from popoto.engine.request import Reply
@@ -230,17 +231,39 @@ class Carried(ABC):
     def look(self, batch: Batch) -> None:
         """Look whether it is there."""
 
+    #: whether it can be told, and be given to another record; the three methods below do so
+    can_be_told: ClassVar[bool] = False
+
+    def tell(self, batch: Batch) -> None:  # noqa: B027 - asked only of what can be told
+        """Queue the question what it is."""
+
+    def told(self, reply: Reply) -> object:
+        """What the reply says: numbers, text, bytes and lists of them. None: there is nothing."""
+        return None
+
+    def restore(self, batch: Batch, told: Any) -> None:
+        """Let a stored record have what was told, in place of what it has.
+
+        Raises ValueError for what cannot be.
+        """
+        self.begin(batch)
+
     def stands(self, reply: Reply) -> bool:
-        """A record without one is as it was in the beginning."""
+        """Whether nothing is missing. A record without one is as it was in the beginning."""
         return True
+
+    def mend(self, batch: Batch) -> None:
+        """Let a stored record have what it should, as far as that follows from anything."""
+        self.add(batch)
 
 
 @dataclass(frozen=True, slots=True)
 class CompanionEntry(Carried):
     """A field of a hash, or a member of a sorted set, that many records share.
 
-    A new record begins with `first`, the bytes of a hash field, or with nothing. Where a stored one
-    is given them, histories have that as a change of the kind `noted`, of a field.
+    A new record begins with `first`, the bytes of a hash field, or with nothing. A record that
+    was stored before there was a `first` is read as if it had it, and a rebuild lets it have it.
+    Where it is given them, histories have that as a change of the kind `noted`, of a field.
     """
 
     key: str
@@ -274,6 +297,53 @@ class CompanionEntry(Carried):
 
     def look(self, batch: Batch) -> None:
         batch.put("HEXISTS" if self.layout == "hash" else "ZSCORE", self.key, self.member)
+
+    def stands(self, reply: Reply) -> bool:
+        return self.first is None or reply == 1
+
+    can_be_told = True
+
+    def tell(self, batch: Batch) -> None:
+        batch.put("HGET" if self.layout == "hash" else "ZSCORE", self.key, self.member)
+
+    def told(self, reply: Reply) -> object:
+        if not isinstance(reply, bytes):
+            return None
+        return reply if self.layout == "hash" else float(reply)
+
+    def restore(self, batch: Batch, told: Any) -> None:
+        if told is None:
+            self.begin(batch)
+        elif self.layout == "hash" and isinstance(told, bytes):
+            batch.put("HSET", self.key, self.member, told)
+        elif self.layout == "zset" and is_score(told):
+            batch.put("ZADD", self.key, repr(float(told)), self.member)
+        else:
+            raise ValueError(f"it is {'bytes' if self.layout == 'hash' else 'a number'}")
+
+
+def is_score(value: object) -> bool:
+    """Whether servers take this for a score."""
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return is_number and not math.isnan(cast("float", value))
+
+
+def scored(told: Any) -> list[tuple[str, float]]:
+    """Pairs of text and score that were told. Raises ValueError for anything else."""
+    try:
+        pairs: list[tuple[Any, Any]] = [(text, score) for text, score in told]
+    except (TypeError, ValueError):
+        pairs = [(None, None)]
+    if not all(isinstance(text, str) and is_score(score) for text, score in pairs):
+        raise ValueError("it is a list of pairs of a text and a number")
+    return [(str(text), float(score)) for text, score in pairs]
+
+
+def told_scores(reply: Reply) -> list[list[Any]] | None:
+    """Pairs of text and score, as a list of both in turn tells them; None where there are none."""
+    flat = cast("list[bytes]", reply)
+    pairs = zip(flat[::2], flat[1::2], strict=True)
+    return [[text.decode("utf-8", "replace"), float(score)] for text, score in pairs] or None
 
 
 Entry: TypeAlias = SetEntry | ScoreEntry | GeoEntry | SlotEntry | Carried

@@ -34,6 +34,8 @@ class KeyFamily:
     `suffix`           what the key ends with, after the stem and those parts
     `of_companions`    whether it holds what records have beside their values, and new ones have not
     `foreign`          whether members may be other keys than those of the model's records
+    `source`           the field whose values decide the entries, if it is not `name`
+    `listed_in`        a set that names the parts which follow the stem, except for "default"
     `text_lists`       of a field that lists its distinct texts: its name, the key of the
                        list and the key that counts what the list covers
     """
@@ -47,6 +49,8 @@ class KeyFamily:
     suffix: str = ""
     of_companions: bool = False
     foreign: bool = False
+    source: str = ""
+    listed_in: str = ""
     text_lists: tuple[str, KeyArgument, KeyArgument] | None = None
 
     def holds(self, key: str) -> bool:
@@ -56,6 +60,11 @@ class KeyFamily:
                 return False
             key = key[: -len(self.suffix)]
         return key == self.stem or (self.is_open and key.startswith(self.stem + SEPARATOR))
+
+    def unlisted(self, key: str) -> str:
+        """The part of a key that the set of parts has to name; "" where there is none."""
+        part = key[len(self.stem) + 1 :] if self.listed_in else ""
+        return "" if part == "default" else part
 
     def remove(self, batch: Batch, key: str, item: str, member: str) -> None:
         """Queue the removal of one entry; `item` is the hash field it stands under."""

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Self
+from typing import Any, Self
 
 from popoto.engine.batch import Batch
-from popoto.fields.keeping.entries import Carried
+from popoto.engine.request import Reply
+from popoto.fields.keeping.entries import Carried, scored, told_scores
 from popoto.fields.keeping.families import KeyFamily
 from popoto.memory.commands import put
 
@@ -33,6 +34,7 @@ def pending_family(model_name: str) -> KeyFamily:
         of_companions=True,
         is_open=True,
         derived=False,
+        listed_in=partitions_key(model_name),
     )
 
 
@@ -51,7 +53,7 @@ class ProposalEntry(Carried):
         return cls(partitions_key(model_name), member, model_name)
 
     def begin(self, batch: Batch) -> None:
-        """Nobody proposes a record by saving it, and what went has withdrawn what was pending."""
+        """Nobody proposes a record by saving it."""
 
     def carry(self, batch: Batch, to: ProposalEntry) -> None:
         self._withdraw(batch, to.member)
@@ -65,3 +67,19 @@ class ProposalEntry(Carried):
 
     def look(self, batch: Batch) -> None:
         batch.put("EXISTS", self.key)
+
+    can_be_told = True
+
+    def tell(self, batch: Batch) -> None:
+        put(batch, "PENDING", self.key, pending_stem(self.model_name), self.member)
+
+    def told(self, reply: Reply) -> object:
+        return told_scores(reply)
+
+    def restore(self, batch: Batch, told: Any) -> None:
+        self._withdraw(batch)
+        for partition, since in scored(told) if told else ():
+            pending = pending_stem(self.model_name) + partition
+            batch.put("ZADD", pending, repr(since), self.member)
+            if partition != "default":
+                batch.put("SADD", self.key, partition)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from typing import Any, cast
+from dataclasses import dataclass
+from typing import Any, Self, cast
 
 import msgpack
 
@@ -13,9 +14,11 @@ from popoto.engine.batch import Batch, GuardFailure, KeyArgument, Step
 from popoto.engine.request import Plan, Reply, Request
 from popoto.fields.confidence.evidence import Learning
 from popoto.fields.keeping.adjusting import Adjustment, carried_out
+from popoto.fields.keeping.entries import CompanionEntry
 from popoto.memory.commands import put, told
 
 __all__ = [
+    "ErrorEntry",
     "Resolving",
     "auto_resolve",
     "checked_error",
@@ -38,6 +41,28 @@ def entry_key(model_name: str, record: str) -> str:
 def errors_key(model_name: str, partition: str) -> str:
     """The sorted set of absolute errors, by record key."""
     return f"$PL:{model_name}:errors:{partition}"
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorEntry(CompanionEntry):
+    """The error of a record's prediction in the set of all; `entry` is the hash that it is from."""
+
+    entry: str = ""
+
+    @classmethod
+    def of(cls, model_name: str, partition: str, record: str) -> Self:
+        """The error of one record."""
+        errors, entry = errors_key(model_name, partition), entry_key(model_name, record)
+        return cls(errors, record, "$PL:errors", "zset", entry=entry)
+
+    def mend(self, batch: Batch) -> None:
+        put(batch, "RENOTE", self.entry, self.member, KeyArgument(self.key))
+
+    def look(self, batch: Batch) -> None:
+        put(batch, "MISNOTED", self.entry, self.member, KeyArgument(self.key))
+
+    def stands(self, reply: Reply) -> bool:
+        return reply == 0
 
 
 # Stored form -------------------------------------------------------------------------------

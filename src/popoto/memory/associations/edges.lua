@@ -11,6 +11,13 @@
 -- WEAKEN      ... factor least         multiply all; those below `least` go. Reply: how many went
 -- FORSAKE     ...                      remove all edges from and to the key
 -- REKEY       ... name                 let another key have them
+-- RELATE      ... (target weight) ...  these are the edges from the key, and no others
+-- UNPAIRED    ...                      of how many edges the other side lacks, or has too much
+-- PAIR        ...                      let the other sides have just that. Reply: of how many
+
+local NAMES = {
+  'LINK', 'STRENGTHEN', 'UNLINK', 'WEAKEN', 'FORSAKE', 'REKEY', 'RELATE', 'UNPAIRED', 'PAIR',
+}
 
 local function make_edges()
   local commands = {}
@@ -58,6 +65,13 @@ local function make_edges()
       elseif weight then
         self.change('ZADD', target, source, weight)
       end
+    end
+
+    function self.is_mirrored(source, target)
+      if incoming then
+        return call('SISMEMBER', incoming .. target, source) == 1
+      end
+      return self.weight(target, source)
     end
 
     function self.drop(source, target)
@@ -191,13 +205,65 @@ local function make_edges()
     return #found / 2
   end
 
+  function commands.RELATE(_, first, last)
+    local edges, wanted = edges_of(first), {}
+    for place = first + 3, last, 2 do
+      wanted[ARGV[place]] = ARGV[place + 1]
+    end
+    local found = edges.targets(edges.key)
+    for place = 1, #found, 2 do
+      if not wanted[found[place]] then
+        edges.drop(edges.key, found[place])
+      end
+    end
+    for target, weight in pairs(wanted) do
+      call('ZADD', edges.set(edges.key), weight, target)
+      -- The other side may have its own weight already.
+      if not edges.is_symmetric or not edges.weight(target, edges.key) then
+        edges.mirror(edges.key, target, weight)
+      end
+    end
+    return (last - first - 2) / 2
+  end
+
+  local function pair(edges, mends)
+    local found, number = edges.targets(edges.key), 0
+    for place = 1, #found, 2 do
+      local target = found[place]
+      if not edges.is_mirrored(edges.key, target) then
+        number = number + 1
+        if mends then
+          edges.mirror(edges.key, target, found[place + 1])
+        end
+      end
+    end
+    for _, source in ipairs(edges.sources(edges.key)) do
+      if not edges.weight(source, edges.key) then
+        number = number + 1
+        if mends then
+          call('SREM', edges.incoming_of(edges.key), source)
+        end
+      end
+    end
+    return number
+  end
+
+  function commands.UNPAIRED(_, first)
+    return pair(edges_of(first), false)
+  end
+
+  function commands.PAIR(_, first)
+    return pair(edges_of(first), true)
+  end
+
   -- What one key has on the other side of an edge.
   local function look_at_side(edges, key)
     local set, incoming = edges.set(key), edges.incoming_of(key)
     return look_at('ZADD', set, 'ZCARD') or denied('ZREM', set) or denied('ZSCORE', set)
       or denied('ZRANGE', set) or denied('ZINCRBY', set) or denied('DEL', set)
       or incoming and (look_at('SADD', incoming, 'SCARD') or denied('SREM', incoming)
-        or denied('SMEMBERS', incoming) or denied('DEL', incoming))
+        or denied('SMEMBERS', incoming) or denied('SISMEMBER', incoming)
+        or denied('DEL', incoming))
       or look_at_history and look_at_history(key) or nil
   end
 
@@ -206,6 +272,11 @@ local function make_edges()
     local edges = edges_of(first)
     local names, failure = {}, nil
     local named = last > first + 2 and name ~= 'WEAKEN' and ARGV[first + 3] or nil
+    if name == 'RELATE' then
+      for place = first + 5, last, 2 do
+        names[#names + 1] = ARGV[place]
+      end
+    end
     local most = (name == 'LINK' or name == 'STRENGTHEN') and ARGV[first + 5] + 0
     for _, key in ipairs({edges.key, named}) do
       failure = failure or look_at_side(edges, key)
@@ -225,13 +296,33 @@ local function make_edges()
     return failure
   end
 
-  commands.looks = {}
-  for _, name in ipairs({'LINK', 'STRENGTHEN', 'UNLINK', 'WEAKEN', 'FORSAKE', 'REKEY'}) do
-    commands.looks[name] = look
+  -- A question, which writes nothing.
+  local function look_at_question(_, first)
+    local edges = edges_of(first)
+    local function look_at_one(key)
+      local set, incoming = edges.set(key), edges.incoming_of(key)
+      return unlike(set, 'ZCARD') or denied('ZRANGE', set) or denied('ZSCORE', set)
+        or incoming and (unlike(incoming, 'SCARD') or denied('SMEMBERS', incoming)
+          or denied('SISMEMBER', incoming)) or nil
+    end
+    local failure = look_at_one(edges.key)
+    local targets = failure and {} or edges.targets(edges.key)
+    for place = 1, #targets, 2 do
+      failure = failure or look_at_one(targets[place])
+    end
+    for _, source in ipairs(failure and {} or edges.sources(edges.key)) do
+      failure = failure or look_at_one(source)
+    end
+    return failure
+  end
+
+  commands.looks = {UNPAIRED = look_at_question}
+  for _, name in ipairs(NAMES) do
+    commands.looks[name] = commands.looks[name] or look
   end
   return commands
 end
 
-for _, name in ipairs({'LINK', 'STRENGTHEN', 'UNLINK', 'WEAKEN', 'FORSAKE', 'REKEY'}) do
+for _, name in ipairs(NAMES) do
   MAKERS[name] = make_edges
 end

@@ -3,6 +3,8 @@
 -- RESOLVE  entries member errors error mode moment
 --          Mark the prediction as resolved and note the absolute error. Reply 1; 0 where there is none,
 --          or none that is open. Tells "resolved" (see WHEN in telling.lua)
+-- MISNOTED entries member errors   1: the error of a resolved prediction is not noted as it is; 0
+-- RENOTE   entries member errors   note it. Reply: whether it was not
 --
 -- The entry is a MessagePack map. The server's decoder knows neither bytes nor the difference between
 -- lists and maps that are empty, so what was predicted is copied as it stands.
@@ -108,12 +110,45 @@ local function make_resolving()
     return 1
   end
 
-  resolving.looks = {RESOLVE = function(entries, first)
-    return look_at('HSET', entries, 'HLEN') or denied('HGET', entries)
-      or look_at('ZADD', key_at(first + 1), 'ZCARD')
-  end}
+  -- The absolute error of a prediction that is resolved; nil for any other.
+  local function error_of(bytes)
+    local readable, found = pcall(values_of, bytes)
+    if not readable or found.resolved ~= '\195' or not found.prediction_error then
+      return nil
+    end
+    local mistake = tonumber(cmsgpack.unpack(found.prediction_error))
+    return mistake and math.abs(mistake)
+  end
+
+  function resolving.MISNOTED(entries, first)
+    local mistake = error_of(call('HGET', entries, ARGV[first]) or '')
+    local noted = mistake and call('ZSCORE', key_at(first + 1), ARGV[first])
+    return mistake and (not noted or tonumber(noted) ~= mistake) and 1 or 0
+  end
+
+  function resolving.RENOTE(entries, first)
+    local mistake = error_of(call('HGET', entries, ARGV[first]) or '')
+    return mistake and call('ZADD', key_at(first + 1), mistake, ARGV[first]) or 0
+  end
+
+  local function look_at_question(entries, first)
+    local errors = key_at(first + 1)
+    return unlike(entries, 'HLEN') or denied('HGET', entries) or unlike(errors, 'ZCARD')
+      or denied('ZSCORE', errors)
+  end
+
+  resolving.looks = {
+    MISNOTED = look_at_question,
+    RENOTE = function(entries, first)
+      return look_at_question(entries, first) or look_at('ZADD', key_at(first + 1), 'ZCARD')
+    end,
+    RESOLVE = function(entries, first)
+      return look_at('HSET', entries, 'HLEN') or denied('HGET', entries)
+        or look_at('ZADD', key_at(first + 1), 'ZCARD')
+    end,
+  }
 
   return resolving
 end
 
-MAKERS.RESOLVE = make_resolving
+MAKERS.RESOLVE, MAKERS.MISNOTED, MAKERS.RENOTE = make_resolving, make_resolving, make_resolving

@@ -13,7 +13,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from redis.exceptions import ResponseError
 
@@ -22,9 +22,10 @@ from popoto.engine.batch import Batch, GuardFailure
 from popoto.engine.request import Command, Plan, Request
 from popoto.engine.scanning import Scan, literally
 from popoto.engine.tree import Node, key_kinds
-from popoto.fields.keeping.entries import SetEntry
+from popoto.fields.keeping.entries import Carried, Entry, SetEntry
 from popoto.fields.keeping.families import KeyFamily
-from popoto.models.beside.expiry import guard_absent, left_entries, put_removal
+from popoto.models.beside.belongings import own_keys
+from popoto.models.beside.expiry import guard_absent, left_entries, put_forgetting, put_removal
 from popoto.models.record.options import ModelOptions
 
 logger = logging.getLogger("POPOTO.model_base")
@@ -35,7 +36,7 @@ Reported: TypeAlias = Sequence[bytes]
 Place: TypeAlias = tuple[KeyFamily, str, str]
 
 _LOOKS = {"set": "SISMEMBER", "zset": "ZSCORE", "names": "HEXISTS"}
-_KINDS = {"set": "set", "zset": "zset", "names": "hash"}
+_KINDS = {"set": b"set", "zset": b"zset", "names": b"hash"}
 _SCAN_COUNT = 1000
 _RECORDS_PER_CALL = 1000
 
@@ -189,7 +190,7 @@ def sweep_missing(options: ModelOptions) -> Plan[int]:
 def find_places(options: ModelOptions, key: str) -> Plan[list[Place]]:
     """Where a record key stands whose former values are not known.
 
-    One round trip where every index is a key of its own (sorted fields). Sets of values,
+    Two round trips where every index is a key of its own (sorted fields). Sets of values,
     partitions and digests are found by going through the keyspace and the composite indexes,
     which only this rare case has to do. Entries that follow from the key are left out: the
     new record has them too.
@@ -217,34 +218,34 @@ def find_places(options: ModelOptions, key: str) -> Plan[list[Place]]:
             for family in opened
             if name != family.stem + family.suffix and family.holds(name)
         ]
-        places = yield from _of_their_kind(options, key, places)
         found += yield from _standing(options, key, places)
         page = yield from scan.next()
     return found
 
 
-def _of_their_kind(options: ModelOptions, key: str, places: list[Place]) -> Plan[list[Place]]:
-    """Those of these places that are what their families are: several may have one name."""
-    names = list(dict.fromkeys(name for _, name, _ in places))
-    if not names:
-        return []
-    replies = yield Request([("TYPE", name) for name in names], options.shard, repeatable=True)
-    kinds = {name: kind.decode("ascii") for name, kind in zip(names, replies, strict=True)}
-    found = [place for place in places if kinds[place[1]] == _KINDS[place[0].layout]]
-    for strange in kinds.keys() - {name for _, name, _ in found}:
-        if kinds[strange] != "none":
-            logger.warning(
-                "entries of the former %r may be left: %r is a %s", key, strange, kinds[strange]
-            )
-    return found
+def _fitting(key: str, places: list[Place], kinds: Sequence[bytes]) -> list[Place]:
+    """Those of these places whose key is of their family's type: one may belong to several."""
+    pairs = list(zip(places, kinds, strict=True))
+    fitting = [place for place, kind in pairs if kind == _KINDS[place[0].layout]]
+    known = {name for _, name, _ in fitting}
+    for (_, name, _), kind in pairs:
+        if kind != b"none" and name not in known:
+            told = kind.decode("ascii", "replace")
+            logger.warning("entries of the former %r may be left: %r is a %s", key, name, told)
+    return fitting
 
 
 def _standing(options: ModelOptions, key: str, places: list[Place]) -> Plan[list[Place]]:
-    """Those of these places that hold the record key."""
+    """Those of these places that hold the record key. Two round trips."""
     if not places:
         return []
-    looks: list[Command] = [(_LOOKS[family.layout], name, key) for family, name, _ in places]
     try:
+        types: list[Command] = [("TYPE", name) for _, name, _ in places]
+        kinds = yield Request(types, options.shard, repeatable=True)
+        places = _fitting(key, places, kinds)
+        if not places:
+            return []
+        looks: list[Command] = [(_LOOKS[family.layout], name, key) for family, name, _ in places]
         replies = yield Request(looks, options.shard, repeatable=True)
     except ResponseError as error:
         logger.warning("entries of the former %r may be left: %s", key, error)
@@ -278,3 +279,35 @@ def put_removals(batch: Batch, places: Sequence[Place], key: str) -> None:
     """Queue the removal of the entries that were found."""
     for family, name, item in places:
         family.remove(batch, name, item, key)
+
+
+class Former(NamedTuple):
+    """What is known of a record that stood under a key: its note, or that it went without one."""
+
+    note: bytes = b""
+    is_orphan: bool = False
+    places: Sequence[Place] = ()
+
+
+def put_former(batch: Batch, options: ModelOptions, key: str, former: Former) -> list[Entry]:
+    """Queue that what it had beside its values goes, before another record has its own.
+
+    Returns the entries that it may have left otherwise. Without a note only the key tells.
+    """
+    note = former.note
+    put_removals(batch, former.places, key)
+    if note:
+        put_forgetting(batch, options, key)
+    elif not former.is_orphan:
+        return []
+    left = left_entries(options, key, note)
+    for entry in left:
+        if isinstance(entry, Carried):
+            entry.remove(batch)
+    return [entry for entry in left if note and not isinstance(entry, Carried)]
+
+
+def put_former_keys(batch: Batch, options: ModelOptions, key: str) -> None:
+    """Queue that keys of its own go which a record left that expired or went without a note."""
+    for own in own_keys(options, key).values():
+        batch.put("DEL", own)

@@ -81,6 +81,7 @@ class ModelOptions:
         self.companion_sources: list[Callable[..., Any]] = []
         self.entry_sources: list[Callable[..., Any]] = []
         self.family_sources: list[Callable[..., Any]] = []
+        self.whole_sources: list[Callable[..., Any]] = []
         self.unique_together: list[Any] = []
         self.index_together: list[Any] = []
         self.auto_created = False
@@ -149,6 +150,11 @@ class ModelOptions:
         if self.history is not None:
             self._mixin_hooks.append(note_save)
             self.companion_sources.append(partial(_history_keys, self.model_name))
+        self.whole_sources = [
+            vars(base)["_following_entries"]
+            for base in model.__mro__
+            if "_following_entries" in vars(base)
+        ]
         self._find_commit_hooks()
         if not self.abstract:
             for check in defined_by_bases(model, "_check_model"):
@@ -324,6 +330,15 @@ class ModelOptions:
                 found += source(key)
         return found
 
+    @property
+    def keeps_belongings(self) -> bool:
+        """Whether records may have anything beside their values and what follows from these."""
+        return bool(
+            any(family.of_companions for family in self.key_families())
+            or self.entry_sources
+            or self.companion_sources
+        )
+
     def key_families(self) -> Iterator[KeyFamily]:
         """The families of keys that fields, composite indexes and mixins keep."""
         for field in self.by_name.values():
@@ -384,11 +399,9 @@ class ModelOptions:
         found: list[str] = []
         for field in self.companion_fields:
             found += field.companion_keys(key)
-        return found + self.mixin_companions(key)
-
-    def mixin_companions(self, key: str) -> list[str]:
-        """Those of them that mixins and the history keep."""
-        return [companion for source in self.companion_sources for companion in source(key)]
+        for source in self.companion_sources:
+            found += source(key)
+        return found
 
 
 def _history_keys(model_name: str, key: str) -> list[str]:

@@ -37,6 +37,8 @@ class Record(metaclass=RecordBase):
     _last_full_save: dict[str, Stored] | None = None
     #: By field, the bytes that were stored before a write that waits in a caller's pipeline.
     _unconfirmed: dict[str, set[Stored | None]] | None = None
+    #: what a record that is imported has to have beside its values; None: what every new one has
+    _belongings: Mapping[str, Any] | None = None
     #: Set on results of a search around a place that asked for distances.
     _geo_distance: float
     _geo_distance_unit: str

@@ -8,9 +8,11 @@ from typing import Any
 
 from popoto.engine.batch import Batch, GuardFailure
 from popoto.engine.request import Plan, Reply, Request, ScriptCall
-from popoto.fields.keeping.entries import Entry, SlotEntry
+from popoto.fields.keeping.entries import Carried, Entry, SlotEntry
+from popoto.fields.keeping.families import KeyFamily
 from popoto.models.record.options import ModelOptions
 from popoto.models.record.record import Record
+from popoto.models.upkeep.following import following, missing_following
 from popoto.models.upkeep.records import Judged, RecordWalk, logger
 from popoto.models.upkeep.registry import Registry
 from popoto.models.upkeep.sharing import Shared, shared_values, sharing_questions
@@ -64,9 +66,17 @@ class Check:
                 else:
                     self.wrong[family.name] += 1
             self._count((yield from walk.missing_companions()))
+            for family, part in (yield from walk.unlisted()):
+                self._count_part(family, part)
             found = yield from walk.next()
         for family in walk.whole.values():
             self.orphans[family.section, family.name] = 1
+
+    def _count_part(self, family: KeyFamily, part: str) -> None:
+        place = (family.listed_in, part, "")
+        if place not in self._seen:
+            self._seen.add(place)
+            self.missing[family.name] += 1
 
     def _check_companions(self) -> Plan[None]:
         walk = CompanionWalk(self.options, self.registry, self.batch_size)
@@ -80,7 +90,7 @@ class Check:
             place = (key, "", record)
             if place not in self._seen:
                 self._seen.add(place)
-                self.orphans["companions", key.replace(record, "*")] += 1
+                self.orphans["companions", "*".join(key.rsplit(record, 1))] += 1
 
     # Records without entry -------------------------------------------------------------
 
@@ -89,6 +99,7 @@ class Check:
         page = yield from walk.next()
         while page is not None:
             yield from self._compare([record.key for record in page if record.has_identity])
+            yield from self._check_following(page)
             for _ in range(_MOST_LOOKS):
                 changed = yield from self._check_page(page)
                 if not changed:
@@ -106,6 +117,20 @@ class Check:
                 if place not in self._seen:
                     self._seen.add(place)
                     (self.wrong if is_kept else self.missing)[field.name] += 1
+
+    def _check_following(self, page: Sequence[Judged]) -> Plan[None]:
+        """Look for what mixins keep that follows from these records as a whole."""
+        if self.options.whole_sources:
+            identified = [record.key for record in page if record.has_identity]
+            wanted = following(self.options, (yield from whole_records(self.model, identified)))
+            for each in wanted:
+                if each.problem:
+                    self.unreadable[each.record.key] = None
+            for entry in (yield from missing_following(self.options, wanted)):
+                place = (entry.key, "", entry.member)
+                if place not in self._seen:
+                    self._seen.add(place)
+                    self.missing[self._name_of(entry)] += 1
 
     def _check_page(self, page: list[Judged]) -> Plan[list[str]]:
         """Look whether these records stand where they should. Returns those that changed."""
@@ -164,7 +189,10 @@ class Check:
     def _name_of(self, entry: Entry) -> str:
         if isinstance(entry, SlotEntry):
             return entry.key
-        return next(family.name for family in self.registry.families if family.holds(entry.key))
+        # Where several hold the key, an entry that is carried along stands in one of companions.
+        is_carried = isinstance(entry, Carried)
+        found = [family for family in self.registry.families if family.holds(entry.key)]
+        return next((each for each in found if each.of_companions == is_carried), found[0]).name
 
     # The result ------------------------------------------------------------------------
 

@@ -17,11 +17,13 @@ from popoto.engine.batch import Batch, GuardFailure
 from popoto.engine.request import Plan, Request, ScriptCall
 from popoto.engine.scripts import RECOUNT
 from popoto.exceptions import StoredDataError
-from popoto.fields.keeping.entries import SetEntry, SlotEntry
+from popoto.fields.keeping.entries import Carried, SetEntry, SlotEntry
+from popoto.fields.keeping.families import KeyFamily
 from popoto.models.beside.expiry import put_expiry_as_is
 from popoto.models.record.options import ModelOptions
 from popoto.models.record.record import Record
 from popoto.models.upkeep.cleaning import clean_companions, delete_companions, remove_orphans
+from popoto.models.upkeep.following import following, mend_following
 from popoto.models.upkeep.records import Judged, RecordWalk, judge
 from popoto.models.upkeep.registry import Registry, check_own_keys
 from popoto.models.upkeep.sharing import Shared, shared_values, sharing_questions
@@ -107,11 +109,21 @@ class Rebuild:
             wrong = [(each, each.record) for each in found if each.record is not None]
             yield from self._remove_wrong(wrong)
             yield from delete_companions(self.options, (yield from walk.missing_companions()))
+            yield from self._list_parts((yield from walk.unlisted()))
             found = yield from walk.next()
         abandoned = list(walk.abandoned)
         for first in range(0, len(abandoned), self.batch_size):
             yield Request(
                 [("UNLINK", key) for key in abandoned[first : first + self.batch_size]],
+                self.options.shard,
+                repeatable=True,
+                upkeep=True,
+            )
+
+    def _list_parts(self, unlisted: Sequence[tuple[KeyFamily, str]]) -> Plan[None]:
+        if unlisted:
+            yield Request(
+                [("SADD", family.listed_in, part) for family, part in unlisted],
                 self.options.shard,
                 repeatable=True,
                 upkeep=True,
@@ -169,11 +181,12 @@ class Rebuild:
                     without_identity[record.key] = None
             identified = [record for record in page if record.has_identity]
             yield from self._index(identified)
-            if self.options.save_hooks or self.renewals:
+            if self.options.save_hooks or self.renewals or self.options.whole_sources:
                 keys = [record.key for record in identified]
                 whole = yield from whole_records(self.model, keys)
                 if self.options.save_hooks:
                     yield from self._call_hooks(whole)
+                yield from self._mend_following(whole)
                 yield from self._renew(whole)
             page = yield from walk.next()
         nameless = list(without_identity)
@@ -255,7 +268,9 @@ class Rebuild:
         batch.guard("holds", record.key, *record.guard_arguments(options))
         options.put_member(batch, record.key)
         for entry in record.entries:
-            if not isinstance(entry, SlotEntry):
+            if isinstance(entry, Carried):
+                entry.mend(batch)
+            elif not isinstance(entry, SlotEntry):
                 entry.add(batch)
                 if isinstance(entry, SetEntry) and entry.values_key and entry.text is not None:
                     # An entry of popoto 1.6 stands already, but its text is in no list.
@@ -289,6 +304,14 @@ class Rebuild:
             (reply,) = yield Request.of(batch.call(), shard=options.shard)
             if not isinstance(Batch.outcome(reply), GuardFailure):
                 yield from follow_up(batch, options)
+
+    def _mend_following(self, records: Sequence[Whole]) -> Plan[None]:
+        """Add what mixins keep that follows from these records as a whole."""
+        wanted = following(self.options, records)
+        for each in wanted:
+            if each.problem:
+                self._note_of(each.record.key, each.problem)
+        yield from mend_following(self.options, wanted)
 
     def _renew(self, records: Sequence[Whole]) -> Plan[None]:
         """Take records into what fields keep for all of them together."""

@@ -77,6 +77,8 @@ def judge(options: ModelOptions, key: str, values: Sequence[bytes | None]) -> Ju
             entry = composite.entry(key, decoded, options.by_name)
             if entry is not None:
                 record.entries.append(entry)
+    for own in options.entry_sources:
+        record.entries += own(key)
     for nan in [each for each in record.entries if _is_nan(each)]:
         record.entries.remove(nan)
         record.problems.append(f"NaN has no place in {nan.key}")

@@ -17,8 +17,21 @@ _INDEX_PREFIXES = frozenset(
     {
         *("$KeyF", "$UniqueKeyF", "$IndexF", "$UniquF", "$RelationshipF"),
         *("$SortF", "$SortedKeyF", "$DecayingSortF", "$CyclicDecayF", "$GeoF", "$Index"),
+        *("$DecayBase", "$WF"),
     }
 )
+#: The same of what was learned of records. Nothing else tells it, so a rebuild lets those have it
+#: that are there: whoever still has the field would miss it.
+_LEARNED_LAYOUTS: dict[str, Layout] = {
+    "$ConfidencF": "names",
+    "$CoOccurrencF": "zset",
+    "$CoOccurrenceIn": "set",
+    "$PL": "names",
+    "$RP": "zset",
+}
+_LEARNED_SUFFIXES = (":cycles", ":pressure")
+#: The same of keys that end with the key of a record.
+_OWN_KEYS = frozenset({"$AT", "$PL", "$CoOccurrencF", "$CoOccurrenceIn"})
 #: The same of keys that hold no record keys.
 _WHOLE_PREFIXES = frozenset({"$BM25", "$EF", "$EmbeddingF", "$FS"})
 _LAYOUTS: tuple[Layout, ...] = ("set", "zset", "hash")
@@ -52,6 +65,8 @@ class Registry:
         parts = key.split(keys.SEPARATOR, 3)
         if len(parts) < 3 or parts[1] != self.model_name:
             return ()
+        if learned := self._learned(key, parts):
+            return (learned,)
         layouts = _LAYOUTS if parts[0] in _INDEX_PREFIXES else ()
         if parts[0] in _WHOLE_PREFIXES:
             layouts = ("whole",)
@@ -60,13 +75,37 @@ class Registry:
             KeyFamily("abandoned_indexes", name, key, layout, derived=False) for layout in layouts
         )
 
+    def _learned(self, key: str, parts: list[str]) -> KeyFamily | None:
+        """The family of what was learned by a field that the model does not have any more."""
+        layout = _LEARNED_LAYOUTS.get(parts[0])
+        if parts[0] == "$CyclicDecayF" and key.endswith(_LEARNED_SUFFIXES):
+            layout = "names"
+        elif parts[0] == "$PL" and parts[2] == "errors":
+            layout = "zset"
+        elif parts[0] == "$RP" and parts[2] != "pending":
+            layout = None
+        if layout is None:
+            return None
+        name = keys.SEPARATOR.join(parts[:3])
+        return KeyFamily(
+            "abandoned_indexes",
+            name,
+            key,
+            layout,
+            derived=False,
+            of_companions=True,
+            foreign=parts[0].startswith("$CoOccurren"),
+        )
+
     def companion_of(self, key: str) -> str | None:
         """The key of the record that a key of its own belongs to, or None."""
         for family in self.companions:
             record = family.record_of(key)
             if record is not None and record.startswith(self.model_name + keys.SEPARATOR):
                 return record
-        return None
+        parts = key.split(keys.SEPARATOR, 3)
+        is_ours = len(parts) == 4 and parts[0] in _OWN_KEYS and parts[1] == self.model_name
+        return parts[3] if is_ours and self.is_record_key(parts[3]) else None
 
     def is_record_key(self, key: str) -> bool:
         """Whether a key has the shape of a record's."""

@@ -54,6 +54,13 @@ class _Job(NamedTuple):
     cursor: str
 
 
+class _Place(NamedTuple):
+    """An index key, and what it is."""
+
+    family: KeyFamily
+    key: str
+
+
 class EntryWalk:
     """All entries of a model's indexes, page by page.
 
@@ -75,6 +82,8 @@ class EntryWalk:
         self.abandoned: dict[str, None] = {}
         #: those of them that hold no record keys, so that the whole key is what is wrong
         self.whole: dict[str, KeyFamily] = {}
+        #: (family, part): parts of keys met, which the set of all parts has to name
+        self._parts: dict[tuple[KeyFamily, str], None] = {}
         #: companions met under names like those of indexes, with their records' keys
         self._companions: list[tuple[str, str]] = []
 
@@ -104,6 +113,18 @@ class EntryWalk:
         met, self._companions = self._companions, []
         return (yield from missing_records(self.options, met))
 
+    def unlisted(self) -> Plan[list[tuple[KeyFamily, str]]]:
+        """The parts of keys met since this was asked last that no set names. One round trip."""
+        met, self._parts = list(self._parts), {}
+        if not met:
+            return []
+        replies = yield Request(
+            [("SISMEMBER", family.listed_in, part) for family, part in met],
+            self.options.shard,
+            repeatable=True,
+        )
+        return [each for each, is_listed in zip(met, replies, strict=True) if not is_listed]
+
     def _take(self, page: Iterable[str]) -> None:
         for key in page:
             record = self.registry.companion_of(key)
@@ -112,7 +133,7 @@ class EntryWalk:
             families = self.registry.candidates(key)
             if not families:
                 continue
-            if families[0].section == "abandoned_indexes":
+            if families[0].section == "abandoned_indexes" and not families[0].of_companions:
                 self.abandoned[key] = None
             if families[0].layout != "whole":
                 self._jobs.append(_Job(key, families, "0"))
@@ -140,22 +161,34 @@ class EntryWalk:
             return []
         if cursor != "0":
             self._jobs.append(_Job(job.key, job.families, cursor))
+        if part := family.unlisted(job.key):
+            self._parts[family, part] = None
+        return self._judged_members(_Place(family, job.key), members, records, judged)
+
+    def _judged_members(
+        self,
+        place: _Place,
+        members: list[bytes],
+        records: dict[str, Found],
+        judged: dict[str, Judged],
+    ) -> list[Finding]:
+        family, key = place
         found: list[Finding] = []
         for item, member in _pairs(family, members):
             text = as_text(member)
             if family.foreign and (text is None or not self.registry.is_record_key(text)):
                 continue
             if text is None or text not in records:
-                logger.warning("%r names %r, which is no record key: left alone", job.key, member)
+                logger.warning("%r names %r, which is no record key: left alone", key, member)
                 continue
             exists, values = records[text]
             if exists == 0:
-                found.append(Finding(family, job.key, item, text, None))
+                found.append(Finding(family, key, item, text, None))
             elif exists == 1 and self.compares and family.derived:
                 if text not in judged:
                     judged[text] = judge(self.options, text, values)
-                if contradicts(self.options, judged[text], family, job.key, item):
-                    found.append(Finding(family, job.key, item, text, judged[text]))
+                if contradicts(self.options, judged[text], family, key, item):
+                    found.append(Finding(family, key, item, text, judged[text]))
         return found
 
 
@@ -194,7 +227,7 @@ def _deciding(options: ModelOptions, family: KeyFamily) -> frozenset[str]:
     if family.section == "composite_indexes":
         names = next(each.names for each in options.composites if each.key == family.name)
         return frozenset(names)
-    return frozenset(options.by_name[family.name].deciding_names)
+    return frozenset(options.by_name[family.source or family.name].deciding_names)
 
 
 class CompanionWalk:

@@ -18,6 +18,7 @@ from popoto.models.record.checking import coerce_and_check, logger, refusal
 from popoto.models.record.field_names import known_field
 from popoto.models.record.options import ModelOptions
 from popoto.models.record.record import Record
+from popoto.models.writing.restoring import Restoring
 from popoto.models.writing.save_request import SaveRequest
 from popoto.models.writing.saving import Saving
 
@@ -32,7 +33,11 @@ def prepared_save(
     key = instance._record_key
     if instance._stored and key != instance._redis_key and not request.migrate_key:
         check_key_change(instance)
-    if instance._meta.save_checks and is_skipped(instance, names):
+    is_unwanted = bool(instance._meta.save_checks) and is_skipped(instance, names)
+    if instance._belongings is not None:
+        # It was kept before, whatever a filter says now.
+        kind = Restoring
+    elif is_unwanted:
         return None
     if _has_stock(instance, "pre_save"):
         goes_on = pre_save(

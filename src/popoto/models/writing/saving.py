@@ -14,12 +14,10 @@ from popoto.exceptions import AlreadyExistsError, NotStoredError
 from popoto.fields.keeping.entries import Entry
 from popoto.models.beside.expiry import (
     guard_absent,
-    left_entries,
     note_applied,
     put_expiry,
-    put_forgetting,
 )
-from popoto.models.beside.leftovers import Place, find_places, put_removals
+from popoto.models.beside.leftovers import Former, Place, find_places, put_former, put_former_keys
 from popoto.models.reading.related import report_referrers
 from popoto.models.record.loading import as_stored, read_commands, stored_of
 from popoto.models.record.options import Decision
@@ -53,6 +51,7 @@ class Saving(Change):
     #: where one stands that left no note; looked for when the class set tells of it
     leftovers: Sequence[Place] = ()
     _looks_for_leftovers = False
+    _follows_orphan = False
     #: what the caller (or the model's version) demands of the stored bytes, and the guard
     expected: Mapping[str, bytes] = MappingProxyType({})
     _expectation: Step | None = None
@@ -223,19 +222,15 @@ class Saving(Change):
         self.put_claims(batch, new, None)
         self.put_hash(batch)
         self.options.put_member(batch, self.key)
-        if self.knows_leftovers or self.note:
-            for companion in self.options.mixin_companions(self.key):
-                batch.put("DEL", companion)
+        if self._follows_orphan or self.note:
+            put_former_keys(batch, self.options, self.key)
         self.put_lists(batch)
         self.put_entries(batch, self._left(batch), new, heal=bool(self.note), begins=True)
 
     def _left(self, batch: Batch) -> list[Entry]:
         """The entries of an expired record that stood under the key, which go with this commit."""
-        put_removals(batch, self.leftovers, self.key)
-        if not self.note:
-            return []
-        put_forgetting(batch, self.options, self.key)
-        return left_entries(self.options, self.key, self.note)
+        former = Former(self.note, self._follows_orphan, self.leftovers)
+        return put_former(batch, self.options, self.key, former)
 
     def _put_move(self, batch: Batch) -> None:
         options = self.options
@@ -270,7 +265,7 @@ class Saving(Change):
         elif what == "note":
             self.note = failure.details[1]
         elif what == "orphan":
-            self.knows_leftovers = self._looks_for_leftovers = True
+            self.knows_leftovers = self._looks_for_leftovers = self._follows_orphan = True
             self.is_ready = False
         elif what == "exists":
             self._start_anew()

@@ -1,0 +1,83 @@
+"""What mixins keep that follows from a record as a whole: whether it is there, and mending it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from popoto.engine.batch import Batch, GuardFailure
+from popoto.engine.request import Plan, Request
+from popoto.fields.keeping.entries import Carried
+from popoto.models.record.options import ModelOptions
+from popoto.models.upkeep.whole import Whole
+
+
+class Following(NamedTuple):
+    """What should stand beside one record; or the reason why that cannot be told."""
+
+    record: Whole
+    entries: list[Carried]
+    problem: str = ""
+
+
+def following(options: ModelOptions, records: Sequence[Whole]) -> list[Following]:
+    """What should stand beside these records. Methods of the user's own are asked."""
+    found: list[Following] = []
+    for record in records:
+        try:
+            entries = [
+                entry for source in options.whole_sources for entry in source(record.instance)
+            ]
+        except (ValueError, TypeError, ArithmeticError, AttributeError, LookupError) as error:
+            found.append(Following(record, [], f"what follows from it cannot be told: {error}"))
+        else:
+            found.append(Following(record, entries))
+    return found
+
+
+def missing_following(options: ModelOptions, wanted: Sequence[Following]) -> Plan[list[Carried]]:
+    """The entries that records lack, as far as these hold what was read. One round trip."""
+    asked = [each for each in wanted if each.entries]
+    calls: list[Batch] = []
+    for each in asked:
+        batch = _while_as_read(options, each.record)
+        for entry in each.entries:
+            entry.look(batch)
+        calls.append(batch)
+    missing: list[Carried] = []
+    for each, outcome in zip(asked, (yield from _asked(options, calls)), strict=True):
+        if not isinstance(outcome, GuardFailure):
+            pairs = zip(each.entries, outcome, strict=True)
+            missing += [entry for entry, reply in pairs if not entry.stands(reply)]
+    return missing
+
+
+def mend_following(options: ModelOptions, wanted: Sequence[Following]) -> Plan[None]:
+    """Add the entries that records lack. Who writes a record meanwhile adds them himself."""
+    calls: list[Batch] = []
+    for each in wanted:
+        if each.entries:
+            batch = _while_as_read(options, each.record)
+            for entry in each.entries:
+                entry.mend(batch)
+            calls.append(batch)
+    yield from _asked(options, calls, mends=True)
+
+
+def _while_as_read(options: ModelOptions, record: Whole) -> Batch:
+    batch = Batch()
+    held: list[Any] = [
+        part for name in options.hash_names for part in (name, record.stored.get(name, b""))
+    ]
+    batch.guard("holds", record.key, *held)
+    return batch
+
+
+def _asked(
+    options: ModelOptions, batches: Sequence[Batch], *, mends: bool = False
+) -> Plan[list[Any]]:
+    if not batches:
+        return []
+    calls = [batch.call() for batch in batches]
+    replies = yield Request(calls, options.shard, repeatable=True, upkeep=mends)
+    return [Batch.outcome(reply) for reply in replies]
