@@ -128,6 +128,7 @@ def test_an_expired_record_is_not_found_and_upkeep_removes_its_vector(
         served.create(name=name, text=name)
     redis_client.delete("Served:a")
     assert found(served) == ["b"]
+    assert EmbeddingField.load_embeddings(served)[1] == ["Served:b"]
     assert redis_client.hlen(f"{STEM}:vectors") == 2
     served.clean_indexes()
     assert redis_client.hkeys(f"{STEM}:vectors") == [b"Served:b"]
