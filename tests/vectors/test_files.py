@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import popoto
 from popoto import EmbeddingField, KeyField, Model, StringField
 from popoto.fields import embedding_field
 from popoto.fields.embedding_field import invalidate_cache
+from popoto.memory.vectors.files import VectorDirectory
 from tests.driver import Api
 from tests.vectors.provider import TABLE, Known
 
@@ -173,6 +175,19 @@ def test_what_another_process_writes_is_seen_by_the_next_search(e: Any, director
     e.create(name="x", text="b")
     assert found(e) == []
     # As another process does it: beside its place, then renamed.
+    temporary = directory / "E" / "tmp123.npy"
+    np.save(temporary, np.array([1, 0, 0], dtype=np.float32))
+    temporary.replace(directory / "E" / X)
+    assert found(e) == ["x"]
+
+
+def test_changes_within_one_tick_of_the_clock_of_files_are_seen(
+    e: Any, directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    e.create(name="x", text="b")
+    now = time.time_ns()
+    monkeypatch.setattr(VectorDirectory, "stamp", lambda _: ((1, 1, now + 10**10),))
+    assert found(e) == []
     temporary = directory / "E" / "tmp123.npy"
     np.save(temporary, np.array([1, 0, 0], dtype=np.float32))
     temporary.replace(directory / "E" / X)

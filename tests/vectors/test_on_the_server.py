@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import random
+import struct
 from typing import Any
 
 import pytest
 import redis
 
 from popoto import EmbeddingField, KeyField, Model, ModelException, StringField, transaction
+from popoto.fields.vectors.keeper import Described
 from popoto.fields.vectors.on_server import Following, forget_followed
 from popoto.redis_db import get_REDIS_DB
 from tests.driver import Api
@@ -126,6 +128,7 @@ def test_an_expired_record_is_not_found_and_upkeep_removes_its_vector(
         served.create(name=name, text=name)
     redis_client.delete("Served:a")
     assert found(served) == ["b"]
+    assert EmbeddingField.load_embeddings(served)[1] == ["Served:b"]
     assert redis_client.hlen(f"{STEM}:vectors") == 2
     served.clean_indexes()
     assert redis_client.hkeys(f"{STEM}:vectors") == [b"Served:b"]
@@ -133,6 +136,31 @@ def test_an_expired_record_is_not_found_and_upkeep_removes_its_vector(
     served.rebuild_indexes()
     assert served.check_indexes()["total"] == 0
     assert found(served) == ["b"]
+
+
+def change(version: int, vector: list[float]) -> list[Any]:
+    return [b"Served:a", str(version).encode(), struct.pack("<3f", *vector)]
+
+
+def test_a_reply_that_comes_late_undoes_nothing() -> None:
+    described = Described("", 3, "float32")
+    following = Following()
+    assert following._take(("", 0), b"epoch", described, change(2, [0, 1, 0]))
+    assert following._take(("", 0), b"epoch", described, change(1, [1, 0, 0]))
+    assert following.matrix.exported()[0].tolist() == [[0, 1, 0]]
+    # A search that found the record gone, before it was made anew.
+    following.drop(["Served:a"], moment=1)
+    assert len(following.matrix) == 1
+    following.drop(["Served:a"], moment=2)
+    assert len(following.matrix) == 0
+
+
+def test_a_reply_that_leaves_a_gap_is_asked_for_again() -> None:
+    described = Described("", 3, "float32")
+    following = Following()
+    assert following._take(("", 0), b"epoch", described, change(1, [1, 0, 0]))
+    assert not following._take(("epoch", 5), b"epoch", described, change(6, [0, 1, 0]))
+    assert following.version == 1
 
 
 def test_a_field_that_a_model_has_no_more_leaves_nothing(

@@ -90,12 +90,15 @@ def test_a_deleted_record_leaves_no_vector(api: Api, note: Any, redis_client: re
 def test_a_record_made_anew_without_text_does_not_inherit_a_vector(
     api: Api, note: Any, redis_client: redis.Redis
 ) -> None:
-    api(note.create, name="a", text="a")
-    assert names(api, note, "right") == ["a"]
-    redis_client.delete("Note:a")
-    assert names(api, note, "right") == []
-    api(note.create, name="a", text=None)
-    assert names(api, note, "right") == []
+    for looks_meanwhile in (True, False):
+        api(note.create, name="a", text="a")
+        assert names(api, note, "right") == ["a"]
+        redis_client.delete("Note:a")
+        if looks_meanwhile:
+            assert names(api, note, "right") == []
+        api(note.create, name="a", text=None)
+        assert names(api, note, "right") == []
+        api(note.delete_all)
 
 
 def test_a_new_instance_that_replaces_a_record_clears_its_vector(api: Api, note: Any) -> None:
@@ -137,6 +140,48 @@ def test_a_text_that_a_partial_save_has_cleared_loses_its_vector_later(
     assert names(api, note, "right") == []
     assert api(note.query.get, name="a").vector is None
     assert not redis_client.exists("$EmbeddingF:Note:vector:missing")
+
+
+def test_a_record_made_anew_while_nobody_embeds_does_not_inherit_a_vector(
+    api: Api, store: Any, provider: Known, redis_client: redis.Redis
+) -> None:
+    class Served(Model):
+        name = KeyField()
+        text = StringField()
+        vector = EmbeddingField(source="text", store="server")
+
+    set_default_provider(provider)
+    api(Served.create, name="a", text="a")
+    assert names(api, Served, "right") == ["a"]
+    redis_client.delete("Served:a")
+    set_default_provider(None)
+    api(Served.create, name="a", text="b")
+    set_default_provider(provider)
+    assert names(api, Served, "up") == []
+    assert api(Served.embed_missing) == 1
+    assert names(api, Served, "up") == ["a"]
+
+
+def test_a_text_that_changes_while_vectors_are_caught_up_with_keeps_its_own(
+    api: Api, note: Any, provider: Known
+) -> None:
+    saved = api(note.create, name="a", text="a")
+    saved.text = "c"
+    api(saved.save, update_fields=["text"])
+
+    class Meanwhile(Known):
+        def embed(self, texts: list[str], input_type: str | None = None) -> list[list[float]]:
+            if texts == ["c"]:
+                note.vector._provider = provider
+                other = note.query.get(name="a")
+                other.text = "b"
+                other.save()
+            return super().embed(texts, input_type)
+
+    note.vector._provider = Meanwhile(TABLE)
+    assert api(note.embed_missing) == 0
+    assert api(note.query.get, name="a").text == "b"
+    assert [each._similarity_score for each in api(note.query.semantic_search, "b")] == [1.0]
 
 
 def test_nothing_is_embedded_without_provider_source_or_wish(api: Api) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 from popoto.engine.batch import Batch
 from popoto.engine.codec import NIL
+from popoto.engine.outcome import other_model
 from popoto.engine.request import Plan, Reply
 from popoto.fields.keeping.adjusting import Adjustment, carried_out
 from popoto.fields.vectors.embedding import (
@@ -44,8 +45,8 @@ class _Embedding(Adjustment):
         else:
             self._field.put(batch, key, self._found)
 
-    def finish(self, replies: Sequence[Reply]) -> bool:
-        return not self._is_late and self._found is not None
+    def finish(self, replies: Sequence[Reply]) -> bool | None:
+        return None if self._is_late else self._found is not None
 
 
 def embed_records(
@@ -83,9 +84,14 @@ def embed_records(
         made[instances[place].pk] = found
         adjustments.append(_Embedding(instances[place], field, held[place], found))
     described = next((each.described for each in made.values()), None)
-    vectors_by_key = {key: each.vector for key, each in made.items()}
-    yield from preparing.keeper.store(
-        vectors_by_key, [instances[place].pk for place in empty], described
-    )
-    results = yield from carried_out(adjustments, skips_missing=True)
+    told = yield from preparing.keeper.described()
+    if told is not None and described is not None and not described.agrees(told):
+        raise other_model(preparing.label, told, described)
+    written = [each.instance for each in adjustments]
+    results: list[bool | None] = yield from carried_out(adjustments, skips_missing=True)
+    # Now it is known whose text it still is: what others have written meanwhile stays.
+    done = [each.pk for each, result in zip(written, results, strict=True) if result is not None]
+    kept = {key: made[key].vector for key in done if key in made}
+    cleared = [key for key in done if key not in made]
+    yield from preparing.keeper.store(kept, cleared, described)
     return sum(bool(each) for each in results)
