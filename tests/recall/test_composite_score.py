@@ -418,3 +418,11 @@ def test_the_results_are_those_of_the_formula(
             known = numbers[each.name]
             parts = [weights[name] * known[name] for name in names if name in known]
             assert each._composite_score == pytest.approx(RULES[rule](parts), abs=1e-9)
+
+
+def test_a_record_that_one_signal_alone_lifts_is_found() -> None:
+    made = [Large(name=f"n{n}", group="g", value=1 - n / 10_000) for n in range(1500)]
+    Large.bulk_create(made)
+    ConfidenceField.update_confidence(made[1400], "conf", 1.0)
+    (found,) = Large.query.composite_score({"value": 1, "conf": 1}, limit=1)
+    assert (found.name, found._composite_score) == ("n1400", pytest.approx(1.86))

@@ -165,9 +165,7 @@ def _text_of(content: Any) -> str:
     """The text of a message, whose content may be a list of parts."""
     if isinstance(content, str):
         return content.strip()
-    if not isinstance(content, Sequence):
-        return ""
-    parts: Sequence[Any] = content
+    parts: list[Any] = list(content or ())
     return "\n".join(filter(None, map(_text_of_part, parts))).strip()
 
 
