@@ -7,6 +7,7 @@ from typing import Any
 
 from popoto import clock
 from popoto.engine.batch import Batch, KeyArgument, append, prefix_in, queue
+from popoto.engine.looking_up import looked_up
 from popoto.engine.request import Plan, Reply, Request
 from popoto.engine.run import arun, run
 from popoto.exceptions import ModelException
@@ -155,8 +156,8 @@ class AccessTrackerMixin:
 
     def _meta_field(self, name: str) -> Plan[bytes | None]:
         record: Any = self
-        replies: list[bytes | None] = yield Request.of(
-            ("HGET", self._at_key("meta"), name), shard=record._meta.shard, repeatable=True
+        replies: list[bytes | None] = yield from looked_up(
+            [("HGET", self._at_key("meta"), name)], record._meta.shard
         )
         return replies[0]
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeGuard, TypeVar, cast, overload
 from popoto.engine import keys
 from popoto.engine.batch import Batch, GuardFailure, KeyArgument
 from popoto.engine.codec import EncodeError, encoder_for
+from popoto.engine.looking_up import looked_up
 from popoto.engine.request import Plan, Request
 from popoto.engine.run import arun, run
 from popoto.exceptions import ModelException, ValidationError
@@ -30,8 +31,7 @@ def encode_items(items: Iterable[Any]) -> tuple[bytes, ...]:
 def read_items(field: Field[Any], instance: Any) -> tuple[bytes, ...]:
     """The stored elements of a record that was made from its hash alone. One command."""
     list_key = keys.capped_list_key(instance._redis_key, field.name)
-    request = Request.of(("LRANGE", list_key, 0, -1), shard=field.model_name, repeatable=True)
-    (items,) = run(request.plan())
+    (items,) = run(looked_up([("LRANGE", list_key, 0, -1)], field.model_name))
     return tuple(items)
 
 

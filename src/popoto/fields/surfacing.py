@@ -7,6 +7,7 @@ from typing import Any
 
 from popoto import clock
 from popoto.engine.batch import Batch, append, prefix_in
+from popoto.engine.looking_up import looked_up
 from popoto.engine.request import Plan, Request, tagged
 from popoto.engine.run import arun, run
 from popoto.fields.keeping.adjusting import Adjustment
@@ -175,8 +176,8 @@ def _expiring(
 ) -> Plan[list[str]]:
     key, shard = _key_of(_name_of(model_class), partition), model_class._meta.shard
     latest = repr(clock.now() - ttl)
-    (members,) = yield Request.of(
-        ("ZRANGEBYSCORE", key, "-inf", latest), shard=shard, repeatable=True
+    (members,) = yield from looked_up(
+        [("ZRANGEBYSCORE", key, "-inf", latest)], shard, before_writing=True
     )
     if members:
         command = ("ZREMRANGEBYSCORE", key, "-inf", latest)
@@ -188,10 +189,9 @@ def _expiring(
 
 
 def _reading(model_class: Any, partition: str | None) -> Plan[list[tuple[str, float]]]:
-    (flat,) = yield Request.of(
-        ("ZRANGE", _key_of(_name_of(model_class), partition), 0, -1, "WITHSCORES"),
-        shard=model_class._meta.shard,
-        repeatable=True,
+    (flat,) = yield from looked_up(
+        [("ZRANGE", _key_of(_name_of(model_class), partition), 0, -1, "WITHSCORES")],
+        model_class._meta.shard,
     )
     return [
         (key.decode("utf-8", "replace"), float(moment))

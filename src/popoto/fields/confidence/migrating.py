@@ -7,6 +7,7 @@ from typing import Any
 
 from popoto.engine.batch import Batch, GuardFailure, KeyArgument
 from popoto.engine.codec import DecodeError
+from popoto.engine.looking_up import looked_up
 from popoto.engine.request import Plan, Request
 from popoto.fields.confidence.evidence import Confidence
 from popoto.memory.commands import put
@@ -19,7 +20,9 @@ _PAGE = 500
 def migrate(model_class: Any, field: Confidence, *, dry_run: bool) -> Plan[dict[str, Any]]:
     """The plan of `ConfidenceField.migrate_to_partitioned`; see there."""
     options = model_class._meta
-    (members,) = yield Request.of(("HKEYS", field.data_key), shard=options.shard, repeatable=True)
+    (members,) = yield from looked_up(
+        [("HKEYS", field.data_key)], options.shard, before_writing=True
+    )
     report: dict[str, Any] = {
         "total": len(members),
         "migrated": 0,

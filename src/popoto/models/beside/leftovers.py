@@ -18,6 +18,7 @@ from redis.exceptions import ResponseError
 
 from popoto.engine import keys
 from popoto.engine.batch import Batch, GuardFailure
+from popoto.engine.looking_up import looked_up
 from popoto.engine.request import Command, Plan, Request
 from popoto.engine.scanning import Scan, literally
 from popoto.engine.tree import Node, key_kinds
@@ -156,9 +157,7 @@ def sweep_missing(options: ModelOptions) -> Plan[int]:
 
     Where no note tells what they were, only the entries that follow from the key go.
     """
-    (members,) = yield Request.of(
-        ("SMEMBERS", options.class_set_key), shard=options.shard, repeatable=True
-    )
+    (members,) = yield from looked_up([("SMEMBERS", options.class_set_key)], options.shard)
     removed = 0
     for first in range(0, len(members), _RECORDS_PER_CALL):
         chunk = members[first : first + _RECORDS_PER_CALL]
@@ -167,8 +166,8 @@ def sweep_missing(options: ModelOptions) -> Plan[int]:
         )
         gone = [member for member, exists in zip(chunk, exist, strict=True) if not exists]
         if gone:
-            (notes,) = yield Request.of(
-                ("HMGET", options.expiry_values_key, *gone), shard=options.shard, repeatable=True
+            (notes,) = yield from looked_up(
+                [("HMGET", options.expiry_values_key, *gone)], options.shard
             )
             due = [
                 part

@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from redis.exceptions import ResponseError
-
 from popoto.engine.batch import Batch, GuardFailure, QueuedCommits, Step
 from popoto.engine.codec import Stored
-from popoto.engine.outcome import wrong_kind
-from popoto.engine.request import Argument, Plan, Reply, Request
+from popoto.engine.looking_up import looked_up
+from popoto.engine.request import Plan, Reply, Request
 from popoto.exceptions import NotStoredError
 from popoto.models.record.loading import indexed_of
 from popoto.models.record.options import ModelOptions
@@ -157,28 +155,6 @@ def text_of(value: Reply) -> str:
     return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
 
 
-#: Reading commands by the type of key that they need.
-_NEEDED = {"HMGET": "hash", "HGET": "hash", "LRANGE": "list"}
-
-
-def looked_up(commands: Sequence[tuple[Argument, ...]], shard: str) -> Plan[list[Any]]:
-    """The replies to reading commands; ModelException for a key that another program uses."""
-    try:
-        replies: list[Any] = yield Request(commands, shard, repeatable=True)
-    except ResponseError as error:
-        if "WRONGTYPE" not in str(error):
-            raise
-        kinds: list[bytes] = yield Request(
-            [("TYPE", key) for _, key, *_ in commands], shard, repeatable=True
-        )
-        for (name, key, *_), kind in zip(commands, kinds, strict=True):
-            found, needed = kind.decode("ascii", "replace"), _NEEDED.get(str(name), "none")
-            if found not in (needed, "none"):
-                raise wrong_kind(str(key), found, needed) from error
-        raise
-    return replies
-
-
 def read_stored(
     records: Sequence[tuple[ModelOptions, str]],
 ) -> Plan[list[Mapping[str, Stored] | None]]:
@@ -188,7 +164,9 @@ def read_stored(
     """
     shard = records[0][0].shard
     replies = yield from looked_up(
-        [("HMGET", key, *options.index_names) for options, key in records], shard
+        [("HMGET", key, *options.index_names) for options, key in records],
+        shard,
+        before_writing=True,
     )
     found: list[Mapping[str, Stored] | None] = [
         indexed_of(options, values) for (options, _), values in zip(records, replies, strict=True)
