@@ -84,7 +84,11 @@ READS: dict[str, tuple[str, str, Callable[[Api, Visit], Any]]] = {
         "hash",
         lambda api, visit: api(Visit.get_prediction_data, visit),
     ),
-    "errors": (Visit._error_key(Visit), "zset", lambda api, _: api(Visit.get_highest_errors, Visit)),
+    "errors": (
+        Visit._error_key(Visit),
+        "zset",
+        lambda api, _: api(Visit.get_highest_errors, Visit),
+    ),
     "proposals": (
         RecallProposal._pending_key(Visit),
         "zset",
