@@ -70,7 +70,7 @@ def _told_by_signals() -> int:
     reading, writing = os.pipe()
     os.set_blocking(writing, False)
 
-    def note(number: int, frame: object) -> None:
+    def note(*_: object) -> None:
         # A full pipe says it too.
         with contextlib.suppress(BlockingIOError):
             os.write(writing, b".")
