@@ -118,20 +118,32 @@ def sweep(options: ModelOptions, due: Reported) -> Plan[int]:
     return len(found) - len(living)
 
 
-def repair(options: ModelOptions, dead: Reported, swept: Reported, node: Node) -> Plan[None]:
+def repair(
+    options: ModelOptions,
+    dead: Reported,
+    swept: Reported,
+    node: Node,
+    stood: Sequence[bytes] = (),
+) -> Plan[None]:
     """Remove what missing records left that a query met in the indexes it looked at.
 
-    Besides what follows from notes and keys, entries go from these indexes. What has been
-    swept is done with. One round trip.
+    Besides what follows from notes and keys, entries go from these indexes, and from those of
+    which the query tells that they `stood` there: a set and a record key, by turns. What has
+    been swept is done with. One round trip.
     """
     done = {key for key, _ in _told(swept)}
     looked_at = key_kinds(node)
+    sets: dict[str, list[str]] = {}
+    for set_key, key in zip(stood[::2], stood[1::2], strict=True):
+        sets.setdefault(key.decode("utf-8"), []).append(set_key.decode("utf-8"))
     batches: list[Batch] = []
     for key, note in _told(dead):
         if key not in done:
             batch = _all_of(options, key, note)
             for index_key, kind in looked_at.items():
                 _put_entry_removal(batch, options, index_key, kind, key)
+            for index_key in sets.get(key, ()):
+                _put_entry_removal(batch, options, index_key, "set", key)
             batches.append(batch)
     yield from take_away(options, batches, is_asked_for=False)
 

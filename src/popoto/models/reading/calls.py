@@ -117,11 +117,11 @@ class QueryCalls:
             if "WRONGTYPE" not in str(error):
                 raise
             raise (yield from self.wrong_kind(node, order)) from error
-        found, rest, due, distances, dead = reply
+        found, rest, due, distances, dead, stood = reply
         if due:
             yield from sweep(options, due)
         if dead and options.self_repair:
-            yield from repair(options, dead, due, node)
+            yield from repair(options, dead, due, node, stood)
         if found == b"inexact":
             raise InexactOrder
         return Page(found, rest, distances)
