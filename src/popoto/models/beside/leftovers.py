@@ -141,16 +141,17 @@ def repair(
         if key not in done:
             batch = _all_of(options, key, note)
             for index_key, kind in looked_at.items():
-                _put_entry_removal(batch, options, index_key, kind, key)
+                put_entry_removal(batch, options, index_key, kind, key)
             for index_key in sets.get(key, ()):
-                _put_entry_removal(batch, options, index_key, "set", key)
+                put_entry_removal(batch, options, index_key, "set", key)
             batches.append(batch)
     yield from take_away(options, batches, is_asked_for=False)
 
 
-def _put_entry_removal(
+def put_entry_removal(
     batch: Batch, options: ModelOptions, index_key: str, kind: str, key: str
 ) -> None:
+    """Queue that a record key leaves an index, which is known by its key alone."""
     if kind == "zset":
         if not index_key.startswith("$Values:"):
             batch.put("ZREM", index_key, key)
