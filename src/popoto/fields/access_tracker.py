@@ -11,7 +11,7 @@ from popoto.engine.looking_up import looked_up
 from popoto.engine.request import Plan, Reply, Request
 from popoto.engine.run import arun, run
 from popoto.exceptions import ModelException
-from popoto.fields.keeping.adjusting import Adjustment, carried_out
+from popoto.fields.keeping.adjusting import Adjustment, Unconditional, carried_out
 from popoto.fields.keeping.entries import Entry
 from popoto.fields.keeping.families import KeyFamily
 from popoto.fields.keeping.proposals import ProposalEntry, pending_family
@@ -118,13 +118,7 @@ class AccessTrackerMixin:
         await arun(self._discarding())
 
     def _discarding(self) -> Plan[None]:
-        record: Any = self
-        options = record._meta
-        yield Request.write(
-            ("DEL", self._at_key("staged")),
-            shard=options.shard,
-            wait=options.wait,
-        )
+        yield from carried_out([Unconditional(self, ("DEL", self._at_key("staged")))])
 
     # Reading --------------------------------------------------------------------
 

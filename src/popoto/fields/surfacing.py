@@ -8,9 +8,9 @@ from typing import Any
 from popoto import clock
 from popoto.engine.batch import Batch, append, prefix_in
 from popoto.engine.looking_up import looked_up
-from popoto.engine.request import Plan, Request, tagged
+from popoto.engine.request import Plan, tagged
 from popoto.engine.run import arun, run
-from popoto.fields.keeping.adjusting import Adjustment
+from popoto.fields.keeping.adjusting import Adjustment, Unconditional, carried_out
 from popoto.fields.keeping.proposals import partitions_key, pending_stem
 from popoto.memory.commands import put
 
@@ -155,7 +155,7 @@ def _creating(instances: Sequence[Any], partition: str | None, pipeline: Any) ->
             commands.append(("SADD", partitions_key(name), partition))
         shard: str = model._meta.shard
         if pipeline is None:
-            yield Request.write(*commands, shard=shard, wait=model._meta.wait)
+            yield from carried_out([Unconditional(model, *commands)])
             continue
         for command in commands:
             append(pipeline, *tagged(command, prefix_in(pipeline, shard)))
@@ -167,7 +167,7 @@ def _resolving(instance: Any, partition: str | None, pipeline: Any) -> Plan[Any]
     if pipeline is not None:
         append(pipeline, *tagged(command, prefix_in(pipeline, shard)))
         return pipeline
-    (removed,) = yield Request.write(command, shard=shard, wait=instance._meta.wait)
+    ((removed,),) = yield from carried_out([Unconditional(instance, command)])
     return removed
 
 
@@ -182,7 +182,7 @@ def _expiring(
     if members:
         command = ("ZREMRANGEBYSCORE", key, "-inf", latest)
         if pipeline is None:
-            yield Request.write(command, shard=shard, wait=model_class._meta.wait)
+            yield from carried_out([Unconditional(model_class, command)])
         else:
             append(pipeline, *tagged(command, prefix_in(pipeline, shard)))
     return [member.decode("utf-8", "replace") for member in members]

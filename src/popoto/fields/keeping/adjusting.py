@@ -11,10 +11,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from popoto.engine.batch import Batch, GuardFailure, Step
-from popoto.engine.request import Plan, Reply
+from popoto.engine.request import Argument, Plan, Reply
 from popoto.exceptions import NotStoredError, UnsavedError
 
-__all__ = ["Adjustment", "Touching", "carried_out"]
+__all__ = ["Adjustment", "Touching", "Unconditional", "carried_out"]
 
 
 class Adjustment:
@@ -75,6 +75,26 @@ class Touching(Adjustment):
         super().__init__(instance)
         self.field_name = field_name
         self.now = now
+
+
+class Unconditional(Adjustment):
+    """Commands that are carried out whatever is stored, by a model, or an instance of one.
+
+    Not sent as they are: like any other write they are refused once they were given up.
+    """
+
+    needs_record = False
+
+    def __init__(self, owner: Any, *commands: Sequence[Argument]) -> None:
+        super().__init__(owner)
+        self.commands = commands
+
+    def put(self, batch: Batch, key: str, values: Mapping[str, Any]) -> None:
+        for name, *arguments in self.commands:
+            batch.put(str(name), *arguments)
+
+    def finish(self, replies: Sequence[Reply]) -> Sequence[Reply]:
+        return replies
 
 
 def carried_out(
