@@ -150,7 +150,9 @@ def _creating(instances: Sequence[Any], partition: str | None, pipeline: Any) ->
     for model, record_keys in by_model.items():
         name = model.__name__
         pairs = [part for key in record_keys for part in (now, key)]
-        commands = [("ZADD", _key_of(name, partition), *pairs)]
+        commands: list[tuple[str, str, *tuple[str, ...]]] = [
+            ("ZADD", _key_of(name, partition), *pairs)
+        ]
         if partition and partition != "default":
             commands.append(("SADD", partitions_key(name), partition))
         shard: str = model._meta.shard

@@ -150,7 +150,7 @@ def _text_lookup(
 
 def _shows_prefix(wanted: bytes, raw: bytes | None) -> bool:
     # Behind the head, which tells how long the text is.
-    return bool(raw) and raw.startswith(wanted, _LONG_HEADS.get(raw[0], 1))
+    return raw is not None and raw.startswith(wanted, _LONG_HEADS.get(raw[:1], 1))
 
 
 def _shows_suffix(wanted: bytes, raw: bytes | None) -> bool:
@@ -161,7 +161,7 @@ def _shows_infix(wanted: bytes, raw: bytes | None) -> bool:
     return raw is not None and wanted in raw
 
 
-_LONG_HEADS: Final = {0xD9: 2, 0xDA: 3, 0xDB: 5}
+_LONG_HEADS: Final = {b"\xd9": 2, b"\xda": 3, b"\xdb": 5}
 _SHOWS: Final = {"prefix": _shows_prefix, "suffix": _shows_suffix, "infix": _shows_infix}
 
 

@@ -85,13 +85,13 @@ class Unconditional(Adjustment):
 
     needs_record = False
 
-    def __init__(self, owner: Any, *commands: Sequence[Argument]) -> None:
+    def __init__(self, owner: Any, *commands: tuple[str, str, *tuple[Argument, ...]]) -> None:
         super().__init__(owner)
         self.commands = commands
 
     def put(self, batch: Batch, key: str, values: Mapping[str, Any]) -> None:
-        for name, *arguments in self.commands:
-            batch.put(str(name), *arguments)
+        for name, place, *arguments in self.commands:
+            batch.put(name, place, *arguments)
 
     def finish(self, replies: Sequence[Reply]) -> Sequence[Reply]:
         return replies

@@ -134,15 +134,15 @@ def repair(
     done = {key for key, _ in _told(swept)}
     looked_at = key_kinds(node)
     sets: dict[str, list[str]] = {}
-    for set_key, key in zip(stood[::2], stood[1::2], strict=True):
-        sets.setdefault(key.decode("utf-8"), []).append(set_key.decode("utf-8"))
+    for set_key, member in zip(stood[::2], stood[1::2], strict=True):
+        sets.setdefault(member.decode("utf-8"), []).append(set_key.decode("utf-8"))
     batches: list[Batch] = []
     for key, note in _told(dead):
         if key not in done:
             batch = _all_of(options, key, note)
             for index_key, kind in looked_at.items():
                 put_entry_removal(batch, options, index_key, kind, key)
-            for index_key in sets.get(key, ()):
+            for index_key in sets.get(key, []):
                 put_entry_removal(batch, options, index_key, "set", key)
             batches.append(batch)
     yield from take_away(options, batches, is_asked_for=False)

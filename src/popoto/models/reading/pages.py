@@ -71,7 +71,8 @@ class Pages:
         """The rows of the first page, and the keys of the others."""
         calls = self.calls
         needed = calls.with_needs(self.reading)
-        for _ in range(_TRIES):
+        tries = _TRIES if self.limit is not None or self.offset else 1
+        while True:
             page = yield from calls.call(
                 calls.operand.node,
                 "records",
@@ -82,12 +83,13 @@ class Pages:
             )
             rows = calls.matching(calls.rows_of(page, needed), needed)
             were_wrong = yield from calls.put_right()
-            if not were_wrong or (self.limit is None and not self.offset):
-                break
-            # Some of so many, or of those before them, were no matches.
-        self.rest = page.rest
-        self.distances = page.distances[len(page.found) :]
-        return rows
+            tries -= 1
+            if were_wrong and tries:
+                # Some of so many, or of those before them, were no matches.
+                continue
+            self.rest = page.rest
+            self.distances = page.distances[len(page.found) :]
+            return rows
 
     def _cut(self, rows: list[Row]) -> list[Row]:
         if self.skip:
