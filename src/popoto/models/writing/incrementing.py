@@ -12,7 +12,6 @@ from collections.abc import Sequence
 from typing import Any, cast
 
 from popoto.engine.batch import Batch, GuardFailure, KeyArgument, QueuedCommits, Step
-from popoto.engine.looking_up import looked_up
 from popoto.engine.request import Plan, Reply
 from popoto.models.beside.expiry import put_expiry_as_is
 from popoto.models.record.record import Record
@@ -22,7 +21,7 @@ from popoto.models.writing.change import Change
 from popoto.models.writing.claims import taken
 from popoto.models.writing.expecting import next_version
 from popoto.models.writing.numbers import added, checked_delta
-from popoto.models.writing.operation import not_stored
+from popoto.models.writing.operation import looked_up, not_stored
 
 
 class Increment(Change):
@@ -49,9 +48,7 @@ class Increment(Change):
         stored = queued.records.get(self.key)
         if self.key not in queued.records:
             names = self.options.hash_names
-            (values,) = yield from looked_up(
-                [("HMGET", self.key, *names)], self.options.shard, before_writing=True
-            )
+            (values,) = yield from looked_up([("HMGET", self.key, *names)], self.options.shard)
             pairs = zip(names, values, strict=True)
             stored = {name: value for name, value in pairs if value is not None}
         if not stored:

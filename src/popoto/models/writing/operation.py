@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from popoto.engine import looking_up
 from popoto.engine.batch import Batch, GuardFailure, QueuedCommits, Step
 from popoto.engine.codec import Stored
-from popoto.engine.looking_up import looked_up
-from popoto.engine.request import Plan, Reply, Request
+from popoto.engine.request import Argument, Plan, Reply, Request
 from popoto.exceptions import NotStoredError
 from popoto.models.record.loading import indexed_of
 from popoto.models.record.options import ModelOptions
@@ -155,6 +155,11 @@ def text_of(value: Reply) -> str:
     return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
 
 
+def looked_up(commands: Sequence[tuple[Argument, ...]], shard: str) -> Plan[list[Any]]:
+    """What is read before something is written, which an error says was not."""
+    return (yield from looking_up.looked_up(commands, shard, before_writing=True))
+
+
 def read_stored(
     records: Sequence[tuple[ModelOptions, str]],
 ) -> Plan[list[Mapping[str, Stored] | None]]:
@@ -164,9 +169,7 @@ def read_stored(
     """
     shard = records[0][0].shard
     replies = yield from looked_up(
-        [("HMGET", key, *options.index_names) for options, key in records],
-        shard,
-        before_writing=True,
+        [("HMGET", key, *options.index_names) for options, key in records], shard
     )
     found: list[Mapping[str, Stored] | None] = [
         indexed_of(options, values) for (options, _), values in zip(records, replies, strict=True)

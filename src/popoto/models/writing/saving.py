@@ -10,7 +10,6 @@ from typing import Any
 from popoto.engine import keys
 from popoto.engine.batch import Batch, GuardFailure, KeyArgument, QueuedCommits, Step
 from popoto.engine.codec import Stored
-from popoto.engine.looking_up import looked_up
 from popoto.engine.request import Plan, Reply
 from popoto.exceptions import AlreadyExistsError, ModelException, NotStoredError
 from popoto.fields.describing import describe
@@ -44,7 +43,7 @@ from popoto.models.writing.expecting import (
     said_otherwise,
 )
 from popoto.models.writing.hooks import call_delete_hooks
-from popoto.models.writing.operation import not_stored
+from popoto.models.writing.operation import looked_up, not_stored
 from popoto.models.writing.save_request import SaveRequest
 
 
@@ -130,7 +129,6 @@ class Saving(Change):
                 for name in names
             ],
             self.options.shard,
-            before_writing=True,
         )
         before = queued.written.get(self.old_key, {}) if queued is not None else {}
         for name, reply in zip(names, replies, strict=True):
@@ -151,7 +149,6 @@ class Saving(Change):
                 ("EXISTS", key),
             ],
             options.shard,
-            before_writing=True,
         )
         held = stored_of(options, values, lists) or {}
         self.possible = (held, *queued.versions.get(old_key, ()))
