@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import ClassVar
 
 import redis
 from redis.exceptions import ResponseError
@@ -41,31 +42,111 @@ def _words(text: str) -> frozenset[str]:
 
 
 #: What needs no declaration: words of the language, and what servers offer to scripts.
-_KNOWN = _words(
-    "and break do else elseif end false for function if in local nil not or repeat return then "
-    "true until while error redis KEYS ARGV cmsgpack struct string table math ipairs pairs pcall "
-    "next tonumber tostring type unpack"
+_LANGUAGE = _words("and break elseif end false if in local nil not or return true until while")
+_OFFERED = _words(
+    "error redis KEYS ARGV cmsgpack struct string table math ipairs pairs pcall next tonumber "
+    "tostring type unpack"
 )
 _SKIPPED = re.compile(r"--[^\n]*|'(?:\\.|[^'\\])*'|\"(?:\\.|[^\"\\])*\"")
-_DECLARED = re.compile(
-    r"local function (\w+)\s*\(([^)]*)\)|function[ \w.]*\(([^)]*)\)"
-    r"|local ((?:\w+,\s*)*\w+)|for ((?:\w+,\s*)*\w+)"
-)
-#: A name that is read: neither a field of something nor assigned to.
-_USED = re.compile(r"(?<![\w.:])(?<!\.\.)([A-Za-z_]\w*)(?!\w*\s*=[^=])")
+#: Names, numbers (which may hold letters), and marks. Two points, or equals, are one mark.
+_TOKEN = re.compile(r"[A-Za-z_]\w*|\d[\w.]*|\.+|==|[^\s\w]")
+
+
+class _Scopes:
+    """The text of a script, word by word, with the names that are declared at each place."""
+
+    def __init__(self, text: str) -> None:
+        blank = _SKIPPED.sub(lambda found: " " * len(found.group()), text)
+        found = list(_TOKEN.finditer(blank))
+        self.words = [each.group() for each in found]
+        self.places = [each.start() for each in found]
+        self.at = 0
+        #: names by block, the innermost last; None where a table is written
+        self.blocks: list[set[str] | None] = [set(_OFFERED)]
+        #: the variables of a loop that has not begun
+        self.loop: set[str] = set()
+
+    def undeclared(self) -> Iterator[tuple[str, int]]:
+        """Names that are read or assigned to where they are not declared, and their places."""
+        while self.at < len(self.words):
+            word = self.words[self.at]
+            step = self._steps.get(word)
+            if step is not None:
+                step(self)
+            elif self._is_undeclared(word):
+                yield word, self.places[self.at]
+            self.at += 1
+
+    def _is_undeclared(self, word: str) -> bool:
+        if not word.isidentifier() or word in _LANGUAGE or self._word(-1) in (".", ":"):
+            return False
+        if self.blocks[-1] is None and self._word(1) == "=":
+            # The key of a field of the table.
+            return False
+        return not any(word in names for names in self.blocks if names)
+
+    def _word(self, distance: int) -> str:
+        place = self.at + distance
+        return self.words[place] if 0 <= place < len(self.words) else ""
+
+    def _names(self) -> set[str]:
+        """The names that follow, with commas between them."""
+        names = {self._word(1)}
+        self.at += 1
+        while self._word(1) == ",":
+            names.add(self._word(2))
+            self.at += 2
+        return names
+
+    def _declare(self) -> None:
+        names = {self._word(2)} if self._word(1) == "function" else self._names()
+        block = self.blocks[-1]
+        assert block is not None, "a table holds no statements"
+        block.update(names)
+
+    def _begin_function(self) -> None:
+        opening = self.words.index("(", self.at)
+        parameters = self.words[opening + 1 : self.words.index(")", opening)]
+        self.blocks.append({*parameters, "self"})
+
+    def _begin(self) -> None:
+        self.blocks.append(self.loop)
+        self.loop = set()
+
+    def _begin_loop(self) -> None:
+        self.loop = self._names()
+
+    def _begin_table(self) -> None:
+        self.blocks.append(None)
+
+    def _end(self) -> None:
+        self.blocks.pop()
+
+    def _begin_other(self) -> None:
+        self._end()
+        self._begin()
+
+    _steps: ClassVar[dict[str, Callable[[_Scopes], None]]] = {
+        "local": _declare,
+        "function": _begin_function,
+        "for": _begin_loop,
+        "do": _begin,
+        "then": _begin,
+        "repeat": _begin,
+        "else": _begin_other,
+        "elseif": _end,
+        "end": _end,
+        "until": _end,
+        "{": _begin_table,
+        "}": _end,
+    }
 
 
 def undeclared(script: Script) -> list[str]:
-    """The names that are used before they are declared, with their places."""
-    text = _SKIPPED.sub(lambda found: " " * len(found.group()), script.text)
-    declared: dict[str, int] = {}
-    for found in _DECLARED.finditer(text):
-        for name in _words(" ".join(filter(None, found.groups()))):
-            declared.setdefault(name, found.start())
+    """The names that are read or assigned to without a declaration, with their places."""
     return [
-        f"{script.place_of(text.count(chr(10), 0, found.start()) + 1)}: {name} is not declared"
-        for found in _USED.finditer(text)
-        if (name := found.group(1)) not in _KNOWN and declared.get(name, len(text)) > found.start()
+        f"{script.place_of(script.text.count(chr(10), 0, place) + 1)}: {name} is not declared"
+        for name, place in _Scopes(script.text).undeclared()
     ]
 
 

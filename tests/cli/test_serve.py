@@ -62,6 +62,15 @@ def test_a_directory_is_served_until_a_signal_and_keeps_its_data(
         assert client.get("kept") == b"yes"
 
 
+def test_signals_that_follow_each_other_end_it_all_the_same(tmp_path: Path) -> None:
+    """One may come while another is being taken note of."""
+    with serving(str(tmp_path)) as (process, _):
+        while process.poll() is None:
+            process.send_signal(signal.SIGTERM)
+        assert process.stderr is not None
+        assert process.stderr.read().decode().endswith("Stopped.\n")
+
+
 def test_other_processes_join_by_the_directory(tmp_path: Path) -> None:
     with serving(str(tmp_path)) as (_, url):
         with redis.Redis.from_url(url) as client:

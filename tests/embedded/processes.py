@@ -30,6 +30,8 @@ for line in sys.stdin:
         print(client.incr("counter"), flush=True)
     elif command == "ensure":
         server.ensure_running()
+        # Old clients do not notice that a connection of the former server is of no use.
+        client.connection_pool.disconnect()
         print(server.url, flush=True)
     elif command == "close":
         server.close()

@@ -101,6 +101,9 @@ def test_a_killed_server_comes_back_without_being_asked(tmp_path: Path) -> None:
 
         def has_a_successor() -> bool:
             try:
+                with redis.Redis.from_url(server.url) as client:
+                    # Refused while it loads the data.
+                    client.get("counter")
                 return server_pid(server.url) != killed
             except redis.ConnectionError:
                 return False

@@ -16,10 +16,12 @@ from popoto import (
     Model,
     RecallProposal,
     StringField,
+    redis_db,
 )
 from popoto.exceptions import NotReplicatedError, OutcomeUnknownError
 from tests.connection.relay import Relay
 from tests.driver import Api
+from tests.interference import before_each_commit
 
 
 class Hint(AccessTrackerMixin, Model):
@@ -39,7 +41,7 @@ WRITES: dict[str, tuple[bytes, Write]] = {
     ),
     "discard_staged_access": (b"DEL", lambda api, hint: api(hint.discard_staged_access)),
     "migrate_to_partitioned": (
-        b"EVALSHA",
+        b"SETTLE",
         lambda api, hint: api(ConfidenceField.migrate_to_partitioned, Hint, "certainty"),
     ),
 }
@@ -83,3 +85,39 @@ def test_all_wait_for_replicas_where_that_is_asked_for(
 ) -> None:
     with popoto.wait_for_replicas(1, timeout=0.01), pytest.raises(NotReplicatedError):
         write(api, hint)
+
+
+def test_evidence_does_not_move_once_its_caller_was_told_that_nobody_knows(
+    api: Api, redis_client: redis.Redis, hint: Hint, relay: Relay
+) -> None:
+    """The request is held back, and arrives late."""
+    api(ConfidenceField.migrate_to_partitioned, Hint, "certainty", dry_run=True)
+    redis_db.set_REDIS_DB_settings(host="127.0.0.1", port=relay.port, socket_timeout=0.3)
+    relay.hold(b"EVALSHA")
+    with pytest.raises(OutcomeUnknownError):
+        api(ConfidenceField.migrate_to_partitioned, Hint, "certainty")
+    relay.deliver()
+    assert redis_client.hkeys("$ConfidencF:Hint:certainty:data") == [b"Hint:a"]
+    assert api(ConfidenceField.migrate_to_partitioned, Hint, "certainty")["migrated"] == 1
+
+
+def test_evidence_of_a_record_that_changes_meanwhile_stays(
+    api: Api, redis_client: redis.Redis, hint: Hint
+) -> None:
+    """The others move all the same."""
+    other = Hint.create(name="b")
+    old = redis_client.hget("$ConfidencF:Hint:certainty:data", hint.pk)
+    assert old is not None
+    redis_client.hset("$ConfidencF:Hint:certainty:data", other.pk, old)
+
+    def change() -> None:
+        redis_client.hset("Hint:a", "agent", b"\xa1y")
+
+    with pytest.MonkeyPatch.context() as patch:
+        before_each_commit(patch, change)
+        report = api(ConfidenceField.migrate_to_partitioned, Hint, "certainty")
+    assert report["migrated"] == 1
+    assert report["errors"] == [
+        {"member_key": "Hint:a", "error": "the record has changed meanwhile: run it again"}
+    ]
+    assert redis_client.hkeys("$ConfidencF:Hint:certainty:data") == [b"Hint:a"]

@@ -274,3 +274,17 @@ def test_whatever_follows_a_dropped_pipeline_starts_from_what_is_stored(
         assert api(transaction.commit) == [True]
     assert api(Page.query.count) == (how in ("expect", "increment"))
     assert violations(redis_client, Page) == []
+
+
+def test_of_a_creation_that_was_dropped_another_creators_values_stay(api: Api) -> None:
+    """Whether the pipeline was executed, and they came after it, nobody can tell."""
+    page = Page(name="a", topic="mine", text="mine")
+    api(page.save, pipeline=pipeline_of(api))
+    api(Page.create, name="a", topic="theirs", text="theirs")
+    api(page.save)
+    found = api(Page.query.get, name="a")
+    assert (found.topic, found.text) == ("theirs", "theirs")
+    page.topic = page.text = "mine, again"
+    api(page.save)
+    found = api(Page.query.get, name="a")
+    assert (found.topic, found.text) == ("mine, again", "mine, again")

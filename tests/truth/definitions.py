@@ -1,9 +1,9 @@
 """Processes whose classes differ work on the same records: fields come, go and become indexed.
 
 A process reads and writes what its own definition knows. It finds no record that does not match,
-save by a value that one without that index has changed; it loses nothing that others wrote, and
-raises nothing but what it documents. After a rebuild by a definition, every index of that one is
-complete again.
+though it may miss one whose value a process without that index has changed; it loses nothing that
+others wrote, and raises nothing but what it documents. After a rebuild by a definition, every index
+of that one is complete again.
 """
 
 from __future__ import annotations
@@ -64,16 +64,6 @@ both_ways = st.booleans()
 drawn_values = st.fixed_dictionaries({name: st.sampled_from(of) for name, of in CHOICES.items()})
 
 
-def index_of(name: str, models: list[type[Model]]) -> set[tuple[Any, ...]]:
-    """The kinds of index that definitions have of a field by itself."""
-    fields = [model._meta.fields[name] for model in models if name in model._meta.fields]
-    return {
-        (type(field), field.unique, *field.depends_on)
-        for field in fields
-        if field.unique or isinstance(field, (IndexedField, SortedField))
-    }
-
-
 class DefinitionsMachine(RuleBasedStateMachine):
     """What the hashes hold is compared with a dict; what indexes say, with the hashes."""
 
@@ -83,8 +73,6 @@ class DefinitionsMachine(RuleBasedStateMachine):
         self.client = client
         self.ways = {way: Api(is_async=way) for way in (False, True)}
         self.stored: dict[str, Values] = {}
-        #: keys and fields that were written by definitions without that index
-        self.unindexed: set[tuple[str, str]] = set()
 
     def teardown(self) -> None:
         try:
@@ -121,7 +109,6 @@ class DefinitionsMachine(RuleBasedStateMachine):
         model = DEFINITIONS[number]
         values = {"name": name, **self.written(model, values)}
         key = f"Paper:{name}"
-        self.note_unindexed(model, key)
         stored = {**self.stored, key: {**self.stored.get(key, {}), **values}}
         self.carry_out(lambda: self.ways[is_async](model(**values).save), stored)
 
@@ -132,7 +119,6 @@ class DefinitionsMachine(RuleBasedStateMachine):
         new = self.written(model, values)
         for key in sorted(self.stored):
             instance = self.loaded(model, key, api)
-            self.note_unindexed(model, key)
             # A full save writes what it changes; a partial one what it names.
             written = {
                 name: value
@@ -152,16 +138,6 @@ class DefinitionsMachine(RuleBasedStateMachine):
         if "level" in model._meta.fields and instance.level is None:
             instance.level = 1
         return instance
-
-    def note_unindexed(self, model: type[Model], key: str, *, is_gone: bool = False) -> None:
-        """A process whose definition lacks an index of a field leaves that of others as it is.
-
-        So does one that takes the record away: its entries are met by the next one of that key.
-        """
-        for name in CHOICES:
-            is_left = bool(index_of(name, DEFINITIONS) - index_of(name, [model]))
-            if is_left and (is_gone or name in model._meta.fields):
-                self.unindexed.add((key, name))
 
     def missing(self, model: type[Model], instance: Model, key: str) -> Values:
         """What a full save adds of fields that the record lacks."""
@@ -185,8 +161,6 @@ class DefinitionsMachine(RuleBasedStateMachine):
         stored = dict(self.stored)
         values = stored.pop(old)
         stored[f"Paper:{free[0]}"] = {**values, **others, "name": free[0]}
-        self.note_unindexed(model, f"Paper:{free[0]}")
-        self.note_unindexed(model, old, is_gone=True)
         self.carry_out(lambda: api(instance.save, migrate_key=True), stored)
 
     @rule(number=numbers, how=st.sampled_from(["delete", "bulk", "expire"]), is_async=both_ways)
@@ -197,7 +171,6 @@ class DefinitionsMachine(RuleBasedStateMachine):
         key = min(self.stored)
         instance = self.loaded(model, key, api)
         stored = {each: values for each, values in self.stored.items() if each != key}
-        self.note_unindexed(model, key, is_gone=True)
         if how == "delete":
             self.carry_out(lambda: api(instance.delete), stored)
         elif how == "bulk":
@@ -218,11 +191,7 @@ class DefinitionsMachine(RuleBasedStateMachine):
             for value in () if field.depends_on else CHOICES.get(name, ()):
                 found = {each.pk for each in api(model.query.filter(**{name: value}).all)}
                 certain = {k for k, held in self.stored.items() if held.get(name, ...) == value}
-                possible = certain | {
-                    key
-                    for key, held in self.stored.items()
-                    if name not in held or (key, name) in self.unindexed
-                }
+                possible = certain | {key for key, held in self.stored.items() if name not in held}
                 assert found <= possible, (name, value)
                 if are_complete:
                     assert certain <= found, (name, value)
@@ -246,7 +215,6 @@ class DefinitionsMachine(RuleBasedStateMachine):
             assert all("must be unique" in problem.reason for problem in rebuilt.problems)
             problems = [each for each in problems if each not in shared]
         assert problems == [], problems
-        self.unindexed.clear()
         self.answers(number, is_async, are_complete=True)
         assert api(model.check_indexes)["total"] == sum(
             api(model.check_indexes).get("shared_values", {}).values()

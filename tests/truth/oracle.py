@@ -314,11 +314,10 @@ class _Check:
         notes = self.state.pairs(f"$Expiry:{self.name}:values")
         for key in registry.keys() ^ notes.keys():
             self.say(f"only one half of the expiry registry knows {key!r}")
-        names = self.model._meta.index_names
         for key, moment in registry.items():
             note = notes.get(key)
-            packed: list[bytes] = [] if note is None else msgpack.unpackb(note, raw=True)
-            noted = {name: raw for name, raw in zip(names, packed, strict=False) if raw}
+            packed: Any = {} if note is None else msgpack.unpackb(note, raw=True)
+            noted = {name.decode(): raw for name, raw in dict(packed).items()}
             if key in living:
                 self.check_note(key, moment, noted)
                 continue

@@ -17,7 +17,7 @@ from tests.lua import SCRIPTS, refused, undeclared
 
 
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: script.name)
-def test_no_part_uses_a_name_before_it_is_declared(script: Script) -> None:
+def test_no_part_uses_or_assigns_to_a_name_that_is_not_declared(script: Script) -> None:
     assert undeclared(script) == []
 
 
@@ -29,6 +29,20 @@ def test_no_part_uses_a_name_before_it_is_declared(script: Script) -> None:
             "local function f()\n  return g()\nend\nlocal function g() end\nreturn f()\n",
             "part.lua:2: g",
         ),
+        ("local a = 1\nb = a\n", "part.lua:2: b is not declared"),
+        ("local a\na, b = 1, 2\n", "part.lua:2: b is not declared"),
+        ("if KEYS then\n  b = 1\nend\n", "part.lua:2: b is not declared"),
+        ("function b()\n  return 1\nend\n", "part.lua:1: b is not declared"),
+        ("local a = {f = function()\n  b = 1\nend}\n", "part.lua:2: b is not declared"),
+        # Declared in another block, where it ends.
+        ("local function f()\n  local b = 1\nend\nb = f()\n", "part.lua:4: b is not declared"),
+        ("if KEYS then local b else\n  b = 1\nend\n", "part.lua:2: b is not declared"),
+        ("for b = 1, 2 do\n  redis.call(b)\nend\nb = 3\n", "part.lua:4: b is not declared"),
+        ("local function f(b) return b end\nb = f(1)\n", "part.lua:2: b is not declared"),
+        ("repeat local b = 1 until true\nb = 2\n", "part.lua:2: b is not declared"),
+        ("local a = {[1] = 2, b = {c = 1}, d = 'e = 1'}\na.b = 3\na.b.c, a[1] = 1, 2\n", None),
+        ("local a = {}\nfunction a.f(b) return b end\nfunction a:g() return self end\n", None),
+        ("while 0x1F == 1e5 do break end\nlocal a = 'b' .. type(1)\nreturn a ~= 2\n", None),
         ("local a = {b = 1}\nreturn a.b\n", None),
         ("for _, each in ipairs(KEYS) do redis.call('DEL', each) end -- gone\n", None),
     ],

@@ -176,7 +176,7 @@ class Import:
         request = SaveRequest(skip_auto_now=True, create_only=self.existing != "replace")
         for (model, _), group in itertools.groupby(self._instances(lines), self._batch_of):
             before = self.stored
-            _, number = carry_out(
+            number = carry_out(
                 bulk.bulk_create(
                     model,
                     group,
@@ -187,7 +187,8 @@ class Import:
                     request,
                 )
             )
-            self.stored = before + number
+            # Nothing is kept: it is how many were stored.
+            self.stored = before + cast("int", number)
         if lines.is_too_long:
             self._problem(
                 lines.number,

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
+import os
+import select
 import signal
-import threading
 from urllib.parse import quote
 
 from popoto import embedded
@@ -42,9 +44,7 @@ def run(options: argparse.Namespace) -> int:
     if options.temporary and options.directory:
         raise UsageProblem("serve either a directory or --temporary")
     no_url(options.directory or "", "a directory")
-    stopped = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda number, frame: stopped.set())
+    stopped = _told_by_signals()
     directory = None if options.temporary else options.directory or "popoto-data"
     with embedded.start(directory) as server:
         say(server.url)
@@ -55,7 +55,26 @@ def run(options: argparse.Namespace) -> int:
         if not options.temporary:
             url = f"embedded://{quote(server.directory)}"
             complain(f"REDIS_URL={url} joins it, or starts it again later.")
-        while not stopped.wait(_LOOK_AFTER):
+        while not select.select([stopped], [], [], _LOOK_AFTER)[0]:
             server.ensure_running()
     complain("Stopped.")
     return DONE
+
+
+def _told_by_signals() -> int:
+    """A pipe that can be read from once a signal has come.
+
+    A handler runs between any two steps of what it interrupts, also of another handler. So it
+    must wait for no lock, as one would that sets an event.
+    """
+    reading, writing = os.pipe()
+    os.set_blocking(writing, False)
+
+    def note(*_: object) -> None:
+        # A full pipe says it too.
+        with contextlib.suppress(BlockingIOError):
+            os.write(writing, b".")
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, note)
+    return reading

@@ -70,10 +70,11 @@ def wrote_nothing(request: Request, replies: Sequence[Reply]) -> bool:
     )
 
 
-def wrong_kind(key: str, found: str, expected: str) -> ModelException:
-    """The error for a key of another type than belongs there."""
+def wrong_kind(key: str, found: str, expected: str, *, writes: bool = True) -> ModelException:
+    """The error for a key of another type than belongs there, of a write or of a read."""
+    outcome = "; nothing was written" if writes else ""
     return ModelException(
-        f"the key {key!r} holds a {found} where a {expected} belongs; nothing was written. "
+        f"the key {key!r} holds a {found} where a {expected} belongs{outcome}. "
         "Rename or delete that key."
     )
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from popoto import clock
 from popoto.engine.batch import Batch, KeyArgument, append, prefix_in, queue
+from popoto.engine.looking_up import looked_up
 from popoto.engine.request import Plan, Reply, Request
 from popoto.engine.run import arun, run
 from popoto.exceptions import ModelException
@@ -155,16 +156,14 @@ class AccessTrackerMixin:
 
     def _discarding(self, pipeline: Any) -> Plan[None]:
         record: Any = self
-        options, staged = record._meta, self._at_key("staged")
-        if isinstance(pipeline, Collector):
+        staged = self._at_key("staged")
+        if pipeline is None or isinstance(pipeline, Collector):
             forgetting = Queued(
                 self, "discard_staged_access()", lambda batch: batch.put("DEL", staged)
             )
             yield from carried_out([forgetting], pipeline)
-        elif pipeline is not None:
-            append(pipeline, "DEL", prefix_in(pipeline, options.shard) + staged)
         else:
-            yield Request.write(("DEL", staged), shard=options.shard, wait=options.wait)
+            append(pipeline, "DEL", prefix_in(pipeline, record._meta.shard) + staged)
 
     # Reading --------------------------------------------------------------------
 
@@ -196,8 +195,8 @@ class AccessTrackerMixin:
 
     def _meta_field(self, name: str) -> Plan[bytes | None]:
         record: Any = self
-        replies: list[bytes | None] = yield Request.of(
-            ("HGET", self._at_key("meta"), name), shard=record._meta.shard, repeatable=True
+        replies: list[bytes | None] = yield from looked_up(
+            [("HGET", self._at_key("meta"), name)], record._meta.shard
         )
         return replies[0]
 

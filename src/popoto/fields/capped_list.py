@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, MutableSequence
+from collections.abc import Iterable, Mapping, MutableSequence
 from typing import TYPE_CHECKING, Any, TypeGuard, TypeVar, cast, overload
 
 from popoto.engine import keys
-from popoto.engine.batch import Batch, GuardFailure, KeyArgument
+from popoto.engine.batch import Batch, KeyArgument
 from popoto.engine.codec import EncodeError, encoder_for
-from popoto.engine.request import Plan, Request
+from popoto.engine.looking_up import looked_up
+from popoto.engine.request import Plan
 from popoto.engine.run import arun, run
 from popoto.exceptions import ModelException, ValidationError
 from popoto.fields.describing import describe
+from popoto.fields.keeping.adjusting import Adjustment, carried_out
 
 if TYPE_CHECKING:
     from popoto.fields.field import Field
@@ -30,8 +32,7 @@ def encode_items(items: Iterable[Any]) -> tuple[bytes, ...]:
 def read_items(field: Field[Any], instance: Any) -> tuple[bytes, ...]:
     """The stored elements of a record that was made from its hash alone. One command."""
     list_key = keys.capped_list_key(instance._redis_key, field.name)
-    request = Request.of(("LRANGE", list_key, 0, -1), shard=field.model_name, repeatable=True)
-    (items,) = run(request.plan())
+    (items,) = run(looked_up([("LRANGE", list_key, 0, -1)], field.model_name))
     return tuple(items)
 
 
@@ -86,24 +87,8 @@ class CappedListProxy(MutableSequence[Item]):
                 field_name=field.name,
                 value=value,
             ) from error
+        yield from carried_out([_Pushing(field, instance, encoded)])
         capacity: int = field.max_length or 0
-        batch = Batch()
-        batch.guard("exists", record_key)
-        list_key = keys.capped_list_key(record_key, field.name)
-        batch.put("LPUSH", list_key, encoded)
-        batch.put("LTRIM", list_key, 0, capacity - 1)
-        batch.put("FOLLOW", list_key, KeyArgument(record_key))
-        (reply,) = yield Request.write(
-            batch.call(), shard=field.model_name, wait=instance._meta.wait
-        )
-        outcome = Batch.outcome(reply)
-        if isinstance(outcome, GuardFailure):
-            if outcome.what != "exists":
-                raise outcome.error()
-            raise ModelException(
-                f"{field.label}: push() needs a stored record, and {record_key!r} is gone; "
-                "save() it again"
-            )
         self._items.insert(0, value)
         del self._items[capacity:]
         stored: tuple[bytes, ...] = instance._stored.get(field.name, ())
@@ -142,6 +127,29 @@ class CappedListProxy(MutableSequence[Item]):
 
     def __repr__(self) -> str:
         return repr(self._items)
+
+
+class _Pushing(Adjustment):
+    """An element goes to the front of the list of a stored record."""
+
+    what = "push()"
+
+    def __init__(self, field: Field[Any], instance: Any, encoded: bytes) -> None:
+        super().__init__(instance)
+        self.field = field
+        self.encoded = encoded
+
+    def missing(self, key: str) -> Exception:
+        return ModelException(
+            f"{self.field.label}: push() needs a stored record, and {key!r} is gone; "
+            "save() it again"
+        )
+
+    def put(self, batch: Batch, key: str, values: Mapping[str, Any]) -> None:
+        list_key = keys.capped_list_key(key, self.field.name)
+        batch.put("LPUSH", list_key, self.encoded)
+        batch.put("LTRIM", list_key, 0, (self.field.max_length or 0) - 1)
+        batch.put("FOLLOW", list_key, KeyArgument(key))
 
 
 def is_capped(value: object) -> TypeGuard[CappedListProxy[Any]]:

@@ -7,7 +7,8 @@ from typing import Any
 
 from popoto import clock
 from popoto.engine.batch import Batch, append, prefix_in
-from popoto.engine.request import Argument, Plan, Request, tagged
+from popoto.engine.looking_up import looked_up
+from popoto.engine.request import Argument, Plan, tagged
 from popoto.engine.run import arun, run
 from popoto.fields.keeping.adjusting import Adjustment, Collector, Queued, carried_out
 from popoto.fields.keeping.noting import put_noted
@@ -160,19 +161,21 @@ def _key_of(model_name: str, partition: str | None) -> str:
     return pending_stem(model_name) + (partition or "default")
 
 
-def _queue(owner: Any, pipeline: Any, commands: Sequence[tuple[Argument, ...]]) -> Plan[None]:
-    """Hand commands to a pipeline or a transaction."""
+def _changed(owner: Any, pipeline: Any, *commands: tuple[Argument, ...]) -> Plan[Any]:
+    """Carry commands out, the first one's reply; or hand them to a pipeline or a transaction."""
 
     def put_into(batch: Batch) -> None:
         for command in commands:
             append(batch, *command)
 
-    if isinstance(pipeline, Collector):
-        yield from carried_out([Queued(owner, "a change of proposals", put_into)], pipeline)
-        return
+    if pipeline is None or isinstance(pipeline, Collector):
+        changing = Queued(owner, "a change of proposals", put_into)
+        found = yield from carried_out([changing], pipeline)
+        return found[0] if pipeline is None else pipeline
     prefix = prefix_in(pipeline, owner._meta.shard)
     for command in commands:
         append(pipeline, *tagged(command, prefix))
+    return pipeline
 
 
 def _creating(instances: Sequence[Any], partition: str | None, pipeline: Any) -> Plan[None]:
@@ -197,12 +200,7 @@ def _resolving(instance: Any, outcome: str, partition: str | None, pipeline: Any
         resolving.noting = noting
         found = yield from carried_out([resolving], pipeline)
         return found[0] if pipeline is None else pipeline
-    if pipeline is not None:
-        yield from _queue(instance, pipeline, [command])
-        return pipeline
-    options = instance._meta
-    (removed,) = yield Request.write(command, shard=options.shard, wait=options.wait)
-    return removed
+    return (yield from _changed(instance, pipeline, command))
 
 
 def _expiring(
@@ -210,23 +208,19 @@ def _expiring(
 ) -> Plan[list[str]]:
     key, shard = _key_of(_name_of(model_class), partition), model_class._meta.shard
     latest = repr(clock.now() - ttl)
-    (members,) = yield Request.of(
-        ("ZRANGEBYSCORE", key, "-inf", latest), shard=shard, repeatable=True
+    (members,) = yield from looked_up(
+        [("ZRANGEBYSCORE", key, "-inf", latest)], shard, before_writing=True
     )
     if members:
         command = ("ZREMRANGEBYSCORE", key, "-inf", latest)
-        if pipeline is None:
-            yield Request.write(command, shard=shard, wait=model_class._meta.wait)
-        else:
-            yield from _queue(model_class, pipeline, [command])
+        yield from _changed(model_class, pipeline, command)
     return [member.decode("utf-8", "replace") for member in members]
 
 
 def _reading(model_class: Any, partition: str | None) -> Plan[list[tuple[str, float]]]:
-    (flat,) = yield Request.of(
-        ("ZRANGE", _key_of(_name_of(model_class), partition), 0, -1, "WITHSCORES"),
-        shard=model_class._meta.shard,
-        repeatable=True,
+    (flat,) = yield from looked_up(
+        [("ZRANGE", _key_of(_name_of(model_class), partition), 0, -1, "WITHSCORES")],
+        model_class._meta.shard,
     )
     return [
         (key.decode("utf-8", "replace"), float(moment))

@@ -78,10 +78,9 @@ class BulkMethods(Record, is_base=True):
         batch; one more where a batch meets stored records or other writers. A model that
         defines `save()` itself has it called for every instance, one by one.
         """
-        kept, number = run(
+        return run(
             bulk.bulk_create(cls, cast("Any", instances), batch_size, progress, on_error, keep)
         )
-        return kept if keep else number
 
     @overload
     @classmethod
@@ -116,10 +115,9 @@ class BulkMethods(Record, is_base=True):
         keep: bool = True,
     ) -> list[Self] | int:
         """`bulk_create` for asyncio."""
-        kept, number = await arun(
+        return await arun(
             bulk.bulk_create(cls, cast("Any", instances), batch_size, progress, on_error, keep)
         )
-        return kept if keep else number
 
     # Changing --------------------------------------------------------------------------
 

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from popoto.engine.tree import NOTHING, AllOf, Node, ScoreRange, all_of, any_of, negated
 from popoto.exceptions import QueryException
-from popoto.fields.asking.lookups import conjunction, several, unsupported
+from popoto.fields.asking.lookups import conjunction, several, shown_equal, unsupported
 from popoto.fields.asking.operands import Askable, Conditions, Operand, View
 from popoto.fields.coercion import is_list
 from popoto.fields.describing import describe
@@ -94,7 +94,9 @@ def _equal(field: Ordered, value: Any, partitions: Sequence[str]) -> Operand:
         return stored is not None and compare_key(field.canonical(stored)) == wanted
 
     node = any_of([ScoreRange(key, score, score) for key in partitions])
-    return Operand(node, test, field.is_exact(value), frozenset({name}))
+    exact = field.is_exact(value)
+    shown = shown_equal(field, (value,), test) if exact else ()
+    return Operand(node, test, exact, frozenset({name}), shown=shown)
 
 
 def _bound(field: Ordered, lookup: str, value: Any, partitions: Sequence[str]) -> Operand:

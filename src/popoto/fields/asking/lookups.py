@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, cast
+from typing import Any, Final, cast
 
+from popoto.engine.codec import equal_encodings
 from popoto.engine.tree import all_of
 from popoto.exceptions import QueryException
-from popoto.fields.asking.operands import Askable, Operand, View
+from popoto.fields.asking.operands import Askable, Operand, Shows, View
 from popoto.fields.describing import describe
 
 Test = Callable[[View], bool]
@@ -98,6 +99,24 @@ def equals(field: Askable, value: Any) -> Test:
     return lambda view: same_value(field.canonical(view.value(name)), value)
 
 
+def shown_equal(
+    field: Askable, values: Iterable[Any], test: Test
+) -> tuple[tuple[str, Shows, Test], ...]:
+    """How stored bytes show one of these values, for types whose forms are few."""
+    if field.type not in _SHOWN:
+        return ()
+    forms: set[bytes] = set()
+    for value in values:
+        equal = equal_encodings(field.type, value)
+        if equal is None:
+            return ()
+        forms.update(equal)
+    return ((field.name, frozenset(forms).__contains__, test),)
+
+
+_SHOWN: Final = (str, int, float, bool)
+
+
 def conjunction(operands: list[Operand]) -> Operand:
     """Several operands that must all hold."""
     if len(operands) == 1:
@@ -108,4 +127,5 @@ def conjunction(operands: list[Operand]) -> Operand:
         lambda view: all(test(view) for test in tests),
         all(operand.exact for operand in operands),
         frozenset[str]().union(*(operand.needs for operand in operands)),
+        shown=tuple(look for operand in operands for look in operand.shown),
     )

@@ -16,6 +16,8 @@ from popoto.engine.tree import Node
 
 #: Conditions of one field within one conjunction: (lookup, operand), lookup "" = equality.
 Conditions: TypeAlias = Sequence[tuple[str, Any]]
+#: A look at stored bytes; it may say no of bytes that match in another form.
+Shows: TypeAlias = Callable[[Any], bool]
 
 
 class Askable(Protocol):
@@ -90,3 +92,6 @@ class Operand:
     #: the operand's own words for explain()
     reason: str = ""
     extra: dict[str, Any] = field(default_factory=dict[str, Any])
+    #: for each of some fields that have to match: whether its stored bytes show at once that they
+    #: do, as they nearly always will; where they do not, a test of this field decides
+    shown: tuple[tuple[str, Shows, Callable[[View], bool]], ...] = ()

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from decimal import Decimal
-from typing import Any
+from functools import partial
+from typing import Any, Final
 
 from popoto.engine import keys
 from popoto.engine.codec import NIL, equal_encodings
@@ -25,6 +26,7 @@ from popoto.fields.asking.lookups import (
     equals,
     same_value,
     several,
+    shown_equal,
     text,
     truth,
     unsupported,
@@ -73,7 +75,9 @@ def value_set(field: Askable, value: Any) -> tuple[Node, bool]:
 def _exact(field: Askable, operand: Any) -> Operand:
     value = field.coerce_operand("", operand)
     node, exact = value_set(field, value)
-    return Operand(node, equals(field, value), exact, frozenset({field.name}))
+    test = equals(field, value)
+    shown = shown_equal(field, (value,), test) if exact else ()
+    return Operand(node, test, exact, frozenset({field.name}), shown=shown)
 
 
 def _in(field: Askable, operand: Any) -> Operand:
@@ -90,6 +94,7 @@ def _in(field: Askable, operand: Any) -> Operand:
         test,
         all(exact for _, exact in found),
         frozenset({name}),
+        shown=shown_equal(field, values, test),
     )
 
 
@@ -137,9 +142,27 @@ def _text_lookup(
             field.value_set_prefix,
             wanted,
         )
-        return Operand(node, test, True, frozenset({name}))
+        look = partial(_SHOWS[kind], wanted.encode("utf-8"))
+        return Operand(node, test, True, frozenset({name}), shown=((name, look, test),))
 
     return compile_lookup
+
+
+def _shows_prefix(wanted: bytes, raw: bytes | None) -> bool:
+    # Behind the head, which tells how long the text is.
+    return raw is not None and raw.startswith(wanted, _LONG_HEADS.get(raw[:1], 1))
+
+
+def _shows_suffix(wanted: bytes, raw: bytes | None) -> bool:
+    return raw is not None and raw.endswith(wanted)
+
+
+def _shows_infix(wanted: bytes, raw: bytes | None) -> bool:
+    return raw is not None and wanted in raw
+
+
+_LONG_HEADS: Final = {b"\xd9": 2, b"\xda": 3, b"\xdb": 5}
+_SHOWS: Final = {"prefix": _shows_prefix, "suffix": _shows_suffix, "infix": _shows_infix}
 
 
 #: The lookups of key and indexed fields. "" is equality.

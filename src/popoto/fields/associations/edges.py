@@ -9,6 +9,7 @@ from typing import Any, Self
 
 from popoto import clock
 from popoto.engine.batch import Batch
+from popoto.engine.looking_up import asked, looked_up
 from popoto.engine.request import Argument, Plan, Reply, Request, ScriptCall
 from popoto.fields.describing import describe
 from popoto.fields.keeping.adjusting import Adjustment
@@ -166,19 +167,9 @@ def linked(
     """What the edges of a key lead to, the heaviest first."""
     if limit == 0:
         return []
-    (flat,) = yield Request.of(
-        (
-            "ZREVRANGEBYSCORE",
-            edges.key_of(pk),
-            "+inf",
-            repr(float(min_weight)),
-            "WITHSCORES",
-            "LIMIT",
-            0,
-            max(limit, -1),
-        ),
-        shard=model._meta.shard,
-        repeatable=True,
+    weights = ("+inf", repr(float(min_weight)), "WITHSCORES", "LIMIT", 0, max(limit, -1))
+    (flat,) = yield from looked_up(
+        [("ZREVRANGEBYSCORE", edges.key_of(pk), *weights)], model._meta.shard
     )
     return [
         (key.decode("utf-8", "replace"), float(weight))
@@ -213,8 +204,9 @@ def spread(
         most,
         *names,
     ]
-    (flat,) = yield Request(
-        (ScriptCall(PROPAGATE, keys, arguments),), model._meta.shard, repeatable=True
+    call = ScriptCall(PROPAGATE, keys, arguments)
+    (flat,) = yield from asked(
+        Request.of(call, shard=model._meta.shard, repeatable=True), ((key, "zset") for key in keys)
     )
     return {
         key.decode("utf-8", "replace"): float(activation)

@@ -8,7 +8,8 @@ from typing import Any, Protocol
 
 from popoto.engine import keys
 from popoto.engine.batch import Batch, KeyArgument
-from popoto.engine.request import Argument, Plan, Reply, Request
+from popoto.engine.looking_up import looked_up
+from popoto.engine.request import Argument, Plan, Reply
 from popoto.exceptions import UnsavedError
 from popoto.fields.keeping.adjusting import Adjustment
 from popoto.fields.keeping.noting import put_noted
@@ -147,10 +148,8 @@ def evidence_of(instance: Any, field: Confidence) -> Plan[Evidence]:
     values: list[Any] = [
         saved[name] if name in saved else getattr(instance, name) for name in field.partition_by
     ]
-    (stored,) = yield Request.of(
-        ("HGET", field.partition_key(values), instance.pk),
-        shard=instance._meta.shard,
-        repeatable=True,
+    (stored,) = yield from looked_up(
+        [("HGET", field.partition_key(values), instance.pk)], instance._meta.shard
     )
     return readable(stored, instance.pk) or Evidence(field.initial_confidence)
 
@@ -171,10 +170,9 @@ def filtered(model_class: Any, field: Confidence, pattern: str) -> Plan[dict[str
     found: dict[str, dict[str, Any]] = {}
     cursor = b"0"
     while True:
-        ((cursor, flat),) = yield Request.of(
-            ("HSCAN", field.data_key, cursor, "MATCH", pattern, "COUNT", 1000),
-            shard=model_class._meta.shard,
-            repeatable=True,
+        ((cursor, flat),) = yield from looked_up(
+            [("HSCAN", field.data_key, cursor, "MATCH", pattern, "COUNT", 1000)],
+            model_class._meta.shard,
         )
         pairs: list[bytes] = flat
         for key, stored in zip(pairs[::2], pairs[1::2], strict=True):

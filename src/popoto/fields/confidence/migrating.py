@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from popoto.engine.batch import Batch, GuardFailure, KeyArgument
+from popoto.engine.batch import Batch, GuardFailure, KeyArgument, Step
 from popoto.engine.codec import DecodeError
-from popoto.engine.request import Plan, Request
+from popoto.engine.looking_up import looked_up
+from popoto.engine.request import Plan, Reply, Request
 from popoto.fields.confidence.evidence import Confidence
+from popoto.fields.keeping.adjusting import Adjustment, carried_out
 from popoto.fields.keeping.noting import put_noted
 
 __all__ = ["migrate"]
@@ -19,7 +21,9 @@ _PAGE = 500
 def migrate(model_class: Any, field: Confidence, *, dry_run: bool) -> Plan[dict[str, Any]]:
     """The plan of `ConfidenceField.migrate_to_partitioned`; see there."""
     options = model_class._meta
-    (members,) = yield Request.of(("HKEYS", field.data_key), shard=options.shard, repeatable=True)
+    (members,) = yield from looked_up(
+        [("HKEYS", field.data_key)], options.shard, before_writing=True
+    )
     report: dict[str, Any] = {
         "total": len(members),
         "migrated": 0,
@@ -28,20 +32,25 @@ def migrate(model_class: Any, field: Confidence, *, dry_run: bool) -> Plan[dict[
     }
     for first in range(0, len(members), _PAGE):
         page = [member.decode("utf-8", "replace") for member in members[first : first + _PAGE]]
-        yield from _migrate_page(options, field, page, report, dry_run=dry_run)
+        yield from _migrate_page(model_class, field, page, report, dry_run=dry_run)
     return report
 
 
 def _migrate_page(
-    options: Any, field: Confidence, page: Sequence[str], report: dict[str, Any], *, dry_run: bool
+    model_class: Any,
+    field: Confidence,
+    page: Sequence[str],
+    report: dict[str, Any],
+    *,
+    dry_run: bool,
 ) -> Plan[None]:
-    names = field.partition_by
+    options, names = model_class._meta, field.partition_by
     replies = yield Request(
         [command for member in page for command in (("EXISTS", member), ("HMGET", member, *names))],
         options.shard,
         repeatable=True,
     )
-    moves: list[tuple[str, Batch]] = []
+    moves: list[_Moving] = []
     for member, exists, stored in zip(page, replies[::2], replies[1::2], strict=True):
         if not exists:
             _report_error(report, member, "the record is not stored any more")
@@ -57,30 +66,60 @@ def _migrate_page(
         key = field.partition_key(values)
         label = "default" if key == field.data_key else key.removeprefix(f"{field.data_key}:")
         report["partitions"][label] = report["partitions"].get(label, 0) + 1
-        if dry_run:
-            continue
-        batch = Batch(options.noting("migrate_to_partitioned"))
+        if not dry_run:
+            moves.append(_Moving(model_class, field, member, key, stored))
+    yield from carried_out(moves)
+    for move in moves:
+        if move.problem is None:
+            report["migrated"] += 1
+        else:
+            _report_error(report, move.member, move.problem)
+
+
+class _Moving(Adjustment):
+    """The evidence of one record goes to its partition."""
+
+    what = "migrate_to_partitioned()"
+    cause = "migrate_to_partitioned"
+    needs_record = False
+
+    def __init__(
+        self,
+        model_class: Any,
+        field: Confidence,
+        member: str,
+        key: str,
+        stored: Sequence[bytes | None],
+    ) -> None:
+        super().__init__(model_class)
+        self.field = field
+        self.member = member
+        self.target = key
+        self.stored = stored
+        #: why it does not go
+        self.problem: str | None = None
+
+    def put(self, batch: Batch, key: str, values: Mapping[str, Any]) -> None:
+        if self.problem is not None:
+            return
         # Any: bytes of the hash, which lists are not kept in.
         held: list[Any] = [
-            part for name, raw in zip(names, stored, strict=True) for part in (name, raw or b"")
+            part
+            for name, raw in zip(self.field.partition_by, self.stored, strict=True)
+            for part in (name, raw or b"")
         ]
-        batch.guard("holds", member, *held)
-        if label != "default":
-            words = ("SETTLE", field.data_key, member, KeyArgument(key))
-            put_noted(batch, "confidence", field.name, member, *words)
-        moves.append((member, batch))
-    if not moves:
-        return
-    calls = [batch.call() for _, batch in moves]
-    outcomes = yield Request.write(*calls, shard=options.shard, wait=options.wait)
-    for (member, _), reply in zip(moves, outcomes, strict=True):
-        outcome = Batch.outcome(reply)
-        if isinstance(outcome, GuardFailure):
-            _report_error(report, member, "the record has changed meanwhile: run it again")
-        elif outcome and outcome[0] == -1:
-            _report_error(report, member, "its partition has gathered newer evidence: kept there")
-        else:
-            report["migrated"] += 1
+        batch.guard("holds", self.member, *held)
+        if self.target != self.field.data_key:
+            words = ("SETTLE", self.field.data_key, self.member, KeyArgument(self.target))
+            put_noted(batch, "confidence", self.field.name, self.member, *words)
+
+    def learn(self, failure: GuardFailure, step: Step) -> bool:
+        self.problem = "the record has changed meanwhile: run it again"
+        return True
+
+    def finish(self, replies: Sequence[Reply]) -> None:
+        if replies and replies[0] == -1:
+            self.problem = "its partition has gathered newer evidence: kept there"
 
 
 def _report_error(report: dict[str, Any], member: str, error: str) -> None:

@@ -7,7 +7,8 @@ from typing import Any
 
 from popoto.engine import keys
 from popoto.engine.codec import DecodeError
-from popoto.engine.request import Call, Plan, Request
+from popoto.engine.looking_up import looked_up
+from popoto.engine.request import Call, Plan
 from popoto.fields.content.references import decode_text
 from popoto.stores.abstract import AbstractContentStore
 from popoto.stores.filesystem import PREFIX, FilesystemStore
@@ -53,17 +54,13 @@ def _add_references(model_name: str, found: set[str]) -> Plan[None]:
         before = len(seen)
         cursor: Any = 0
         while True:
-            (page,) = yield Request.of(
-                ("SSCAN", keys.class_set_key(model_name), cursor, "COUNT", _PAGE),
-                shard=model_name,
-                repeatable=True,
+            (page,) = yield from looked_up(
+                [("SSCAN", keys.class_set_key(model_name), cursor, "COUNT", _PAGE)], model_name
             )
             cursor, members = int(page[0]), [key for key in page[1] if key not in seen]
             seen.update(members)
             if members:
-                replies = yield Request(
-                    [("HVALS", key) for key in members], model_name, repeatable=True
-                )
+                replies = yield from looked_up([("HVALS", key) for key in members], model_name)
                 found.update(_references_in(value for reply in replies for value in reply))
             if not cursor:
                 break

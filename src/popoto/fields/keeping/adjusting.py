@@ -72,7 +72,10 @@ class Adjustment:
 
 
 class Queued(Adjustment):
-    """Commands for which no record has to be stored. The result is the first one's reply."""
+    """Commands for which no record has to be stored. The result is the first one's reply.
+
+    Not sent as they are: like any other write they are refused once they were given up.
+    """
 
     needs_record = False
 

@@ -11,7 +11,8 @@ import msgpack
 
 from popoto import clock
 from popoto.engine.batch import Batch, GuardFailure, KeyArgument, Step
-from popoto.engine.request import Plan, Reply, Request
+from popoto.engine.looking_up import looked_up
+from popoto.engine.request import Plan, Reply
 from popoto.fields.confidence.evidence import Learning
 from popoto.fields.keeping.adjusting import Adjustment, carried_out
 from popoto.fields.keeping.entries import CompanionEntry
@@ -210,10 +211,9 @@ def record(instance: Any, predicted: Any, pipeline: Any) -> Plan[Any]:
 
 
 def _stored(instance: Any) -> Plan[bytes | None]:
-    replies: list[bytes | None] = yield Request.of(
-        ("HGET", entry_key(type(instance).__name__, instance.pk), instance.pk),
-        shard=instance._meta.shard,
-        repeatable=True,
+    replies: list[bytes | None] = yield from looked_up(
+        [("HGET", entry_key(type(instance).__name__, instance.pk), instance.pk)],
+        instance._meta.shard,
     )
     return replies[0]
 
@@ -228,11 +228,13 @@ def resolve(instance: Any, actual: Any, pipeline: Any) -> Plan[Any]:
     """The plan of `resolve_prediction`."""
     if actual is None:
         raise ValueError("actual must not be None")
-    exists, stored = yield Request.of(
-        ("EXISTS", instance.pk),
-        ("HGET", entry_key(type(instance).__name__, instance.pk), instance.pk),
-        shard=instance._meta.shard,
-        repeatable=True,
+    exists, stored = yield from looked_up(
+        [
+            ("EXISTS", instance.pk),
+            ("HGET", entry_key(type(instance).__name__, instance.pk), instance.pk),
+        ],
+        instance._meta.shard,
+        before_writing=True,
     )
     found = None if stored is None else unpacked(stored)
     if exists and (found is None or found.get("resolved")):

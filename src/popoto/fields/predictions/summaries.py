@@ -7,7 +7,8 @@ import logging
 from collections.abc import Callable, Hashable, Sequence
 from typing import Any, Final, TypeAlias
 
-from popoto.engine.request import Plan, Request
+from popoto.engine.looking_up import looked_up
+from popoto.engine.request import Plan
 from popoto.fields.describing import describe
 from popoto.fields.predictions.ledger import entry_key, errors_key, unpacked
 from popoto.memory.prediction.formula import statistics_of
@@ -31,10 +32,9 @@ def highest_errors(model: Any, partition: str, limit: int) -> Plan[list[tuple[st
     """The plan of `get_highest_errors`."""
     if limit <= 0:
         return []
-    (flat,) = yield Request.of(
-        ("ZREVRANGE", errors_key(model.__name__, partition), 0, limit - 1, "WITHSCORES"),
-        shard=model._meta.shard,
-        repeatable=True,
+    (flat,) = yield from looked_up(
+        [("ZREVRANGE", errors_key(model.__name__, partition), 0, limit - 1, "WITHSCORES")],
+        model._meta.shard,
     )
     return [
         (key.decode("utf-8", "replace"), float(error))
@@ -79,10 +79,8 @@ def _label_of(function: Callable[[str, float], Hashable], key: str, error: float
 
 
 def _entries(model: Any, errors: Sequence[tuple[str, float]]) -> Plan[list[bytes | None]]:
-    found: list[bytes | None] = yield Request(
-        [("HGET", entry_key(model.__name__, key), key) for key, _ in errors],
-        model._meta.shard,
-        repeatable=True,
+    found: list[bytes | None] = yield from looked_up(
+        [("HGET", entry_key(model.__name__, key), key) for key, _ in errors], model._meta.shard
     )
     return found
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import datetime
 import math
-from typing import cast
+from typing import Any, cast
 
 import msgpack
 
@@ -116,7 +116,7 @@ def guard_absent(
 
 def left_entries(options: ModelOptions, key: str, note: bytes) -> list[Entry]:
     """The entries that an expired record may have left, as far as its note and key tell."""
-    stored = _unpacked(options, note) or from_key(options, key)
+    stored = {**from_key(options, key), **_unpacked(options, note)}
     return options.entries(key, decoded_values(options, stored))
 
 
@@ -125,17 +125,17 @@ def put_forgetting(batch: Batch, options: ModelOptions, key: str) -> None:
     batch.put("FORGET", key, options.expiry_key, options.expiry_values_key, key)
 
 
-def _unpacked(options: ModelOptions, packed: bytes) -> dict[str, bytes] | None:
-    if not packed:
-        return None
+def _unpacked(options: ModelOptions, packed: bytes) -> dict[str, bytes]:
+    """What a note says of the fields that this definition of the model has."""
     try:
-        values = cast("list[bytes]", msgpack.unpackb(packed, raw=True))
+        # Any: who wrote it may be another program.
+        noted: Any = msgpack.unpackb(packed, raw=True) if packed else {}
     except ValueError:
-        return None
-    if len(values) != len(options.index_names):
-        # Noted by a version of the model with other fields.
-        return None
-    return {name: value for name, value in zip(options.index_names, values, strict=True) if value}
+        return {}
+    if not isinstance(noted, dict):
+        return {}
+    found = {name: cast("Any", noted).get(name.encode()) for name in options.index_names}
+    return {name: value for name, value in found.items() if isinstance(value, bytes) and value}
 
 
 def from_key(options: ModelOptions, key: str) -> dict[str, Stored]:

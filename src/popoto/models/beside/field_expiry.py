@@ -7,6 +7,7 @@ import math
 
 import redis.exceptions
 
+from popoto.engine.looking_up import asked
 from popoto.engine.request import Argument, Plan, Request
 from popoto.exceptions import ModelException, NotStoredError, ValidationError
 from popoto.fields.describing import describe
@@ -70,13 +71,15 @@ def _asked(
 ) -> Plan[int]:
     """The answer for the one field; a record that is gone has none, or an empty list."""
     try:
-        (reply,) = yield Request.of(
+        writes = command != "HPTTL"
+        request = Request.of(
             (command, key, *arguments, "FIELDS", 1, name),
             shard=options.shard,
-            repeatable=command == "HPTTL",
-            replicates=command != "HPTTL",
+            repeatable=not writes,
+            replicates=writes,
             wait=options.wait,
         )
+        (reply,) = yield from asked(request, [(key, "hash")], writes=writes)
     except redis.exceptions.ResponseError as error:
         if "unknown command" not in str(error).lower():
             raise

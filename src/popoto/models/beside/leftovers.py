@@ -19,6 +19,7 @@ from redis.exceptions import ResponseError
 
 from popoto.engine import keys
 from popoto.engine.batch import Batch, GuardFailure
+from popoto.engine.looking_up import looked_up
 from popoto.engine.request import Command, Plan, Request
 from popoto.engine.scanning import Scan, literally
 from popoto.engine.tree import Node, key_kinds
@@ -122,27 +123,40 @@ def sweep(options: ModelOptions, due: Reported) -> Plan[int]:
     return len(found) - len(living)
 
 
-def repair(options: ModelOptions, dead: Reported, swept: Reported, node: Node) -> Plan[None]:
+def repair(
+    options: ModelOptions,
+    dead: Reported,
+    swept: Reported,
+    node: Node,
+    stood: Sequence[bytes] = (),
+) -> Plan[None]:
     """Remove what missing records left that a query met in the indexes it looked at.
 
-    Besides what follows from notes and keys, entries go from these indexes. What has been
-    swept is done with. One round trip.
+    Besides what follows from notes and keys, entries go from these indexes, and from those of
+    which the query tells that they `stood` there: a set and a record key, by turns. What has
+    been swept is done with. One round trip.
     """
     done = {key for key, _ in _told(swept)}
     looked_at = key_kinds(node)
+    sets: dict[str, list[str]] = {}
+    for set_key, member in zip(stood[::2], stood[1::2], strict=True):
+        sets.setdefault(member.decode("utf-8"), []).append(set_key.decode("utf-8"))
     batches: list[Batch] = []
     for key, note in _told(dead):
         if key not in done:
             batch = _all_of(options, key, note)
             for index_key, kind in looked_at.items():
-                _put_entry_removal(batch, options, index_key, kind, key)
+                put_entry_removal(batch, options, index_key, kind, key)
+            for index_key in sets.get(key, []):
+                put_entry_removal(batch, options, index_key, "set", key)
             batches.append(batch)
     yield from take_away(options, batches, is_asked_for=False)
 
 
-def _put_entry_removal(
+def put_entry_removal(
     batch: Batch, options: ModelOptions, index_key: str, kind: str, key: str
 ) -> None:
+    """Queue that a record key leaves an index, which is known by its key alone."""
     if kind == "zset":
         if not index_key.startswith("$Values:"):
             batch.put("ZREM", index_key, key)
@@ -161,9 +175,7 @@ def sweep_missing(options: ModelOptions) -> Plan[int]:
 
     Where no note tells what they were, only the entries that follow from the key go.
     """
-    (members,) = yield Request.of(
-        ("SMEMBERS", options.class_set_key), shard=options.shard, repeatable=True
-    )
+    (members,) = yield from looked_up([("SMEMBERS", options.class_set_key)], options.shard)
     removed = 0
     for first in range(0, len(members), _RECORDS_PER_CALL):
         chunk = members[first : first + _RECORDS_PER_CALL]
@@ -172,8 +184,8 @@ def sweep_missing(options: ModelOptions) -> Plan[int]:
         )
         gone = [member for member, exists in zip(chunk, exist, strict=True) if not exists]
         if gone:
-            (notes,) = yield Request.of(
-                ("HMGET", options.expiry_values_key, *gone), shard=options.shard, repeatable=True
+            (notes,) = yield from looked_up(
+                [("HMGET", options.expiry_values_key, *gone)], options.shard
             )
             due = [
                 part

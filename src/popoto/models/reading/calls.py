@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,8 +15,9 @@ from popoto.engine.request import Argument, Command, Plan, Request, ScriptCall
 from popoto.engine.scripts import QUERY
 from popoto.engine.tree import Everything, Keys, Node, RecordKeys, all_of, encode, key_kinds
 from popoto.exceptions import QueryException, StoredDataError
-from popoto.fields.asking.operands import Operand
+from popoto.fields.asking.operands import Operand, View
 from popoto.models.beside.leftovers import repair, sweep
+from popoto.models.beside.misplaced import put_right
 from popoto.models.reading.ordering import BY_KEY, Order
 from popoto.models.record.loading import StoredView
 from popoto.models.record.options import ModelOptions
@@ -80,6 +81,9 @@ class QueryCalls:
         self.operand = operand
         #: how many questions were asked
         self.sent = 0
+        #: records that an index has told, and that do not match: what they hold, and in which
+        #: fields they do not
+        self.misplaced: dict[str, tuple[Mapping[str, Stored], list[str]]] = {}
 
     def call(
         self,
@@ -120,11 +124,11 @@ class QueryCalls:
             if "WRONGTYPE" not in str(error):
                 raise
             raise (yield from self.wrong_kind(node, order)) from error
-        found, rest, due, distances, dead = reply
+        found, rest, due, distances, dead, stood = reply
         if due:
             yield from sweep(options, due)
         if dead and options.self_repair:
-            yield from repair(options, dead, due, node)
+            yield from repair(options, dead, due, node, stood)
         if found == b"inexact":
             raise InexactOrder
         return Page(found, rest, distances)
@@ -174,12 +178,12 @@ class QueryCalls:
         if isinstance(self.operand.node, Everything) and self._shows_absence(needed):
             rows = yield from self._read(keys, needed)
             if rows is not None:
-                return self.matching(rows)
+                return (yield from self.settled(rows, needed))
         node = all_of([RecordKeys(tuple(keys)), self.operand.node])
         page = yield from self.call(node, "records", order=Order("found"), reading=needed)
         by_key = {row.key.encode("utf-8"): row for row in self.rows_of(page, needed)}
         rows = [by_key[key] for key in keys if key in by_key]
-        return self.matching(rows)
+        return (yield from self.settled(rows, needed))
 
     def _shows_absence(self, reading: Reading) -> bool:
         """Whether a record that is gone is told by what is read of it."""
@@ -220,9 +224,27 @@ class QueryCalls:
         names = {*reading.hash_names, *reading.list_names, *self.operand.needs}
         return Reading.of(self.options, tuple(names))
 
-    def matching(self, rows: list[Row]) -> list[Row]:
+    def settled(self, rows: list[Row], reading: Reading) -> Plan[list[Row]]:
+        """The rows that match; entries of others are put right."""
+        found = self.matching(rows, reading)
+        yield from self.put_right()
+        return found
+
+    def put_right(self) -> Plan[bool]:
+        """Put the entries right of records that were read and do not match; whether there were."""
+        misplaced, self.misplaced = self.misplaced, {}
+        if not misplaced or not self.options.self_repair:
+            return False
+        return (yield from put_right(self.options, misplaced, self.operand.node))
+
+    def matching(self, rows: list[Row], reading: Reading) -> list[Row]:
         """The rows that pass what Python has to check."""
         if self.operand.exact:
+            for name, shows, test in self.operand.shown:
+                if name not in reading.hash_names:
+                    continue
+                if not all(map(shows, [row.stored.get(name) for row in rows])):
+                    rows = [row for row in rows if self._holds(row, name, test)]
             return rows
         logger.debug(
             "Client-side filter on %s of %s",
@@ -236,6 +258,18 @@ class QueryCalls:
                 f"{self.options.model_name}: conditions that Python has to check are nested too "
                 "deeply in each other; build a flatter Q"
             ) from error
+
+    def _holds(self, row: Row, name: str, test: Callable[[View], bool]) -> bool:
+        """Whether a record that an index has told matches; what cannot be read is believed."""
+        view = StoredView(self.options, row.key, row.stored)
+        try:
+            if test(view):
+                return True
+        except StoredDataError:
+            return True
+        _, names = self.misplaced.setdefault(row.key, (row.stored, []))
+        names.append(name)
+        return False
 
     def _passes(self, row: Row) -> bool:
         try:

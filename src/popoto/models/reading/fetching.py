@@ -99,7 +99,9 @@ class Fetch(QueryCalls):
                 )
             except InexactOrder:
                 return (yield from self.last(reading, order.by_value()))
-            return self.rows_of(page, reading)
+            rows = yield from self.settled(self.rows_of(page, reading), reading)
+            if rows or not page.found:
+                return rows
         keys = yield from self.keys(order)
         while keys:
             rows = yield from self.again([keys.pop()], reading)

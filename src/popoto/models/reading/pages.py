@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 from popoto.engine.request import Plan
 from popoto.models.reading.calls import PAGE, InexactOrder, QueryCalls, Reading, Row
@@ -11,6 +11,10 @@ from popoto.models.reading.ordering import Order
 
 #: All rows (of a window) in an order of values, which Python decides.
 ByValue: TypeAlias = Callable[[Reading, Order, int, "int | None"], Plan[list[Row]]]
+
+
+#: How often a part of the matches is asked for while entries of records are put right.
+_TRIES: Final = 3
 
 
 class Pages:
@@ -45,23 +49,12 @@ class Pages:
         """The next rows (perhaps none of a page), or None at the end."""
         calls = self.calls
         if self.rest is None:
-            needed = calls.with_needs(self.reading)
             try:
-                page = yield from calls.call(
-                    calls.operand.node,
-                    "records",
-                    order=self.order,
-                    offset=self.offset,
-                    limit=self.limit if calls.operand.exact else None,
-                    reading=needed,
-                )
+                return self._cut((yield from self._first()))
             except InexactOrder:
                 self.rest = []
                 order = self.order.by_value()
                 return (yield from self.by_value(self.reading, order, *self.window))
-            self.rest = page.rest
-            self.distances = page.distances[len(page.found) :]
-            return self._cut(calls.matching(calls.rows_of(page, needed)))
         if not self.rest or self.left == 0:
             return None
         head, self.rest = self.rest[:PAGE], self.rest[PAGE:]
@@ -73,6 +66,30 @@ class Pages:
                 distance = by_key[row.key.encode("utf-8")]
                 row.distance = float(distance) if distance else None
         return self._cut(rows)
+
+    def _first(self) -> Plan[list[Row]]:
+        """The rows of the first page, and the keys of the others."""
+        calls = self.calls
+        needed = calls.with_needs(self.reading)
+        tries = _TRIES if self.limit is not None or self.offset else 1
+        while True:
+            page = yield from calls.call(
+                calls.operand.node,
+                "records",
+                order=self.order,
+                offset=self.offset,
+                limit=self.limit if calls.operand.exact else None,
+                reading=needed,
+            )
+            rows = calls.matching(calls.rows_of(page, needed), needed)
+            were_wrong = yield from calls.put_right()
+            tries -= 1
+            if were_wrong and tries:
+                # Some of so many, or of those before them, were no matches.
+                continue
+            self.rest = page.rest
+            self.distances = page.distances[len(page.found) :]
+            return rows
 
     def _cut(self, rows: list[Row]) -> list[Row]:
         if self.skip:

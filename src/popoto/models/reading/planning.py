@@ -159,6 +159,7 @@ class Planner:
             tests[0] if len(tests) == 1 else lambda view: all(test(view) for test in tests),
             not inexact,
             frozenset[str]().union(*(operand.needs for operand in operands)),
+            shown=tuple(look for operand in operands for look in operand.shown),
         )
         for operand in operands:
             joined.extra = {**operand.extra, **joined.extra}

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from popoto.engine.request import Plan, Request
+from popoto.engine.looking_up import looked_up
+from popoto.engine.request import Plan
 from popoto.exceptions import NotStoredError
 from popoto.models.record.field_names import known_field
 from popoto.models.record.loading import read_commands, stored_of
@@ -19,7 +20,7 @@ def refresh(instance: Record, names: Iterable[str] | None) -> Plan[None]:
     for name in wanted:
         known_field(options.by_name, name, f"{options.model_name}.refresh(fields=…)")
     key = stored_key(instance, f"{options.model_name} cannot be refreshed")
-    replies = yield Request(read_commands(options, key), options.shard, repeatable=True)
+    replies = yield from looked_up(read_commands(options, key), options.shard)
     found = stored_of(options, replies[0], replies[1:])
     if found is None:
         raise NotStoredError(f"{key!r} is not stored any more (deleted or expired)")

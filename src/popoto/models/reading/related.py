@@ -6,7 +6,8 @@ import logging
 from collections.abc import Sequence
 from typing import Any
 
-from popoto.engine.request import Command, Plan, Request
+from popoto.engine.looking_up import looked_up
+from popoto.engine.request import Plan
 from popoto.exceptions import QueryException
 from popoto.fields.relationship import Relationship
 from popoto.models.record.loading import ReadReply, new_instance, read_commands, stored_of
@@ -38,8 +39,8 @@ def report_referrers(model_name: str, old_key: str, new_key: str) -> Plan[None]:
     One round trip for each model with a relationship to this one; none without any.
     """
     for field in Relationship.all_to(model_name):
-        (count,) = yield Request.of(
-            ("SCARD", field.value_set_prefix + old_key), shard=field.model_name, repeatable=True
+        (count,) = yield from looked_up(
+            [("SCARD", field.value_set_prefix + old_key)], field.model_name
         )
         if count:
             logger.warning(
@@ -74,10 +75,8 @@ def _attach(instances: Sequence[Any], name: str) -> Plan[list[Any]]:
         return attached
     model = field.target_model
     related = model._meta
-    commands: list[Command] = [
-        command for key in waiting for command in read_commands(related, key)
-    ]
-    replies: list[ReadReply] = yield Request(commands, related.shard, repeatable=True)
+    commands = [command for key in waiting for command in read_commands(related, key)]
+    replies: list[ReadReply] = yield from looked_up(commands, related.shard)
     width = 1 + len(related.list_names)
     for position, (key, holders) in enumerate(waiting.items()):
         start = position * width

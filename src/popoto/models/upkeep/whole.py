@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from popoto.engine.codec import Stored
-from popoto.engine.request import Plan, Request
+from popoto.engine.looking_up import looked_up
+from popoto.engine.request import Plan
 from popoto.models.record.loading import new_instance, read_commands, stored_of
 from popoto.models.record.record import Record
 
@@ -23,8 +24,8 @@ def whole_records(model: type[Record], keys: Sequence[str]) -> Plan[list[Whole]]
     """The records under these keys, as far as they are there. One round trip."""
     options = model._meta
     commands = [read_commands(options, key) for key in keys]
-    replies = yield Request(
-        [command for each in commands for command in each], options.shard, repeatable=True
+    replies = yield from looked_up(
+        [command for each in commands for command in each], options.shard
     )
     width = 1 + len(options.list_names)
     found: list[Whole] = []

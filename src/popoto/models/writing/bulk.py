@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any, TypeVar
 
 from popoto._stock import is_replaced
@@ -21,6 +22,7 @@ from popoto.models.record.field_names import known_field
 from popoto.models.record.options import ModelOptions
 from popoto.models.record.overridden import own_call
 from popoto.models.record.record import Record
+from popoto.models.record.stored_form import changed_values
 from popoto.models.writing.carrying import carry_out
 from popoto.models.writing.creating import save_as_defined
 from popoto.models.writing.deleting import Deletion
@@ -104,8 +106,8 @@ def bulk_create(
     on_error: OnError | None,
     keep: bool,
     request: SaveRequest | None = None,
-) -> Plan[tuple[list[M], int]]:
-    """The plan of `Model.bulk_create`; see there. Returns the kept instances and their number.
+) -> Plan[list[M] | int]:
+    """The plan of `Model.bulk_create`; see there.
 
     Each is saved as `request` says; a plain save by default.
     """
@@ -122,7 +124,7 @@ def _created(
     request: SaveRequest,
     *,
     keep: bool,
-) -> Plan[tuple[list[M], int]]:
+) -> Plan[list[M] | int]:
     kept: list[M] = []
     given = instances if isinstance(instances, Iterable) else instances or ()
     for batch in chunks(given, batch_size):
@@ -134,7 +136,7 @@ def _created(
         if keep:
             kept += stored
         rows.end_batch(len(stored), len(batch))
-    return kept, rows.done
+    return kept if keep else rows.done
 
 
 def _prepared_saves(
@@ -154,8 +156,9 @@ def _prepared_saves(
     for position, instance in enumerate(batch, rows.seen):
         try:
             if saves_itself:
-                yield from save_as_defined(instance, request, names)
-                rows.stored_row(position)
+                saving_itself = save_as_defined(instance, request, names)
+                is_saved = partial(_is_saved, instance, names)
+                yield from rows.written_by_itself(position, saving_itself, is_saved)
                 continue
             saving = prepared_save(instance, request, names)
         except CommandRefusedError:
@@ -172,6 +175,12 @@ def _prepared_saves(
             operations.append(saving)
     rows.end_round()
     return operations
+
+
+def _is_saved(instance: Record, names: Sequence[str] | None) -> bool:
+    """Whether nothing of an instance, or of these fields, is left to be written."""
+    wanted = instance._meta.stored_names if names is None else names
+    return bool(instance._stored) and not changed_values(instance, wanted)
 
 
 # Updating ----------------------------------------------------------------------------------
@@ -308,9 +317,21 @@ def _deleted_by_themselves(instances: Sequence[Any], rows: Rows) -> Plan[int]:
     deleted = 0
     for position, instance in enumerate(instances, rows.seen):
         try:
-            deleted += bool((yield own_call(instance, "delete")))
+            deleting = _deleting_itself(instance)
+            is_gone = partial(_is_gone, instance)
+            deleted += bool((yield from rows.written_by_itself(position, deleting, is_gone)))
+        except CommandRefusedError:
+            # Of a delete that was carried out.
+            raise
         except ModelException as error:
             rows.refuse_row(position, instance, error)
             rows.end_round()
-        rows.stored_row(position)
     return deleted
+
+
+def _deleting_itself(instance: Record) -> Plan[Any]:
+    return (yield own_call(instance, "delete"))
+
+
+def _is_gone(instance: Record) -> bool:
+    return not instance._stored

@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from redis.exceptions import ResponseError
-
+from popoto.engine import looking_up
 from popoto.engine.batch import Batch, GuardFailure, QueuedCommits, Step
 from popoto.engine.codec import Stored
-from popoto.engine.outcome import wrong_kind
 from popoto.engine.request import Argument, Plan, Reply, Request
 from popoto.exceptions import NotStoredError
 from popoto.models.record.loading import indexed_of
@@ -175,26 +173,9 @@ def text_of(value: Reply) -> str:
     return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
 
 
-#: Reading commands by the type of key that they need.
-_NEEDED = {"HMGET": "hash", "HGET": "hash", "LRANGE": "list"}
-
-
 def looked_up(commands: Sequence[tuple[Argument, ...]], shard: str) -> Plan[list[Any]]:
-    """The replies to reading commands; ModelException for a key that another program uses."""
-    try:
-        replies: list[Any] = yield Request(commands, shard, repeatable=True)
-    except ResponseError as error:
-        if "WRONGTYPE" not in str(error):
-            raise
-        kinds: list[bytes] = yield Request(
-            [("TYPE", key) for _, key, *_ in commands], shard, repeatable=True
-        )
-        for (name, key, *_), kind in zip(commands, kinds, strict=True):
-            found, needed = kind.decode("ascii", "replace"), _NEEDED.get(str(name), "none")
-            if found not in (needed, "none"):
-                raise wrong_kind(str(key), found, needed) from error
-        raise
-    return replies
+    """What is read before something is written, which an error says was not."""
+    return (yield from looking_up.looked_up(commands, shard, before_writing=True))
 
 
 def read_stored(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from itertools import islice
 from operator import attrgetter
 from typing import Any, TypeAlias, TypeVar
@@ -10,11 +11,14 @@ from typing import Any, TypeAlias, TypeVar
 from redis.exceptions import RedisError
 
 from popoto.engine.failures import in_its_own_words, of_others
+from popoto.engine.replication import wait_for_replicas
 from popoto.engine.request import Plan
 from popoto.exceptions import (
     BulkError,
+    CommandRefusedError,
     ModelException,
     NothingWrittenError,
+    NotReplicatedError,
     NotStoredError,
     PartlyWrittenError,
     QueryException,
@@ -72,6 +76,8 @@ class Rows(Company[Operation]):
         self.seen = 0
         #: by key: operations of this batch that wait for an earlier one on the same record
         self.followers: Mapping[str, Sequence[Operation]] = {}
+        #: what a row's own method has said of replicas; nobody waits for them after that
+        self.shortfall: NotReplicatedError | None = None
         #: positions of rows of this batch that are stored, whatever becomes of the others
         self._stored: list[int] = []
 
@@ -82,9 +88,27 @@ class Rows(Company[Operation]):
     def carried_out(self, operations: Sequence[Operation]) -> None:
         self._stored += [operation.position for operation in operations]
 
-    def stored_row(self, position: int) -> None:
-        """Take note of a row that was written by a method of the caller's own."""
-        self._stored.append(position)
+    def written_by_itself(
+        self, position: int, method: Plan[Any], is_written: Callable[[], bool]
+    ) -> Plan[Any]:
+        """Write a row by a method of the caller's own, and return what that does.
+
+        Where too few replicas have what it wrote, the others go on, as they do where rows are
+        written together. That need not be the row: `is_written` says whether it is.
+        """
+        try:
+            with wait_for_replicas(0) if self.shortfall is not None else nullcontext():
+                result = yield from method
+        except (NotReplicatedError, CommandRefusedError) as error:
+            if is_written():
+                self._stored.append(position)
+            if isinstance(error, CommandRefusedError) or not is_written():
+                raise
+            self.shortfall, result = error, error.result
+        else:
+            if result is not False or is_written():
+                self._stored.append(position)
+        return result
 
     def refuse(self, operation: Operation, error: ModelException) -> None:
         is_missing = isinstance(error, NotStoredError)
@@ -182,12 +206,18 @@ class Rows(Company[Operation]):
 def telling(rows: Rows, plan: Plan[Item]) -> Plan[Item]:
     """A bulk operation, whose errors say what was written before them."""
     try:
-        return (yield from plan)
+        result = yield from plan
     except RedisError as error:
         told = rows.interrupted(error)
         if told is error:
             raise
         raise told from error
+    short = rows.shortfall
+    if short is None:
+        return result
+    raise NotReplicatedError(
+        str(short), wanted=short.wanted, replicas=short.replicas, result=result
+    ) from short
 
 
 def _spans(positions: Sequence[int]) -> str:

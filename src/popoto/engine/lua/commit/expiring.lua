@@ -53,9 +53,11 @@ local function make_expiring()
   local function expire(verb, record, amount, first, last)
     local registry, values, member = key_at(first + 1), key_at(first + 2), ARGV[first + 3]
     local first_companion, companions = first + 5, ARGV[first + 4] + 0
-    local fields = call('HMGET', record, unpack(ARGV, first_companion + companions, last))
-    for index = 1, #fields do
-      fields[index] = fields[index] or ''
+    local first_field, noted = first_companion + companions, {}
+    local stored = call('HMGET', record, unpack(ARGV, first_field, last))
+    for index = first_field, last do
+      -- By name: who reads it may have another definition of the model.
+      noted[ARGV[index]] = stored[index - first_field + 1] or nil
     end
     local changed = call(verb, record, amount)
     for index = first_companion, first_companion + companions - 1 do
@@ -63,7 +65,7 @@ local function make_expiring()
     end
     local moment = verb == 'PEXPIRE' and milliseconds() + amount or tonumber(amount)
     call('ZADD', registry, string.format('%.0f', moment), member)
-    call('HSET', values, member, cmsgpack.pack(fields))
+    call('HSET', values, member, cmsgpack.pack(noted))
     return changed
   end
 

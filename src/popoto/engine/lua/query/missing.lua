@@ -16,6 +16,27 @@ local function report(key)
   end
 end
 
+-- The sets that texts have led to, by which dead records may have been met.
+local text_sets_met = {}
+
+-- Where these have dead records, as (set, record key) ... : as many steps as it took to find them.
+local function sets_of_dead()
+  local stood = {}
+  if #dead == 0 then
+    return stood
+  end
+  for _, set in ipairs(text_sets_met) do
+    local logical = string.sub(set, #prefix + 1)
+    for _, key in ipairs(call('SMEMBERS', set)) do
+      if reported[key] then
+        stood[#stood + 1] = logical
+        stood[#stood + 1] = key
+      end
+    end
+  end
+  return stood
+end
+
 -- What the hash of a record holds in a field. A record that is gone is reported.
 local function field_of(key, field)
   local bytes = call('HGET', prefix .. key, field)

@@ -29,12 +29,14 @@
 --                                     they cover, set-prefix = a text's set key up to the text
 --          and n ... | or n ... | not ...
 --
--- Reply  {found, rest, due, distances, dead}
+-- Reply  {found, rest, due, distances, dead, stood}
 --        found   count: the number · keys: the keys · records: {key, {values...}} per record
 --        rest    records: keys of the matches that were not read in this call
 --        due     {key, packed values, ...} of records that have expired, for the caller to sweep
 --        distances  for "near" trees in order "found": one per element of found and rest
 --        dead    as due: records that were met in an index and do not exist
+--        stood   {set, key, ...} where dead records were met by their text: the caller does not
+--                know these sets
 -- Cost   O(cheapest operand) or, in the order of a sorted set with a limit,
 --        O(limit / selectivity)
 
@@ -44,13 +46,13 @@ local due = expired()
 
 -- Count.
 if mode == 'count' then
-  return {open('counting').count(root, due), {}, due, {}, dead}
+  return {open('counting').count(root, due), {}, due, {}, dead, sets_of_dead()}
 end
 
 -- Find in order.
 local ordering = open(order)
 if order == 'score' and exact_to > 0 and ordering.is_inexact() then
-  return {'inexact', {}, due, {}, dead}
+  return {'inexact', {}, due, {}, dead, sets_of_dead()}
 end
 local list = ordering.find(root)
 
@@ -69,4 +71,4 @@ for index = offset + 1, math.min(#list, wanted) do
     far[#far + 1] = distance_of(key)
   end
 end
-return {found, rest, due, far, dead}
+return {found, rest, due, far, dead, sets_of_dead()}

@@ -98,6 +98,9 @@ local function make_text()
       return where_text_held(node, call('SMEMBERS', CLASS))
     end
     local found = {}
+    for index = 1, #sets do
+      text_sets_met[#text_sets_met + 1] = sets[index]
+    end
     in_chunks(sets, function(first, last)
       local members = call('SUNION', unpack(sets, first, last))
       for index = 1, #members do

@@ -1,0 +1,66 @@
+"""Single keys that are read as they are: their replies, or which of them is another program's."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any, Final
+
+from redis.exceptions import ResponseError
+
+from popoto.engine.outcome import wrong_kind
+from popoto.engine.request import Argument, Plan, Request
+
+#: Reading commands by the type of key that they need.
+_NEEDED: Final = {
+    "HGET": "hash",
+    "HKEYS": "hash",
+    "HMGET": "hash",
+    "HSCAN": "hash",
+    "HVALS": "hash",
+    "LRANGE": "list",
+    "SCARD": "set",
+    "SMEMBERS": "set",
+    "SSCAN": "set",
+    "ZRANGE": "zset",
+    "ZRANGEBYSCORE": "zset",
+    "ZREVRANGE": "zset",
+    "ZREVRANGEBYSCORE": "zset",
+}
+
+
+def looked_up(
+    commands: Sequence[tuple[Argument, ...]], shard: str, *, before_writing: bool = False
+) -> Plan[list[Any]]:
+    """The replies to reading commands; ModelException for a key that another program uses.
+
+    `before_writing`: what is written next depends on them, so that nothing is.
+    """
+    request = Request(commands, shard, repeatable=True)
+    # Gone through only where it is needed.
+    kinds = ((_text(key), _NEEDED[str(name)]) for name, key, *_ in commands if str(name) in _NEEDED)
+    return asked(request, kinds, writes=before_writing)
+
+
+def asked(
+    request: Request, kinds: Iterable[tuple[str, str]], *, writes: bool = False
+) -> Plan[list[Any]]:
+    """The replies to a request that needs keys of these types; ModelException for another one."""
+    try:
+        replies: list[Any] = yield request
+    except ResponseError as error:
+        if "WRONGTYPE" not in str(error):
+            raise
+        wanted = list(kinds)
+        found: list[bytes] = yield Request(
+            [("TYPE", key) for key, _ in wanted], request.shard, repeatable=True
+        )
+        for (key, expected), kind in zip(wanted, found, strict=True):
+            is_one = kind.decode("ascii", "replace")
+            if is_one not in (expected, "none"):
+                raise wrong_kind(key, is_one, expected, writes=writes) from error
+        raise
+    return replies
+
+
+def _text(key: Argument) -> str:
+    return key.decode("utf-8", "replace") if isinstance(key, bytes) else str(key)
