@@ -315,8 +315,7 @@ def test_a_record_in_the_place_of_one_that_is_gone_starts_afresh(
     assert found["sure"]["evidence_count"] == found["apart"]["evidence_count"] == 0
     gone = ("staged", "log", "meta", "prediction", "error", "pending", "pending apart")
     assert {name: found[name] for name in gone} == dict.fromkeys(gone)
-    # Edges may lead to a record before there is one, so they stay.
-    assert found["edges"] == 0.5
+    assert found["edges"] is None
     assert beside(redis_client)["cycles"] is None
 
 

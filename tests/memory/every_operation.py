@@ -85,6 +85,7 @@ WRITES: list[Step] = [
     ("CoOccurrenceField", "weaken_all", lambda m: (Memory, "other", 0.5), 0),
     ("AccessTrackerMixin", "on_read", lambda m: (), None),
     ("AccessTrackerMixin", "confirm_access", lambda m: (), 1),
+    ("AccessTrackerMixin", "bulk_confirm_access", lambda m: ([m],), [0]),
     ("ObservationProtocol", "on_read", lambda m: (m,), None),
     ("AccessTrackerMixin", "discard_staged_access", lambda m: (), None),
     ("PredictionLedgerMixin", "record_prediction", lambda m: (m, {"x": 4}), None),

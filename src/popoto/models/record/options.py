@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -20,6 +19,7 @@ from popoto.fields.keeping.families import KeyFamily
 from popoto.fields.keeping.noting import note_save
 from popoto.memory.history.noting import History, Noting, history_key
 from popoto.models.record.composites import CompositeIndex, composite_digest
+from popoto.models.record.decision import Decision
 from popoto.models.record.field_names import check_field_name
 from popoto.redis_db import Wait
 
@@ -27,21 +27,6 @@ AnyField = Field[Any]
 
 #: How many sets of changed fields are remembered with what they decide.
 _MOST_DECISIONS = 256
-
-
-@dataclass(slots=True, frozen=True)
-class Decision:
-    """What a change of certain fields decides.
-
-    `fields` and `composites` make the entries that may change; `names` are all
-    fields whose values those entries follow from. `covers_change` says whether these are
-    all that changes.
-    """
-
-    names: tuple[str, ...]
-    fields: tuple[AnyField, ...]
-    composites: tuple[CompositeIndex, ...]
-    covers_change: bool = False
 
 
 class ModelOptions:

@@ -20,7 +20,7 @@ from popoto.exceptions import ModelException
 from popoto.fields.describing import describe
 from popoto.fields.keeping.entries import Entry, replace
 from popoto.fields.keeping.stand_in import StandIn
-from popoto.models.record.options import Decision
+from popoto.models.record.decision import Decision
 from popoto.models.record.record import Record
 from popoto.models.record.stored_form import decoded_values, encoded, key_field_that_differs
 from popoto.models.writing.claims import put_claims

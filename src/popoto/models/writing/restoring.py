@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from popoto.engine.batch import Batch
 from popoto.models.beside.belongings import put_belongings
-from popoto.models.record.options import Decision
+from popoto.models.record.decision import Decision
 from popoto.models.writing.saving import Saving
 
 

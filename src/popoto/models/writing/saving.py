@@ -19,8 +19,8 @@ from popoto.models.beside.expiry import (
 )
 from popoto.models.beside.leftovers import Former, Place, find_places, put_former, put_former_keys
 from popoto.models.reading.related import report_referrers
+from popoto.models.record.decision import Decision
 from popoto.models.record.loading import as_stored, read_commands, stored_of
-from popoto.models.record.options import Decision
 from popoto.models.record.record import Record
 from popoto.models.record.stored_form import (
     changed_values,
