@@ -289,7 +289,7 @@ def test_settings_that_cannot_work_are_told(api: Api, four: list[F]) -> None:
     with pytest.raises(QueryException, match="no field"):
         assembled(api, ContextAssembler(F, {"nothing": 1}), {"a": "known"}, agent_id="a")
     for mode in ("lexical", "hybrid"):
-        with pytest.raises(QueryException, match="cannot be searched for words"):
+        with pytest.raises(QueryException, match="needs a BM25Field"):
             assembled(api, ContextAssembler(F, {}, retrieval_mode=mode), {"a": "known"})
     with pytest.raises(QueryException, match="retrieval_mode must be"):
         assembled(api, ContextAssembler(F, {}, retrieval_mode="best"), {"a": "known"})

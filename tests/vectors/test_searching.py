@@ -13,10 +13,12 @@ from hypothesis import strategies
 
 from popoto import (
     AccessTrackerMixin,
+    ConfidenceField,
     EmbeddingField,
     KeyField,
     Model,
     QueryException,
+    SortedField,
     StringField,
 )
 from popoto.exceptions import VectorMismatchError
@@ -47,6 +49,58 @@ def test_the_nearest_come_first_and_what_is_unlike_does_not_come(
     api: Api, filled: Any, question: str, expected: list[tuple[str, float]]
 ) -> None:
     assert scored(api(filled.query.semantic_search, question)) == expected
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        ({"indexes": {"rank": 0.5}}, "b 1.15711, a 1.03995, c 0.25, d 0.1"),
+        (
+            {"indexes": {"rank": 0.5}, "aggregate": "MAX"},
+            "a 0.98995, b 0.707107, c 0.25, d 0.1",
+        ),
+        ({"indexes": {"rank": 0.5}, "aggregate": "MIN"}, "b 0.45, c 0.25, d 0.1, a 0.05"),
+        (
+            {"indexes": {"rank": 0.5, "conf": 1}, "min_score": 0.8},
+            "b 1.65711, a 1.53995",
+        ),
+        (
+            {"indexes": {"rank": 0.5}, "co_occurrence_boost": {"Ranked:d": 0.25}},
+            "b 1.15711, a 1.03995, d 0.35, c 0.25",
+        ),
+        (
+            {"indexes": {"rank": 0.5}, "limit": 2, "temperature": 0.5},
+            "b 2.31421, a 2.0799",
+        ),
+    ],
+)
+def test_similarity_is_one_signal_of_several(
+    api: Api, provider: Known, store: Any, arguments: dict[str, Any], expected: str
+) -> None:
+    class Ranked(Model):
+        name = KeyField()
+        text = StringField()
+        rank = SortedField(type=float, default=0.0)
+        conf = ConfidenceField()
+        vector = EmbeddingField(source="text", provider=provider, store=store)
+
+    for name, rank in zip("abcd", (0.1, 0.9, 0.5, 0.2), strict=True):
+        Ranked.create(name=name, text=name, rank=rank)
+    found = api(Ranked.query.semantic_search, "up", **arguments)
+    told = [(each.name, pytest.approx(each._composite_score, rel=1e-5)) for each in found]
+    assert told == [
+        (name, float(score)) for name, score in (pair.split() for pair in expected.split(", "))
+    ]
+    assert api(Ranked.query.semantic_search, "", **arguments) == []
+
+
+def test_without_any_similarity_the_other_signals_find_nothing(
+    api: Api, filled: Any, provider: Known
+) -> None:
+    provider.table["nowhere"] = (0, 0, 0)
+    assert api(filled.query.semantic_search, "nowhere", indexes={"rank": 1}) == []
+    with pytest.raises(QueryException, match="rang"):
+        api(filled.query.semantic_search, "up", indexes={"rang": 1})
 
 
 def test_the_question_is_embedded_as_a_question(api: Api, filled: Any, provider: Known) -> None:

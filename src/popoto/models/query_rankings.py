@@ -126,6 +126,8 @@ class QueryRankings:
         and that of the question; those above 0 count, and equal ones come in reverse
         order of their keys. ``_similarity_score`` of a result is its score.
 
+        `indexes`              weights of further signals, as `composite_score` takes them:
+                               similarity is one more, of weight 1 (``_composite_score``)
         `limit`                how many; a limit of the query holds as well
         `min_score`            leave out what scores less; below 0 it lets in what is unlike
         `co_occurrence_boost`  record key -> number, joined to the similarity by `aggregate` ("SUM",

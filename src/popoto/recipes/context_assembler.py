@@ -67,7 +67,8 @@ class AssemblyResult:
 class ContextAssembler:
     """Chooses records for a prompt: those that cues pull, and those that push themselves forward.
 
-    `score_weights`        weights of `composite_score` for what cues pull
+    `score_weights`        weights of `composite_score` for what cues pull; where cues are searched
+                           for, they move what was found, a little
     `max_items`            how many records at most
     `max_tokens`           how many tokens at most, of the text with all that stands around the
                            records. One record is kept at least; the first that does not fit ends
@@ -78,8 +79,9 @@ class ContextAssembler:
     `output_format`        structured (JSON), xml or natural; anything else is structured
     `token_counter`        called with the text of one record (its attributes are the record's);
                            without it an estimate counts that is rather too high
-    `retrieval_mode`       hybrid, lexical, composite, or auto: the first of them that the model's
-                           fields allow
+    `retrieval_mode`       how cues pull: hybrid (by words and meaning: a `BM25Field` and an
+                           `EmbeddingField`), lexical (by words), composite (by `score_weights`
+                           alone), or auto: the first of them that the model's fields allow
     `suppression_signal`   what those that were pulled and not kept learn, if the model has a
                            `ConfidenceField` (`Defaults.COMPETITIVE_SUPPRESSION_SIGNAL`); None:
                            nothing
@@ -133,7 +135,8 @@ class ContextAssembler:
 
         Records shown are staged as read once; those that came unasked are proposed
         (`RecallProposal`); of those that were pulled and not kept the confidence falls. Two round
-        trips; two more where associations lift records, one for the quality.
+        trips; one more where words of cues are searched for, up to three where their meaning is,
+        two where associations lift records, one for the quality.
         """
         return run(self._assembling(query_cues, agent_id, partition_filters, assess_quality))
 

@@ -12,6 +12,7 @@ from popoto.exceptions import QueryException
 from popoto.fields.constants import Defaults
 from popoto.models.reading.ranking.composite import Scoring, composite_score
 from popoto.recipes.assembling.quality import familiarity
+from popoto.recipes.assembling.searching import by_words, by_words_and_meaning
 
 __all__ = ["MODES", "Asked", "Gathered", "gathered", "mode_of", "pulled"]
 
@@ -53,13 +54,28 @@ def _composite(asked: Asked, limit: int, boost: Mapping[str, float] | None) -> P
     return composite_score(spec, Scoring(asked.weights, limit, co_occurrence_boost=boost))
 
 
-#: By name of the mode. A mode that searches for the text of the cues is another entry.
-MODES: Final[dict[str, Retrieve]] = {"composite": _composite}
+def _lexical(asked: Asked, limit: int, boost: Mapping[str, float] | None) -> Plan[list[Any]]:
+    """By the words of the cues."""
+    cues = asked.cues.values()
+    return by_words(asked.model, asked.filters, cues, asked.weights, limit, boost)
+
+
+def _hybrid(asked: Asked, limit: int, boost: Mapping[str, float] | None) -> Plan[list[Any]]:
+    """By the words of the cues, and by their meaning."""
+    cues = asked.cues.values()
+    return by_words_and_meaning(asked.model, asked.filters, cues, asked.weights, limit, boost)
+
+
+MODES: Final[Mapping[str, Retrieve]] = {
+    "hybrid": _hybrid,
+    "lexical": _lexical,
+    "composite": _composite,
+}
 
 #: What a model must have for a mode, as its options list fields.
 _NEEDS: Final[Mapping[str, tuple[str, ...]]] = {
-    "hybrid": ("bm25", "embedding"),
-    "lexical": ("bm25",),
+    "hybrid": ("keywords", "embedding"),
+    "lexical": ("keywords",),
     "composite": (),
 }
 
@@ -72,16 +88,14 @@ def mode_of(model: Any, wanted: str) -> str:
     if wanted not in ("auto", *_NEEDS):
         raise QueryException(f"retrieval_mode must be auto, {', '.join(_NEEDS)}; got {wanted!r}")
     allowed = [
-        mode
-        for mode, words in _NEEDS.items()
-        if mode in MODES and all(model._meta.listed(word) for word in words)
+        mode for mode, words in _NEEDS.items() if all(model._meta.listed(word) for word in words)
     ]
     if wanted == "auto":
         return allowed[0]
     if wanted not in allowed:
         raise QueryException(
-            f"{model.__name__} cannot be searched for words: retrieval_mode={wanted!r} needs an "
-            "index of its texts; composite ranks by score_weights alone"
+            f"{model.__name__} cannot be searched like this: retrieval_mode={wanted!r} needs a "
+            "BM25Field, hybrid an EmbeddingField as well; composite ranks by score_weights alone"
         )
     return wanted
 

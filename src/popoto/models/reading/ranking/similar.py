@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from popoto.engine.outcome import other_model
@@ -21,6 +21,7 @@ from popoto.models.reading.executing import Execution
 from popoto.models.reading.fetching import Fetch
 from popoto.models.reading.ordering import Order
 from popoto.models.reading.planning import AnyField
+from popoto.models.reading.ranking.composite import Scoring, composite_score
 from popoto.models.reading.spec import QuerySpec
 
 __all__ = ["semantic_search", "similarities"]
@@ -46,13 +47,22 @@ def semantic_search(
     temperature: Any,
     aggregate: Any = "SUM",
 ) -> Plan[list[Any]]:
-    """The plan of `semantic_search` without further indexes; see `query_operations`."""
+    """The plan of `semantic_search`; see `query_rankings`."""
     model_name = spec.options.model_name
     if not is_asked(text):
         return []
     field = embedding_field(spec)
     if indexes:
-        raise QueryException(f"{model_name}: semantic_search() takes no further indexes")
+        return (
+            yield from _with_indexes(
+                spec,
+                text,
+                Scoring(
+                    *(indexes, limit, aggregate, min_score, post_filter, boost),
+                    temperature=temperature,
+                ),
+            )
+        )
     execution = Execution(spec)
     count = _number_of_results(execution, limit)
     if count <= 0:
@@ -80,6 +90,14 @@ def semantic_search(
         for row, instance in zip(rows, results, strict=True):
             setattr(instance, _SCORE, ranked.scores[row.key])
     return (yield from execution.finished(results))
+
+
+def _with_indexes(spec: QuerySpec, text: str, asked: Scoring) -> Plan[list[Any]]:
+    """The ranking by further signals, to which similarity is added. Nothing where there is none."""
+    similar = yield from similarities(spec, text)
+    if not similar:
+        return []
+    return (yield from composite_score(spec, replace(asked, similarity_boost=similar)))
 
 
 def similarities(spec: QuerySpec, text: Any) -> Plan[dict[str, float]]:

@@ -1,0 +1,143 @@
+"""`ContextAssembler` that searches for what cues say: by words, and by words and meaning."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from popoto import (
+    BM25Field,
+    ContextAssembler,
+    CoOccurrenceField,
+    EmbeddingField,
+    KeyField,
+    Model,
+    QueryException,
+    SortedField,
+    StringField,
+)
+from popoto.fields.embedding_field import invalidate_cache
+from popoto.recipes.assembling.gathering import mode_of
+from tests.driver import Api
+from tests.vectors.provider import Known
+
+#: "cat" and "kitten" are near to each other in meaning.
+MEANINGS = Known(
+    {
+        "the cat sleeps": (1, 0, 0),
+        "a kitten plays": (1, 0.2, 0),
+        "rain in May": (0, 0, 1),
+        "cat": (1, 0, 0),
+    }
+)
+
+
+class Words(Model):
+    agent_id = KeyField()
+    name = KeyField()
+    text = StringField()
+    weight = SortedField(type=float, default=0.0)
+    near = CoOccurrenceField()
+    words = BM25Field(source="text")
+
+
+class Meanings(Model):
+    agent_id = KeyField()
+    name = KeyField()
+    text = StringField()
+    words = BM25Field(source="text")
+    meaning = EmbeddingField(source="text", provider=MEANINGS, store="server")
+
+
+class Bare(Model):
+    name = KeyField()
+    weight = SortedField(type=float, default=0.0)
+
+
+@pytest.fixture(autouse=True)
+def _own_vectors(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setenv("POPOTO_CONTENT_PATH", str(tmp_path))
+    invalidate_cache()
+    yield
+    invalidate_cache()
+
+
+def fill(model: Any) -> None:
+    for name, text in (("1", "the cat sleeps"), ("2", "a kitten plays"), ("3", "rain in May")):
+        model.create(agent_id="a", name=name, text=text)
+    model.create(agent_id="b", name="4", text="the cat of another agent")
+
+
+def names(records: list[Any]) -> list[str]:
+    return [record.name for record in records]
+
+
+def test_auto_is_the_first_mode_that_the_model_allows() -> None:
+    assert [mode_of(each, "auto") for each in (Meanings, Words, Bare)] == [
+        "hybrid",
+        "lexical",
+        "composite",
+    ]
+
+
+@pytest.mark.parametrize(("model", "mode"), [(Bare, "lexical"), (Words, "hybrid"), (Bare, "vague")])
+def test_a_mode_that_cannot_be_is_refused(model: Any, mode: str) -> None:
+    with pytest.raises(QueryException, match=mode):
+        mode_of(model, mode)
+
+
+def test_words_pull_what_has_them_and_nothing_else(api: Api) -> None:
+    fill(Words)
+    assembler = ContextAssembler(Words, {}, retrieval_mode="lexical")
+    result = api(assembler.assemble, {"question": "Does the cat sleep?"}, agent_id="a")
+    assert names(result.records) == ["1"]
+    assert api(assembler.assemble, {"question": "volcano"}, agent_id="a").records == []
+    assert api(assembler.assemble, None, agent_id="a").records == []
+
+
+def test_meaning_pulls_what_has_other_words(api: Api) -> None:
+    fill(Meanings)
+    assembler = ContextAssembler(Meanings, {})
+    result = api(assembler.assemble, {"question": "cat"}, agent_id="a")
+    assert names(result.records) == ["1", "2"]
+    by_words = ContextAssembler(Meanings, {}, retrieval_mode="lexical")
+    assert names(api(by_words.assemble, {"question": "cat"}, agent_id="a").records) == ["1"]
+
+
+def test_several_cues_are_one_question(api: Api) -> None:
+    fill(Words)
+    assembler = ContextAssembler(Words, {})
+    result = api(assembler.assemble, {"a": "rain", "b": "kitten", "c": None}, agent_id="a")
+    assert sorted(names(result.records)) == ["2", "3"]
+
+
+def test_weights_move_what_was_found_and_bring_nothing_in(api: Api) -> None:
+    for name, weight in zip("123456", (0.5, 0.4, 0.3, 0.2, 0.1, 0.9), strict=True):
+        Words.create(agent_id="a", name=name, text="cat", weight=weight)
+    Words.create(agent_id="a", name="7", text="rain", weight=5.0)
+    plain, weighted = ContextAssembler(Words, {}), ContextAssembler(Words, {"weight": 1.0})
+    assert names(api(plain.assemble, {"q": "cat"}, agent_id="a").records) == list("123456")
+    assert names(api(weighted.assemble, {"q": "cat"}, agent_id="a").records) == list("123465")
+
+
+def test_what_is_associated_with_the_first_comes_along(api: Api) -> None:
+    fill(Words)
+    first, third = (Words.query.get(agent_id="a", name=name) for name in "13")
+    Words.near.link(Words, first.pk, third.pk, 1.0)
+    result = api(ContextAssembler(Words, {}).assemble, {"q": "cat"}, agent_id="a")
+    assert names(result.records) == ["1", "3"]
+    other = Words.query.get(agent_id="b", name="4")
+    Words.near.link(Words, first.pk, other.pk, 1.0)
+    result = api(ContextAssembler(Words, {}).assemble, {"q": "cat"}, agent_id="a")
+    assert names(result.records) == ["1", "3"]
+
+
+def test_an_assessment_answers_the_words_too(api: Api) -> None:
+    fill(Words)
+    assembler = ContextAssembler(Words, {"weight": 1.0})
+    found = api(assembler.assess, {"q": "cat"}, agent_id="a")
+    assert len(found.score_distribution) == 1
+    assert api(assembler.assess, {"q": "volcano"}, agent_id="a").score_distribution == []
