@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import redis
 
-from popoto import IndexedField, KeyField, ListField, Model, redis_db
+from popoto import IndexedField, KeyField, ListField, Model, ModelException, redis_db
 from popoto.redis_db import POPOTO_REDIS_DB
 from tests.connection.relay import Relay
 from tests.driver import Api
@@ -90,7 +90,8 @@ def test_an_error_after_waiting_is_for_the_task_that_waited(
         return list(await asyncio.gather(*together, return_exceptions=True))
 
     first, second = asyncio.run(both())
-    assert isinstance(first, redis.ResponseError)
+    assert isinstance(first, ModelException)
+    assert "holds a string" in str(first)
     assert second.name == "b"
 
 

@@ -29,16 +29,18 @@ class Echo(Field[str]):
     prepares = True
     asked: list[str] = []
 
-    def unprepared(self, instance: Any, encoded: Any, *, is_held: bool) -> StandIn | None:
+    def unprepared(
+        self, instance: Any, encoded: Any, commit: Commit, *, is_held: bool
+    ) -> StandIn | None:
         text = instance.text
         held = instance._stored.get(self.name)
         if not text or (held is not None and self.decode(held) == f"echo of {text}"):
             return None
         return StandIn(text.encode())
 
-    def prepare(self, instance: Any, wanted: StandIn) -> Plan[bytes]:
-        answer = yield Call(lambda: self._service(wanted.decode()))
-        return self.encode(answer)
+    def prepare(self, wanted: Sequence[tuple[Any, StandIn]]) -> Plan[list[bytes]]:
+        answers = yield Call(lambda: [self._service(each.decode()) for _, each in wanted])
+        return [self.encode(answer) for answer in answers]
 
     def _service(self, text: str) -> str:
         self.asked.append(text)
@@ -118,12 +120,15 @@ class Sealed(Field[str]):
         encode, decode = super().codec()
         return (lambda value: StandIn(encode(value))), decode
 
-    def unprepared(self, instance: Any, encoded: Any, *, is_held: bool) -> StandIn | None:
+    def unprepared(
+        self, instance: Any, encoded: Any, commit: Commit, *, is_held: bool
+    ) -> StandIn | None:
         return encoded if isinstance(encoded, StandIn) else None
 
-    def prepare(self, instance: Any, wanted: StandIn) -> Plan[bytes]:
+    def prepare(self, wanted: Sequence[tuple[Any, StandIn]]) -> Plan[list[bytes]]:
         yield Call(lambda: None)
-        return super().codec()[0](f"sealed {self.decode(wanted)}")
+        encode = super().codec()[0]
+        return [encode(f"sealed {self.decode(each)}") for _, each in wanted]
 
     def unready(self, encoded: Any) -> str | None:
         return "is sealed by a service" if isinstance(encoded, StandIn) else None

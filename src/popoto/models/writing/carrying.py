@@ -114,7 +114,7 @@ class _Work(Generic[Op]):
                     has_looked = (yield from each.make_sure(claimed_names(step))) or has_looked
                 except ModelException as error:
                     self.company.refuse(each, error)
-                    self.waiting = [other for other in self.waiting if other is not each]
+                    self.waiting = [op for op in self.waiting if op is not each]
                     has_looked = True
         return has_looked
 
