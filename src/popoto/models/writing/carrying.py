@@ -67,7 +67,7 @@ class _Work(Generic[Op]):
 
     def __init__(self, operations: Sequence[Op], company: Company[Op]) -> None:
         self.company = company
-        self.waiting = list(operations)
+        self.waiting: list[Op] = list(operations)
         self.done: list[Op] = []
         #: why operations were refused in this round, and their rivals that go with them
         self._refused: dict[int, Refusal] = {}
