@@ -150,11 +150,12 @@ def _observing(
 
 
 def _effects(instance: Any, outcome: str, partition: str | None) -> Iterator[Adjustment]:
-    """What an outcome does to one record: the touches, and all the rest as one."""
+    """What an outcome does to one record: the touch, and all the rest as one."""
     if outcome == "acted":
-        now = clock.now()
-        for field in instance._meta.listed("decay"):
-            yield Touching(instance, field.name, now, instance._meta.noting(_CAUSE, outcome))
+        names = [field.name for field in instance._meta.listed("decay")]
+        if names:
+            noting = instance._meta.noting(_CAUSE, outcome)
+            yield Touching(instance, names, clock.now(), noting)
     parts = [*_parts(instance, outcome), Withdrawing(instance, partition)]
     yield _Outcome(instance, parts, outcome)
 

@@ -59,7 +59,7 @@ class MemoryMethods(Record, is_base=True):
     @staticmethod
     def _touch_all(instances: Sequence[Any], field_name: str, pipeline: Any) -> Plan[Any]:
         now = clock.now()
-        touches = {id(each): Touch(each, field_name, now) for each in instances}
+        touches = {id(each): Touch(each, field_name, now=now) for each in instances}
         yield from carry_or_queue(list(touches.values()), pipeline)
         return now if pipeline is None else pipeline
 

@@ -96,15 +96,15 @@ class Collector:
 
 
 class Touching(Adjustment):
-    """A decay field is set to a moment. The record itself is written, so the model does it."""
+    """Decay fields are set to a moment. The record itself is written, so the model does it."""
 
     what = "touch()"
 
     def __init__(
-        self, instance: Any, field_name: str, now: float, noting: Noting | None = None
+        self, instance: Any, field_names: Sequence[str], now: float, noting: Noting | None = None
     ) -> None:
         super().__init__(instance)
-        self.field_name = field_name
+        self.field_names = field_names
         self.now = now
         self.noting = noting
 

@@ -148,7 +148,7 @@ def adjust(
 
 def _operation_of(adjustment: Adjustment) -> Operation:
     if isinstance(adjustment, Touching):
-        touch = Touch(adjustment.instance, adjustment.field_name, adjustment.now)
+        touch = Touch(adjustment.instance, *adjustment.field_names, now=adjustment.now)
         touch.noting = adjustment.noting
         return touch
     return Adjusting(adjustment)

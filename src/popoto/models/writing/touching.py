@@ -1,8 +1,9 @@
-"""`Touch`: the moment of a decay field is set to now, and nothing else of the record."""
+"""`Touch`: the moments of decay fields are set to now, and nothing else of the record."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import chain
 from typing import Any
 
 from popoto import clock
@@ -19,7 +20,7 @@ from popoto.models.writing.operation import Operation, not_stored
 
 
 class Touch(Change):
-    """A decay field is set to now, in the record and in its index.
+    """Decay fields are set to now, in the record and in their indexes.
 
     The partition is that of the stored record, whatever its fields say in memory.
     """
@@ -27,20 +28,22 @@ class Touch(Change):
     what = cause = "touch"
     partial = True
 
-    def __init__(self, instance: Record, name: str, now: float | None = None) -> None:
-        field = memory_fields.decaying(instance, name, "touch()")
-        key = stored_key(instance, f"{field.label} cannot be touched")
+    def __init__(self, instance: Record, *names: str, now: float | None = None) -> None:
+        self.fields = [memory_fields.decaying(instance, name, "touch()") for name in names]
+        key = stored_key(instance, f"{self.fields[0].label} cannot be touched")
         super().__init__(instance, key)
-        self.field = field
-        self.names = [name]
+        self.names = list(names)
         self.now_touched = clock.now() if now is None else now
-        #: the stored form, which is bytes of the hash
-        self.moment: Any = field.encode(self.now_touched)
-        self.changed = {name: self.moment}
+        self.changed = {field.name: field.encode(self.now_touched) for field in self.fields}
 
     def goes_with(self, other: Operation) -> bool:
-        # Each of them has a moment and an index of its own.
-        return isinstance(other, Touch) and other.field is not self.field
+        # Each of them has a moment and an index of its own, unless one index covers both.
+        if not isinstance(other, Touch) or not self.changed.keys().isdisjoint(other.changed):
+            return False
+        covered = [
+            set(self.options.decision(frozenset(each.changed)).composites) for each in (self, other)
+        ]
+        return covered[0].isdisjoint(covered[1])
 
     def look(self, queued: QueuedCommits) -> Plan[None]:
         if self.key in queued.records:
@@ -54,30 +57,34 @@ class Touch(Change):
         options = self.options
         batch = Batch(self.noting)
         decision = options.decision(frozenset(self.changed))
-        if decision.composites or decision.fields != (self.field,) or options.save_hooks:
+        own = {field.name for field in decision.fields} == self.changed.keys()
+        if decision.composites or not own or options.save_hooks:
             # Other entries follow from the moment as well.
             self.put_change(batch, decision, decision.names)
         else:
             # Whatever the moment was before: the later touch wins. So many may touch at once.
-            places = self.field.partition_names
+            places = dict.fromkeys(chain(*(field.partition_names for field in self.fields)))
             if places:
                 self.guard_bytes(batch, places)
             else:
                 batch.guard("exists", self.key)
             self.put_hash(batch)
             after = decoded_values(options, {**(self.known or {}), **self.changed}, decision.names)
-            for entry in self.field.entries(self.key, after)[:1]:
-                entry.add(batch)
+            for field in self.fields:
+                for entry in field.entries(self.key, after)[:1]:
+                    entry.add(batch)
         if decision.names:
             put_expiry_as_is(batch, options, self.key)
         return batch
 
     def put_hash(self, batch: Batch) -> None:
-        name = self.field.name
         if self.noting is None:
             super().put_hash(batch)
-        else:
-            put_noted(batch, "decay", name, self.key, "HSET", self.key, name, self.moment)
+            return
+        # Any: bytes of the hash.
+        moments: dict[str, Any] = self.changed
+        for name, moment in moments.items():
+            put_noted(batch, "decay", name, self.key, "HSET", self.key, name, moment)
 
     def learn(self, failure: GuardFailure, step: Step | None) -> None:
         if step is None or failure.what == "type":
@@ -99,4 +106,5 @@ class Touch(Change):
     def _take_over(self, *, persisted: bool) -> None:
         self.note_unconfirmed(persisted=persisted)
         self.instance._stored.update(self.changed)
-        vars(self.instance)[self.field.name] = self.now_touched
+        for field in self.fields:
+            vars(self.instance)[field.name] = self.now_touched
