@@ -179,7 +179,8 @@ def test_it_ends_when_the_record_does(api: Api, redis_client: redis.Redis) -> No
     record = api(Brew.create, name="a")
     learn(record, 0.9, api)
     ends = redis_client.pttl("Brew:a")
-    assert 0 < redis_client.pttl(key) <= ends
+    # Before Redis 7.2 the clock goes on within a script.
+    assert 0 < redis_client.pttl(key) <= ends + 2
     record._ttl = 5000
     api(record.save)
     learn(record, 0.9, api)
