@@ -41,7 +41,7 @@ _MOST_CANDIDATES: Final = 50_000
 
 @dataclass(frozen=True, slots=True)
 class Scoring:
-    """What `composite_score` was asked for; see `popoto.models.query_operations`."""
+    """What `composite_score` was asked for; see `popoto.models.query_rankings`."""
 
     indexes: Mapping[str, Any] | None
     limit: Any = 10
@@ -54,7 +54,7 @@ class Scoring:
 
 
 def composite_score(spec: QuerySpec, asked: Scoring) -> Plan[list[Any]]:
-    """The plan of `composite_score`; see `popoto.models.query_operations`."""
+    """The plan of `composite_score`; see `popoto.models.query_rankings`."""
     options = spec.options
     if not asked.indexes:
         raise QueryException(

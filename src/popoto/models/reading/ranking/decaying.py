@@ -44,7 +44,7 @@ def top_by_decay(
     decay_rate: Any,
     base_score_field: str | None,
 ) -> Plan[Ranked[Any]]:
-    """The plan of `top_by_decay`; see `popoto.models.query_operations`."""
+    """The plan of `top_by_decay`; see `popoto.models.query_rankings`."""
     options = spec.options
     field = _decay_field(options, field_name)
     rate = field.decay_rate if decay_rate is None else _checked_rate(options, decay_rate)

@@ -29,7 +29,7 @@ def fuse(
     post_filter: Accepts | None,
     weights: Mapping[str, float] | None,
 ) -> Plan[list[Any]]:
-    """The plan of `fuse`; see `popoto.models.query_operations`."""
+    """The plan of `fuse`; see `popoto.models.query_rankings`."""
     options = spec.options
     if not lists:
         raise QueryException(

@@ -48,7 +48,7 @@ Scored: TypeAlias = tuple[float, Row]
 def keyword_search(
     spec: QuerySpec, query_text: str | None, field_name: str | None, limit: Any
 ) -> Plan[list[Any]]:
-    """The plan of `keyword_search`; see `popoto.models.query_operations`."""
+    """The plan of `keyword_search`; see `popoto.models.query_rankings`."""
     field = _keyword_field(spec.options, field_name)
     execution = Execution(spec)
     count = number_of_results(execution, "limit", limit)
