@@ -156,6 +156,12 @@ class Batch(Pipeline):
         self.guards.append((name, key, arguments))
         return len(self.guards) - 1
 
+    def guard_holds(self, key: str, stored: Mapping[str, Stored], names: Iterable[str]) -> int:
+        """Append the guard that a record's hash still holds what was read in these fields."""
+        # Any: bytes of the hash, which lists are not kept in.
+        pairs: list[Any] = [part for name in names for part in (name, stored.get(name, b""))]
+        return self.guard("holds", key, *pairs)
+
     def extend(self, other: Batch) -> None:
         """Append the guards and commands of another batch."""
         self.guards += other.guards

@@ -67,7 +67,8 @@ def _migrate_page(
         label = "default" if key == field.data_key else key.removeprefix(f"{field.data_key}:")
         report["partitions"][label] = report["partitions"].get(label, 0) + 1
         if not dry_run:
-            moves.append(_Moving(model_class, field, member, key, stored))
+            held = {name: raw for name, raw in zip(names, stored, strict=True) if raw is not None}
+            moves.append(_Moving(model_class, field, member, key, held))
     yield from carried_out(moves)
     for move in moves:
         if move.problem is None:
@@ -89,7 +90,7 @@ class _Moving(Adjustment):
         field: Confidence,
         member: str,
         key: str,
-        stored: Sequence[bytes | None],
+        stored: Mapping[str, bytes],
     ) -> None:
         super().__init__(model_class)
         self.field = field
@@ -102,13 +103,7 @@ class _Moving(Adjustment):
     def put(self, batch: Batch, key: str, values: Mapping[str, Any]) -> None:
         if self.problem is not None:
             return
-        # Any: bytes of the hash, which lists are not kept in.
-        held: list[Any] = [
-            part
-            for name, raw in zip(self.field.partition_by, self.stored, strict=True)
-            for part in (name, raw or b"")
-        ]
-        batch.guard("holds", self.member, *held)
+        batch.guard_holds(self.member, self.stored, self.field.partition_by)
         if self.target != self.field.data_key:
             words = ("SETTLE", self.field.data_key, self.member, KeyArgument(self.target))
             put_noted(batch, "confidence", self.field.name, self.member, *words)

@@ -28,11 +28,8 @@ class Indexing(Protocol):
 def guard_on_text(batch: Batch, field: Indexing, record: Any) -> str:
     """Demand that a record still holds the text that was read; the stem of its index."""
     fields = record._meta.by_name
-    held: list[Any] = []
-    for name in (field.source, *field.partition_by):
-        if fields[name].in_hash:
-            held += (name, record._stored.get(name, b""))
-    batch.guard("holds", record.pk, *held)
+    names = [name for name in (field.source, *field.partition_by) if fields[name].in_hash]
+    batch.guard_holds(record.pk, record._stored, names)
     return field.stem([getattr(record, name) for name in field.partition_by])
 
 

@@ -78,11 +78,7 @@ def belongings(
     for (key, stored), of_keys in zip(records, kinds, strict=True):
         entries = carried(options, key, decoded_values(options, stored))
         batch = Batch()
-        # Any: bytes of the hash, which lists are not kept in.
-        held: list[Any] = [
-            part for name in options.index_names for part in (name, stored.get(name, b""))
-        ]
-        batch.guard("holds", key, *held)
+        batch.guard_holds(key, stored, options.index_names)
         for entry in entries.values():
             entry.tell(batch)
         for own, kind in of_keys.items():

@@ -8,7 +8,6 @@ right. What stands nowhere, or is not read, nobody sees: that takes a rebuild.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
 
 from popoto.engine.batch import Batch
 from popoto.engine.codec import Stored
@@ -54,8 +53,6 @@ def _put_right(
     if not all(name in stored for name in names):
         # Nothing was read that could be demanded.
         return
-    # Any: bytes of the hash, which lists are not kept in.
-    held: list[Any] = [part for name in names for part in (name, stored[name])]
     entries = field.entries(key, decoded_values(options, stored, names))
     own = {str(entry.place[0]) for entry in entries}
     families = field.key_families()
@@ -64,7 +61,7 @@ def _put_right(
         for index_key, kind in looked_at.items()
         if index_key not in own and any(family.holds(index_key) for family in families)
     ]
-    batch.guard("holds", key, *held)
+    batch.guard_holds(key, stored, names)
     for index_key, kind in wrong:
         put_entry_removal(batch, options, index_key, kind, key)
     if not field.unique:

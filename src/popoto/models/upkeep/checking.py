@@ -142,7 +142,7 @@ class Check:
             if not record.has_identity:
                 continue
             batch = Batch()
-            batch.guard("holds", record.key, *record.guard_arguments(self.options))
+            batch.guard_holds(record.key, record.stored, self.options.index_names)
             batch.put("SISMEMBER", self.options.class_set_key, record.key)
             for entry in record.entries:
                 entry.look(batch)

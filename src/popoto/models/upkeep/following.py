@@ -66,10 +66,7 @@ def mend_following(options: ModelOptions, wanted: Sequence[Following]) -> Plan[N
 
 def _while_as_read(options: ModelOptions, record: Whole) -> Batch:
     batch = Batch()
-    held: list[Any] = [
-        part for name in options.hash_names for part in (name, record.stored.get(name, b""))
-    ]
-    batch.guard("holds", record.key, *held)
+    batch.guard_holds(record.key, record.stored, options.hash_names)
     return batch
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from typing import Any, NamedTuple, Self
+from typing import NamedTuple, Self
 
 from popoto.engine import keys
 from popoto.engine.batch import Batch, GuardFailure
@@ -137,7 +137,7 @@ class Rebuild:
             calls: list[ScriptCall] = []
             for finding, record in findings:
                 batch = Batch()
-                batch.guard("holds", finding.member, *record.guard_arguments(self.options))
+                batch.guard_holds(finding.member, record.stored, self.options.index_names)
                 finding.family.remove(batch, finding.key, finding.item, finding.member)
                 calls.append(batch.call())
             replies = yield Request(calls, self.options.shard, repeatable=True, upkeep=True)
@@ -265,7 +265,7 @@ class Rebuild:
     def _batch(self, record: Judged, taken: set[str]) -> Batch:
         options = self.options
         batch = Batch()
-        batch.guard("holds", record.key, *record.guard_arguments(options))
+        batch.guard_holds(record.key, record.stored, options.index_names)
         options.put_member(batch, record.key)
         for entry in record.entries:
             if isinstance(entry, Carried):
@@ -292,8 +292,7 @@ class Rebuild:
             batch = Batch()
             # A writer who was faster has called the hooks himself.
             names = [each.name for each in options.save_hooks if each.in_hash]
-            held: list[Any] = [part for name in names for part in (name, stored.get(name, b""))]
-            batch.guard("holds", key, *held)
+            batch.guard_holds(key, stored, names)
             try:
                 call_save_hooks(batch, instance, options.save_hooks, {})
             except StoredDataError as error:

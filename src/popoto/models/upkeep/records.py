@@ -37,10 +37,6 @@ class Judged:
     problems: list[str] = field(default_factory=list[str])
     unknown: frozenset[str] = frozenset()
 
-    def guard_arguments(self, options: ModelOptions) -> list[str | bytes]:
-        """The fields that decide the entries, and their bytes."""
-        return [part for name in options.index_names for part in (name, self.stored.get(name, b""))]
-
 
 def judge(options: ModelOptions, key: str, values: Sequence[bytes | None]) -> Judged:
     """Decode what decides a record's entries. Nothing here raises, whatever is stored."""

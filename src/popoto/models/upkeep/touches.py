@@ -43,7 +43,7 @@ def _take_over(options: ModelOptions, records: Sequence[Judged]) -> Plan[None]:
         if math.isfinite(touched) and touched > moment:
             change = Batch()
             # A writer who was faster has set the moment himself.
-            change.guard("holds", record.key, field.name, record.stored[field.name])
+            change.guard_holds(record.key, record.stored, [field.name])
             change.put("HSET", record.key, field.name, field.encode(touched))
             changes.append(change)
     yield from _carried_out(options, changes)

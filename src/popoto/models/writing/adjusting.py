@@ -73,11 +73,7 @@ class Adjusting(Operation):
     def batch(self) -> Batch:
         names, batch = self.adjustment.names, Batch(self.noting)
         if names:
-            # Any: bytes of the hash, which lists are not kept in.
-            pairs: list[Any] = [
-                part for name in names for part in (name, self.known.get(name, b""))
-            ]
-            batch.guard("holds", self.key, *pairs)
+            batch.guard_holds(self.key, self.known, names)
         elif self.adjustment.needs_record:
             batch.guard("exists", self.key)
         self.adjustment.put(batch, self.key, decoded_values(self.options, self.known, names))

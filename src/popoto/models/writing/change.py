@@ -142,10 +142,7 @@ class Change(Operation):
 
     def guard_bytes(self, batch: Batch, names: Iterable[str]) -> None:
         """Demand that these fields still hold what is believed."""
-        known = self.known or {}
-        # Any: bytes of the hash, which lists are not kept in.
-        pairs: list[Any] = [part for name in names for part in (name, known.get(name, b""))]
-        batch.guard("holds", self.old_key, *pairs)
+        batch.guard_holds(self.old_key, self.known or {}, names)
 
     def put_claims(
         self, batch: Batch, entries: Sequence[Entry], names: Iterable[str] | None

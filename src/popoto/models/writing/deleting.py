@@ -43,10 +43,7 @@ class Deletion(Operation):
         if known is None:
             return None
         batch = Batch(self.noting)
-        pairs: list[Any] = [
-            part for name in options.index_names for part in (name, known.get(name, b""))
-        ]
-        batch.guard("holds", self.key, *pairs)
+        batch.guard_holds(self.key, known, options.index_names)
         values = decoded_values(options, known)
         for entry in dict.fromkeys(options.entries(self.key, values)):
             entry.remove(batch)
