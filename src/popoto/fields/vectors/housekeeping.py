@@ -6,7 +6,8 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-from popoto.engine.request import Plan, Request
+from popoto.engine.looking_up import members_of
+from popoto.engine.request import Plan
 from popoto.engine.run import run
 from popoto.fields.vectors.in_files import embeddings_directory
 from popoto.fields.vectors.keeper import VectorKeeper
@@ -59,18 +60,8 @@ def _keepers_of(model_class: Any) -> list[VectorKeeper]:
 def _expected(model_class: Any) -> Plan[set[str]]:
     """The names of the files of all records."""
     options = model_class._meta
-    found: set[str] = set()
-    cursor: Any = 0
-    while True:
-        (page,) = yield Request.of(
-            ("SSCAN", options.class_set_key, cursor, "COUNT", 1000),
-            shard=options.shard,
-            repeatable=True,
-        )
-        cursor = int(page[0])
-        found.update(vector_name(key.decode("utf-8")) for key in page[1])
-        if not cursor:
-            return found
+    keys = yield from members_of(options.class_set_key, options.shard)
+    return set(map(vector_name, keys))
 
 
 def expected_files(model_class: Any) -> set[str]:

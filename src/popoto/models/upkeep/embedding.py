@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
-from popoto.engine.request import Plan, Request
+from popoto.engine.looking_up import members_of
+from popoto.engine.request import Plan
 from popoto.exceptions import ModelException
 from popoto.fields.vectors.embedding import described_by, embedded
 from popoto.fields.vectors.keeper import Described, VectorKeeper
@@ -28,6 +28,7 @@ def embed_missing(model: type[Record], batch_size: int) -> Plan[int]:
 def reembed(model: type[Record], batch_size: int, *, anew: bool) -> Plan[int]:
     """The plan of `Model.reembed`; see there."""
     chunks((), batch_size)
+    options = model._meta
     done = 0
     for field in _fields(model):
         wanted = yield from _described(field)
@@ -36,10 +37,12 @@ def reembed(model: type[Record], batch_size: int, *, anew: bool) -> Plan[int]:
         if anew or (told is not None and not wanted.agrees(told)):
             yield from keeper.begin_anew(wanted)
         marked = yield from _marked(field)
-        for batch in chunks((yield from _keys(model)), batch_size):
+        # Records that are saved meanwhile have their vectors.
+        keys = yield from members_of(options.class_set_key, options.shard)
+        for batch in chunks(keys, batch_size):
             lacking = set((yield from keeper.lacking(batch))) | set(marked).intersection(batch)
-            keys = [key for key in batch if key in lacking]
-            done += yield from _embed(model, field, keys, are_marked=False)
+            wanting = [key for key in batch if key in lacking]
+            done += yield from _embed(model, field, wanting, are_marked=False)
     return done
 
 
@@ -81,20 +84,3 @@ def _embed(
     instances = [record.instance for record in records]
     plan: Plan[int] = field.embed(instances, are_marked=are_marked)
     return (yield from plan)
-
-
-def _keys(model: type[Record]) -> Plan[list[str]]:
-    """The keys of all records, each once. Records that are saved meanwhile have their vectors."""
-    options = model._meta
-    found: dict[str, None] = {}
-    cursor: Any = "0"
-    while True:
-        (page,) = yield Request.of(
-            ("SSCAN", options.class_set_key, cursor, "COUNT", 1000),
-            shard=options.shard,
-            repeatable=True,
-        )
-        found.update((key.decode("utf-8"), None) for key in page[1])
-        cursor = page[0]
-        if int(cursor) == 0:
-            return list(found)
