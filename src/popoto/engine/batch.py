@@ -12,7 +12,7 @@ from popoto import redis_db
 from popoto.engine.codec import Stored
 from popoto.engine.keys import shard_prefix
 from popoto.engine.outcome import CommitReply, GuardFailure, refused_commands
-from popoto.engine.request import Argument, Reply, ScriptCall, tagged
+from popoto.engine.request import Argument, Plan, Reply, Request, ScriptCall, tagged
 from popoto.engine.scripts import COMMIT, Script
 from popoto.engine.steps import (
     MOST_ARGUMENTS,
@@ -31,6 +31,7 @@ __all__ = [
     "QueuedCommits",
     "Step",
     "append",
+    "outcomes",
     "prefix_in",
     "queue",
 ]
@@ -215,6 +216,16 @@ class Batch(Pipeline):
         return GuardFailure.told(reply[1:])
 
     @staticmethod
+    def replies_of(reply: CommitReply) -> list[Reply]:
+        """The commands' replies. Raises ModelException for a key of another kind, where no guard
+        can fail.
+        """
+        outcome = Batch.outcome(reply)
+        if isinstance(outcome, GuardFailure):
+            raise outcome.error()
+        return outcome
+
+    @staticmethod
     def failures(reply: CommitReply) -> list[GuardFailure]:
         """Every guard that failed, of a call with `every`; none if the batch was carried out."""
         if reply[0] in (1, 3):
@@ -222,6 +233,17 @@ class Batch(Pipeline):
         if reply[0] == 0:
             return [GuardFailure.told(reply[1:])]
         return [GuardFailure.told(each) for each in cast("Sequence[list[Reply]]", reply[1:])]
+
+
+def outcomes(
+    batches: Sequence[Batch], shard: str, *, upkeep: bool = False
+) -> Plan[list[list[Reply] | GuardFailure]]:
+    """The outcomes of batches, each in a step of its own, that may be repeated. One round trip."""
+    if not batches:
+        return []
+    calls = [batch.call() for batch in batches]
+    replies = yield Request(calls, shard, repeatable=True, upkeep=upkeep)
+    return [Batch.outcome(reply) for reply in replies]
 
 
 def _where_keys_stand(name: str, words: Sequence[Argument]) -> str | None:

@@ -6,8 +6,8 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any, Protocol, cast
 
-from popoto.engine.batch import Batch, GuardFailure
-from popoto.engine.request import Plan, Request, ScriptCall
+from popoto.engine.batch import Batch, GuardFailure, outcomes
+from popoto.engine.request import Plan
 from popoto.exceptions import StoredDataError
 from popoto.fields.documents.texts import as_text
 from popoto.memory.bm25.documents import forward_key, lengths_key
@@ -38,7 +38,7 @@ def misindexed(field: Indexing, records: Sequence[Any]) -> Plan[list[tuple[str, 
 
     A text that cannot be read says nothing, nor does a record that changes meanwhile.
     """
-    calls: list[ScriptCall] = []
+    questions: list[Batch] = []
     expected: list[tuple[str, Counter[bytes]]] = []
     for record in records:
         if field.source not in record._meta.by_name:
@@ -51,14 +51,13 @@ def misindexed(field: Indexing, records: Sequence[Any]) -> Plan[list[tuple[str, 
         stem = guard_on_text(batch, field, record)
         batch.put("ZRANGE", forward_key(stem, record.pk), 0, -1, "WITHSCORES")
         batch.put("ZSCORE", lengths_key(stem), record.pk)
-        calls.append(batch.call())
+        questions.append(batch)
         expected.append((record.pk, Counter(word.encode("utf-8") for word in words)))
-    if not calls:
+    if not questions:
         return []
-    replies = yield Request(calls, records[0]._meta.shard, repeatable=True)
+    told = yield from outcomes(questions, records[0]._meta.shard)
     found: list[tuple[str, bool]] = []
-    for (key, counts), reply in zip(expected, replies, strict=True):
-        outcome = Batch.outcome(reply)
+    for (key, counts), outcome in zip(expected, told, strict=True):
         if isinstance(outcome, GuardFailure):
             continue
         flat, length = cast("list[bytes]", outcome[0]), cast("bytes | None", outcome[1])

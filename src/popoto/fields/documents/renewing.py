@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Protocol
 
-from popoto.engine.batch import Batch, GuardFailure
+from popoto.engine.batch import Batch, GuardFailure, outcomes
 from popoto.engine.keys import SEPARATOR
 from popoto.engine.request import Argument, Plan, Request, ScriptCall
 from popoto.engine.scanning import Scan, literally
@@ -60,7 +60,7 @@ class Reindexing:
 
     def add(self, records: Sequence[Any]) -> Plan[Sequence[tuple[str, str]]]:
         problems: list[tuple[str, str]] = []
-        calls: list[ScriptCall] = []
+        steps: list[Batch] = []
         keys: list[str] = []
         for record in records:
             source = record._meta.by_name.get(self._field.source)
@@ -71,15 +71,13 @@ class Reindexing:
             except (StoredDataError, FileNotFoundError) as error:
                 problems.append((record.pk, f"{self._field.label}: no text: {error}"))
                 continue
-            calls.append(self._indexed(record, words).call())
+            steps.append(self._indexed(record, words))
             keys.append(record.pk)
-        if calls:
-            replies = yield Request(calls, self._shard, repeatable=True, upkeep=True)
-            for key, reply in zip(keys, replies, strict=True):
-                outcome = Batch.outcome(reply)
-                # A writer who was faster has indexed the record himself.
-                if isinstance(outcome, GuardFailure) and outcome.what not in ("holds", "exists"):
-                    problems.append((key, f"{self._field.label}: {outcome.error()}"))
+        found = yield from outcomes(steps, self._shard, upkeep=True)
+        for key, outcome in zip(keys, found, strict=True):
+            # A writer who was faster has indexed the record himself.
+            if isinstance(outcome, GuardFailure) and outcome.what not in ("holds", "exists"):
+                problems.append((key, f"{self._field.label}: {outcome.error()}"))
         return problems
 
     def _indexed(self, record: Any, words: Sequence[str]) -> Batch:

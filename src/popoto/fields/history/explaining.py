@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from popoto.engine.batch import Batch, GuardFailure
+from popoto.engine.batch import Batch
 from popoto.engine.request import Plan, Request
 from popoto.engine.run import arun, run
 from popoto.fields.confidence.evidence import readable
@@ -158,11 +158,9 @@ def _explaining(record: Any, field_name: str | None) -> Plan[ConfidenceExplanati
     batch.put("HGET", field.partition_key(place), key)
     batch.put("XRANGE", history_key(options.model_name, key), "-", "+")
     (reply,) = yield Request.of(batch.call(), shard=options.shard, repeatable=True)
-    outcome = Batch.outcome(reply)
-    if isinstance(outcome, GuardFailure):
-        raise outcome.error()
-    stored: Any = outcome[0]
-    found: Any = outcome[1]
+    # Any: bytes, and the entries of a stream.
+    told: list[Any] = Batch.replies_of(reply)
+    stored, found = told
     evidence = readable(stored, key) or Evidence(field.initial_confidence)
     entries = [
         entry

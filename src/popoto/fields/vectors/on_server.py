@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from popoto.engine import keys
-from popoto.engine.batch import Batch, GuardFailure, KeyArgument
+from popoto.engine.batch import Batch, KeyArgument
 from popoto.engine.request import Command, Plan, Request, ScriptCall
 from popoto.fields.keeping.entries import Carried, Entry
 from popoto.fields.keeping.families import KeyFamily, companion_family
@@ -155,9 +155,7 @@ class ServerKeeper(VectorKeeper):
         changes, note = KeyArgument(self._changes), KeyArgument(self._note)
         put(batch, "REFORM", self._vectors, changes, note, *described, _new_epoch())
         (reply,) = yield Request.write(batch.call(), shard=self.place.shard)
-        outcome = Batch.outcome(reply)
-        if isinstance(outcome, GuardFailure):
-            raise outcome.error()
+        Batch.replies_of(reply)
 
 
 def _new_epoch() -> str:

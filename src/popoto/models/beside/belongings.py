@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, TypeAlias, cast
 
 from popoto.engine import keys
-from popoto.engine.batch import Batch, GuardFailure, KeyArgument
+from popoto.engine.batch import Batch, GuardFailure, KeyArgument, outcomes
 from popoto.engine.codec import Stored
 from popoto.engine.request import Argument, Plan, Reply, Request
 from popoto.fields.keeping.entries import Carried
@@ -86,10 +86,10 @@ def belongings(
             batch.put(str(name), own, *arguments)
         batches.append(batch)
         asked.append((entries, {own: kind.decode("ascii") for own, kind in of_keys.items()}))
-    replies = yield Request([each.call() for each in batches], options.shard, repeatable=True)
+    found = yield from outcomes(batches, options.shard)
     return [
-        _told(options, key, entries, of_keys, Batch.outcome(reply))
-        for (key, _), (entries, of_keys), reply in zip(records, asked, replies, strict=True)
+        _told(options, key, entries, of_keys, outcome)
+        for (key, _), (entries, of_keys), outcome in zip(records, asked, found, strict=True)
     ]
 
 

@@ -18,7 +18,7 @@ from typing import NamedTuple, TypeAlias
 from redis.exceptions import ResponseError
 
 from popoto.engine import keys
-from popoto.engine.batch import Batch, GuardFailure
+from popoto.engine.batch import Batch, GuardFailure, outcomes
 from popoto.engine.looking_up import looked_up
 from popoto.engine.request import Command, Plan, Request
 from popoto.engine.scanning import Scan, literally
@@ -61,13 +61,8 @@ def take_away(
     ModelException for a key that another program uses, unless it is a query that cleans in
     passing: its answer does not need that.
     """
-    if not batches:
-        return []
-    calls = [batch.call() for batch in batches]
-    replies = yield Request(calls, options.shard, repeatable=True, upkeep=is_asked_for)
     removed: list[int | None] = []
-    for reply in replies:
-        outcome = Batch.outcome(reply)
+    for outcome in (yield from outcomes(batches, options.shard, upkeep=is_asked_for)):
         if not isinstance(outcome, GuardFailure):
             removed.append(sum(each for each in outcome if isinstance(each, int)))
             continue

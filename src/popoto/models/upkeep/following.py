@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from popoto.engine.batch import Batch, GuardFailure
-from popoto.engine.request import Plan, Request
+from popoto.engine.batch import Batch, GuardFailure, outcomes
+from popoto.engine.request import Plan
 from popoto.fields.keeping.entries import Carried
 from popoto.models.record.options import ModelOptions
 from popoto.models.upkeep.whole import Whole
@@ -45,7 +45,7 @@ def missing_following(options: ModelOptions, wanted: Sequence[Following]) -> Pla
             entry.look(batch)
         calls.append(batch)
     missing: list[Carried] = []
-    for each, outcome in zip(asked, (yield from _asked(options, calls)), strict=True):
+    for each, outcome in zip(asked, (yield from outcomes(calls, options.shard)), strict=True):
         if not isinstance(outcome, GuardFailure):
             pairs = zip(each.entries, outcome, strict=True)
             missing += [entry for entry, reply in pairs if not entry.stands(reply)]
@@ -61,20 +61,10 @@ def mend_following(options: ModelOptions, wanted: Sequence[Following]) -> Plan[N
             for entry in each.entries:
                 entry.mend(batch)
             calls.append(batch)
-    yield from _asked(options, calls, mends=True)
+    yield from outcomes(calls, options.shard, upkeep=True)
 
 
 def _while_as_read(options: ModelOptions, record: Whole) -> Batch:
     batch = Batch()
     batch.guard_holds(record.key, record.stored, options.hash_names)
     return batch
-
-
-def _asked(
-    options: ModelOptions, batches: Sequence[Batch], *, mends: bool = False
-) -> Plan[list[Any]]:
-    if not batches:
-        return []
-    calls = [batch.call() for batch in batches]
-    replies = yield Request(calls, options.shard, repeatable=True, upkeep=mends)
-    return [Batch.outcome(reply) for reply in replies]

@@ -6,8 +6,8 @@ import math
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from popoto.engine.batch import Batch, GuardFailure
-from popoto.engine.request import Plan, Request
+from popoto.engine.batch import Batch, GuardFailure, outcomes
+from popoto.engine.request import Plan
 from popoto.models.record.options import ModelOptions
 from popoto.models.upkeep.records import Judged, RecordWalk
 
@@ -35,26 +35,20 @@ def _take_over(options: ModelOptions, records: Sequence[Judged]) -> Plan[None]:
         question = Batch()
         question.put("ZSCORE", index, record.key)
         questions.append(question)
-    scores = yield from _carried_out(options, questions)
+    scores = yield from outcomes(questions, options.shard, upkeep=True)
     changes: list[Batch] = []
     for (record, field, _, moment), score in zip(asked, scores, strict=True):
         # A key of another kind has no scores: who indexes the record tells of it.
-        touched = -math.inf if isinstance(score, GuardFailure) else float(score[0] or -math.inf)
+        # Any: a score as text, or none.
+        told: Any = None if isinstance(score, GuardFailure) else score[0]
+        touched = float(told or -math.inf)
         if math.isfinite(touched) and touched > moment:
             change = Batch()
             # A writer who was faster has set the moment himself.
             change.guard_holds(record.key, record.stored, [field.name])
             change.put("HSET", record.key, field.name, field.encode(touched))
             changes.append(change)
-    yield from _carried_out(options, changes)
-
-
-def _carried_out(options: ModelOptions, batches: Sequence[Batch]) -> Plan[list[Any]]:
-    if not batches:
-        return []
-    calls = [batch.call() for batch in batches]
-    replies = yield Request(calls, options.shard, repeatable=True, upkeep=True)
-    return [Batch.outcome(reply) for reply in replies]
+    yield from outcomes(changes, options.shard, upkeep=True)
 
 
 def _places(options: ModelOptions, record: Judged) -> Iterator[tuple[Any, str, float]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from popoto.engine.batch import Batch, GuardFailure, queue
+from popoto.engine.batch import Batch, queue
 from popoto.engine.request import Plan, Request
 from popoto.engine.run import run
 from popoto.fields.keeping.entries import Entry, replace
@@ -74,7 +74,4 @@ def apply_entries(
     if not len(batch):
         return 0
     replies = run(Request.write(batch.call(), shard=shard).plan())
-    outcome = Batch.outcome(replies[0])
-    if isinstance(outcome, GuardFailure):
-        raise outcome.error()
-    return sum(reply for reply in outcome if isinstance(reply, int))
+    return sum(reply for reply in Batch.replies_of(replies[0]) if isinstance(reply, int))
