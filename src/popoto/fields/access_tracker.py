@@ -7,12 +7,12 @@ from functools import partial
 from typing import Any
 
 from popoto import clock
-from popoto.engine.batch import Batch, KeyArgument, append, prefix_in, queue
+from popoto.engine.batch import Batch, KeyArgument, queue
 from popoto.engine.looking_up import looked_up
 from popoto.engine.request import Plan, Reply, Request
 from popoto.engine.run import arun, run
 from popoto.exceptions import ModelException
-from popoto.fields.keeping.adjusting import Adjustment, Collector, Queued, carried_out
+from popoto.fields.keeping.adjusting import Adjustment, Collector, Queued, carried_out, changed
 from popoto.fields.keeping.entries import Entry
 from popoto.fields.keeping.families import KeyFamily
 from popoto.fields.keeping.noting import put_noted
@@ -155,15 +155,8 @@ class AccessTrackerMixin:
         await arun(self._discarding(pipeline))
 
     def _discarding(self, pipeline: Any) -> Plan[None]:
-        record: Any = self
-        staged = self._at_key("staged")
-        if pipeline is None or isinstance(pipeline, Collector):
-            forgetting = Queued(
-                self, "discard_staged_access()", lambda batch: batch.put("DEL", staged)
-            )
-            yield from carried_out([forgetting], pipeline)
-        else:
-            append(pipeline, "DEL", prefix_in(pipeline, record._meta.shard) + staged)
+        forgetting = ("DEL", self._at_key("staged"))
+        yield from changed(self, "discard_staged_access()", pipeline, forgetting)
 
     # Reading --------------------------------------------------------------------
 

@@ -6,15 +6,15 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from popoto import clock
-from popoto.engine.batch import Batch, append, prefix_in
+from popoto.engine.batch import Batch
 from popoto.engine.looking_up import looked_up
-from popoto.engine.request import Argument, Plan, tagged
+from popoto.engine.request import Plan
 from popoto.engine.run import arun, run
-from popoto.fields.keeping.adjusting import Adjustment, Collector, Queued, carried_out
+from popoto.fields.keeping.adjusting import Adjustment, Queued, carried_out, changed
 from popoto.fields.keeping.noting import put_noted
 from popoto.fields.keeping.proposals import partitions_key, pending_stem
 
-__all__ = ["RecallProposal", "Withdrawing"]
+__all__ = ["Proposing", "RecallProposal", "Withdrawing"]
 
 
 class RecallProposal:
@@ -161,23 +161,6 @@ def _key_of(model_name: str, partition: str | None) -> str:
     return pending_stem(model_name) + (partition or "default")
 
 
-def _changed(owner: Any, pipeline: Any, *commands: tuple[Argument, ...]) -> Plan[Any]:
-    """Carry commands out, the first one's reply; or hand them to a pipeline or a transaction."""
-
-    def put_into(batch: Batch) -> None:
-        for command in commands:
-            append(batch, *command)
-
-    if pipeline is None or isinstance(pipeline, Collector):
-        changing = Queued(owner, "a change of proposals", put_into)
-        found = yield from carried_out([changing], pipeline)
-        return found[0] if pipeline is None else pipeline
-    prefix = prefix_in(pipeline, owner._meta.shard)
-    for command in commands:
-        append(pipeline, *tagged(command, prefix))
-    return pipeline
-
-
 def _creating(instances: Sequence[Any], partition: str | None, pipeline: Any) -> Plan[None]:
     now = clock.now()
     by_model: dict[Any, list[Adjustment]] = {}
@@ -200,7 +183,7 @@ def _resolving(instance: Any, outcome: str, partition: str | None, pipeline: Any
         resolving.noting = noting
         found = yield from carried_out([resolving], pipeline)
         return found[0] if pipeline is None else pipeline
-    return (yield from _changed(instance, pipeline, command))
+    return (yield from changed(instance, "resolve()", pipeline, command))
 
 
 def _expiring(
@@ -213,7 +196,7 @@ def _expiring(
     )
     if members:
         command = ("ZREMRANGEBYSCORE", key, "-inf", latest)
-        yield from _changed(model_class, pipeline, command)
+        yield from changed(model_class, "expire_stale()", pipeline, command)
     return [member.decode("utf-8", "replace") for member in members]
 
 

@@ -7,15 +7,15 @@ one step, in a transaction, or in a pipeline of the caller's own (`Model._adjust
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from popoto.engine.batch import Batch, GuardFailure, Step
-from popoto.engine.request import Plan, Reply
+from popoto.engine.batch import Batch, GuardFailure, Step, append, prefix_in
+from popoto.engine.request import Argument, Plan, Reply, tagged
 from popoto.exceptions import NotStoredError, UnsavedError
 from popoto.memory.history.noting import Noting
 
-__all__ = ["Adjustment", "Collector", "Queued", "Touching", "carried_out"]
+__all__ = ["Adjustment", "Collector", "Queued", "Touching", "carried_out", "changed"]
 
 
 class Adjustment:
@@ -107,6 +107,27 @@ class Touching(Adjustment):
         self.field_names = field_names
         self.now = now
         self.noting = noting
+
+
+def changed(owner: Any, what: str, pipeline: Any, *commands: tuple[Argument, ...]) -> Plan[Any]:
+    """Carry commands out, the first one's reply; or hand them to a pipeline or a transaction.
+
+    `owner` is a model, or an instance of one. On a caller's own pipeline they are what they are
+    anywhere else.
+    """
+    if pipeline is None or isinstance(pipeline, Collector):
+        found = yield from carried_out(
+            [Queued(owner, what, lambda batch: _append(batch, commands))], pipeline
+        )
+        return found[0] if pipeline is None else pipeline
+    prefix = prefix_in(pipeline, owner._meta.shard)
+    _append(pipeline, [tagged(command, prefix) for command in commands])
+    return pipeline
+
+
+def _append(pipeline: Any, commands: Iterable[Sequence[Argument]]) -> None:
+    for command in commands:
+        append(pipeline, *command)
 
 
 def carried_out(

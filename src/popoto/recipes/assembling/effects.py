@@ -10,7 +10,7 @@ from popoto.engine.batch import Batch
 from popoto.engine.request import Plan
 from popoto.fields.confidence.evidence import Learning
 from popoto.fields.keeping.adjusting import Adjustment, carried_out
-from popoto.fields.keeping.proposals import partitions_key, pending_stem
+from popoto.fields.surfacing import Proposing
 
 __all__ = ["take_effect"]
 
@@ -25,23 +25,6 @@ class _Staging(Adjustment):
         self.instance.on_read(pipeline=batch)
 
 
-class _Proposing(Adjustment):
-    """A record was proposed to an agent."""
-
-    what = "assemble()"
-    takes_constructed = True
-
-    def __init__(self, instance: Any, partition: str) -> None:
-        super().__init__(instance)
-        self.partition = partition
-
-    def put(self, batch: Batch, key: str, values: Mapping[str, Any]) -> None:
-        name = type(self.instance).__name__
-        batch.put("ZADD", pending_stem(name) + self.partition, repr(clock.now()), key)
-        if self.partition != "default":
-            batch.put("SADD", partitions_key(name), self.partition)
-
-
 def take_effect(
     model: Any,
     shown: Sequence[Any],
@@ -54,7 +37,8 @@ def take_effect(
     effects: list[Adjustment] = []
     if hasattr(model, "on_read") and getattr(model, "_track_reads", True):
         effects += [_Staging(record) for record in shown]
-    effects += [_Proposing(record, partition) for record in proactive]
+    now = clock.now()
+    effects += [Proposing(record, partition, now) for record in proactive]
     for field in model._meta.listed("confidence")[:1]:
         effects += [Learning(record, field, signal) for record in suppressed]
     yield from carried_out(effects, skips_missing=True)
