@@ -20,7 +20,7 @@ from popoto import (
     StringField,
 )
 from popoto.fields.embedding_field import invalidate_cache
-from popoto.recipes.assembling.gathering import mode_of
+from popoto.recipes.assembling.retrieving import mode_of
 from tests.driver import Api
 from tests.vectors.provider import Known
 
@@ -141,3 +141,20 @@ def test_an_assessment_answers_the_words_too(api: Api) -> None:
     found = api(assembler.assess, {"q": "cat"}, agent_id="a")
     assert len(found.score_distribution) == 1
     assert api(assembler.assess, {"q": "volcano"}, agent_id="a").score_distribution == []
+
+
+def test_associations_do_not_have_the_question_embedded_again(api: Api) -> None:
+    class Linked(Model):
+        agent_id = KeyField()
+        name = KeyField()
+        text = StringField()
+        near = CoOccurrenceField()
+        words = BM25Field(source="text")
+        meaning = EmbeddingField(source="text", provider=MEANINGS, store="server")
+
+    fill(Linked)
+    Linked.near.link(Linked, "Linked:a:1", "Linked:a:3", 1.0)
+    MEANINGS.calls.clear()
+    result = api(ContextAssembler(Linked, {}).assemble, {"q": "cat"}, agent_id="a")
+    assert sorted(names(result.records)) == ["1", "2", "3"]
+    assert MEANINGS.calls == [(["cat"], "query")]

@@ -5,12 +5,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from popoto.engine.request import Plan
 from popoto.engine.run import arun, run
-from popoto.models.reading.ranking.composite import Scoring, composite_score
+from popoto.models.reading.ranking.asked import Scoring
+from popoto.models.reading.ranking.composite import composite_score
 from popoto.models.reading.ranking.decaying import top_by_decay
 from popoto.models.reading.ranking.explaining import Ranked
 from popoto.models.reading.ranking.fusing import fuse
@@ -116,7 +117,7 @@ class QueryRankings:
         limit: int = 10,
         aggregate: str = "SUM",
         min_score: float | None = None,
-        post_filter: Callable[[str, float], Any] | None = None,
+        post_filter: Accepts | None = None,
         co_occurrence_boost: Mapping[str, float] | None = None,
         temperature: float = 1.0,
     ) -> list[Any]:
@@ -143,19 +144,11 @@ class QueryRankings:
         changed since the last search, and one for the records; conditions that leave out most of
         the nearest cost two more. Compares with every vector in memory.
         """
-        return run(
-            semantic_search(
-                self._spec,
-                query_text,
-                indexes,
-                limit,
-                min_score,
-                post_filter,
-                co_occurrence_boost,
-                temperature,
-                aggregate,
-            )
+        asked = Scoring(
+            *(indexes, limit, aggregate, min_score, post_filter, co_occurrence_boost),
+            temperature=temperature,
         )
+        return run(semantic_search(self._spec, query_text, asked))
 
     async def async_semantic_search(
         self,
@@ -164,24 +157,16 @@ class QueryRankings:
         limit: int = 10,
         aggregate: str = "SUM",
         min_score: float | None = None,
-        post_filter: Callable[[str, float], Any] | None = None,
+        post_filter: Accepts | None = None,
         co_occurrence_boost: Mapping[str, float] | None = None,
         temperature: float = 1.0,
     ) -> list[Any]:
         """`semantic_search` for asyncio."""
-        return await arun(
-            semantic_search(
-                self._spec,
-                query_text,
-                indexes,
-                limit,
-                min_score,
-                post_filter,
-                co_occurrence_boost,
-                temperature,
-                aggregate,
-            )
+        asked = Scoring(
+            *(indexes, limit, aggregate, min_score, post_filter, co_occurrence_boost),
+            temperature=temperature,
         )
+        return await arun(semantic_search(self._spec, query_text, asked))
 
     def composite_score(
         self,

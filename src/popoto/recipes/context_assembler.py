@@ -11,6 +11,7 @@ from typing import Any, Final
 from popoto.engine.request import Plan
 from popoto.engine.run import arun, run
 from popoto.fields.constants import Defaults
+from popoto.recipes.assembling.asked import Asked
 from popoto.recipes.assembling.choosing import length_as_tokens, within
 from popoto.recipes.assembling.effects import take_effect
 from popoto.recipes.assembling.formats import (
@@ -19,7 +20,7 @@ from popoto.recipes.assembling.formats import (
     format_structured,
     format_xml,
 )
-from popoto.recipes.assembling.gathering import Asked, Gathered, gathered, mode_of, pulled
+from popoto.recipes.assembling.gathering import Gathered, gathered, pulled
 from popoto.recipes.assembling.quality import (
     FOK_WEIGHT_CUE_FAMILIARITY,
     FOK_WEIGHT_PARTIAL_RETRIEVAL,
@@ -29,6 +30,7 @@ from popoto.recipes.assembling.quality import (
     familiarity,
     measured,
 )
+from popoto.recipes.assembling.retrieving import mode_of, retrieval
 
 __all__ = [
     "COMPETITIVE_SUPPRESSION_SIGNAL",
@@ -262,7 +264,7 @@ class ContextAssembler:
         known = yield from familiarity(self.model_class, values)
         records: list[Any] = []
         if any(known):
-            records = yield from pulled(asked, limit or self.max_items)
+            records = yield from pulled(retrieval(asked), limit or self.max_items)
         measures = list(zip(values, known, strict=True))
         quality = yield from measured(
             self.model_class, records, records, measures, self._yardstick()

@@ -2,35 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 from popoto.engine.request import Plan
 from popoto.engine.together import together
-from popoto.exceptions import QueryException
 from popoto.fields.constants import Defaults
-from popoto.models.reading.ranking.composite import Scoring, composite_score
+from popoto.models.reading.ranking.asked import Scoring
+from popoto.models.reading.ranking.composite import composite_score
+from popoto.recipes.assembling.asked import Asked
 from popoto.recipes.assembling.quality import familiarity
-from popoto.recipes.assembling.searching import by_words, by_words_and_meaning
+from popoto.recipes.assembling.retrieving import Retrieval, retrieval
 
-__all__ = ["MODES", "Asked", "Gathered", "gathered", "mode_of", "pulled"]
+__all__ = ["Gathered", "gathered", "pulled"]
 
 _LEAST_ACTIVATION: Final = 0.01
-
-
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """What is to be gathered."""
-
-    model: Any
-    weights: Mapping[str, float]
-    cues: Mapping[str, Any]
-    filters: Mapping[str, Any]
-    mode: str
-    max_items: int
-    threshold: float
-    depth: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,87 +29,32 @@ class Gathered:
     familiar: Sequence[float]
 
 
-# Ways to retrieve ------------------------------------------------------------------------------
-
-#: The candidates for what was asked, at most so many, with numbers that lift records by their keys.
-Retrieve = Callable[[Asked, int, "Mapping[str, float] | None"], Plan[list[Any]]]
-
-
-def _composite(asked: Asked, limit: int, boost: Mapping[str, float] | None) -> Plan[list[Any]]:
-    """By the weighted signals alone: what the cues say does not count."""
-    spec = asked.model.query.filter(**asked.filters).no_track()._spec
-    return composite_score(spec, Scoring(asked.weights, limit, co_occurrence_boost=boost))
-
-
-def _lexical(asked: Asked, limit: int, boost: Mapping[str, float] | None) -> Plan[list[Any]]:
-    """By the words of the cues."""
-    cues = asked.cues.values()
-    return by_words(asked.model, asked.filters, cues, asked.weights, limit, boost)
-
-
-def _hybrid(asked: Asked, limit: int, boost: Mapping[str, float] | None) -> Plan[list[Any]]:
-    """By the words of the cues, and by their meaning."""
-    cues = asked.cues.values()
-    return by_words_and_meaning(asked.model, asked.filters, cues, asked.weights, limit, boost)
-
-
-MODES: Final[Mapping[str, Retrieve]] = {
-    "hybrid": _hybrid,
-    "lexical": _lexical,
-    "composite": _composite,
-}
-
-#: What a model must have for a mode, as its options list fields.
-_NEEDS: Final[Mapping[str, tuple[str, ...]]] = {
-    "hybrid": ("keywords", "embedding"),
-    "lexical": ("keywords",),
-    "composite": (),
-}
-
-
-def mode_of(model: Any, wanted: str) -> str:
-    """The mode to retrieve by: the wanted one; `auto` is the first that the model allows.
-
-    Raises QueryException for a mode that it does not allow, or that is none.
-    """
-    if wanted not in ("auto", *_NEEDS):
-        raise QueryException(f"retrieval_mode must be auto, {', '.join(_NEEDS)}; got {wanted!r}")
-    allowed = [
-        mode for mode, words in _NEEDS.items() if all(model._meta.listed(word) for word in words)
-    ]
-    if wanted == "auto":
-        return allowed[0]
-    if wanted not in allowed:
-        raise QueryException(
-            f"{model.__name__} cannot be searched like this: retrieval_mode={wanted!r} needs a "
-            "BM25Field, hybrid an EmbeddingField as well; composite ranks by score_weights alone"
-        )
-    return wanted
-
-
-# Gathering -------------------------------------------------------------------------------------
-
-
 def gathered(asked: Asked) -> Plan[Gathered]:
-    """Everything that may stand in a context. One round trip, two more for associations."""
+    """Everything that may stand in a context.
+
+    What retrieving takes, with which the rest shares its first round trip; two more for
+    associations.
+    """
     cues = list(asked.cues.values())
+    retrieving = retrieval(asked)
+    limit = 2 * asked.max_items
     found = yield from together(
-        _push(asked), familiarity(asked.model, cues), pulled(asked, 2 * asked.max_items)
+        _push(asked), familiarity(asked.model, cues), pulled(retrieving, limit)
     )
     push, familiar = found[:2]
     pull: Sequence[Any] = found[2]
     if not any(familiar):
         pull = []
     elif pull:
-        pull = yield from _lifted(asked, pull)
+        pull = yield from _lifted(retrieving, pull, limit)
     return Gathered(pull, push, familiar)
 
 
-def pulled(asked: Asked, limit: int, boost: Mapping[str, float] | None = None) -> Plan[list[Any]]:
+def pulled(retrieving: Retrieval, limit: int) -> Plan[list[Any]]:
     """The best records for the cues. Without cues, none."""
-    if not asked.cues:
+    if not retrieving.asked.cues:
         return []
-    return (yield from MODES[asked.mode](asked, limit, boost))
+    return (yield from retrieving.best(limit))
 
 
 def _push(asked: Asked) -> Plan[list[Any]]:
@@ -130,14 +62,14 @@ def _push(asked: Asked) -> Plan[list[Any]]:
     fields = asked.model._meta.listed("cyclic")
     if not fields:
         return []
-    spec = asked.model.query.filter(**asked.filters).no_track()._spec
     least = asked.threshold if asked.threshold > 0 else None
     scoring = Scoring({fields[0].name: 1.0}, asked.max_items, min_score=least)
-    return (yield from composite_score(spec, scoring))
+    return (yield from composite_score(asked.spec, scoring))
 
 
-def _lifted(asked: Asked, pull: Sequence[Any]) -> Plan[Sequence[Any]]:
+def _lifted(retrieving: Retrieval, pull: Sequence[Any], limit: int) -> Plan[Sequence[Any]]:
     """The candidates once more, those lifted that are associated with the first of them."""
+    asked = retrieving.asked
     fields = asked.model._meta.listed("edges")
     if not fields or asked.max_items <= 0:
         return pull
@@ -150,4 +82,4 @@ def _lifted(asked: Asked, pull: Sequence[Any]) -> Plan[Sequence[Any]]:
     boost = {key: number for key, number in reached.items() if key not in seeds}
     if not boost:
         return pull
-    return (yield from pulled(asked, 2 * asked.max_items, boost))
+    return (yield from retrieving.best(limit, boost))

@@ -1,17 +1,34 @@
-"""What rankings have in common: how many results are wanted, and among which records."""
+"""What rankings are asked for: how many results, among which records, by which numbers."""
 
 from __future__ import annotations
 
 import math
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
 
 from popoto.exceptions import QueryException
 from popoto.fields.describing import describe
 from popoto.models.reading.executing import Execution
 from popoto.models.reading.planning import AnyField
+from popoto.models.reading.ranking.scored import Accepts
 from popoto.models.reading.spec import QuerySpec
+from popoto.models.record.options import ModelOptions
 
-__all__ = ["number_of_results", "partition_of", "refuse_order"]
+__all__ = [
+    "Scoring",
+    "capped",
+    "checked_limit",
+    "checked_number",
+    "checked_rule",
+    "checked_temperature",
+    "number_of_results",
+    "partition_of",
+    "refuse_order",
+    "the_field",
+]
+
+_RULES: Final = ("SUM", "MIN", "MAX")
 
 
 def number_of_results(execution: Execution, name: str, n: Any) -> int:
@@ -23,9 +40,21 @@ def number_of_results(execution: Execution, name: str, n: Any) -> int:
         raise TypeError(f"{name} must be an int, got {describe(n)}")
     if not math.isfinite(n):
         raise QueryException(f"{execution.options.model_name}: {name} must be finite, got {n!r}")
-    if execution.limit is None or n <= 0:
-        return int(n)
-    return min(int(n), execution.offset + execution.limit if execution.limit else 0)
+    return capped(execution, int(n))
+
+
+def checked_limit(options: ModelOptions, limit: Any) -> int:
+    """How many results are wanted. Raises QueryException for what is no int."""
+    if isinstance(limit, bool) or not isinstance(limit, int):
+        raise QueryException(f"{options.model_name}: limit must be an int, got {describe(limit)}")
+    return limit
+
+
+def capped(execution: Execution, count: int) -> int:
+    """How many records to find: so many, or fewer where the query has a limit."""
+    if execution.limit is None or count <= 0:
+        return count
+    return min(count, execution.offset + execution.limit if execution.limit else 0)
 
 
 def refuse_order(spec: QuerySpec, method: str) -> None:
@@ -54,3 +83,71 @@ def partition_of(field: AnyField, spec: QuerySpec, method: str) -> tuple[list[An
         or any(wanted.get(name) != str(value) for name, value in condition.filters.items())
     ]
     return [spec.keywords[name] for name in field.partition_by], not others
+
+
+def the_field(options: ModelOptions, word: str, kind: str, purpose: str) -> AnyField:
+    """The only field that lists itself under a word. Raises QueryException for none and several."""
+    fields = options.listed(word)
+    if len(fields) == 1:
+        return fields[0]
+    if not fields:
+        raise QueryException(f"{options.model_name} has no {kind}: give it one to {purpose}")
+    raise QueryException(
+        f"Multiple {kind}s on {options.model_name}: name one of "
+        f"{', '.join(field.name for field in fields)}"
+    )
+
+
+# Scores ----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Scoring:
+    """What a ranking by scores was asked for; see `composite_score` in `query_rankings`."""
+
+    indexes: Mapping[str, Any] | None
+    limit: Any = 10
+    aggregate: Any = "SUM"
+    min_score: Any = None
+    post_filter: Accepts | None = None
+    co_occurrence_boost: Mapping[str, Any] | None = None
+    similarity_boost: Mapping[str, Any] | None = None
+    temperature: Any = 1.0
+
+
+def checked_rule(options: ModelOptions, given: Any) -> str:
+    """How scores are joined: sum, min or max. Raises QueryException."""
+    rule = given.upper() if isinstance(given, str) else given
+    if rule not in _RULES:
+        raise QueryException(
+            f"{options.model_name}: aggregate must be SUM, MIN or MAX, got {describe(given)}"
+        )
+    return str(rule).lower()
+
+
+def checked_temperature(options: ModelOptions, given: Any) -> float:
+    """What scores are divided by. Raises QueryException."""
+    temperature = checked_number(options, "temperature", given)
+    if temperature <= 0:
+        raise QueryException(
+            f"{options.model_name}: temperature must be > 0, got {describe(given)}"
+        )
+    return temperature
+
+
+def checked_number(
+    options: ModelOptions, what: str, given: Any, *, infinite: bool = False
+) -> float:
+    """A number that may be infinite, or may not. Raises QueryException."""
+    number = math.nan
+    if isinstance(given, (int, float)) and not isinstance(given, bool):
+        try:
+            number = float(given)
+        except OverflowError:
+            number = math.inf
+    if math.isnan(number) or (math.isinf(number) and not infinite):
+        raise QueryException(
+            f"{options.model_name}: {what} must be a {'' if infinite else 'finite '}number, "
+            f"got {describe(given)}"
+        )
+    return number

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
@@ -16,19 +15,26 @@ from popoto.exceptions import QueryException
 from popoto.fields.describing import describe
 from popoto.memory.composite.signals import COMPOSITE, Signal, given
 from popoto.models.beside.leftovers import repair, sweep
-from popoto.models.reading.calls import TRUST, Page, Reading, Row
+from popoto.models.reading.calls import TRUST, Page, Reading
 from popoto.models.reading.executing import Execution
 from popoto.models.reading.fetching import Fetch
 from popoto.models.reading.ordering import Order
-from popoto.models.reading.ranking.scored import Accepts, checked_limit, finished, refuse_order
+from popoto.models.reading.ranking.asked import (
+    Scoring,
+    capped,
+    checked_limit,
+    checked_number,
+    checked_rule,
+    checked_temperature,
+    refuse_order,
+)
+from popoto.models.reading.ranking.scored import Accepts, Scored, finished, keys_of
 from popoto.models.reading.spec import QuerySpec
-from popoto.models.record.options import ModelOptions
 
-__all__ = ["Scoring", "composite_score"]
+__all__ = ["composite_ranking", "composite_score"]
 
 Weighted: TypeAlias = tuple[Signal, float]
 
-_RULES: Final = ("SUM", "MIN", "MAX")
 #: Names that stand for what a mixin keeps: the method that tells its signal, and the mixin.
 _OF_MIXINS: Final = {
     "priority": ("_priority_signal", "WriteFilterMixin"),
@@ -39,23 +45,26 @@ _OF_MIXINS: Final = {
 _MOST_CANDIDATES: Final = 50_000
 
 
-@dataclass(frozen=True, slots=True)
-class Scoring:
-    """What `composite_score` was asked for; see `popoto.models.query_rankings`."""
-
-    indexes: Mapping[str, Any] | None
-    limit: Any = 10
-    aggregate: Any = "SUM"
-    min_score: Any = None
-    post_filter: Accepts | None = None
-    co_occurrence_boost: Mapping[str, Any] | None = None
-    similarity_boost: Mapping[str, Any] | None = None
-    temperature: Any = 1.0
-
-
 def composite_score(spec: QuerySpec, asked: Scoring) -> Plan[list[Any]]:
     """The plan of `composite_score`; see `popoto.models.query_rankings`."""
-    options = spec.options
+    execution = Execution(spec)
+    found = yield from _best(execution, asked, execution.reading())
+    if found is None:
+        return []
+    return (yield from finished(execution, *found, "_composite_score"))
+
+
+def composite_ranking(spec: QuerySpec, asked: Scoring) -> Plan[list[tuple[str, float]]]:
+    """Keys and scores of the best records, without reading these."""
+    found = yield from _best(Execution(spec), asked, Reading(()))
+    return [] if found is None else keys_of(found[1])
+
+
+def _best(
+    execution: Execution, asked: Scoring, reading: Reading
+) -> Plan[tuple[Fetch, list[Scored]] | None]:
+    """The best rows, and what has fetched them; None where nothing can be found."""
+    spec, options = execution.spec, execution.options
     if not asked.indexes:
         raise QueryException(
             f"{options.model_name}: composite_score() needs non-empty indexes, such as "
@@ -63,42 +72,39 @@ def composite_score(spec: QuerySpec, asked: Scoring) -> Plan[list[Any]]:
         )
     count = checked_limit(options, asked.limit)
     if count <= 0:
-        return []
-    rule = _checked_rule(options, asked.aggregate)
-    temperature = _checked_temperature(options, asked.temperature)
+        return None
+    rule = checked_rule(options, asked.aggregate)
+    temperature = checked_temperature(options, asked.temperature)
     least = None
     if asked.min_score is not None:
-        least = _checked_number(options, "min_score", asked.min_score, infinite=True)
+        least = checked_number(options, "min_score", asked.min_score, infinite=True)
     signals = _signals(spec, asked)
-    refuse_order(spec, "composite_score()")
-    execution = Execution(spec)
-    if execution.limit is not None:
-        count = min(count, execution.offset + execution.limit)
+    refuse_order(spec, "composite_score")
+    count = capped(execution, count)
     fetch = yield from execution.unordered()
     if isinstance(fetch.operand.node, Nothing) or count <= execution.offset:
-        return []
+        return None
     ranking = _Ranking(fetch, signals, rule, clock.now(), least)
     nodes = yield from _candidates(fetch)
-    accepts = asked.post_filter
 
-    def best(first: int, last: int) -> Plan[list[tuple[float, Row]]]:
-        return (yield from ranking.best(nodes, first, last, execution.reading()))
+    def best(first: int, last: int) -> Plan[list[Scored]]:
+        return (yield from ranking.best(nodes, first, last, reading))
 
-    found = yield from accepted(best, count, temperature, accepts)
-    return (yield from finished(execution, fetch, found[execution.offset :], "_composite_score"))
+    found = yield from accepted(best, count, temperature, asked.post_filter)
+    return fetch, found[execution.offset :]
 
 
 def accepted(
-    best: Callable[[int, int], Plan[list[tuple[float, Row]]]],
+    best: Callable[[int, int], Plan[list[Scored]]],
     count: int,
     temperature: float,
     accepts: Accepts | None,
-) -> Plan[list[tuple[float, Row]]]:
+) -> Plan[list[Scored]]:
     """The first `count` rows that are accepted, with their scaled scores.
 
     `best` is asked for the rows from one place of the ranking to another.
     """
-    found: list[tuple[float, Row]] = []
+    found: list[Scored] = []
     first, more = 0, count
     while True:
         rows = yield from best(first, first + more)
@@ -114,52 +120,17 @@ def accepted(
 # What is asked for -----------------------------------------------------------------------------
 
 
-def _checked_rule(options: ModelOptions, given: Any) -> str:
-    rule = given.upper() if isinstance(given, str) else given
-    if rule not in _RULES:
-        raise QueryException(
-            f"{options.model_name}: aggregate must be SUM, MIN or MAX, got {describe(given)}"
-        )
-    return str(rule).lower()
-
-
-def _checked_temperature(options: ModelOptions, given: Any) -> float:
-    temperature = _checked_number(options, "temperature", given)
-    if temperature <= 0:
-        raise QueryException(
-            f"{options.model_name}: temperature must be > 0, got {describe(given)}"
-        )
-    return temperature
-
-
-def _checked_number(
-    options: ModelOptions, what: str, given: Any, *, infinite: bool = False
-) -> float:
-    number = math.nan
-    if isinstance(given, (int, float)) and not isinstance(given, bool):
-        try:
-            number = float(given)
-        except OverflowError:
-            number = math.inf
-    if math.isnan(number) or (math.isinf(number) and not infinite):
-        raise QueryException(
-            f"{options.model_name}: {what} must be a {'' if infinite else 'finite '}number, "
-            f"got {describe(given)}"
-        )
-    return number
-
-
 def _signals(spec: QuerySpec, asked: Scoring) -> list[Weighted]:
     options = spec.options
     found: list[Weighted] = []
     for name, weight in (asked.indexes or {}).items():
         signal = _signal(spec, name)
-        found.append((signal, _checked_number(options, f"the weight of {name!r}", weight)))
+        found.append((signal, checked_number(options, f"the weight of {name!r}", weight)))
     for what in ("co_occurrence_boost", "similarity_boost"):
         boost: Mapping[str, Any] | None = getattr(asked, what)
         if boost:
             numbers = {
-                _text(key): _checked_number(options, f"{what} of {key!r}", number)
+                _text(key): checked_number(options, f"{what} of {key!r}", number)
                 for key, number in boost.items()
             }
             found.append((given(numbers), 1.0))
@@ -230,19 +201,17 @@ class _Ranking:
 
     def best(
         self, nodes: Sequence[Node], first: int, last: int, reading: Reading
-    ) -> Plan[list[tuple[float, Row]]]:
+    ) -> Plan[list[Scored]]:
         """The rows from one place of the ranking to another. One round trip for each node."""
         if len(nodes) == 1:
             return (yield from self._call(nodes[0], first, last, reading))
-        best: list[tuple[float, Row]] = []
+        best: list[Scored] = []
         for node in nodes:
             best += yield from self._call(node, 0, last, reading)
         best.sort(key=lambda each: (each[0], each[1].key.encode("utf-8")), reverse=True)
         return best[first:last]
 
-    def _call(
-        self, node: Node, first: int, last: int, reading: Reading
-    ) -> Plan[list[tuple[float, Row]]]:
+    def _call(self, node: Node, first: int, last: int, reading: Reading) -> Plan[list[Scored]]:
         fetch, options = self.fetch, self.fetch.options
         keys = Keys()
         call = ScriptCall(COMPOSITE, [], list(self._arguments(node, first, last, reading, keys)))

@@ -24,8 +24,14 @@ from popoto.models.reading.explaining import lines_of
 from popoto.models.reading.fetching import Fetch
 from popoto.models.reading.ordering import Order
 from popoto.models.reading.planning import AnyField
-from popoto.models.reading.ranking.asked import number_of_results, partition_of, refuse_order
+from popoto.models.reading.ranking.asked import (
+    number_of_results,
+    partition_of,
+    refuse_order,
+    the_field,
+)
 from popoto.models.reading.ranking.explaining import Ranked, RankingExplanation, Story
+from popoto.models.reading.ranking.scored import Scored, best_of_parts
 from popoto.models.reading.spec import QuerySpec
 from popoto.models.record.options import ModelOptions
 
@@ -87,25 +93,15 @@ def top_by_decay(
 
 def _decay_field(options: ModelOptions, name: str | None) -> AnyField:
     """The field by which to rank: the named one, or the only one. Raises QueryException."""
-    fields = options.listed("decay")
     if name is None:
-        if len(fields) == 1:
-            return fields[0]
-        if not fields:
-            raise QueryException(
-                f"{options.model_name} has no DecayingSortedField: give it one to rank by decay"
-            )
-        raise QueryException(
-            f"Multiple DecayingSortedFields on {options.model_name}: name one of "
-            f"{', '.join(field.name for field in fields)}"
-        )
+        return the_field(options, "decay", "DecayingSortedField", "rank by decay")
     field = options.by_name.get(name)
     if field is None:
         raise QueryException(
             f"{options.model_name} has no field {describe(name)}; "
             f"fields are {', '.join(options.by_name)}"
         )
-    if field not in fields:
+    if field not in options.listed("decay"):
         raise QueryException(
             f"top_by_decay requires a DecayingSortedField, and {field.label} is a "
             f"{type(field).__name__}"
@@ -165,14 +161,13 @@ class _Ranking:
         if len(keys) <= _MOST_CANDIDATES:
             found = yield from self._call(keys, reading)
             return [row for _, row in found]
-        best: list[tuple[float, Row]] = []
-        for first in range(0, len(keys), _MOST_CANDIDATES):
-            best += yield from self._call(keys[first : first + _MOST_CANDIDATES], Reading(()))
-        best.sort(key=lambda each: (-each[0], each[1].key.encode("utf-8")))
-        winners = [row.key.encode("utf-8") for _, row in best[: self.count]]
+        best = yield from best_of_parts(
+            keys, _MOST_CANDIDATES, lambda some: self._call(some, Reading(())), self.count
+        )
+        winners = [row.key.encode("utf-8") for _, row in best]
         return (yield from self.fetch.again(winners, reading))
 
-    def _call(self, keys: Sequence[bytes], reading: Reading) -> Plan[list[tuple[float, Row]]]:
+    def _call(self, keys: Sequence[bytes], reading: Reading) -> Plan[list[Scored]]:
         fetch, options = self.fetch, self.fetch.options
         arguments: list[Argument] = [
             repr(float(self.now)),

@@ -11,10 +11,10 @@ from popoto.engine.request import Plan
 from popoto.engine.tree import Members, Nothing, all_of
 from popoto.exceptions import QueryException
 from popoto.fields.describing import describe
-from popoto.models.reading.calls import Row
 from popoto.models.reading.executing import Execution
 from popoto.models.reading.fetching import Fetch
-from popoto.models.reading.ranking.scored import Accepts, checked_limit, finished, refuse_order
+from popoto.models.reading.ranking.asked import capped, checked_limit, refuse_order
+from popoto.models.reading.ranking.scored import Accepts, Scored, finished
 from popoto.models.reading.spec import QuerySpec
 from popoto.models.record.options import ModelOptions
 
@@ -41,11 +41,9 @@ def fuse(
     ranked = sorted(scores.items(), key=lambda each: each[1], reverse=True)
     if post_filter is not None:
         ranked = [each for each in ranked if post_filter(*each)]
-    refuse_order(spec, "fuse()")
+    refuse_order(spec, "fuse")
     execution = Execution(spec)
-    count = checked_limit(options, limit)
-    if execution.limit is not None:
-        count = min(count, execution.offset + execution.limit)
+    count = capped(execution, checked_limit(options, limit))
     fetch = yield from execution.unordered()
     found = yield from _read(execution, fetch, ranked, count)
     return (yield from finished(execution, fetch, found[execution.offset :], "_rrf_score"))
@@ -106,7 +104,7 @@ def _check_weights(
 
 def _read(
     execution: Execution, fetch: Fetch, ranked: list[tuple[str, float]], count: int
-) -> Plan[list[tuple[float, Row]]]:
+) -> Plan[list[Scored]]:
     """The first so many of a ranking that exist and meet the conditions."""
     if isinstance(fetch.operand.node, Nothing):
         return []
@@ -115,7 +113,7 @@ def _read(
     own = Fetch(fetch.options, dataclasses.replace(fetch.operand, node=node))
     scores = dict(ranked)
     waiting = [key.encode("utf-8", "surrogatepass") for key in scores]
-    found: list[tuple[float, Row]] = []
+    found: list[Scored] = []
     while waiting and len(found) < count:
         missing = count - len(found)
         head, waiting = waiting[:missing], waiting[missing:]

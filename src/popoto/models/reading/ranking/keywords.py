@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any
 
 import redis.exceptions
 
@@ -26,12 +26,18 @@ from popoto.fields.describing import describe
 from popoto.memory.bm25.documents import lengths_key, postings_key
 from popoto.memory.bm25.scripts import SEARCH
 from popoto.models.beside.leftovers import Reported, repair, sweep, take_away, while_missing
-from popoto.models.reading.calls import PAGE, TRUST, Page, Reading, Row
+from popoto.models.reading.calls import PAGE, TRUST, Page, Reading
 from popoto.models.reading.executing import Execution
 from popoto.models.reading.fetching import Fetch
 from popoto.models.reading.ordering import Order
 from popoto.models.reading.planning import AnyField
-from popoto.models.reading.ranking.asked import number_of_results, partition_of, refuse_order
+from popoto.models.reading.ranking.asked import (
+    number_of_results,
+    partition_of,
+    refuse_order,
+    the_field,
+)
+from popoto.models.reading.ranking.scored import Scored, best_of_parts, finished, keys_of
 from popoto.models.reading.spec import QuerySpec
 from popoto.models.record.options import ModelOptions
 
@@ -41,8 +47,6 @@ __all__ = ["keyword_ranking", "keyword_search", "named_keyword_field"]
 _MOST_CANDIDATES = 5_000
 #: How often a question is asked again after records that were gone are out of the index.
 _MOST_ASKED = 20
-
-Scored: TypeAlias = tuple[float, Row]
 
 
 def keyword_search(
@@ -60,12 +64,7 @@ def keyword_search(
     fetch = yield from execution.unordered()
     ranking = _Ranking(fetch, field, field.stem(partition), terms, count)
     scored = yield from ranking.found(execution.reading(), is_all=is_all)
-    scored = scored[execution.offset :]
-    found = execution.shaped(fetch, [row for _, row in scored])
-    if spec.values is None:
-        for instance, (score, _) in zip(found, scored, strict=True):
-            instance._bm25_score = score
-    return (yield from execution.finished(found))
+    return (yield from finished(execution, fetch, scored[execution.offset :], "_bm25_score"))
 
 
 def keyword_ranking(
@@ -89,7 +88,7 @@ def keyword_ranking(
         fetch.operand.node, is_all = among, False
     ranking = _Ranking(fetch, field, field.stem(partition), terms, count)
     scored = yield from ranking.found(Reading(()), is_all=is_all)
-    return [(row.key, score) for score, row in scored]
+    return keys_of(scored)
 
 
 # What is asked for -----------------------------------------------------------------------------
@@ -107,17 +106,7 @@ def _keyword_field(options: ModelOptions, name: str | None) -> AnyField:
     """The field by which to search: the named one, or the only one. Raises QueryException."""
     if name is not None:
         return named_keyword_field(options, name)
-    fields = options.listed("keywords")
-    if len(fields) == 1:
-        return fields[0]
-    if not fields:
-        raise QueryException(
-            f"{options.model_name} has no BM25Field: give it one to search by words"
-        )
-    raise QueryException(
-        f"Multiple BM25Fields on {options.model_name}: name one of "
-        f"{', '.join(field.name for field in fields)}"
-    )
+    return the_field(options, "keywords", "BM25Field", "search by words")
 
 
 def named_keyword_field(options: ModelOptions, name: Any) -> AnyField:
@@ -159,12 +148,13 @@ class _Ranking:
         keys = yield from fetch.keys(Order("any"))
         if len(keys) <= _MOST_CANDIDATES:
             return (yield from self._of(RecordKeys(tuple(keys)), reading))
-        best: list[Scored] = []
-        for first in range(0, len(keys), _MOST_CANDIDATES):
-            among = RecordKeys(tuple(keys[first : first + _MOST_CANDIDATES]))
-            best += yield from self._of(among, Reading(()))
-        best.sort(key=lambda each: (-each[0], each[1].key.encode("utf-8")))
-        scores = {row.key: score for score, row in best[: self.count]}
+        best = yield from best_of_parts(
+            keys,
+            _MOST_CANDIDATES,
+            lambda some: self._of(RecordKeys(tuple(some)), Reading(())),
+            self.count,
+        )
+        scores = {row.key: score for score, row in best}
         rows = yield from fetch.again([key.encode("utf-8") for key in scores], reading)
         return [(scores[row.key], row) for row in rows]
 

@@ -1,4 +1,4 @@
-"""What rankings have in common: how many are asked for, and results that bear their scores."""
+"""What rankings find: rows with scores, and results that bear them."""
 
 from __future__ import annotations
 
@@ -6,38 +6,39 @@ from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
 from popoto.engine.request import Plan
-from popoto.exceptions import QueryException
-from popoto.fields.describing import describe
 from popoto.models.reading.calls import Row
 from popoto.models.reading.executing import Execution
 from popoto.models.reading.fetching import Fetch
-from popoto.models.reading.spec import QuerySpec
-from popoto.models.record.options import ModelOptions
 
-__all__ = ["Accepts", "checked_limit", "finished", "refuse_order"]
+__all__ = ["Accepts", "Scored", "best_of_parts", "finished", "keys_of"]
 
 #: Whether a record, of which key and score are told, is to be among the results.
 Accepts: TypeAlias = Callable[[str, float], Any]
 
-
-def checked_limit(options: ModelOptions, limit: Any) -> int:
-    """How many results are wanted. Raises QueryException for what is no int."""
-    if isinstance(limit, bool) or not isinstance(limit, int):
-        raise QueryException(f"{options.model_name}: limit must be an int, got {describe(limit)}")
-    return limit
+Scored: TypeAlias = tuple[float, Row]
 
 
-def refuse_order(spec: QuerySpec, what: str) -> None:
-    """Raises QueryException where a query has an order besides that of its ranking."""
-    if spec.order_by is not None or spec.computed_sort is not None:
-        raise QueryException(
-            f"{spec.options.model_name}: {what} is an order of its own; leave order_by() and "
-            "computed_sort() out, and sort the result if you need to"
-        )
+def best_of_parts(
+    keys: Sequence[bytes],
+    size: int,
+    rank: Callable[[Sequence[bytes]], Plan[list[Scored]]],
+    count: int,
+) -> Plan[list[Scored]]:
+    """The best of many records, which are ranked so many at a time; equal ones by their keys."""
+    best: list[Scored] = []
+    for first in range(0, len(keys), size):
+        best += yield from rank(keys[first : first + size])
+    best.sort(key=lambda each: (-each[0], each[1].key.encode("utf-8")))
+    return best[:count]
+
+
+def keys_of(found: Sequence[Scored]) -> list[tuple[str, float]]:
+    """Keys and scores, for those who need no more of the records."""
+    return [(row.key, score) for score, row in found]
 
 
 def finished(
-    execution: Execution, fetch: Fetch, found: Sequence[tuple[float, Row]], attribute: str
+    execution: Execution, fetch: Fetch, found: Sequence[Scored], attribute: str
 ) -> Plan[list[Any]]:
     """The results in their shape. Records bear their score as an attribute."""
     shaped = execution.shaped(fetch, [row for _, row in found])

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeAlias
 
 from popoto.engine.outcome import other_model
 from popoto.engine.request import Call, Plan
@@ -16,80 +15,73 @@ from popoto.fields.vectors.embedding import described_by, embedded, provider_fai
 from popoto.fields.vectors.keeper import Seen, VectorKeeper
 from popoto.memory.vectors.arrays import HAS_NUMPY, Array
 from popoto.memory.vectors.matrix import View
-from popoto.models.reading.calls import Row
+from popoto.models.reading.calls import Reading, Row
 from popoto.models.reading.executing import Execution
 from popoto.models.reading.fetching import Fetch
 from popoto.models.reading.ordering import Order
 from popoto.models.reading.planning import AnyField
-from popoto.models.reading.ranking.composite import Scoring, composite_score
+from popoto.models.reading.ranking.asked import (
+    Scoring,
+    capped,
+    checked_limit,
+    checked_rule,
+    checked_temperature,
+    refuse_order,
+)
+from popoto.models.reading.ranking.composite import composite_score
+from popoto.models.reading.ranking.scored import Scored, finished, keys_of
 from popoto.models.reading.spec import QuerySpec
 
-__all__ = ["semantic_search", "similarities"]
+__all__ = ["semantic_ranking", "semantic_search", "similarities"]
 
 #: A search of more products than this leaves the event loop alone meanwhile.
 _MOST_AT_ONCE = 4_000_000
 #: How many records the first request reads beyond those that are wanted, if conditions decide.
 _FIRST_WINDOW = 64
-#: The attribute of results that tells their score.
-_SCORE = "_similarity_score"
 
-PostFilter = Callable[[str, float], Any]
+Join: TypeAlias = Callable[[tuple[float, float]], float]
 
 
-def semantic_search(
-    spec: QuerySpec,
-    text: Any,
-    indexes: Mapping[str, Any] | None,
-    limit: Any,
-    min_score: Any,
-    post_filter: PostFilter | None,
-    boost: Mapping[str, float] | None,
-    temperature: Any,
-    aggregate: Any = "SUM",
-) -> Plan[list[Any]]:
-    """The plan of `semantic_search`; see `query_rankings`."""
-    model_name = spec.options.model_name
+def semantic_search(spec: QuerySpec, text: Any, asked: Scoring) -> Plan[list[Any]]:
+    """The plan of `semantic_search`; see `popoto.models.query_rankings`."""
     if not is_asked(text):
         return []
-    field = embedding_field(spec)
-    if indexes:
-        return (
-            yield from _with_indexes(
-                spec,
-                text,
-                Scoring(
-                    *(indexes, limit, aggregate, min_score, post_filter, boost),
-                    temperature=temperature,
-                ),
-            )
-        )
+    if asked.indexes:
+        return (yield from _with_indexes(spec, text, asked))
     execution = Execution(spec)
-    count = _number_of_results(execution, limit)
-    if count <= 0:
-        return []
-    scale = _checked_temperature(model_name, temperature)
-    if spec.order_by is not None or spec.computed_sort is not None:
-        raise QueryException(
-            f"{model_name}: semantic_search() is an order of its own; leave order_by() and "
-            "computed_sort() out, and sort the result if you need to"
-        )
-    rule = str(aggregate).upper()
-    if rule not in _JOINS:
-        raise QueryException(
-            f"{model_name}: aggregate must be SUM, MIN or MAX, got {describe(aggregate)}"
-        )
-    found = yield from _Search.of(field, text)
+    found = yield from _best(execution, text, asked, execution.reading())
     if found is None:
         return []
+    return (yield from finished(execution, *found, "_similarity_score"))
+
+
+def semantic_ranking(spec: QuerySpec, text: Any, asked: Scoring) -> Plan[list[tuple[str, float]]]:
+    """Keys and scores of the best records, by similarity alone, without reading these."""
+    if not is_asked(text):
+        return []
+    found = yield from _best(Execution(spec), text, asked, Reading(()))
+    return [] if found is None else keys_of(found[1])
+
+
+def _best(
+    execution: Execution, text: str, asked: Scoring, reading: Reading
+) -> Plan[tuple[Fetch, list[Scored]] | None]:
+    """The best rows, and what has fetched them; None where nothing can be found."""
+    spec, options = execution.spec, execution.options
+    field = embedding_field(spec)
+    count = capped(execution, checked_limit(options, asked.limit))
+    if count <= 0:
+        return None
+    temperature = checked_temperature(options, asked.temperature)
+    refuse_order(spec, "semantic_search")
+    rule = checked_rule(options, asked.aggregate)
+    found = yield from _Search.of(field, text)
+    if found is None:
+        return None
     fetch = yield from execution.unordered()
-    ranked = _Ranked(found, min_score, boost or {}, scale, post_filter, rule)
-    rows = yield from _rows(execution, fetch, ranked, count)
-    rows = rows[execution.offset :]
-    results = execution.shaped(fetch, rows)
-    if spec.values is None:
-        for row, instance in zip(rows, results, strict=True):
-            setattr(instance, _SCORE, ranked.scores[row.key])
-    return (yield from execution.finished(results))
+    ranked = _Ranked(found, asked, temperature, _JOINS[rule])
+    rows = yield from _rows(reading, fetch, ranked, count)
+    return fetch, [(ranked.scores[row.key], row) for row in rows[execution.offset :]]
 
 
 def _with_indexes(spec: QuerySpec, text: str, asked: Scoring) -> Plan[list[Any]]:
@@ -130,24 +122,6 @@ def embedding_field(spec: QuerySpec) -> AnyField:
     if not HAS_NUMPY:
         raise QueryException("semantic_search() needs NumPy: pip install 'popoto[embeddings]'")
     return fields[0]
-
-
-def _number_of_results(execution: Execution, limit: Any) -> int:
-    """How many records to find: `limit`, or fewer where the query has a limit of its own."""
-    if isinstance(limit, bool) or not isinstance(limit, int):
-        raise QueryException(
-            f"{execution.options.model_name}: limit must be an int, got {describe(limit)}"
-        )
-    if execution.limit is None or limit <= 0:
-        return limit
-    return min(limit, execution.offset + execution.limit if execution.limit else 0)
-
-
-def _checked_temperature(model_name: str, temperature: Any) -> float:
-    is_number = isinstance(temperature, (int, float)) and not isinstance(temperature, bool)
-    if not is_number or not temperature > 0 or math.isinf(temperature):
-        raise QueryException(f"{model_name}: temperature must be > 0, got {describe(temperature)}")
-    return float(temperature)
 
 
 # Comparing -------------------------------------------------------------------------------------
@@ -194,21 +168,14 @@ class _Search:
 class _Ranked:
     """Records by score, best first. What is accepted is divided by the temperature."""
 
-    def __init__(
-        self,
-        search: _Search,
-        min_score: Any,
-        boost: Mapping[str, float],
-        temperature: float,
-        post_filter: PostFilter | None,
-        aggregate: str,
-    ) -> None:
+    def __init__(self, search: _Search, asked: Scoring, temperature: float, join: Join) -> None:
         self.search = search
-        self._least = min_score
+        self._least = asked.min_score
+        boost = asked.co_occurrence_boost or {}
         self._boost = {str(key): float(value) for key, value in boost.items()}
         self._temperature = temperature
-        self._post_filter = post_filter
-        self._join = _JOINS[aggregate]
+        self._post_filter = asked.post_filter
+        self._join = join
         #: by record, what it was accepted with
         self.scores: dict[str, float] = {}
 
@@ -254,7 +221,7 @@ class _Ranked:
                 yield key
 
 
-_JOINS: dict[str, Callable[[tuple[float, float]], float]] = {"SUM": sum, "MIN": min, "MAX": max}
+_JOINS: dict[str, Join] = {"sum": sum, "min": min, "max": max}
 
 
 def _by_score(each: tuple[str, float]) -> tuple[float, str]:
@@ -264,14 +231,14 @@ def _by_score(each: tuple[str, float]) -> tuple[float, str]:
 # Reading ---------------------------------------------------------------------------------------
 
 
-def _rows(execution: Execution, fetch: Fetch, ranked: _Ranked, count: int) -> Plan[list[Row]]:
+def _rows(reading: Reading, fetch: Fetch, ranked: _Ranked, count: int) -> Plan[list[Row]]:
     """The rows of the best records that match the query and exist.
 
     One round trip where there are no conditions, and nobody is gone. With conditions, one for a
     first window of the best; where too few of these match, the matches themselves are ranked.
     """
     is_all = isinstance(fetch.operand.node, Everything) and fetch.operand.exact
-    found, asked = yield from _first_rows(execution, fetch, ranked.best(), count, is_all=is_all)
+    found, asked = yield from _first_rows(reading, fetch, ranked.best(), count, is_all=is_all)
     if is_all and asked:
         living = {row.key for row in found}
         gone = [key for key in asked if key not in living]
@@ -281,12 +248,12 @@ def _rows(execution: Execution, fetch: Fetch, ranked: _Ranked, count: int) -> Pl
         return found[:count]
     matches = yield from fetch.keys(Order("any"))
     best = ranked.among([key.decode("utf-8") for key in matches])
-    found, _ = yield from _first_rows(execution, fetch, best, count, is_all=True)
+    found, _ = yield from _first_rows(reading, fetch, best, count, is_all=True)
     return found[:count]
 
 
 def _first_rows(
-    execution: Execution, fetch: Fetch, best: Iterator[str], count: int, *, is_all: bool
+    reading: Reading, fetch: Fetch, best: Iterator[str], count: int, *, is_all: bool
 ) -> Plan[tuple[list[Row], list[str]]]:
     """Rows of the best as far as they match, and the keys that were asked for.
 
@@ -300,7 +267,7 @@ def _first_rows(
         if not keys:
             break
         asked += keys
-        found += yield from fetch.again([key.encode("utf-8") for key in keys], execution.reading())
+        found += yield from fetch.again([key.encode("utf-8") for key in keys], reading)
         if len(found) >= count or not is_all:
             break
         window = max(2 * window, count - len(found))

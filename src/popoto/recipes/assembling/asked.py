@@ -1,0 +1,31 @@
+"""What a context is to be made of."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from popoto.models.reading.spec import QuerySpec
+
+__all__ = ["Asked"]
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What is to be gathered."""
+
+    model: Any
+    weights: Mapping[str, float]
+    cues: Mapping[str, Any]
+    filters: Mapping[str, Any]
+    mode: str
+    max_items: int
+    threshold: float
+    depth: int
+
+    @property
+    def spec(self) -> QuerySpec:
+        """The query of the records that may be gathered; its reads are not staged."""
+        spec: QuerySpec = self.model.query.filter(**self.filters).no_track()._spec
+        return spec

@@ -1,0 +1,131 @@
+"""Ways to retrieve what cues pull: by the weights of signals, by words, by words and meaning.
+
+Rankings by words and meaning are fused by rank (`popoto.models.reading.ranking.fusing`), since
+their scores have no common measure. Only what these find is a candidate: signals of memory move
+candidates and bring none in, except that an associated record may come along.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any, Final, TypeAlias
+
+from popoto.engine.request import Plan
+from popoto.engine.together import together
+from popoto.exceptions import QueryException
+from popoto.models.reading.ranking.asked import Scoring
+from popoto.models.reading.ranking.composite import composite_ranking, composite_score
+from popoto.models.reading.ranking.fusing import fuse
+from popoto.models.reading.ranking.keywords import keyword_ranking
+from popoto.models.reading.ranking.similar import semantic_ranking
+from popoto.recipes.assembling.asked import Asked
+
+__all__ = ["Retrieval", "mode_of", "retrieval"]
+
+Ranking: TypeAlias = list[tuple[str, float]]
+Boost: TypeAlias = Mapping[str, float]
+
+#: The constant of reciprocal rank fusion (Cormack, Clarke, Büttcher 2009).
+_K: Final = 60
+#: How far each ranking reaches, in results that are wanted; that by signals as far again.
+_REACH: Final = 2
+#: What a rank among the signals of memory counts, beside one by words or meaning.
+_OF_SIGNALS: Final = 0.3
+
+
+class Retrieval(ABC):
+    """The best candidates for what is asked, perhaps again with associations known."""
+
+    def __init__(self, asked: Asked) -> None:
+        self.asked = asked
+
+    @abstractmethod
+    def best(self, limit: int, boost: Boost | None = None) -> Plan[list[Any]]:
+        """At most so many records, best first; `boost` lifts some by their keys."""
+
+
+class BySignals(Retrieval):
+    """By the weighted signals alone: what the cues say does not count. One round trip."""
+
+    def best(self, limit: int, boost: Boost | None = None) -> Plan[list[Any]]:
+        scoring = Scoring(self.asked.weights, limit, co_occurrence_boost=boost)
+        return composite_score(self.asked.spec, scoring)
+
+
+class ByText(Retrieval):
+    """By the words of the cues, or by their meaning as well.
+
+    Ranked once, in one round trip for words and up to three for meaning; fused in one each time.
+    """
+
+    def __init__(self, asked: Asked, *, meaning: bool) -> None:
+        super().__init__(asked)
+        self._has_meaning = meaning
+        self._rankings: dict[str, Ranking] | None = None
+
+    def best(self, limit: int, boost: Boost | None = None) -> Plan[list[Any]]:
+        if self._rankings is None:
+            self._rankings = yield from self._ranked(_REACH * limit)
+        lists = dict(self._rankings)
+        if not any(lists.values()):
+            return []
+        if boost:
+            lists["associated"] = sorted(boost.items(), key=lambda each: (-each[1], each[0]))
+        counts = {"signals": _OF_SIGNALS} if "signals" in lists else None
+        return (yield from fuse(self.asked.spec, lists, _K, limit, None, counts))
+
+    def _ranked(self, reach: int) -> Plan[dict[str, Ranking]]:
+        asked, spec = self.asked, self.asked.spec
+        text = "\n".join(str(cue) for cue in asked.cues.values() if cue is not None)
+        field = asked.model._meta.listed("keywords")[0].name
+        plans: dict[str, Plan[Ranking]] = {"words": keyword_ranking(spec, text, field, reach)}
+        if self._has_meaning:
+            plans["meaning"] = semantic_ranking(spec, text, Scoring(None, reach))
+        if asked.weights:
+            scoring = Scoring(asked.weights, _REACH * reach)
+            plans["signals"] = composite_ranking(spec, scoring)
+        found = yield from together(*plans.values())
+        lists: dict[str, Ranking] = dict(zip(plans, found, strict=True))
+        if "signals" in lists:
+            signals = lists.pop("signals")
+            candidates = {key for ranking in lists.values() for key, _ in ranking}
+            lists["signals"] = [each for each in signals if each[0] in candidates]
+        return lists
+
+
+#: By name of the mode, and what a model must have for it, as its options list fields.
+_MODES: Final[Mapping[str, tuple[Callable[[Asked], Retrieval], tuple[str, ...]]]] = {
+    "hybrid": (partial(ByText, meaning=True), ("keywords", "embedding")),
+    "lexical": (partial(ByText, meaning=False), ("keywords",)),
+    "composite": (BySignals, ()),
+}
+
+
+def mode_of(model: Any, wanted: str) -> str:
+    """The mode to retrieve by: the wanted one; `auto` is the first that the model allows.
+
+    Raises QueryException for a mode that it does not allow, or that is none.
+    """
+    if wanted not in ("auto", *_MODES):
+        raise QueryException(f"retrieval_mode must be auto, {', '.join(_MODES)}; got {wanted!r}")
+    allowed = [
+        mode
+        for mode, (_, words) in _MODES.items()
+        if all(model._meta.listed(word) for word in words)
+    ]
+    if wanted == "auto":
+        return allowed[0]
+    if wanted not in allowed:
+        raise QueryException(
+            f"{model.__name__} cannot be searched like this: retrieval_mode={wanted!r} needs a "
+            "BM25Field, hybrid an EmbeddingField as well; composite ranks by score_weights alone"
+        )
+    return wanted
+
+
+def retrieval(asked: Asked) -> Retrieval:
+    """The way to retrieve what is asked."""
+    made, _ = _MODES[asked.mode]
+    return made(asked)
