@@ -12,9 +12,7 @@ from popoto.engine.request import Plan, Reply
 from popoto.fields.keeping.adjusting import Adjustment, carried_out
 from popoto.fields.vectors.embedding import (
     Embedded,
-    described_by,
     embedded,
-    encode_dimensions,
     provider_failure,
 )
 from popoto.fields.vectors.preparing import Preparing, text_at_hand
@@ -78,9 +76,7 @@ def embed_records(
     for place, vector in zip(there, vectors, strict=True):
         if vector is None:
             continue
-        found = Embedded(encode_dimensions(len(vector)))
-        found.vector = vector
-        found.described = described_by(preparing.provider, len(vector), preparing.keeper.form)
+        found = preparing.made(vector)
         made[instances[place].pk] = found
         adjustments.append(_Embedding(instances[place], field, held[place], found))
     described = next((each.described for each in made.values()), None)

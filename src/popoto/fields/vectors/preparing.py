@@ -111,6 +111,10 @@ class Preparing:
         vector = vectors.get(text)
         if vector is None:
             return Unvectored.of(NIL if task.is_stored else task.held, is_missing=True)
+        return self.made(vector)
+
+    def made(self, vector: Array) -> Embedded:
+        """What is stored of a vector that the provider has made."""
         found = Embedded(encode_dimensions(len(vector)))
         found.vector = vector
         found.described = described_by(self.provider, len(vector), self.keeper.form)
