@@ -28,6 +28,7 @@ from popoto import (
 )
 from popoto.fields import observation
 from tests.driver import Api, RoundTrips
+from tests.memory.observed import Both
 
 MADE, NOW = 1000.0, 2000.0
 
@@ -64,16 +65,6 @@ def observe(memory: Memory, outcome: str | None, api: Api | None = None) -> None
             ObservationProtocol.on_context_used([memory], outcomes)
         else:
             api(Both().on_context_used, [memory], outcomes)
-
-
-class Both:
-    """Static methods as bound ones, which is how a test calls both twins."""
-
-    def on_context_used(self, *arguments: Any, **more: Any) -> None:
-        ObservationProtocol.on_context_used(*arguments, **more)
-
-    async def async_on_context_used(self, *arguments: Any, **more: Any) -> None:
-        await ObservationProtocol.async_on_context_used(*arguments, **more)
 
 
 def state(memory: Memory, redis_client: redis.Redis) -> dict[str, Any]:

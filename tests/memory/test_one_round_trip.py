@@ -16,12 +16,12 @@ from popoto import (
     CyclicDecayField,
     KeyField,
     Model,
-    ObservationProtocol,
     StringField,
     TemporalPeriod,
     transaction,
 )
 from tests.driver import Api, RoundTrips
+from tests.memory.observed import Both
 
 Counting = Callable[[], AbstractContextManager[RoundTrips]]
 
@@ -37,16 +37,6 @@ class Lore(AccessTrackerMixin, Model):
 
 
 LINKS: CoOccurrenceField = Lore._meta.by_name["together"]
-
-
-class Both:
-    """What the static methods do, as `api` takes it."""
-
-    def on_context_used(self, *arguments: Any) -> None:
-        ObservationProtocol.on_context_used(*arguments)
-
-    async def async_on_context_used(self, *arguments: Any) -> None:
-        await ObservationProtocol.async_on_context_used(*arguments)
 
 
 OUTCOMES = ("acted", "used", "dismissed", "deferred", "contradicted")

@@ -14,11 +14,11 @@ from popoto import (
     KeyField,
     Model,
     ModelException,
-    ObservationProtocol,
     clock,
     transaction,
 )
 from tests.driver import Api, RoundTrips
+from tests.memory.observed import Both
 from tests.truth.oracle import violations
 
 Counting = Callable[[], AbstractContextManager[RoundTrips]]
@@ -35,16 +35,6 @@ class Twofold(Model):
 
     class Meta:
         indexes = ((("warm", "bright"), True),)
-
-
-class Both:
-    """What the static methods do, as `api` takes it."""
-
-    def on_context_used(self, *arguments: Any, **more: Any) -> None:
-        ObservationProtocol.on_context_used(*arguments, **more)
-
-    async def async_on_context_used(self, *arguments: Any, **more: Any) -> None:
-        await ObservationProtocol.async_on_context_used(*arguments, **more)
 
 
 @pytest.fixture
