@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -10,18 +11,24 @@ import redis
 
 from popoto import (
     AccessTrackerMixin,
+    BM25Field,
     ConfidenceField,
     CoOccurrenceField,
+    EmbeddingField,
     KeyField,
     ListField,
     Model,
     PredictionLedgerMixin,
     RecallProposal,
     Relationship,
+    RetrievalQuality,
+    SortedField,
     StringField,
 )
 from popoto.exceptions import ModelException
+from popoto.fields.embedding_field import invalidate_cache
 from tests.driver import Api
+from tests.vectors.provider import Known
 
 
 class Shop(Model):
@@ -107,3 +114,60 @@ def test_the_key_is_named(api: Api, redis_client: redis.Redis, visit: Visit, nam
     assert str(caught.value) == (
         f"the key {key!r} holds a string where a {expected} belongs. Rename or delete that key."
     )
+
+
+class Page(Model):
+    name = KeyField()
+    text = StringField()
+    rank = SortedField(type=float, default=0.0)
+    certainty = ConfidenceField()
+    words = BM25Field(source="text")
+    vector = EmbeddingField(source="text", provider=Known({}), store="server")
+
+
+_VECTORS = "$EmbeddingF:Page:vector"
+
+#: The same of what records are found by.
+SEARCHES: dict[str, tuple[str, str, Callable[[Api], Any]]] = {
+    "documents": (
+        "$BM25:Page:words:df",
+        "zset",
+        lambda api: api(BM25Field.get_idf, Page, "words", "tea"),
+    ),
+    "vectors": (
+        f"{_VECTORS}:vectors",
+        "hash",
+        lambda api: api(Page.query.semantic_search, "tea"),
+    ),
+    "changes of vectors": (
+        f"{_VECTORS}:changes",
+        "zset",
+        lambda api: api(Page.query.semantic_search, "tea"),
+    ),
+    "what vectors are of": (f"{_VECTORS}:note", "hash", lambda api: api(Page.reembed)),
+    "vectors that lack": (f"{_VECTORS}:vectors", "hash", lambda api: api(Page.reembed)),
+    "records without a vector": (
+        f"{_VECTORS}:missing",
+        "zset",
+        lambda api: api(Page.embed_missing),
+    ),
+    "all records": ("$Class:Page", "set", lambda api: api(Page.reembed)),
+    "the quality of what was found": (
+        "$ConfidencF:Page:certainty:data",
+        "hash",
+        lambda api: api(RetrievalQuality.from_records, Page.query.all()),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", SEARCHES)
+def test_the_key_of_a_search_is_named(api: Api, redis_client: redis.Redis, name: str) -> None:
+    key, expected, read = SEARCHES[name]
+    Page.create(name="a", text="tea")
+    assert redis_client.exists(key) or key.endswith(":missing")
+    redis_client.delete(key)
+    redis_client.set(key, "foreign")
+    invalidate_cache()
+    told = re.escape(f"the key {key!r} holds a string where a {expected} belongs")
+    with pytest.raises(ModelException, match=told):
+        read(api)

@@ -12,6 +12,8 @@ from popoto.engine.request import Argument, Plan, Request
 
 #: Reading commands by the type of key that they need.
 _NEEDED: Final = {
+    "GET": "string",
+    "HEXISTS": "hash",
     "HGET": "hash",
     "HKEYS": "hash",
     "HMGET": "hash",
@@ -21,6 +23,7 @@ _NEEDED: Final = {
     "SCARD": "set",
     "SMEMBERS": "set",
     "SSCAN": "set",
+    "ZMSCORE": "zset",
     "ZRANGE": "zset",
     "ZRANGEBYSCORE": "zset",
     "ZREVRANGE": "zset",

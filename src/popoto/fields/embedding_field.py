@@ -12,7 +12,8 @@ from popoto.embeddings.default import get_default_provider, set_default_provider
 from popoto.engine import keys
 from popoto.engine.batch import Batch
 from popoto.engine.codec import NIL, Stored
-from popoto.engine.request import Plan, Request
+from popoto.engine.looking_up import looked_up
+from popoto.engine.request import Plan
 from popoto.engine.run import arun, run
 from popoto.exceptions import ModelException
 from popoto.fields.field import Field
@@ -246,8 +247,8 @@ class EmbeddingField(Field[int]):
 
     def marked(self) -> Plan[list[str]]:
         """The records whose text is waiting for a vector."""
-        (found,) = yield Request.of(
-            ("ZRANGE", self._missing_key, 0, -1), shard=self.keeper.place.shard, repeatable=True
+        (found,) = yield from looked_up(
+            [("ZRANGE", self._missing_key, 0, -1)], self.keeper.place.shard
         )
         return [key.decode("utf-8") for key in found]
 

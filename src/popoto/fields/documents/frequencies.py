@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol, cast
 
+from popoto.engine.looking_up import looked_up
 from popoto.engine.request import Plan, Request, ScriptCall
 from popoto.exceptions import QueryException
 from popoto.memory.bm25.documents import lengths_key
@@ -34,11 +35,8 @@ def inverse_frequencies(
         return {}
     stem = _stem(field, partition)
     terms = [_indexed_form(field, token) for token in asked]
-    number, holders = yield Request.of(
-        ("GET", f"{stem}:n"),
-        ("ZMSCORE", f"{stem}:df", *terms),
-        shard=field.owner._meta.shard,
-        repeatable=True,
+    number, holders = yield from looked_up(
+        [("GET", f"{stem}:n"), ("ZMSCORE", f"{stem}:df", *terms)], field.owner._meta.shard
     )
     documents = int(number or 0)
     return {

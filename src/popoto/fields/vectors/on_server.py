@@ -10,7 +10,8 @@ from typing import Any
 
 from popoto.engine import keys
 from popoto.engine.batch import Batch, KeyArgument
-from popoto.engine.request import Command, Plan, Request, ScriptCall
+from popoto.engine.looking_up import asked, looked_up
+from popoto.engine.request import Plan, Request, ScriptCall
 from popoto.fields.keeping.entries import Carried, Entry
 from popoto.fields.keeping.families import KeyFamily, companion_family
 from popoto.fields.vectors.keeper import Described, Place, Seen, VectorKeeper
@@ -121,32 +122,30 @@ class ServerKeeper(VectorKeeper):
         call = ScriptCall(
             FOLLOW, [self._note, self._changes, self._vectors], [epoch, version, _PAGE]
         )
-        (reply,) = yield Request((call,), self.place.shard, repeatable=True)
+        kinds = ((self._note, "hash"), (self._changes, "zset"), (self._vectors, "hash"))
+        request = Request.of(call, shard=self.place.shard, repeatable=True)
+        (reply,) = yield from asked(request, kinds)
         found: list[Any] = reply
         return found
 
     def members(self) -> Plan[list[bytes]]:
         """All records that have, or had, a vector."""
-        (reply,) = yield Request.of(
-            ("ZRANGE", self._changes, 0, -1), shard=self.place.shard, repeatable=True
-        )
+        (reply,) = yield from looked_up([("ZRANGE", self._changes, 0, -1)], self.place.shard)
         found: list[bytes] = reply
         return found
 
     # Catching up ---------------------------------------------------------------------------
 
     def lacking(self, keys: Sequence[str]) -> Plan[list[str]]:
-        looks: list[Command] = [("HEXISTS", self._vectors, key) for key in keys]
+        looks = [("HEXISTS", self._vectors, key) for key in keys]
         if not looks:
             return []
-        replies = yield Request(looks, self.place.shard, repeatable=True)
+        replies = yield from looked_up(looks, self.place.shard)
         return [key for key, exists in zip(keys, replies, strict=True) if not exists]
 
     def described(self) -> Plan[Described | None]:
-        (reply,) = yield Request.of(
-            ("HMGET", self._note, "model", "dimensions", "form"),
-            shard=self.place.shard,
-            repeatable=True,
+        (reply,) = yield from looked_up(
+            [("HMGET", self._note, "model", "dimensions", "form")], self.place.shard
         )
         return _described(reply)
 

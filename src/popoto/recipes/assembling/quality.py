@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Self
 
-from popoto.engine.request import Command, Plan, Request
+from popoto.engine.looking_up import looked_up
+from popoto.engine.request import Argument, Plan
 from popoto.engine.run import arun, run
 from popoto.memory.confidence.formula import Evidence
 
@@ -164,7 +165,7 @@ def _stored(model: Any, records: Sequence[Any], weights: Mapping[str, float]) ->
     confident = options.listed("confidence")[:1]
     keys: list[str] = [record.pk for record in records]
     confidences = dict.fromkeys(keys, 1.0)
-    commands: list[Command] = []
+    commands: list[tuple[Argument, ...]] = []
     if keys:
         commands += [("ZMSCORE", by_name[name].sorted_set_key, *keys) for name in names]
         for each in confident:
@@ -173,7 +174,7 @@ def _stored(model: Any, records: Sequence[Any], weights: Mapping[str, float]) ->
                 commands.append(("HGET", each.partition_key(values), record.pk))
     if not commands:
         return _Stored(confidences, {})
-    replies: list[Any] = yield Request(commands, options.shard, repeatable=True)
+    replies = yield from looked_up(commands, options.shard)
     columns, evidence = replies[: len(names)], replies[len(names) :]
     for each in confident:
         for key, bytes_ in zip(keys, evidence, strict=True):
