@@ -158,3 +158,12 @@ def test_related_records_come_along(round_trips: Counting, redis_client: redis.R
     with round_trips() as seen:
         assert {each.author.name for each in found} == {"ann"}
     assert seen.sends == 0
+
+
+def test_a_limit_of_none_asks_nothing_wherever_it_begins(
+    api: Api, round_trips: Counting, redis_client: redis.Redis
+) -> None:
+    notes(3)
+    with round_trips() as seen:
+        found = api(Note.query.filter(agent="a").offset(2).limit(0).top_by_decay, n=3)
+    assert (found, found.explain().round_trips, seen.sends) == ([], 0, 0)

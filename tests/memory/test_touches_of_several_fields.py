@@ -82,6 +82,8 @@ def test_a_transaction_touches_fields_that_no_index_has_in_common(
 ) -> None:
     together = transaction()
     together.touch(twofold, "loud")
+    with pytest.raises(ModelException, match="takes part in this transaction already"):
+        together.touch(twofold, "loud")
     together.touch(twofold, "warm")
     for name in ("bright", "warm"):
         with pytest.raises(ModelException, match="takes part in this transaction already"):

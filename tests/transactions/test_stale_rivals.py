@@ -9,7 +9,7 @@ import pytest
 import redis
 
 from popoto import IntField, KeyField, Model, StringField, transaction
-from popoto.exceptions import BulkError, NotStoredError, UniquenessError
+from popoto.exceptions import BulkError, NotStoredError, RowError, UniquenessError
 from tests.driver import Api
 from tests.truth.oracle import violations
 
@@ -98,3 +98,13 @@ def test_a_part_of_a_record_that_is_gone_is_refused_for_that(api: Api) -> None:
     with pytest.raises(NotStoredError):
         api(joined.commit)
     assert api(Seat.query.count) == 0
+
+
+def test_what_a_part_of_a_gone_record_claimed_is_free_for_the_rest_of_its_batch(api: Api) -> None:
+    gone = api(Seat.create, name="a", row=1, place=1)
+    other = api(Seat.create, name="b", row=2, place=1)
+    api(Seat.query.filter(name="a").delete)
+    refused: list[RowError] = []
+    assert api(Seat.bulk_update, [gone, other], row=5, on_error=refused.append) == 1
+    assert [(each.position, type(each.error)) for each in refused] == [(0, NotStoredError)]
+    assert [(each.name, each.row) for each in api(Seat.query.all)] == [("b", 5)]

@@ -69,8 +69,6 @@ class ByText(Retrieval):
         if self._rankings is None:
             self._rankings = yield from self._ranked(_REACH * limit)
         lists = dict(self._rankings)
-        if not any(lists.values()):
-            return []
         if boost:
             lists["associated"] = sorted(boost.items(), key=lambda each: (-each[1], each[0]))
         counts = {"signals": _OF_SIGNALS} if "signals" in lists else None
