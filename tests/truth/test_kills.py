@@ -112,6 +112,23 @@ def test_a_killed_writer_leaves_nothing_half_written(
     assert redis_client.keys("*") == []
 
 
+def process_of(server: embedded.EmbeddedServer) -> int:
+    """The id of a server's process."""
+    with redis.Redis(unix_socket_path=server.socket_path) as client:
+        return cast("dict[str, int]", client.info("server"))["process_id"]
+
+
+def kill_both(server: embedded.EmbeddedServer, process: int, writer: int, forking: Writers) -> None:
+    """Kill a server in the middle of a writer's work, and have it run again."""
+    os.kill(process, signal.SIGKILL)
+    time.sleep(0.01)
+    with contextlib.suppress(ProcessLookupError):
+        # One that was about to repeat a read may not have noticed.
+        os.kill(writer, signal.SIGKILL)
+    assert forking.outcome() in (0, signal.SIGKILL)
+    server.ensure_running()
+
+
 def half_remembered(client: redis.Redis) -> list[str]:
     """What records have of which others should have a part, or nobody; of which a part lacks."""
     there = found(client)
@@ -187,20 +204,14 @@ def test_a_killed_server_forgets_nothing_that_was_learned(tmp_path: Path) -> Non
     with server, writers(server.socket_path, str(journal), module="rememberer") as forking:
         redis_db.set_REDIS_DB_settings(unix_socket_path=server.socket_path)
         for _ in range(SERVER_KILLS):
-            with redis.Redis(unix_socket_path=server.socket_path) as client:
-                information = cast("dict[str, int]", client.info("server"))
+            process = process_of(server)
             writer = forking.start()
             # Until it has learned something, however busy the machine is.
             size, deadline = journal.stat().st_size, time.monotonic() + 30
             while journal.stat().st_size == size and time.monotonic() < deadline:
                 time.sleep(0.005)
             time.sleep(random.uniform(0.0, 0.1))
-            os.kill(information["process_id"], signal.SIGKILL)
-            time.sleep(0.01)
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(writer, signal.SIGKILL)
-            assert forking.outcome() in (0, signal.SIGKILL)
-            server.ensure_running()
+            kill_both(server, process, writer, forking)
             with redis.Redis(unix_socket_path=server.socket_path) as client:
                 assert half_remembered(client) == []
                 learned = found(client)["worth"]
@@ -221,17 +232,10 @@ def test_a_killed_server_keeps_what_it_acknowledged(tmp_path: Path, kind: str) -
     with server, writers(server.socket_path, *arguments) as forking:
         redis_db.set_REDIS_DB_settings(unix_socket_path=server.socket_path)
         for _ in range(SERVER_KILLS):
-            with redis.Redis(unix_socket_path=server.socket_path) as client:
-                information = cast("dict[str, int]", client.info("server"))
+            process = process_of(server)
             writer = forking.start()
             time.sleep(random.uniform(0.02, 0.15))
-            os.kill(information["process_id"], signal.SIGKILL)
-            time.sleep(0.01)
-            with contextlib.suppress(ProcessLookupError):
-                # One that was about to repeat a read may not have noticed.
-                os.kill(writer, signal.SIGKILL)
-            assert forking.outcome() in (0, signal.SIGKILL)
-            server.ensure_running()
+            kill_both(server, process, writer, forking)
             with redis.Redis(unix_socket_path=server.socket_path) as client:
                 assert violations(client, Thing, Shelf, Counter) == []
                 stored = records(client, Counter)
