@@ -115,6 +115,21 @@ def test_a_supervisor_told_to_end_lets_the_server_save_and_users_start_another(
         assert user.ask("increment") == "2"
 
 
+def test_a_supervisor_that_was_told_to_end_does_not_call_its_server_ready(tmp_path: Path) -> None:
+    """It finds the signal and the question together, and ends the server after its answer."""
+    seat = joining.join(persistent_place(tmp_path))
+    supervisor = seat.supervisor
+    assert supervisor is not None
+    os.kill(supervisor, signal.SIGSTOP)
+    os.waitpid(supervisor, os.WUNTRACED)
+    seat.connection.sendall(b"?")
+    os.kill(supervisor, signal.SIGTERM)
+    os.kill(supervisor, signal.SIGCONT)
+    assert not seat.wait_until_ready()
+    seat.connection.close()
+    assert eventually(lambda: not processes_of(tmp_path))
+
+
 def test_nothing_is_lost_when_users_come_and_go_all_the_time(tmp_path: Path) -> None:
     """The last one's leaving and the next one's coming coincide again and again."""
     program = """

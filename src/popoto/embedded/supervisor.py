@@ -177,6 +177,8 @@ class Supervisor:
         self.leaving.append(self.users.pop(descriptor))
 
     def _answer(self) -> None:
+        if self.terminated:  # whoever asks is told by the end of the connection
+            return
         if self.ready:
             self._say(b"ready %d\n" % self.starts)
             self.waiting.clear()
