@@ -15,8 +15,8 @@ import pytest
 import redis
 
 from popoto import redis_db
+from popoto.testing.faults import FaultProxy
 from tests.cluster_nodes import cluster, cluster_url, node
-from tests.connection.relay import Relay
 from tests.driver import Api, RoundTrips, count_round_trips, start_server
 
 # How long one example takes says how busy the machine is. A test that hangs is ended by pytest.
@@ -85,9 +85,9 @@ def on_the_cluster(ports: list[int], _fresh_server: None) -> None:
 
 
 @pytest.fixture
-def relay(server_url: str) -> Iterator[Relay]:
-    """Popoto reaches the private server through a relay, which can lose, hold and cut."""
-    with Relay(urlsplit(server_url).path) as relay:
-        redis_db.set_REDIS_DB_settings(host="127.0.0.1", port=relay.port)
-        yield relay
+def proxy(server_url: str) -> Iterator[FaultProxy]:
+    """Popoto reaches the private server through a proxy, which can lose, hold and cut."""
+    with FaultProxy(server_url) as proxy:
+        redis_db.set_REDIS_DB_settings(host="127.0.0.1", port=proxy.port)
+        yield proxy
         redis_db.set_REDIS_DB_settings()

@@ -17,8 +17,8 @@ from popoto.engine import coalescing
 from popoto.engine.request import Request
 from popoto.engine.run import asend
 from popoto.exceptions import NothingWrittenError, OutcomeUnknownError, UniquenessError
+from popoto.testing.faults import FaultProxy
 from tests.cluster_nodes import cluster_url
-from tests.connection.relay import Relay
 from tests.driver import RoundTrips
 
 Counter = Callable[[], AbstractContextManager[RoundTrips]]
@@ -154,10 +154,10 @@ def test_every_event_loop_gathers_for_itself() -> None:
 
 
 async def test_after_a_lost_reply_reads_are_repeated_and_writes_are_in_doubt(
-    relay: Relay,
+    proxy: FaultProxy,
 ) -> None:
     await product("one").async_save()
-    relay.lose(b"Product:new")
+    proxy.lose_reply(b"Product:new")
     found, saved, count = await asyncio.gather(
         Product.query.async_get(name="one"),
         product("new").async_save(),
@@ -169,7 +169,7 @@ async def test_after_a_lost_reply_reads_are_repeated_and_writes_are_in_doubt(
     assert count == 2
 
 
-async def test_no_server_is_told_to_everyone(relay: Relay) -> None:
+async def test_no_server_is_told_to_everyone(proxy: FaultProxy) -> None:
     redis_db.set_REDIS_DB_settings(host="127.0.0.1", port=1)
     outcomes = await asyncio.gather(
         product("one").async_save(), Product.query.async_count(), return_exceptions=True

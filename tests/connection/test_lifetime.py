@@ -20,7 +20,7 @@ import redis.asyncio as redis_asyncio
 from popoto import redis_db
 from popoto.exceptions import ConfigurationError, NothingWrittenError
 from popoto.redis_db import POPOTO_REDIS_DB
-from tests.connection.relay import Relay
+from popoto.testing.faults import FaultProxy
 
 
 def free_port() -> int:
@@ -71,10 +71,10 @@ def test_a_wrong_password_is_said_as_the_server_says_it(path: str) -> None:
 
 
 def test_a_killed_server_and_its_return(path: str) -> None:
-    with Relay(path) as relay:
-        redis_db.set_REDIS_DB_settings(host="127.0.0.1", port=relay.port)
+    with FaultProxy(f"unix://{path}") as proxy:
+        redis_db.set_REDIS_DB_settings(host="127.0.0.1", port=proxy.port)
         assert redis_db.connection().call(("INCR", "n"), repeatable=False) == 1
-        port = relay.port
+        port = proxy.port
     with pytest.raises(redis.ConnectionError):
         redis_db.connection().call(("INCR", "n"), repeatable=False)
     assert redis_db.check_connection() is False

@@ -19,7 +19,7 @@ from popoto import (
 )
 from popoto.exceptions import QueryException
 from popoto.redis_db import POPOTO_REDIS_DB, get_async_redis_db
-from tests.connection.relay import Relay
+from popoto.testing.faults import FaultProxy
 from tests.driver import Api
 
 
@@ -37,7 +37,7 @@ class Ship(Model):
 
 
 @pytest.fixture(autouse=True)
-def ships(relay: Relay) -> None:
+def ships(proxy: FaultProxy) -> None:
     """Popoto has done each of these things before, so that no script is unknown to the server."""
     Ship.create(name="a", kind="sail", log=["x"], dock=Dock.create(name="d"))
     Ship.query.filter(kind="sail").count()
@@ -120,18 +120,18 @@ READS: list[tuple[Callable[[Api], Any], bytes, Any]] = [
     ("read", "marker", "expected"), READS, ids=[f"{n}-{each[1]!r}" for n, each in enumerate(READS)]
 )
 def test_it_is_asked_again(
-    api: Api, relay: Relay, read: Callable[[Api], Any], marker: bytes, expected: Any
+    api: Api, proxy: FaultProxy, read: Callable[[Api], Any], marker: bytes, expected: Any
 ) -> None:
-    relay.lose(marker)
+    lost = proxy.lose_reply(marker)
     assert read(api) == expected
-    assert relay.lost == 1
+    assert lost.happened == 1
 
 
 def test_also_when_a_wrong_key_is_looked_for(
-    api: Api, relay: Relay, redis_client: redis.Redis
+    api: Api, proxy: FaultProxy, redis_client: redis.Redis
 ) -> None:
     redis_client.delete("$IndexF:Ship:kind:sail")
     redis_client.set("$IndexF:Ship:kind:sail", "foreign")
-    relay.lose(b"TYPE")
+    proxy.lose_reply(b"TYPE")
     with pytest.raises(QueryException, match="is a string instead of a set"):
         api(Ship.query.filter(kind="sail").all)

@@ -10,7 +10,7 @@ import redis
 
 from popoto import IndexedField, KeyField, ListField, Model, ModelException, redis_db
 from popoto.redis_db import POPOTO_REDIS_DB
-from tests.connection.relay import Relay
+from popoto.testing.faults import FaultProxy
 from tests.driver import Api
 
 LOADING = b"-LOADING Redis is loading the dataset in memory\r\n"
@@ -23,19 +23,21 @@ class Berth(Model):
     log = ListField(max_length=3)
 
 
-def test_a_write_waits_for_a_server_that_loads(api: Api, relay: Relay) -> None:
+def test_a_write_waits_for_a_server_that_loads(api: Api, proxy: FaultProxy) -> None:
     """Nothing was carried out, so it may be sent again, whatever it is."""
     api(Berth.create, name="warm")
-    relay.answer(b"EVALSHA", LOADING, times=2)
+    proxy.answer(LOADING, b"EVALSHA", times=2)
     api(Berth.create, name="a", kind="quay")
     assert api(Berth.query.count, kind="quay") == 1
 
 
-def test_several_commands_wait_together(api: Api, relay: Relay, redis_client: redis.Redis) -> None:
+def test_several_commands_wait_together(
+    api: Api, proxy: FaultProxy, redis_client: redis.Redis
+) -> None:
     berth = api(Berth.create, name="a", kind="quay", log=["x"])
     redis_client.hset("Berth:a", "kind", b"\xa4pier")
-    relay.answer(b"HGETALL", LOADING * 2)
-    relay.answer(b"HMGET", LOADING * 2)
+    proxy.answer(LOADING * 2, b"HGETALL")
+    proxy.answer(LOADING * 2, b"HMGET")
     api(berth.refresh)
     assert (berth.kind, list(berth.log)) == ("pier", ["x"])
 
@@ -48,44 +50,44 @@ class Buoy(Model):
 BUOY_B = b"*1\r\n$2\r\n\xa1b\r\n"
 
 
-async def refreshed_together(relay: Relay, *replies: bytes, lost: int = 0) -> list[Any]:
-    """What two tasks get that refresh at the same moment, if the relay answers so to both.
+async def refreshed_together(proxy: FaultProxy, *replies: bytes, lost: int = 0) -> list[Any]:
+    """What two tasks get that refresh at the same moment, if the proxy answers so to both.
 
     After that, as many replies are `lost`.
     """
     buoys = [await Buoy.async_create(name=name) for name in "ab"]
-    relay.lose(b"HMGET", times=lost)
-    relay.answer(b"HMGET", b"".join(replies))
+    proxy.answer(b"".join(replies), b"HMGET")
+    proxy.lose_reply(b"HMGET", times=lost)
     together = (buoy.async_refresh() for buoy in buoys)
     return list(await asyncio.gather(*together, return_exceptions=True))
 
 
-def test_a_task_does_not_wait_for_what_another_has_to_wait_for(relay: Relay) -> None:
-    first, second = asyncio.run(refreshed_together(relay, LOADING, BUOY_B))
+def test_a_task_does_not_wait_for_what_another_has_to_wait_for(proxy: FaultProxy) -> None:
+    first, second = asyncio.run(refreshed_together(proxy, LOADING, BUOY_B))
     assert (first.name, second.name) == ("a", "b")
 
 
-def test_a_task_beside_one_that_waited_in_vain(relay: Relay) -> None:
-    first, second = asyncio.run(refreshed_together(relay, LOADING, BUOY_B, lost=3))
+def test_a_task_beside_one_that_waited_in_vain(proxy: FaultProxy) -> None:
+    first, second = asyncio.run(refreshed_together(proxy, LOADING, BUOY_B, lost=3))
     assert isinstance(first, redis.ConnectionError)
     assert second.name == "b"
 
 
-def test_an_error_is_for_the_task_that_it_concerns(relay: Relay) -> None:
+def test_an_error_is_for_the_task_that_it_concerns(proxy: FaultProxy) -> None:
     wrong = b"-WRONGTYPE Operation against a key holding the wrong kind of value\r\n"
-    first, second = asyncio.run(refreshed_together(relay, wrong, BUOY_B))
+    first, second = asyncio.run(refreshed_together(proxy, wrong, BUOY_B))
     assert isinstance(first, redis.ResponseError)
     assert second.name == "b"
 
 
 def test_an_error_after_waiting_is_for_the_task_that_waited(
-    relay: Relay, redis_client: redis.Redis
+    proxy: FaultProxy, redis_client: redis.Redis
 ) -> None:
     async def both() -> list[Any]:
         buoys = [await Buoy.async_create(name=name) for name in "ab"]
         redis_client.delete("Buoy:a")
         redis_client.set("Buoy:a", "no hash")
-        relay.answer(b"HMGET", LOADING + BUOY_B)
+        proxy.answer(LOADING + BUOY_B, b"HMGET")
         together = (buoy.async_refresh() for buoy in buoys)
         return list(await asyncio.gather(*together, return_exceptions=True))
 
@@ -95,25 +97,25 @@ def test_an_error_after_waiting_is_for_the_task_that_waited(
     assert second.name == "b"
 
 
-def test_direct_use_waits_too(relay: Relay) -> None:
-    relay.answer(b"INCR", LOADING)
+def test_direct_use_waits_too(proxy: FaultProxy) -> None:
+    proxy.answer(LOADING, b"INCR")
     assert POPOTO_REDIS_DB.incr("n") == 1
-    relay.answer(b"GET", LOADING)
+    proxy.answer(LOADING, b"GET")
     assert POPOTO_REDIS_DB.get("n") == b"1"
 
 
-async def test_direct_use_waits_too_async(relay: Relay) -> None:
+async def test_direct_use_waits_too_async(proxy: FaultProxy) -> None:
     client = await redis_db.get_async_redis_db()
-    relay.answer(b"INCR", LOADING)
+    proxy.answer(LOADING, b"INCR")
     assert await client.incr("n") == 1
-    relay.answer(b"GET", LOADING)
+    proxy.answer(LOADING, b"GET")
     assert await client.get("n") == b"1"
 
 
-def test_a_replica_is_no_server_to_wait_for(api: Api, relay: Relay) -> None:
+def test_a_replica_is_no_server_to_wait_for(api: Api, proxy: FaultProxy) -> None:
     """Without a sentinel nobody says who else could take the write."""
     api(Berth.create, name="warm")
-    relay.answer(b"EVALSHA", READONLY)
+    proxy.answer(READONLY, b"EVALSHA")
     with pytest.raises(redis.exceptions.ReadOnlyError):
         api(Berth.create, name="a")
     assert api(Berth.query.count) == 1

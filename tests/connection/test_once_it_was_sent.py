@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Generator, Iterator
 from typing import Any, cast
-from urllib.parse import urlsplit
 
 import pytest
 import redis
@@ -29,7 +28,7 @@ from popoto.exceptions import (
 from popoto.models.writing import carrying
 from popoto.models.writing.lateness import see_through
 from popoto.redis_db import POPOTO_REDIS_DB
-from tests.connection.relay import Relay
+from popoto.testing.faults import FaultProxy
 from tests.connection.two_calls import TwoCalls
 from tests.driver import Api
 from tests.truth.oracle import violations
@@ -59,15 +58,15 @@ class Pier(Model):
 
 
 @pytest.fixture
-def relay(server_url: str) -> Iterator[Relay]:
-    with Relay(urlsplit(server_url).path) as relay:
-        redis_db.set_REDIS_DB_settings(host="127.0.0.1", port=relay.port, socket_timeout=0.3)
-        yield relay
+def proxy(server_url: str) -> Iterator[FaultProxy]:
+    with FaultProxy(server_url) as proxy:
+        redis_db.set_REDIS_DB_settings(host="127.0.0.1", port=proxy.port, socket_timeout=0.3)
+        yield proxy
         redis_db.set_REDIS_DB_settings()
 
 
 @pytest.fixture
-def berth(api: Api, relay: Relay) -> Berth:
+def berth(api: Api, proxy: FaultProxy) -> Berth:
     return api(Berth.create, name="a")
 
 
@@ -123,9 +122,9 @@ def assert_plain(error: BaseException) -> None:
 
 @pytest.mark.parametrize("name", WRITES)
 def test_a_write_whose_server_goes_away_is_in_doubt(
-    api: Api, relay: Relay, berth: Berth, name: str
+    api: Api, proxy: FaultProxy, berth: Berth, name: str
 ) -> None:
-    relay.lose(MARKS.get(name, b"EVALSHA"), then=relay.shut)
+    proxy.lose_reply(MARKS.get(name, b"EVALSHA"), then=proxy.refuse)
     with pytest.raises(redis.ConnectionError) as caught:
         WRITES[name](api, berth)
     assert_in_doubt(caught.value)
@@ -133,21 +132,21 @@ def test_a_write_whose_server_goes_away_is_in_doubt(
 
 @pytest.mark.parametrize("name", WRITES)
 def test_a_write_to_a_server_that_falls_silent_is_in_doubt(
-    api: Api, relay: Relay, berth: Berth, name: str
+    api: Api, proxy: FaultProxy, berth: Berth, name: str
 ) -> None:
-    relay.stall(MARKS.get(name, b"EVALSHA"), times=5)
+    proxy.stall(MARKS.get(name, b"EVALSHA"), times=5)
     with pytest.raises(redis.TimeoutError) as caught:
         WRITES[name](api, berth)
     assert_in_doubt(caught.value)
     assert isinstance(caught.value, OutcomeUnknownTimeoutError)
     # It is not asked for long: the call is given up once.
-    assert relay.sent(b"$3\r\nSET\r\n") <= 1
+    assert proxy.sent(b"$3\r\nSET\r\n") <= 1
 
 
 def test_a_write_whose_reply_is_lost_again_and_again_is_in_doubt(
-    api: Api, relay: Relay, berth: Berth, redis_client: redis.Redis
+    api: Api, proxy: FaultProxy, berth: Berth, redis_client: redis.Redis
 ) -> None:
-    relay.lose(b"EVALSHA", times=3)
+    proxy.lose_reply(b"EVALSHA", times=3)
     with pytest.raises(OutcomeUnknownError):
         api(changed(berth, kind="pier").save)
     assert redis_client.hget("Berth:a", "kind") == b"\xa4pier"
@@ -155,15 +154,15 @@ def test_a_write_whose_reply_is_lost_again_and_again_is_in_doubt(
 
 @pytest.mark.parametrize("name", ["save", "bulk_update"])
 def test_a_write_seen_to_be_stored_whose_result_nobody_is_left_to_tell_is_in_doubt(
-    api: Api, relay: Relay, berth: Berth, monkeypatch: pytest.MonkeyPatch, name: str
+    api: Api, proxy: FaultProxy, berth: Berth, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     def seen_and_then_nobody(*arguments: Any, **more: Any) -> Generator[Any, Any, None]:
         yield from see_through(*arguments, **more)
-        relay.shut()
-        relay.drop_all()
+        proxy.refuse()
+        proxy.drop_connections()
 
     monkeypatch.setattr(carrying, "see_through", seen_and_then_nobody)
-    relay.lose(b"HSET")
+    proxy.lose_reply(b"HSET")
     with pytest.raises(OutcomeUnknownError) as caught:
         WRITES[name](api, berth)
     assert_in_doubt(caught.value)
@@ -171,22 +170,22 @@ def test_a_write_seen_to_be_stored_whose_result_nobody_is_left_to_tell_is_in_dou
 
 
 def test_replies_that_go_on_being_lost_after_a_look_are_in_doubt(
-    api: Api, relay: Relay, berth: Berth
+    api: Api, proxy: FaultProxy, berth: Berth
 ) -> None:
     def lose_the_next_commit() -> None:
-        relay.lose(b"$Late:Berth:", then=lambda: relay.lose(b"HSET"))
+        proxy.lose_reply(b"$Late:Berth:", then=lambda: proxy.lose_reply(b"HSET"))
 
-    relay.lose(b"HSET")
+    proxy.lose_reply(b"HSET")
     for _ in range(5):
-        relay.lose(b"HSET")
+        proxy.lose_reply(b"HSET")
     with pytest.raises(OutcomeUnknownError):
         api(changed(berth, kind="pier").save)
-    assert relay.sent(b"HSET") == 4
+    assert proxy.sent(b"HSET") == 4
 
 
 @pytest.mark.parametrize("api_kind", ["threads", "tasks"])
 def test_a_save_that_another_writer_took_back_is_not_repeated(
-    relay: Relay, redis_client: redis.Redis, server_url: str, api_kind: str
+    proxy: FaultProxy, redis_client: redis.Redis, server_url: str, api_kind: str
 ) -> None:
     """It was acknowledged to the other one, and our value is back where it was."""
     berth = Berth.create(name="a")
@@ -197,7 +196,7 @@ def test_a_save_that_another_writer_took_back_is_not_repeated(
             assert other.kind == "pier"
             changed(other, kind="quay").save()
 
-    relay.lose(b"EVALSHA", then=take_back)
+    proxy.lose_reply(b"EVALSHA", then=take_back)
     changed(berth, kind="pier")
     save = berth.save if api_kind == "threads" else lambda: asyncio.run(berth.async_save())
     with pytest.raises(OutcomeUnknownError):
@@ -236,34 +235,34 @@ HELD: dict[str, tuple[Write, Write]] = {
 
 @pytest.mark.parametrize("name", HELD)
 def test_a_write_that_arrives_late_undoes_nothing(
-    api: Api, relay: Relay, berth: Berth, redis_client: redis.Redis, name: str
+    api: Api, proxy: FaultProxy, berth: Berth, redis_client: redis.Redis, name: str
 ) -> None:
     first, second = HELD[name]
     before = redis_client.hgetall("Berth:a")
-    relay.hold(b"EVALSHA")
+    held = proxy.hold(b"EVALSHA")
     with pytest.raises(OutcomeUnknownTimeoutError):
         first(api, berth)
     second(api, berth)
-    relay.deliver()
+    held.deliver()
     assert redis_client.hgetall("Berth:a") == before
     assert violations(redis_client, Berth) == []
 
 
 def test_a_creation_that_arrives_late_creates_nothing(
-    api: Api, relay: Relay, redis_client: redis.Redis
+    api: Api, proxy: FaultProxy, redis_client: redis.Redis
 ) -> None:
-    relay.hold(b"EVALSHA")
+    held = proxy.hold(b"EVALSHA")
     with pytest.raises(OutcomeUnknownTimeoutError):
         api(Berth.create, name="b")
     assert api(Berth.query.get, name="b") is None
-    relay.deliver()
+    held.deliver()
     assert redis_client.keys("*Berth:*") == redis_client.keys("$Late:Berth:*")
 
 
 def test_what_was_given_up_is_remembered_for_an_hour(
-    api: Api, relay: Relay, berth: Berth, redis_client: redis.Redis
+    api: Api, proxy: FaultProxy, berth: Berth, redis_client: redis.Redis
 ) -> None:
-    relay.lose(b"EVALSHA")
+    proxy.lose_reply(b"EVALSHA")
     with pytest.raises(OutcomeUnknownError):
         api(changed(berth, text="x").save)
     (key,) = redis_client.keys("$Late:*")
@@ -280,10 +279,10 @@ def test_writes_that_go_well_leave_nothing_behind(
 
 @pytest.mark.parametrize("name", ["kind", "text"])
 def test_the_old_value_is_written_again_after_a_save_in_doubt(
-    api: Api, relay: Relay, berth: Berth, redis_client: redis.Redis, name: str
+    api: Api, proxy: FaultProxy, berth: Berth, redis_client: redis.Redis, name: str
 ) -> None:
     before = getattr(berth, name)
-    relay.lose(b"EVALSHA", times=3)
+    proxy.lose_reply(b"EVALSHA", times=3)
     with pytest.raises(OutcomeUnknownError):
         api(changed(berth, **{name: "other"}).save)
     assert getattr(api(Berth.query.get, name="a"), name) == "other"
@@ -293,9 +292,9 @@ def test_the_old_value_is_written_again_after_a_save_in_doubt(
 
 
 def test_what_was_loaded_again_is_no_more_in_doubt(
-    api: Api, relay: Relay, berth: Berth, redis_client: redis.Redis
+    api: Api, proxy: FaultProxy, berth: Berth, redis_client: redis.Redis
 ) -> None:
-    relay.lose(b"EVALSHA", times=3)
+    proxy.lose_reply(b"EVALSHA", times=3)
     with pytest.raises(OutcomeUnknownError):
         api(changed(berth, text="other").save)
     redis_client.hset("Berth:a", "text", b"\xa0")
@@ -306,13 +305,13 @@ def test_what_was_loaded_again_is_no_more_in_doubt(
 
 
 async def test_a_task_that_is_cancelled_leaves_its_save_in_doubt(
-    relay: Relay, redis_client: redis.Redis
+    proxy: FaultProxy, redis_client: redis.Redis
 ) -> None:
-    redis_db.set_REDIS_DB_settings(host="127.0.0.1", port=relay.port)
+    redis_db.set_REDIS_DB_settings(host="127.0.0.1", port=proxy.port)
     berth = await Berth.async_create(name="a")
-    relay.stall(b"EVALSHA")
+    silent = proxy.stall(b"EVALSHA")
     task = asyncio.create_task(changed(berth, text="x").async_save())
-    await asyncio.to_thread(relay.stalled.wait, 5)
+    await asyncio.to_thread(silent.wait, 5)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
@@ -323,10 +322,12 @@ async def test_a_task_that_is_cancelled_leaves_its_save_in_doubt(
 # Of several steps, some were carried out ----------------------------------------------------
 
 
-def test_a_batch_that_cannot_be_sent_does_not_deny_the_one_before(api: Api, relay: Relay) -> None:
+def test_a_batch_that_cannot_be_sent_does_not_deny_the_one_before(
+    api: Api, proxy: FaultProxy
+) -> None:
     def leave(*_: Any) -> None:
-        relay.shut()
-        relay.drop_all()
+        proxy.refuse()
+        proxy.drop_connections()
 
     rows = [Berth(name=str(number)) for number in range(4)]
     with pytest.raises(PartlyWrittenError, match="2 rows were written before that") as told:
@@ -334,14 +335,14 @@ def test_a_batch_that_cannot_be_sent_does_not_deny_the_one_before(api: Api, rela
     assert "Nothing was sent" not in str(told.value)
 
 
-def test_rows_that_save_themselves_do_not_deny_those_before(api: Api, relay: Relay) -> None:
+def test_rows_that_save_themselves_do_not_deny_those_before(api: Api, proxy: FaultProxy) -> None:
     api(Berth.create, name="warm")
 
     class Last(Pier):
         def save(self, *args: Any, **kwargs: Any) -> Any:
             if self.name == "b":
-                relay.shut()
-                relay.drop_all()
+                proxy.refuse()
+                proxy.drop_connections()
             return super().save(*args, **kwargs)
 
     with pytest.raises(PartlyWrittenError, match="1 rows were written before that") as told:
@@ -350,22 +351,22 @@ def test_rows_that_save_themselves_do_not_deny_those_before(api: Api, relay: Rel
 
 
 def test_a_write_that_was_refused_and_finds_nobody_then_wrote_nothing(
-    api: Api, relay: Relay, berth: Berth
+    api: Api, proxy: FaultProxy, berth: Berth
 ) -> None:
     """Another writer was faster at the first try."""
     failure = (b":1", b"$5\r\nholds", b"$7\r\nBerth:a", b"$4\r\nkind", b"$6\r\n\xa5other")
     told = b"*%d\r\n%b\r\n" % (len(failure), b"\r\n".join(failure))
-    relay.answer(b"EVALSHA", b"*2\r\n:2\r\n" + told, last=True)
+    proxy.answer(b"*2\r\n:2\r\n" + told, b"EVALSHA", last=True, then=proxy.refuse)
     with pytest.raises(NothingWrittenError):
         api(changed(berth, kind="pier").save)
 
 
-def test_so_did_a_change_beside_a_record(api: Api, relay: Relay) -> None:
+def test_so_did_a_change_beside_a_record(api: Api, proxy: FaultProxy) -> None:
     """Memory fields have a script of their own, which is a commit as well."""
     memory = api(Memory.create, name="a", agent="x")
     failure = (b":1", b"$5\r\nholds", b"$8\r\nMemory:a", b"$5\r\nagent", b"$2\r\n\xa1y")
     told = b"*%d\r\n%b\r\n" % (len(failure), b"\r\n".join(failure))
-    relay.answer(b"EVALSHA", b"*2\r\n:2\r\n" + told, last=True)
+    proxy.answer(b"*2\r\n:2\r\n" + told, b"EVALSHA", last=True, then=proxy.refuse)
     with pytest.raises(NothingWrittenError):
         api(ConfidenceField.update_confidence, memory, "certainty", 0.9)
 
@@ -375,18 +376,18 @@ DONE = b"*1\r\n:1\r\n"
 
 
 def test_a_script_that_nobody_is_left_to_learn_was_not_carried_out(
-    api: Api, relay: Relay, berth: Berth
+    api: Api, proxy: FaultProxy, berth: Berth
 ) -> None:
-    relay.answer(b"EVALSHA", NOSCRIPT, last=True)
+    proxy.answer(NOSCRIPT, b"EVALSHA", last=True, then=proxy.refuse)
     with pytest.raises(NothingWrittenError, match="nothing was written") as caught:
         api(changed(berth, text="x").save)
     assert "Nothing was sent" not in str(caught.value)
 
 
 def test_a_query_that_nobody_is_left_to_learn_says_nothing_of_writing(
-    api: Api, relay: Relay, berth: Berth
+    api: Api, proxy: FaultProxy, berth: Berth
 ) -> None:
-    relay.answer(b"EVALSHA", NOSCRIPT, last=True)
+    proxy.answer(NOSCRIPT, b"EVALSHA", last=True, then=proxy.refuse)
     with pytest.raises(redis.ConnectionError) as caught:
         api(Berth.query.filter(kind="quay").count)
     assert_plain(caught.value)
@@ -397,9 +398,9 @@ def test_a_query_that_nobody_is_left_to_learn_says_nothing_of_writing(
     [((NOSCRIPT, DONE), False), ((DONE, NOSCRIPT), False), ((NOSCRIPT, NOSCRIPT), True)],
 )
 def test_calls_of_which_one_was_carried_out_are_in_doubt(
-    api: Api, relay: Relay, berth: Berth, replies: tuple[bytes, ...], is_known: bool
+    api: Api, proxy: FaultProxy, berth: Berth, replies: tuple[bytes, ...], is_known: bool
 ) -> None:
-    relay.answer(b"EVALSHA", b"".join(replies), last=True)
+    proxy.answer(b"".join(replies), b"EVALSHA", last=True, then=proxy.refuse)
     with pytest.raises(redis.ConnectionError) as caught:
         api(TwoCalls("Berth:a", "Berth:b").write)
     assert isinstance(caught.value, NothingWrittenError) is is_known
@@ -409,10 +410,10 @@ def test_calls_of_which_one_was_carried_out_are_in_doubt(
 
 
 async def test_tasks_that_share_a_pipeline_are_told_for_themselves(
-    relay: Relay, redis_client: redis.Redis
+    proxy: FaultProxy, redis_client: redis.Redis
 ) -> None:
     berths = [await Berth.async_create(name=name) for name in "ab"]
-    relay.answer(b"EVALSHA", DONE + NOSCRIPT, last=True)
+    proxy.answer(DONE + NOSCRIPT, b"EVALSHA", last=True, then=proxy.refuse)
     saves = (changed(berth, text="x").async_save() for berth in berths)
     first, second = await asyncio.gather(*saves, return_exceptions=True)
     assert first == 0
@@ -421,12 +422,12 @@ async def test_tasks_that_share_a_pipeline_are_told_for_themselves(
 
 
 async def test_of_tasks_that_share_a_pipeline_the_reads_are_told_of_no_writing(
-    relay: Relay,
+    proxy: FaultProxy,
 ) -> None:
     berth = await Berth.async_create(name="a")
     for lose in (
-        lambda: relay.stall(b"EVALSHA", times=3),
-        lambda: relay.lose(b"EVALSHA", then=relay.shut),
+        lambda: proxy.stall(b"EVALSHA", times=3),
+        lambda: proxy.lose_reply(b"EVALSHA", then=proxy.refuse),
     ):
         lose()
         saved, found = await asyncio.gather(
@@ -436,7 +437,7 @@ async def test_of_tasks_that_share_a_pipeline_the_reads_are_told_of_no_writing(
         )
         assert_in_doubt(cast("BaseException", saved))
         assert_plain(cast("BaseException", found))
-    assert relay.sent(b"HGETALL") + relay.sent(b"HMGET") <= 2
+    assert proxy.sent(b"HGETALL") + proxy.sent(b"HMGET") <= 2
 
 
 # Reads -------------------------------------------------------------------------------------
@@ -446,9 +447,9 @@ ASKS = {"get": b"HMGET", "count": b"EVALSHA", "filter": b"EVALSHA", "refresh": b
 
 @pytest.mark.parametrize("name", READS)
 def test_a_read_whose_server_goes_away_says_so_and_no_more(
-    api: Api, relay: Relay, berth: Berth, name: str
+    api: Api, proxy: FaultProxy, berth: Berth, name: str
 ) -> None:
-    relay.lose(ASKS[name], then=relay.shut)
+    proxy.lose_reply(ASKS[name], then=proxy.refuse)
     with pytest.raises(redis.ConnectionError) as caught:
         READS[name](api, berth)
     assert_plain(caught.value)
@@ -456,42 +457,42 @@ def test_a_read_whose_server_goes_away_says_so_and_no_more(
 
 @pytest.mark.parametrize("name", READS)
 def test_a_read_that_takes_too_long_is_asked_once(
-    api: Api, relay: Relay, berth: Berth, name: str
+    api: Api, proxy: FaultProxy, berth: Berth, name: str
 ) -> None:
-    relay.stall(ASKS[name], times=3)
+    silence = proxy.stall(ASKS[name], times=3)
     with pytest.raises(redis.TimeoutError) as caught:
         READS[name](api, berth)
     assert_plain(caught.value)
-    assert len(relay._stall) == 2
+    assert silence.happened == 1
 
 
-def test_a_read_of_redis_py_that_takes_too_long_is_asked_once(relay: Relay) -> None:
-    relay.stall(b"GET", times=3)
+def test_a_read_of_redis_py_that_takes_too_long_is_asked_once(proxy: FaultProxy) -> None:
+    silence = proxy.stall(b"GET", times=3)
     with pytest.raises(redis.TimeoutError) as caught:
         POPOTO_REDIS_DB.get("x")
     assert_plain(caught.value)
-    assert len(relay._stall) == 2
+    assert silence.happened == 1
 
 
 async def test_a_read_of_redis_py_in_a_task_that_takes_too_long_is_asked_once(
-    relay: Relay,
+    proxy: FaultProxy,
 ) -> None:
     client = await redis_db.get_async_redis_db()
-    relay.stall(b"GET", times=3)
+    silence = proxy.stall(b"GET", times=3)
     with pytest.raises(redis.TimeoutError) as caught:
         await client.get("x")
     assert_plain(caught.value)
-    assert len(relay._stall) == 2
+    assert silence.happened == 1
 
 
-def test_redis_py_in_use_denies_nothing_either(relay: Relay) -> None:
-    relay.lose(b"INCR", then=relay.shut)
+def test_redis_py_in_use_denies_nothing_either(proxy: FaultProxy) -> None:
+    proxy.lose_reply(b"INCR", then=proxy.refuse)
     with pytest.raises(OutcomeUnknownError):
         POPOTO_REDIS_DB.pipeline().incr("n").execute()
 
 
-def test_a_read_of_redis_py_that_nobody_is_left_to_answer(relay: Relay) -> None:
-    relay.lose(b"GET", then=relay.shut)
+def test_a_read_of_redis_py_that_nobody_is_left_to_answer(proxy: FaultProxy) -> None:
+    proxy.lose_reply(b"GET", then=proxy.refuse)
     with pytest.raises(redis.ConnectionError) as caught:
         POPOTO_REDIS_DB.get("n")
     assert_plain(caught.value)

@@ -1,13 +1,12 @@
-"""What nodes of a cluster answer while slots and nodes move: told here by a relay, one by one.
+"""What nodes of a cluster answer while slots and nodes move: told here by a proxy, one by one.
 
-The cluster is one server behind the relay, which says that it serves every slot.
+The cluster is one server behind the proxy, which says that it serves every slot.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import Any
-from urllib.parse import urlsplit
 
 import pytest
 import redis
@@ -16,8 +15,8 @@ from redis.crc import key_slot
 from popoto import redis_db
 from popoto.exceptions import NothingWrittenError, OutcomeUnknownError
 from popoto.redis_db import POPOTO_REDIS_DB
+from popoto.testing.faults import FaultProxy
 from tests.cluster_nodes import free_ports
-from tests.connection.relay import Relay
 from tests.driver import Api
 
 #: Errors after which the same node is asked again, since nothing was carried out.
@@ -36,13 +35,19 @@ def slots_at(*spans: tuple[int, int, int]) -> bytes:
     return b"".join(lines)
 
 
+def tell_slots(proxy: FaultProxy, reply: bytes, times: int = 1) -> None:
+    """So often, and then that it serves all of them."""
+    proxy.calm()
+    proxy.answer(reply, b"SLOTS", times=times)
+    proxy.answer(slots_at((0, 16383, proxy.port)), b"SLOTS", times=None)
+
+
 @pytest.fixture
-def relays(server_url: str) -> Iterator[list[Relay]]:
+def proxies(server_url: str) -> Iterator[list[FaultProxy]]:
     """Two ways to the one server; the first serves all slots."""
-    path = urlsplit(server_url).path
-    with Relay(path) as first, Relay(path) as second:
-        for relay in (first, second):
-            relay.answer(b"SLOTS", slots_at((0, 16383, first.port)), times=1000)
+    with FaultProxy(server_url) as first, FaultProxy(server_url) as second:
+        for proxy in (first, second):
+            proxy.answer(slots_at((0, 16383, first.port)), b"SLOTS", times=None)
         redis_db.set_REDIS_DB_settings(url=f"redis+cluster://127.0.0.1:{first.port}")
         yield [first, second]
         redis_db.set_REDIS_DB_settings()
@@ -78,88 +83,88 @@ def in_a_transaction(api: Api, key: str) -> list[Any]:
     return api.run(later())
 
 
-def moved(key: str, relay: Relay) -> bytes:
-    return b"-MOVED %d 127.0.0.1:%d\r\n" % (key_slot(key.encode()), relay.port)
+def moved(key: str, proxy: FaultProxy) -> bytes:
+    return b"-MOVED %d 127.0.0.1:%d\r\n" % (key_slot(key.encode()), proxy.port)
 
 
 @pytest.mark.parametrize("reply", PASSING.values(), ids=PASSING)
-def test_what_passes_is_waited_for(api: Api, relays: list[Relay], reply: bytes) -> None:
-    relays[0].answer(b"INCR", reply, times=2)
+def test_what_passes_is_waited_for(api: Api, proxies: list[FaultProxy], reply: bytes) -> None:
+    proxies[0].answer(reply, b"INCR", times=2)
     assert call(api, "INCR", "n") == 1
-    relays[0].answer(b"INCR", reply)
+    proxies[0].answer(reply, b"INCR")
     assert call_many(api, ("INCR", "n")) == [2]
 
 
-def test_a_slot_that_moved_is_followed_and_asked_about(api: Api, relays: list[Relay]) -> None:
-    first, second = relays
+def test_a_slot_that_moved_is_followed_and_asked_about(api: Api, proxies: list[FaultProxy]) -> None:
+    first, second = proxies
     call(api, "GET", "n")
-    first.answer(b"INCR", moved("n", second))
+    first.answer(moved("n", second), b"INCR")
     assert call(api, "INCR", "n") == 1
     assert second.accepted == 1
     # The nodes were asked who serves what, and the first says that it is still its own.
-    first.answer(b"INCR", b":99\r\n")
+    first.answer(b":99\r\n", b"INCR")
     assert call(api, "INCR", "n") == 99
 
 
-def test_a_slot_on_the_move_is_asked_for_once(api: Api, relays: list[Relay]) -> None:
-    first, second = relays
+def test_a_slot_on_the_move_is_asked_for_once(api: Api, proxies: list[FaultProxy]) -> None:
+    first, second = proxies
     ask = b"-ASK %d 127.0.0.1:%d\r\n" % (key_slot(b"n"), second.port)
-    first.answer(b"INCR", ask)
-    second.answer(b"ASKING", b"+OK\r\n:7\r\n")
+    first.answer(ask, b"INCR")
+    second.answer(b"+OK\r\n:7\r\n", b"ASKING")
     assert call(api, "INCR", "n") == 7
-    first.answer(b"INCR", b":99\r\n")
+    first.answer(b":99\r\n", b"INCR")
     assert call(api, "INCR", "n") == 99
 
 
-def test_some_commands_of_many_are_redirected(api: Api, relays: list[Relay]) -> None:
+def test_some_commands_of_many_are_redirected(api: Api, proxies: list[FaultProxy]) -> None:
     """Only what was not carried out is sent again."""
-    first, second = relays
-    first.answer(b"INCR", b":5\r\n" + moved("b", second) + b":6\r\n")
+    first, second = proxies
+    first.answer(b":5\r\n" + moved("b", second) + b":6\r\n", b"INCR")
     assert call_many(api, ("INCR", "a"), ("INCR", "b"), ("INCR", "a")) == [5, 1, 6]
 
 
-def test_a_transaction_follows_its_slot(api: Api, relays: list[Relay]) -> None:
-    first, second = relays
+def test_a_transaction_follows_its_slot(api: Api, proxies: list[FaultProxy]) -> None:
+    first, second = proxies
     refused = b"+OK\r\n" + moved("n", second) + b"-EXECABORT Transaction discarded\r\n"
-    first.answer(b"MULTI", refused)
+    first.answer(refused, b"MULTI")
     assert in_a_transaction(api, "n") == [1]
     assert second.accepted == 1
 
 
-def test_a_transaction_is_not_redirected_for_ever(api: Api, relays: list[Relay]) -> None:
-    first, _ = relays
+def test_a_transaction_is_not_redirected_for_ever(api: Api, proxies: list[FaultProxy]) -> None:
+    first, _ = proxies
     refused = b"+OK\r\n" + moved("n", first) + b"-EXECABORT Transaction discarded\r\n"
-    first.answer(b"MULTI", refused, times=100)
+    first.answer(refused, b"MULTI", times=100)
     with pytest.raises(redis.ConnectionError, match="without end"):
         in_a_transaction(api, "n")
 
 
-def test_a_command_is_not_redirected_for_ever(api: Api, relays: list[Relay]) -> None:
-    first, _ = relays
-    first.answer(b"INCR", moved("n", first), times=100)
+def test_a_command_is_not_redirected_for_ever(api: Api, proxies: list[FaultProxy]) -> None:
+    first, _ = proxies
+    first.answer(moved("n", first), b"INCR", times=100)
     with pytest.raises(redis.exceptions.MovedError):
         call(api, "INCR", "n")
 
 
-def test_a_node_that_is_gone_is_asked_about(api: Api, relays: list[Relay]) -> None:
+def test_a_node_that_is_gone_is_asked_about(api: Api, proxies: list[FaultProxy]) -> None:
     """Nothing was sent to it, so the command goes to whom the others name instead."""
-    first, _ = relays
+    first, _ = proxies
     (nobody,) = free_ports(1)
-    first._answers.insert(0, (b"SLOTS", slots_at((0, 16383, nobody))))
+    tell_slots(first, slots_at((0, 16383, nobody)))
     assert call(api, "INCR", "n") == 1
 
 
-def test_a_node_that_stays_gone_is_an_error(api: Api, relays: list[Relay]) -> None:
-    first, _ = relays
+def test_a_node_that_stays_gone_is_an_error(api: Api, proxies: list[FaultProxy]) -> None:
+    first, _ = proxies
     (nobody,) = free_ports(1)
-    first._answers[:0] = [(b"SLOTS", slots_at((0, 16383, nobody)))] * 20
+    tell_slots(first, slots_at((0, 16383, nobody)), times=20)
     with pytest.raises(NothingWrittenError):
         call(api, "INCR", "n")
 
 
-def test_a_slot_that_nobody_serves_is_an_error(api: Api, relays: list[Relay]) -> None:
-    first, _ = relays
-    first._answers[:0] = [(b"SLOTS", slots_at((0, 10, first.port)))] * 20
+def test_a_slot_that_nobody_serves_is_an_error(api: Api, proxies: list[FaultProxy]) -> None:
+    first, _ = proxies
+    tell_slots(first, slots_at((0, 10, first.port)), times=20)
     with pytest.raises(NothingWrittenError, match="No node of the cluster serves slot"):
         call(api, "INCR", "n")
 
@@ -175,48 +180,48 @@ def test_a_slot_that_nobody_serves_is_an_error(api: Api, relays: list[Relay]) ->
     ],
 )
 def test_an_answer_that_tells_no_slots_is_an_error(
-    api: Api, relays: list[Relay], reply: bytes
+    api: Api, proxies: list[FaultProxy], reply: bytes
 ) -> None:
-    first, _ = relays
-    first._answers[:0] = [(b"SLOTS", reply)] * 20
+    first, _ = proxies
+    tell_slots(first, reply, times=20)
     with pytest.raises(NothingWrittenError):
         call(api, "INCR", "n")
 
 
 def test_a_connection_that_fails_makes_the_nodes_be_asked(
-    api: Api, relays: list[Relay], redis_client: redis.Redis
+    api: Api, proxies: list[FaultProxy], redis_client: redis.Redis
 ) -> None:
-    first, second = relays
+    first, second = proxies
     call(api, "GET", "n")
-    first.lose(b"INCR")
+    first.lose_reply(b"INCR")
     with pytest.raises(OutcomeUnknownError):
         call(api, "INCR", "n")
     assert redis_client.get("n") == b"1"
-    first._answers.insert(0, (b"SLOTS", slots_at((0, 16383, second.port))))
+    tell_slots(first, slots_at((0, 16383, second.port)))
     assert call(api, "INCR", "n") == 2
     assert second.accepted == 1
 
 
 def test_many_commands_whose_connection_fails(
-    api: Api, relays: list[Relay], redis_client: redis.Redis
+    api: Api, proxies: list[FaultProxy], redis_client: redis.Redis
 ) -> None:
-    first, second = relays
+    first, second = proxies
     call(api, "GET", "n")
-    first.lose(b"INCR")
+    first.lose_reply(b"INCR")
     with pytest.raises(OutcomeUnknownError):
         call_many(api, ("INCR", "n"), ("INCR", "n"))
     assert redis_client.get("n") == b"2"
-    first._answers.insert(0, (b"SLOTS", slots_at((0, 16383, second.port))))
+    tell_slots(first, slots_at((0, 16383, second.port)))
     assert call_many(api, ("INCR", "n")) == [3]
     assert second.accepted == 1
 
 
 def test_what_replicas_have_is_said_by_the_node_that_carries_it_out(
-    api: Api, relays: list[Relay]
+    api: Api, proxies: list[FaultProxy]
 ) -> None:
-    first, second = relays
+    first, second = proxies
     call(api, "GET", "n")
-    first.answer(b"INCR", moved("n", second) + b":9\r\n")
+    first.answer(moved("n", second) + b":9\r\n", b"INCR")
     assert waited_for(api, ("INCR", "n")) == [1, 0]
 
 

@@ -21,7 +21,7 @@ from popoto import IndexedField, KeyField, Model, StringField, redis_db
 from popoto._connection import policy, refusals
 from popoto.exceptions import NothingWrittenError, OutcomeUnknownError
 from popoto.redis_db import POPOTO_REDIS_DB
-from tests.connection.relay import Relay
+from popoto.testing.faults import FaultProxy
 from tests.connection.scripted import scripted_server
 from tests.connection.two_calls import TwoCalls
 from tests.driver import Api
@@ -56,10 +56,10 @@ REFUSALS: dict[bytes, type[redis.RedisError]] = {
 @pytest.mark.usefixtures("short_patience")
 @pytest.mark.parametrize("line", REFUSALS)
 def test_a_refused_write_wrote_nothing_and_is_what_redis_py_calls_it(
-    api: Api, relay: Relay, line: bytes
+    api: Api, proxy: FaultProxy, line: bytes
 ) -> None:
     berth = api(Berth.create, name="a")
-    relay.answer(b"EVALSHA", line + b"\r\n", times=20)
+    proxy.answer(line + b"\r\n", b"EVALSHA", times=20)
     berth.kind = "pier"
     with pytest.raises(NothingWrittenError, match="nothing was written") as caught:
         api(berth.save)
@@ -70,9 +70,9 @@ def test_a_refused_write_wrote_nothing_and_is_what_redis_py_calls_it(
 
 @pytest.mark.usefixtures("short_patience")
 @pytest.mark.parametrize("line", REFUSALS)
-def test_a_refused_read_says_nothing_of_writing(api: Api, relay: Relay, line: bytes) -> None:
+def test_a_refused_read_says_nothing_of_writing(api: Api, proxy: FaultProxy, line: bytes) -> None:
     api(Berth.create, name="a")
-    relay.answer(b"EVALSHA", line + b"\r\n", times=20)
+    proxy.answer(line + b"\r\n", b"EVALSHA", times=20)
     with pytest.raises(REFUSALS[line]) as caught:
         api(Berth.query.count, kind="quay")
     assert not isinstance(caught.value, NothingWrittenError)
@@ -81,8 +81,8 @@ def test_a_refused_read_says_nothing_of_writing(api: Api, relay: Relay, line: by
 @pytest.mark.parametrize(
     "line", [b"-BUSYGROUP Consumer Group name already exists", b"-WRONGTYPE Operation", b"-ERR OOM"]
 )
-def test_other_errors_of_a_write_promise_nothing(api: Api, relay: Relay, line: bytes) -> None:
-    relay.answer(b"EVALSHA", line + b"\r\n")
+def test_other_errors_of_a_write_promise_nothing(api: Api, proxy: FaultProxy, line: bytes) -> None:
+    proxy.answer(line + b"\r\n", b"EVALSHA")
     with pytest.raises(ResponseError) as caught:
         api(Berth.create, name="a")
     assert not isinstance(caught.value, NothingWrittenError)
@@ -96,9 +96,9 @@ DONE = b"*1\r\n:1\r\n"
     ("replies", "is_known"), [((OOM, OOM), True), ((DONE, OOM), False), ((OOM, DONE), False)]
 )
 def test_of_several_commands_the_refused_ones_are_not_written(
-    api: Api, relay: Relay, replies: tuple[bytes, ...], is_known: bool
+    api: Api, proxy: FaultProxy, replies: tuple[bytes, ...], is_known: bool
 ) -> None:
-    relay.answer(b"EVALSHA", b"".join(replies))
+    proxy.answer(b"".join(replies), b"EVALSHA")
     with pytest.raises(OutOfMemoryError) as caught:
         api(TwoCalls("Berth:a", "Berth:b").write)
     assert isinstance(caught.value, NothingWrittenError) is is_known
@@ -202,10 +202,10 @@ async def test_direct_use_in_a_task_wants_a_password_too(guarded: int) -> None:
 
 
 def test_a_server_that_hangs_up_on_strangers_was_no_lost_reply(
-    api: Api, relay: Relay, redis_client: redis.Redis
+    api: Api, proxy: FaultProxy, redis_client: redis.Redis
 ) -> None:
     """It closes the connection after the first of several commands."""
-    relay.answer(b"EVALSHA", CUT_OFF, last=True)
+    proxy.answer(CUT_OFF, b"EVALSHA", last=True, then=proxy.refuse)
     with pytest.raises(redis.AuthenticationError, match="wants a password"):
         api(TwoCalls("Berth:a", "Berth:b").write)
 

@@ -25,8 +25,8 @@ from popoto import (
     wait_for_replicas,
 )
 from popoto.exceptions import ConfigurationError, NotReplicatedError, OutcomeUnknownError
+from popoto.testing.faults import FaultProxy
 from tests.cluster_nodes import node
-from tests.connection.relay import Relay
 from tests.driver import Api, count_round_trips
 from tests.replica_nodes import Group, group_of
 
@@ -184,34 +184,34 @@ def test_the_instance_knows_what_was_written(api: Api, primary: redis.Redis) -> 
 
 
 @pytest.fixture
-def relay(group: Group) -> Iterator[Relay]:
-    with Relay(group.primary) as relay:
-        redis_db.set_REDIS_DB_settings(url=relay.url)
-        yield relay
+def proxy(group: Group) -> Iterator[FaultProxy]:
+    with FaultProxy(f"redis://127.0.0.1:{group.primary}") as proxy:
+        redis_db.set_REDIS_DB_settings(url=proxy.url)
+        yield proxy
 
 
-def given_up(relay: Relay) -> bytes:
-    """What was sent when the reply to a write had been lost."""
-    (data,) = (each for each in relay.relayed if b"3600000" in each)
-    return data
+def given_up(proxy: FaultProxy) -> list[bytes]:
+    """The commands that were sent when the reply to a write had been lost."""
+    (at,) = (at for at, words in enumerate(proxy.commands) if b"3600000" in words)
+    return [words[0] for words in proxy.commands[at:]]
 
 
-def test_a_write_whose_reply_was_lost_is_seen_and_waited_for(api: Api, relay: Relay) -> None:
+def test_a_write_whose_reply_was_lost_is_seen_and_waited_for(api: Api, proxy: FaultProxy) -> None:
     """By the request that looks for it: only what that writes comes after it for sure."""
     berth = api(Berth.create, name="a", kind="quay")
     berth.kind = "pier"
-    relay.lose(b"pier")
+    proxy.lose_reply(b"pier")
     with waiting(api, 1, 5) as patient:
         patient(berth.save)
-    assert b"WAIT" in given_up(relay)
+    assert b"WAIT" in given_up(proxy)
     assert api(Berth.query.count, kind="pier") == 1
 
 
 @pytest.mark.usefixtures("unreplicated")
-def test_a_write_that_is_seen_and_that_no_replica_has(api: Api, relay: Relay) -> None:
+def test_a_write_that_is_seen_and_that_no_replica_has(api: Api, proxy: FaultProxy) -> None:
     berth = api(Berth.create, name="a", kind="quay")
     berth.kind = "pier"
-    relay.lose(b"pier")
+    proxy.lose_reply(b"pier")
     with pytest.raises(NotReplicatedError) as caught, waiting(api, 1, SOON) as patient:
         patient(berth.save)
     assert caught.value.replicas == 0
@@ -220,13 +220,13 @@ def test_a_write_that_is_seen_and_that_no_replica_has(api: Api, relay: Relay) ->
     assert (api(Berth.query.count, kind="pier"), api(Berth.query.count, kind="quay")) == (0, 1)
 
 
-def test_what_is_given_up_unseen_waits_for_nobody(api: Api, relay: Relay) -> None:
+def test_what_is_given_up_unseen_waits_for_nobody(api: Api, proxy: FaultProxy) -> None:
     api(Berth.create, name="b")
-    relay.lose(b"Berth:a")
+    proxy.lose_reply(b"Berth:a")
     with pytest.raises(OutcomeUnknownError) as caught, waiting(api, 1, 5) as patient:
         patient(Berth.create, name="a")
     assert not isinstance(caught.value, NotReplicatedError)
-    assert b"WAIT" not in given_up(relay)
+    assert b"WAIT" not in given_up(proxy)
     assert api(Berth.query.count) == 2
 
 

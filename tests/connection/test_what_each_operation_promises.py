@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import pytest
 import redis
@@ -40,7 +39,7 @@ from popoto.exceptions import (
     OutcomeUnknownError,
     OutcomeUnknownTimeoutError,
 )
-from tests.connection.relay import Relay
+from popoto.testing.faults import FaultProxy
 from tests.driver import Api, expires_fields
 
 PAGE = Path(__file__).parents[2] / "docs" / "concurrency.md"
@@ -220,7 +219,7 @@ class Trial:
     """One operation under one fault."""
 
     api: Api
-    relay: Relay
+    proxy: FaultProxy
     server: redis.Redis
     note: Note
     act: Act
@@ -243,24 +242,24 @@ def unreachable(trial: Trial) -> Exception | None:
 
 
 def lost(trial: Trial) -> Exception | None:
-    trial.relay.lose(trial.act.mark)
+    trial.proxy.lose_reply(trial.act.mark)
     return trial.call()
 
 
 def lost_with_the_server(trial: Trial) -> Exception | None:
-    trial.relay.lose(trial.act.mark, then=trial.relay.shut)
+    trial.proxy.lose_reply(trial.act.mark, then=trial.proxy.refuse)
     return trial.call()
 
 
 def no_reply(trial: Trial) -> Exception | None:
-    trial.relay.stall(trial.act.mark)
+    trial.proxy.stall(trial.act.mark)
     return trial.call()
 
 
 def late(trial: Trial) -> Exception | None:
-    trial.relay.hold(trial.act.mark)
+    held = trial.proxy.hold(trial.act.mark)
     error = trial.call()
-    trial.relay.deliver()
+    held.deliver()
     return error
 
 
@@ -318,17 +317,17 @@ READS = {"get", "all", "count", "refresh", "get_confidence", "get_linked"}
 
 
 @pytest.fixture
-def relay(server_url: str) -> Iterator[Relay]:
-    with Relay(urlsplit(server_url).path) as relay:
-        redis_db.set_REDIS_DB_settings(host="127.0.0.1", port=relay.port, socket_timeout=0.3)
-        yield relay
+def proxy(server_url: str) -> Iterator[FaultProxy]:
+    with FaultProxy(server_url) as proxy:
+        redis_db.set_REDIS_DB_settings(host="127.0.0.1", port=proxy.port, socket_timeout=0.3)
+        yield proxy
         redis_db.set_REDIS_DB_settings()
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("name", "fault"), CELLS)
 def test_what_happens_is_what_the_table_says(
-    api: Api, relay: Relay, redis_client: redis.Redis, name: str, fault: str
+    api: Api, proxy: FaultProxy, redis_client: redis.Redis, name: str, fault: str
 ) -> None:
     if name == "expire_field" and not expires_fields(redis_client):
         return
@@ -340,7 +339,7 @@ def test_what_happens_is_what_the_table_says(
         act.before(note)
         if _ == 0:
             act.call(api, note)
-    before = (trial := Trial(api, relay, redis_client, note, act)).state()
+    before = (trial := Trial(api, proxy, redis_client, note, act)).state()
     error = FAULTS[fault](trial)
     is_changed = trial.state() != before
     assert_is(table()[name][fault], error, is_changed=is_changed, writes=name not in READS)

@@ -150,6 +150,16 @@ def test_a_part_of_a_command_is_not_carried_out(
     assert redis_client.get("a") is None
 
 
+def test_a_large_command_is_cut_off_while_it_is_being_sent(
+    raw: socket.socket, proxy: FaultProxy, redis_client: redis.Redis
+) -> None:
+    cut = proxy.cut(b"large", keep_bytes=100)
+    with pytest.raises(OSError, match=r"pipe|reset"):
+        raw.sendall(b"*3\r\n$3\r\nSET\r\n$5\r\nlarge\r\n$30000000\r\n" + b"x" * 30_000_000)
+    assert cut.happened == 1
+    assert redis_client.get("large") is None
+
+
 @pytest.mark.parametrize("order", [FaultProxy.cut, FaultProxy.lose_reply])
 def test_a_reset(raw: socket.socket, proxy: FaultProxy, order: object) -> None:
     order(proxy, "PING", reset=True)  # type: ignore[operator]
@@ -254,6 +264,14 @@ def test_answers_of_its_own(
         found += raw.recv(100)
     assert found == expected
     assert redis_client.get("a") is None
+
+
+def test_several_answers_and_an_end(raw: socket.socket, proxy: FaultProxy) -> None:
+    proxy.answer(b":1\r\n*1\r\n:2\r\n:3", "INCR", last=True, then=proxy.refuse)
+    raw.sendall(b"INCR a\r\nECHO one\r\nECHO two\r\nECHO three\r\n")
+    assert read_all(raw) == b":1\r\n*1\r\n:2\r\n:3"
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.1", proxy.port), 1)
 
 
 def test_how_often_and_when(client: redis.Redis, proxy: FaultProxy) -> None:

@@ -26,7 +26,7 @@ from popoto import (
 )
 from popoto.exceptions import ConflictError, OutcomeUnknownError
 from popoto.redis_db import POPOTO_REDIS_DB
-from tests.connection.relay import Relay
+from popoto.testing.faults import FaultProxy
 from tests.driver import Api, RoundTrips
 from tests.memory.remembered import NOW, Fact, fact, last, learn, propose, told
 from tests.truth.traced import calls, is_write, traced, unproven
@@ -183,10 +183,10 @@ def test_a_key_of_another_type_refuses_the_change(api: Api, redis_client: redis.
     assert links.get_linked(Fact, "rain") == []
 
 
-def test_a_lost_reply_does_not_write_twice(api: Api, relay: Relay) -> None:
+def test_a_lost_reply_does_not_write_twice(api: Api, proxy: FaultProxy) -> None:
     record = fact()
     learn(record, 0.9)
-    relay.lose(b"LEARN")
+    proxy.lose_reply(b"LEARN")
     with pytest.raises(OutcomeUnknownError):
         learn(record, 0.3, api)
     assert [each.signal for each in record.history()] == [0.9, 0.3]

@@ -19,7 +19,7 @@ from popoto import (
     redis_db,
 )
 from popoto.exceptions import NotReplicatedError, OutcomeUnknownError
-from tests.connection.relay import Relay
+from popoto.testing.faults import FaultProxy
 from tests.driver import Api
 from tests.interference import before_each_commit
 
@@ -69,14 +69,14 @@ def test_the_default_partition_is_not_listed(api: Api, redis_client: redis.Redis
 
 @each_write
 def test_none_is_sent_again_once_its_reply_was_lost(
-    api: Api, hint: Hint, relay: Relay, marker: bytes, write: Write
+    api: Api, hint: Hint, proxy: FaultProxy, marker: bytes, write: Write
 ) -> None:
     api(Hint.query.all)
-    before = relay.sent(marker)
-    relay.lose(marker)
+    before = proxy.sent(marker)
+    proxy.lose_reply(marker)
     with pytest.raises(OutcomeUnknownError):
         write(api, hint)
-    assert relay.sent(marker) == before + 1
+    assert proxy.sent(marker) == before + 1
 
 
 @each_write
@@ -88,15 +88,15 @@ def test_all_wait_for_replicas_where_that_is_asked_for(
 
 
 def test_evidence_does_not_move_once_its_caller_was_told_that_nobody_knows(
-    api: Api, redis_client: redis.Redis, hint: Hint, relay: Relay
+    api: Api, redis_client: redis.Redis, hint: Hint, proxy: FaultProxy
 ) -> None:
     """The request is held back, and arrives late."""
     api(ConfidenceField.migrate_to_partitioned, Hint, "certainty", dry_run=True)
-    redis_db.set_REDIS_DB_settings(host="127.0.0.1", port=relay.port, socket_timeout=0.3)
-    relay.hold(b"EVALSHA")
+    redis_db.set_REDIS_DB_settings(host="127.0.0.1", port=proxy.port, socket_timeout=0.3)
+    held = proxy.hold(b"EVALSHA")
     with pytest.raises(OutcomeUnknownError):
         api(ConfidenceField.migrate_to_partitioned, Hint, "certainty")
-    relay.deliver()
+    held.deliver()
     assert redis_client.hkeys("$ConfidencF:Hint:certainty:data") == [b"Hint:a"]
     assert api(ConfidenceField.migrate_to_partitioned, Hint, "certainty")["migrated"] == 1
 

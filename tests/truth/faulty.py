@@ -12,7 +12,7 @@ import redis
 from hypothesis import strategies as st
 from hypothesis.stateful import rule
 
-from tests.connection.relay import Relay
+from popoto.testing.faults import FaultProxy
 from tests.truth.machine import Machine
 
 #: What scripts are called by, for writes and queries alike, and how single commands begin.
@@ -20,42 +20,42 @@ MARKERS = (b"EVALSHA", b"HMGET", b"LRANGE")
 
 
 class FaultyMachine(Machine):
-    """Clients that reach the server through a relay."""
+    """Clients that reach the server through a proxy."""
 
-    def __init__(self, client: redis.Redis, relay: Relay) -> None:
+    def __init__(self, client: redis.Redis, proxy: FaultProxy) -> None:
         super().__init__(client)
-        self.relay = relay
-        self.relay.calm()
+        self.proxy = proxy
+        self.proxy.calm()
 
     def teardown(self) -> None:
-        self.relay.calm()
+        self.proxy.calm()
         super().teardown()
 
     @rule(
-        kind=st.sampled_from(["lose", "cut", "drop"]),
+        kind=st.sampled_from(["lose_reply", "cut", "drop"]),
         marker=st.sampled_from(MARKERS),
         times=st.sampled_from([1, 1, 2, 3, 4]),
     )
     def order_trouble(self, kind: str, marker: bytes, times: int) -> None:
         if kind == "drop":
-            self.relay.drop_all()
+            self.proxy.drop_connections()
         else:
-            getattr(self.relay, kind)(marker, times)
+            getattr(self.proxy, kind)(marker, times=times)
 
     @rule()
     def order_silence(self) -> None:
-        self.relay.stall(b"EVALSHA")
+        self.proxy.stall(b"EVALSHA")
 
     def settle_after(self, error: Exception) -> None:
-        self.relay.calm()
+        self.proxy.calm()
         super().settle_after(error)
 
     def ask_everything(self) -> None:
-        self.relay.calm()
+        self.proxy.calm()
         super().ask_everything()
 
     def attempt(self, expected: Any, step: Any) -> Any:
         try:
             return super().attempt(expected, step)
         finally:
-            self.relay.calm()
+            self.proxy.calm()

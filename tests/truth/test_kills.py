@@ -15,12 +15,12 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import cast
 
 import pytest
 import redis
 
 from popoto import embedded, redis_db
+from popoto.testing.faults.servers import process_of
 from tests.truth.models import Shelf, Thing
 from tests.truth.oracle import records, violations
 from tests.truth.remembered import found
@@ -110,12 +110,6 @@ def test_a_killed_writer_leaves_nothing_half_written(
     for _ in range(20):
         Thing.query.count()
     assert redis_client.keys("*") == []
-
-
-def process_of(server: embedded.EmbeddedServer) -> int:
-    """The id of a server's process."""
-    with redis.Redis(unix_socket_path=server.socket_path) as client:
-        return cast("dict[str, int]", client.info("server"))["process_id"]
 
 
 def kill_both(server: embedded.EmbeddedServer, process: int, writer: int, forking: Writers) -> None:

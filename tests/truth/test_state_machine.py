@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from urllib.parse import urlsplit
 
 import pytest
 import redis
@@ -16,7 +15,7 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import RuleBasedStateMachine, run_state_machine_as_test
 
 from popoto import redis_db
-from tests.connection.relay import Relay
+from popoto.testing.faults import FaultProxy
 from tests.truth.definitions import DefinitionsMachine
 from tests.truth.faulty import FaultyMachine
 from tests.truth.machine import Machine
@@ -55,9 +54,9 @@ def test_entries_and_records_agree_after_every_step(redis_client: redis.Redis) -
 def test_steps_are_whole_or_not_at_all_when_replies_are_lost_or_late(
     redis_client: redis.Redis, server_url: str
 ) -> None:
-    with Relay(urlsplit(server_url).path) as relay:
-        redis_db.set_REDIS_DB_settings(host="127.0.0.1", port=relay.port, socket_timeout=1)
-        try_histories(lambda: FaultyMachine(redis_client, relay), EXAMPLES // 3, 20)
+    with FaultProxy(server_url) as proxy:
+        redis_db.set_REDIS_DB_settings(host="127.0.0.1", port=proxy.port, socket_timeout=1)
+        try_histories(lambda: FaultyMachine(redis_client, proxy), EXAMPLES // 3, 20)
 
 
 @pytest.mark.slow

@@ -10,19 +10,19 @@ import redis
 
 from popoto import KeyField, Model, StringField, redis_db
 from popoto.exceptions import OutcomeUnknownError
-from tests.connection.relay import Relay
+from popoto.testing.faults import FaultProxy
 from tests.driver import Api, expires_fields
 
 from .zoo import Animal, animal, state
 
 
 @pytest.fixture
-def lossy(relay: Relay, monkeypatch: pytest.MonkeyPatch) -> Relay:
+def lossy(proxy: FaultProxy, monkeypatch: pytest.MonkeyPatch) -> FaultProxy:
     """A connection on which the first reply to every request is lost."""
 
     def losing(send: Callable[..., Any]) -> Callable[..., Any]:
         def watched(*arguments: Any, **options: Any) -> Any:
-            relay.lose(b"*")
+            proxy.lose_reply(b"*")
             return send(*arguments, **options)
 
         return watched
@@ -31,7 +31,7 @@ def lossy(relay: Relay, monkeypatch: pytest.MonkeyPatch) -> Relay:
     for kind in (redis_db.SyncConnection, redis_db.AsyncConnection):
         for name in ("call", "call_many"):
             monkeypatch.setattr(kind, name, losing(getattr(kind, name)))
-    return relay
+    return proxy
 
 
 @pytest.fixture
@@ -96,11 +96,11 @@ def test_reading_records_for_hooks(
     Saying.create(name="a", text="hey")
     redis_client.delete("shouted")
     # The hooks' own commands are sent once: nobody knows whether they may be repeated.
-    relay: Relay = request.getfixturevalue("lossy")
+    proxy: FaultProxy = request.getfixturevalue("lossy")
     with pytest.raises(OutcomeUnknownError):
         api(Saying.rebuild_indexes)
     assert redis_client.smembers("shouted") == {b"HEY"}
-    assert relay.accepted > 2
+    assert proxy.accepted > 2
 
 
 def test_deleting_what_is_left(
@@ -155,17 +155,17 @@ def test_taking_missing_records_out(
 
 
 def test_finding_what_a_record_without_note_left(
-    api: Api, redis_client: redis.Redis, relay: Relay
+    api: Api, redis_client: redis.Redis, proxy: FaultProxy
 ) -> None:
     first = animal(0)
     first.save()
     redis_client.delete(first.pk)
     again = animal(0, mood="sad", chip="other", legs=4, home=None, keeper=None)
     for look in (b"ZSCORE", b"HSCAN", b"\r\nSCAN", b"SISMEMBER"):
-        relay.lose(look)
-    before = relay.accepted
+        proxy.lose_reply(look)
+    before = proxy.accepted
     api(again.save)
-    assert relay.accepted >= before + 4
+    assert proxy.accepted >= before + 4
     assert api(Animal.check_indexes)["total"] == 0
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-__all__ = ["Frames", "words_of"]
+__all__ = ["Frames", "values_of", "words_of"]
 
 _LINE_END = b"\r\n"
 _BULK = b"$!="
@@ -24,6 +24,10 @@ class Frames:
     def rest(self) -> bytes:
         """The beginning of a value whose end has not come yet."""
         return bytes(self._buffer)
+
+    def beginning(self, size: int) -> bytes:
+        """The first bytes of that value, once there are so many."""
+        return bytes(self._buffer[:size]) if len(self._buffer) >= size else b""
 
     def feed(self, data: bytes) -> Iterator[bytes]:
         """The values that are whole with this, each with its last line end."""
@@ -59,6 +63,13 @@ class Frames:
 
     def _number(self, end: int) -> int:
         return int(self._buffer[self._position + 1 : end])
+
+
+def values_of(stream: bytes) -> list[bytes]:
+    """The values one by one; last what is no whole one."""
+    frames = Frames()
+    values = list(frames.feed(stream))
+    return [*values, frames.rest] if frames.rest or not values else values
 
 
 def words_of(request: bytes) -> tuple[bytes, ...]:

@@ -50,6 +50,7 @@ class Fault:
     size: int = 0
     is_reset: bool = False
     reply: bytes = b""
+    is_last: bool = False
     then: Callable[[], object] | None = None
     #: How many commands it has befallen.
     happened: int = 0
@@ -84,6 +85,12 @@ class Fault:
     def is_over(self) -> bool:
         """Whether there is nothing left to befall or to let go."""
         return self.times == 0 and (self.kind != "hold" or self.due.done())
+
+    @property
+    def is_early(self) -> bool:
+        """Whether the beginning of a command is enough to know that it is befallen."""
+        is_seen = self.matching is None or isinstance(self.matching, bytes)
+        return self.kind == "cut" and is_seen and not self.after and self.chance == 1.0
 
     def befalls(self, request: bytes, chances: random.Random) -> bool:
         """Whether this command meets it. Counts."""
@@ -153,6 +160,12 @@ class Plan:
         """The first fault that this command meets."""
         with self._lock:
             self._faults = [fault for fault in self._faults if not fault.is_over]
-            return next(
-                (each for each in self._faults if each.befalls(request, self._chances)), None
-            )
+            return self._met(self._faults, request)
+
+    def for_beginning(self, beginning: bytes) -> Fault | None:
+        """The first one that a command meets whose end is not there yet: a cut, for certain."""
+        with self._lock:
+            return self._met([each for each in self._faults if each.is_early], beginning)
+
+    def _met(self, faults: list[Fault], request: bytes) -> Fault | None:
+        return next((each for each in faults if each.befalls(request, self._chances)), None)

@@ -15,7 +15,7 @@ from popoto._connection.settings import Options, from_url
 from popoto.embedded import EmbeddedServer
 from popoto.exceptions import ConfigurationError
 from popoto.testing.faults.frames import words_of
-from popoto.testing.faults.planned import Fault, Matching, Plan, When, matches
+from popoto.testing.faults.planned import Fault, Kind, Matching, Plan, When, matches
 from popoto.testing.faults.relaying import Link
 
 __all__ = ["FaultProxy"]
@@ -101,7 +101,7 @@ class FaultProxy:
         **when: Unpack[When],
     ) -> Fault:
         """Commands reach the server later, or their replies the client. What follows waits too."""
-        kind = "delay reply" if of_replies else "delay"
+        kind: Kind = "delay reply" if of_replies else "delay"
         return self._plan.add(Fault(kind, matching, seconds=seconds, **when))
 
     def stall(
@@ -141,8 +141,9 @@ class FaultProxy:
     ) -> Fault:
         """The connection is closed, and the server does not see the command.
 
-        Or it sees its first `keep_bytes`. Commands before it are answered first. `then` and `reset`
-        as for `lose_reply`.
+        Or it sees its first `keep_bytes`. Commands before it are answered first. A command of more
+        than 64 KB is cut off while it is being sent, where `matching` is of bytes or None. `then`
+        and `reset` as for `lose_reply`.
         """
         return self._plan.add(
             Fault("cut", matching, size=keep_bytes, is_reset=reset, then=then, **when)
@@ -177,10 +178,18 @@ class FaultProxy:
         self,
         reply: bytes,
         matching: Matching = None,
+        *,
+        last: bool = False,
+        then: Callable[[], object] | None = None,
         **when: Unpack[When],
     ) -> Fault:
-        r"""The client gets `reply`, such as ``b"-READONLY ...\r\n"``; the server sees nothing."""
-        return self._plan.add(Fault("answer", matching, reply=reply, **when))
+        r"""The client gets `reply`, such as ``b"-READONLY ...\r\n"``; the server sees nothing.
+
+        Several replies in one, ``b":1\r\n:2\r\n"``, are those to this command and to the next ones
+        of its connection. `last`: then `then` is called and the connection closed.
+        """
+        fault = Fault("answer", matching, reply=reply, is_last=last, then=then, **when)
+        return self._plan.add(fault)
 
     def calm(self) -> None:
         """Let everything pass from now on. What is held back goes on."""

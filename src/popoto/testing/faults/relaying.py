@@ -9,7 +9,7 @@ import struct
 from collections import deque
 from collections.abc import Callable
 
-from popoto.testing.faults.frames import Frames, words_of
+from popoto.testing.faults.frames import Frames, values_of, words_of
 from popoto.testing.faults.planned import Fault, Plan
 
 __all__ = ["Link"]
@@ -41,8 +41,10 @@ class Link:
         # For each command whose reply has not come, what befalls that.
         self._awaited: deque[Fault | None] = deque()
         self._is_answered = asyncio.Event()
+        self._own: deque[bytes] = deque()  # answers to the next commands, in place of the server
         self._is_stream = False
         self._is_silent = False
+        self._last: Fault | None = None  # whose answers the end of the connection follows
 
     async def run(self) -> None:
         """Relay until either side closes, or a fault ends it."""
@@ -77,18 +79,31 @@ class Link:
                 for request in frames.feed(data):
                     self._note(request)
                     await self._relay_request(request)
+                if beginning := frames.beginning(_CHUNK_BYTES):
+                    await self._begin(beginning)
+
+    async def _begin(self, beginning: bytes) -> None:
+        """Cut off a large command while it is still being sent."""
+        fault = self._plan.for_beginning(beginning)
+        if fault is not None:
+            self._note(beginning)
+            await self._cut(beginning, fault)
 
     async def _relay_request(self, request: bytes) -> None:
+        if self._own:
+            await self._answer()
+            return
         fault = self._plan.for_request(request)
         if fault is None:
             await self._hand_over(request, None)
         elif fault.kind == "cut":
             await self._cut(request, fault)
         elif fault.kind == "answer":
-            # In its turn: replies to what was sent before it come first.
-            await self._until_answered()
+            self._own.extend(values_of(fault.reply))
+            if fault.is_last:
+                self._last = fault
             fault.has_come()
-            self._to_client.write(fault.reply)
+            await self._answer()
         elif fault.kind == "delay":
             fault.has_come()
             await asyncio.sleep(fault.seconds)
@@ -100,6 +115,19 @@ class Link:
             await self._until_answered()
         else:
             await self._hand_over(request, fault)
+
+    async def _answer(self) -> None:
+        # In its turn: replies to what was sent before it come first.
+        await self._until_answered()
+        reply = self._own.popleft()
+        if self._own or self._last is None:
+            self._say(reply)
+            return
+        # The end goes out with the reply, so that the client sees both at once.
+        if cork := getattr(socket, "TCP_CORK", None):
+            _socket_of(self._to_client).setsockopt(socket.IPPROTO_TCP, cork, 1)
+        self._say(reply)
+        await self._end(self._last)
 
     async def _hand_over(self, request: bytes, fault: Fault | None) -> None:
         self._is_stream |= any(word.upper() in _STREAMS for word in words_of(request)[:1])
@@ -190,6 +218,11 @@ class Link:
 
 def _reset(writer: asyncio.StreamWriter) -> None:
     """Have the peer told that its connection was reset, instead of that it has ended."""
-    connection: socket.socket = writer.get_extra_info("socket")
-    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    linger = struct.pack("ii", 1, 0)
+    _socket_of(writer).setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
     writer.transport.abort()
+
+
+def _socket_of(writer: asyncio.StreamWriter) -> socket.socket:
+    connection: socket.socket = writer.get_extra_info("socket")
+    return connection
