@@ -137,7 +137,7 @@ class Export:
 
     def lines(self) -> Iterator[str]:
         """A line for each record. Memory holds a batch of records, and the keys of all."""
-        execution = Execution(QuerySpec(self.model, tracked=False))
+        execution = Execution(QuerySpec(self.model, tracked=False, at_large=True))
         fetch, _ = carry_out(execution.compile())
         # By key, whatever the model's own order is: that would have to read all records first.
         keys = carry_out(fetch.keys(by_key(self.options)))

@@ -305,13 +305,13 @@ class CoOccurrenceField(UnindexedFieldMixin[Any], Field[Any]):
 
         A negative limit lifts it. One command.
         """
-        return run(linked(model_class, self.edges, str(pk), min_weight, limit))
+        return run(self._linked(model_class, pk, min_weight, limit))
 
     async def async_get_linked(
         self, model_class: Any, pk: Any, min_weight: float = 0.01, limit: int = 20
     ) -> list[tuple[str, float]]:
         """`get_linked` for asyncio."""
-        return await arun(linked(model_class, self.edges, str(pk), min_weight, limit))
+        return await arun(self._linked(model_class, pk, min_weight, limit))
 
     def propagate(
         self,
@@ -328,6 +328,7 @@ class CoOccurrenceField(UnindexedFieldMixin[Any], Field[Any]):
         several ways the best one counts; what falls below `threshold` goes no further. Depth 0
         gives the seeds with 1. One command, which grows with the edges within reach.
         """
+        model_class._meta.isolation.check_keys_tell("propagate()")
         return run(self._spreading(model_class, seed_pks, depth, decay_per_hop, threshold))
 
     async def async_propagate(
@@ -339,7 +340,14 @@ class CoOccurrenceField(UnindexedFieldMixin[Any], Field[Any]):
         threshold: float = 0.01,
     ) -> dict[str, float]:
         """`propagate` for asyncio."""
+        model_class._meta.isolation.check_keys_tell("propagate()")
         return await arun(self._spreading(model_class, seed_pks, depth, decay_per_hop, threshold))
+
+    def _linked(
+        self, model: Any, pk: Any, min_weight: float, limit: int
+    ) -> Plan[list[tuple[str, float]]]:
+        model._meta.isolation.check_keys_tell("get_linked()")
+        return linked(model, self.edges, str(pk), min_weight, limit)
 
     def _spreading(
         self,

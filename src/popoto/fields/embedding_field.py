@@ -317,6 +317,9 @@ def _is_of(provider: Any, dimensions: int | None) -> bool:
 
 
 def _loaded(model_class: Any) -> Plan[tuple[Array | None, list[str]]]:
+    model_class._meta.isolation.check_at_large(
+        "load_embeddings()", "query.filter(…).semantic_search(…)"
+    )
     return loading(model_class) if _numpy_available else nothing()
 
 

@@ -110,11 +110,11 @@ class ExistenceFilter(FingerprintField):
 
     def might_exist(self, model_class: Any, fingerprint: Any) -> bool:
         """Whether any word of a text may have been saved. False is certain. One command."""
-        return run(self._found(model_class, [fingerprint]))[0]
+        return run(self._asked(model_class, [fingerprint]))[0]
 
     async def async_might_exist(self, model_class: Any, fingerprint: Any) -> bool:
         """`might_exist` for asyncio."""
-        return (await arun(self._found(model_class, [fingerprint])))[0]
+        return (await arun(self._asked(model_class, [fingerprint])))[0]
 
     def definitely_missing(self, model_class: Any, fingerprint: Any) -> bool:
         """Whether no word of a text was ever saved. True is certain. One command."""
@@ -155,8 +155,14 @@ class ExistenceFilter(FingerprintField):
 
     def _batch(self, model_class: Any, fingerprints: Iterable[Any]) -> Plan[dict[Any, bool]]:
         asked = list(dict.fromkeys(fingerprints))
-        found = yield from self._found(model_class, asked)
+        found = yield from self._asked(model_class, asked)
         return dict(zip(asked, found, strict=True))
+
+    def _asked(self, model_class: Any, fingerprints: list[Any]) -> Plan[list[bool]]:
+        model_class._meta.isolation.check_at_large(
+            "an existence filter", "query.filter(…).exists()"
+        )
+        return (yield from self._found(model_class, fingerprints))
 
     def _found(self, model_class: Any, fingerprints: list[Any]) -> Plan[list[bool]]:
         keys = self._keys(model_class)
@@ -175,6 +181,9 @@ class ExistenceFilter(FingerprintField):
         return [reply == 1 for reply in (yield from self.asking(model_class, calls))]
 
     def _filled(self, model_class: Any) -> Plan[float]:
+        model_class._meta.isolation.check_at_large(
+            "an existence filter", "query.filter(…).exists()"
+        )
         arguments: list[Argument] = [self.bloom.area, self.mark(1), self.mark(2)]
         call = ScriptCall(FILL, self._keys(model_class), arguments)
         (bits,) = yield from self.asking(model_class, [call])

@@ -88,6 +88,7 @@ class FrequencySketch(FingerprintField):
         return await arun(self._frequency(model_class, fingerprint))
 
     def _frequency(self, model_class: Any, fingerprint: Any) -> Plan[int]:
+        model_class._meta.isolation.check_at_large("a frequency sketch", "query.filter(…).count()")
         arguments: list[Argument] = [*self.form()]
         for each in self.with_places(words_of(fingerprint)):
             arguments += each

@@ -201,6 +201,10 @@ def _expiring(
 
 
 def _reading(model_class: Any, partition: str | None) -> Plan[list[tuple[str, float]]]:
+    if partition is None:
+        model_class._meta.isolation.check_at_large(
+            "get_pending() without a partition", "partition=…"
+        )
     (flat,) = yield from looked_up(
         [("ZRANGE", _key_of(_name_of(model_class), partition), 0, -1, "WITHSCORES")],
         model_class._meta.shard,

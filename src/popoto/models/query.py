@@ -69,6 +69,7 @@ class Query(TypedTuples, QueryOperations, Generic[Row]):
 
     def get_untracked(self, key: str) -> Row | None:
         """The record with this key, or None, without calling its read hook. One command."""
+        self.options.isolation.check_keys_tell("get_untracked()")
         found: Row | None = run(get_by_key(self.model_class, key, attach=False, tracked=False))
         return found
 
@@ -278,6 +279,7 @@ class Query(TypedTuples, QueryOperations, Generic[Row]):
     def _keys(self, catchall: bool, clean: bool) -> Plan[list[bytes]]:
         options = self.options
         if catchall:
+            options.isolation.check_at_large("keys(catchall=True)", "filter(…).keys()")
             logger.warning("keys(catchall=True) scans every key of the server")
             pattern = f"*{options.model_name}*"
             found: list[bytes] = yield Call(

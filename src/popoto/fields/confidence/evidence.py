@@ -167,6 +167,9 @@ def readable(stored: bytes | None, record: str) -> Evidence | None:
 
 def filtered(model_class: Any, field: Confidence, pattern: str) -> Plan[dict[str, dict[str, Any]]]:
     """The evidence in the hash without partition, of the record keys that a pattern matches."""
+    model_class._meta.isolation.check_at_large(
+        "get_confidence_filtered()", "get_confidence_data(record)"
+    )
     found: dict[str, dict[str, Any]] = {}
     cursor = b"0"
     while True:

@@ -21,6 +21,8 @@ logger = logging.getLogger("POPOTO.field")
 GroupBy: TypeAlias = str | Callable[[str, float], Hashable] | None
 Statistics: TypeAlias = dict[str, float | int]
 
+#: The partition of records that name none.
+_DEFAULT: Final = "default"
 _LABELS: Final[dict[str, Callable[[datetime.datetime], Hashable]]] = {
     "hour": lambda moment: moment.hour,
     "weekday": lambda moment: moment.weekday(),
@@ -30,6 +32,8 @@ _LABELS: Final[dict[str, Callable[[datetime.datetime], Hashable]]] = {
 
 def highest_errors(model: Any, partition: str, limit: int) -> Plan[list[tuple[str, float]]]:
     """The plan of `get_highest_errors`."""
+    if partition == _DEFAULT:
+        model._meta.isolation.check_at_large("the default partition of predictions", "partition=…")
     if limit <= 0:
         return []
     (flat,) = yield from looked_up(

@@ -10,6 +10,7 @@ from popoto.fields.asking.operands import Operand
 from popoto.models.reading import ordering
 from popoto.models.reading.calls import Reading, Row
 from popoto.models.reading.fetching import Fetch
+from popoto.models.reading.fixing import check_fixed
 from popoto.models.reading.ordering import Order
 from popoto.models.reading.planning import Planner
 from popoto.models.reading.projecting import projected
@@ -49,6 +50,8 @@ class Execution:
             check_values(self.options, spec.values)
         if spec.order_by is not None:
             ordering.parse(self.options, spec.order_by)
+        if self.options.isolation and not spec.at_large:
+            check_fixed(self.options, spec.conditions)
         operand: Operand = yield from Planner(spec.model).compile(spec.conditions)
         return Fetch(self.options, operand)
 

@@ -13,6 +13,7 @@ from popoto.engine.request import Plan, Request
 from popoto.exceptions import QueryException
 from popoto.fields.asking.conditions import Q
 from popoto.models.reading.executing import Execution
+from popoto.models.reading.fixing import check_fixed
 from popoto.models.reading.planning import Planner
 from popoto.models.reading.read_hooks import read_hooks
 from popoto.models.reading.related import attach_references
@@ -76,11 +77,14 @@ def get(
     """The plan of `Query.get`. `attach`: read referenced records at once (asyncio)."""
     options = model._meta
     if key is not None:
+        options.isolation.check_keys_tell("get() by a record's key")
         return (yield from get_by_key(model, record_key(options, key), attach=attach))
     if not lookup and not conditions:
         raise QueryException(
             f"{options.model_name}: get() needs a lookup: a record key, or field=value conditions"
         )
+    if options.isolation:
+        check_fixed(options, (*conditions, Q(**lookup)))
     names = options.key_names
     if all(name in lookup for name in names):
         wanted = _key_of(options, lookup)
@@ -131,6 +135,7 @@ def get_many(
 ) -> Plan[list[Any]]:
     """The plan of `Query.get_many`."""
     options = model._meta
+    options.isolation.check_keys_tell("get_many()")
     wanted: list[str | None] = [record_key(options, key) for key in redis_keys or ()]
     found: list[Any] = []
     width = 1 + len(options.list_names)

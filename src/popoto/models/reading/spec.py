@@ -31,6 +31,8 @@ class QuerySpec:
     computed_sort: tuple[Callable[[Any], Any], bool] | None = None
     tracked: bool = True
     related: tuple[str, ...] = ()
+    #: of every partition, also where the model requires one: for upkeep
+    at_large: bool = False
 
     @property
     def options(self) -> ModelOptions:

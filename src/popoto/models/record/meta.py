@@ -9,6 +9,7 @@ from popoto.exceptions import ConfigurationError, ModelException
 from popoto.fields.coercion import is_list
 from popoto.memory.history.noting import History
 from popoto.models.record.field_names import known_field
+from popoto.models.record.isolation import Isolation
 from popoto.models.record.options import ModelOptions
 from popoto.redis_db import DEFAULT_REPLICA_TIMEOUT, Wait, checked_wait
 
@@ -50,6 +51,7 @@ def check_meta(model_name: str, options: ModelOptions, meta: Mapping[str, Any]) 
             )
     options.wait = _checked_wait(model_name, meta)
     options.history = _checked_history(options, meta.get("history"))
+    options.isolation = _checked_isolation(options, meta.get("require_partition"))
     if "version_field" in meta:
         options.version_field = _checked_version_field(options, meta["version_field"])
     if "self_repair" in meta:
@@ -106,6 +108,27 @@ def _checked_version_field(options: ModelOptions, name: object) -> str | None:
             f"got {name!r}"
         )
     return field.name
+
+
+def _checked_isolation(options: ModelOptions, names: object) -> Isolation:
+    label = f"{options.model_name}.Meta.require_partition"
+    if names is None:
+        return Isolation(options.model_name)
+    given = [names] if isinstance(names, str) else names
+    if not is_list(given) or not given:
+        raise ModelException(
+            f"{label} must be the name of a field, or a tuple of names, got {names!r}"
+        )
+    found = tuple(str(name) for name in given)
+    for name in found:
+        field = known_field(options.by_name, name, label)
+        if name in options.list_names or name in options.geo_field_names:
+            raise ModelException(
+                f"{label}: {name!r} is a {type(field).__name__}, which no query can fix to a "
+                "value; use a KeyField, an IndexedField or a StringField"
+            )
+    is_told_by_keys = options.key_field_names.issuperset(found)
+    return Isolation(options.model_name, found, is_told_by_keys=is_told_by_keys)
 
 
 def _check_order_by(model_name: str, options: ModelOptions) -> None:

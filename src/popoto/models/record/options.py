@@ -21,6 +21,7 @@ from popoto.memory.history.noting import History, Noting, history_key
 from popoto.models.record.composites import CompositeIndex, composite_digest
 from popoto.models.record.decision import Decision
 from popoto.models.record.field_names import check_field_name
+from popoto.models.record.isolation import Isolation
 from popoto.redis_db import Wait
 
 AnyField = Field[Any]
@@ -54,6 +55,7 @@ class ModelOptions:
         #: for how many replicas writes wait, if the writer does not say; `Meta.wait_for_replicas`
         self.wait: Wait | None = None
         self.self_repair = True
+        self.isolation = Isolation(model_name)
         #: how much is kept of what changes in the memory of records; None: nothing
         self.history: History | None = None
         self.indexes: tuple[tuple[tuple[str, ...], bool], ...] = ()

@@ -57,11 +57,12 @@ def _create_as_defined(model: type[M], values: Mapping[str, Any]) -> Plan[M]:
 
 
 def _lookup(model: type[M], lookup: Mapping[str, Any]) -> dict[str, Any]:
-    """The lookup, or its key values alone where they are complete."""
-    names = model._meta.key_names
-    if all(name in lookup for name in names):
-        return {name: lookup[name] for name in names}
-    return dict(lookup)
+    """The lookup; of one with the whole key that alone, and the partition where it is required."""
+    options = model._meta
+    if any(name not in lookup for name in options.key_names):
+        return dict(lookup)
+    decisive = (*options.key_names, *options.isolation.names)
+    return {name: value for name, value in lookup.items() if name in decisive}
 
 
 def _find_or_create(
