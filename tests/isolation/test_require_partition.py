@@ -30,6 +30,7 @@ from popoto import (
     SortedField,
     StringField,
 )
+from popoto.cli.exporting import Export
 from popoto.embeddings import AbstractEmbeddingProvider
 from popoto.exceptions import QueryException
 from popoto.models.query import Query
@@ -277,6 +278,7 @@ def test_upkeep_is_of_all_partitions(api: Api, notes: None) -> None:
     assert api(Note.check_indexes)["total"] == 0
     assert api(Note.rebuild_indexes) == 2
     assert api(Note.clean_indexes) == 0
+    assert len([*Export(Note, batch_size=10).lines()]) == 2
     assert api(Note.delete_all) == 2
 
 
