@@ -15,6 +15,7 @@ from popoto.engine import keys
 from popoto.engine.codec import DecodeError
 from popoto.engine.db_key import DB_key
 from popoto.exceptions import ModelException, StoredDataError
+from popoto.fields.adapting import adapted, is_field_type, names_of
 from popoto.fields.asking.asked import Asked
 from popoto.fields.coercion import CHECKED_TYPES
 from popoto.fields.describing import describe
@@ -122,10 +123,10 @@ class Field(Asked[Value], Generic[Value], metaclass=FieldBase):
 
     def check_options(self, options: Mapping[str, Any]) -> None:
         """Refuse options that cannot work. `options` are those given by the caller."""
-        if self.valid_types is not None and self.type not in self.valid_types:
+        if self.valid_types is not None and not is_field_type(self.type, self.valid_types):
             raise ModelException(
                 f"{describe(self.type)} is not a valid {type(self).__name__} type; "
-                f"use one of {', '.join(sorted(valid.__name__ for valid in self.valid_types))}"
+                f"use one of {names_of(self.valid_types)}"
             )
         if self.unique and not self.auto and not self.keeps_value_sets:
             raise ModelException(
@@ -135,7 +136,7 @@ class Field(Asked[Value], Generic[Value], metaclass=FieldBase):
 
     def takes_type(self, wanted: builtins.type[Any]) -> bool:
         """Whether ``type=`` may be this type (an annotation stands for it)."""
-        return self.valid_types is not None and wanted in self.valid_types
+        return self.valid_types is not None and is_field_type(wanted, self.valid_types)
 
     # Belonging to a model -------------------------------------------------------
 
@@ -145,6 +146,9 @@ class Field(Asked[Value], Generic[Value], metaclass=FieldBase):
         self.model_name = model_name
         self.value_set_prefix = f"{self.field_class_key}:{model_name}:{name}:"
         self.bind_keys(model_name, name)
+        self.adapted = adapted(self.type)
+        if self.adapted is not None and self.adapted.problem is not None:
+            raise ModelException(f"{self.label}: {self.adapted.problem}")
         self.encode, self.decode = self.codec()
         cls = self.__class__
         #: Whether a method of the user's own checks values too.
