@@ -57,11 +57,11 @@ class AccessTrackerMixin:
 
     @classmethod
     def _companion_entries(cls, key: str) -> list[Entry]:
-        return [ProposalEntry.of(cls.__name__, key)]
+        return [ProposalEntry.of(cls._meta.model_name, key)]
 
     @classmethod
     def _key_families(cls) -> list[KeyFamily]:
-        return [pending_family(cls.__name__)]
+        return [pending_family(cls._meta.model_name)]
 
     @classmethod
     def _access_signal(cls) -> Signal:
@@ -233,4 +233,4 @@ def _confirm_all(records: Sequence[AccessTrackerMixin], pipeline: Any) -> Plan[A
 
 
 def _key_of(model: type, kind: str, record: str) -> str:
-    return f"$AT:{model.__name__}:{kind}:{record}"
+    return f"$AT:{model._meta.model_name}:{kind}:{record}"

@@ -58,7 +58,7 @@ class EventStreamMixin:
     @classmethod
     def _check_model(cls) -> None:
         settings: Any = cls
-        name: str = cls.__name__
+        name: str = cls._meta.model_name
         _check_name(name, cls._stream_name)
         partition_field: object = cls._stream_partition_field
         if partition_field is not None:

@@ -61,7 +61,7 @@ class PredictionLedgerMixin:
     @classmethod
     def _meta_key(cls, instance: Any) -> str:
         """The hash with the prediction of a record."""
-        return ledger.entry_key(type(instance).__name__, instance.pk)
+        return ledger.entry_key(instance._meta.model_name, instance.pk)
 
     @classmethod
     def _error_key(cls, model_or_instance: Any, partition: str = "default") -> str:
@@ -69,11 +69,11 @@ class PredictionLedgerMixin:
         model = (
             model_or_instance if isinstance(model_or_instance, type) else type(model_or_instance)
         )
-        return ledger.errors_key(model.__name__, partition)
+        return ledger.errors_key(model._meta.model_name, partition)
 
     @classmethod
     def _companion_entries(cls, key: str) -> list[Entry]:
-        name = cls.__name__
+        name = cls._meta.model_name
         return [
             CompanionEntry(ledger.entry_key(name, key), key, "$PL:meta"),
             ledger.ErrorEntry.of(name, cls._pl_partition, key),
@@ -82,7 +82,7 @@ class PredictionLedgerMixin:
 
     @classmethod
     def _key_families(cls) -> list[KeyFamily]:
-        name = cls.__name__
+        name = cls._meta.model_name
         return [
             companion_family("predictions", f"$PL:{name}:meta"),
             companion_family("prediction_errors", f"$PL:{name}:errors", "zset"),

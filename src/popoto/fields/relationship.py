@@ -109,8 +109,11 @@ class Relationship(Field["Target | str | None"], Generic[Target]):
 
     @property
     def target_name(self) -> str:
-        """The name of the related model, which need not be defined yet."""
-        return self.model_name if self._model == "self" else self.type_name
+        """The name under which the related model keeps its records; it need not exist yet."""
+        if self._model == "self":
+            return self.model_name
+        model: Any = self.find_model(self._model) if isinstance(self._model, str) else self._model
+        return self.type_name if model is None else model._meta.model_name
 
     @property
     def type_name(self) -> str:
@@ -306,10 +309,10 @@ class Relationship(Field["Target | str | None"], Generic[Target]):
         expected = self.model
         if isinstance(value, str):
             storable(self, value)
-            if not value.startswith(f"{expected.__name__}:"):
+            if not value.startswith(f"{expected._meta.model_name}:"):
                 raise QueryException(
                     f"{self.label} expects an instance of {expected.__name__} or its key "
-                    f"({expected.__name__}:…), got {describe(value)}"
+                    f"({expected._meta.model_name}:…), got {describe(value)}"
                 )
             return value
         if not isinstance(value, expected):

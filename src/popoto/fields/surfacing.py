@@ -126,7 +126,7 @@ class Proposing(Adjustment):
         self.now = now
 
     def put(self, batch: Batch, key: str, values: Mapping[str, Any]) -> None:
-        name = type(self.instance).__name__
+        name = self.instance._meta.model_name
         batch.put("ZADD", _key_of(name, self.partition), repr(self.now), key)
         if self.partition and self.partition != "default":
             batch.put("SADD", partitions_key(name), self.partition)
@@ -142,7 +142,7 @@ class Withdrawing(Adjustment):
         self.partition = partition
 
     def put(self, batch: Batch, key: str, values: Mapping[str, Any]) -> None:
-        name = type(self.instance).__name__
+        name = self.instance._meta.model_name
         if self.partition:
             pending = _key_of(name, self.partition)
             put_noted(batch, "proposal", "", key, "ZREM", pending, key)
@@ -154,7 +154,7 @@ class Withdrawing(Adjustment):
 def _name_of(model_class_or_instance: Any) -> str:
     given = model_class_or_instance
     model: type = given if isinstance(given, type) else type(given)
-    return model.__name__
+    return model._meta.model_name
 
 
 def _key_of(model_name: str, partition: str | None) -> str:
@@ -172,7 +172,7 @@ def _creating(instances: Sequence[Any], partition: str | None, pipeline: Any) ->
 
 
 def _resolving(instance: Any, outcome: str, partition: str | None, pipeline: Any) -> Plan[Any]:
-    command = ("ZREM", _key_of(type(instance).__name__, partition), instance.pk)
+    command = ("ZREM", _key_of(instance._meta.model_name, partition), instance.pk)
     noting = instance._meta.noting("resolve", outcome)
     if noting is not None:
         resolving = Queued(

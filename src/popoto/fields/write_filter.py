@@ -118,4 +118,4 @@ def _as_score(given: Any) -> float:
 
 
 def _key_of(model: type, kind: str) -> str:
-    return f"$WF:{model.__name__}:{kind}"
+    return f"$WF:{model._meta.model_name}:{kind}"
