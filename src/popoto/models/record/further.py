@@ -119,9 +119,9 @@ def _is_fixed(cls: type[Record], name: str) -> bool:
         return value.fset is None
     if hasattr(type(value), "__delete__") and not hasattr(type(value), "__set__"):
         return True
-    # A method of every model: hidden on one instance, the record could not be saved any more.
+    # Of every model: hidden on one instance, the record could not be saved any more.
     is_method = callable(value) or hasattr(type(value), "__get__")
-    return is_method and name in cls._meta.api_names
+    return name in cls._meta.api_names and (is_method or not name.startswith("_"))
 
 
 def _hint(cls: type[Record], name: str) -> str | None:
