@@ -116,9 +116,9 @@ def test_the_same_time_again_begins_anew(api: Api, redis_client: redis.Redis) ->
 
 @pytest.mark.parametrize("expiry", [{"ttl": "60"}, {"ttl": 1.5}, {"expire_at": 60}])
 def test_what_is_no_time_is_refused(expiry: dict[str, Any], api: Api) -> None:
-    with pytest.raises(ModelException, match="ttl|expire_at"):
+    with pytest.raises(ModelException, match=r"ttl|expire_at"):
         api(Session.create, token="a", **expiry)
-    with pytest.raises(ModelException, match="ttl|expire_at"):
+    with pytest.raises(ModelException, match=r"ttl|expire_at"):
         api(Session(token="a").save, **expiry)
     assert Session.query.count() == 0
 

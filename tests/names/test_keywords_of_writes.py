@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 import popoto
-from popoto import Field, IntField, KeyField, Model, ModelException, QueryException, StringField
+from popoto import Field, IntField, KeyField, Model, QueryException, StringField
 from popoto.exceptions import UnknownNameError
 from popoto.models.writing.keywords import OWN
 from tests.driver import Api
@@ -147,5 +147,3 @@ def test_conditions_beside_a_key_must_hold(api: Api) -> None:
 def test_keywords_that_keys_do_not_take_are_told(api: Api) -> None:
     with pytest.warns(UserWarning, match="cleen"):
         assert api(Page.query.keys, cleen=True) == []
-
-

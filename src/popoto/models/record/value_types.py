@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import operator
 import sys
 import types
 import typing
@@ -15,6 +17,9 @@ from popoto.fields.valued import VALID_FIELD_TYPES
 _OF_THE_CLASS = tuple(
     f"{module}{name}" for module in ("", "typing.", "t.") for name in ("ClassVar", "Final")
 )
+
+
+_UNIONS = (typing.Union, types.UnionType)
 
 
 class ValueType(NamedTuple):
@@ -43,16 +48,22 @@ def is_of_the_class(annotation: Any) -> bool:
 
 def evaluated(annotation: Any, cls: Any) -> Any:
     """An annotation that is text as what it says; None where a name of it is not there."""
+    if isinstance(annotation, typing.ForwardRef):
+        return evaluated(annotation.__forward_arg__, cls)
+    if typing.get_origin(annotation) in _UNIONS:
+        members = [evaluated(each, cls) for each in typing.get_args(annotation)]
+        return None if None in members else functools.reduce(operator.or_, members)
     if not isinstance(annotation, str):
         return annotation
     module = sys.modules.get(cls.__module__)
     names = dict(vars(module)) if module else {}
     local: Mapping[str, Any] = {**vars(typing), **vars(cls), cls.__name__: cls}
     try:
-        return eval(annotation, names, local)  # noqa: S307 - the class's own text
+        found: Any = eval(annotation, names, local)  # noqa: S307 - the class's own text
     except (NameError, AttributeError, TypeError, SyntaxError):
         # A name that exists for type checkers only.
         return None
+    return evaluated(found, cls)
 
 
 def value_type(annotation: Any) -> ValueType:
@@ -66,7 +77,7 @@ def value_type(annotation: Any) -> ValueType:
         return value_type(behind)
     if origin is Literal:
         return _one_of({type(each) for each in arguments})
-    if origin in (typing.Union, types.UnionType):
+    if origin in _UNIONS:
         return _union(arguments)
     if annotation is Any or annotation is object or isinstance(annotation, TypeVar):
         return ValueType(object, is_optional=True)
