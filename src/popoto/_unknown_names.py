@@ -14,9 +14,7 @@ from popoto.exceptions import UnknownNameError
 __all__ = ["closest", "is_strict", "set_strict", "tell", "warn_caller"]
 
 #: Frames of these are passed over: what they were asked for was written by the caller.
-_NOT_THE_CALLER = tuple(
-    f"{Path(file).parent}/" for file in (__file__, asyncio.__file__) if file is not None
-)
+_NOT_THE_CALLER = tuple(f"{Path(file).parent}/" for file in (__file__, asyncio.__file__))
 
 _strict = False
 

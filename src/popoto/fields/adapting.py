@@ -58,14 +58,13 @@ class Adapted(NamedTuple):
             raise DecodeError(str(error), raw) from error
 
 
-@functools.cache
 def adapted(kind: type[Any]) -> Adapted | None:
     """How a field of this type stores its values; None where the codec knows the type."""
     if kind is uuid.UUID:
         return Adapted(kind, str, _to_uuid)
     if kind is datetime.timedelta:
         return Adapted(kind, str, _to_timedelta)
-    if issubclass(kind, Enum):
+    if isinstance(kind, type) and issubclass(kind, Enum):
         value = functools.partial(_to_member, kind)
         return Adapted(kind, _value_of_member, value, _problem_of(kind))
     return None

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import builtins
 import copy
-import difflib
 import logging
-import warnings
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Self, overload
 
 from popoto._stock import is_replaced, stock
+from popoto._unknown_names import closest, is_strict, tell
 from popoto.engine import keys
 from popoto.engine.codec import DecodeError
 from popoto.engine.db_key import DB_key
@@ -51,7 +50,7 @@ class Field(Asked[Value], Generic[Value], metaclass=FieldBase):
     On an instance it decodes the stored bytes at the first touch and leaves the
     value in the instance's ``__dict__``, where Python finds it from then on.
 
-    Keywords (unknown ones are ignored with a warning):
+    Keywords (unknown ones are ignored with a warning, or refused by `configure(strict=True)`):
 
     `type`        the Python type of values; one of `VALID_FIELD_TYPES`
     `null`        whether None may be saved (default True)
@@ -108,18 +107,13 @@ class Field(Asked[Value], Generic[Value], metaclass=FieldBase):
         self.__dict__.update(defaults)
         for name, value in options.items():
             if name not in defaults:
-                self._warn_unknown(name, defaults)
+                tell(
+                    f"{self.__class__.__name__} ignores the unknown keyword {name!r}; "
+                    f"{closest(name, defaults, 'keywords')}",
+                    refuse=is_strict(),
+                )
             setattr(self, name, value)
         self.check_options(options)
-
-    def _warn_unknown(self, name: str, known: Iterable[str]) -> None:
-        close = difflib.get_close_matches(name, list(known), n=1)
-        hint = f"; did you mean {close[0]!r}?" if close else ""
-        warnings.warn(
-            f"{type(self).__name__} ignores the unknown keyword {name!r}{hint}",
-            UserWarning,
-            stacklevel=4,
-        )
 
     def check_options(self, options: Mapping[str, Any]) -> None:
         """Refuse options that cannot work. `options` are those given by the caller."""

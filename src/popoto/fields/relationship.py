@@ -19,6 +19,7 @@ from popoto.fields.describing import describe
 from popoto.fields.field import Field
 from popoto.fields.keeping.entries import Entry, SetEntry
 from popoto.fields.keeping.families import KeyFamily
+from popoto.fields.keeping.naming import model_name_of
 from popoto.fields.type_variables import Target
 
 __all__ = ["UNSET", "Relationship", "Unset"]
@@ -112,8 +113,9 @@ class Relationship(Field["Target | str | None"], Generic[Target]):
         """The name under which the related model keeps its records; it need not exist yet."""
         if self._model == "self":
             return self.model_name
-        model: Any = self.find_model(self._model) if isinstance(self._model, str) else self._model
-        return self.type_name if model is None else model._meta.model_name
+        given: Any = self._model
+        model: Any = Relationship.find_model(given) if isinstance(given, str) else given
+        return self.type_name if model is None else model_name_of(model)
 
     @property
     def type_name(self) -> str:

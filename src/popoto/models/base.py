@@ -50,8 +50,8 @@ class Model(MemoryMethods, InPlaceMethods, BulkMethods, metaclass=ModelBase, is_
     """A record: one hash, found by its key and through its indexes.
 
     Give a subclass `Field` objects as class attributes; key fields make the record
-    key, and a model without one gets a random ``_auto_key``. Options go into an
-    inner class ``Meta``: ``order_by``, ``ttl`` (seconds), ``indexes``, ``abstract``.
+    key, and a model without one gets a random ``_auto_key``; ``age: int = 3`` makes a field
+    too. Options go into an inner class ``Meta``: ``order_by``, ``ttl``, ``strict`` and more.
 
     Creating an instance touches no server and needs no values; `save()` checks.
     Every method that talks to the server has a native asyncio twin, ``async_…``.

@@ -89,8 +89,12 @@ def get(
             return (yield from get_by_key(model, wanted, attach=attach))
         # The key alone would do to find it, but further conditions must hold as well.
         operand = yield from Planner(model).compile((*conditions, Q(**lookup)))
-        stored = yield from read_record(options, wanted)
-        if stored is None or not operand.test(StoredView(options, wanted, stored)):
+        stored = None if wanted is None else (yield from read_record(options, wanted))
+        if (
+            wanted is None
+            or stored is None
+            or not operand.test(StoredView(options, wanted, stored))
+        ):
             return None
         instance = new_instance(model, wanted, stored, resolves_references=True)
         found = [instance]

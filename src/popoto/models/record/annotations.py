@@ -136,7 +136,7 @@ def annotated_fields(
     `api` is the class whose names every model has.
     """
     found: dict[str, Field[Any]] = {}
-    values = vars(cls)
+    values: Mapping[str, Any] = cls.__dict__
     bases = [base for base in cls.__mro__[1:] if base not in api.__mro__]
     for name, annotation in annotations.items():
         if name.startswith("_") or isinstance(values.get(name), Field):
@@ -166,18 +166,19 @@ def _declared_again(
 
 def _made(model_name: str, name: str, annotation: Any, cls: Any, api: type) -> Field[Any] | None:
     label = f"{model_name}.{name}"
-    if name in vars(cls) and _is_method(vars(cls)[name]):
+    values: Mapping[str, Any] = cls.__dict__
+    if name in values and _is_method(values[name]):
         return None
     evaluates = evaluated(annotation, cls)
     said = ValueType(None, is_optional=False) if evaluates is None else value_type(evaluates)
-    written = next((each for each in said.details if isinstance(each, Field)), None)
+    written: Field[Any] | None = next(filter(_is_field, said.details), None)
     if written is not None:
         # ``name: Annotated[str, KeyField()]``
         field: Field[Any] = written.copy_for(model_name)
         _apply_annotation(model_name, name, field, evaluates)
     elif said.is_storable:
         field = Field(type=typing.cast("type[Any]", said.type), null=said.is_optional)
-    elif hasattr(api, name) or callable(vars(cls).get(name)):
+    elif hasattr(api, name) or callable(values.get(name)):
         # ``query: Query[Self]`` says of what type is what is there.
         return None
     else:
@@ -185,12 +186,16 @@ def _made(model_name: str, name: str, annotation: Any, cls: Any, api: type) -> F
             f"{label} is annotated {described(annotation)}, which no field holds by itself: give "
             "it a field, annotate ClassVar[…] what is not stored, or let its name begin with _"
         )
-    if name in vars(cls):
-        _set_default(field, label, vars(cls)[name])
+    if name in values:
+        _set_default(field, label, values[name])
     return field
 
 
-def _is_method(value: Any) -> bool:
+def _is_field(value: object) -> typing.TypeGuard[Field[Any]]:
+    return isinstance(value, Field)
+
+
+def _is_method(value: object) -> bool:
     """Whether a value is what the annotation is about: a method, a property, no default."""
     if isinstance(value, types.FunctionType):
         return value.__code__.co_argcount > 0

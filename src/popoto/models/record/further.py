@@ -114,7 +114,7 @@ def _is_fixed(cls: type[Record], name: str) -> bool:
     found = _attribute(cls, name)
     if found is None:
         return False
-    value = found[0]
+    value: object = found[0]
     if isinstance(value, property):
         return value.fset is None
     if hasattr(type(value), "__delete__") and not hasattr(type(value), "__set__"):

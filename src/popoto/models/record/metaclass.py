@@ -153,7 +153,8 @@ def _with_annotated(
     for name in made:
         check_field_name(model_name, name)
     of_the_class = own_annotations(cls).keys() - annotations.keys()
-    for name, value in vars(cls).items():
+    values: Mapping[str, object] = cls.__dict__
+    for name, value in values.items():
         if not (name.startswith("_") or name in made or name in of_the_class or _is_kept(value)):
             raise ModelException(
                 f"{model_name}.{name} = {describe(value)}: public attributes of a model must "

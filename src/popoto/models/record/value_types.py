@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import operator
 import sys
 import types
 import typing
@@ -39,6 +38,10 @@ class ValueType(NamedTuple):
         return self.type is not None and is_field_type(self.type, VALID_FIELD_TYPES)
 
 
+def _either(one: Any, other: Any) -> Any:
+    return one | other
+
+
 def is_of_the_class(annotation: Any) -> bool:
     """Whether an annotation, maybe as text, is about the class and not about its instances."""
     if isinstance(annotation, str):
@@ -52,7 +55,7 @@ def evaluated(annotation: Any, cls: Any) -> Any:
         return evaluated(annotation.__forward_arg__, cls)
     if typing.get_origin(annotation) in _UNIONS:
         members = [evaluated(each, cls) for each in typing.get_args(annotation)]
-        return None if None in members else functools.reduce(operator.or_, members)
+        return None if None in members else functools.reduce(_either, members)
     if not isinstance(annotation, str):
         return annotation
     module = sys.modules.get(cls.__module__)

@@ -102,5 +102,6 @@ def _takers(instance: Record, method: str) -> Iterator[Any]:
     if method == "save":
         for each in options.save_hooks:
             yield each.on_save
+        found: Any = instance
         if is_replaced(type(instance), "pre_save") or "pre_save" in vars(instance):
-            yield instance.pre_save
+            yield found.pre_save
