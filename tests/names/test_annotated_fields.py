@@ -215,6 +215,30 @@ def test_methods_and_properties_keep_their_annotations() -> None:
     assert (shop.total, shop.upper, shop.channel) == (5, "A", "news")
 
 
+def test_a_plain_class_with_fields_is_read_as_a_model_is() -> None:
+    class Timed:
+        seconds: int = Field()
+        note = StringField()
+        laps: int = 1
+        begun: datetime.datetime | None
+
+    class Described:
+        comment: str
+
+    class Race(Timed, Described, Model):
+        name: str = KeyField()
+
+    assert types_of(Race) == {
+        "seconds": (int, True),
+        "note": (str, True),
+        "laps": (int, False),
+        "begun": (datetime.datetime, True),
+        "name": (str, True),
+    }
+    assert Race().laps == 1
+    assert Timed.laps == 1
+
+
 # Refused --------------------------------------------------------------------------------------
 
 

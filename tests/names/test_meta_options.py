@@ -107,6 +107,23 @@ def test_all_options_are_known(recwarn: pytest.WarningsRecorder) -> None:
     assert not recwarn.list
 
 
+@pytest.mark.parametrize("name", ["meta", "META"])
+def test_a_meta_of_another_spelling_is_refused(name: str) -> None:
+    with pytest.raises(ModelException, match="named Meta"):
+        type(Model)("Box", (Model,), {name: type(name, (), {"ttl": 60})})
+
+
+def test_a_field_or_method_may_be_named_meta(recwarn: pytest.WarningsRecorder) -> None:
+    for meta in (StringField(), property(lambda self: self.pk), lambda self: self.pk):
+        type(Model)("Box", (Model,), {"meta": meta})
+    assert not recwarn.list
+
+
+def test_meta_is_a_class() -> None:
+    with pytest.raises(ModelException, match="must be a class"):
+        type(Model)("Box", (Model,), {"Meta": {"ttl": 60}})
+
+
 # Those of Django ----------------------------------------------------------------------------------
 
 

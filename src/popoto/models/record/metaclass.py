@@ -56,9 +56,11 @@ class RecordBase(ABCMeta):
         parents = [base for base in bases if isinstance(base, RecordBase)]
         if is_base or not parents:
             return super().__new__(mcs, name, bases, namespace, **keywords)
-        meta: type | None = namespace.pop("Meta", None)
+        meta: Any = namespace.pop("Meta", None)
         own = _own_fields(name, namespace)
         cls: Any = super().__new__(mcs, name, bases, namespace, **keywords)
+        if not isinstance(meta, type | None):
+            raise ModelException(f"{name}.Meta must be a class, got {describe(meta)}")
         settings = meta_settings(cls, meta)
         options = ModelOptions(record_name(name, settings))
         options.meta = meta
@@ -122,6 +124,8 @@ def _own_fields(model_name: str, namespace: dict[str, Any]) -> dict[str, Field[A
         if _is_field(value):
             check_field_name(model_name, name)
             found[name] = value
+        elif isinstance(value, type) and name.lower() == "meta":
+            raise ModelException(f"{model_name}.{name}: options go into a class named Meta")
         elif is_field_class(value):
             raise ModelException(
                 f"{model_name}.{name} is the field class {value.__name__}: write "
@@ -180,6 +184,19 @@ def _in_order(
     return found
 
 
+def _of_mixin(model_name: str, base: type, api: type) -> dict[str, Field[Any]]:
+    """The fields of a plain class that has some; its annotations are read as a model's are."""
+    found = {
+        name: field.copy_for(model_name) for name, field in vars(base).items() if _is_field(field)
+    }
+    if not found or isinstance(base, RecordBase):
+        return found
+    annotations = stored_annotations(base)
+    apply_annotations(model_name, base, found, annotations)
+    made = annotated_fields(model_name, base, annotations, {}, api)
+    return _in_order(list(annotations), found, made)
+
+
 def _inherited_fields(cls: Any, model_name: str) -> dict[str, Field[Any]]:
     """The fields of all bases, each as one of this class alone."""
     found: dict[str, Field[Any]] = {}
@@ -187,11 +204,7 @@ def _inherited_fields(cls: Any, model_name: str) -> dict[str, Field[Any]]:
     for base in reversed(bases):
         attributes = vars(base)
         options: ModelOptions | None = attributes.get("_meta")
-        inherited = (
-            options.by_name
-            if options is not None
-            else {name: each for name, each in attributes.items() if _is_field(each)}
-        )
+        inherited = _of_mixin(model_name, base, _root(cls)) if options is None else options.by_name
         for name in attributes:
             if name in found and name not in inherited:
                 del found[name]
