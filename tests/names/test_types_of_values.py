@@ -179,6 +179,25 @@ def test_changes_move_every_entry(api: Api, redis_client: redis.Redis) -> None:
     assert not redis_client.keys("*")
 
 
+@pytest.mark.parametrize("name", ["length", "other", "level"])
+def test_results_can_be_in_their_order(name: str, api: Api) -> None:
+    class Ordered(Model):
+        key: str = KeyField()
+        length: datetime.timedelta | None
+        other: uuid.UUID | None
+        level: Level | None
+
+    values = {
+        "length": [-DAY, DAY * 2, DAY * 10],
+        "other": [uuid.UUID(int=1), uuid.UUID(int=2), UID],
+        "level": list(Level),
+    }
+    for number, value in enumerate(reversed(values[name])):
+        api(Ordered.create, key=str(number), **{name: value})
+    found = api(Ordered.query.filter().order_by(name).all)
+    assert [getattr(each, name) for each in found] == values[name]
+
+
 def test_uniqueness_is_decided_by_the_value(api: Api) -> None:
     api(Thing.create, **VALUES)
     with pytest.raises(UniquenessError):

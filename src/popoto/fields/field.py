@@ -212,8 +212,8 @@ class Field(Asked[Value], Generic[Value], metaclass=FieldBase):
         return value
 
     def self_contained(self, value: Any, key: str) -> Any:
-        """A decoded value of the record `key` as it can stand elsewhere, without a store."""
-        return value
+        """A decoded value of the record `key` as it can stand elsewhere, without store or class."""
+        return value if self.adapted is None or value is None else self.adapted.plain(value)
 
     def settled_value(self, instance: Any) -> Any:
         """What an instance keeps that is no stored record any more, with nothing else read."""
