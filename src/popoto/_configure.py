@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+from popoto._unknown_names import set_strict
 from popoto.embeddings.abstract import AbstractEmbeddingProvider
 from popoto.embeddings.default import set_default_provider
 from popoto.stores.abstract import AbstractContentStore
@@ -16,6 +17,7 @@ def configure(
     embedding_provider: AbstractEmbeddingProvider | None = None,
     content_store: AbstractContentStore | None = None,
     content_path: str | os.PathLike[str] | None = None,
+    strict: bool | None = None,
 ) -> None:
     """Set the defaults of this process; what is left out stays as it is.
 
@@ -23,6 +25,9 @@ def configure(
     `content_store`       where fields without a store of their own keep their texts
     `content_path`        the same, as the directory of a `FilesystemStore`, and of vectors that are
                           kept in files; a `content_store` comes first
+    `strict`              True: unknown keywords and `Meta` options are refused (UnknownNameError)
+                          where a model's own `Meta.strict` does not say otherwise; False: a
+                          warning, as at the beginning
 
     Fields see it at once. What was stored elsewhere stays there. Touches no file and no
     server.
@@ -33,3 +38,5 @@ def configure(
         set_default_store(content_store)
     elif content_path is not None:
         set_content_path(content_path)
+    if strict is not None:
+        set_strict(strict)

@@ -46,6 +46,7 @@ __all__ = [
     "StoredDataError",
     "SubscriberException",
     "UniquenessError",
+    "UnknownNameError",
     "UnsavedError",
     "ValidationError",
     "VectorMismatchError",
@@ -85,6 +86,14 @@ class ValidationError(ModelException, ValueError):
         self.model_name = model_name
         self.field_name = field_name
         self.value = value
+
+
+class UnknownNameError(ModelException, TypeError):
+    """A keyword or an option that nobody knows, where such names are refused. Nothing was written.
+
+    Constructors warn of unknown keywords unless `Meta.strict` or `configure(strict=True)` asks for
+    errors. `save` and `delete` always refuse what no hook takes.
+    """
 
 
 class UniquenessError(ModelException):

@@ -11,6 +11,7 @@ from datetime import time as clock_time
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 from zoneinfo import ZoneInfo
 
 import pandas
@@ -23,7 +24,7 @@ import popoto
 from popoto.cli import main
 from popoto.cli.jsonlines import BadJson, dump, json_of, load, value_of
 from tests.cli.running import ZOO, exported, imported, in_process
-from tests.cli.zoo import Beast, Keeper, Ticket
+from tests.cli.zoo import Beast, Keeper, Shade, Ticket
 from tests.driver import expires_fields
 
 HOSTILE = [
@@ -127,6 +128,9 @@ VALUES: dict[str, list[Any]] = {
     "meals": [[], [1], ["a", (1, 2), {"x": {3}}, None]],
     "_secret": [*HOSTILE, None],
     "tag": [None, *HOSTILE[:3]],
+    "shade": [None, *Shade],
+    "other_id": [None, UUID(int=0), UUID(int=2**128 - 1)],
+    "naps": [None, timedelta.min, timedelta.max, timedelta(microseconds=1)],
 }
 
 

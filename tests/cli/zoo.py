@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from decimal import Decimal
+from enum import Enum
+from uuid import UUID
 
 from popoto import (
     AutoKeyField,
@@ -39,6 +41,11 @@ class Keeper(Model):
     name = IndexedField(default="")
 
 
+class Shade(Enum):
+    DARK = "dark"
+    PAIR = (1, "a")
+
+
 class Beast(Model):
     """A field of every type and kind."""
 
@@ -69,6 +76,9 @@ class Beast(Model):
     meals = ListField(max_length=4)
     ledger = DataFrameField()
     tag = Field(type=str, unique=True)
+    shade = IndexedField(type=Shade)
+    other_id = Field(type=UUID)
+    naps = Field(type=timedelta)
     _secret = StringField()
 
     class Meta:

@@ -289,7 +289,9 @@ def test_text_that_is_no_utf8_does_not_stop_a_save(redis_client: redis.Redis) ->
         name = KeyField()
         _stream_metadata_fields = ("nickname",)
 
-    Odd(name="a", nickname="\ud800").save()
+    odd = Odd(name="a")
+    odd.nickname = "\ud800"
+    odd.save()
     assert redis_client.xlen("stream:mutations") == 1
 
 

@@ -98,7 +98,8 @@ def test_a_more_general_field_class_is_no_contradiction() -> None:
 
 
 def test_a_typed_model_is_a_model() -> None:
-    assert TypedModel is Model
+    assert issubclass(TypedModel, Model)
+    assert not hasattr(TypedModel, "_meta")
     assert_type(Owner(name="Ann").name, str)
 
 

@@ -139,14 +139,6 @@ def test_names_with_two_leading_underscores_pass_untouched() -> None:
     assert shelf._meta.field_names == ["name"]
 
 
-def test_a_bare_annotation_is_ignored() -> None:
-    class Shelf(Model):
-        name = KeyField()
-        comment: str
-
-    assert Shelf._meta.field_names == ["name"]
-
-
 def test_meta_is_read_and_taken_away() -> None:
     class Shelf(Model):
         name = KeyField()
@@ -264,8 +256,9 @@ def test_indexes_may_be_lists_or_none() -> None:
     assert with_meta(indexes=None)._meta.indexes == ()
 
 
-def test_other_meta_options_are_ignored() -> None:
-    assert with_meta(unique_together=(("a", "b"),), anything=1)._meta.unique_together == []
+def test_other_meta_options_have_no_effect_and_a_warning() -> None:
+    with pytest.warns(UserWarning, match=r"Meta\.anything"):
+        with_meta(anything=1)
 
 
 # Abstract models and inheritance ----------------------------------------------------------

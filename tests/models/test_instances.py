@@ -62,7 +62,8 @@ def test_an_instance_needs_no_values_and_no_server(round_trips: Any) -> None:
 
 
 def test_every_keyword_becomes_an_attribute() -> None:
-    note = Note(name="a", foo=1, _ttl=9)
+    with pytest.warns(UserWarning, match="foo"):
+        note = Note(name="a", foo=1, _ttl=9)
     assert (note.foo, note._ttl) == (1, 9)
     note.anything = [1]
     assert note.anything == [1]

@@ -32,6 +32,21 @@ class HalfAnnotated(TypedModel):
     seats = IntField()
 
 
+class Visit(TypedModel):
+    guest: str
+    seats: int = 2
+    note: str | None = None
+
+
+def an_annotation_alone_is_an_argument(visit: Visit) -> None:
+    Visit(guest="Ann", seats=3)
+    Visit(seats=3)  # error
+    Visit(guest="Ann", seats="three")  # error
+    assert_type(visit.guest, str)
+    assert_type(visit.note, str | None)
+    assert_type(Visit.query.filter(seats=2)[0].seats, int)
+
+
 def names_and_types_are_checked_and_nothing_is_demanded(person: Person) -> None:
     Restaurant()
     record = Restaurant(

@@ -88,11 +88,11 @@ def run_check(options: argparse.Namespace) -> int:
     found: dict[str, dict[str, Any]] = {}
     for model in _models(options):
         check = Check(model, options.batch_size)
-        found[model.__name__] = _with_bar(
+        found[model._meta.model_name] = _with_bar(
             options, "checking", model, check.plan(), reads_records=True
         )
         if not options.json:
-            _tell(model, found[model.__name__], quiet=options.quiet)
+            _tell(model, found[model._meta.model_name], quiet=options.quiet)
     is_healthy = not any(each["total"] or each["unreadable_records"] for each in found.values())
     if options.json and not (options.quiet and is_healthy):
         say(json.dumps(found, indent=2))

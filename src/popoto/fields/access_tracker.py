@@ -15,6 +15,7 @@ from popoto.exceptions import ModelException
 from popoto.fields.keeping.adjusting import Adjustment, Collector, Queued, carried_out, changed
 from popoto.fields.keeping.entries import Entry
 from popoto.fields.keeping.families import KeyFamily
+from popoto.fields.keeping.naming import model_name_of
 from popoto.fields.keeping.noting import put_noted
 from popoto.fields.keeping.proposals import ProposalEntry, pending_family
 from popoto.memory.commands import put
@@ -57,11 +58,11 @@ class AccessTrackerMixin:
 
     @classmethod
     def _companion_entries(cls, key: str) -> list[Entry]:
-        return [ProposalEntry.of(cls.__name__, key)]
+        return [ProposalEntry.of(model_name_of(cls), key)]
 
     @classmethod
     def _key_families(cls) -> list[KeyFamily]:
-        return [pending_family(cls.__name__)]
+        return [pending_family(model_name_of(cls))]
 
     @classmethod
     def _access_signal(cls) -> Signal:
@@ -233,4 +234,4 @@ def _confirm_all(records: Sequence[AccessTrackerMixin], pipeline: Any) -> Plan[A
 
 
 def _key_of(model: type, kind: str, record: str) -> str:
-    return f"$AT:{model.__name__}:{kind}:{record}"
+    return f"$AT:{model_name_of(model)}:{kind}:{record}"

@@ -87,7 +87,7 @@ class BM25Field(PartitionedFieldMixin[str], ValuelessFieldMixin[str], Field[str]
     # Its keys ---------------------------------------------------------------------
 
     def _key_prefix(self, model_class: Any) -> str:
-        return SEPARATOR.join(("$BM25", model_class.__name__, self.name))
+        return SEPARATOR.join(("$BM25", model_class._meta.model_name, self.name))
 
     def bind_keys(self, model_name: str, name: str) -> None:
         super().bind_keys(model_name, name)

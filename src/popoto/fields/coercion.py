@@ -12,6 +12,7 @@ import math
 from collections.abc import Callable, Iterable, Mapping
 from datetime import date, datetime, time
 from decimal import Context, Decimal, InvalidOperation
+from enum import Enum
 from typing import Any, SupportsFloat, SupportsIndex, SupportsInt, TypeGuard, cast
 
 from popoto.engine.codec import MAX_DIGITS, MAX_INT, MIN_INT
@@ -53,6 +54,9 @@ def coerce(type_: type, value: object) -> object:
         return value if check is None else check(value)
     if value is None:
         return None
+    if isinstance(value, Enum):
+        # Its value is meant: the text of a member is `Colour.RED`.
+        return coerce(type_, value.value)
     convert = _CONVERSIONS.get(type_)
     if convert is None:
         raise _refusal(type_.__name__, value)

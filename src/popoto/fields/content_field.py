@@ -221,12 +221,14 @@ class ContentField(UnindexedFieldMixin[str], Field[str]):
         Reads the files concerned, and all records of the models that have files here (one
         round trip for some 500).
         """
-        return run(collect(model_class.__name__, _stores_of(model_class), min_age_seconds))
+        return run(collect(model_class._meta.model_name, _stores_of(model_class), min_age_seconds))
 
     @classmethod
     async def async_garbage_collect(cls, model_class: Any, min_age_seconds: float = 300) -> int:
         """`garbage_collect` for asyncio; files are read in worker threads."""
-        return await arun(collect(model_class.__name__, _stores_of(model_class), min_age_seconds))
+        return await arun(
+            collect(model_class._meta.model_name, _stores_of(model_class), min_age_seconds)
+        )
 
     # Checks ---------------------------------------------------------------------
 

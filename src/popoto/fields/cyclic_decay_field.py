@@ -11,6 +11,7 @@ from popoto._stock import stock
 from popoto.engine import keys
 from popoto.engine.batch import Batch
 from popoto.exceptions import ModelException
+from popoto.fields.adapting import text_in_key
 from popoto.fields.constants import TemporalPeriod
 from popoto.fields.decaying_sorted_field import DecayingSortedField
 from popoto.fields.describing import describe
@@ -117,7 +118,7 @@ class CyclicDecayField(DecayingSortedField):
 
     @classmethod
     def _partition_of(cls, model_class: Any, field_name: str, values: Sequence[Any]) -> str:
-        parts = (keys.escape(str(value)) for value in values)
+        parts = (keys.escape(text_in_key(value)) for value in values)
         stem = f"{cls.field_class_key}:{model_class._meta.model_name}:{field_name}"
         return keys.SEPARATOR.join((stem, *parts))
 

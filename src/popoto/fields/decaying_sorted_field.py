@@ -10,6 +10,7 @@ from popoto import clock
 from popoto._stock import stock
 from popoto.engine import keys
 from popoto.exceptions import ModelException
+from popoto.fields.adapting import text_in_key
 from popoto.fields.constants import Defaults
 from popoto.fields.describing import describe
 from popoto.fields.field import Field
@@ -118,7 +119,7 @@ class DecayingSortedField(SortedFieldMixin[float], Field[float]):
 
     def base_key(self, partition_values: Sequence[Any]) -> str:
         """The key of one partition's records by base score."""
-        parts = (keys.escape(str(value)) for value in partition_values)
+        parts = (keys.escape(text_in_key(value)) for value in partition_values)
         return keys.SEPARATOR.join((self.base_set_key, *parts))
 
     def companion_hashes(self, partition_values: Sequence[Any]) -> tuple[str, str] | None:

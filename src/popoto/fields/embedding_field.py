@@ -297,7 +297,7 @@ class EmbeddingField(Field[int]):
     @classmethod
     def sweep_stale_tempfiles(cls, model_class: Any, max_age_seconds: float = 3600) -> int:
         """Remove what killed writers have left half-written; the number of files removed."""
-        return directory_of(model_class.__name__).sweep(max_age_seconds)
+        return directory_of(model_class._meta.model_name).sweep(max_age_seconds)
 
     @classmethod
     def _embedding_path(cls, model_class_name: str, redis_key: str) -> str:

@@ -13,6 +13,7 @@ from popoto.engine.run import arun, run
 from popoto.exceptions import ModelException
 from popoto.fields.field import Field
 from popoto.fields.keeping.commit import Commit
+from popoto.fields.keeping.naming import model_name_of
 
 if TYPE_CHECKING:
     from redis.client import Pipeline
@@ -58,7 +59,7 @@ class EventStreamMixin:
     @classmethod
     def _check_model(cls) -> None:
         settings: Any = cls
-        name: str = cls.__name__
+        name: str = model_name_of(cls)
         _check_name(name, cls._stream_name)
         partition_field: object = cls._stream_partition_field
         if partition_field is not None:

@@ -190,5 +190,5 @@ class ExistenceFilter(FingerprintField):
         return float(bits / self.bloom.bits)
 
     def _keys(self, model_class: Any) -> list[str]:
-        key = self.key_of(model_class.__name__)
+        key = self.key_of(model_class._meta.model_name)
         return [key, str(self.keys_beside(key)[0])]

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import builtins
 import copy
-import difflib
 import logging
-import warnings
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Self, overload
 
 from popoto._stock import is_replaced, stock
+from popoto._unknown_names import closest, is_strict, tell
 from popoto.engine import keys
 from popoto.engine.codec import DecodeError
 from popoto.engine.db_key import DB_key
 from popoto.exceptions import ModelException, StoredDataError
+from popoto.fields.adapting import adapted, is_field_type, names_of
 from popoto.fields.asking.asked import Asked
 from popoto.fields.coercion import CHECKED_TYPES
 from popoto.fields.describing import describe
@@ -50,7 +50,7 @@ class Field(Asked[Value], Generic[Value], metaclass=FieldBase):
     On an instance it decodes the stored bytes at the first touch and leaves the
     value in the instance's ``__dict__``, where Python finds it from then on.
 
-    Keywords (unknown ones are ignored with a warning):
+    Keywords (unknown ones are ignored with a warning, or refused by `configure(strict=True)`):
 
     `type`        the Python type of values; one of `VALID_FIELD_TYPES`
     `null`        whether None may be saved (default True)
@@ -107,25 +107,20 @@ class Field(Asked[Value], Generic[Value], metaclass=FieldBase):
         self.__dict__.update(defaults)
         for name, value in options.items():
             if name not in defaults:
-                self._warn_unknown(name, defaults)
+                tell(
+                    f"{self.__class__.__name__} ignores the unknown keyword {name!r}; "
+                    f"{closest(name, defaults, 'keywords')}",
+                    refuse=is_strict(),
+                )
             setattr(self, name, value)
         self.check_options(options)
 
-    def _warn_unknown(self, name: str, known: Iterable[str]) -> None:
-        close = difflib.get_close_matches(name, list(known), n=1)
-        hint = f"; did you mean {close[0]!r}?" if close else ""
-        warnings.warn(
-            f"{type(self).__name__} ignores the unknown keyword {name!r}{hint}",
-            UserWarning,
-            stacklevel=4,
-        )
-
     def check_options(self, options: Mapping[str, Any]) -> None:
         """Refuse options that cannot work. `options` are those given by the caller."""
-        if self.valid_types is not None and self.type not in self.valid_types:
+        if self.valid_types is not None and not is_field_type(self.type, self.valid_types):
             raise ModelException(
                 f"{describe(self.type)} is not a valid {type(self).__name__} type; "
-                f"use one of {', '.join(sorted(valid.__name__ for valid in self.valid_types))}"
+                f"use one of {names_of(self.valid_types)}"
             )
         if self.unique and not self.auto and not self.keeps_value_sets:
             raise ModelException(
@@ -135,7 +130,7 @@ class Field(Asked[Value], Generic[Value], metaclass=FieldBase):
 
     def takes_type(self, wanted: builtins.type[Any]) -> bool:
         """Whether ``type=`` may be this type (an annotation stands for it)."""
-        return self.valid_types is not None and wanted in self.valid_types
+        return self.valid_types is not None and is_field_type(wanted, self.valid_types)
 
     # Belonging to a model -------------------------------------------------------
 
@@ -145,6 +140,9 @@ class Field(Asked[Value], Generic[Value], metaclass=FieldBase):
         self.model_name = model_name
         self.value_set_prefix = f"{self.field_class_key}:{model_name}:{name}:"
         self.bind_keys(model_name, name)
+        self.adapted = adapted(self.type)
+        if self.adapted is not None and self.adapted.problem is not None:
+            raise ModelException(f"{self.label}: {self.adapted.problem}")
         self.encode, self.decode = self.codec()
         cls = self.__class__
         #: Whether a method of the user's own checks values too.
@@ -214,8 +212,8 @@ class Field(Asked[Value], Generic[Value], metaclass=FieldBase):
         return value
 
     def self_contained(self, value: Any, key: str) -> Any:
-        """A decoded value of the record `key` as it can stand elsewhere, without a store."""
-        return value
+        """A decoded value of the record `key` as it can stand elsewhere, without store or class."""
+        return value if self.adapted is None or value is None else self.adapted.plain(value)
 
     def settled_value(self, instance: Any) -> Any:
         """What an instance keeps that is no stored record any more, with nothing else read."""

@@ -92,7 +92,7 @@ class FrequencySketch(FingerprintField):
         arguments: list[Argument] = [*self.form()]
         for each in self.with_places(words_of(fingerprint)):
             arguments += each
-        call = ScriptCall(ASK_SKETCH, [self.key_of(model_class.__name__)], arguments)
+        call = ScriptCall(ASK_SKETCH, [self.key_of(model_class._meta.model_name)], arguments)
         (count,) = yield from self.asking(model_class, [call])
         return int(count)
 

@@ -6,11 +6,13 @@ import datetime
 from decimal import Decimal
 from typing import Any, ClassVar
 
+from popoto.fields.adapting import ADAPTED_TYPES
 from popoto.fields.field import Field
 from popoto.fields.type_variables import MixedIn
 
 VALID_KEYFIELD_TYPES: frozenset[type] = frozenset(
     {int, float, Decimal, str, bool, datetime.date, datetime.datetime, datetime.time}
+    | ADAPTED_TYPES
 )
 
 

@@ -9,6 +9,7 @@ from popoto.engine.run import arun, run
 from popoto.fields.constants import Defaults
 from popoto.fields.keeping.entries import CompanionEntry, Entry
 from popoto.fields.keeping.families import KeyFamily, companion_family
+from popoto.fields.keeping.naming import model_name_of
 from popoto.fields.keeping.proposals import ProposalEntry, pending_family
 from popoto.fields.predictions import ledger, summaries
 from popoto.fields.predictions.summaries import GroupBy
@@ -61,7 +62,7 @@ class PredictionLedgerMixin:
     @classmethod
     def _meta_key(cls, instance: Any) -> str:
         """The hash with the prediction of a record."""
-        return ledger.entry_key(type(instance).__name__, instance.pk)
+        return ledger.entry_key(model_name_of(instance), instance.pk)
 
     @classmethod
     def _error_key(cls, model_or_instance: Any, partition: str = "default") -> str:
@@ -69,11 +70,11 @@ class PredictionLedgerMixin:
         model = (
             model_or_instance if isinstance(model_or_instance, type) else type(model_or_instance)
         )
-        return ledger.errors_key(model.__name__, partition)
+        return ledger.errors_key(model_name_of(model), partition)
 
     @classmethod
     def _companion_entries(cls, key: str) -> list[Entry]:
-        name = cls.__name__
+        name = model_name_of(cls)
         return [
             CompanionEntry(ledger.entry_key(name, key), key, "$PL:meta"),
             ledger.ErrorEntry.of(name, cls._pl_partition, key),
@@ -82,7 +83,7 @@ class PredictionLedgerMixin:
 
     @classmethod
     def _key_families(cls) -> list[KeyFamily]:
-        name = cls.__name__
+        name = model_name_of(cls)
         return [
             companion_family("predictions", f"$PL:{name}:meta"),
             companion_family("prediction_errors", f"$PL:{name}:errors", "zset"),

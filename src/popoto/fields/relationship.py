@@ -19,6 +19,7 @@ from popoto.fields.describing import describe
 from popoto.fields.field import Field
 from popoto.fields.keeping.entries import Entry, SetEntry
 from popoto.fields.keeping.families import KeyFamily
+from popoto.fields.keeping.naming import model_name_of
 from popoto.fields.type_variables import Target
 
 __all__ = ["UNSET", "Relationship", "Unset"]
@@ -109,8 +110,12 @@ class Relationship(Field["Target | str | None"], Generic[Target]):
 
     @property
     def target_name(self) -> str:
-        """The name of the related model, which need not be defined yet."""
-        return self.model_name if self._model == "self" else self.type_name
+        """The name under which the related model keeps its records; it need not exist yet."""
+        if self._model == "self":
+            return self.model_name
+        given: Any = self._model
+        model: Any = Relationship.find_model(given) if isinstance(given, str) else given
+        return self.type_name if model is None else model_name_of(model)
 
     @property
     def type_name(self) -> str:
@@ -306,10 +311,10 @@ class Relationship(Field["Target | str | None"], Generic[Target]):
         expected = self.model
         if isinstance(value, str):
             storable(self, value)
-            if not value.startswith(f"{expected.__name__}:"):
+            if not value.startswith(f"{expected._meta.model_name}:"):
                 raise QueryException(
                     f"{self.label} expects an instance of {expected.__name__} or its key "
-                    f"({expected.__name__}:…), got {describe(value)}"
+                    f"({expected._meta.model_name}:…), got {describe(value)}"
                 )
             return value
         if not isinstance(value, expected):

@@ -13,6 +13,7 @@ from popoto._stock import is_replaced, stock
 from popoto.engine import keys
 from popoto.engine.db_key import DB_key
 from popoto.exceptions import ModelException, QueryException
+from popoto.fields.adapting import text_in_key
 from popoto.fields.asking.in_order import IN_ORDER, in_order
 from popoto.fields.asking.lookups import conjunction
 from popoto.fields.asking.operands import Conditions, Operand, Scope
@@ -152,7 +153,7 @@ class SortedFieldMixin(PartitionedFieldMixin[MixedIn]):
         """The key of one partition's sorted set."""
         if not partition_values:
             return self.sorted_set_key
-        parts = (keys.escape(str(value)) for value in partition_values)
+        parts = (keys.escape(text_in_key(value)) for value in partition_values)
         return f"{self.sorted_set_key}:{keys.SEPARATOR.join(parts)}"
 
     @stock
@@ -177,7 +178,7 @@ class SortedFieldMixin(PartitionedFieldMixin[MixedIn]):
     ) -> DB_key:
         """The key of one partition's sorted set."""
         return cls.get_special_use_field_db_key(
-            model, field_name, *(str(value) for value in partition_field_values)
+            model, field_name, *map(text_in_key, partition_field_values)
         )
 
     @classmethod

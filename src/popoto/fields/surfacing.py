@@ -11,6 +11,7 @@ from popoto.engine.looking_up import looked_up
 from popoto.engine.request import Plan
 from popoto.engine.run import arun, run
 from popoto.fields.keeping.adjusting import Adjustment, Queued, carried_out, changed
+from popoto.fields.keeping.naming import model_name_of
 from popoto.fields.keeping.noting import put_noted
 from popoto.fields.keeping.proposals import partitions_key, pending_stem
 
@@ -126,7 +127,7 @@ class Proposing(Adjustment):
         self.now = now
 
     def put(self, batch: Batch, key: str, values: Mapping[str, Any]) -> None:
-        name = type(self.instance).__name__
+        name = model_name_of(self.instance)
         batch.put("ZADD", _key_of(name, self.partition), repr(self.now), key)
         if self.partition and self.partition != "default":
             batch.put("SADD", partitions_key(name), self.partition)
@@ -142,7 +143,7 @@ class Withdrawing(Adjustment):
         self.partition = partition
 
     def put(self, batch: Batch, key: str, values: Mapping[str, Any]) -> None:
-        name = type(self.instance).__name__
+        name = model_name_of(self.instance)
         if self.partition:
             pending = _key_of(name, self.partition)
             put_noted(batch, "proposal", "", key, "ZREM", pending, key)
@@ -154,7 +155,7 @@ class Withdrawing(Adjustment):
 def _name_of(model_class_or_instance: Any) -> str:
     given = model_class_or_instance
     model: type = given if isinstance(given, type) else type(given)
-    return model.__name__
+    return model_name_of(model)
 
 
 def _key_of(model_name: str, partition: str | None) -> str:
@@ -172,7 +173,7 @@ def _creating(instances: Sequence[Any], partition: str | None, pipeline: Any) ->
 
 
 def _resolving(instance: Any, outcome: str, partition: str | None, pipeline: Any) -> Plan[Any]:
-    command = ("ZREM", _key_of(type(instance).__name__, partition), instance.pk)
+    command = ("ZREM", _key_of(model_name_of(instance), partition), instance.pk)
     noting = instance._meta.noting("resolve", outcome)
     if noting is not None:
         resolving = Queued(

@@ -5,12 +5,15 @@ from __future__ import annotations
 import builtins
 import copy
 import datetime
+import uuid
 from collections.abc import Callable
 from decimal import Decimal
+from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 from popoto._stock import stock
 from popoto.engine.codec import Stored, decoder_for, encoder_for
+from popoto.fields.adapting import ADAPTED_TYPES, Adapted, adapted
 from popoto.fields.coercion import CHECKED_TYPES, CoercionError, coerce
 
 VALID_FIELD_TYPES: frozenset[type] = frozenset(
@@ -29,10 +32,24 @@ VALID_FIELD_TYPES: frozenset[type] = frozenset(
         datetime.datetime,
         datetime.time,
     }
+    | ADAPTED_TYPES
 )
 
 #: Defaults of these types are copied for every instance.
-_IMMUTABLE = (int, float, complex, str, bytes, bool, Decimal, datetime.date, datetime.time)
+_IMMUTABLE = (
+    int,
+    float,
+    complex,
+    str,
+    bytes,
+    bool,
+    Decimal,
+    datetime.date,
+    datetime.time,
+    datetime.timedelta,
+    uuid.UUID,
+    Enum,
+)
 
 
 class Valued:
@@ -58,6 +75,8 @@ class Valued:
     #: Value -> stored bytes, and back; chosen once, when the model is made.
     encode: Callable[[Any], Stored]
     decode: Callable[[Stored], Any]
+    #: How values are stored as others; None where the codec knows their type.
+    adapted: Adapted | None = None
 
     @property
     def label(self) -> str:
@@ -67,7 +86,15 @@ class Valued:
     @stock
     def codec(self) -> tuple[Callable[[Any], Stored], Callable[[Any], Any]]:
         """How values become stored bytes and back; chosen once, when the model is made."""
+        how = adapted(self.type)
+        if how is not None:
+            return how.encode, how.decode
         return encoder_for(self.type), decoder_for(self.type)
+
+    @property
+    def compared_type(self) -> builtins.type[Any]:
+        """The type by which stored bytes tell equal values; `object`: they do not by themselves."""
+        return self.type if self.adapted is None else object
 
     def make_default(self) -> Any:
         """A fresh default value."""
@@ -80,9 +107,11 @@ class Valued:
 
     @stock
     def canonical(self, value: Any) -> Any:
-        """The value as it is read back from the server: what keys and entries are made of."""
+        """The value as it is stored and compared: what keys and entries are made of."""
         if type(value) is self.type or value is None:
-            return value
+            return value if self.adapted is None or value is None else self.adapted.plain(value)
+        if self.adapted is not None:
+            return self.adapted.plain(value) if isinstance(value, self.type) else value
         if self.type is datetime.date and isinstance(value, datetime.datetime):
             return value.date()
         # The members of `class Colour(str, Enum)` and their like are stored as plain values,
@@ -103,6 +132,9 @@ class Valued:
         """The value in this field's type. Raises CoercionError."""
         if value is None or isinstance(value, self.type):
             return value
+        how = adapted(self.type)
+        if how is not None:
+            return how.value(value)
         if self.type not in VALID_FIELD_TYPES:
             return value
         return coerce(self.type, value)

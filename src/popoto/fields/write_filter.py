@@ -13,6 +13,7 @@ from popoto.fields.constants import Defaults
 from popoto.fields.keeping.commit import Commit
 from popoto.fields.keeping.entries import Carried, CompanionEntry, Entry
 from popoto.fields.keeping.families import KeyFamily, companion_family
+from popoto.fields.keeping.naming import model_name_of
 from popoto.memory.composite import signals
 from popoto.memory.composite.signals import Signal
 
@@ -118,4 +119,4 @@ def _as_score(given: Any) -> float:
 
 
 def _key_of(model: type, kind: str) -> str:
-    return f"$WF:{model.__name__}:{kind}"
+    return f"$WF:{model_name_of(model)}:{kind}"

@@ -9,6 +9,7 @@ from popoto._stock import stock
 from popoto.engine.db_key import DB_key
 from popoto.engine.run import arun, run
 from popoto.exceptions import ModelException
+from popoto.fields.field import LEFT_OUT
 from popoto.fields.keeping.entries import Entry
 from popoto.fields.relationship import UNSET
 from popoto.models.base_bulk import BulkMethods
@@ -17,10 +18,12 @@ from popoto.models.base_memory import MemoryMethods
 from popoto.models.query import Query
 from popoto.models.record import as_dict, checking, overridden
 from popoto.models.record.composites import INDEX_HASH_LENGTH
+from popoto.models.record.further import set_further
 from popoto.models.record.metaclass import RecordBase
 from popoto.models.record.options import ModelOptions
 from popoto.models.writing import creating, hooks, preparing, single
 from popoto.models.writing.expecting import Expected
+from popoto.models.writing.keywords import Lifetime, Moment, given, take_expiry
 from popoto.models.writing.save_request import SaveRequest
 
 if TYPE_CHECKING:
@@ -47,8 +50,8 @@ class Model(MemoryMethods, InPlaceMethods, BulkMethods, metaclass=ModelBase, is_
     """A record: one hash, found by its key and through its indexes.
 
     Give a subclass `Field` objects as class attributes; key fields make the record
-    key, and a model without one gets a random ``_auto_key``. Options go into an
-    inner class ``Meta``: ``order_by``, ``ttl`` (seconds), ``indexes``, ``abstract``.
+    key, and a model without one gets a random ``_auto_key``; ``age: int = 3`` makes a field
+    too. Options go into an inner class ``Meta``: ``order_by``, ``ttl``, ``strict`` and more.
 
     Creating an instance touches no server and needs no values; `save()` checks.
     Every method that talks to the server has a native asyncio twin, ``async_…``.
@@ -82,10 +85,9 @@ class Model(MemoryMethods, InPlaceMethods, BulkMethods, metaclass=ModelBase, is_
             value = field.assigned_value(self, value)
             if value is not UNSET:
                 values[name] = value
-        for name, value in kwargs.items():
-            if name not in fields:
-                # After the fields: it may be a property of the class that sets some of them.
-                setattr(self, name, value)
+        if not kwargs.keys() <= fields.keys():
+            # After the fields: one may be a property of the class that sets some of them.
+            set_further(self, kwargs)
         problem = checking.coerce_and_check(self, fields, null_check=False)
         if problem is not None:
             raise type(problem)(
@@ -159,6 +161,9 @@ class Model(MemoryMethods, InPlaceMethods, BulkMethods, metaclass=ModelBase, is_
         update_fields: Iterable[str] | None = None,
         migrate_key: bool = False,
         expected: Expected = None,
+        *,
+        ttl: Lifetime = LEFT_OUT,
+        expire_at: Moment = LEFT_OUT,
         **kwargs: Any,
     ) -> Any:
         """Store the record and bring its index entries in step, atomically.
@@ -175,14 +180,17 @@ class Model(MemoryMethods, InPlaceMethods, BulkMethods, metaclass=ModelBase, is_
         `expected`       write only if the stored record is as expected: True (all fields as
                          this instance loaded them), field names (these as loaded) or a dict of
                          values; else ConflictError, which carries both sides
-        further keywords go to `pre_save` and to the fields' hooks
+        `ttl`, `expire_at`  end the record after seconds, or at a moment; this and later saves
+        further keywords go to `pre_save` and to the fields' hooks that take them
 
         Returns the number of hash fields that did not exist before. Raises
         ValidationError, UniquenessError, KeyMutationError, AlreadyExistsError (the
         new key is taken), ConflictError; ModelException for a partial save of a
-        record that is not stored. One command, one round trip; one more for each
-        time another writer changed the record's indexed values meanwhile.
+        record that is not stored; UnknownNameError for a keyword that no hook takes.
+        One command, one round trip; one more for each time another writer changed the
+        record's indexed values meanwhile.
         """
+        take_expiry(self, kwargs, ttl, expire_at)
         return run(
             single.save(
                 self,
@@ -208,13 +216,16 @@ class Model(MemoryMethods, InPlaceMethods, BulkMethods, metaclass=ModelBase, is_
         update_fields: Iterable[str] | None = None,
         migrate_key: bool = False,
         expected: Expected = None,
+        *,
+        ttl: Lifetime = LEFT_OUT,
+        expire_at: Moment = LEFT_OUT,
         **kwargs: Any,
     ) -> Any:
         """`save` for asyncio."""
         if overridden.lacks_twin(type(self), "save"):
             return await overridden.in_thread(
                 self.save,
-                kwargs,
+                kwargs | given(ttl=ttl, expire_at=expire_at),
                 pipeline=pipeline,
                 ignore_errors=ignore_errors,
                 skip_auto_now=skip_auto_now,
@@ -222,6 +233,7 @@ class Model(MemoryMethods, InPlaceMethods, BulkMethods, metaclass=ModelBase, is_
                 migrate_key=migrate_key,
                 expected=expected,
             )
+        take_expiry(self, kwargs, ttl, expire_at)
         return await arun(
             single.save(
                 self,
@@ -242,7 +254,8 @@ class Model(MemoryMethods, InPlaceMethods, BulkMethods, metaclass=ModelBase, is_
     def delete(self, pipeline: Pipeline | None = None, **kwargs: Any) -> Any:
         """Delete the record, its companions and all its index entries, atomically.
 
-        Returns whether the record existed, or the pipeline if one was given. The
+        Returns whether the record existed, or the pipeline if one was given. Further keywords go to
+        the fields' hooks; UnknownNameError where none takes them. The
         instance keeps its values and can be saved again. One command for a loaded
         or saved instance, two for one that was only constructed.
         """
@@ -377,11 +390,11 @@ class Model(MemoryMethods, InPlaceMethods, BulkMethods, metaclass=ModelBase, is_
         return as_dict.to_dict(self, include, exclude, relationships, max_depth)
 
 
-if TYPE_CHECKING:
+@dataclass_transform(kw_only_default=True, eq_default=False)
+class TypedModel(Model, is_base=True):
+    """A `Model` whose annotated fields are the keywords of its constructor, for checkers.
 
-    @dataclass_transform(kw_only_default=True, eq_default=False)
-    class TypedModel(Model):
-        """A `Model` whose annotated fields are the keywords of its constructor, for checkers."""
+    At run time too: it is strict, unless its `Meta.strict` is False.
+    """
 
-else:
-    TypedModel = Model
+    _settings: ClassVar[dict[str, Any]] = {"strict": True}

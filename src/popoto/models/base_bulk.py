@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, Literal, Self, cast, overload
 
 from popoto.engine.run import arun, run
+from popoto.fields.field import LEFT_OUT
 from popoto.models.record.record import Record
 from popoto.models.upkeep import emptying
 from popoto.models.upkeep.checking import Check
@@ -127,8 +128,8 @@ class BulkMethods(Record, is_base=True):
         queryset_or_instances: QueryBuilder[Any] | Iterable[Self] | Self | None,
         batch_size: int = 1000,
         *,
-        progress: Callable[[int], object] | None = None,
-        on_error: Callable[[RowError], object] | None = None,
+        progress: Callable[[int], object] | Any = LEFT_OUT,
+        on_error: Callable[[RowError], object] | Any = LEFT_OUT,
         **updates: Any,
     ) -> int:
         """Set the same values on many stored records; returns how many were written.
@@ -137,7 +138,8 @@ class BulkMethods(Record, is_base=True):
         Takes a query, instances, or one instance. Writes the named fields and ``auto_now``
         ones alone, so other writers' changes to other fields stay; indexes, uniqueness,
         hooks and expiry follow as in `save(update_fields=…)`, batches as in `bulk_create`.
-        Records of a query that are gone when it comes to writing are left out.
+        Records of a query that are gone when it comes to writing are left out. Of a model with a
+        field `progress` or `on_error` these keywords are values of that field.
 
         Raises ModelException for unknown names, KeyMutationError for key fields,
         ValidationError for values that do not fit, before anything is written; BulkError for
@@ -149,8 +151,8 @@ class BulkMethods(Record, is_base=True):
                 cls,
                 queryset_or_instances,
                 batch_size,
-                progress,
-                on_error,
+                bulk.told(cls, updates, "progress", progress),
+                bulk.told(cls, updates, "on_error", on_error),
                 updates,
             )
         )
@@ -161,8 +163,8 @@ class BulkMethods(Record, is_base=True):
         queryset_or_instances: QueryBuilder[Any] | Iterable[Self] | Self | None,
         batch_size: int = 1000,
         *,
-        progress: Callable[[int], object] | None = None,
-        on_error: Callable[[RowError], object] | None = None,
+        progress: Callable[[int], object] | Any = LEFT_OUT,
+        on_error: Callable[[RowError], object] | Any = LEFT_OUT,
         **updates: Any,
     ) -> int:
         """`bulk_update` for asyncio."""
@@ -171,8 +173,8 @@ class BulkMethods(Record, is_base=True):
                 cls,
                 queryset_or_instances,
                 batch_size,
-                progress,
-                on_error,
+                bulk.told(cls, updates, "progress", progress),
+                bulk.told(cls, updates, "on_error", on_error),
                 updates,
             )
         )

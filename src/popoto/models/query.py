@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Iterable, Iterator
 from typing import Any, Generic, Literal, TypeVar, overload
 
 from popoto import redis_db
+from popoto._unknown_names import tell
 from popoto.engine.request import Call, Plan
 from popoto.engine.run import arun, run
 from popoto.exceptions import QueryException
@@ -20,6 +21,7 @@ from popoto.models.query_operations import QueryOperations
 from popoto.models.reading.executing import Execution
 from popoto.models.reading.getting import get, get_by_key, get_many
 from popoto.models.reading.spec import QuerySpec
+from popoto.models.record.further import refuses_unknown
 from popoto.models.record.record import Record
 
 __all__ = ["Query", "QueryBuilder", "QueryException"]
@@ -260,7 +262,7 @@ class Query(TypedTuples, QueryOperations, Generic[Row]):
 
     # Keys ----------------------------------------------------------------------------------
 
-    def keys(self, catchall: bool = False, clean: bool = False, **ignored: Any) -> list[bytes]:
+    def keys(self, catchall: bool = False, clean: bool = False, **unknown: Any) -> list[bytes]:
         """The keys of all records.
 
         `catchall`  every key on the server that contains the model's name (on a cluster
@@ -268,16 +270,22 @@ class Query(TypedTuples, QueryOperations, Generic[Row]):
         `clean`     deprecated: first remove what missing records left; use
                     `clean_indexes()`
         """
-        return run(self._keys(catchall, clean))
+        return run(self._keys(catchall, clean, unknown))
 
     async def async_keys(
-        self, catchall: bool = False, clean: bool = False, **ignored: Any
+        self, catchall: bool = False, clean: bool = False, **unknown: Any
     ) -> list[bytes]:
         """`keys` for asyncio."""
-        return await arun(self._keys(catchall, clean))
+        return await arun(self._keys(catchall, clean, unknown))
 
-    def _keys(self, catchall: bool, clean: bool) -> Plan[list[bytes]]:
+    def _keys(self, catchall: bool, clean: bool, unknown: Iterable[str]) -> Plan[list[bytes]]:
         options = self.options
+        for name in unknown:
+            tell(
+                f"{options.model_name}.query.keys() takes no {name!r}, which is ignored; "
+                "filter(…).keys() takes conditions",
+                refuse=refuses_unknown(options),
+            )
         if catchall:
             options.isolation.check_at_large("keys(catchall=True)", "filter(…).keys()")
             logger.warning("keys(catchall=True) scans every key of the server")

@@ -15,12 +15,14 @@ from popoto import redis_db
 from popoto.engine.request import Plan
 from popoto.engine.run import arun, run
 from popoto.exceptions import ModelException
+from popoto.fields.field import LEFT_OUT
 from popoto.models.record.record import Record
 from popoto.models.writing import transaction as transaction_plans
 from popoto.models.writing.adjusting import Collecting
 from popoto.models.writing.deleting import Deletion
 from popoto.models.writing.expecting import Expectation, Expected
 from popoto.models.writing.incrementing import Increment
+from popoto.models.writing.keywords import Lifetime, Moment, take_expiry
 from popoto.models.writing.operation import Operation
 from popoto.models.writing.save_request import SaveRequest
 from popoto.models.writing.touching import Touch
@@ -69,9 +71,12 @@ class Transaction(Collecting):
         skip_auto_now: bool = False,
         migrate_key: bool = False,
         expected: Expected = None,
+        ttl: Lifetime = LEFT_OUT,
+        expire_at: Moment = LEFT_OUT,
         **kwargs: Any,
     ) -> None:
         """Save an instance as it is now; arguments, checks and result as of `Model.save`."""
+        take_expiry(instance, kwargs, ttl, expire_at)
         request = SaveRequest(
             skip_auto_now=skip_auto_now,
             update_fields=update_fields,
@@ -81,7 +86,7 @@ class Transaction(Collecting):
         )
         self.collect(transaction_plans.saving(instance, request))
 
-    def create(self, model: type[M], **values: Any) -> M:
+    def create(self, model: type[M], /, **values: Any) -> M:
         """Construct and save a new record, and return it. Fails if its key is taken."""
         instance = model(**values)
         self.collect(transaction_plans.saving(instance, SaveRequest(create_only=True)))

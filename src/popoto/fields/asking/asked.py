@@ -75,8 +75,7 @@ class Asked(Written, Comparable[Value], Generic[Value]):
     @classmethod
     def get_special_use_field_db_key(cls, model: Any, *field_names: Any) -> DB_key:
         """The `DB_key` of this field class's keys for a model (or instance) and further parts."""
-        name = model.__name__ if isinstance(model, type) else type(model).__name__
-        return DB_key(cls.field_class_key, name, *field_names)
+        return DB_key(cls.field_class_key, model._meta.model_name, *field_names)
 
     # Order ------------------------------------------------------------------------
 

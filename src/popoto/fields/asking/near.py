@@ -128,7 +128,7 @@ def _near(field: Placed, given: dict[str, Any]) -> Operand:
 
 
 def _member(field: Placed, value: Any) -> tuple[Coordinates, str]:
-    if type(value).__name__ != field.model_name or not hasattr(value, "_meta"):
+    if not hasattr(value, "_meta") or value._meta.model_name != field.model_name:
         raise QueryException(
             f"{field.label}: {field.name}_member must be an instance of {field.model_name}, "
             f"got {describe(value)}"

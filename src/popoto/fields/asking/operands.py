@@ -33,8 +33,13 @@ class Askable(Protocol):
         """Model and field, for messages."""
         ...
 
+    @property
+    def compared_type(self) -> builtins.type[Any]:
+        """The type by which stored bytes tell equal values."""
+        ...
+
     def canonical(self, value: Any) -> Any:
-        """The value as it is read back from the server."""
+        """The value as it is stored and compared."""
         ...
 
     def make_default(self) -> Any:

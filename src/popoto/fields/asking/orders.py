@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import uuid
 from decimal import Decimal
 from typing import Any, NamedTuple
 
@@ -19,6 +20,8 @@ ORDERABLE = (
     datetime.date,
     datetime.datetime,
     datetime.time,
+    datetime.timedelta,
+    uuid.UUID,
 )
 
 

@@ -33,7 +33,7 @@ def by_record(field: Askable, conditions: Conditions) -> Operand:
                 if lookup
                 else [field.coerce_operand(lookup, operand)]
             )
-            accepted = [equal_encodings(field.type, value) for value in values]
+            accepted = [equal_encodings(field.compared_type, value) for value in values]
             if None not in accepted:
                 every = tuple(each for some in accepted if some for each in some)
                 compiled.node = StoredBytes(field.name, every) if every else NOTHING
@@ -71,7 +71,7 @@ def _not(equal: Operand) -> Operand:
 def _stored_equality(field: Askable, value: Any) -> Operand:
     needs = frozenset({field.name})
     test = equals(field, value)
-    accepted = equal_encodings(field.type, value)
+    accepted = equal_encodings(field.compared_type, value)
     if accepted is None:
         return Operand(EVERYTHING, test, False, needs)
     if same_value(field.make_default(), value):

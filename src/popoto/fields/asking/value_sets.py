@@ -62,7 +62,7 @@ def value_set(field: Askable, value: Any) -> tuple[Node, bool]:
         return EVERYTHING, False
     node = any_of([Members(field.value_set_prefix + keys.escape(each)) for each in texts])
     if _shares_its_set(field, value):
-        accepted = equal_encodings(field.type, value)
+        accepted = equal_encodings(field.compared_type, value)
         if accepted is None:
             return node, False
         if value is None:

@@ -141,7 +141,7 @@ def strengthened_event(model: Any, source: str, target: str, delta: float) -> li
         return []
     key = f"stream:{name}:{source}" if model._stream_partition_field else f"stream:{name}"
     fields: dict[str, object] = {
-        "model": model.__name__,
+        "model": model._meta.model_name,
         "pk": source,
         "op": "strengthen",
         "ts": clock.now(),

@@ -11,6 +11,7 @@ from popoto.engine.batch import Batch, KeyArgument
 from popoto.engine.looking_up import looked_up
 from popoto.engine.request import Argument, Plan, Reply
 from popoto.exceptions import UnsavedError
+from popoto.fields.adapting import text_in_key
 from popoto.fields.keeping.adjusting import Adjustment
 from popoto.fields.keeping.noting import put_noted
 from popoto.memory.commands import put, told
@@ -43,7 +44,7 @@ def data_key(stem: str, values: Sequence[Any]) -> str:
     # The layout of popoto 1.6, where None was left out and ":" stood for itself: both could make
     # one hash of two partitions.
     parts = [
-        _NOTHING if value is None else str(value).replace(":", keys.ESCAPED_SEPARATOR)
+        _NOTHING if value is None else text_in_key(value).replace(":", keys.ESCAPED_SEPARATOR)
         for value in values
     ]
     return keys.SEPARATOR.join((stem, *parts))

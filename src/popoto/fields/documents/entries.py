@@ -7,6 +7,7 @@ from typing import Any
 
 from popoto.engine.batch import Batch
 from popoto.engine.keys import SEPARATOR, escape
+from popoto.fields.adapting import text_in_key
 from popoto.fields.keeping.entries import Carried
 from popoto.fields.keeping.families import KeyFamily
 from popoto.memory.bm25.documents import lengths_key, put_document, put_transfer
@@ -23,7 +24,7 @@ def stem_of(root: str, partition: tuple[Any, ...] | list[Any]) -> str:
     """
     if not partition:
         return root
-    values = SEPARATOR.join(escape(str(value)) for value in partition)
+    values = SEPARATOR.join(escape(text_in_key(value)) for value in partition)
     return f"{root}:@{values}"
 
 

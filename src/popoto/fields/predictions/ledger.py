@@ -115,7 +115,7 @@ class _Recording(Adjustment):
         return self.unsaved()
 
     def put(self, batch: Batch, key: str, values: Mapping[str, Any]) -> None:
-        batch.put("HSET", entry_key(type(self.instance).__name__, key), key, self.entry)
+        batch.put("HSET", entry_key(self.instance._meta.model_name, key), key, self.entry)
 
 
 class Resolving(Adjustment):
@@ -149,7 +149,7 @@ class Resolving(Adjustment):
 
     def put(self, batch: Batch, key: str, values: Mapping[str, Any]) -> None:
         instance = self.instance
-        name = type(instance).__name__
+        name = instance._meta.model_name
         entry = entry_key(name, key)
         if self.entry is not None:
             batch.guard("holds", entry, key, self.entry)
@@ -212,7 +212,7 @@ def record(instance: Any, predicted: Any, pipeline: Any) -> Plan[Any]:
 
 def _stored(instance: Any) -> Plan[bytes | None]:
     replies: list[bytes | None] = yield from looked_up(
-        [("HGET", entry_key(type(instance).__name__, instance.pk), instance.pk)],
+        [("HGET", entry_key(instance._meta.model_name, instance.pk), instance.pk)],
         instance._meta.shard,
     )
     return replies[0]
@@ -231,7 +231,7 @@ def resolve(instance: Any, actual: Any, pipeline: Any) -> Plan[Any]:
     exists, stored = yield from looked_up(
         [
             ("EXISTS", instance.pk),
-            ("HGET", entry_key(type(instance).__name__, instance.pk), instance.pk),
+            ("HGET", entry_key(instance._meta.model_name, instance.pk), instance.pk),
         ],
         instance._meta.shard,
         before_writing=True,

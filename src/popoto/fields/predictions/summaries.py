@@ -37,7 +37,7 @@ def highest_errors(model: Any, partition: str, limit: int) -> Plan[list[tuple[st
     if limit <= 0:
         return []
     (flat,) = yield from looked_up(
-        [("ZREVRANGE", errors_key(model.__name__, partition), 0, limit - 1, "WITHSCORES")],
+        [("ZREVRANGE", errors_key(model._meta.model_name, partition), 0, limit - 1, "WITHSCORES")],
         model._meta.shard,
     )
     return [
@@ -84,7 +84,8 @@ def _label_of(function: Callable[[str, float], Hashable], key: str, error: float
 
 def _entries(model: Any, errors: Sequence[tuple[str, float]]) -> Plan[list[bytes | None]]:
     found: list[bytes | None] = yield from looked_up(
-        [("HGET", entry_key(model.__name__, key), key) for key, _ in errors], model._meta.shard
+        [("HGET", entry_key(model._meta.model_name, key), key) for key, _ in errors],
+        model._meta.shard,
     )
     return found
 

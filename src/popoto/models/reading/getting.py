@@ -76,24 +76,29 @@ def get(
 ) -> Plan[Any]:
     """The plan of `Query.get`. `attach`: read referenced records at once (asyncio)."""
     options = model._meta
-    if key is not None:
+    if key is not None and not lookup and not conditions:
         options.isolation.check_keys_tell("get() by a record's key")
         return (yield from get_by_key(model, record_key(options, key), attach=attach))
-    if not lookup and not conditions:
+    if key is None and not lookup and not conditions:
         raise QueryException(
             f"{options.model_name}: get() needs a lookup: a record key, or field=value conditions"
         )
-    if options.isolation:
+    if options.isolation and (key is None or not options.isolation.is_told_by_keys):
         check_fixed(options, (*conditions, Q(**lookup)))
     names = options.key_names
-    if all(name in lookup for name in names):
-        wanted = _key_of(options, lookup)
-        if len(lookup) == len(names) and not conditions and not _is_ambiguous(lookup):
+    if key is not None or all(name in lookup for name in names):
+        wanted = _key_of(options, lookup) if key is None else record_key(options, key)
+        is_all = key is None and len(lookup) == len(names) and not conditions
+        if is_all and not _is_ambiguous(lookup):
             return (yield from get_by_key(model, wanted, attach=attach))
         # The key alone would do to find it, but further conditions must hold as well.
         operand = yield from Planner(model).compile((*conditions, Q(**lookup)))
-        stored = yield from read_record(options, wanted)
-        if stored is None or not operand.test(StoredView(options, wanted, stored)):
+        stored = None if wanted is None else (yield from read_record(options, wanted))
+        if (
+            wanted is None
+            or stored is None
+            or not operand.test(StoredView(options, wanted, stored))
+        ):
             return None
         instance = new_instance(model, wanted, stored, resolves_references=True)
         found = [instance]

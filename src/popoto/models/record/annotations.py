@@ -1,4 +1,8 @@
-"""Types from annotations: ``name: int = KeyField()`` stands for ``KeyField(type=int)``."""
+"""Fields and types from annotations.
+
+``name: int = KeyField()`` stands for ``KeyField(type=int)``, and ``age: int = 3`` for
+``Field(type=int, null=False, default=3)``.
+"""
 
 from __future__ import annotations
 
@@ -6,11 +10,24 @@ import inspect
 import sys
 import types
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
+from popoto._stock import is_replaced
 from popoto.exceptions import ModelException
-from popoto.fields.field import VALID_FIELD_TYPES, Field
+from popoto.fields.coercion import CoercionError
+from popoto.fields.describing import describe
+from popoto.fields.field import Field
+from popoto.models.record.value_types import (
+    ValueType,
+    described,
+    evaluated,
+    is_of_the_class,
+    value_type,
+)
+
+#: Methods by which a field class decides itself what its values are.
+_DECIDING = ("codec", "coerce", "canonical", "format_value_pre_save")
 
 
 def is_field_class(value: object) -> typing.TypeGuard[type[Field[Any]]]:
@@ -18,43 +35,44 @@ def is_field_class(value: object) -> typing.TypeGuard[type[Field[Any]]]:
     return isinstance(value, type) and issubclass(value, Field)
 
 
-def apply_annotations(cls: Any, own: dict[str, Field[Any]]) -> None:
-    """Let ``name: int = KeyField()`` stand for ``KeyField(type=int)``."""
-    annotations = _own_annotations(cls)
-    for name, field in own.items():
-        if name in annotations:
-            annotation = _evaluated(annotations[name], cls)
-            if annotation is not None:
-                _apply_annotation(cls.__name__, name, field, annotation)
-
-
 if sys.version_info >= (3, 14):
     import annotationlib
 
-    def _own_annotations(cls: Any) -> dict[str, Any]:
+    def own_annotations(cls: Any) -> dict[str, Any]:
+        """The annotations of a class body."""
         return annotationlib.get_annotations(cls, format=annotationlib.Format.FORWARDREF)
 
 else:
 
-    def _own_annotations(cls: Any) -> dict[str, Any]:
+    def own_annotations(cls: Any) -> dict[str, Any]:
+        """The annotations of a class body."""
         return inspect.get_annotations(cls)
 
 
-def _evaluated(annotation: Any, cls: Any) -> Any:
-    if not isinstance(annotation, str):
-        return annotation
-    module = sys.modules.get(cls.__module__)
-    try:
-        names = dict(vars(module)) if module else {}
-        return eval(annotation, names, dict(vars(typing)))  # noqa: S307 - the class's own text
-    except (NameError, AttributeError, TypeError, SyntaxError):
-        # A name that exists for type checkers only: the field keeps its own type.
-        return None
+def stored_annotations(cls: Any) -> dict[str, Any]:
+    """The annotations of a class body that are about what its instances store."""
+    return {
+        name: annotation
+        for name, annotation in own_annotations(cls).items()
+        if not is_of_the_class(annotation)
+    }
+
+
+# Fields that are written down -------------------------------------------------------------
+
+
+def apply_annotations(
+    model_name: str, cls: Any, own: Mapping[str, Field[Any]], annotations: Mapping[str, Any]
+) -> None:
+    """Let ``name: int = KeyField()`` stand for ``KeyField(type=int)``."""
+    for name, field in own.items():
+        annotation = evaluated(annotations.get(name), cls)
+        if annotation is not None:
+            _apply_annotation(model_name, name, field, annotation)
 
 
 def _apply_annotation(model_name: str, name: str, field: Field[Any], annotation: Any) -> None:
     origin = typing.get_origin(annotation)
-    arguments = typing.get_args(annotation)
     as_field = annotation if origin is None else origin
     if is_field_class(as_field):
         # ``rating: SortedField[float] = SortedField()``: the parameter is the type of values.
@@ -63,25 +81,133 @@ def _apply_annotation(model_name: str, name: str, field: Field[Any], annotation:
                 f"{model_name}.{name} is annotated {as_field.__name__}, but it is a "
                 f"{type(field).__name__}; make the two agree"
             )
+        arguments = typing.get_args(annotation)
         if not arguments:
             return
         annotation = arguments[0]
-        origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
-    if origin in (typing.Union, types.UnionType):
-        members = [each for each in arguments if each is not type(None)]
-        if len(members) != 1:
-            return
-        annotation = members[0]
-        origin = typing.get_origin(annotation)
-    wanted: Any = origin if isinstance(origin, type) else annotation
-    if wanted not in VALID_FIELD_TYPES:
-        return
-    if field.type is wanted:
+    said = value_type(annotation)
+    if said.type is object or said.type is field.type or _fits(field, said):
         return
     accepts: Callable[[type], bool] = field.takes_type
-    if field.type_given or not accepts(wanted):
+    if said.type is not None and not field.type_given and accepts(said.type):
+        field.type = said.type
+        return
+    raise ModelException(
+        f"{model_name}.{name} is annotated {described(said.type or annotation)}, but its "
+        f"{type(field).__name__} holds {field.type.__name__}; make the two agree"
+    )
+
+
+def _fits(field: Field[Any], said: ValueType) -> bool:
+    """Whether a field may have this annotation though its values are of a type of its own."""
+    if field.is_reference or field.valid_types is None:
+        return True
+    if not said.is_storable and any(is_replaced(type(field), name) for name in _DECIDING):
+        return True
+    if not field.type_given:
+        return False
+    if said.type is None:
+        return field.type in said.members
+    # A subclass (a TypedDict, a text that is an Enum) is held as what it derives from, and
+    # an abstract type (Sequence) says less than the field.
+    return field.type in said.type.__mro__ or _derives(field.type, said.type)
+
+
+def _derives(kind: type, base: type) -> bool:
+    try:
+        return issubclass(kind, base)
+    except TypeError:
+        # A protocol that cannot be asked.
+        return False
+
+
+# Fields that an annotation makes --------------------------------------------------------------
+
+
+def annotated_fields(
+    model_name: str,
+    cls: Any,
+    annotations: Mapping[str, Any],
+    inherited: Mapping[str, Field[Any]],
+    api: type,
+) -> dict[str, Field[Any]]:
+    """Fields of annotations without one: ``age: int = 3``. Raises ModelException for others.
+
+    `api` is the class whose names every model has.
+    """
+    found: dict[str, Field[Any]] = {}
+    values: Mapping[str, Any] = cls.__dict__
+    bases = [base for base in cls.__mro__[1:] if base not in api.__mro__]
+    for name, annotation in annotations.items():
+        if name.startswith("_") or isinstance(values.get(name), Field):
+            continue
+        if name in inherited:
+            found[name] = _declared_again(model_name, name, inherited[name], annotation, cls)
+        elif name in values or not any(name in vars(base) for base in bases):
+            # Otherwise it only says of what type something is that bases have already.
+            field = _made(model_name, name, annotation, cls, api)
+            if field is not None:
+                found[name] = field
+    return found
+
+
+def _declared_again(
+    model_name: str, name: str, field: Field[Any], annotation: Any, cls: Any
+) -> Field[Any]:
+    """An inherited field, annotated once more, maybe with another default."""
+    twin = field.copy_for(model_name)
+    said = evaluated(annotation, cls)
+    if said is not None:
+        _apply_annotation(model_name, name, twin, said)
+    if name in vars(cls):
+        _set_default(twin, f"{model_name}.{name}", vars(cls)[name])
+    return twin
+
+
+def _made(model_name: str, name: str, annotation: Any, cls: Any, api: type) -> Field[Any] | None:
+    label = f"{model_name}.{name}"
+    values: Mapping[str, Any] = cls.__dict__
+    if name in values and _is_method(values[name]):
+        return None
+    evaluates = evaluated(annotation, cls)
+    said = ValueType(None, is_optional=False) if evaluates is None else value_type(evaluates)
+    written: Field[Any] | None = next(filter(_is_field, said.details), None)
+    if written is not None:
+        # ``name: Annotated[str, KeyField()]``
+        field: Field[Any] = written.copy_for(model_name)
+        _apply_annotation(model_name, name, field, evaluates)
+    elif said.is_storable:
+        field = Field(type=typing.cast("type[Any]", said.type), null=said.is_optional)
+    elif hasattr(api, name) or callable(values.get(name)):
+        # ``query: Query[Self]`` says of what type is what is there.
+        return None
+    else:
         raise ModelException(
-            f"{model_name}.{name} is annotated {wanted.__name__}, but its "
-            f"{type(field).__name__} holds {field.type.__name__}; make the two agree"
+            f"{label} is annotated {described(annotation)}, which no field holds by itself: give "
+            "it a field, annotate ClassVar[…] what is not stored, or let its name begin with _"
         )
-    field.type = wanted
+    if name in values:
+        _set_default(field, label, values[name])
+    return field
+
+
+def _is_field(value: object) -> typing.TypeGuard[Field[Any]]:
+    return isinstance(value, Field)
+
+
+def _is_method(value: object) -> bool:
+    """Whether a value is what the annotation is about: a method, a property, no default."""
+    if isinstance(value, types.FunctionType):
+        return value.__code__.co_argcount > 0
+    return hasattr(type(value), "__get__")
+
+
+def _set_default(field: Field[Any], label: str, default: Any) -> None:
+    if not callable(default):
+        try:
+            problem = field.problem(default := field.coerce(default), null_check=False)
+        except CoercionError as error:
+            problem = str(error)
+        if problem is not None:
+            raise ModelException(f"{label}: invalid default {describe(default)}: {problem}")
+    field.default = default

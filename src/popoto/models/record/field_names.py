@@ -8,13 +8,37 @@ from typing import Any
 from popoto.exceptions import ModelException
 from popoto.fields.field import Field
 
-RESERVED_NAMES = frozenset({"limit", "order_by", "values"})
+#: Keywords of our own in calls that take fields by keyword; tests hold this to all signatures.
+RESERVED_NAMES = frozenset(
+    {
+        # asking
+        "db_key",
+        "limit",
+        "order_by",
+        "redis_key",
+        "values",
+        # creating
+        "defaults",
+        "overwrite",
+        "pipeline",
+        # many records at once
+        "batch_size",
+        "queryset_or_instances",
+        "redis_keys",
+        # what Python binds methods by
+        "cls",
+        "self",
+    }
+)
 
 
 def check_field_name(model_name: str, name: str) -> None:
     """Raise ModelException for a name that no field can have."""
     if name in RESERVED_NAMES:
-        raise ModelException(f"{model_name}.{name}: {name!r} is reserved for queries; rename it")
+        raise ModelException(
+            f"{model_name}.{name}: {name!r} is reserved: queries, or calls that take fields by "
+            "keyword, have a keyword of that name; rename the field"
+        )
     if not (name.startswith("_") or name[:1].islower()):
         raise ModelException(
             f"{model_name}.{name}: a field name must start with a lowercase letter or _"
@@ -24,6 +48,16 @@ def check_field_name(model_name: str, name: str) -> None:
             f"{model_name}.{name}: a field name must not contain two underscores in a row; "
             "they separate a field from a lookup"
         )
+
+
+def check_parameters(model_name: str, fields: Mapping[str, Field[Any]]) -> None:
+    """Raise ModelException for a field that is named like a query keyword of another one."""
+    for name, field in fields.items():
+        for other in (field.get_filter_query_params(name) & fields.keys()) - {name}:
+            raise ModelException(
+                f"{model_name}.{other}: {other!r} is reserved: it is a query keyword of the field "
+                f"{name!r} ({type(field).__name__}); rename one of them"
+            )
 
 
 def known_field(fields: Mapping[str, Field[Any]], name: str, where: str) -> Field[Any]:

@@ -15,7 +15,8 @@ class Isolation:
     ) -> None:
         self.names = names
         self._model_name = model_name
-        self._is_told_by_keys = is_told_by_keys
+        #: whether a record's key tells its partition
+        self.is_told_by_keys = is_told_by_keys
 
     def __bool__(self) -> bool:
         return bool(self.names)
@@ -34,6 +35,6 @@ class Isolation:
 
     def check_keys_tell(self, what: str) -> None:
         """Raises QueryException where a record's key does not tell the partition required."""
-        if not self._is_told_by_keys:
+        if not self.is_told_by_keys:
             conditions = ", ".join(f"{name}=…" for name in self.names)
             raise self.at_large(what, f"query.filter({conditions}), or make that a KeyField")

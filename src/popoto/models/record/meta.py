@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final, cast
 
+from popoto._unknown_names import closest, is_strict, tell
 from popoto.exceptions import ConfigurationError, ModelException
 from popoto.fields.coercion import is_list
+from popoto.fields.describing import describe
 from popoto.memory.history.noting import History
 from popoto.models.record.field_names import known_field
 from popoto.models.record.isolation import Isolation
@@ -15,26 +18,133 @@ from popoto.redis_db import DEFAULT_REPLICA_TIMEOUT, Wait, checked_wait
 
 #: What a later save does to a running time to live; see docs/ttl.md.
 TTL_POLICIES = ("reset", "sliding", "fixed")
+#: Every option of `Meta`; docs/models.md says what they mean.
+META_OPTIONS = frozenset(
+    {
+        "abstract",
+        "history",
+        "indexes",
+        "name",
+        "order_by",
+        "ordering",
+        "replica_timeout",
+        "require_partition",
+        "self_repair",
+        "strict",
+        "ttl",
+        "ttl_policy",
+        "unique_together",
+        "version_field",
+        "wait_for_replicas",
+    }
+)
+#: Options of one class alone.
+_NOT_INHERITED = ("abstract", "name")
+#: What others call an option of ours that no likeness of the words tells.
+_CALLED_ELSEWHERE: Final = {
+    "constraints": "unique_together",
+    "db_table": "name",
+    "get_latest_by": "order_by",
+    "index_together": "indexes",
+    "key_prefix": "name",
+    "model_key_prefix": "name",
+}
+#: Part of every key, so nothing that separates keys or means something in a pattern.
+_RECORD_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
 
 
 def meta_settings(cls: Any, meta: type | None) -> dict[str, Any]:
-    """The options of `Meta`, inherited from the bases, except ``abstract``."""
+    """The options of `Meta`, inherited from the bases, except those of one class alone."""
     settings: dict[str, Any] = {}
     bases: Sequence[type] = cls.__mro__[1:]
     for base in reversed(bases):
         settings.update(vars(base).get("_settings", {}))
-    settings.pop("abstract", None)
+    for name in _NOT_INHERITED:
+        settings.pop(name, None)
     if meta is not None:
-        settings.update(
-            {name: getattr(meta, name) for name in dir(meta) if not name.startswith("_")}
-        )
+        settings.update(_own_settings(cls.__name__, meta, settings))
     return settings
+
+
+def _own_settings(model_name: str, meta: type, inherited: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The options of one `Meta` class. Tells of those that there are not."""
+    own = {name: getattr(meta, name) for name in dir(meta) if not name.startswith("_")}
+    strict = _checked_strict(model_name, own.get("strict", inherited.get("strict")))
+    for name in own.keys() - META_OPTIONS:
+        meant = _CALLED_ELSEWHERE.get(name)
+        hint = (
+            f"did you mean {meant!r}?" if meant else closest(name, sorted(META_OPTIONS), "options")
+        )
+        tell(
+            f"{model_name}.Meta.{name}: there is no such option, so it has no effect; {hint}",
+            refuse=is_strict() if strict is None else strict,
+        )
+    if "ordering" in own:
+        if "order_by" in own:
+            raise ModelException(
+                f"{model_name}.Meta has order_by and ordering, which mean the same: leave one out"
+            )
+        own["order_by"] = _from_ordering(model_name, own.pop("ordering"))
+    return own
+
+
+def _from_ordering(model_name: str, ordering: object) -> object:
+    """What Django's `ordering` is as `order_by`: one name, a tuple of several, or None."""
+    if ordering is None or isinstance(ordering, str):
+        return ordering
+    if not is_list(ordering):
+        raise ModelException(
+            f"{model_name}.Meta.ordering must be a list or tuple of field names, '-' in front for "
+            f"descending, got {describe(ordering)}"
+        )
+    names = tuple(ordering)
+    return names[0] if len(names) == 1 else names or None
+
+
+def _checked_strict(model_name: str, strict: object) -> bool | None:
+    if strict is None or isinstance(strict, bool):
+        return strict
+    raise ModelException(f"{model_name}.Meta.strict must be True or False, got {strict!r}")
+
+
+def record_name(class_name: str, settings: Mapping[str, Any]) -> str:
+    """The name under which a class keeps its records: `Meta.name`, or that of the class."""
+    name: object = settings.get("name")
+    if name is None:
+        return class_name
+    if not isinstance(name, str) or not _RECORD_NAME.fullmatch(name):
+        raise ModelException(
+            f"{class_name}.Meta.name must be a text of letters, digits, '_', '.' and '-' that "
+            f"begins with a letter or '_' (it is part of every key), got {describe(name)}"
+        )
+    return name
 
 
 def check_meta(model_name: str, options: ModelOptions, meta: Mapping[str, Any]) -> None:
     """Take over the options of a `Meta` class. Raises ModelException for wrong ones."""
     if "abstract" in meta:
         options.abstract = bool(meta["abstract"])
+    options.strict = _checked_strict(model_name, meta.get("strict"))
+    _take_expiry(model_name, options, meta)
+    options.wait = _checked_wait(model_name, meta)
+    options.history = _checked_history(options, meta.get("history"))
+    options.isolation = _checked_isolation(options, meta.get("require_partition"))
+    if "version_field" in meta:
+        options.version_field = _checked_version_field(options, meta["version_field"])
+    if "self_repair" in meta:
+        if not isinstance(meta["self_repair"], bool):
+            raise ModelException(
+                f"{model_name}.Meta.self_repair must be True or False, got {meta['self_repair']!r}"
+            )
+        options.self_repair = meta["self_repair"]
+    if "order_by" in meta:
+        options.order_by = meta["order_by"]
+    _take_indexes(model_name, options, meta)
+    _check_order_by(model_name, options)
+    options.compile_indexes()
+
+
+def _take_expiry(model_name: str, options: ModelOptions, meta: Mapping[str, Any]) -> None:
     if "ttl" in meta:
         ttl: object = meta["ttl"]
         if ttl is not None and (type(ttl) is not int or ttl <= 0):
@@ -49,26 +159,21 @@ def check_meta(model_name: str, options: ModelOptions, meta: Mapping[str, Any]) 
                 f"{model_name}.Meta.ttl_policy must be one of {', '.join(TTL_POLICIES)}, "
                 f"got {options.ttl_policy!r}"
             )
-    options.wait = _checked_wait(model_name, meta)
-    options.history = _checked_history(options, meta.get("history"))
-    options.isolation = _checked_isolation(options, meta.get("require_partition"))
-    if "version_field" in meta:
-        options.version_field = _checked_version_field(options, meta["version_field"])
-    if "self_repair" in meta:
-        if not isinstance(meta["self_repair"], bool):
-            raise ModelException(
-                f"{model_name}.Meta.self_repair must be True or False, got {meta['self_repair']!r}"
-            )
-        options.self_repair = meta["self_repair"]
-    if "order_by" in meta:
-        options.order_by = meta["order_by"]
+
+
+def _take_indexes(model_name: str, options: ModelOptions, meta: Mapping[str, Any]) -> None:
     if "indexes" in meta:
         options.indexes = _checked_indexes(model_name, meta["indexes"])
-    _check_order_by(model_name, options)
+    if "unique_together" in meta:
+        options.unique_together = _checked_unique_together(model_name, meta["unique_together"])
     for names, _ in options.indexes:
         for name in names:
             known_field(options.by_name, name, f"{model_name}.Meta.indexes")
-    options.compile_indexes()
+    for names in options.unique_together:
+        for name in names:
+            known_field(options.by_name, name, f"{model_name}.Meta.unique_together")
+        if (names, True) not in options.indexes:
+            options.indexes = (*options.indexes, (names, True))
 
 
 def _checked_wait(model_name: str, meta: Mapping[str, Any]) -> Wait | None:
@@ -135,17 +240,37 @@ def _check_order_by(model_name: str, options: ModelOptions) -> None:
     order_by: object = options.order_by
     if order_by is None:
         return
-    if not isinstance(order_by, str):
-        raise ModelException(
-            f"{model_name}.Meta.order_by must be a field name, '-' in front for descending, "
-            f"got {order_by!r}"
-        )
-    name = order_by.removeprefix("-")
-    if name not in options.by_name:
-        raise ModelException(
-            f"{model_name}.Meta.order_by: the field {name!r} does not exist; "
-            f"fields are {', '.join(options.by_name)}"
-        )
+    several = cast("tuple[object, ...]", order_by) if isinstance(order_by, tuple) else (order_by,)
+    for each in several:
+        if not isinstance(each, str):
+            raise ModelException(
+                f"{model_name}.Meta.order_by must be a field name, '-' in front for descending, "
+                f"or a tuple of several, got {order_by!r}"
+            )
+        name = each.removeprefix("-")
+        if name not in options.by_name:
+            raise ModelException(
+                f"{model_name}.Meta.order_by: the field {name!r} does not exist; "
+                f"fields are {', '.join(options.by_name)}"
+            )
+
+
+def _checked_unique_together(model_name: str, given: object) -> list[tuple[str, ...]]:
+    """As Django takes it: several groups of field names, or one."""
+    if given is None:
+        return []
+    label = f"{model_name}.Meta.unique_together"
+    if not is_list(given):
+        raise ModelException(f"{label} must be a tuple or list of groups of field names")
+    groups: Sequence[Any] = given
+    if groups and all(isinstance(each, str) for each in groups):
+        groups = (groups,)
+    found: list[tuple[str, ...]] = []
+    for group in groups:
+        if not is_list(group) or not group or not all(isinstance(each, str) for each in group):
+            raise ModelException(f"{label}: {describe(group)} must be a tuple/list of field names")
+        found.append(tuple(group))
+    return list(dict.fromkeys(found))
 
 
 def _checked_indexes(model_name: str, indexes: object) -> tuple[tuple[tuple[str, ...], bool], ...]:

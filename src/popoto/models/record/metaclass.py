@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import typing
 from abc import ABCMeta
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 from weakref import WeakValueDictionary
 
@@ -15,9 +15,16 @@ from popoto.fields.describing import describe
 from popoto.fields.field import Field
 from popoto.fields.relationship import Relationship
 from popoto.fields.shortcuts import AutoKeyField
-from popoto.models.record.annotations import apply_annotations, is_field_class
+from popoto.models.record.annotations import (
+    annotated_fields,
+    apply_annotations,
+    is_field_class,
+    own_annotations,
+    stored_annotations,
+)
 from popoto.models.record.field_names import check_field_name
-from popoto.models.record.meta import check_meta, meta_settings
+from popoto.models.record.meta import check_meta, meta_settings, record_name
+from popoto.models.record.names_of_models import note_name
 from popoto.models.record.options import ModelOptions
 
 AUTO_KEY = "_auto_key"
@@ -49,21 +56,24 @@ class RecordBase(ABCMeta):
         parents = [base for base in bases if isinstance(base, RecordBase)]
         if is_base or not parents:
             return super().__new__(mcs, name, bases, namespace, **keywords)
-        meta: type | None = namespace.pop("Meta", None)
+        meta: Any = namespace.pop("Meta", None)
         own = _own_fields(name, namespace)
         cls: Any = super().__new__(mcs, name, bases, namespace, **keywords)
-        apply_annotations(cls, own)
-        options = ModelOptions(name)
+        if not isinstance(meta, type | None):
+            raise ModelException(f"{name}.Meta must be a class, got {describe(meta)}")
+        settings = meta_settings(cls, meta)
+        options = ModelOptions(record_name(name, settings))
         options.meta = meta
         options.parents = parents
         options.base_meta = next(
             (parent._meta for parent in parents if hasattr(parent, "_meta")), None
         )
-        settings = meta_settings(cls, meta)
         options.abstract = bool(settings.get("abstract", False))
-        fields = _all_fields(cls, own, with_auto_key=not options.abstract)
         options.model = cls
         options.api_names = _api_names(_root(cls))
+        inherited = _inherited_fields(cls, options.model_name)
+        own = _with_annotated(cls, own, inherited)
+        fields = _all_fields(cls, own, inherited, with_auto_key=not options.abstract)
         options.adopt_fields(fields)
         for field_name, field in fields.items():
             setattr(cls, field_name, field)
@@ -77,6 +87,8 @@ class RecordBase(ABCMeta):
         cls._has_own_init = is_replaced(cls, "__init__")
         options.adopt_mixins(cls)
         _models[name] = cls
+        if not options.abstract:
+            note_name(cls, options.model_name, is_named="__module__" in namespace)
         return cls
 
     def __init__(cls, name: str, bases: tuple[type, ...], namespace: dict[str, Any], **_: Any):
@@ -112,15 +124,12 @@ def _own_fields(model_name: str, namespace: dict[str, Any]) -> dict[str, Field[A
         if _is_field(value):
             check_field_name(model_name, name)
             found[name] = value
+        elif isinstance(value, type) and name.lower() == "meta":
+            raise ModelException(f"{model_name}.{name}: options go into a class named Meta")
         elif is_field_class(value):
             raise ModelException(
                 f"{model_name}.{name} is the field class {value.__name__}: write "
                 f"{name} = {value.__name__}() to make a field"
-            )
-        elif not name.startswith("_") and not _is_kept(value):
-            raise ModelException(
-                f"{model_name}.{name} = {describe(value)}: public attributes of a model must "
-                f"inherit from class Field; name it _{name} to keep a plain attribute"
             )
     for name, field in found.items():
         if field.model_name:
@@ -134,25 +143,85 @@ def _copy(field: Field[Any], model_name: str, name: str) -> Field[Any]:
     return twin
 
 
-def _all_fields(
-    cls: Any, own: dict[str, Field[Any]], *, with_auto_key: bool
+def _with_annotated(
+    cls: Any, own: dict[str, Field[Any]], inherited: Mapping[str, Field[Any]]
 ) -> dict[str, Field[Any]]:
-    """Inherited fields, then own ones; each belongs to this class alone."""
+    """The fields of a class body, those of annotations included, in the order of declaration.
+
+    Raises ModelException for public attributes that are neither fields nor may stay.
+    """
+    model_name = cls.__name__
+    annotations = stored_annotations(cls)
+    apply_annotations(model_name, cls, own, annotations)
+    made = annotated_fields(model_name, cls, annotations, inherited, _root(cls))
+    for name in made:
+        check_field_name(model_name, name)
+    of_the_class = own_annotations(cls).keys() - annotations.keys()
+    values: Mapping[str, object] = cls.__dict__
+    for name, value in values.items():
+        if not (name.startswith("_") or name in made or name in of_the_class or _is_kept(value)):
+            raise ModelException(
+                f"{model_name}.{name} = {describe(value)}: public attributes of a model must "
+                f"inherit from class Field; annotate it to make a field, or name it _{name} to "
+                "keep a plain attribute"
+            )
+    return _in_order(list(annotations), own, made)
+
+
+def _in_order(
+    annotated: list[str], own: Mapping[str, Field[Any]], made: Mapping[str, Field[Any]]
+) -> dict[str, Field[Any]]:
+    """Both, each in its order; one that is made stands behind what was annotated before it."""
+    found: dict[str, Field[Any]] = {}
+    waiting = list(annotated)
+    for name, field in own.items():
+        if name in waiting:
+            before = waiting[: waiting.index(name)]
+            waiting = waiting[len(before) + 1 :]
+            found.update({each: made[each] for each in before if each in made})
+        found[name] = field
+    found.update({each: made[each] for each in waiting if each in made})
+    return found
+
+
+def _of_mixin(model_name: str, base: type, api: type) -> dict[str, Field[Any]]:
+    """The fields of a plain class that has some; its annotations are read as a model's are."""
+    found = {
+        name: field.copy_for(model_name) for name, field in vars(base).items() if _is_field(field)
+    }
+    if not found or isinstance(base, RecordBase):
+        return found
+    annotations = stored_annotations(base)
+    apply_annotations(model_name, base, found, annotations)
+    made = annotated_fields(model_name, base, annotations, {}, api)
+    return _in_order(list(annotations), found, made)
+
+
+def _inherited_fields(cls: Any, model_name: str) -> dict[str, Field[Any]]:
+    """The fields of all bases, each as one of this class alone."""
     found: dict[str, Field[Any]] = {}
     bases: Sequence[type] = cls.__mro__[1:]
     for base in reversed(bases):
         attributes = vars(base)
         options: ModelOptions | None = attributes.get("_meta")
-        inherited = (
-            options.by_name
-            if options is not None
-            else {name: each for name, each in attributes.items() if _is_field(each)}
-        )
+        inherited = _of_mixin(model_name, base, _root(cls)) if options is None else options.by_name
         for name in attributes:
             if name in found and name not in inherited:
                 del found[name]
         for name, field in inherited.items():
-            found[name] = _copy(field, cls.__name__, name)
+            found[name] = _copy(field, model_name, name)
+    return found
+
+
+def _all_fields(
+    cls: Any,
+    own: Mapping[str, Field[Any]],
+    inherited: Mapping[str, Field[Any]],
+    *,
+    with_auto_key: bool,
+) -> dict[str, Field[Any]]:
+    """Inherited fields, then own ones."""
+    found = dict(inherited)
     for name in cls.__dict__:
         if name in found and name not in own:
             del found[name]

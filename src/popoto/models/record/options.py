@@ -20,7 +20,7 @@ from popoto.fields.keeping.noting import note_save
 from popoto.memory.history.noting import History, Noting, history_key
 from popoto.models.record.composites import CompositeIndex, composite_digest
 from popoto.models.record.decision import Decision
-from popoto.models.record.field_names import check_field_name
+from popoto.models.record.field_names import check_field_name, check_parameters
 from popoto.models.record.isolation import Isolation
 from popoto.redis_db import Wait
 
@@ -48,7 +48,9 @@ class ModelOptions:
         self.explicit_fields: dict[str, AnyField] = {}
         self.hidden_fields: dict[str, AnyField] = {}
         self.abstract = False
-        self.order_by: str | None = None
+        self.order_by: str | tuple[str, ...] | None = None
+        #: whether unknown names are refused; None: as `popoto.configure` says
+        self.strict: bool | None = None
         self.ttl: int | None = None
         self.ttl_policy = "reset"
         self.version_field: str | None = None
@@ -69,7 +71,7 @@ class ModelOptions:
         self.entry_sources: list[Callable[..., Any]] = []
         self.family_sources: list[Callable[..., Any]] = []
         self.whole_sources: list[Callable[..., Any]] = []
-        self.unique_together: list[Any] = []
+        self.unique_together: list[tuple[str, ...]] = []
         self.index_together: list[Any] = []
         self.auto_created = False
         self.db_class_key = DB_key(model_name)
@@ -106,6 +108,7 @@ class ModelOptions:
                 f"the field object given for {self.model_name}.{name} is {field.label} already: "
                 "make a field of its own for each attribute"
             )
+        check_parameters(self.model_name, {**self.by_name, name: field})
         self._register(name, field)
         self._compile()
         if self.model is not None:
@@ -117,6 +120,7 @@ class ModelOptions:
             self.check_name(name)
             self._register(name, field)
         self._compile()
+        check_parameters(self.model_name, self.by_name)
 
     def check_name(self, name: str) -> None:
         """Raise ModelException for a name that no field of this model can have."""

@@ -18,6 +18,7 @@ from popoto.exceptions import (
 )
 from popoto.fields.coercion import CoercionError
 from popoto.fields.describing import describe
+from popoto.fields.field import LeftOut
 from popoto.models.record.field_names import known_field
 from popoto.models.record.options import ModelOptions
 from popoto.models.record.overridden import own_call
@@ -230,6 +231,16 @@ def _updated(model: type[M], batches: Matches, rows: Rows, values: Mapping[str, 
             rows.end_batch(len(done), len(batch))
         batch = yield from batches.next()
     return rows.done + skipped
+
+
+def told(model: type[Record], updates: dict[str, Any], name: str, given: Any) -> Any:
+    """Whom a bulk update tells of its rows. A field of this name wins, and takes the value."""
+    if isinstance(given, LeftOut):
+        return None
+    if name not in model._meta.by_name:
+        return given
+    updates[name] = given
+    return None
 
 
 def _check_updates(options: ModelOptions, updates: dict[str, Any]) -> None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 from popoto.engine.request import Plan
 from popoto.exceptions import AlreadyExistsError, KeyMutationError, UniquenessError
 from popoto.models.reading.getting import get
+from popoto.models.record.further import check_further, set_further
 from popoto.models.record.overridden import CREATE_ONLY, is_own, own_call
 from popoto.models.record.record import Record
 from popoto.models.writing.save_request import SaveRequest
@@ -65,12 +67,33 @@ def _lookup(model: type[M], lookup: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in lookup.items() if name in decisive}
 
 
+def _new_values(
+    model: type[M], lookup: Mapping[str, Any], defaults: Mapping[str, Any]
+) -> dict[str, Any]:
+    """The values of a new record: the defaults, and what the lookup says of fields as such."""
+    options = model._meta
+    plain = {
+        name: value
+        for name, value in lookup.items()
+        if name in options.by_name or name not in options.field_of_parameter
+    }
+    return {**plain, **defaults}
+
+
 def _find_or_create(
-    model: type[M], lookup: Mapping[str, Any], values: Mapping[str, Any]
+    model: type[M],
+    lookup: Mapping[str, Any],
+    values: Mapping[str, Any],
+    changes: Mapping[str, Any] = MappingProxyType({}),
 ) -> Plan[tuple[M, bool]]:
     conditions = _lookup(model, lookup)
+    unknown = [name for name in values if name not in model._meta.field_of_parameter]
+    check_further(model, unknown, refuse_only=True, through=("create",))
     found: M | None = yield from get(model, None, (), conditions)
     if found is not None:
+        # The constructor would have told of it, and for what is set now it is told then.
+        untold = [name for name in unknown if name not in changes]
+        check_further(model, untold, refuse_only=False, through=("create",))
         return found, False
     try:
         created = yield from _create_as_defined(model, values)
@@ -87,7 +110,7 @@ def get_or_create(
     model: type[M], defaults: Mapping[str, Any] | None, lookup: Mapping[str, Any]
 ) -> Plan[tuple[M, bool]]:
     """The plan of `Model.get_or_create`."""
-    return (yield from _find_or_create(model, lookup, {**lookup, **(defaults or {})}))
+    return (yield from _find_or_create(model, lookup, _new_values(model, lookup, defaults or {})))
 
 
 def update_or_create(
@@ -95,11 +118,14 @@ def update_or_create(
 ) -> Plan[tuple[M, bool]]:
     """The plan of `Model.update_or_create`."""
     changes = dict(defaults or {})
-    instance, created = yield from _find_or_create(model, lookup, {**lookup, **changes})
+    values = _new_values(model, lookup, changes)
+    instance, created = yield from _find_or_create(model, lookup, values, changes)
     if not created:
         _refuse_key_changes(instance, changes)
         for name, value in changes.items():
-            setattr(instance, name, value)
+            if name in model._meta.by_name:
+                setattr(instance, name, value)
+        set_further(instance, changes)
         yield from save_as_defined(instance, SaveRequest())
     return instance, created
 

@@ -13,6 +13,7 @@ from popoto.models.beside.expiry import put_removal
 from popoto.models.record.record import Record
 from popoto.models.record.stored_form import decoded_values, key_field_that_differs
 from popoto.models.writing.hooks import call_delete_hooks
+from popoto.models.writing.keywords import check_keywords
 from popoto.models.writing.operation import Operation
 
 
@@ -24,6 +25,8 @@ class Deletion(Operation):
     def __init__(self, instance: Record, hook_arguments: dict[str, Any]) -> None:
         stored_key = instance._redis_key if instance._stored else None
         super().__init__(instance, stored_key or instance.db_key.redis_key)
+        if hook_arguments:
+            check_keywords(instance, "delete", hook_arguments)
         #: what is believed to be stored; None = nothing
         self.known: Mapping[str, Stored] | None = instance._stored or None
         self.hook_arguments = hook_arguments

@@ -18,6 +18,7 @@ from popoto.models.record.checking import coerce_and_check, logger, refusal
 from popoto.models.record.field_names import known_field
 from popoto.models.record.options import ModelOptions
 from popoto.models.record.record import Record
+from popoto.models.writing.keywords import check_keywords
 from popoto.models.writing.restoring import Restoring
 from popoto.models.writing.save_request import SaveRequest
 from popoto.models.writing.saving import Saving
@@ -30,6 +31,8 @@ def prepared_save(
     kind: type[Saving] = Saving,
 ) -> Saving | None:
     """A save, once everything is checked and formatted; None = nothing is saved."""
+    if request.hook_arguments:
+        check_keywords(instance, "save", request.hook_arguments)
     key = instance._record_key
     if instance._stored and key != instance._redis_key and not request.migrate_key:
         check_key_change(instance)

@@ -1,0 +1,150 @@
+"""Keywords of a constructor that are no fields: attributes of the class, an expiry, or unknown."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+from popoto._stock import is_replaced
+from popoto._unknown_names import closest, is_strict, tell
+from popoto.fields.field import LEFT_OUT, LeftOut
+from popoto.models.record.annotations import own_annotations
+from popoto.models.record.metaclass import RecordBase
+from popoto.models.record.options import ModelOptions
+from popoto.models.record.record import Record
+
+#: What asks for an expiry wherever values are given, and where instances keep it.
+EXPIRY: Final = {"ttl": "_ttl", "expire_at": "_expire_at"}
+
+
+def refuses_unknown(options: ModelOptions) -> bool:
+    """Whether an unknown keyword is an error, and no warning."""
+    return is_strict() if options.strict is None else options.strict
+
+
+def set_further(instance: Record, values: Mapping[str, Any]) -> None:
+    """Take over keywords that are no fields.
+
+    What the class has an attribute or a property for is set, and `ttl` and `expire_at` are the
+    record's expiry. Others are told of, and set all the same, as popoto 1.6 does.
+    """
+    cls = type(instance)
+    ask_expiry(
+        instance, **{name: values[name] for name in _expiry_keywords(cls, instance._meta, values)}
+    )
+    for name, value in values.items():
+        if name in instance._meta.by_name or name in _expiry_keywords(cls, instance._meta, (name,)):
+            continue
+        hint = _hint(cls, name)
+        if hint is not None:
+            tell(hint, refuse=refuses_unknown(instance._meta))
+        if not _is_fixed(cls, name):
+            setattr(instance, name, value)
+
+
+def ask_expiry(instance: Record, *, ttl: Any = LEFT_OUT, expire_at: Any = LEFT_OUT) -> None:
+    """Let the next save set this expiry, whatever the instance asked for before."""
+    if isinstance(ttl, LeftOut) and isinstance(expire_at, LeftOut):
+        return
+    instance._ttl = None if isinstance(ttl, LeftOut) else ttl
+    instance._expire_at = None if isinstance(expire_at, LeftOut) else expire_at
+    if instance._meta.ttl_policy != "reset":
+        # Also the same expiry as before is meant anew.
+        vars(instance)["_applied_expiry"] = None
+
+
+def check_further(
+    model: type[Record], values: Iterable[str], *, refuse_only: bool, through: Iterable[str] = ()
+) -> None:
+    """Tell of unknown keywords before anything is asked of the server.
+
+    `through`: methods of the class that these keywords go through; what one of those that a class
+    has replaced takes by name is known. `refuse_only`: where they are refused, and otherwise not,
+    since the constructor is about to do so.
+    """
+    options = model._meta
+    refuse = refuses_unknown(options)
+    unknown = [name for name in values if name not in options.by_name]
+    if not unknown or (refuse_only and not refuse):
+        return
+    known, takes_any = taken_by(
+        getattr(model, method) for method in (*through, "__init__") if is_replaced(model, method)
+    )
+    for name in unknown:
+        if takes_any or name in known or name in _expiry_keywords(model, options, (name,)):
+            continue
+        hint = _hint(model, name)
+        if hint is not None:
+            tell(hint, refuse=refuse)
+
+
+def taken_by(methods: Iterable[Any]) -> tuple[set[str], bool]:
+    """The keywords that methods take by name, and whether any of them takes all others too."""
+    names: set[str] = set()
+    takes_any = False
+    for method in methods:
+        for name, parameter in inspect.signature(method).parameters.items():
+            if parameter.kind is inspect.Parameter.VAR_KEYWORD:
+                takes_any = True
+            elif parameter.kind is not inspect.Parameter.VAR_POSITIONAL:
+                names.add(name)
+    return names, takes_any
+
+
+def _expiry_keywords(cls: type, options: ModelOptions, names: Iterable[str]) -> list[str]:
+    """Those of the names that mean an expiry here: neither a field nor an attribute has them."""
+    return [
+        name
+        for name in EXPIRY
+        if name in names and name not in options.by_name and not hasattr(cls, name)
+    ]
+
+
+def _attribute(cls: type, name: str) -> tuple[Any] | None:
+    """What a class has under a name, itself and not what it gives; None where there is nothing."""
+    for base in cls.__mro__:
+        if name in vars(base):
+            return (vars(base)[name],)
+    return None
+
+
+def _is_fixed(cls: type[Record], name: str) -> bool:
+    """Whether the class has something of this name that no instance may replace."""
+    found = _attribute(cls, name)
+    if found is None:
+        return False
+    value: object = found[0]
+    if isinstance(value, property):
+        return value.fset is None
+    if hasattr(type(value), "__delete__") and not hasattr(type(value), "__set__"):
+        return True
+    # Of every model: hidden on one instance, the record could not be saved any more.
+    is_method = callable(value) or hasattr(type(value), "__get__")
+    return name in cls._meta.api_names and (is_method or not name.startswith("_"))
+
+
+def _hint(cls: type[Record], name: str) -> str | None:
+    """What is to be said of a keyword that is no field; None where it is known."""
+    model_name = cls._meta.model_name
+    if _is_fixed(cls, name):
+        return (
+            f"{model_name}({name}=…): {name!r} is part of the class and cannot be set, so the "
+            f"value is ignored; {closest(name, cls._meta.by_name, 'fields')}"
+        )
+    if _attribute(cls, name) is not None or _is_declared(cls, name):
+        return None
+    expiry = EXPIRY.values() if name.startswith("_") else EXPIRY
+    return (
+        f"{model_name}({name}=…): {model_name} has no field {name!r}, so the value is not stored; "
+        f"{closest(name, cls._meta.by_name, 'fields', expiry)}"
+    )
+
+
+def _is_declared(cls: type[Record], name: str) -> bool:
+    """Whether a class of the user's own says in its body that instances have this attribute."""
+    return any(
+        name in own_annotations(base)
+        for base in cls.__mro__
+        if "_meta" in vars(base) or not isinstance(base, RecordBase)
+    )

@@ -1,0 +1,228 @@
+"""Keywords that no field has: told at the caller's line, or refused; never dropped."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import inspect
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from typing import Any
+
+import pytest
+
+import popoto
+from popoto import IntField, KeyField, Model, ModelException, StringField
+from popoto.exceptions import AlreadyExistsError, UnknownNameError
+from popoto.models.base import TypedModel
+from tests.driver import Api
+
+
+class User(Model):
+    name = KeyField()
+    mail = StringField()
+    visits = IntField(default=0)
+    _imported_by = "nobody"
+    _note: str
+
+    @property
+    def domain(self) -> str:
+        return (self.mail or "").partition("@")[2]
+
+    @property
+    def address(self) -> str:
+        return self.mail
+
+    @address.setter
+    def address(self, value: str) -> None:
+        self.mail = value.lower()
+
+    @functools.cached_property
+    def greeting(self) -> str:
+        return f"Hello {self.name}"
+
+
+class Strict(User):
+    class Meta:
+        strict = True
+
+
+class Typed(TypedModel):
+    name: str = KeyField()
+
+
+@pytest.fixture
+def strict_process() -> Iterator[None]:
+    popoto.configure(strict=True)
+    yield
+    popoto.configure(strict=False)
+
+
+WAYS: dict[str, Callable[[Any, Api, dict[str, Any]], Any]] = {
+    "constructor": lambda model, api, values: model(**values),
+    "create": lambda model, api, values: api(model.create, **values),
+    "transaction": lambda model, api, values: popoto.transaction().create(model, **values),
+    "get_or_create": lambda model, api, values: api(
+        model.get_or_create, defaults=values, name="ann"
+    ),
+    "update_or_create": lambda model, api, values: api(
+        model.update_or_create, defaults=values, name="ann"
+    ),
+    "lookup with the key": lambda model, api, values: api(
+        model.get_or_create, name="ann", **values
+    ),
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("is_stored", [False, True])
+def test_a_keyword_that_no_field_has_is_told_once_and_not_stored(
+    way: str, is_stored: bool, api: Api
+) -> None:
+    if is_stored:
+        User(name="ann").save()
+    with pytest.warns(UserWarning, match="mial") as seen, suppress(AlreadyExistsError):
+        WAYS[way](User, api, {"mial": "a@b.c"})
+    (warning,) = seen
+    assert all(word in str(warning.message) for word in ("User", "'mial'", "not stored", "'mail'"))
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("is_stored", [False, True])
+def test_a_strict_model_refuses_it_and_writes_nothing(way: str, is_stored: bool, api: Api) -> None:
+    if is_stored:
+        Strict(name="ann", mail="x@y.z").save()
+    with pytest.raises(UnknownNameError, match=r"'mial'.*'mail'") as caught:
+        WAYS[way](Strict, api, {"mial": "a@b.c"})
+    assert isinstance(caught.value, ModelException)
+    assert isinstance(caught.value, TypeError)
+    assert Strict.query.count() == is_stored
+
+
+def test_a_lookup_without_the_key_is_refused(api: Api) -> None:
+    with pytest.raises(popoto.QueryException, match="mial"):
+        api(User.get_or_create, mial="a@b.c")
+    with pytest.raises(UnknownNameError, match="mial"):
+        api(Strict.get_or_create, mial="a@b.c")
+
+
+def test_the_process_can_be_strict(strict_process: None) -> None:
+    class Lenient(User):
+        class Meta:
+            strict = False
+
+    with pytest.raises(UnknownNameError):
+        User(mial="a@b.c")
+    with pytest.warns(UserWarning, match="mial"):
+        Lenient(mial="a@b.c")
+
+
+def test_a_typed_model_is_strict_unless_it_says_otherwise() -> None:
+    class Derived(Typed):
+        pass
+
+    class Lenient(Typed):
+        class Meta:
+            strict = False
+
+    wrong: dict[str, Any] = {"nmae": "ann"}
+    for model in (Typed, Derived):
+        with pytest.raises(UnknownNameError, match="'name'"):
+            model(**wrong)
+    with pytest.warns(UserWarning, match="nmae"):
+        Lenient(**wrong)
+
+
+def test_the_value_is_a_plain_attribute_all_the_same() -> None:
+    with pytest.warns(UserWarning, match="mial"):
+        assert User(mial="a@b.c").mial == "a@b.c"
+
+
+def test_a_warning_points_at_the_line_of_the_caller() -> None:
+    def line(_: object) -> int:
+        frame = inspect.currentframe()
+        assert frame is not None
+        assert frame.f_back is not None
+        return frame.f_back.f_lineno
+
+    async def create_in_a_task() -> None:
+        await asyncio.gather(User.async_create(name="b", mial=1))
+
+    for call in (User, User.create):
+        with pytest.warns(UserWarning, match="mial") as seen:
+            called = line(call(name="a", mial=1))
+        assert (seen[0].filename, seen[0].lineno) == (__file__, called)
+    with pytest.warns(UserWarning, match="mial") as seen:
+        asyncio.run(create_in_a_task())
+    assert "asyncio" not in seen[0].filename
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "read"),
+    [
+        ("address", "A@B.C", lambda user: (user.mail, user.address) == ("a@b.c", "a@b.c")),
+        ("greeting", "Hi", lambda user: user.greeting == "Hi"),
+        ("_imported_by", "me", lambda user: user._imported_by == "me"),
+        ("_note", "new", lambda user: user._note == "new"),
+        ("_ttl", 9, lambda user: user._ttl == 9),
+    ],
+)
+def test_what_the_class_has_is_set(name: str, value: Any, read: Callable[[Any], bool]) -> None:
+    for model in (User, Strict):
+        assert read(model(**{"name": "ann", name: value}))
+
+
+@pytest.mark.parametrize("name", ["domain", "pk", "db_key", "save", "query"])
+def test_what_cannot_be_set_is_told_and_ignored(name: str) -> None:
+    with pytest.warns(UserWarning, match=f"'{name}'.*ignored"):
+        user = User(name="ann", mail="a@b.c", **{name: "other"})
+    assert getattr(user, name) != "other"
+    user.save()
+    with pytest.raises(UnknownNameError, match=name):
+        Strict(**{name: "other"})
+
+
+def test_an_update_ignores_a_property_that_cannot_be_set(api: Api) -> None:
+    User(name="ann", mail="a@b.c").save()
+    with pytest.warns(UserWarning, match="domain"):
+        user, created = api(
+            User.update_or_create, name="ann", defaults={"domain": "x", "visits": 2, "address": "X"}
+        )
+    assert (created, user.domain, user.mail, user.visits) == (False, "", "x", 2)
+
+
+def test_a_name_like_an_option_of_instances_is_proposed() -> None:
+    with pytest.warns(UserWarning, match="did you mean '_ttl'"):
+        User(name="ann", _tll=5)
+
+
+def test_methods_of_the_class_may_take_keywords_of_their_own(api: Api) -> None:
+    class Invited(Strict):
+        def __init__(self, *, greets: bool = False, **values: Any) -> None:
+            super().__init__(**values)
+            if greets:
+                self.mail = "hello"
+
+        @classmethod
+        def create(cls, *arguments: Any, tells: bool = False, **values: Any) -> Any:
+            return super().create(*arguments, **values)
+
+    api(Invited.create, name="a", greets=True, tells=True)
+    found, created = api(Invited.get_or_create, name="a", defaults={"tells": True, "greets": True})
+    assert (found.mail, created) == ("hello", False)
+
+
+def test_a_condition_of_the_lookup_is_no_value_of_a_new_record(api: Api) -> None:
+    for lookup in ({"name": "ann", "name__in": ["ann"]}, {"name__startswith": "b"}):
+        user, created = api(User.get_or_create, defaults={"mail": "x"}, **lookup)
+        assert (created, user.mail) == (True, "x")
+        assert not any("__" in name for name in vars(user))
+
+
+def test_known_keywords_are_silent(api: Api) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        api(User.create, name="ann", mail="a@b.c", visits=1)
+        api(User.get_or_create, name="ann", defaults={"mail": "x"})
+        api(User.update_or_create, name="ann", defaults={"mail": "x"})
