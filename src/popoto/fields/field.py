@@ -102,6 +102,7 @@ class Field(Asked[Value], Generic[Value], metaclass=FieldBase):
             defaults.update(cls.__dict__.get("option_defaults", {}))
         self.field_defaults = defaults
         self.type_given = "type" in options
+        self.null_given = "null" in options
         self.name = ""
         self.model_name = ""
         self.__dict__.update(defaults)

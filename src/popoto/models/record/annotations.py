@@ -73,6 +73,9 @@ def _apply_annotation(model_name: str, name: str, field: Field[Any], annotation:
             return
         annotation = members[0]
         origin = typing.get_origin(annotation)
+    elif field.key and not field.null_given and annotation is not Any:
+        # Who means that a key may be missing writes ``str | None``.
+        field.null = False
     wanted: Any = origin if isinstance(origin, type) else annotation
     if wanted not in VALID_FIELD_TYPES:
         return

@@ -57,6 +57,8 @@ class Saving(Change):
     _expectation: Step | None = None
     #: whether what is believed is only what waits in the same pipeline
     _is_assumed = False
+    #: whether no key field has a value, so that it must not replace a record that has none either
+    has_no_key = False
     _is_sure = False  #: whether it has been looked at
 
     def __init__(
@@ -296,20 +298,27 @@ class Saving(Change):
     def _meet_existing(self, current: Mapping[str, Stored]) -> None:
         """A record is stored under the key of a new instance, or of a moving one."""
         if self.request.create_only or self.migrates:
-            advice = (
+            raise self._already_exists(
                 "choose another key, or delete that record first"
                 if self.migrates
                 else "save() or update_or_create() change it, create(overwrite=True) replaces it"
             )
-            raise AlreadyExistsError(
-                f"{self.options.model_name} {self.key!r} already exists; nothing was written. "
-                f"To go on, {advice}."
-            )
         self.refuse_other_key_values(current)
+        if self.has_no_key:
+            raise self._already_exists(
+                f"set {', '.join(self.options.key_names)}, which has no value; "
+                "create(overwrite=True) replaces what is stored"
+            )
         self.known = current
         self.upsert = True
         # What is left under the key from now on is this record's, should it go as well.
         self.knows_leftovers, self.leftovers = self.queued, ()
+
+    def _already_exists(self, advice: str) -> AlreadyExistsError:
+        return AlreadyExistsError(
+            f"{self.options.model_name} {self.key!r} already exists; nothing was written. "
+            f"To go on, {advice}."
+        )
 
     def _not_stored(self) -> NotStoredError:
         return not_stored(
