@@ -159,13 +159,15 @@ class Model(MemoryMethods, InPlaceMethods, BulkMethods, metaclass=ModelBase, is_
         update_fields: Iterable[str] | None = None,
         migrate_key: bool = False,
         expected: Expected = None,
+        recreate: bool = False,
         **kwargs: Any,
     ) -> Any:
         """Store the record and bring its index entries in step, atomically.
 
         A new record is written whole, replacing one that is stored under the same
         key. Of a stored one only the fields that changed are written, so another
-        writer's changes to other fields stay.
+        writer's changes to other fields stay. One that is gone, because somebody has deleted
+        it or because it expired, is not written again: RecordGoneError.
 
         `pipeline`       queue the write on a redis-py pipeline and return that
         `ignore_errors`  return False instead of raising for invalid or not unique values
@@ -175,12 +177,14 @@ class Model(MemoryMethods, InPlaceMethods, BulkMethods, metaclass=ModelBase, is_
         `expected`       write only if the stored record is as expected: True (all fields as
                          this instance loaded them), field names (these as loaded) or a dict of
                          values; else ConflictError, which carries both sides
+        `recreate`       write a record that is gone again, whole; one that this instance has
+                         deleted itself may be saved without
         further keywords go to `pre_save` and to the fields' hooks
 
         Returns the number of hash fields that did not exist before. Raises
         ValidationError, UniquenessError, KeyMutationError, AlreadyExistsError (the
-        new key is taken), ConflictError; ModelException for a partial save of a
-        record that is not stored. One command, one round trip; one more for each
+        new key is taken), ConflictError; RecordGoneError for a record that is gone, and
+        NotStoredError for a partial save of one that never was. One command, one round trip; one more for each
         time another writer changed the record's indexed values meanwhile.
         """
         return run(
@@ -194,6 +198,7 @@ class Model(MemoryMethods, InPlaceMethods, BulkMethods, metaclass=ModelBase, is_
                     migrate_key,
                     create_only=self._create_only,
                     expected=expected,
+                    recreate=recreate,
                     hook_arguments=kwargs,
                 ),
             )
@@ -208,6 +213,7 @@ class Model(MemoryMethods, InPlaceMethods, BulkMethods, metaclass=ModelBase, is_
         update_fields: Iterable[str] | None = None,
         migrate_key: bool = False,
         expected: Expected = None,
+        recreate: bool = False,
         **kwargs: Any,
     ) -> Any:
         """`save` for asyncio."""
@@ -221,6 +227,7 @@ class Model(MemoryMethods, InPlaceMethods, BulkMethods, metaclass=ModelBase, is_
                 update_fields=update_fields,
                 migrate_key=migrate_key,
                 expected=expected,
+                recreate=recreate,
             )
         return await arun(
             single.save(
@@ -233,6 +240,7 @@ class Model(MemoryMethods, InPlaceMethods, BulkMethods, metaclass=ModelBase, is_
                     migrate_key,
                     create_only=self._create_only,
                     expected=expected,
+                    recreate=recreate,
                     hook_arguments=kwargs,
                 ),
             )

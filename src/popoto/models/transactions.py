@@ -69,6 +69,7 @@ class Transaction(Collecting):
         skip_auto_now: bool = False,
         migrate_key: bool = False,
         expected: Expected = None,
+        recreate: bool = False,
         **kwargs: Any,
     ) -> None:
         """Save an instance as it is now; arguments, checks and result as of `Model.save`."""
@@ -77,6 +78,7 @@ class Transaction(Collecting):
             update_fields=update_fields,
             migrate_key=migrate_key,
             expected=expected,
+            recreate=recreate,
             hook_arguments=kwargs,
         )
         self.collect(transaction_plans.saving(instance, request))

@@ -6,7 +6,12 @@ from collections.abc import Mapping
 from typing import Any, TypeVar
 
 from popoto.engine.request import Plan
-from popoto.exceptions import AlreadyExistsError, KeyMutationError, UniquenessError
+from popoto.exceptions import (
+    AlreadyExistsError,
+    KeyMutationError,
+    RecordGoneError,
+    UniquenessError,
+)
 from popoto.models.reading.getting import get
 from popoto.models.record.overridden import CREATE_ONLY, is_own, own_call
 from popoto.models.record.record import Record
@@ -14,6 +19,9 @@ from popoto.models.writing.save_request import SaveRequest
 from popoto.models.writing.single import save
 
 M = TypeVar("M", bound="Record")
+
+#: How often `update_or_create` looks again, because what it found was deleted meanwhile.
+_TRIES = 16
 
 
 def create(model: type[M], pipeline: Any, overwrite: bool, values: Mapping[str, Any]) -> Plan[Any]:
@@ -39,6 +47,8 @@ def save_as_defined(
         arguments["update_fields"] = names
     if request.skip_auto_now:
         arguments["skip_auto_now"] = True
+    if request.recreate:
+        arguments["recreate"] = True
     state = vars(instance)
     state[CREATE_ONLY] = request.create_only
     try:
@@ -94,12 +104,21 @@ def update_or_create(
 ) -> Plan[tuple[M, bool]]:
     """The plan of `Model.update_or_create`."""
     changes = dict(defaults or {})
-    instance, created = yield from _find_or_create(model, lookup, {**lookup, **changes})
-    if not created:
+    values = {**lookup, **changes}
+    for attempt in range(1, _TRIES + 1):
+        instance, created = yield from _find_or_create(model, lookup, values)
+        if created:
+            break
         _refuse_key_changes(instance, changes)
         for name, value in changes.items():
             setattr(instance, name, value)
-        yield from save_as_defined(instance, SaveRequest())
+        try:
+            yield from save_as_defined(instance, SaveRequest())
+            break
+        except RecordGoneError:
+            # Deleted since it was found: there is none, so one is created.
+            if attempt == _TRIES:
+                raise
     return instance, created
 
 

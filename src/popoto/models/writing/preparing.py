@@ -31,6 +31,11 @@ def prepared_save(
     kind: type[Saving] = Saving,
 ) -> Saving | None:
     """A save, once everything is checked and formatted; None = nothing is saved."""
+    if names is not None and request.recreate:
+        raise ModelException(
+            f"{instance._meta.model_name}.save(update_fields=…, recreate=True): a record that is "
+            "written again is written whole; leave update_fields out"
+        )
     key = instance._record_key
     if instance._stored and key != instance._redis_key and not request.migrate_key:
         check_key_change(instance)

@@ -23,4 +23,6 @@ class SaveRequest:
     create_only: bool | None = None
     #: optimistic locking: what the stored record has to hold
     expected: Expected = None
+    #: write a record whole that was stored, and is not any more
+    recreate: bool = False
     hook_arguments: dict[str, Any] = field(default_factory=dict[str, Any])
