@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 
 from popoto._stock import is_replaced, stock
 from popoto.engine import keys
+from popoto.engine.codec import MAX_INT, MIN_INT
 from popoto.engine.db_key import DB_key
 from popoto.exceptions import ModelException, QueryException
 from popoto.fields.asking.in_order import IN_ORDER, in_order
@@ -216,10 +217,12 @@ class SortedFieldMixin(PartitionedFieldMixin[MixedIn]):
             raise QueryException(
                 f"{self.label}: {describe(value)} is text; give a {self.type.__name__}"
             )
-        if self.type is int and isinstance(value, (float, Decimal)):
-            # A bound need not be an integer itself: n > 2.5 is a fair question.
-            if not math.isnan(value):
+        if self.type is int and _is_bound(value):
+            # A bound need not be an integer itself: n > 2.5 is a fair question. Nor need it be one
+            # that can be stored: beyond those, all are alike.
+            if isinstance(value, float) or MIN_INT <= value <= MAX_INT:
                 return value
+            return MIN_INT - 1 if value < 0 else MAX_INT + 1
         else:
             try:
                 value = self.canonical(
@@ -273,3 +276,10 @@ class SortedFieldMixin(PartitionedFieldMixin[MixedIn]):
 
     def _order_key(self, values: Mapping[str, Any]) -> str:
         return self.partition_key([values[name] for name in self.partition_by])
+
+
+def _is_bound(value: object) -> bool:
+    """Whether integers can be compared with it. NaN compares with nothing."""
+    if isinstance(value, Decimal):
+        return not value.is_nan()
+    return isinstance(value, (int, float)) and value == value  # noqa: PLR0124 - NaN is not
