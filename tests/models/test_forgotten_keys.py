@@ -69,9 +69,10 @@ def test_it_is_refused_in_bulk_in_a_transaction_and_in_a_pipeline(
         api(Page.bulk_create, [Page(text="a"), Page(text="b")])
     assert [error.position for error in caught.value.errors] == [1]
     assert texts() == ["a"]
-    with FORGOTTEN, pytest.raises(AlreadyExistsError):
-        saved = transaction()
+    saved = transaction()
+    with FORGOTTEN:
         saved.save(Page(text="c"))
+    with pytest.raises(AlreadyExistsError):
         saved.commit()
     with FORGOTTEN, pytest.raises(AlreadyExistsError):
         Page(text="d").save(pipeline=redis_client.pipeline())

@@ -39,7 +39,7 @@ def test_a_full_save_writes_it_whole_where_that_is_wanted(
     api: Api, gone: Guest, redis_client: redis.Redis
 ) -> None:
     gone.table = "window"
-    with pytest.raises(RecordGoneError, match="'Guest:a' is not stored any more.*nothing was"):
+    with pytest.raises(RecordGoneError, match=r"'Guest:a' is not stored any more.*nothing was"):
         api(gone.save)
     assert redis_client.keys("*Guest*") == []
     api(gone.save, recreate=True)

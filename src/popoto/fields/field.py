@@ -14,6 +14,7 @@ from popoto._stock import is_replaced, stock
 from popoto.engine import keys
 from popoto.engine.codec import DecodeError
 from popoto.engine.db_key import DB_key
+from popoto.engine.plain import real_type
 from popoto.exceptions import ModelException, StoredDataError
 from popoto.fields.asking.asked import Asked
 from popoto.fields.coercion import CHECKED_TYPES
@@ -110,6 +111,7 @@ class Field(Asked[Value], Generic[Value], metaclass=FieldBase):
             if name not in defaults:
                 self._warn_unknown(name, defaults)
             setattr(self, name, value)
+        self.type = real_type(self.type)
         self.check_options(options)
 
     def _warn_unknown(self, name: str, known: Iterable[str]) -> None:

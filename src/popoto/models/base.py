@@ -184,8 +184,8 @@ class Model(MemoryMethods, InPlaceMethods, BulkMethods, metaclass=ModelBase, is_
         Returns the number of hash fields that did not exist before. Raises
         ValidationError, UniquenessError, KeyMutationError, AlreadyExistsError (the
         new key is taken), ConflictError; RecordGoneError for a record that is gone, and
-        NotStoredError for a partial save of one that never was. One command, one round trip; one more for each
-        time another writer changed the record's indexed values meanwhile.
+        NotStoredError for a partial save of one that never was. One command, one round
+        trip; one more for each time another writer changed the record's indexed values meanwhile.
         """
         return run(
             single.save(

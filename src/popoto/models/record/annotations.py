@@ -9,6 +9,7 @@ import typing
 from collections.abc import Callable
 from typing import Any
 
+from popoto.engine.plain import real_type
 from popoto.exceptions import ModelException
 from popoto.fields.field import VALID_FIELD_TYPES, Field
 
@@ -76,7 +77,7 @@ def _apply_annotation(model_name: str, name: str, field: Field[Any], annotation:
     elif field.key and not field.null_given and annotation is not Any:
         # Who means that a key may be missing writes ``str | None``.
         field.null = False
-    wanted: Any = origin if isinstance(origin, type) else annotation
+    wanted: Any = real_type(origin if isinstance(origin, type) else annotation)
     if wanted not in VALID_FIELD_TYPES:
         return
     if field.type is wanted:
