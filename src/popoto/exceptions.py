@@ -34,6 +34,7 @@ __all__ = [
     "PopotoException",
     "PublisherException",
     "QueryException",
+    "RecordGoneError",
     "RefusedClusterDownError",
     "RefusedError",
     "RefusedLoadingError",
@@ -165,6 +166,14 @@ class ConflictError(ModelException):
 
 class NotStoredError(ModelException):
     """The record is not stored (never saved, deleted or expired). Nothing was written."""
+
+
+class RecordGoneError(NotStoredError):
+    """A save of a record that was stored, and that somebody has deleted since, or that expired.
+
+    Nothing was written: what was taken away on purpose does not come back by a stale copy.
+    `save(recreate=True)` writes the record again, whole.
+    """
 
 
 class UnsavedError(NotStoredError, TypeError):

@@ -115,3 +115,59 @@ def test_a_queued_addition_is_taken_for_granted_by_the_next(api: Api) -> None:
     found = Meter.query.get(name="m")
     assert (found.count, found.kind) == (6, 6)
     assert Meter.query.count(kind=6) == 1
+
+
+class Counted(popoto.Model):
+    name = popoto.KeyField()
+    note = popoto.IntField(default=0)
+    version = popoto.IntField()
+
+    class Meta:
+        version_field = "version"
+
+
+@pytest.mark.parametrize("write", ["save", "atomic_increment"])
+def test_a_version_is_not_counted_beyond_either(
+    api: Api, redis_client: redis.Redis, write: str
+) -> None:
+    api(Counted.create, name="a")
+    redis_client.hset("Counted:a", "version", b"\xcf" + b"\xff" * 8)
+    counted = api(Counted.query.get, name="a")
+    counted.note = 1
+    arguments = () if write == "save" else ("note", 1)
+    with pytest.raises(NumberOverflowError, match=r"Counted\.version.*nothing was written"):
+        api(getattr(counted, write), *arguments)
+    stored = api(Counted.query.get, name="a")
+    assert (stored.note, stored.version) == (0, MOST)
+
+
+@pytest.mark.parametrize("field", ["count", "ranked", "kind"])
+@pytest.mark.parametrize("beyond", [MOST + 1, LEAST - 1, 10**400, -(10**400)])
+def test_what_no_field_can_hold_is_an_error_when_it_is_set_and_nobody_s_value_when_it_is_asked_for(
+    api: Api, field: str, beyond: int
+) -> None:
+    api(Meter.create, name="m")
+    with pytest.raises(popoto.exceptions.ValidationError, match=f"Meter.{field}"):
+        api(Meter.create, name="n", **{field: beyond})
+    with pytest.raises(popoto.exceptions.ValidationError, match=f"Meter.{field}"):
+        api(Meter.bulk_update, Meter.query.filter(name="m"), **{field: beyond})
+    assert api(Meter.query.count, **{field: beyond}) == 0
+    assert api(Meter.query.count, **{f"{field}__ne": beyond}) == 1
+    assert api(Meter.query.count) == 1
+
+
+@pytest.mark.parametrize(
+    "beyond",
+    [MOST + 1, 10**400, Decimal(MOST + 1), Decimal("1e999999"), Decimal("Infinity"), 1e300],
+)
+def test_bounds_may_lie_beyond_all_integers_that_are_stored(api: Api, beyond: Any) -> None:
+    for name, ranked in (("a", LEAST), ("b", 0), ("c", MOST)):
+        api(Meter.create, name=name, ranked=ranked)
+    counts = {
+        lookup: api(Meter.query.count, **{f"ranked__{lookup}": beyond})
+        for lookup in ("gt", "gte", "lt", "lte")
+    }
+    assert counts == {"gt": 0, "gte": 0, "lt": 3, "lte": 3}
+    assert api(Meter.query.count, ranked__gt=-beyond) == 3
+    assert api(Meter.query.count, ranked__between=(-beyond, beyond)) == 3
+    assert api(Meter.query.count, ranked__lt=-beyond) == 0

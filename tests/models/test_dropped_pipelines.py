@@ -234,7 +234,7 @@ def test_a_save_after_a_deletion_that_was_dropped_as_well_writes_what_was_change
     dropped = pipeline_of(api)
     api(other.delete, pipeline=dropped)
     page.text = "two"
-    api(page.save, pipeline=dropped)
+    api(page.save, pipeline=dropped, recreate=True)
     api(page.save)
     found = api(Page.query.get, name="a")
     assert (found.text, list(found.links or ())) == ("two", ["theirs"])

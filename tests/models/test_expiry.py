@@ -18,6 +18,7 @@ from popoto import (
     UniqueField,
     UniqueKeyField,
 )
+from popoto.exceptions import RecordGoneError
 from tests.driver import Api
 
 from .shop import FULL, Shop, healthy, keys_of
@@ -232,7 +233,9 @@ def test_saving_an_expired_record_writes_it_again(api: Api, redis_client: redis.
     record = api(Shop.create, **FULL, _ttl=0)
     record._ttl = None
     record.kind = "tea"
-    api(record.save)
+    with pytest.raises(RecordGoneError):
+        api(record.save)
+    api(record.save, recreate=True)
     assert api(Shop.query.count, kind="tea") == 1
     assert api(Shop.query.count, kind="books") == 0
     assert healthy(redis_client)
@@ -327,7 +330,7 @@ def test_a_record_that_went_without_the_library_does_not_come_back_in_indexes(
         api(Shop.get_or_create, name="a", defaults={"code": "c9", "kind": "wine", "rank": 1})
     elif then == "save":
         stale.kind, stale.rank, stale.town, stale.spot = "wine", 1, None, None
-        api(stale.save)
+        api(stale.save, recreate=True)
     else:
         other = api(Shop.create, name="b", code="c9", kind="wine", rank=1)
         other.name = "a"

@@ -6,6 +6,7 @@ import pytest
 import redis
 
 from popoto import IndexedField, KeyField, Model, ModelException
+from popoto.exceptions import RecordGoneError
 from tests.driver import Api
 
 
@@ -34,8 +35,13 @@ def test_a_partial_save_does_not_bring_it_back_as_a_fragment(
     assert redis_client.keys("*Guest:*") == []
 
 
-def test_a_full_save_writes_it_whole(api: Api, gone: Guest, redis_client: redis.Redis) -> None:
+def test_a_full_save_writes_it_whole_where_that_is_wanted(
+    api: Api, gone: Guest, redis_client: redis.Redis
+) -> None:
     gone.table = "window"
-    api(gone.save)
+    with pytest.raises(RecordGoneError, match=r"'Guest:a' is not stored any more.*nothing was"):
+        api(gone.save)
+    assert redis_client.keys("*Guest*") == []
+    api(gone.save, recreate=True)
     assert sorted(redis_client.hkeys("Guest:a")) == [b"name", b"table"]
     assert Guest.query.filter(table="window").count() == Guest.query.count() == 1

@@ -20,7 +20,7 @@ from popoto import (
     UniqueField,
     UniqueKeyField,
 )
-from popoto.exceptions import UniquenessError
+from popoto.exceptions import RecordGoneError, UniquenessError
 from tests.driver import Api
 
 from .shop import FULL, OTHER, Shop, assign, healthy, plain
@@ -260,7 +260,10 @@ def test_a_move_of_a_record_that_is_gone_writes_it_whole_under_the_new_key(
     record = api(Shop.create, **FULL)
     api(Shop(name="a").delete)
     record.name = "b"
-    api(record.save, migrate_key=True)
+    with pytest.raises(RecordGoneError, match="'Shop:a' is not stored any more"):
+        api(record.save, migrate_key=True)
+    assert api(Shop.query.count) == 0
+    api(record.save, migrate_key=True, recreate=True)
     assert plain(api(Shop.query.get, name="b")) == {**FULL, "opened": OPENED, "name": "b"}
     assert not redis_client.exists("Shop:a")
     assert healthy(redis_client)

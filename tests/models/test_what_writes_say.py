@@ -12,6 +12,7 @@ from popoto.exceptions import (
     ModelException,
     NotStoredError,
     NumberOverflowError,
+    RecordGoneError,
     UniquenessError,
     UnsavedError,
     ValidationError,
@@ -87,10 +88,34 @@ REFUSALS: list[tuple[Refused, type[Exception], str]] = [
     ),
     (
         lambda api, flat: api(changed(gone(flat), size=2).save, update_fields=["size"]),
-        NotStoredError,
+        RecordGoneError,
         (
             "'Flat:0:a' is not stored any more (deleted or expired); nothing was written. "
+            "save(update_fields=['size']) updates a record; save(recreate=True) writes it whole."
+        ),
+    ),
+    (
+        lambda api, flat: api(changed(gone(flat), size=2).save),
+        RecordGoneError,
+        (
+            "'Flat:0:a' is not stored any more (deleted or expired); nothing was written. "
+            "save(recreate=True) writes it whole."
+        ),
+    ),
+    (
+        lambda api, flat: api(Flat(name="z", size=2).save, update_fields=["size"]),
+        NotStoredError,
+        (
+            "'Flat:0:z' is not stored any more (deleted or expired); nothing was written. "
             "save(update_fields=['size']) updates a record; save() writes it whole."
+        ),
+    ),
+    (
+        lambda api, flat: api(flat.save, update_fields=["size"], recreate=True),
+        ModelException,
+        (
+            "Flat.save(update_fields=…, recreate=True): a record that is written again is "
+            "written whole; leave update_fields out"
         ),
     ),
     (

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import reduce
+from operator import or_
 from typing import Any
 
 import pytest
@@ -26,9 +28,17 @@ def test_names_and_places() -> None:
     ("q", "expected"),
     [
         (Q(), range(9)),
-        (~Q(), []),
+        (~Q(), range(9)),
         (Q() & A, [0, 3, 6]),
-        (Q() | A, range(9)),
+        (Q() | A, [0, 3, 6]),
+        (A | Q(), [0, 3, 6]),
+        (A & ~Q(), [0, 3, 6]),
+        (~Q() | A, [0, 3, 6]),
+        (~(Q() | A), [1, 2, 4, 5, 7, 8]),
+        (Q() | Q(), range(9)),
+        (~(Q() & Q()), range(9)),
+        ((Q() | A) & (Q() | Q(kind="even")), [0, 6]),
+        (A | (Q() | Q(kind="even")), [0, 2, 3, 4, 6, 8]),
         (Q(brand="a", kind="even"), [0, 6]),
         (A & Q(kind="even"), [0, 6]),
         (A | Q(kind="even"), [0, 2, 3, 4, 6, 8]),
@@ -65,6 +75,57 @@ def test_the_algebra(api: Api, q: Q, expected: Any) -> None:
     assert api(ordered.count) == len(expected)
     rows = api(Product.query.filter(q, price__gte=1, values=("code",)).all)
     assert sorted(row["code"] for row in rows) == [code for code in expected if code >= 1]
+
+
+def by_hand(connector: str, *children: Q, negated: bool = False) -> Q:
+    """A tree that no operator has made."""
+    made = Q()
+    made.connector, made.children, made.negated = connector, list(children), negated
+    return made
+
+
+@pytest.mark.parametrize(
+    ("q", "expected"),
+    [
+        (by_hand("OR", Q(), A), [0, 3, 6]),
+        (by_hand("AND", A, ~Q()), [0, 3, 6]),
+        (by_hand("OR", Q(), Q()), range(9)),
+        (by_hand("OR", ~Q(), A, negated=True), [1, 2, 4, 5, 7, 8]),
+    ],
+    ids=repr,
+)
+def test_an_empty_q_says_nothing_in_a_tree_made_by_hand(api: Api, q: Q, expected: Any) -> None:
+    stock(9)
+    assert sorted(codes(api(Product.query.filter(q).all))) == list(expected)
+
+
+def test_a_q_that_is_built_step_by_step_begins_empty(api: Api) -> None:
+    stock(9)
+    for found in (
+        reduce(or_, [A, Q(kind="even")], Q()),
+        Q() | (Product.brand == "a") | (Product.kind == "even"),
+        (Product.brand == "a") | Q() | (Product.kind == "even"),
+    ):
+        assert sorted(codes(api(Product.query.filter(found).all))) == [0, 2, 3, 4, 6, 8]
+    q = Q()
+    q |= A
+    assert q is not A
+    assert api(Product.query.filter(q).delete) == 3
+    assert api(Product.query.count) == 6
+
+
+def test_leaving_out_what_an_empty_q_describes_leaves_out_nothing(api: Api) -> None:
+    stock(9)
+    for builder in (
+        Product.query.exclude(),
+        Product.query.exclude(Q()),
+        Product.query.exclude(~Q()),
+        Product.query.filter(~Q()),
+        Product.query.filter(Q(), ~Q()),
+    ):
+        assert api(builder.count) == 9
+    assert sorted(codes(api(Product.query.exclude(Q(), brand="a").all))) == [1, 2, 4, 5, 7, 8]
+    assert sorted(codes(api(Product.query.exclude(Q() | A).all))) == [1, 2, 4, 5, 7, 8]
 
 
 def test_attributes_and_texts() -> None:

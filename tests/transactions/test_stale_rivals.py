@@ -9,7 +9,7 @@ import pytest
 import redis
 
 from popoto import IntField, KeyField, Model, StringField, transaction
-from popoto.exceptions import BulkError, NotStoredError, RowError, UniquenessError
+from popoto.exceptions import BulkError, NotStoredError, RecordGoneError, RowError, UniquenessError
 from tests.driver import Api
 from tests.truth.oracle import violations
 
@@ -79,13 +79,26 @@ def test_who_holds_it_still_is_refused_as_before(api: Api, write: Writing) -> No
         write(holder, Seat(name="b", row=5, place=1))
 
 
-def test_a_record_that_is_gone_claims_what_its_instance_holds(api: Api, write: Writing) -> None:
+def test_a_record_that_is_gone_claims_nothing(api: Api, write: Writing) -> None:
+    gone = api(Seat.create, name="a", row=1, place=1)
+    api(Seat.query.filter(name="a").delete)
+    gone.row = 5
+    with pytest.raises((RecordGoneError, BulkError), match="'Seat:a' is not stored any more"):
+        write(gone, Seat(name="b", row=5, place=1))
+    assert api(Seat.query.count) == 0
+    assert api(Seat.bulk_create, [gone, Seat(name="b", row=5, place=1)], on_error=print) == [
+        *api(Seat.query.all)
+    ]
+    assert [each.name for each in api(Seat.query.all)] == ["b"]
+
+
+def test_a_record_that_is_written_again_claims_what_its_instance_holds(api: Api) -> None:
     """It is written whole, so the pair is taken."""
     gone = api(Seat.create, name="a", row=1, place=1)
     api(Seat.query.filter(name="a").delete)
     gone.row = 5
-    with pytest.raises((UniquenessError, BulkError), match="must be unique"):
-        write(gone, Seat(name="b", row=5, place=1))
+    with pytest.raises(BulkError, match="must be unique"):
+        api(Seat.bulk_create, [gone, Seat(name="b", row=5, place=1)], recreate=True)
 
 
 def test_a_part_of_a_record_that_is_gone_is_refused_for_that(api: Api) -> None:
@@ -106,5 +119,5 @@ def test_what_a_part_of_a_gone_record_claimed_is_free_for_the_rest_of_its_batch(
     api(Seat.query.filter(name="a").delete)
     refused: list[RowError] = []
     assert api(Seat.bulk_update, [gone, other], row=5, on_error=refused.append) == 1
-    assert [(each.position, type(each.error)) for each in refused] == [(0, NotStoredError)]
+    assert [(each.position, type(each.error)) for each in refused] == [(0, RecordGoneError)]
     assert [(each.name, each.row) for each in api(Seat.query.all)] == [("b", 5)]

@@ -140,6 +140,7 @@ def expected_save(
     *,
     migrate: bool = False,
     create: bool = False,
+    recreate: bool = False,
     claims: dict[str, Values] | None = None,
 ) -> Saving:
     """The contract of `save` in one page. Raises Refused."""
@@ -166,6 +167,9 @@ def expected_save(
     current = stored.get(old)
     if current is None:
         if names is not None or (key != old and key in stored):
+            raise Refused
+        if copy.instance._is_persisted and not recreate:
+            # Somebody has deleted it, or it has expired.
             raise Refused
         check_unique(claims, attributes, (key,))
         return Saving(key, key, attributes)
@@ -384,14 +388,17 @@ class Machine(RuleBasedStateMachine):
         api = self.ways[is_async]
         self.attempt(None, lambda: api(Thing(**{**values, **wrong}).save))
 
-    @rule(copy=copies, is_async=both_ways)
-    def save_whole(self, copy: Copy, is_async: bool) -> None:
-        self.save(copy, lambda: self.ways[is_async](copy.instance.save))
+    @rule(copy=copies, recreate=st.booleans(), is_async=both_ways)
+    def save_whole(self, copy: Copy, recreate: bool, is_async: bool) -> None:
+        def step() -> Any:
+            return self.ways[is_async](copy.instance.save, recreate=recreate)
 
-    @rule(copy=copies, new=changes, is_async=both_ways)
-    def change_and_save(self, copy: Copy, new: Values, is_async: bool) -> None:
+        self.save(copy, step, recreate=recreate)
+
+    @rule(copy=copies, new=changes, recreate=st.booleans(), is_async=both_ways)
+    def change_and_save(self, copy: Copy, new: Values, recreate: bool, is_async: bool) -> None:
         self.assign(copy, new)
-        self.save(copy, lambda: self.ways[is_async](copy.instance.save))
+        self.save_whole(copy, recreate, is_async)
 
     @rule(copy=copies, new=changes)
     def assign(self, copy: Copy, new: Values) -> None:

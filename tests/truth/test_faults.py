@@ -133,7 +133,7 @@ def test_moving_onto_an_occupied_key_replaces_nothing(api: Api, redis_client: re
             api(api(Person.query.get, name="a").delete)
         moving.name = "b"
         with pytest.raises(ModelException, match="already exists"):
-            api(moving.save, migrate_key=True)
+            api(moving.save, migrate_key=True, recreate=True)
         assert records(redis_client, Person)["Person:b"]["text"] == "second"
     assert violations(redis_client, Person) == []
 

@@ -229,7 +229,15 @@ def test_nan_is_stored() -> None:
     restored = stored(float, math.nan)
     assert isinstance(restored, float)
     assert math.isnan(restored)
-    assert str(stored(Decimal, Decimal("sNaN"))) == "sNaN"
+    assert str(stored(Decimal, Decimal("NaN"))) == "NaN"
+
+
+def test_a_signaling_nan_is_read_where_it_was_stored_and_not_stored_any_more() -> None:
+    raw = encoder_for(Decimal)(Decimal("NaN")).replace(b"\xa3NaN", b"\xa4sNaN")
+    assert str(decoder_for(Decimal)(raw)) == "sNaN"
+    for value in (Decimal("sNaN"), Decimal("-sNaN7")):
+        with pytest.raises(EncodeError, match="signaling"):
+            encoder_for(Decimal)(value)
 
 
 def test_a_zone_keeps_its_name_where_its_offset_still_holds() -> None:

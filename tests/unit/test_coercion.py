@@ -54,7 +54,7 @@ class Colour(StrEnum):
         (float, Decimal("Infinity"), float("inf")),
         (Decimal, "1.10", Decimal("1.10")),
         (Decimal, 3, Decimal(3)),
-        (Decimal, 1.1, Decimal("1.100000000000000088817841970012523233890533447265625")),
+        (Decimal, 1.1, Decimal("1.1")),
         (str, 5, "5"),
         (str, 1.5, "1.5"),
         (str, True, "True"),

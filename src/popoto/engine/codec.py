@@ -19,6 +19,8 @@ from typing import TypeAlias, cast
 
 import msgpack
 
+from popoto.engine.plain import Real
+
 from .tagging import (
     LONE_SURROGATE,
     MAX_DEPTH,
@@ -432,14 +434,14 @@ def _float_forms(value: float) -> list[bytes]:
 def _equal_moments(base: type, value: object) -> tuple[bytes, ...] | None:
     if not isinstance(value, base):
         raise _mismatch(base, value)
-    if isinstance(value, datetime | time) and base is not date and value.tzinfo is not None:
+    if isinstance(value, datetime | time) and base is not Real.date and value.tzinfo is not None:
         return None
     naive = value.replace(fold=0) if isinstance(value, datetime | time) else value
     tree = cast("Map", TREES[base](naive, 1))
     trees = [tree]
     if isinstance(value, date) and value.year < 1000:  # as 1.6 writes such years
         trees.append({**tree, PAYLOAD: str(tree[PAYLOAD]).lstrip("0")})
-    if base is not date:  # equality ignores the fold
+    if base is not Real.date:  # equality ignores the fold
         trees += [{**each, "fold": 1} for each in list(trees)]
     return tuple(pack(each) for each in trees)
 

@@ -27,6 +27,8 @@ from zoneinfo import ZoneInfo
 
 import msgpack
 
+from popoto.engine.plain import Real, unwrapped
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
@@ -133,6 +135,9 @@ def tree_of(value: object, depth: int = 1) -> object:
     for base in STORABLE:
         if isinstance(value, base):
             return TREES[base](value, depth) if base in TREES else exact_scalar(value)
+    inside = unwrapped(value)
+    if inside is not value:
+        return tree_of(inside, depth)
     raise EncodeError(f"a value of type {kind.__name__} has no stored form")
 
 
@@ -184,6 +189,8 @@ def _dict_tree(value: object, depth: int) -> object:
 
 def _decimal_tree(value: object, _: int) -> object:
     text = Decimal.__str__(cast(Decimal, value))
+    if "s" in text:
+        raise EncodeError("a signaling NaN (sNaN) can be compared with nothing")
     if len(text) > MAX_DIGITS:
         raise EncodeError(f"a Decimal of {len(text)} characters is longer than {MAX_DIGITS}")
     return {"__Decimal__": True, PAYLOAD: text}
@@ -392,16 +399,16 @@ _ZONED = frozenset({"__datetime__", "__time__"})
 
 
 def _untag_date(tree: Map, _: int) -> object:
-    return date.fromisoformat(_text(tree, _DATE_FORM).zfill(8))
+    return Real.date.fromisoformat(_text(tree, _DATE_FORM).zfill(8))
 
 
 def _untag_datetime(tree: Map, _: int) -> object:
-    wall = datetime.fromisoformat(_text(tree, _DATETIME_FORM).zfill(24))
+    wall = Real.datetime.fromisoformat(_text(tree, _DATETIME_FORM).zfill(24))
     return wall if len(tree) == 2 else _zoned(wall, tree)
 
 
 def _untag_time(tree: Map, _: int) -> object:
-    wall = time.fromisoformat(_text(tree, _TIME_FORM))
+    wall = Real.time.fromisoformat(_text(tree, _TIME_FORM))
     return wall if len(tree) == 2 else _zoned(wall, tree)
 
 

@@ -16,6 +16,7 @@ from enum import Enum
 from typing import Any, SupportsFloat, SupportsIndex, SupportsInt, TypeGuard, cast
 
 from popoto.engine.codec import MAX_DIGITS, MAX_INT, MIN_INT
+from popoto.engine.plain import unwrapped
 from popoto.fields.describing import describe
 
 __all__ = ["CHECKED_TYPES", "CoercionError", "coerce", "describe", "is_list"]
@@ -47,7 +48,8 @@ def coerce(type_: type, value: object) -> object:
 
     Raises CoercionError when the value does not fit; errors of Python's own conversions
     never leak. Refused although they are instances of the type, because they have no
-    stored form: an integer outside -2**63 .. 2**64-1, and pandas' "not a time".
+    stored form: an integer outside -2**63 .. 2**64-1, a signaling NaN, and pandas' "not a
+    time".
     """
     if isinstance(value, type_):
         check = _CHECKS.get(type_)
@@ -59,9 +61,14 @@ def coerce(type_: type, value: object) -> object:
         return coerce(type_, value.value)
     convert = _CONVERSIONS.get(type_)
     if convert is None:
+        inside = unwrapped(value)
+        if isinstance(inside, type_):
+            return inside
         raise _refusal(type_.__name__, value)
     try:
-        return convert(value)
+        converted = convert(value)
+        check = _CHECKS.get(type_)
+        return converted if check is None else check(converted)
     except CoercionError:
         raise
     except _CONVERSION_ERRORS as error:
@@ -100,6 +107,12 @@ def _is_moment(value: object) -> object:
     return value
 
 
+def _is_number(value: object) -> object:
+    if cast("Decimal", value).is_snan():
+        raise _refusal("Decimal", value, "a signaling NaN can be compared with nothing")
+    return value
+
+
 def _to_int(value: object) -> object:
     text = _text(value)
     if text is not None:
@@ -132,8 +145,13 @@ def _to_decimal(value: object) -> object:
         if len(value) > MAX_DIGITS:
             raise _refusal("Decimal", value, f"longer than {MAX_DIGITS} characters")
         return Decimal(value, _EXACT)
-    if isinstance(value, int | float):
+    if isinstance(value, float):
+        # The digits that a float shows are those that are meant: 0.1 and not its binary form.
+        return Decimal(float.__repr__(value), _EXACT)
+    if isinstance(value, int):
         return Decimal(value, _EXACT)
+    if isinstance(unwrapped(value), float):
+        return Decimal(str(value), _EXACT)
     return Decimal(cast("SupportsIndex", value).__index__(), _EXACT)
 
 
@@ -220,6 +238,7 @@ _CONVERSIONS: dict[type, Callable[[object], object]] = {
 }
 _CHECKS: dict[type, Callable[[object], object]] = {
     int: _is_storable,
+    Decimal: _is_number,
     date: _is_moment,
     datetime: _is_moment,
 }

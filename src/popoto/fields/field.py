@@ -13,6 +13,7 @@ from popoto._unknown_names import closest, is_strict, tell
 from popoto.engine import keys
 from popoto.engine.codec import DecodeError
 from popoto.engine.db_key import DB_key
+from popoto.engine.plain import real_type
 from popoto.exceptions import ModelException, StoredDataError
 from popoto.fields.adapting import adapted, is_field_type, names_of
 from popoto.fields.asking.asked import Asked
@@ -102,6 +103,7 @@ class Field(Asked[Value], Generic[Value], metaclass=FieldBase):
             defaults.update(cls.__dict__.get("option_defaults", {}))
         self.field_defaults = defaults
         self.type_given = "type" in options
+        self.null_given = "null" in options
         self.name = ""
         self.model_name = ""
         self.__dict__.update(defaults)
@@ -113,6 +115,7 @@ class Field(Asked[Value], Generic[Value], metaclass=FieldBase):
                     refuse=is_strict(),
                 )
             setattr(self, name, value)
+        self.type = real_type(self.type)
         self.check_options(options)
 
     def check_options(self, options: Mapping[str, Any]) -> None:

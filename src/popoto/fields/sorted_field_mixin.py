@@ -11,7 +11,9 @@ from typing import Any, ClassVar
 
 from popoto._stock import is_replaced, stock
 from popoto.engine import keys
+from popoto.engine.codec import MAX_INT, MIN_INT
 from popoto.engine.db_key import DB_key
+from popoto.engine.plain import Real, plain, unwrapped
 from popoto.exceptions import ModelException, QueryException
 from popoto.fields.adapting import text_in_key
 from popoto.fields.asking.in_order import IN_ORDER, in_order
@@ -110,9 +112,9 @@ class SortedFieldMixin(PartitionedFieldMixin[MixedIn]):
 
     def current_value(self) -> Any:
         """Now, in this field's type."""
-        if self.type is datetime.datetime:
+        if self.type is Real.datetime:
             return datetime.datetime.now()  # noqa: DTZ005 - naive local time is the contract
-        if self.type is datetime.date:
+        if self.type is Real.date:
             return datetime.date.today()  # noqa: DTZ011 - the local day is the contract
         if self.type is Decimal:
             return Decimal(time.time_ns()) / 1_000_000_000
@@ -211,29 +213,36 @@ class SortedFieldMixin(PartitionedFieldMixin[MixedIn]):
                 f"{self.label}: {self.name}{'__' + lookup if lookup else ''}=None: sorted fields "
                 f"are never null; give a {self.type.__name__}"
             )
-        if self.type is datetime.datetime and type(value) is datetime.date:
-            value = datetime.datetime.combine(value, datetime.time())
+        is_datetime = isinstance(value, datetime.datetime)
+        if self.type is Real.datetime and isinstance(value, datetime.date) and not is_datetime:
+            value = Real.datetime.combine(value, datetime.time())
         if isinstance(value, str) and self.type in (datetime.date, datetime.datetime):
             raise QueryException(
                 f"{self.label}: {describe(value)} is text; give a {self.type.__name__}"
             )
-        if self.type is int and isinstance(value, (float, Decimal)):
-            # A bound need not be an integer itself: n > 2.5 is a fair question.
-            if not math.isnan(value):
-                return value
-        else:
-            try:
-                value = self.canonical(
-                    value if isinstance(value, self.type) else coerce(self.type, value)
-                )
-            except CoercionError as error:
-                raise QueryException(
-                    f"{self.label}: {describe(value)} cannot be compared with a "
-                    f"{self.type.__name__} field: {error}"
-                ) from error
+        if self.type is int and _is_bound(inside := unwrapped(value)):
+            value = inside
+            # A bound need not be an integer itself: n > 2.5 is a fair question. Nor need it be one
+            # that can be stored: beyond those, all are alike.
+            if isinstance(value, float):
+                return plain(float, value)
+            if MIN_INT <= value <= MAX_INT:
+                return plain(Decimal, plain(int, value))
+            return MIN_INT - 1 if value < 0 else MAX_INT + 1
+        try:
+            value = self.canonical(self._in_type(value))
+        except CoercionError as error:
+            raise QueryException(
+                f"{self.label}: {describe(value)} cannot be compared with a "
+                f"{self.type.__name__} field: {error}"
+            ) from error
         if math.isnan(self.score(value)):
             raise QueryException(f"{self.label}: NaN cannot be compared")
         return value
+
+    def _in_type(self, value: Any) -> Any:
+        is_one = isinstance(value, self.type) and self.type is not Decimal
+        return value if is_one else coerce(self.type, value)
 
     def operand(self, conditions: Conditions, scope: Scope) -> Operand:
         ranges = [each for each in conditions if each[0] in IN_ORDER]
@@ -274,3 +283,10 @@ class SortedFieldMixin(PartitionedFieldMixin[MixedIn]):
 
     def _order_key(self, values: Mapping[str, Any]) -> str:
         return self.partition_key([values[name] for name in self.partition_by])
+
+
+def _is_bound(value: object) -> bool:
+    """Whether integers can be compared with it. NaN compares with nothing."""
+    if isinstance(value, Decimal):
+        return not value.is_nan()
+    return isinstance(value, (int, float)) and value == value  # noqa: PLR0124 - NaN is not

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from popoto._stock import stock
 from popoto.engine.codec import Stored, decoder_for, encoder_for
+from popoto.engine.plain import plain
 from popoto.fields.adapting import ADAPTED_TYPES, Adapted, adapted
 from popoto.fields.coercion import CHECKED_TYPES, CoercionError, coerce
 
@@ -108,19 +109,11 @@ class Valued:
     @stock
     def canonical(self, value: Any) -> Any:
         """The value as it is stored and compared: what keys and entries are made of."""
-        if type(value) is self.type or value is None:
-            return value if self.adapted is None or value is None else self.adapted.plain(value)
+        # The members of `class Colour(str, Enum)`, numbers of numpy and their like are stored as
+        # plain values, while str() of them is something else.
         if self.adapted is not None:
             return self.adapted.plain(value) if isinstance(value, self.type) else value
-        if self.type is datetime.date and isinstance(value, datetime.datetime):
-            return value.date()
-        # The members of `class Colour(str, Enum)` and their like are stored as plain values,
-        # while str() of them is something else.
-        if self.type is str and isinstance(value, str):
-            return str.__str__(value)
-        if self.type is int and isinstance(value, int) and not isinstance(value, bool):
-            return int(value)
-        return value
+        return value if type(value) is self.type else plain(self.type, value)
 
     @stock
     def text_of(self, value: Any) -> str:

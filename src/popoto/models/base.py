@@ -162,6 +162,7 @@ class Model(MemoryMethods, InPlaceMethods, BulkMethods, metaclass=ModelBase, is_
         migrate_key: bool = False,
         expected: Expected = None,
         *,
+        recreate: bool = False,
         ttl: Lifetime = LEFT_OUT,
         expire_at: Moment = LEFT_OUT,
         **kwargs: Any,
@@ -170,7 +171,8 @@ class Model(MemoryMethods, InPlaceMethods, BulkMethods, metaclass=ModelBase, is_
 
         A new record is written whole, replacing one that is stored under the same
         key. Of a stored one only the fields that changed are written, so another
-        writer's changes to other fields stay.
+        writer's changes to other fields stay. One that is gone, because somebody has deleted
+        it or because it expired, is not written again: RecordGoneError.
 
         `pipeline`       queue the write on a redis-py pipeline and return that
         `ignore_errors`  return False instead of raising for invalid or not unique values
@@ -180,15 +182,17 @@ class Model(MemoryMethods, InPlaceMethods, BulkMethods, metaclass=ModelBase, is_
         `expected`       write only if the stored record is as expected: True (all fields as
                          this instance loaded them), field names (these as loaded) or a dict of
                          values; else ConflictError, which carries both sides
+        `recreate`       write a record that is gone again, whole; one that this instance has
+                         deleted itself may be saved without
         `ttl`, `expire_at`  end the record after seconds, or at a moment; this and later saves
         further keywords go to `pre_save` and to the fields' hooks that take them
 
         Returns the number of hash fields that did not exist before. Raises
         ValidationError, UniquenessError, KeyMutationError, AlreadyExistsError (the
-        new key is taken), ConflictError; ModelException for a partial save of a
-        record that is not stored; UnknownNameError for a keyword that no hook takes.
-        One command, one round trip; one more for each time another writer changed the
-        record's indexed values meanwhile.
+        new key is taken), ConflictError; RecordGoneError for a record that is gone, and
+        NotStoredError for a partial save of one that never was; UnknownNameError for a keyword
+        that no hook takes. One command, one round trip; one more for each time another writer
+        changed the record's indexed values meanwhile.
         """
         take_expiry(self, kwargs, ttl, expire_at)
         return run(
@@ -202,6 +206,7 @@ class Model(MemoryMethods, InPlaceMethods, BulkMethods, metaclass=ModelBase, is_
                     migrate_key,
                     create_only=self._create_only,
                     expected=expected,
+                    recreate=recreate,
                     hook_arguments=kwargs,
                 ),
             )
@@ -217,6 +222,7 @@ class Model(MemoryMethods, InPlaceMethods, BulkMethods, metaclass=ModelBase, is_
         migrate_key: bool = False,
         expected: Expected = None,
         *,
+        recreate: bool = False,
         ttl: Lifetime = LEFT_OUT,
         expire_at: Moment = LEFT_OUT,
         **kwargs: Any,
@@ -232,6 +238,7 @@ class Model(MemoryMethods, InPlaceMethods, BulkMethods, metaclass=ModelBase, is_
                 update_fields=update_fields,
                 migrate_key=migrate_key,
                 expected=expected,
+                recreate=recreate,
             )
         take_expiry(self, kwargs, ttl, expire_at)
         return await arun(
@@ -245,6 +252,7 @@ class Model(MemoryMethods, InPlaceMethods, BulkMethods, metaclass=ModelBase, is_
                     migrate_key,
                     create_only=self._create_only,
                     expected=expected,
+                    recreate=recreate,
                     hook_arguments=kwargs,
                 ),
             )

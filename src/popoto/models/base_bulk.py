@@ -13,6 +13,7 @@ from popoto.models.upkeep.checking import Check
 from popoto.models.upkeep.cleaning import clean_indexes
 from popoto.models.upkeep.rebuilding import Rebuild, Rebuilt
 from popoto.models.writing import bulk, raw_updating
+from popoto.models.writing.save_request import SaveRequest
 
 if TYPE_CHECKING:
     from popoto.exceptions import RowError
@@ -38,6 +39,7 @@ class BulkMethods(Record, is_base=True):
         *,
         progress: Callable[[int], object] | None = ...,
         on_error: Callable[[RowError], object] | None = ...,
+        recreate: bool = ...,
         keep: Literal[True] = ...,
     ) -> list[Self]: ...
     @overload
@@ -49,6 +51,7 @@ class BulkMethods(Record, is_base=True):
         *,
         progress: Callable[[int], object] | None = ...,
         on_error: Callable[[RowError], object] | None = ...,
+        recreate: bool = ...,
         keep: Literal[False],
     ) -> int: ...
     @classmethod
@@ -59,6 +62,7 @@ class BulkMethods(Record, is_base=True):
         *,
         progress: Callable[[int], object] | None = None,
         on_error: Callable[[RowError], object] | None = None,
+        recreate: bool = False,
         keep: bool = True,
     ) -> list[Self] | int:
         """Save many instances, each as `save()` would; returns the list of them, in order.
@@ -72,6 +76,7 @@ class BulkMethods(Record, is_base=True):
 
         `on_error`  called with a `RowError` for each row that cannot be saved, instead of
                     raising: the rows without problem are written, the others left out
+        `recreate`  write records again that were stored, and are gone; see `save`
         `keep`      False: keep no instances, so that a generator of any length needs the
                     memory of one batch, and return how many were saved
 
@@ -80,7 +85,15 @@ class BulkMethods(Record, is_base=True):
         defines `save()` itself has it called for every instance, one by one.
         """
         return run(
-            bulk.bulk_create(cls, cast("Any", instances), batch_size, progress, on_error, keep)
+            bulk.bulk_create(
+                cls,
+                cast("Any", instances),
+                batch_size,
+                progress,
+                on_error,
+                keep,
+                SaveRequest(recreate=recreate),
+            )
         )
 
     @overload
@@ -92,6 +105,7 @@ class BulkMethods(Record, is_base=True):
         *,
         progress: Callable[[int], object] | None = ...,
         on_error: Callable[[RowError], object] | None = ...,
+        recreate: bool = ...,
         keep: Literal[True] = ...,
     ) -> list[Self]: ...
     @overload
@@ -103,6 +117,7 @@ class BulkMethods(Record, is_base=True):
         *,
         progress: Callable[[int], object] | None = ...,
         on_error: Callable[[RowError], object] | None = ...,
+        recreate: bool = ...,
         keep: Literal[False],
     ) -> int: ...
     @classmethod
@@ -113,11 +128,20 @@ class BulkMethods(Record, is_base=True):
         *,
         progress: Callable[[int], object] | None = None,
         on_error: Callable[[RowError], object] | None = None,
+        recreate: bool = False,
         keep: bool = True,
     ) -> list[Self] | int:
         """`bulk_create` for asyncio."""
         return await arun(
-            bulk.bulk_create(cls, cast("Any", instances), batch_size, progress, on_error, keep)
+            bulk.bulk_create(
+                cls,
+                cast("Any", instances),
+                batch_size,
+                progress,
+                on_error,
+                keep,
+                SaveRequest(recreate=recreate),
+            )
         )
 
     # Changing --------------------------------------------------------------------------

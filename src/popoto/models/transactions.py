@@ -71,6 +71,7 @@ class Transaction(Collecting):
         skip_auto_now: bool = False,
         migrate_key: bool = False,
         expected: Expected = None,
+        recreate: bool = False,
         ttl: Lifetime = LEFT_OUT,
         expire_at: Moment = LEFT_OUT,
         **kwargs: Any,
@@ -82,6 +83,7 @@ class Transaction(Collecting):
             update_fields=update_fields,
             migrate_key=migrate_key,
             expected=expected,
+            recreate=recreate,
             hook_arguments=kwargs,
         )
         self.collect(transaction_plans.saving(instance, request))

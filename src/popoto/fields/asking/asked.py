@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from decimal import Decimal
 from typing import Any, Generic
 
 from popoto._stock import stock
@@ -15,7 +16,7 @@ from popoto.fields.asking.operands import Conditions, Operand, Scope
 from popoto.fields.asking.orders import OrderIndex
 from popoto.fields.asking.stored_values import stored_values
 from popoto.fields.asking.value_sets import VALUE_SET_LOOKUPS, value_sets
-from popoto.fields.coercion import CoercionError
+from popoto.fields.coercion import CoercionError, coerce
 from popoto.fields.describing import describe
 from popoto.fields.keeping.written import Written
 from popoto.fields.type_variables import Value
@@ -50,6 +51,8 @@ class Asked(Written, Comparable[Value], Generic[Value]):
         """A lookup's operand in this field's type. Raises QueryException."""
         try:
             value = self.canonical(self.coerce(value))
+            if self.type is Decimal:
+                coerce(Decimal, value)
             return storable(self, value) if isinstance(value, str) else value
         except CoercionError as error:
             raise QueryException(

@@ -40,7 +40,8 @@ class Q:
     """Keyword conditions that can be combined with ``&``, ``|`` and ``~``.
 
     Keywords of one Q must all hold. `filters`, `connector` (``AND``/``OR``),
-    `children` and `negated` describe the tree.
+    `children` and `negated` describe the tree. One without any condition is neutral:
+    ``Q() | a``, ``Q() & a`` and ``~Q() | a`` are ``a``, and alone it leaves out nothing.
     """
 
     def __init__(self, **filters: Any) -> None:
@@ -55,10 +56,25 @@ class Q:
 
     @classmethod
     def _join(cls, connector: str, left: Q, right: Q) -> Q:
+        for side, other in ((left, right), (right, left)):
+            if side.is_empty:
+                return other._copy()
         joined = Q()
         joined.connector = connector
         joined.children = [left, right]
         return joined
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether it holds no condition, so that it says nothing about any record."""
+        return not self.filters and not self.children
+
+    def _copy(self) -> Q:
+        twin = Q(**self.filters)
+        twin.connector = self.connector
+        twin.children = list(self.children)
+        twin.negated = self.negated
+        return twin
 
     def __and__(self, other: Filter) -> Q:
         return Q._join(AND, self, as_q(other))
@@ -74,9 +90,7 @@ class Q:
         return Q._join(OR, as_q(other), self)
 
     def __invert__(self) -> Q:
-        inverted = Q(**self.filters)
-        inverted.connector = self.connector
-        inverted.children = list(self.children)
+        inverted = self._copy()
         inverted.negated = not self.negated
         return inverted
 

@@ -8,6 +8,8 @@ from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
+from popoto.engine.plain import Real
+
 #: Doubles tell integers apart up to here.
 EXACT_INTEGERS = 2**53
 #: Doubles tell microseconds apart up to about this many seconds (year 2242).
@@ -39,11 +41,11 @@ EXACT_TO: dict[type, int] = {int: EXACT_INTEGERS, datetime.datetime: EXACT_SECON
 
 def is_exact(type_: type, value: Any) -> bool:
     """Whether a double can tell this value from its neighbours."""
-    if type_ is float or type_ is datetime.date:
+    if type_ is float or type_ is Real.date:
         return True
     if type_ is int:
         return abs(value) < EXACT_INTEGERS or math.isinf(value)
-    if type_ is datetime.datetime:
+    if type_ is Real.datetime:
         return abs(_moment(value)) < EXACT_SECONDS
     return False
 

@@ -53,6 +53,8 @@ class _Conjunction:
         waiting = [q]
         while waiting:
             each = waiting.pop()
+            if each.is_empty:
+                continue
             if each.negated or (each.connector != AND and each.children):
                 self.trees.append(each)
                 continue
@@ -122,6 +124,8 @@ class Planner:
         operands: list[Operand] = []
         for child in _alternatives(q):
             operands.append((yield self._tree(child, scope)))  # noqa: PERF401 - yields
+        if not operands:
+            return _unconditional()
         tests = [operand.test for operand in operands]
         return Operand(
             any_of([operand.node for operand in operands]),
@@ -145,7 +149,7 @@ class Planner:
 
     def _joined(self, operands: list[Operand], scope: Scope) -> Operand:
         if not operands:
-            return Operand(EVERYTHING, _always)
+            return _unconditional()
         direct = self._direct_keys(scope)
         if direct is None and len(operands) == 1:
             return operands[0]
@@ -294,6 +298,10 @@ class Planner:
         return Operand(EVERYTHING, _always, False, resolve=resolve)
 
 
+def _unconditional() -> Operand:
+    return Operand(EVERYTHING, _always)
+
+
 def _alternatives(q: Q) -> list[Q]:
     """What an OR joins, with the ORs below it: ``a | b | c`` is nested to the left."""
     found: list[Q] = []
@@ -302,7 +310,7 @@ def _alternatives(q: Q) -> list[Q]:
         each = waiting.pop()
         if each is q or (each.children and each.connector != AND and not each.negated):
             waiting.extend(reversed(each.children))
-        else:
+        elif not each.is_empty:
             found.append(each)
     return found
 

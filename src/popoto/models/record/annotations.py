@@ -86,6 +86,9 @@ def _apply_annotation(model_name: str, name: str, field: Field[Any], annotation:
             return
         annotation = arguments[0]
     said = value_type(annotation)
+    if field.key and not field.null_given and not said.is_optional:
+        # Who means that a key may be missing writes ``str | None``.
+        field.null = False
     if said.type is object or said.type is field.type or _fits(field, said):
         return
     accepts: Callable[[type], bool] = field.takes_type

@@ -33,7 +33,7 @@ class Record(metaclass=RecordBase):
     obsolete_redis_key: str | None = None
     _resolves_references: bool = False
     #: Set while `create()` calls a `save` of the class's own.
-    _create_only: bool = False
+    _create_only: bool | None = None
     _last_full_save: dict[str, Stored] | None = None
     #: By field, the bytes that were stored before a write that waits in a caller's pipeline.
     _unconfirmed: dict[str, set[Stored | None]] | None = None

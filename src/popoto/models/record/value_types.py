@@ -9,6 +9,7 @@ import typing
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Final, Literal, NamedTuple, TypeVar
 
+from popoto.engine.plain import real_type
 from popoto.fields.adapting import is_field_type
 from popoto.fields.valued import VALID_FIELD_TYPES
 
@@ -84,7 +85,7 @@ def value_type(annotation: Any) -> ValueType:
         return _union(arguments)
     if annotation is Any or annotation is object or isinstance(annotation, TypeVar):
         return ValueType(object, is_optional=True)
-    found = origin or annotation
+    found = real_type(origin or annotation)
     return ValueType(found if isinstance(found, type) else None, is_optional=False)
 
 

@@ -7,7 +7,12 @@ from types import MappingProxyType
 from typing import Any, TypeVar
 
 from popoto.engine.request import Plan
-from popoto.exceptions import AlreadyExistsError, KeyMutationError, UniquenessError
+from popoto.exceptions import (
+    AlreadyExistsError,
+    KeyMutationError,
+    RecordGoneError,
+    UniquenessError,
+)
 from popoto.models.reading.getting import get
 from popoto.models.record.further import check_further, set_further
 from popoto.models.record.overridden import CREATE_ONLY, is_own, own_call
@@ -16,6 +21,9 @@ from popoto.models.writing.save_request import SaveRequest
 from popoto.models.writing.single import save
 
 M = TypeVar("M", bound="Record")
+
+#: How often `update_or_create` looks again, because what it found was deleted meanwhile.
+_TRIES = 16
 
 
 def create(model: type[M], pipeline: Any, overwrite: bool, values: Mapping[str, Any]) -> Plan[Any]:
@@ -41,6 +49,8 @@ def save_as_defined(
         arguments["update_fields"] = names
     if request.skip_auto_now:
         arguments["skip_auto_now"] = True
+    if request.recreate:
+        arguments["recreate"] = True
     state = vars(instance)
     state[CREATE_ONLY] = request.create_only
     try:
@@ -119,14 +129,22 @@ def update_or_create(
     """The plan of `Model.update_or_create`."""
     changes = dict(defaults or {})
     values = _new_values(model, lookup, changes)
-    instance, created = yield from _find_or_create(model, lookup, values, changes)
-    if not created:
+    for attempt in range(1, _TRIES + 1):
+        instance, created = yield from _find_or_create(model, lookup, values, changes)
+        if created:
+            break
         _refuse_key_changes(instance, changes)
         for name, value in changes.items():
             if name in model._meta.by_name:
                 setattr(instance, name, value)
         set_further(instance, changes)
-        yield from save_as_defined(instance, SaveRequest())
+        try:
+            yield from save_as_defined(instance, SaveRequest())
+            break
+        except RecordGoneError:
+            # Deleted since it was found: there is none, so one is created.
+            if attempt == _TRIES:
+                raise
     return instance, created
 
 

@@ -12,7 +12,13 @@ from typing import Any, TypeAlias, TypeGuard, cast
 from popoto.engine.batch import Batch, GuardFailure, Step
 from popoto.engine.codec import NIL, DecodeError, EncodeError, Stored
 from popoto.engine.request import Reply
-from popoto.exceptions import ConflictError, ModelException, UnsavedError, ValidationError
+from popoto.exceptions import (
+    ConflictError,
+    ModelException,
+    NumberOverflowError,
+    UnsavedError,
+    ValidationError,
+)
 from popoto.fields.coercion import CoercionError
 from popoto.fields.describing import describe
 from popoto.models.record.options import ModelOptions
@@ -166,7 +172,16 @@ def next_version(options: ModelOptions, known: Mapping[str, Stored] | None) -> d
         current = 0 if raw is None else field.decode(raw) or 0
     except DecodeError:
         current = 0
-    return {name: field.encode(current + 1)}
+    try:
+        return {name: field.encode(current + 1)}
+    except EncodeError as error:
+        raise NumberOverflowError(
+            f"{field.label}: the version {current} cannot be counted further ({error}); nothing "
+            "was written",
+            model_name=options.model_name,
+            field_name=name,
+            value=current,
+        ) from error
 
 
 class Expectation(Operation):

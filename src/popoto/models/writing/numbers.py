@@ -8,6 +8,7 @@ from decimal import MAX_EMAX, MIN_EMIN, Context, Decimal, Inexact, InvalidOperat
 from typing import Any, SupportsIndex
 
 from popoto.engine.codec import MAX_DIGITS, MAX_INT, MIN_INT, NIL, DecodeError, Stored
+from popoto.engine.plain import unwrapped
 from popoto.exceptions import NumberOverflowError, StoredDataError, ValidationError
 from popoto.fields.describing import describe
 from popoto.models.record.options import AnyField
@@ -23,6 +24,7 @@ _EXACT_DECIMALS = Context(
 
 def checked_delta(field: AnyField, delta: Any) -> Any:
     """The delta in the field's type. Raises TypeError, or ValidationError for a wrong amount."""
+    delta = unwrapped(delta)
     if isinstance(delta, bool) or not isinstance(delta, (float, Decimal, SupportsIndex)):
         raise TypeError(
             f"{field.label}: the delta must be an int, float or Decimal, got {describe(delta)}"
@@ -47,7 +49,7 @@ def checked_delta(field: AnyField, delta: Any) -> Any:
 def _converted(field: AnyField, delta: Any) -> Any:
     if field.type is Decimal:
         # The digits that a float shows are those that are meant: 0.1 and not its binary form.
-        return Decimal(repr(delta)) if isinstance(delta, float) else Decimal(delta)
+        return Decimal(float.__repr__(delta)) if isinstance(delta, float) else Decimal(delta)
     if field.type is float:
         try:
             return float(delta)

@@ -9,7 +9,7 @@ from popoto.engine import looking_up
 from popoto.engine.batch import Batch, GuardFailure, QueuedCommits, Step
 from popoto.engine.codec import Stored
 from popoto.engine.request import Argument, Plan, Reply, Request
-from popoto.exceptions import NotStoredError
+from popoto.exceptions import AlreadyExistsError, NotStoredError
 from popoto.models.record.loading import indexed_of
 from popoto.models.record.options import ModelOptions
 from popoto.models.record.record import Record
@@ -41,6 +41,11 @@ class Operation:
         self.key = key
         #: who does it, when and why, for the history of the record; None where none is kept
         self.noting = self.options.noting(self.cause)
+
+    @property
+    def needs_record(self) -> bool:
+        """Whether it can be carried out only where a record is stored under its key."""
+        return True
 
     @property
     def title(self) -> str:
@@ -161,11 +166,19 @@ class Nothing(Operation):
         return self._nothing
 
 
-def not_stored(key: str, advice: str = "") -> NotStoredError:
-    """The error for a record that is gone."""
-    return NotStoredError(
-        f"{key!r} is not stored any more (deleted or expired); nothing was written{advice}"
+def already_exists(operation: Operation, advice: str) -> AlreadyExistsError:
+    """The error for a record that stands where another one is to be stored."""
+    return AlreadyExistsError(
+        f"{operation.options.model_name} {operation.key!r} already exists; nothing was written. "
+        f"To go on, {advice}."
     )
+
+
+def not_stored(
+    key: str, advice: str = "", kind: type[NotStoredError] = NotStoredError
+) -> NotStoredError:
+    """The error for a record that is gone."""
+    return kind(f"{key!r} is not stored any more (deleted or expired); nothing was written{advice}")
 
 
 def text_of(value: Reply) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -33,6 +34,11 @@ def prepared_save(
     """A save, once everything is checked and formatted; None = nothing is saved."""
     if request.hook_arguments:
         check_keywords(instance, "save", request.hook_arguments)
+    if names is not None and request.recreate:
+        raise ModelException(
+            f"{instance._meta.model_name}.save(update_fields=…, recreate=True): a record that is "
+            "written again is written whole; leave update_fields out"
+        )
     key = instance._record_key
     if instance._stored and key != instance._redis_key and not request.migrate_key:
         check_key_change(instance)
@@ -59,7 +65,24 @@ def prepared_save(
             **request.hook_arguments,
         )
         key = instance._record_key
-    return kind(instance, request, names, key) if goes_on else None
+    if not goes_on:
+        return None
+    saving = kind(instance, request, names, key)
+    if names is None and kind is not Restoring and instance._is_keyless:
+        _warn_of_no_key(instance, key)
+        saving.has_no_key = request.create_only is not False
+    return saving
+
+
+def _warn_of_no_key(instance: Record, key: str) -> None:
+    names = ", ".join(instance._meta.key_names)
+    warnings.warn(
+        f"{type(instance).__name__}: no key field has a value ({names}), so this record goes to "
+        f"{key!r}, and so would every other one without a key; set {names}. KeyField(null=False) "
+        "refuses this, and a model without a KeyField makes keys itself.",
+        UserWarning,
+        stacklevel=3,
+    )
 
 
 def _has_stock(instance: Record, name: str) -> bool:

@@ -116,7 +116,7 @@ class Rows(Company[Operation]):
             return
         # A record that is missing is so for every row that means it.
         others = self.followers.get(operation.key, ()) if is_missing else ()
-        for each in (operation, *others):
+        for each in (operation, *(other for other in others if other.needs_record)):
             self.refuse_row(each.position, each.instance, error)
 
     def refuse_row(self, position: int, instance: Any, error: ModelException) -> None:

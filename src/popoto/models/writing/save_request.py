@@ -18,8 +18,11 @@ class SaveRequest:
     skip_auto_now: bool = False
     update_fields: Iterable[str] | None = None
     migrate_key: bool = False
-    #: refuse to replace a record that is stored under the key already
-    create_only: bool = False
+    #: whether a record that is stored under the key already is an error (True), is to be
+    #: replaced (False), or is replaced unless the key was forgotten (None)
+    create_only: bool | None = None
     #: optimistic locking: what the stored record has to hold
     expected: Expected = None
+    #: write a record whole that was stored, and is not any more
+    recreate: bool = False
     hook_arguments: dict[str, Any] = field(default_factory=dict[str, Any])

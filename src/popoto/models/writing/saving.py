@@ -10,7 +10,7 @@ from typing import Any
 from popoto.engine.batch import Batch, GuardFailure, KeyArgument, QueuedCommits, Step
 from popoto.engine.codec import Stored
 from popoto.engine.request import Plan, Reply
-from popoto.exceptions import AlreadyExistsError, NotStoredError
+from popoto.exceptions import NotStoredError, RecordGoneError
 from popoto.fields.keeping.entries import Entry
 from popoto.models.beside.expiry import (
     guard_absent,
@@ -22,11 +22,7 @@ from popoto.models.reading.related import report_referrers
 from popoto.models.record.decision import Decision
 from popoto.models.record.loading import as_stored, read_commands, stored_of
 from popoto.models.record.record import Record
-from popoto.models.record.stored_form import (
-    changed_values,
-    encoded,
-    encoded_values,
-)
+from popoto.models.record.stored_form import changed_values, encoded, encoded_values
 from popoto.models.writing.change import Change
 from popoto.models.writing.claims import taken
 from popoto.models.writing.contents import as_commit, settle_contents
@@ -37,7 +33,7 @@ from popoto.models.writing.expecting import (
     said_otherwise,
 )
 from popoto.models.writing.hooks import call_delete_hooks
-from popoto.models.writing.operation import looked_up, not_stored, read_stored
+from popoto.models.writing.operation import already_exists, looked_up, not_stored, read_stored
 from popoto.models.writing.save_request import SaveRequest
 from popoto.models.writing.unconfirmed import not_carried_out
 
@@ -57,6 +53,8 @@ class Saving(Change):
     _expectation: Step | None = None
     #: whether what is believed is only what waits in the same pipeline
     _is_assumed = False
+    #: whether no key field has a value, so that it must not replace a record that has none either
+    has_no_key = False
     _is_sure = False  #: whether it has been looked at
 
     def __init__(
@@ -91,6 +89,10 @@ class Saving(Change):
     @property
     def keys(self) -> tuple[str, ...]:
         return (self.key,) if self.key == self.old_key else (self.key, self.old_key)
+
+    @property
+    def needs_record(self) -> bool:
+        return self.partial
 
     @property
     def moves(self) -> bool:
@@ -128,9 +130,10 @@ class Saving(Change):
             ],
             options.shard,
         )
-        held = stored_of(options, values, lists) or {}
-        self.possible = (held, *queued.versions.get(old_key, ()))
-        believed = queued.records.get(old_key, held) or {}
+        held = stored_of(options, values, lists)
+        self.possible = (held or {}, *queued.versions.get(old_key, ()))
+        stored = queued.records.get(old_key, held)
+        believed = stored or {}
         # As of a stored record, what entries follow from and no more: it may be dropped.
         known = {name: believed[name] for name in options.index_names if name in believed}
         if known and self.known is not None and old_key in queued.records:
@@ -139,7 +142,7 @@ class Saving(Change):
             others = self.known.keys() - options.index_names
             self.known = {**{name: self.known[name] for name in others}, **known}
         else:
-            self._believe(known or None)
+            self._believe(known if known or (stored and self.known) else None)
         if key in queued.records:
             taken_key = queued.records[key] is not None
         elif not taken_key:
@@ -285,8 +288,11 @@ class Saving(Change):
         raise conflict(self.options, self.old_key, self.expected, stored, self.changed)
 
     def _start_anew(self) -> None:
-        """The record is gone: write it whole."""
+        """The record is gone: write it whole, if that is what the caller wants."""
         if self.partial:
+            raise self._not_stored()
+        # One whose save only ever waited in pipelines may never have been stored.
+        if self.instance._is_persisted and not self.request.recreate:
             raise self._not_stored()
         self.changed = encoded_values(self.instance, self.options.stored_names)
         self.known = None
@@ -296,26 +302,30 @@ class Saving(Change):
     def _meet_existing(self, current: Mapping[str, Stored]) -> None:
         """A record is stored under the key of a new instance, or of a moving one."""
         if self.request.create_only or self.migrates:
-            advice = (
+            raise already_exists(
+                self,
                 "choose another key, or delete that record first"
                 if self.migrates
-                else "save() or update_or_create() change it, create(overwrite=True) replaces it"
-            )
-            raise AlreadyExistsError(
-                f"{self.options.model_name} {self.key!r} already exists; nothing was written. "
-                f"To go on, {advice}."
+                else "save() or update_or_create() change it, create(overwrite=True) replaces it",
             )
         self.refuse_other_key_values(current)
+        if self.has_no_key:
+            raise already_exists(
+                self,
+                f"set {', '.join(self.options.key_names)}, which has no value; "
+                "create(overwrite=True) replaces what is stored",
+            )
         self.known = current
         self.upsert = True
         # What is left under the key from now on is this record's, should it go as well.
         self.knows_leftovers, self.leftovers = self.queued, ()
 
     def _not_stored(self) -> NotStoredError:
-        return not_stored(
-            self.old_key,
-            f". save(update_fields={self.names!r}) updates a record; save() writes it whole.",
-        )
+        told = f"save(update_fields={self.names!r}) updates a record; " if self.partial else ""
+        if self.instance._is_persisted:
+            advice = f". {told}save(recreate=True) writes it whole."
+            return not_stored(self.old_key, advice, RecordGoneError)
+        return not_stored(self.old_key, f". {told}save() writes it whole.")
 
     # Once it is carried out --------------------------------------------------------------------
 
