@@ -78,9 +78,10 @@ $(VENV)/.recall: pyproject.toml | $(VENV)/bin/python
 
 # ── What people run ────────────────────────────────────────────────────────────────────────────
 
-demo: $(VENV)/.demo ## 28,000 airports, stored and then found; then an agent's memory over twelve weeks
+demo: $(VENV)/.demo ## 28,000 airports, found; an agent's memory over twelve weeks; a journal read in and asked
 	@$(RUN) -m examples.airports
 	@$(RUN) -m examples.colleague
+	@$(RUN) -m examples.castaway
 
 kitchen: $(VENV)/.demo ## the example application of the manual (ARGS=--ops: broken indexes, repaired)
 	@$(RUN) -m examples.popoto_kitchen $(ARGS)
