@@ -67,9 +67,6 @@ class Part:
     value: float
     weight: float
 
-    def __str__(self) -> str:
-        return f"{self.name} {self.value:.2f} * {self.weight:g}"
-
 
 @dataclass(frozen=True)
 class Thought:
@@ -138,11 +135,17 @@ def picture(questions: list[str]) -> str:
     for question in questions:
         lines.append(f"[bold]{question}[/bold]")
         for thought in think_of(question):
-            why = " + ".join(str(part) for part in thought.parts)
             said = telling(thought.entry.text, question)
             lines.append(f"  [cyan]{thought.entry.day}[/cyan]  {said}")
-            lines.append(f"        {thought.score:.2f}  = {why}")
+            lines.append(f"        {thought.score:.2f}  = {reasons(thought)}")
     return "\n".join(lines)
+
+
+def reasons(thought: Thought) -> str:
+    """The three signals that count most."""
+    most = sorted(thought.parts, key=lambda part: -abs(part.value * part.weight))
+    named = [f"{part.name} {part.value:.2f} * {part.weight:g}" for part in most[:3]]
+    return " + ".join([*named, *(["…"] if len(most) > 3 else [])])
 
 
 def learn(question: str) -> None:
