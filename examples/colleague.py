@@ -1,4 +1,4 @@
-"""The second half of `make demo`: the memory of a colleague over twelve simulated weeks.
+"""The second part of `make demo`: the memory of a colleague over twelve simulated weeks.
 
 It remembers what it was told at work. Every day it is shown the four memories that matter most,
 and is told what became of them: relevance decays and comes back, confidence moves, cycles and

@@ -1,4 +1,4 @@
-"""The second half of `make demo`: what it shows is what its memory has learned."""
+"""The second part of `make demo`: what it shows is what its memory has learned."""
 
 from __future__ import annotations
 

@@ -324,7 +324,7 @@ class PointField(Field[Any]):
         ("NotThere", Field()),
         (Literal["a", "b"], KeyField()),
     ],
-    ids=str,
+    ids=lambda each: type(each).__name__ if isinstance(each, Field) else str(each),
 )
 def test_an_annotation_may_say_more_or_less_than_its_field(annotation: Any, field: Any) -> None:
     kind = field.type

