@@ -167,7 +167,7 @@ def test_derived_models_have_them_and_may_say_more() -> None:
 
     assert isinstance(Derived._meta.fields["code"], KeyField)
     assert types_of(Derived) == {
-        "code": (str, True),
+        "code": (str, False),
         "size": (int, False),
         "extra": (int, True),
         "more": (bool, False),
@@ -233,7 +233,7 @@ def test_a_plain_class_with_fields_is_read_as_a_model_is() -> None:
         "note": (str, True),
         "laps": (int, False),
         "begun": (datetime.datetime, True),
-        "name": (str, True),
+        "name": (str, False),
     }
     assert Race().laps == 1
     assert Timed.laps == 1

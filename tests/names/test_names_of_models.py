@@ -79,12 +79,12 @@ def test_an_abstract_model_keeps_no_records_to_share() -> None:
 
 
 def test_a_name_of_its_own_tells_them_apart(api: Api, redis_client: redis.Redis) -> None:
-    ours = written_in("ours.models", "Guest")
-    theirs = written_in("theirs.models", "Guest", "name = 'their.Guest'")
+    ours = written_in("ours.models", "Lodger")
+    theirs = written_in("theirs.models", "Lodger", "name = 'their.Lodger'")
     api(ours.create, name="ann")
     api(theirs.create, name="bob")
-    assert [each.pk for each in api(ours.query.all)] == ["Guest:ann"]
-    assert [each.pk for each in api(theirs.query.all)] == ["their.Guest:bob"]
+    assert [each.pk for each in api(ours.query.all)] == ["Lodger:ann"]
+    assert [each.pk for each in api(theirs.query.all)] == ["their.Lodger:bob"]
     assert api(theirs.delete_all) == 1
     assert ours.query.count() == 1
     assert not redis_client.keys("*their*")

@@ -28,6 +28,7 @@ OWN: Final[Mapping[str, frozenset[str]]] = {
             "update_fields",
             "migrate_key",
             "expected",
+            "recreate",
             "ttl",
             "expire_at",
         }
