@@ -105,21 +105,23 @@ def update_or_create(
     """The plan of `Model.update_or_create`."""
     changes = dict(defaults or {})
     values = {**lookup, **changes}
-    for attempt in range(1, _TRIES + 1):
+    tries = 0
+    while True:
+        tries += 1
         instance, created = yield from _find_or_create(model, lookup, values)
         if created:
-            break
+            return instance, True
         _refuse_key_changes(instance, changes)
         for name, value in changes.items():
             setattr(instance, name, value)
         try:
             yield from save_as_defined(instance, SaveRequest())
-            break
         except RecordGoneError:
             # Deleted since it was found: there is none, so one is created.
-            if attempt == _TRIES:
+            if tries == _TRIES:
                 raise
-    return instance, created
+        else:
+            return instance, False
 
 
 def _refuse_key_changes(instance: Record, changes: Mapping[str, Any]) -> None:
