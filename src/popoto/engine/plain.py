@@ -29,8 +29,9 @@ def real_type(type_: Any) -> Any:
 
     While freezegun has stopped the time, the names of these classes lead to classes of its own.
     """
-    is_moment = isinstance(type_, type) and issubclass(type_, (Real.date, Real.time))
-    return _original(type_) if is_moment else type_
+    if isinstance(type_, type) and issubclass(type_, (Real.date, Real.time)):
+        return _original(cast("Any", type_))
+    return cast("Any", type_)
 
 
 def _date(value: Any) -> Any:

@@ -129,10 +129,12 @@ def update_or_create(
     """The plan of `Model.update_or_create`."""
     changes = dict(defaults or {})
     values = _new_values(model, lookup, changes)
-    for attempt in range(1, _TRIES + 1):
+    tries = 0
+    while True:
+        tries += 1
         instance, created = yield from _find_or_create(model, lookup, values, changes)
         if created:
-            break
+            return instance, True
         _refuse_key_changes(instance, changes)
         for name, value in changes.items():
             if name in model._meta.by_name:
@@ -140,12 +142,12 @@ def update_or_create(
         set_further(instance, changes)
         try:
             yield from save_as_defined(instance, SaveRequest())
-            break
         except RecordGoneError:
             # Deleted since it was found: there is none, so one is created.
-            if attempt == _TRIES:
+            if tries == _TRIES:
                 raise
-    return instance, created
+        else:
+            return instance, False
 
 
 def _refuse_key_changes(instance: Record, changes: Mapping[str, Any]) -> None:
