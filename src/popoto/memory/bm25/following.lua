@@ -8,7 +8,7 @@
 -- Cost   O(changes * keys), of at most some 1,000 changes
 
 local call, log = redis.call, KEYS[1]
-local newest = call('ZREVRANGE', log, 0, 0, 'WITHSCORES')
+local newest = call('ZRANGE', log, -1, -1, 'WITHSCORES')
 if not newest[1] then
   return {}
 end

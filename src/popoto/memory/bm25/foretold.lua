@@ -6,10 +6,9 @@
 -- Those that were written since are in the log (indexing.lua), and are looked at. So whatever else is
 -- remembered wrongly, only work is lost.
 
--- The log of changes, and what it says: when it began, what it does not tell any more, the latest
--- version, and who it belongs to.
-local log, born, floor, version, latest
--- So many documents that have changed are looked at.
+-- The log of changes, and what it says: when it began, the latest version, and who it belongs to.
+local log, born, version, latest
+-- So many documents that have changed are looked at. The log tells more, wherever it leaves any out.
 local MOST_CHANGED = 256
 -- Frequencies that are looked at one by one.
 local MOST_FREQUENCIES = 100
@@ -19,10 +18,10 @@ local MOST_FREQUENCIES = 100
 local foretold
 
 local function read_log()
-  local newest = call('ZREVRANGE', log, 0, 0, 'WITHSCORES')
+  local newest = call('ZRANGE', log, -1, -1, 'WITHSCORES')
   if newest[1] then
     latest, version = newest[1], newest[2]
-    born, floor = call('ZSCORE', log, ':born'), call('ZSCORE', log, ':floor')
+    born = call('ZSCORE', log, ':born')
   end
 end
 
@@ -59,7 +58,7 @@ end
 local function changed_documents()
   local last = tonumber(call('ZSCORE', log, foretold.last) or '')
   local known = foretold.version + 0
-  if foretold.born ~= born or floor + 0 > known or not last or last < known then
+  if foretold.born ~= born or not last or last < known then
     return nil
   end
   local changed, documents = call('ZRANGEBYSCORE', log, '(' .. foretold.version, '+inf'), {}

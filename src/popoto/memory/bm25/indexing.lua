@@ -83,7 +83,7 @@ local function make_indexing()
   end
 
   local function look_at_log(log)
-    return look_at('ZADD', log, 'ZCARD') or denied('ZREVRANGE', log) or denied('ZRANGE', log)
+    return look_at('ZADD', log, 'ZCARD') or denied('ZRANGE', log)
       or denied('ZREMRANGEBYRANK', log) or denied('DEL', log) or denied('TIME', log)
   end
 
@@ -177,7 +177,7 @@ local function make_indexing()
   -- Note in the log that a document has changed, for those who remember postings (foretold.lua).
   -- Versions are microseconds, so that a log which begins anew is never behind an older one.
   local function note_change(log, member)
-    local now, last = call('TIME'), call('ZREVRANGE', log, 0, 0, 'WITHSCORES')[2]
+    local now, last = call('TIME'), call('ZRANGE', log, -1, -1, 'WITHSCORES')[2]
     local version = now[1] * 1000000 + now[2]
     if last then
       version = math.max(version, last + 1)

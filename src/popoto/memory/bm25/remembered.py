@@ -157,12 +157,11 @@ class Remembered:
                 self._clear(told[0] if told else b"")
             if not told:
                 return False
-            _, floor, version, latest, number, average, met, holders = told
+            _, version, latest, number, average, met, holders = told
             self._version, self._number, self._average = version, int(number), float(average)
             if along.followed:
                 self._follow(along, replies[0])
             has_more = self._load(along, replies[len(replies) - len(along.loading) :])
-            self._drop_older(int(floor))
             if int(met) > _MANY_MET:
                 self._want(terms, holders, Loading(version, latest))
             if len(self._documents) > 2 * self._number + _MOST_GONE:
@@ -194,15 +193,6 @@ class Remembered:
                 del self._loading[term]
                 has_more = True
         return has_more
-
-    def _drop_older(self, floor: int) -> None:
-        """Forget what lacks changes that the log does not tell any more."""
-        for term, postings in list(self._postings.items()):
-            if int(postings.version) < floor:
-                del self._postings[term]
-        for term, loading in list(self._loading.items()):
-            if int(loading.version) < floor:
-                del self._loading[term]
 
     def _want(self, terms: Sequence[str], holders: Sequence[int], begun: Loading) -> None:
         for term, number in zip(terms, holders, strict=True):

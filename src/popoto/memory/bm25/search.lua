@@ -10,7 +10,7 @@
 --        "", or what the caller remembers (foretold.lua): born, version, last, rest, average, idf by
 --        term ("" = not remembered), number of documents, their keys...
 -- Reply  {{{key, {values...}, score}, ...}, due, dead, told}, the best first; the others as query.lua.
---        told: {born, floor, version, latest, number, average, how many documents walks have met,
+--        told: {born, version, latest, number, average, how many documents walks have met,
 --        holders by term...}; {} where there is no log of changes
 --        {"due", due}; {"form", mark that was found}
 -- Cost   O(answer) postings in most cases, each O(terms * log n): walks end where no other document
@@ -95,6 +95,6 @@ end
 if not born then
   return {found, due, dead, {}}
 end
-local told = {born, floor, version, latest, number, string.format('%.17g', average), met_by_walks,
+local told = {born, version, latest, number, string.format('%.17g', average), met_by_walks,
   asked}
 return {found, due, dead, told}
