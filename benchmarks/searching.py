@@ -74,6 +74,7 @@ def fill(client: redis.Redis, texts: Sequence[Counter[str]]) -> None:
         pipeline.mset(
             {f"{STEM}:n": len(texts), f"{STEM}:avgdl": sum(lengths.values()) / len(texts)}
         )
+        # Nothing has changed since then.
         log = {":born": 1, ":floor": 1, key_of(0): 2}
         if len(texts) > LARGE:
             pipeline.zadd(f"{STEM}:changes", log)

@@ -45,7 +45,7 @@ class Loading:
     version: bytes
     latest: bytes
     cursor: bytes = b"0"
-    found: dict[bytes, bytes] = field(default_factory=dict)
+    found: dict[bytes, bytes] = field(default_factory=dict[bytes, bytes])
 
     def take(self, cursor: bytes, page: Sequence[bytes]) -> bool:
         """Take a page. Whether it was the last one."""
