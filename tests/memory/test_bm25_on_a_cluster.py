@@ -83,3 +83,18 @@ def test_another_analyzer(api: Api) -> None:
         api(BM25Field.search, Reed, "words", "p")
     api(Reed.rebuild_indexes)
     assert [key for key, _ in api(BM25Field.search, Reed, "words", "p")] == ["Reed:a"]
+
+
+def test_what_is_remembered_of_a_large_index_follows_its_shard(api: Api, ports: list[int]) -> None:
+    texts = {f"{each:04}": f"apple {'banana ' * (each % 9)}cherry" for each in range(1_100)}
+    api(Slip.bulk_create, [Slip(name=name, text=text) for name, text in texts.items()])
+    for number in range(4):
+        api(Slip.create, name=f"n{number}", text="banana " * 30)
+        found = api(BM25Field.search, Slip, "words", "banana cherry", 50)
+        assert {key for key, _ in found[: number + 1]} == {
+            f"Slip:n{at}" for at in range(number + 1)
+        }
+        assert len({key for key, _ in found}) == 50
+    assert b"{Slip}$BM25:Slip:words:changes" in stored_keys(ports)
+    api(Slip.delete_all)
+    assert not [key for key in stored_keys(ports) if b"changes" in key]

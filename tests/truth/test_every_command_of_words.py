@@ -86,6 +86,25 @@ def test_after_the_first_write_nothing_is_left_that_a_server_could_refuse(
     assert [str(each) for call in asked for each in unproven(call)] == []
 
 
+@pytest.mark.parametrize("others", [998, 999, 2_030], ids=["begins", "ends", "is shortened"])
+def test_the_log_of_a_large_index_is_looked_at_as_well(
+    redis_client: redis.Redis, others: int
+) -> None:
+    """With two documents more it has 1,000, where no log is kept, or more."""
+    leaves = fill(others)
+    with traced():
+        if others == 999:
+            leaves["a"].delete()
+        else:
+            Leaf.create(name="c", text="apple elder common")
+            Leaf.create(name="d", text="apple elder common")
+    asked = calls(redis_client)
+    written = {each.name for call in asked for each in call if b"changes" in each.key}
+    assert written >= {"DEL"} if others == 999 else {"TIME", "ZADD"}
+    assert [str(each) for call in asked for each in unproven(call)] == []
+    assert redis_client.exists("$BM25:Leaf:words:@a:changes") == (others != 999)
+
+
 @pytest.mark.parametrize("operation", OPERATIONS)
 def test_an_error_at_any_command_before_the_first_write_leaves_everything_as_it_was(
     redis_client: redis.Redis, operation: str
@@ -111,7 +130,9 @@ def test_an_error_at_any_command_before_the_first_write_leaves_everything_as_it_
     api.close()
 
 
-@pytest.mark.parametrize("part", ["inv:apple", "tf:Leaf:c", "df", "dl", "n", "avgdl", "analyzer"])
+@pytest.mark.parametrize(
+    "part", ["inv:apple", "tf:Leaf:c", "df", "dl", "n", "avgdl", "analyzer", "changes"]
+)
 def test_a_key_of_another_program_is_told_and_left_alone(
     redis_client: redis.Redis, part: str
 ) -> None:

@@ -113,7 +113,7 @@ def calls(client: redis.Redis) -> list[list[Asked]]:
 #: Commands that write, by the type of their key; None where any type is right.
 WRITES: dict[str, str | None] = {
     **dict.fromkeys(("SADD", "SREM"), "set"),
-    **dict.fromkeys(("ZADD", "ZINCRBY", "ZREM", "GEOADD"), "zset"),
+    **dict.fromkeys(("ZADD", "ZINCRBY", "ZREM", "ZREMRANGEBYRANK", "GEOADD"), "zset"),
     **dict.fromkeys(("HSET", "HSETNX", "HDEL", "HINCRBY"), "hash"),
     **dict.fromkeys(("RPUSH", "LPUSH", "LTRIM"), "list"),
     **dict.fromkeys(("XADD", "XACK", "XCLAIM", "XDEL"), "stream"),

@@ -41,6 +41,9 @@ class BM25Field(PartitionedFieldMixin[str], ValuelessFieldMixin[str], Field[str]
                     saves and searches raise ModelException, until `rebuild_indexes`
     `k1`, `b`       constants of the formula; by default `BM25_K1` and `BM25_B` of the class
 
+    `cache`         False: this process remembers no postings. By default, and with NumPy, it does
+                    for common words of large indexes, so that searches take less time
+
     A save that writes the source indexes its text in the same step; any other one leaves the
     index alone, unless it names this field. The value is always None.
 
@@ -60,6 +63,7 @@ class BM25Field(PartitionedFieldMixin[str], ValuelessFieldMixin[str], Field[str]
         "analyzer": WORDS,
         "k1": None,
         "b": None,
+        "cache": True,
     }
     shown_keywords: ClassVar[tuple[str, ...]] = ("source",)
     values_are = "index of words"
@@ -69,6 +73,7 @@ class BM25Field(PartitionedFieldMixin[str], ValuelessFieldMixin[str], Field[str]
     analyzer: Analyzer
     k1: float
     b: float
+    cache: bool
 
     def __init__(self, source: str | None = None, **options: Any) -> None:
         if source is None:

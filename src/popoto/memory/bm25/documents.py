@@ -9,7 +9,14 @@ from typing import Final
 from popoto.engine.batch import Batch, KeyArgument
 from popoto.memory.commands import put
 
-__all__ = ["forward_key", "lengths_key", "postings_key", "put_document", "put_transfer"]
+__all__ = [
+    "changes_key",
+    "forward_key",
+    "lengths_key",
+    "postings_key",
+    "put_document",
+    "put_transfer",
+]
 
 #: So many keys are declared with one command.
 _MOST_KEYS: Final = 4_000
@@ -30,8 +37,13 @@ def lengths_key(stem: str) -> str:
     return f"{stem}:dl"
 
 
+def changes_key(stem: str) -> str:
+    """The log of changes of a large index."""
+    return f"{stem}:changes"
+
+
 def _shared_keys(stem: str, member: str) -> list[KeyArgument]:
-    names = ("df", "dl", "n", "avgdl", "analyzer")
+    names = ("df", "dl", "n", "avgdl", "analyzer", "changes")
     return [KeyArgument(f"{stem}:{name}") for name in names] + [
         KeyArgument(forward_key(stem, member))
     ]

@@ -6,6 +6,9 @@
 --   P:df, P:dl     sorted sets: term -> documents that hold it, record key -> words of it
 --   P:n, P:avgdl   how many documents, and how many words they have on average
 --   P:analyzer     what made the words, unless popoto 1.6 could have
+--   P:changes      sorted set, of more than 1,000 documents: record key -> when it last changed, for
+--                  the latest changes of all; ":born" -> when this began, ":floor" -> what is not
+--                  told any more; ":inv:<term>" -> when a set became a longer one
 --
 -- A posting in a longer set is scored  frequency - words * 2^-32,  so that of equal frequencies the
 -- shorter document comes first and a search can stop early (searching.lua). Words may have become
@@ -21,8 +24,12 @@ local function make_indexing()
   local indexing = {}
   -- From so many postings on a set is a longer one.
   local LONG, STEP = 128, 2 ^ -32
+  -- An index of more documents has a log of so many changes, or up to twice as many.
+  local LARGE, LOGGED = 1000, 512
   -- How many documents hold a term, by the key of its postings: looked at once in a call.
   local holders = {}
+  -- What goes into the log beside the document: sets that have become longer ones.
+  local lengthened = {}
 
   local function counted(words)
     local counts, total = {}, 0
@@ -75,6 +82,11 @@ local function make_indexing()
     return make_refusing().refusal(0, 'form', {key, found or 'words', mark == '' and 'words' or mark})
   end
 
+  local function look_at_log(log)
+    return look_at('ZADD', log, 'ZCARD') or denied('ZRANGE', log)
+      or denied('ZREMRANGEBYRANK', log) or denied('DEL', log) or denied('TIME', log)
+  end
+
   local function look_at_document(stem, member, counts)
     local forward, frequencies, lengths = stem .. ':tf:' .. member, stem .. ':df', stem .. ':dl'
     local number, average = stem .. ':n', stem .. ':avgdl'
@@ -83,7 +95,7 @@ local function make_indexing()
       or denied('ZREM', frequencies) or look_at('ZADD', lengths, 'ZCARD')
       or denied('ZREM', lengths) or denied('ZSCORE', lengths) or denied('ZRANGE', lengths)
       or look_at('SET', number, 'STRLEN') or look_at('SET', average, 'STRLEN')
-      or denied('GET', average)
+      or denied('GET', average) or look_at_log(stem .. ':changes')
       or look_at_terms(stem, stored_counts(stem, member)) or look_at_terms(stem, counts)
   end
 
@@ -119,6 +131,7 @@ local function make_indexing()
         posting_score(math.ceil(flat[index + 1] + 0), length or 0), flat[index]
     end
     call('ZADD', key, unpack(flat))
+    lengthened[#lengthened + 1] = string.sub(key, #stem + 1)
   end
 
   -- Write the terms that change. Returns what to write of each to the other keys.
@@ -161,6 +174,39 @@ local function make_indexing()
     return forward, gone, frequencies, unused
   end
 
+  -- Note in the log that a document has changed, for those who remember postings (foretold.lua).
+  -- Versions are microseconds, so that a log which begins anew is never behind an older one.
+  local function note_change(log, member)
+    local now, last = call('TIME'), call('ZRANGE', log, -1, -1, 'WITHSCORES')[2]
+    local version = now[1] * 1000000 + now[2]
+    if last then
+      version = math.max(version, last + 1)
+    else
+      local born = string.format('%.17g', version)
+      call('ZADD', log, born, ':born', born, ':floor')
+      version = version + 1
+    end
+    call('ZADD', log, string.format('%.17g', version), member)
+  end
+
+  local function note_changes(stem, member, number)
+    local log, sets = stem .. ':changes', lengthened
+    lengthened = {}
+    if number <= LARGE then
+      call('DEL', log)
+      return
+    end
+    note_change(log, member)
+    for _, set in ipairs(sets) do
+      note_change(log, set)
+    end
+    if call('ZCARD', log) > 2 * LOGGED + 2 then
+      local floor = call('ZRANGE', log, LOGGED + 1, LOGGED + 1, 'WITHSCORES')[2]
+      call('ZREMRANGEBYRANK', log, 2, LOGGED + 1)
+      call('ZADD', log, floor, ':floor')
+    end
+  end
+
   local function write_document(stem, member, counts, total, is_whole)
     local lengths, forward_key = stem .. ':dl', stem .. ':tf:' .. member
     local before, number = stored_counts(stem, member), call('ZCARD', lengths)
@@ -188,6 +234,7 @@ local function make_indexing()
       call('SET', stem .. ':n', number)
       call('SET', stem .. ':avgdl', string.format('%.14g', number > 0 and sum / number or 0))
     end
+    note_changes(stem, member, number)
     return 1
   end
 

@@ -7,7 +7,11 @@
 --        k1, b
 --        sweeps "1": records that are past their time are only reported, as they would count
 --        term count, terms...
--- Reply  {{{key, {values...}, score}, ...}, due, dead}, the best first; the others as query.lua.
+--        "", or what the caller remembers (foretold.lua): born, version, last, rest, average, idf by
+--        term ("" = not remembered), number of documents, their keys...
+-- Reply  {{{key, {values...}, score}, ...}, due, dead, told}, the best first; the others as query.lua.
+--        told: {born, version, latest, number, average, how many documents walks have met,
+--        holders by term...}; {} where there is no log of changes
 --        {"due", due}; {"form", mark that was found}
 -- Cost   O(answer) postings in most cases, each O(terms * log n): walks end where no other document
 --        can be better (postings.lua). O(postings) where nearly nothing is left out by the words but
@@ -40,16 +44,20 @@ average = told and number > 0 and math.floor(told * number + 0.5) / number or 1
 if average <= 0 then
   average = told and told > 0 and told or 1
 end
-local postings = 0
-for _ = 1, take() + 0 do
-  local key = stem .. ':inv:' .. take()
+local postings, names, asked = 0, take_list(), {}
+for place, name in ipairs(names) do
+  local key = stem .. ':inv:' .. name
   local holders = call('ZCARD', key)
+  asked[place] = holders
   if holders > 0 and number > 0 then
     local idf = math.log((number - holders + 0.5) / (holders + 0.5) + 1)
-    terms[#terms + 1] = {key = key, idf = idf, holders = holders}
+    terms[#terms + 1] = {name = name, key = key, idf = idf, holders = holders}
     postings = postings + holders
   end
 end
+read_foretold(names)
+log = stem .. ':changes'
+read_log()
 
 -- Find the best.
 local function find_best()
@@ -64,7 +72,7 @@ local function find_best()
       walked[#walked + 1] = term
     end
   end
-  return walk_postings(walked)
+  return #walked == 0 or is_foretold(walked) or walk_postings(walked)
 end
 
 if #terms > 0 and most > 0 then
@@ -84,4 +92,9 @@ for index, each in ipairs(best) do
   record[3] = string.format('%.17g', each.score)
   found[index] = record
 end
-return {found, due, dead}
+if not born then
+  return {found, due, dead, {}}
+end
+local told = {born, version, latest, number, string.format('%.17g', average), met_by_walks,
+  asked}
+return {found, due, dead, told}

@@ -23,7 +23,14 @@ from popoto.engine.tree import (
 )
 from popoto.exceptions import QueryException
 from popoto.fields.describing import describe
-from popoto.memory.bm25.documents import lengths_key, postings_key
+from popoto.memory.bm25.documents import changes_key, lengths_key, postings_key
+from popoto.memory.bm25.remembered import (
+    MOST_NAMED,
+    NOTHING_ALONG,
+    Remembered,
+    make_room,
+    remembered,
+)
 from popoto.memory.bm25.scripts import SEARCH
 from popoto.models.beside.leftovers import Reported, repair, sweep, take_away, while_missing
 from popoto.models.reading.calls import PAGE, TRUST, Page, Reading
@@ -193,6 +200,34 @@ class _Ranking:
         yield from repair(options, dead, (), node)
 
     def _reply(self, node: Node, reading: Reading, *, sweeps: bool) -> Plan[list[Any]]:
+        known, wanted = self._known(node)
+        along = known.along(self.terms) if known else NOTHING_ALONG
+        call = self._call(node, reading, self._foretold(known, wanted), sweeps=sweeps)
+        request = Request((call, *along.commands), self.fetch.options.shard, repeatable=True)
+        try:
+            reply, *replies = yield request
+        except redis.exceptions.ResponseError as error:
+            if "WRONGTYPE" not in str(error):
+                raise
+            looked_at = [
+                lengths_key(self.stem),
+                changes_key(self.stem),
+                *(postings_key(self.stem, each) for each in self.terms),
+            ]
+            whole = AllOf((node, *map(ScoreRange, looked_at)))
+            raise (yield from self.fetch.wrong_kind(whole)) from error
+        if reply[0] == b"form":
+            found = reply[1].decode("utf-8", "replace") or "words"
+            place, mark = f"{self.stem}:analyzer", self.field.analyzer.mark or "words"
+            raise other_form(place, found, mark, "so it answers nothing")
+        if known and reply[0] != b"due" and known.take(self.terms, reply[3], along, replies):
+            make_room()
+        told: list[Any] = reply
+        return told
+
+    def _call(
+        self, node: Node, reading: Reading, foretold: Sequence[Argument], *, sweeps: bool
+    ) -> ScriptCall:
         options, field = self.fetch.options, self.field
         keys = Keys()
         own: list[str] = [options.class_set_key, options.expiry_key, options.expiry_values_key]
@@ -208,29 +243,25 @@ class _Ranking:
         encode(node, keys, arguments)
         arguments += [keys.position(self.stem), field.analyzer.mark]
         arguments += [repr(float(field.k1)), repr(float(field.b)), 1 if sweeps else 0]
-        arguments += [len(self.terms), *self.terms]
+        arguments += [len(self.terms), *self.terms, *foretold]
         for key in (lengths_key(self.stem), *(f"{self.stem}:{each}" for each in _PARTS)):
             keys.position(key)
         for term in self.terms:
             keys.position(postings_key(self.stem, term))
-        call = ScriptCall(SEARCH, list(keys.positions), arguments)
-        try:
-            (reply,) = yield Request((call,), options.shard, repeatable=True)
-        except redis.exceptions.ResponseError as error:
-            if "WRONGTYPE" not in str(error):
-                raise
-            looked_at = [
-                lengths_key(self.stem),
-                *(postings_key(self.stem, each) for each in self.terms),
-            ]
-            whole = AllOf((node, *map(ScoreRange, looked_at)))
-            raise (yield from self.fetch.wrong_kind(whole)) from error
-        if reply[0] == b"form":
-            found = reply[1].decode("utf-8", "replace") or "words"
-            place = f"{self.stem}:analyzer"
-            raise other_form(place, found, field.analyzer.mark or "words", "so it answers nothing")
-        told: list[Any] = reply
-        return told
+        return ScriptCall(SEARCH, list(keys.positions), arguments)
+
+    def _known(self, node: Node) -> tuple[Remembered | None, int]:
+        """What this process remembers of the index, and how many documents it is to name."""
+        # Of those that conditions are to leave out, more are needed.
+        factor, more = (1.25, 16) if isinstance(node, Everything) else (8, 64)
+        wanted = int(self.count * factor) + more
+        is_walked = self.field.cache and not isinstance(node, RecordKeys)
+        return (remembered(self.stem) if is_walked and wanted <= MOST_NAMED else None), wanted
+
+    def _foretold(self, known: Remembered | None, wanted: int) -> list[Argument]:
+        if known is None:
+            return [""]
+        return known.foretold(self.terms, wanted, float(self.field.k1), float(self.field.b))
 
 
-_PARTS = ("n", "avgdl", "analyzer")
+_PARTS = ("n", "avgdl", "analyzer", "changes")
