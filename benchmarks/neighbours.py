@@ -69,7 +69,7 @@ def row(count: int, likeness: str) -> str:
     kept = matrix.kept()
     return (
         f"| {count:,} | {likeness} | {right / QUESTIONS / BEST:.3f} | {one_near / one_exact:.2f} "
-        f"| {built / count * 1e3:.2f} | {kept.rows // count:,} + {kept.index // count:,} |"
+        f"| {built / count * 1e3:.2f} | {kept.rows // count:,} + {kept.neighbours // count:,} |"
     )
 
 

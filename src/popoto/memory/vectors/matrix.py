@@ -29,7 +29,7 @@ class Kept(NamedTuple):
     """Bytes of the rows, and of the index of neighbours."""
 
     rows: int
-    index: int
+    neighbours: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,20 +135,21 @@ class Matrix:
         """The records that have a vector."""
         return list(self._places)
 
-    def reserve(self, room: int) -> None:
-        """Make room for so many rows at once."""
-        if self._rows is not None and len(self._rows) < room:
-            np = numpy()
+    def reserve(self, room: int, dimensions: int) -> None:
+        """Make room for so many rows at once. Pages of memory that no row needs are not taken."""
+        np = numpy()
+        if self._rows is None:
+            self.dimensions = dimensions
+            self._rows = np.zeros((max(room, _FIRST_ROOM), dimensions), dtype=np.float32)
+        elif len(self._rows) < room:
             rows = np.zeros((room, self.dimensions), dtype=np.float32)
             rows[: len(self._keys)] = self._rows[: len(self._keys)]
             self._rows = rows
 
     def put(self, key: str, vector: Array) -> None:
         """Set the vector of a record. Raises ValueError for one of another length."""
-        np = numpy()
         if self._rows is None:
-            self.dimensions = len(vector)
-            self._rows = np.zeros((_FIRST_ROOM, len(vector)), dtype=np.float32)
+            self.reserve(_FIRST_ROOM, len(vector))
         elif len(vector) != self.dimensions:
             raise ValueError(f"{len(vector)} dimensions, where the others have {self.dimensions}")
         self._exported = None
@@ -156,7 +157,7 @@ class Matrix:
         if place is None:
             place = len(self._keys)
             if place == len(self._rows):
-                self.reserve(2 * place)
+                self.reserve(place + max(place // 4, _FIRST_ROOM), len(vector))
             self._rows[place] = unit(vector)
             self._keys.append(key)
             self._places[key] = place
@@ -207,7 +208,7 @@ class Matrix:
     def kept(self) -> Kept:
         """How much memory it takes, in bytes, without the record keys."""
         with self.lock:
-            rows = 0 if self._rows is None else int(self._rows.nbytes)
+            rows = 0 if self._rows is None else int(self._rows[: len(self._keys)].nbytes)
             return Kept(rows, 0 if self._neighbours is None else self._neighbours.nbytes)
 
     # Neighbours ---------------------------------------------------------------------------

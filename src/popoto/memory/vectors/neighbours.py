@@ -7,6 +7,7 @@ the question, and sees a small part of all: it may miss one of the nearest. (Mal
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import threading
 from collections.abc import Sequence
@@ -30,18 +31,12 @@ def has_usearch() -> bool:
     return importlib.util.find_spec("usearch") is not None
 
 
-def _usearch() -> Any:
-    from usearch.index import Index  # type: ignore[import-not-found,unused-ignore]  # optional
-
-    return Index
-
-
 class Neighbours:
     """Unit vectors by number. May be used by many threads."""
 
     def __init__(self, dimensions: int) -> None:
         # Half precision: what is found is compared exactly afterwards, with the matrix itself.
-        self._index = _usearch()(
+        self._index: Any = importlib.import_module("usearch.index").Index(
             ndim=dimensions,
             metric="ip",
             dtype="f16",
