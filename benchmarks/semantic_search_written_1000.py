@@ -1,4 +1,4 @@
-"""semantic search written 1000: right after a write, the nearest 10 of 1000 memories, and what they hold."""
+"""semantic search, right after a write: the nearest 10 of some memories, and what they hold."""
 
 from __future__ import annotations
 

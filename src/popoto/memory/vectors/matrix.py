@@ -148,10 +148,9 @@ class Matrix:
 
     def put(self, key: str, vector: Array) -> None:
         """Set the vector of a record. Raises ValueError for one of another length."""
-        if self._rows is None:
-            self.reserve(_FIRST_ROOM, len(vector))
-        elif len(vector) != self.dimensions:
+        if len(vector) != (self.dimensions or len(vector)):
             raise ValueError(f"{len(vector)} dimensions, where the others have {self.dimensions}")
+        self.reserve(_FIRST_ROOM, len(vector))
         self._exported = None
         place = self._places.get(key)
         if place is None:
