@@ -45,10 +45,13 @@ GROUPS = {
     ),
     "search": (
         *("keyword_search_1000", "keyword_search_10000", "keyword_search_100000"),
-        *("semantic_search_1000", "semantic_search_10000"),
+        *("semantic_search_1000", "semantic_search_10000", "semantic_search_100000"),
+        *("semantic_search_written_1000", "semantic_search_written_10000"),
+        "semantic_search_written_100000",
     ),
 }
 OPERATIONS = tuple(name for names in GROUPS.values() for name in names)
+_SEARCHED = (1000, 10000, 100000)
 AIMS = (
     {"count": 4.0, "filter_10": 1.6}
     | dict.fromkeys(["get_many", "get_many_plain", "filter", "hydrate", "hydrate_plain"], 1.5)
@@ -57,7 +60,8 @@ AIMS = (
     | {"create_memory": 2.0}
     | dict.fromkeys(["touch", "update_confidence", "link"], 1.6)
     | dict.fromkeys(["top_by_decay_1000", "top_by_decay_10000", "top_by_decay_100000"], 3.0)
-    | dict.fromkeys(["semantic_search_1000", "semantic_search_10000"], 2.0)
+    | dict.fromkeys([f"semantic_search_{count}" for count in _SEARCHED], 2.0)
+    | dict.fromkeys([f"semantic_search_written_{count}" for count in _SEARCHED], 2.4)
 )
 """How many times as long as by hand an operation may take."""
 PEER = Path(os.environ.get("POPOTO_PEER_PYTHON", ROOT / ".venv-peer" / "bin" / "python"))

@@ -66,7 +66,7 @@ def fill(client: redis.Redis, count: int) -> Any:
             pipeline.sadd("$Class:Memory", key)
             pipeline.hset(f"{STEM}:vectors", key, rows[number].tobytes())
             pipeline.zadd(f"{STEM}:changes", {key: number + 1})
-            if number % 5_000 == 0:
+            if number % 5_000 == 0:  # no more than some megabytes wait to be sent
                 pipeline.execute()
         note = {"epoch": "e", "version": count, "dimensions": DIMENSIONS, "form": "float32"}
         pipeline.hset(f"{STEM}:note", mapping={"model": "", **note})
@@ -78,15 +78,31 @@ def keys_of(count: int) -> list[str]:
     return [f"Memory:m{number}" for number in range(count)]
 
 
-def searched_by_hand(client: redis.Redis, count: int, times: int) -> Iterator[object]:
-    """One product with all rows, and the records of the best."""
-    rows, keys = fill(client, count), keys_of(count)
+def write(client: redis.Redis, key: str, version: int, vector: Any) -> None:
+    """Another vector of a record, as a save of another process leaves it."""
+    with client.pipeline() as pipeline:
+        pipeline.hset(f"{STEM}:vectors", key, vector.tobytes())
+        pipeline.zadd(f"{STEM}:changes", {key: version})
+        pipeline.hset(f"{STEM}:note", "version", version)
+        pipeline.execute()
+
+
+def searched_by_hand(
+    client: redis.Redis, count: int, times: int, *, writes: bool = False
+) -> Iterator[object]:
+    """One product with all rows, and the records of the best. `writes`: each after a write."""
+    rows, keys = fill(client, count).copy(), keys_of(count)
+    version = count
     yield
     while True:
         similar: Any = None
         best: Any = None
         for turn in range(times):
-            similar = rows @ rows[turn]
+            if writes:
+                version += 1
+                rows[turn % count] = FIXED.rows[version % count]
+                write(client, keys[turn % count], version, rows[turn % count])
+            similar = rows @ FIXED.rows[turn]
             best = np.argpartition(similar, -BEST)[-BEST:]
             best = best[np.argsort(-similar[best])]
             with client.pipeline(transaction=False) as pipeline:
@@ -96,13 +112,20 @@ def searched_by_hand(client: redis.Redis, count: int, times: int) -> Iterator[ob
         yield int((similar[best] > 0).sum())
 
 
-def searched_by_popoto(client: redis.Redis, count: int, times: int) -> Iterator[object]:
+def searched_by_popoto(
+    client: redis.Redis, count: int, times: int, *, writes: bool = False
+) -> Iterator[object]:
     fill(client, count)
+    keys = keys_of(count)
+    version = count
     invalidate_cache()
     Memory.query.semantic_search(f"{TEXT}0")
     yield
     while True:
         found: list[Any] = []
         for turn in range(times):
+            if writes:
+                version += 1
+                write(client, keys[turn % count], version, FIXED.rows[version % count])
             found = Memory.query.semantic_search(f"{TEXT}{turn}", limit=BEST)
         yield len(found)

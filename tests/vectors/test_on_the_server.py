@@ -145,8 +145,8 @@ def change(version: int, vector: list[float]) -> list[Any]:
 def test_a_reply_that_comes_late_undoes_nothing() -> None:
     described = Described("", 3, "float32")
     following = Following()
-    assert following._take(("", 0), b"epoch", described, change(2, [0, 1, 0]))
-    assert following._take(("", 0), b"epoch", described, change(1, [1, 0, 0]))
+    assert following._take(("", 0), b"epoch", described, 1, change(2, [0, 1, 0]))
+    assert following._take(("", 0), b"epoch", described, 1, change(1, [1, 0, 0]))
     assert following.matrix.exported()[0].tolist() == [[0, 1, 0]]
     # A search that found the record gone, before it was made anew.
     following.drop(["Served:a"], moment=1)
@@ -158,8 +158,8 @@ def test_a_reply_that_comes_late_undoes_nothing() -> None:
 def test_a_reply_that_leaves_a_gap_is_asked_for_again() -> None:
     described = Described("", 3, "float32")
     following = Following()
-    assert following._take(("", 0), b"epoch", described, change(1, [1, 0, 0]))
-    assert not following._take(("epoch", 5), b"epoch", described, change(6, [0, 1, 0]))
+    assert following._take(("", 0), b"epoch", described, 1, change(1, [1, 0, 0]))
+    assert not following._take(("epoch", 5), b"epoch", described, 1, change(6, [0, 1, 0]))
     assert following.version == 1
 
 

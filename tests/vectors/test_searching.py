@@ -260,10 +260,10 @@ def test_a_long_search_leaves_the_event_loop_alone(
     note: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from popoto.memory.vectors.matrix import View
-    from popoto.models.reading.ranking import similar
+    from popoto.models.reading.ranking import comparing
 
     note.create(name="a", text="a")
-    monkeypatch.setattr(similar, "_MOST_AT_ONCE", 0)
+    monkeypatch.setattr(comparing, "_MOST_AT_ONCE", 0)
     threads: list[int] = []
     plain = View.similarities
 

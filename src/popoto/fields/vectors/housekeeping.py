@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from popoto.engine.looking_up import members_of
-from popoto.engine.request import Plan
+from popoto.engine.request import Call, Plan
 from popoto.engine.run import run
 from popoto.fields.vectors.in_files import embeddings_directory
 from popoto.fields.vectors.keeper import VectorKeeper
@@ -21,9 +21,13 @@ __all__ = [
     "index_path",
     "loading",
     "nothing",
+    "prepared",
     "read_index",
     "write_index",
 ]
+
+#: How many vectors an index of neighbours takes over at a time.
+_TURN = 500
 
 
 def loading(model_class: Any) -> Plan[tuple[Array | None, list[str]]]:
@@ -39,6 +43,20 @@ def nothing() -> Plan[tuple[Array | None, list[str]]]:
     """The same without NumPy."""
     return None, []
     yield  # a plan, though it asks for nothing
+
+
+def prepared(model_class: Any) -> Plan[int]:
+    """The plan of `EmbeddingField.prepare_search`; see there."""
+    keepers = _keepers_of(model_class)
+    if not keepers:
+        return 0
+    seen = yield from keepers[0].seen()
+    matrix = seen.matrix
+    if keepers[0].place.is_approximate(len(matrix)):
+        # Turn by turn, so that a task that is cancelled stops.
+        while len(matrix) and not (yield Call(lambda: matrix.take_over(_TURN, waits=True))):
+            pass
+    return len(matrix)
 
 
 def collecting(model_class: Any, min_age: float) -> Plan[int]:

@@ -33,13 +33,21 @@ class Described(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Whose vectors: those of a field of a model. `is_first`: of its embedding fields."""
+    """Whose vectors: those of a field of a model. `is_first`: of its embedding fields.
+
+    `approximate_from`: from how many vectors on the nearest are looked up in an index; None: never.
+    """
 
     model_name: str
     field_name: str
     shard: str
     is_first: bool
     is_cached: bool
+    approximate_from: int | None = None
+
+    def is_approximate(self, count: int) -> bool:
+        """Whether so many vectors are searched by an index of neighbours."""
+        return self.approximate_from is not None and count >= self.approximate_from
 
 
 @dataclass(frozen=True, slots=True)

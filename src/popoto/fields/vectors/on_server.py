@@ -26,6 +26,8 @@ logger = logging.getLogger("POPOTO.embedding")
 
 #: How many vectors one call reads.
 _PAGE = 1000
+#: For how many records more than there are room is made at once: one in so many.
+_SPARE = 8
 #: So many more records than there are may be remembered.
 _MOST_GONE = 256
 
@@ -185,7 +187,7 @@ class Following:
             asked = self._epoch, self.version
             note, size, changes = yield from keeper.changes_since(*asked)
             described = _described(note[2:])
-            if self._take(asked, note[0], described, changes) and len(changes) < 3 * _PAGE:
+            if self._take(asked, note[0], described, size, changes) and len(changes) < 3 * _PAGE:
                 break
         if len(self._versions) > size + _MOST_GONE + size // 8:
             known, moment = set(self._versions), self.version
@@ -198,6 +200,7 @@ class Following:
         asked: tuple[str, int],
         epoch_told: bytes | None,
         described: Described | None,
+        size: int,
         changes: list[Any],
     ) -> bool:
         """Take changes over, each unless a later one is known. False: ask again."""
@@ -209,8 +212,8 @@ class Following:
             if asked[0] == epoch and asked[1] > self.version:
                 # Another thread has begun anew meanwhile: what lies between is not known.
                 return False
-            if described is not None and len(changes) > 3 * len(self._versions):
-                self.matrix.reserve(len(changes) // 3)
+            if described is not None and size > 2 * len(self.matrix):
+                self.matrix.reserve(size + size // _SPARE, described.dimensions)
             for place in range(0, len(changes), 3):
                 version = int(float(changes[place + 1]))
                 self._put(changes[place].decode("utf-8"), version, changes[place + 2], described)

@@ -1,14 +1,21 @@
-"""`Matrix`: the vectors of a model in one array, as unit vectors, for exact search."""
+"""`Matrix`: the vectors of a model in one array, as unit vectors, for exact search.
+
+Beside it there may be an index of neighbours, which follows the rows: what has changed waits until
+somebody takes it over.
+"""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
+from typing import NamedTuple
 
 from popoto.memory.vectors.arrays import Array, numpy, unit
+from popoto.memory.vectors.neighbours import Neighbours
 
-__all__ = ["Found", "Matrix", "View"]
+__all__ = ["Found", "Kept", "Matrix", "View"]
 
 _FIRST_ROOM = 64
 #: Rows of records that are gone are kept until they are so many and half of all.
@@ -16,6 +23,13 @@ _MOST_DEAD = 256
 
 #: A row and how similar it is.
 Found = tuple[str, float]
+
+
+class Kept(NamedTuple):
+    """Bytes of the rows, and of the index of neighbours."""
+
+    rows: int
+    neighbours: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +40,8 @@ class View:
     #: by row; None where the record is gone
     keys: Sequence[str | None]
     places: dict[str, int]
+    #: another one wherever places were given anew
+    numbering: int
 
     @property
     def work(self) -> int:
@@ -67,10 +83,19 @@ class View:
 
     def of(self, similarities: Array, keys: Iterable[str]) -> dict[str, float]:
         """The similarities of these records, as far as they have a vector."""
+        return {key: float(similarities[place]) for key, place in self._placed(keys).items()}
+
+    def compared(self, vector: Array, keys: Iterable[str]) -> dict[str, float]:
+        """The same, of a vector that is compared with these records alone."""
+        placed = self._placed(keys)
+        similarities = self.rows[list(placed.values())] @ unit(vector)
+        return dict(zip(placed, map(float, similarities), strict=True))
+
+    def _placed(self, keys: Iterable[str]) -> dict[str, int]:
         return {
-            key: float(similarities[place])
+            key: place
             for key in keys
-            if (place := self.places.get(key)) is not None and place < len(similarities)
+            if (place := self.places.get(key)) is not None and place < len(self.rows)
         }
 
 
@@ -79,6 +104,8 @@ class Matrix:
 
     def __init__(self) -> None:
         self.lock = threading.RLock()
+        self._taking = threading.Lock()
+        self._numbering = 0
         self.clear()
 
     def clear(self) -> None:
@@ -88,6 +115,14 @@ class Matrix:
         self._keys: list[str | None] = []
         self._places: dict[str, int] = {}
         self._exported: tuple[Array, list[str]] | None = None
+        self._number_anew()
+
+    def _number_anew(self) -> None:
+        """Places stand for other records from now on."""
+        self._numbering += 1
+        self._neighbours: Neighbours | None = None
+        #: by place, how often its row has changed: what the index of neighbours has to take over
+        self._waiting: dict[int, int] = {}
 
     def __len__(self) -> int:
         return len(self._places)
@@ -100,33 +135,34 @@ class Matrix:
         """The records that have a vector."""
         return list(self._places)
 
-    def reserve(self, room: int) -> None:
-        """Make room for so many rows at once."""
-        if self._rows is not None and len(self._rows) < room:
-            np = numpy()
+    def reserve(self, room: int, dimensions: int) -> None:
+        """Make room for so many rows at once. Pages of memory that no row needs are not taken."""
+        np = numpy()
+        if self._rows is None:
+            self.dimensions = dimensions
+            self._rows = np.zeros((max(room, _FIRST_ROOM), dimensions), dtype=np.float32)
+        elif len(self._rows) < room:
             rows = np.zeros((room, self.dimensions), dtype=np.float32)
             rows[: len(self._keys)] = self._rows[: len(self._keys)]
             self._rows = rows
 
     def put(self, key: str, vector: Array) -> None:
         """Set the vector of a record. Raises ValueError for one of another length."""
-        np = numpy()
-        if self._rows is None:
-            self.dimensions = len(vector)
-            self._rows = np.zeros((_FIRST_ROOM, len(vector)), dtype=np.float32)
-        elif len(vector) != self.dimensions:
+        if len(vector) != (self.dimensions or len(vector)):
             raise ValueError(f"{len(vector)} dimensions, where the others have {self.dimensions}")
+        self.reserve(_FIRST_ROOM, len(vector))
         self._exported = None
         place = self._places.get(key)
         if place is None:
             place = len(self._keys)
             if place == len(self._rows):
-                self.reserve(2 * place)
+                self.reserve(place + max(place // 4, _FIRST_ROOM), len(vector))
             self._rows[place] = unit(vector)
             self._keys.append(key)
             self._places[key] = place
         else:
             self._rows[place] = unit(vector)
+        self._wait(place)
 
     def drop(self, key: str) -> None:
         """Forget the vector of a record, if it has one."""
@@ -136,6 +172,7 @@ class Matrix:
         self._exported = None
         self._keys[place] = None
         self._rows[place] = 0
+        self._wait(place)
         dead = len(self._keys) - len(self._places)
         if dead > _MOST_DEAD and dead > len(self._places):
             self._compact()
@@ -149,6 +186,7 @@ class Matrix:
         rows[: len(living)] = self._rows[living]
         self._rows, self._keys = rows, [*keys]
         self._places = {key: place for place, key in enumerate(keys)}
+        self._number_anew()
 
     def view(self) -> View | None:
         """The rows as they are; None while there are none."""
@@ -156,7 +194,7 @@ class Matrix:
             if not self._places:
                 return None
             count = len(self._keys)
-            return View(self._rows[:count], self._keys, self._places)
+            return View(self._rows[:count], self._keys, self._places, self._numbering)
 
     def exported(self) -> tuple[Array, list[str]] | None:
         """A matrix of all rows, and their keys; the same until something changes."""
@@ -165,3 +203,63 @@ class Matrix:
                 living = list(self._places.values())
                 self._exported = self._rows[living], list(self._places)
             return self._exported
+
+    def kept(self) -> Kept:
+        """How much memory it takes, in bytes, without the record keys."""
+        with self.lock:
+            rows = 0 if self._rows is None else int(self._rows[: len(self._keys)].nbytes)
+            return Kept(rows, 0 if self._neighbours is None else self._neighbours.nbytes)
+
+    # Neighbours ---------------------------------------------------------------------------
+
+    def _wait(self, place: int) -> None:
+        if self._neighbours is not None:
+            self._waiting[place] = self._waiting.get(place, 0) + 1
+
+    def waiting(self) -> int:
+        """How many rows the index of neighbours has not taken over; all while there is none."""
+        return len(self._places) if self._neighbours is None else len(self._waiting)
+
+    def take_over(self, most: int, *, waits: bool = False) -> bool:
+        """Let the index of neighbours take so many rows over; whether none is left waiting.
+
+        False at once while another thread does so, unless this one `waits` for that.
+        """
+        if not self._taking.acquire(blocking=waits):
+            return False
+        try:
+            with self.lock:
+                index = self._begin()
+                if index is None:
+                    return False
+                taken = list(islice(self._waiting.items(), most))
+                places = [place for place, _ in taken]
+                rows = self._rows[places] if places else None
+                living = [self._keys[place] is not None for place in places]
+            if taken:
+                index.take(places, rows, living)
+            with self.lock:
+                for place, changes in taken if index is self._neighbours else ():
+                    if self._waiting[place] == changes:
+                        del self._waiting[place]
+                return index is self._neighbours and not self._waiting
+        finally:
+            self._taking.release()
+
+    def _begin(self) -> Neighbours | None:
+        if self._neighbours is None and self.dimensions is not None:
+            self._neighbours = Neighbours(self.dimensions)
+            self._waiting = dict.fromkeys(self._places.values(), 1)
+        return self._neighbours
+
+    def nearest(self, view: View, vector: Array, count: int) -> list[str] | None:
+        """The records of about the nearest rows, in no order. None: there is no index of them."""
+        index = self._neighbours
+        if index is None or view.numbering != self._numbering:
+            return None
+        found = index.nearest(unit(vector), count)
+        return [
+            key
+            for place in found
+            if place < len(view.rows) and (key := view.keys[place]) is not None
+        ]

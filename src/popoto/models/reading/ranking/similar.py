@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from itertools import islice
 from typing import Any, TypeAlias
 
-from popoto.engine.outcome import other_model
-from popoto.engine.request import Call, Plan
+from popoto.engine.request import Plan
 from popoto.engine.tree import Everything
 from popoto.exceptions import QueryException
 from popoto.fields.describing import describe
-from popoto.fields.vectors.embedding import described_by, embedded, provider_failure
-from popoto.fields.vectors.keeper import Seen, VectorKeeper
-from popoto.memory.vectors.arrays import HAS_NUMPY, Array
-from popoto.memory.vectors.matrix import View
+from popoto.memory.vectors.arrays import HAS_NUMPY
 from popoto.models.reading.calls import Reading, Row
 from popoto.models.reading.executing import Execution
 from popoto.models.reading.fetching import Fetch
@@ -28,14 +25,13 @@ from popoto.models.reading.ranking.asked import (
     checked_temperature,
     refuse_order,
 )
+from popoto.models.reading.ranking.comparing import Search
 from popoto.models.reading.ranking.composite import composite_score
 from popoto.models.reading.ranking.scored import Scored, finished, keys_of
 from popoto.models.reading.spec import QuerySpec
 
 __all__ = ["semantic_ranking", "semantic_search", "similarities"]
 
-#: A search of more products than this leaves the event loop alone meanwhile.
-_MOST_AT_ONCE = 4_000_000
 #: How many records the first request reads beyond those that are wanted, if conditions decide.
 _FIRST_WINDOW = 64
 
@@ -75,7 +71,7 @@ def _best(
     temperature = checked_temperature(options, asked.temperature)
     refuse_order(spec, "semantic_search")
     rule = checked_rule(options, asked.aggregate)
-    found = yield from _Search.of(field, text)
+    found = yield from Search.of(field, text)
     if found is None:
         return None
     fetch = yield from execution.unordered()
@@ -96,9 +92,10 @@ def similarities(spec: QuerySpec, text: Any) -> Plan[dict[str, float]]:
     """The positive similarities of a model's records to a text, by record key."""
     if not is_asked(text):
         return {}
-    found = yield from _Search.of(embedding_field(spec), text)
+    found = yield from Search.of(embedding_field(spec), text)
     if found is None:
         return {}
+    yield from found.compare()
     return dict(found.view.best(found.similar, least=0.0, above=True))
 
 
@@ -124,51 +121,13 @@ def embedding_field(spec: QuerySpec) -> AnyField:
     return fields[0]
 
 
-# Comparing -------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class _Search:
-    """A question, compared with all vectors of a model."""
-
-    keeper: VectorKeeper
-    seen: Seen
-    view: View
-    similar: Array
-
-    @classmethod
-    def of(cls, field: AnyField, text: str) -> Plan[_Search | None]:
-        """None where nothing can be similar: no provider, no vectors, a question of length 0."""
-        provider = field.provider
-        if provider is None:
-            return None
-        try:
-            (vector,) = yield from embedded(provider, [text], "query")
-        except Exception as error:
-            raise provider_failure(field.label, error, "nothing was searched") from error
-        keeper: VectorKeeper = field.keeper
-        seen = yield from keeper.seen()
-        view = seen.view
-        if vector is None or view is None or not vector.any():
-            return None
-        asked = described_by(provider, len(vector), keeper.form)
-        told = seen.described
-        if told is not None and not asked.agrees(told):
-            raise other_model(field.label, told, asked, "nothing was searched")
-        if view.rows.shape[1] != len(vector):
-            told = asked._replace(model="", dimensions=view.rows.shape[1])
-            raise other_model(field.label, told, asked, "nothing was searched")
-        if view.work > _MOST_AT_ONCE:
-            similar: Array = yield Call(lambda: view.similarities(vector))
-        else:
-            similar = view.similarities(vector)
-        return cls(keeper, seen, view, similar)
+# Ranking ---------------------------------------------------------------------------------------
 
 
 class _Ranked:
     """Records by score, best first. What is accepted is divided by the temperature."""
 
-    def __init__(self, search: _Search, asked: Scoring, temperature: float, join: Join) -> None:
+    def __init__(self, search: Search, asked: Scoring, temperature: float, join: Join) -> None:
         self.search = search
         self._least = asked.min_score
         boost = asked.co_occurrence_boost or {}
@@ -178,20 +137,52 @@ class _Ranked:
         self._join = join
         #: by record, what it was accepted with
         self.scores: dict[str, float] = {}
+        #: whether no other record than the nearest that were found can be accepted
+        self.is_whole = False
 
-    def best(self) -> Iterator[str]:
+    def best(self) -> Plan[Iterator[str]]:
         """The keys of all, each accepted one once."""
+        yield from self.search.compare()
         return self._accepted(self._scored())
 
-    def among(self, keys: list[str]) -> Iterator[str]:
+    def nearest(self, count: int) -> Plan[Iterator[str] | None]:
+        """The same of about the nearest `count`, compared exactly. None: all are to be compared."""
+        if self._least is not None and self._least < 0:
+            return None
+        keys = yield from self.search.nearest(count + len(self._boost))
+        if keys is None:
+            return None
+        similar = yield from self.search.among(keys)
+        # Further ones are no better than the last of these.
+        worst = min(similar.values(), default=0.0)
+        self.is_whole = not self._boost and not self._passes_on(worst)
+        boosted = yield from self.search.among(self._boost.keys() - similar.keys())
+        return self._accepted(self._joined_with(similar | boosted, self._boost))
+
+    def among(self, keys: list[str]) -> Plan[Iterator[str]]:
         """The same of these records alone."""
-        similar = self.search.view.of(self.search.similar, keys)
-        totals = {key: score for key, score in similar.items() if self._passes(score)}
+        similar = yield from self.search.among(keys)
         wanted = set(keys)
-        for key, value in self._boost.items():
-            if key in wanted:
-                totals[key] = self._joined(totals.get(key), value)
-        return self._accepted(iter(sorted(totals.items(), key=_by_score, reverse=True)))
+        boost = {key: value for key, value in self._boost.items() if key in wanted}
+        return self._accepted(self._joined_with(similar, boost))
+
+    def _joined_with(
+        self, similar: Mapping[str, float], boost: Mapping[str, float]
+    ) -> Iterator[tuple[str, float]]:
+        totals = {key: score for key, score in similar.items() if self._passes(score)}
+        for key, value in boost.items():
+            totals[key] = self._joined(totals.get(key), value)
+        return iter(sorted(totals.items(), key=_by_score, reverse=True))
+
+    def _passes_on(self, similarity: float) -> bool:
+        """Whether a record of this similarity, without a boost, may be accepted."""
+        return similarity > 0 and (self._least is None or similarity >= self._least)
+
+    def forget_all_but(self, living: set[str], asked: Sequence[str]) -> None:
+        """Let those that were asked for and are gone not be found any more."""
+        gone = [key for key in asked if key not in living]
+        if gone:
+            self.search.keeper.forget(gone, self.search.seen)
 
     def _passes(self, similarity: float) -> bool:
         return similarity > 0 or (self._least is not None and similarity >= self._least)
@@ -236,39 +227,49 @@ def _rows(reading: Reading, fetch: Fetch, ranked: _Ranked, count: int) -> Plan[l
 
     One round trip where there are no conditions, and nobody is gone. With conditions, one for a
     first window of the best; where too few of these match, the matches themselves are ranked.
+    With an index of neighbours, the nearest are looked at first, and others only where too few of
+    these will do.
     """
     is_all = isinstance(fetch.operand.node, Everything) and fetch.operand.exact
-    found, asked = yield from _first_rows(reading, fetch, ranked.best(), count, is_all=is_all)
-    if is_all and asked:
-        living = {row.key for row in found}
-        gone = [key for key in asked if key not in living]
-        if gone:
-            ranked.search.keeper.forget(gone, ranked.search.seen)
-    if is_all or len(found) >= count or len(asked) < _FIRST_WINDOW:
-        return found[:count]
+    window = max(2 * count, _FIRST_WINDOW)
+    nearest = yield from ranked.nearest(window)
+    if nearest is not None:
+        found, _ = yield from _first_rows(reading, fetch, ranked, nearest, count, is_all=is_all)
+        if len(found) >= count or ranked.is_whole:
+            return found[:count]
+    if nearest is None or is_all:
+        best = yield from ranked.best()
+        found, asked = yield from _first_rows(reading, fetch, ranked, best, count, is_all=is_all)
+        if is_all or len(found) >= count or asked < window:
+            return found[:count]
     matches = yield from fetch.keys(Order("any"))
-    best = ranked.among([key.decode("utf-8") for key in matches])
-    found, _ = yield from _first_rows(reading, fetch, best, count, is_all=True)
+    best = yield from ranked.among([key.decode("utf-8") for key in matches])
+    found, _ = yield from _first_rows(reading, fetch, None, best, count, is_all=True)
     return found[:count]
 
 
 def _first_rows(
-    reading: Reading, fetch: Fetch, best: Iterator[str], count: int, *, is_all: bool
-) -> Plan[tuple[list[Row], list[str]]]:
-    """Rows of the best as far as they match, and the keys that were asked for.
+    reading: Reading,
+    fetch: Fetch,
+    ranked: _Ranked | None,
+    best: Iterator[str],
+    count: int,
+    *,
+    is_all: bool,
+) -> Plan[tuple[list[Row], int]]:
+    """Rows of the best as far as they match, and how many were asked for.
 
-    `is_all`: asks on until there are enough; otherwise once.
+    `is_all`: asks on until there are enough, and `ranked` hears who is gone; otherwise once.
     """
     found: list[Row] = []
     asked: list[str] = []
     window = count if is_all else max(2 * count, _FIRST_WINDOW)
-    while True:
-        keys = [key for _, key in zip(range(window), best, strict=False)]
-        if not keys:
-            break
+    while keys := list(islice(best, window)):
         asked += keys
         found += yield from fetch.again([key.encode("utf-8") for key in keys], reading)
         if len(found) >= count or not is_all:
             break
         window = max(2 * window, count - len(found))
-    return found, asked
+    if is_all and ranked is not None and asked:
+        ranked.forget_all_but({row.key for row in found}, asked)
+    return found, len(asked)

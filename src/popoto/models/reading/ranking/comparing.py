@@ -1,0 +1,98 @@
+"""A question compared with the vectors of a model: with all, with some, with the nearest."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from typing import Any
+
+from popoto.engine.outcome import other_model
+from popoto.engine.request import Call, Plan
+from popoto.fields.vectors.embedding import described_by, embedded, provider_failure
+from popoto.fields.vectors.keeper import Seen, VectorKeeper
+from popoto.memory.vectors.arrays import Array
+from popoto.memory.vectors.matrix import View
+from popoto.models.reading.planning import AnyField
+
+__all__ = ["Search"]
+
+#: A search of more products than this leaves the event loop alone meanwhile.
+_MOST_AT_ONCE = 4_000_000
+#: So many vectors go into the index of neighbours at once, without a thread of their own.
+_FEW = 16
+#: So many go into it in one search at most: until it has all, every vector is compared.
+_MOST_TAKEN_OVER = 500
+
+
+@dataclass(slots=True)
+class Search:
+    """A question and the vectors of a model."""
+
+    keeper: VectorKeeper
+    seen: Seen
+    view: View
+    vector: Array
+    #: the similarity of each row, once it was needed
+    similar: Array = None
+
+    @classmethod
+    def of(cls, field: AnyField, text: str) -> Plan[Search | None]:
+        """None where nothing can be similar: no provider, no vectors, a question of length 0."""
+        provider = field.provider
+        if provider is None:
+            return None
+        try:
+            (vector,) = yield from embedded(provider, [text], "query")
+        except Exception as error:
+            raise provider_failure(field.label, error, "nothing was searched") from error
+        keeper: VectorKeeper = field.keeper
+        seen = yield from keeper.seen()
+        view = seen.view
+        if vector is None or view is None or not vector.any():
+            return None
+        asked = described_by(provider, len(vector), keeper.form)
+        told = seen.described
+        if told is not None and not asked.agrees(told):
+            raise other_model(field.label, told, asked, "nothing was searched")
+        if view.rows.shape[1] != len(vector):
+            told = asked._replace(model="", dimensions=view.rows.shape[1])
+            raise other_model(field.label, told, asked, "nothing was searched")
+        return cls(keeper, seen, view, vector)
+
+    def compare(self) -> Plan[None]:
+        """Compare it with every row, unless that is done."""
+        if self.similar is None:
+            work = self.view.work
+            self.similar = yield from _at_ease(work, lambda: self.view.similarities(self.vector))
+
+    def among(self, keys: Collection[str]) -> Plan[dict[str, float]]:
+        """The similarities of these records, as far as they have a vector."""
+        if self.similar is not None:
+            return self.view.of(self.similar, keys)
+        work = len(keys) * len(self.vector)
+        found: dict[str, float] = yield from _at_ease(
+            work, lambda: self.view.compared(self.vector, keys)
+        )
+        return found
+
+    def nearest(self, count: int) -> Plan[list[str] | None]:
+        """About the nearest records, at most so many, in no order. None: all are to be compared."""
+        matrix, view = self.seen.matrix, self.view
+        if count >= len(view.places) or not self.keeper.place.is_approximate(len(view.places)):
+            return None
+
+        def find() -> list[str] | None:
+            if not matrix.take_over(_MOST_TAKEN_OVER):
+                return None
+            return matrix.nearest(view, self.vector, count)
+
+        work = 0 if matrix.waiting() <= _FEW else _MOST_AT_ONCE + 1
+        found: list[str] | None = yield from _at_ease(work, find)
+        return found
+
+
+def _at_ease(work: int, function: Callable[[], Any]) -> Plan[Any]:
+    """What a function computes: in a thread of its own, if it is long and there is a loop."""
+    if work > _MOST_AT_ONCE:
+        return (yield Call(function))
+    return function()
