@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from popoto.engine.request import Plan
+from popoto.engine.request import Argument, Plan
 from popoto.engine.run import arun, run
 from popoto.fields.constants import Defaults
 from popoto.recipes.assembling.asked import Asked
@@ -20,17 +20,17 @@ from popoto.recipes.assembling.formats import (
     format_structured,
     format_xml,
 )
-from popoto.recipes.assembling.gathering import Gathered, gathered, pulled
+from popoto.recipes.assembling.gathering import Gathered, gathered, probed
 from popoto.recipes.assembling.quality import (
     FOK_WEIGHT_CUE_FAMILIARITY,
     FOK_WEIGHT_PARTIAL_RETRIEVAL,
     FOK_WEIGHT_SUBTHRESHOLD_ACTIVATION,
+    Measuring,
     RetrievalQuality,
     Yardstick,
-    familiarity,
     measured,
 )
-from popoto.recipes.assembling.retrieving import mode_of, retrieval
+from popoto.recipes.assembling.retrieving import mode_of
 
 __all__ = [
     "COMPETITIVE_SUPPRESSION_SIGNAL",
@@ -136,9 +136,10 @@ class ContextAssembler:
         is shown. Every record meets all filters. Raises QueryException.
 
         Records shown are staged as read once; those that came unasked are proposed
-        (`RecallProposal`); of those that were pulled and not kept the confidence falls. Two round
-        trips; one more where words of cues are searched for, up to three where their meaning is,
-        two where associations lift records, one for the quality.
+        (`RecallProposal`); of those that were pulled and not kept the confidence falls. Three round
+        trips: to rank, to read, and for the effects; where neither texts are searched for nor
+        associations followed, two. By meaning up to two more where over 1,000 records match filters
+        on other fields than those of the key.
         """
         return run(self._assembling(query_cues, agent_id, partition_filters, assess_quality))
 
@@ -175,12 +176,14 @@ class ContextAssembler:
             "token_count": tokens,
             "total_candidates": len(merged),
         }
+        measuring: Measuring | None = None
         if assess_quality:
-            measures = list(zip(asked.cues.values(), found.familiar, strict=True))
-            metadata["quality"] = yield from measured(
-                self.model_class, kept, found.pull, measures, self._yardstick()
-            )
-        yield from self._effects(found, kept, proactive, agent_id)
+            cues_known = list(zip(asked.cues.values(), found.familiar, strict=True))
+            measuring = Measuring(self.model_class, kept, found.pull, cues_known, self._yardstick())
+        looks = measuring.commands if measuring else ()
+        replies = yield from self._effects(found, kept, proactive, agent_id, looks)
+        if measuring:
+            metadata["quality"] = measuring.quality(replies)
         metadata["timing_ms"] = round((time.perf_counter() - start) * 1000, 2)
         return AssemblyResult(kept, proactive, render(kept), metadata)
 
@@ -208,21 +211,28 @@ class ContextAssembler:
         return Yardstick(self.score_weights, self.max_items, self.surfacing_threshold)
 
     def _effects(
-        self, found: Gathered, kept: Sequence[Any], proactive: Sequence[Any], agent: str | None
-    ) -> Plan[None]:
+        self,
+        found: Gathered,
+        kept: Sequence[Any],
+        proactive: Sequence[Any],
+        agent: str | None,
+        looks: Sequence[tuple[Argument, ...]],
+    ) -> Plan[Sequence[Any]]:
         keys = {record.pk for record in kept}
         signal: Any = self.suppression_signal
         if signal is Defaults:
             signal = Defaults.COMPETITIVE_SUPPRESSION_SIGNAL
         losers = [record for record in found.pull if record.pk not in keys]
-        yield from take_effect(
+        plan = take_effect(
             self.model_class,
             kept,
             proactive,
             [] if signal is None else losers,
             agent or "default",
             float(signal or 0.0),
+            looks,
         )
+        return (yield from plan)
 
     # Asking for the quality alone -------------------------------------------------
 
@@ -235,7 +245,7 @@ class ContextAssembler:
     ) -> RetrievalQuality:
         """How good an answer to some cues would be, without an effect on any record.
 
-        Of the best `probe_limit` records (`max_items`). Two round trips.
+        Of the best `probe_limit` records (`max_items`). Two round trips, one more for texts.
         """
         return run(self._assessing(query_cues, partition_filters, probe_limit, agent_id))
 
@@ -260,17 +270,13 @@ class ContextAssembler:
         if not asked.cues:
             logger.warning("assess(): no query_cues, so there is nothing to assess")
             return RetrievalQuality()
-        values = list(asked.cues.values())
-        known = yield from familiarity(self.model_class, values)
-        records: list[Any] = []
-        if any(known):
-            records = yield from pulled(retrieval(asked), limit or self.max_items)
-        measures = list(zip(values, known, strict=True))
+        found = yield from probed(asked, limit or self.max_items)
+        known = list(zip(asked.cues.values(), found.familiar, strict=True))
         quality = yield from measured(
-            self.model_class, records, records, measures, self._yardstick()
+            self.model_class, found.pull, found.pull, known, self._yardstick()
         )
         confident = self.model_class._meta.listed("confidence")
-        if not any(known) and confident:
+        if not any(found.familiar) and confident:
             # Nothing was looked at: nobody can be sure of anything.
             quality.avg_confidence = 0.5
         return quality

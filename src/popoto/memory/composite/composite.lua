@@ -8,21 +8,36 @@
 -- Reply  {{{key, {values...}}, ...}, {total, ...}, due, dead}: the records from the highest total
 --        down, of equal ones the greatest key first
 -- Cost   O(matches) for each signal; without conditions, O(members) of its index. Of many, those
---        signals are read for few records that are sorted, or are confidences (joining.lua)
+--        signals are read for few records that are sorted, or are confidences (joining.lua). Where
+--        all signals name their records, O(of these)
 
 local root = read_node()
 local due = expired()
 local rule, now, least = take(), take() + 0, take()
-local signals = {}
+local signals, all_named = {}, true
 for index = 1, take() + 0 do
   local kind, weight = take(), take() + 0
   local signal = {is = SIGNALS[kind], weight = weight, now = now}
   signal.is.read(signal)
   signals[index] = signal
+  all_named = all_named and signal.is.named
+end
+
+-- Those of the records that signals name which the conditions find.
+local function named_matches()
+  local named = new_totals()
+  for _, signal in ipairs(signals) do
+    local names, values = signal.is.all(signal)
+    add(named, names, values, 1, RULES.max)
+  end
+  return filter(root, named.keys)
 end
 
 -- The records that the conditions find, each of them once.
 local function matches()
+  if all_named then
+    return named_matches()
+  end
   local list = find(root)
   if root.kind == 'set' or root.kind == 'range' then
     return list

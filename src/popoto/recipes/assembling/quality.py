@@ -16,6 +16,7 @@ __all__ = [
     "FOK_WEIGHT_CUE_FAMILIARITY",
     "FOK_WEIGHT_PARTIAL_RETRIEVAL",
     "FOK_WEIGHT_SUBTHRESHOLD_ACTIVATION",
+    "Measuring",
     "RetrievalQuality",
     "Yardstick",
     "familiarity",
@@ -134,19 +135,75 @@ def measured(
 
     `cues`: values with their familiarity.
     """
-    looked_at = list({record.pk: record for record in (*records, *candidates)}.values())
-    stored = yield from _stored(model, looked_at, yardstick.weights or {})
-    scores = _proxies(stored, yardstick.weights)
-    distribution = [] if scores is None else [scores[record.pk] for record in records]
-    per_cue, fok = _feeling_of_knowing(candidates, scores, cues, yardstick)
-    return RetrievalQuality(
-        avg_confidence=_mean([stored.confidences[record.pk] for record in records], 1.0),
-        score_spread=_spread(distribution),
-        fok_score=fok,
-        staleness_ratio=_staleness(model, records, stored, yardstick),
-        score_distribution=distribution,
-        per_cue_fok=per_cue,
-    )
+    measuring = Measuring(model, records, candidates, cues, yardstick)
+    if not measuring.commands:
+        return measuring.quality([])
+    replies = yield from looked_up(measuring.commands, model._meta.shard)
+    return measuring.quality(replies)
+
+
+class Measuring:
+    """What has to be looked up for a quality, and what it is. See `measured`."""
+
+    def __init__(
+        self,
+        model: Any,
+        records: Sequence[Any],
+        candidates: Sequence[Any],
+        cues: Sequence[tuple[Any, float]],
+        yardstick: Yardstick,
+    ) -> None:
+        self.model = model
+        self.records = records
+        self.candidates = candidates
+        self.cues = cues
+        self.yardstick = yardstick
+        looked_at = list({record.pk: record for record in (*records, *candidates)}.values())
+        self._keys: list[str] = [record.pk for record in looked_at]
+        by_name = {each.name: each for each in model._meta.listed("sorted")}
+        self._sorted = [by_name[name] for name in yardstick.weights or {} if name in by_name]
+        self._confident = model._meta.listed("confidence")[:1]
+        self.commands: list[tuple[Argument, ...]] = []
+        if looked_at:
+            self.commands += [
+                ("ZMSCORE", each.sorted_set_key, *self._keys) for each in self._sorted
+            ]
+            for each in self._confident:
+                for record in looked_at:
+                    values = [getattr(record, name) for name in each.partition_by]
+                    self.commands.append(("HGET", each.partition_key(values), record.pk))
+
+    def quality(self, replies: Sequence[Any]) -> RetrievalQuality:
+        """By what the commands have replied."""
+        stored, weights = self._stored(replies), self.yardstick.weights
+        scores = _proxies(stored, weights)
+        distribution = [] if scores is None else [scores[record.pk] for record in self.records]
+        per_cue, fok = _feeling_of_knowing(self.candidates, scores, self.cues, self.yardstick)
+        return RetrievalQuality(
+            avg_confidence=_mean([stored.confidences[each.pk] for each in self.records], 1.0),
+            score_spread=_spread(distribution),
+            fok_score=fok,
+            staleness_ratio=_staleness(self.model, self.records, stored, self.yardstick),
+            score_distribution=distribution,
+            per_cue_fok=per_cue,
+        )
+
+    def _stored(self, replies: Sequence[Any]) -> _Stored:
+        confidences, keys = dict.fromkeys(self._keys, 1.0), self._keys
+        if not replies:
+            return _Stored(confidences, {})
+        columns, evidence = replies[: len(self._sorted)], replies[len(self._sorted) :]
+        for each in self._confident:
+            for key, bytes_ in zip(keys, evidence, strict=True):
+                confidences[key] = _confidence(bytes_, each.initial_confidence)
+        scores = {
+            each.name: {
+                key: None if score is None else float(score)
+                for key, score in zip(keys, column, strict=True)
+            }
+            for each, column in zip(self._sorted, columns, strict=True)
+        }
+        return _Stored(confidences, scores)
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,37 +213,6 @@ class _Stored:
     confidences: Mapping[str, float]
     #: in the sorted sets of weighted fields
     scores: Mapping[str, Mapping[str, float | None]]
-
-
-def _stored(model: Any, records: Sequence[Any], weights: Mapping[str, float]) -> Plan[_Stored]:
-    options = model._meta
-    by_name = {each.name: each for each in options.listed("sorted")}
-    names = [name for name in weights if name in by_name]
-    confident = options.listed("confidence")[:1]
-    keys: list[str] = [record.pk for record in records]
-    confidences = dict.fromkeys(keys, 1.0)
-    commands: list[tuple[Argument, ...]] = []
-    if keys:
-        commands += [("ZMSCORE", by_name[name].sorted_set_key, *keys) for name in names]
-        for each in confident:
-            for record in records:
-                values = [getattr(record, name) for name in each.partition_by]
-                commands.append(("HGET", each.partition_key(values), record.pk))
-    if not commands:
-        return _Stored(confidences, {})
-    replies = yield from looked_up(commands, options.shard)
-    columns, evidence = replies[: len(names)], replies[len(names) :]
-    for each in confident:
-        for key, bytes_ in zip(keys, evidence, strict=True):
-            confidences[key] = _confidence(bytes_, each.initial_confidence)
-    scores = {
-        name: {
-            key: None if score is None else float(score)
-            for key, score in zip(keys, column, strict=True)
-        }
-        for name, column in zip(names, columns, strict=True)
-    }
-    return _Stored(confidences, scores)
 
 
 def _confidence(evidence: bytes | None, initial: float) -> float:

@@ -65,7 +65,7 @@ def _best(
 ) -> Plan[tuple[Fetch, list[Scored]] | None]:
     """The best rows, and what has fetched them; None where nothing can be found."""
     spec, options = execution.spec, execution.options
-    if not asked.indexes:
+    if not asked.indexes and not asked.further:
         raise QueryException(
             f"{options.model_name}: composite_score() needs non-empty indexes, such as "
             '{"relevance": 1.0}'
@@ -134,7 +134,7 @@ def _signals(spec: QuerySpec, asked: Scoring) -> list[Weighted]:
                 for key, number in boost.items()
             }
             found.append((given(numbers), 1.0))
-    return found
+    return [*found, *asked.further]
 
 
 def _text(key: Any) -> str:
@@ -221,7 +221,7 @@ class _Ranking:
         except redis.exceptions.ResponseError as error:
             if "WRONGTYPE" not in str(error):
                 raise
-            raise (yield from fetch.wrong_kind(node, others=self._kinds())) from error
+            raise (yield from fetch.wrong_kind(node, others=self._all_kinds())) from error
         found, totals, due, dead = reply
         if due:
             yield from sweep(options, due)
@@ -249,3 +249,7 @@ class _Ranking:
 
     def _kinds(self) -> dict[str, str]:
         return dict(pair for signal, _ in self.signals for pair in signal.keys if pair is not None)
+
+    def _all_kinds(self) -> dict[str, str]:
+        declared = (key for signal, _ in self.signals for key in signal.declared)
+        return self._kinds() | dict.fromkeys(declared, "zset")
