@@ -12,7 +12,7 @@ from popoto.engine.request import Argument, Plan
 from popoto.engine.run import arun, run
 from popoto.fields.constants import Defaults
 from popoto.recipes.assembling.asked import Asked
-from popoto.recipes.assembling.choosing import length_as_tokens, within
+from popoto.recipes.assembling.choosing import Budget, length_as_tokens, within
 from popoto.recipes.assembling.effects import take_effect
 from popoto.recipes.assembling.formats import (
     FORMATS,
@@ -79,14 +79,19 @@ class ContextAssembler:
                            unasked; `Defaults.DEFAULT_SURFACING_THRESHOLD` if left out
     `propagation_depth`    how many associations away records are lifted
     `output_format`        structured (JSON), xml or natural; anything else is structured
-    `token_counter`        called with the text of one record (its attributes are the record's);
-                           without it an estimate counts that is rather too high
+    `token_counter`        called with the text of one record (its attributes are the record's),
+                           and with that of all that are chosen; without it an estimate counts that
+                           is rather too high
     `retrieval_mode`       how cues pull: hybrid (by words and meaning: a `BM25Field` and an
                            `EmbeddingField`), lexical (by words), composite (by `score_weights`
                            alone), or auto: the first of them that the model's fields allow
     `suppression_signal`   what those that were pulled and not kept learn, if the model has a
                            `ConfidenceField` (`Defaults.COMPETITIVE_SUPPRESSION_SIGNAL`); None:
                            nothing
+    `proactive_items`      how many places are kept for records that surface unasked, where there
+                           are any; a fifth of `max_items` if left out
+    `strict_budget`        not even the first record is kept if it does not fit, and shorter ones
+                           that follow what does not fit are
 
     Methods have native asyncio twins, ``async_…``.
     """
@@ -104,6 +109,8 @@ class ContextAssembler:
         *,
         retrieval_mode: str = "auto",
         suppression_signal: float | type[Defaults] | None = Defaults,
+        proactive_items: int | None = None,
+        strict_budget: bool = False,
     ) -> None:
         self.model_class = model_class
         self.score_weights = score_weights
@@ -119,6 +126,8 @@ class ContextAssembler:
         self._token_counter = token_counter or length_as_tokens
         self.retrieval_mode = retrieval_mode
         self.suppression_signal = suppression_signal
+        self.proactive_items = proactive_items
+        self.strict_budget = strict_budget
 
     # Assembling -----------------------------------------------------------------
 
@@ -164,10 +173,9 @@ class ContextAssembler:
         start = time.perf_counter()
         asked = self._asked(cues, agent_id, filters)
         found = yield from gathered(asked)
-        merged = _merged(found)
-        counter = None if self._token_counter is length_as_tokens else self._token_counter
+        merged = self._merged(found)
         render = FORMATS.get(self.output_format, format_structured)
-        kept, tokens = within(merged[: max(self.max_items, 0)], self.max_tokens, counter, render)
+        kept, tokens = within(merged[: max(self.max_items, 0)], self._budget(), render)
         pulled_keys = {record.pk for record in found.pull}
         proactive = [record for record in kept if record.pk not in pulled_keys]
         metadata: dict[str, Any] = {
@@ -206,6 +214,24 @@ class ContextAssembler:
             self.surfacing_threshold,
             self.propagation_depth,
         )
+
+    def _merged(self, found: Gathered) -> list[Any]:
+        """The candidates, each once: those that were pulled, and those that push forward.
+
+        Of the first `max_items` some are of the latter, if there are any.
+        """
+        pulled = list({record.pk: record for record in found.pull}.values())
+        keys = {record.pk for record in pulled}
+        unasked = [record for record in found.push if record.pk not in keys]
+        room = max(self.max_items, 0)
+        places = room // 5 if self.proactive_items is None else max(self.proactive_items, 0)
+        first = max(room - min(places, len(unasked)), 0)
+        return [*pulled[:first], *unasked, *pulled[first:]]
+
+    def _budget(self) -> Budget:
+        own = self._token_counter
+        counter = None if own is length_as_tokens else own
+        return Budget(self.max_tokens, counter, self.strict_budget)
 
     def _yardstick(self) -> Yardstick:
         return Yardstick(self.score_weights, self.max_items, self.surfacing_threshold)
@@ -280,11 +306,3 @@ class ContextAssembler:
             # Nothing was looked at: nobody can be sure of anything.
             quality.avg_confidence = 0.5
         return quality
-
-
-def _merged(found: Gathered) -> list[Any]:
-    """The candidates, each once: those that were pulled first."""
-    merged: dict[str, Any] = {}
-    for record in (*found.pull, *found.push):
-        merged.setdefault(record.pk, record)
-    return list(merged.values())
