@@ -275,6 +275,11 @@ MONDAY = datetime.datetime(2025, 1, 6, 12, tzinfo=datetime.UTC)
 WEEKLY, MONTHLY, YEARLY = 604_800, 2_592_000, 31_536_000
 
 
+UTC = datetime.UTC
+FIRSTS = [(MONTHLY, 0.5, 0.0)]
+MARCHES = [(MONTHLY, 0.5, 1.5708), (YEARLY, 0.5, math.pi / 3)]
+
+
 def at(*moments: datetime.datetime) -> list[tuple[str, dict[str, str]]]:
     return [("0-1", {"ts": str(moment.timestamp())}) for moment in moments]
 
@@ -286,9 +291,15 @@ def days(count: int, step: int = 1, first: datetime.datetime = MONDAY) -> Any:
 @pytest.mark.parametrize(
     ("entries", "cycles"),
     [
-        (days(20, 7), [(WEEKLY, 0.5, 0.0), (YEARLY, 0.5, math.pi / 3)]),
+        (days(20, 7), [(WEEKLY, 0.5, 0.0)]),
+        (days(12, 7, MONDAY + datetime.timedelta(days=3)), [(WEEKLY, 0.5, 6 * math.pi / 7)]),
         (days(6, 7), []),
-        (days(70), [(YEARLY, 0.5, 0.523599)]),
+        *((days(count), []) for count in (12, 26, 31, 70, 200, 365, 366, 1000)),
+        *((days(count, 3), []) for count in (20, 122, 365)),
+        (days(40 * 365, first=datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)), []),
+        # On the first days of months; in March.
+        (at(*[datetime.datetime(2025, month, 1, tzinfo=UTC) for month in range(1, 13)]), FIRSTS),
+        (at(*[datetime.datetime(2020 + n, 3, 4 + n, tzinfo=UTC) for n in range(14)]), MARCHES),
         (
             at(*[MONDAY + datetime.timedelta(days=2)] * 12),
             [(WEEKLY, 0.5, 1.7952), (MONTHLY, 0.5, 1.5708), (YEARLY, 0.5, 0.0)],
@@ -296,13 +307,20 @@ def days(count: int, step: int = 1, first: datetime.datetime = MONDAY) -> Any:
         (at(*[MONDAY] * 4), [(MONTHLY, 0.5, 0.0)]),
         (at(MONDAY, MONDAY), []),
         ([], []),
-        ([("1-0", {"ts": "soon"}), ("1-1", {})], []),
+        ([("1-0", {"ts": each}) for each in ("soon", "nan", "inf", "1e300", "-1e17")], []),
+        ([("1-1", {})] * 3, []),
     ],
 )
 def test_cycles_in_events(entries: Any, cycles: list[tuple[int, float, float]]) -> None:
     found = asyncio.run(temporal_discovery_handler(entries))
     assert [each[:2] for each in found] == [each[:2] for each in cycles]
     assert [each[2] for each in found] == pytest.approx([each[2] for each in cycles], rel=1e-4)
+
+
+@given(st.dates(datetime.date(1975, 1, 1), datetime.date(2035, 1, 1)), st.integers(3, 1500))
+def test_what_happens_every_day_has_no_cycle(first: datetime.date, count: int) -> None:
+    start = datetime.datetime.combine(first, datetime.time(23, 59), UTC)
+    assert asyncio.run(temporal_discovery_handler(days(count, first=start))) == []
 
 
 def test_seven_mondays_are_weekly() -> None:

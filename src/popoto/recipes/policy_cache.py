@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 import logging
 from collections.abc import Mapping, Sequence
@@ -275,7 +276,10 @@ async def temporal_discovery_handler(entries: Entries) -> list[tuple[int, float,
     moments: list[float] = []
     for _, told in entries:
         try:
-            moments.append(float(told["ts"]))
-        except (KeyError, TypeError, ValueError):
+            moment = float(told["ts"])
+            datetime.datetime.fromtimestamp(moment, datetime.UTC)
+        except (KeyError, TypeError, ValueError, OverflowError, OSError):
+            # None, no number, or a moment that no calendar has.
             continue
+        moments.append(moment)
     return recurrences(moments, Defaults.INITIAL_CYCLE_AMPLITUDE)
