@@ -202,6 +202,20 @@ def test_assessing(api: Api, three: list[U]) -> None:
     assert (found.fok_score, len(found.per_cue_fok)) == (pytest.approx(0.64), 2)
 
 
+def test_cues_of_equal_values_are_told_apart_by_name(api: Api, three: list[U]) -> None:
+    cues = {"topic": "alpha", "goal": "alpha", "place": "delta"}
+    for found in (
+        api(ContextAssembler(U, {"s": 1}).assess, cues),
+        api(ContextAssembler(U, {"s": 1}).assemble, cues, assess_quality=True).metadata["quality"],
+        quality(api, three, cues, {"s": 1}),
+    ):
+        assert list(found.fok_by_name) == ["topic", "goal", "place"]
+        assert found.fok_by_name["goal"] == found.fok_by_name["topic"] == found.per_cue_fok["alpha"]
+        assert [each["cue_familiarity"] for each in found.fok_by_name.values()] == [1, 1, 0]
+        components = [each["component_score"] for each in found.fok_by_name.values()]
+        assert found.fok_score == pytest.approx(sum(components) / 3)
+
+
 def test_assessing_what_nobody_knows(api: Api, three: list[U], caplog: Any) -> None:
     assembler = ContextAssembler(U, {"s": 1})
     assert api(assembler.assess) == RetrievalQuality()

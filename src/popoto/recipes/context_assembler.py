@@ -25,6 +25,7 @@ from popoto.recipes.assembling.quality import (
     FOK_WEIGHT_CUE_FAMILIARITY,
     FOK_WEIGHT_PARTIAL_RETRIEVAL,
     FOK_WEIGHT_SUBTHRESHOLD_ACTIVATION,
+    Cue,
     Measuring,
     RetrievalQuality,
     Yardstick,
@@ -186,8 +187,8 @@ class ContextAssembler:
         }
         measuring: Measuring | None = None
         if assess_quality:
-            cues_known = list(zip(asked.cues.values(), found.familiar, strict=True))
-            measuring = Measuring(self.model_class, kept, found.pull, cues_known, self._yardstick())
+            known = Cue.all_of(asked.cues, found.familiar)
+            measuring = Measuring(self.model_class, kept, found.pull, known, self._yardstick())
         looks = measuring.commands if measuring else ()
         replies = yield from self._effects(found, kept, proactive, agent_id, looks)
         if measuring:
@@ -297,7 +298,7 @@ class ContextAssembler:
             logger.warning("assess(): no query_cues, so there is nothing to assess")
             return RetrievalQuality()
         found = yield from probed(asked, limit or self.max_items)
-        known = list(zip(asked.cues.values(), found.familiar, strict=True))
+        known = Cue.all_of(asked.cues, found.familiar)
         quality = yield from measured(
             self.model_class, found.pull, found.pull, known, self._yardstick()
         )

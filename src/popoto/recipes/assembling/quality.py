@@ -16,6 +16,7 @@ __all__ = [
     "FOK_WEIGHT_CUE_FAMILIARITY",
     "FOK_WEIGHT_PARTIAL_RETRIEVAL",
     "FOK_WEIGHT_SUBTHRESHOLD_ACTIVATION",
+    "Cue",
     "Measuring",
     "RetrievalQuality",
     "Yardstick",
@@ -42,7 +43,8 @@ class RetrievalQuality:
                           or below the threshold
     `score_distribution`  a score for each record: the weighted sum of what sorted fields store,
                           those without partition
-    `per_cue_fok`         the parts of `fok_score` by the text of a cue
+    `per_cue_fok`         the parts of `fok_score` by the text of a cue, equal ones once
+    `fok_by_name`         the same by the name of a cue
     """
 
     avg_confidence: float = 0.0
@@ -51,6 +53,7 @@ class RetrievalQuality:
     staleness_ratio: float = 0.0
     score_distribution: list[float] = field(default_factory=list[float])
     per_cue_fok: dict[str, dict[str, float]] = field(default_factory=dict[str, dict[str, float]])
+    fok_by_name: dict[str, dict[str, float]] = field(default_factory=dict[str, dict[str, float]])
 
     @classmethod
     def from_records(
@@ -82,6 +85,21 @@ class RetrievalQuality:
 
 
 @dataclass(frozen=True, slots=True)
+class Cue:
+    """What was asked for, by which name, and how familiar it is."""
+
+    name: str
+    value: Any
+    familiar: float
+
+    @classmethod
+    def all_of(cls, cues: Mapping[str, Any], familiar: Sequence[float]) -> list[Self]:
+        """Cues with the familiarity of each."""
+        pairs = zip(cues.items(), familiar, strict=True)
+        return [cls(str(name), value, known) for (name, value), known in pairs]
+
+
+@dataclass(frozen=True, slots=True)
 class Yardstick:
     """What records are measured against."""
 
@@ -106,10 +124,9 @@ def _of_records(
     if len(models) > 1:
         names = ", ".join(sorted(model.__name__ for model in models))
         raise TypeError(f"the records are of several classes: {names}")
-    values = list((cues or {}).values())
-    known = yield from familiarity(models[0], values)
+    known = yield from familiarity(models[0], list((cues or {}).values()))
     found: RetrievalQuality = yield from measured(
-        models[0], records, records, list(zip(values, known, strict=True)), yardstick
+        models[0], records, records, Cue.all_of(cues or {}, known), yardstick
     )
     return found if cls is RetrievalQuality else cls(**vars(found))
 
@@ -128,13 +145,10 @@ def measured(
     model: Any,
     records: Sequence[Any],
     candidates: Sequence[Any],
-    cues: Sequence[tuple[Any, float]],
+    cues: Sequence[Cue],
     yardstick: Yardstick,
 ) -> Plan[RetrievalQuality]:
-    """The quality of records that were chosen among candidates. One command.
-
-    `cues`: values with their familiarity.
-    """
+    """The quality of records that were chosen among candidates. One command."""
     measuring = Measuring(model, records, candidates, cues, yardstick)
     if not measuring.commands:
         return measuring.quality([])
@@ -150,7 +164,7 @@ class Measuring:
         model: Any,
         records: Sequence[Any],
         candidates: Sequence[Any],
-        cues: Sequence[tuple[Any, float]],
+        cues: Sequence[Cue],
         yardstick: Yardstick,
     ) -> None:
         self.model = model
@@ -178,14 +192,15 @@ class Measuring:
         stored, weights = self._stored(replies), self.yardstick.weights
         scores = _proxies(stored, weights)
         distribution = [] if scores is None else [scores[record.pk] for record in self.records]
-        per_cue, fok = _feeling_of_knowing(self.candidates, scores, self.cues, self.yardstick)
+        by_name, fok = _feeling_of_knowing(self.candidates, scores, self.cues, self.yardstick)
         return RetrievalQuality(
             avg_confidence=_mean([stored.confidences[each.pk] for each in self.records], 1.0),
             score_spread=_spread(distribution),
             fok_score=fok,
             staleness_ratio=_staleness(self.model, self.records, stored, self.yardstick),
             score_distribution=distribution,
-            per_cue_fok=per_cue,
+            per_cue_fok={str(cue.value): dict(by_name[cue.name]) for cue in self.cues},
+            fok_by_name=by_name,
         )
 
     def _stored(self, replies: Sequence[Any]) -> _Stored:
@@ -262,7 +277,7 @@ def _staleness(model: Any, records: Sequence[Any], stored: _Stored, yardstick: Y
 def _feeling_of_knowing(
     candidates: Sequence[Any],
     scores: Mapping[str, float] | None,
-    cues: Sequence[tuple[Any, float]],
+    cues: Sequence[Cue],
     yardstick: Yardstick,
 ) -> tuple[dict[str, dict[str, float]], float]:
     most = max(yardstick.max_items, 1)
@@ -271,19 +286,15 @@ def _feeling_of_knowing(
     if candidates and scores and yardstick.weights:
         numbers = [scores[record.pk] for record in candidates]
         below = sum(0 < number < yardstick.threshold for number in numbers) / len(candidates)
-    per_cue: dict[str, dict[str, float]] = {}
-    components: list[float] = []
-    for value, familiar in cues:
-        component = (
-            FOK_WEIGHT_CUE_FAMILIARITY * familiar
-            + FOK_WEIGHT_PARTIAL_RETRIEVAL * partial
-            + FOK_WEIGHT_SUBTHRESHOLD_ACTIVATION * below
-        )
-        components.append(component)
-        per_cue[str(value)] = {
-            "cue_familiarity": familiar,
+    parts = {
+        cue.name: {
+            "cue_familiarity": cue.familiar,
             "partial_retrieval_count": partial,
             "subthreshold_activation": below,
-            "component_score": component,
+            "component_score": FOK_WEIGHT_CUE_FAMILIARITY * cue.familiar
+            + FOK_WEIGHT_PARTIAL_RETRIEVAL * partial
+            + FOK_WEIGHT_SUBTHRESHOLD_ACTIVATION * below,
         }
-    return per_cue, _mean(components, 0.0)
+        for cue in cues
+    }
+    return parts, _mean([each["component_score"] for each in parts.values()], 0.0)
