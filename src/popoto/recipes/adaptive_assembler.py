@@ -40,7 +40,7 @@ class AdaptiveAssembler:
     `weight_perturbation`  how much of a weight moves
     `rng`                  the `random.Random` that decides which
     `margin`               how much better than the baseline a candidate has to measure; by 0,
-                           that measure the same are kept, so that noise moves weights
+                           one that measures the same is kept, so that noise moves weights
     `state`                where to go on: what `state` of an earlier one was, of the same weights
 
     What was learned is kept in this object alone, unless you store its `state`. Threads and tasks
