@@ -3,7 +3,7 @@
 --
 -- KEYS   as query.lua has them; then what the signals name by position
 -- ARGV   as query.lua has them (order "any"; offset and limit are those of the ranking), then
---        sum | min | max, now, least total or ""
+--        sum | min | max, now, least total or "", 1 where each index counts from 0 to 1
 --        number of signals, signals...: kind, weight, and what the kind takes (signals.lua)
 -- Reply  {{{key, {values...}}, ...}, {total, ...}, due, dead}: the records from the highest total
 --        down, of equal ones the greatest key first
@@ -14,6 +14,7 @@
 local root = read_node()
 local due = expired()
 local rule, now, least = take(), take() + 0, take()
+local is_normal = take() == '1'
 local signals, all_named = {}, true
 for index = 1, take() + 0 do
   local kind, weight = take(), take() + 0
@@ -53,7 +54,8 @@ end
 -- Signals that cannot be known to be small come first.
 local open_ended, limited = {}, {}
 for _, signal in ipairs(signals) do
-  local kind = signal.is.top and rule == 'sum' and limited or open_ended
+  signal.is_scaled = is_normal and not signal.is.named
+  local kind = signal.is.top and rule == 'sum' and not is_normal and limited or open_ended
   kind[#kind + 1] = signal
 end
 

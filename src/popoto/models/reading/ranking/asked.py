@@ -114,6 +114,7 @@ class Scoring:
     co_occurrence_boost: Mapping[str, Any] | None = None
     similarity_boost: Mapping[str, Any] | None = None
     temperature: Any = 1.0
+    normalize: Any = False
     #: signals that are no index of the model, with their weights
     further: Sequence[tuple[Signal, float]] = ()
 

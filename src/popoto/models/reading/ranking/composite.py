@@ -84,8 +84,13 @@ def _best(
     fetch = yield from execution.unordered()
     if isinstance(fetch.operand.node, Nothing) or count <= execution.offset:
         return None
-    ranking = _Ranking(fetch, signals, rule, clock.now(), least)
+    ranking = _Ranking(fetch, signals, rule, clock.now(), least, bool(asked.normalize))
     nodes = yield from _candidates(fetch)
+    if asked.normalize and len(nodes) > 1:
+        raise QueryException(
+            f"{options.model_name}: conditions that only Python can check find more than "
+            f"{_MOST_CANDIDATES} records, which cannot be normalised together"
+        )
 
     def best(first: int, last: int) -> Plan[list[Scored]]:
         return (yield from ranking.best(nodes, first, last, reading))
@@ -198,6 +203,7 @@ class _Ranking:
     rule: str
     now: float
     least: float | None
+    is_normal: bool
 
     def best(
         self, nodes: Sequence[Node], first: int, last: int, reading: Reading
@@ -242,6 +248,7 @@ class _Ranking:
         rest += [len(reading.list_names), *reading.list_names]
         encode(node, keys, rest)
         rest += (self.rule, repr(self.now), "" if self.least is None else repr(self.least))
+        rest.append(1 if self.is_normal else 0)
         rest.append(len(self.signals))
         for signal, weight in self.signals:
             signal.encode(weight, keys, rest)
