@@ -15,7 +15,10 @@ import redis
 from hypothesis import given
 from hypothesis import strategies as st
 
+import popoto
 from popoto import clock
+from popoto.exceptions import NotReplicatedError, OutcomeUnknownError
+from popoto.models.upkeep.registry import Registry
 from popoto.recipes import policy_cache
 from popoto.recipes.policy_cache import (
     PolicyEntry,
@@ -27,6 +30,7 @@ from popoto.recipes.policy_cache import (
     update_q_value,
     wilson_ci_lower,
 )
+from tests.connection.relay import Relay
 from tests.driver import RoundTrips
 
 # Formulas --------------------------------------------------------------------------------------
@@ -211,6 +215,9 @@ def test_keys_and_events(redis_client: redis.Redis) -> None:
 # Learning from events --------------------------------------------------------------------------
 
 
+EVIDENCE = "$Policy:PolicyEntry:evidence"
+
+
 def events(successes: int, failures: int = 0, **told: str) -> list[tuple[str, dict[str, str]]]:
     common = {"state_fingerprint": "f", "action_type": "act", **told}
     outcomes = ["success"] * successes + ["failure"] * failures
@@ -249,6 +256,41 @@ def test_batches_add_up_and_one_entry_is_made() -> None:
     assert len(learn(events(4))) == 0
     (made,) = learn(events(4), events(8))
     assert made.agent_id == "default"
+
+
+def test_evidence_is_counted_once_or_not_at_all(relay: Relay) -> None:
+    learn(events(1))
+    before = relay.sent(b"HINCRBY")
+    relay.lose(b"HINCRBY")
+    with pytest.raises(OutcomeUnknownError):
+        learn(events(1))
+    assert relay.sent(b"HINCRBY") == before + 1
+    with popoto.wait_for_replicas(1, timeout=0.01), pytest.raises(NotReplicatedError):
+        learn(events(1))
+
+
+def test_upkeep_knows_evidence(redis_client: redis.Redis) -> None:
+    (made,) = learn(events(8, agent_id="ada"))
+    counts = redis_client.hgetall(EVIDENCE)
+    registry = Registry(PolicyEntry._meta)
+    texts = {key for _, _, *pair in registry.text_fields for key in pair}
+    unknown = {
+        key.decode()
+        for key in redis_client.scan_iter()
+        if not registry.is_record_key(key.decode())
+        and registry.companion_of(key.decode()) is None
+        and not registry.candidates(key.decode())
+    }
+    assert unknown - texts == {"stream:policy_mutations:ada"}
+    assert PolicyEntry.check_indexes()["total"] == 0
+    assert PolicyEntry.clean_indexes() == 0
+    PolicyEntry.rebuild_indexes()
+    # It stands beside no record, and is as long kept as there are events.
+    made.delete()
+    assert redis_client.hgetall(EVIDENCE) == counts
+    assert 0 < redis_client.ttl(EVIDENCE) <= 90 * 86_400
+    PolicyEntry.delete_all()
+    assert redis_client.exists(EVIDENCE) == 0
 
 
 def test_agents_and_actions_are_apart() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
 from popoto.engine.batch import Batch
 from popoto.engine.request import Plan
@@ -127,5 +127,5 @@ class VectorKeeper(ABC):
         """What the vectors are made with; None where that is not known."""
 
     @abstractmethod
-    def begin_anew(self, described: Described) -> Plan[None]:
-        """Drop all vectors; those to come are made with this."""
+    def begin_anew(self, owner: Any, described: Described) -> Plan[None]:
+        """Drop all vectors; those to come are made with this. `owner`: the model."""
