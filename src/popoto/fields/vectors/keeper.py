@@ -98,6 +98,9 @@ class VectorKeeper(ABC):
         """Where that stands."""
         return ()
 
+    def look(self, batch: Batch, key: str) -> None:  # noqa: B027 - not all have to
+        """Queue the question whether a record has a vector, where the server can tell."""
+
     # After it ------------------------------------------------------------------------------
 
     def follow(self, moved: Sequence[tuple[str, str | None]]) -> Plan[None]:

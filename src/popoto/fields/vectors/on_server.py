@@ -95,6 +95,9 @@ class ServerKeeper(VectorKeeper):
         changes, note = KeyArgument(self._changes), KeyArgument(self._note)
         put(batch, "UNEMBED", self._vectors, key, changes, note)
 
+    def look(self, batch: Batch, key: str) -> None:
+        batch.put("HEXISTS", self._vectors, key)
+
     def entries(self, key: str) -> tuple[Entry, ...]:
         kind = f"{self.place.field_name}:vector"
         return (VectorEntry(self._vectors, key, self._changes, self._note, kind),)
