@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from functools import reduce
-from operator import or_
 from typing import Any, Final, TypeAlias, cast
 
 from popoto.fields.asking.conditions import Q
@@ -144,7 +143,7 @@ class SubconsciousMemory:
         """The query for the agent's memories of these texts."""
         alike = [Q(**{self.content_field: text}) for text in dict.fromkeys(texts)]
         own = {self.agent_id_field: self.agent_id}
-        return self.model_class.query.filter(reduce(or_, alike), **own).no_track()
+        return self.model_class.query.filter(reduce(Q.__or__, alike), **own).no_track()
 
     def _memories(
         self, texts: Sequence[str], known: Sequence[Any], importance: float

@@ -38,7 +38,7 @@ def format_structured(records: Sequence[Any]) -> str:
 def _plain(value: Any) -> Any:
     """A value as JSON can have it: names are texts, and numbers finite."""
     if isinstance(value, Mapping):
-        pairs = cast("Mapping[Any, Any]", value).items()
+        pairs = cast("Mapping[object, Any]", value).items()
         return {str(name): _plain(each) for name, each in pairs}
     if isinstance(value, (list, tuple)):
         return [_plain(each) for each in cast("Sequence[Any]", value)]

@@ -39,9 +39,7 @@ def gathered(asked: Asked) -> Plan[Gathered]:
     push, familiar, pull = yield from together(
         _push(asked), familiarity(asked.model, cues), _pulled(asked, 2 * asked.max_items)
     )
-    if not any(familiar):
-        return Gathered([], push, familiar)
-    return Gathered((yield from pull), push, familiar)
+    return Gathered((yield from _read(pull, familiar)), push, familiar)
 
 
 def probed(asked: Asked, limit: int) -> Plan[Gathered]:
@@ -50,7 +48,12 @@ def probed(asked: Asked, limit: int) -> Plan[Gathered]:
     familiar, pull = yield from together(
         familiarity(asked.model, cues), _pulled(asked, limit, lifts=False)
     )
-    return Gathered((yield from pull) if any(familiar) else [], [], familiar)
+    return Gathered((yield from _read(pull, familiar)), [], familiar)
+
+
+def _read(pull: Plan[list[Any]], familiar: Sequence[float]) -> Plan[list[Any]]:
+    """What was ranked, unless nobody knows any of the cues."""
+    return (yield from pull) if any(familiar) else []
 
 
 def _pulled(asked: Asked, limit: int, *, lifts: bool = True) -> Plan[Plan[list[Any]]]:
