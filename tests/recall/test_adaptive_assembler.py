@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import random
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -105,3 +107,73 @@ def test_defaults() -> None:
     assert assembler._window_size == 20
     assembler.current_weights["a"] = 5
     assert assembler.current_weights == {"a": 1}
+
+
+def test_a_margin_keeps_noise_from_moving_weights() -> None:
+    for margin, weights in ((0.0, (0.65, 0.35)), (0.1, (0.6, 0.4)), (0.01, (0.65, 0.35))):
+        inner = Inner({"relevance": 0.6, "confidence": 0.4})
+        inner.samples = [0.2] * 3 + ([0.2] * 3 if margin == 0 else [0.25] * 3)
+        assembler = adaptive(inner, margin=margin)
+        for _ in range(6):
+            assembler.assemble()
+        assert tuple(assembler.current_weights.values()) == pytest.approx(weights)
+
+
+@pytest.mark.parametrize("calls", range(10))
+def test_what_was_learned_survives_a_restart(calls: int) -> None:
+    samples = [0.2, 0.3, 0.2, 0.5, 0.4, 0.5, 0.1, 0.2, 0.1, 0.6, 0.7, 0.8]
+    weights = {"relevance": 0.6, "confidence": 0.4}
+    whole, rng = Inner(weights), random.Random(0)
+    whole.samples = list(samples)
+    one = adaptive(whole)
+    before, after = Inner(weights), Inner(weights)
+    before.samples, after.samples = samples[:calls], samples[calls:]
+    first = adaptive(before, rng=rng)
+    for _ in range(calls):
+        first.assemble()
+    second = adaptive(after, rng=rng, state=json.loads(json.dumps(first.state)))
+    assert second.state == first.state
+    for place in range(len(samples)):
+        one.assemble()
+        if place >= calls:
+            second.assemble()
+    assert second.state == one.state
+    assert after.score_weights is weights
+
+
+def test_a_state_of_other_weights_is_refused() -> None:
+    state = adaptive(Inner({"a": 0.5, "b": 0.5})).state
+    with pytest.raises(ValueError, match="state is one of the weights a, b"):
+        adaptive(Inner({"a": 0.5, "c": 0.5}), state=state)
+
+
+def test_a_call_counts_for_the_weights_that_it_began_with() -> None:
+    inner = Inner({"a": 0.5, "b": 0.5})
+    assembler = adaptive(inner, window_size=1)
+    nested: list[bool] = []
+
+    class Overtaken(Inner):
+        def assemble(self, query_cues: Any = None, **options: Any) -> AssemblyResult:
+            if not nested:
+                nested.append(True)
+                # Another thread's call is over first, and ends the window.
+                self.samples = [0.2]
+                assembler.assemble()
+                self.samples = [0.9]
+            return super().assemble(query_cues, **options)
+
+    inner.__class__ = Overtaken
+    assembler.assemble()
+    assert (assembler.baseline_quality, assembler.is_testing_candidate) == (0.2, True)
+
+
+def test_threads_share_one(api: Api) -> None:
+    inner = Inner({"a": 0.5, "b": 0.5})
+    inner.samples = [0.5] * 400
+    assembler = adaptive(inner, window_size=7)
+    with ThreadPoolExecutor(8) as pool:
+        for _ in range(400):
+            pool.submit(assembler.assemble)
+    assert inner.samples == []
+    assert len(assembler.state["window"]) < 7
+    assert sum(assembler.current_weights.values()) == pytest.approx(1)

@@ -102,6 +102,41 @@ def test_the_worked_numbers(api: Api) -> None:
 
 
 @pytest.mark.usefixtures("abc")
+def test_indexes_of_different_scales_count_from_0_to_1(api: Api, redis_client: redis.Redis) -> None:
+    everything, of_x = M.query, M.query.filter(agent="x")
+    assert scored(api, everything, {"rank": 1}, normalize=True) == [("c", 1), ("b", 0.5), ("a", 0)]
+    assert scored(api, everything, {"rank": -2}, normalize=True) == [("a", 0), ("b", -1), ("c", -2)]
+    # Among the records of the query: none of y says what is much.
+    assert scored(api, of_x, {"rank": 1}, normalize=True) == [("b", 1), ("a", 0)]
+    # All have the same confidence; nobody was read.
+    both = {"rank": 1, "conf": 0.5, "access_count": 7}
+    assert scored(api, of_x, both, normalize=True) == [("b", 1.5), ("a", 0.5)]
+    assert scored(api, of_x, both, normalize=True, min_score=0.6, temperature=2) == [("b", 0.75)]
+    # Further numbers stay as they are.
+    boost = {"M:x:a": 3}
+    found = scored(api, of_x, {"rank": 1}, normalize=True, co_occurrence_boost=boost)
+    assert found == [("a", 3), ("b", 1)]
+    assert scored(api, of_x, {"rel": 1, "rank": 1}, normalize=True) == [("b", 2), ("a", 0)]
+    # What is gone says nothing, nor do infinities.
+    redis_client.delete("M:y:c")
+    assert scored(api, everything, {"rank": 1}, normalize=True) == [("b", 1), ("a", 0)]
+    for name, rank in (("d", float("inf")), ("e", -1.0e308), ("f", 1.0e308)):
+        redis_client.zadd("$SortF:M:rank", {keep(M, agent="x", name=name, rank=0.0).pk: rank})
+    found = scored(api, everything, {"rank": 1}, normalize=True)
+    assert sorted(found[:2]) == [("d", 1), ("f", 1)]
+    assert found[2:] == [("b", 0.5), ("a", 0.5), ("e", 0)]
+
+
+def test_of_many_records_the_spans_are_right(api: Api) -> None:
+    made = [M(agent="x", name=f"{number:04}", rank=float(number)) for number in range(1500)]
+    api(M.bulk_create, made)
+    best = scored(api, M.query, {"rank": 1, "conf": 1}, normalize=True, limit=2)
+    assert best == [("1499", 2.0), ("1498", round(1 + 1498 / 1499, 6))]
+    among = M.query.filter(rank__lt=100)
+    assert scored(api, among, {"rank": 1}, normalize=True, limit=1) == [("0099", 1)]
+
+
+@pytest.mark.usefixtures("abc")
 def test_boosts_are_further_signals(api: Api) -> None:
     for name in ("co_occurrence_boost", "similarity_boost"):
         boost = {"M:x:a": 100, "M:zz:ghost": 1000}

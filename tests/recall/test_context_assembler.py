@@ -23,6 +23,7 @@ from popoto import (
     ExistenceFilter,
     KeyField,
     Model,
+    ModelException,
     QueryException,
     RecallProposal,
     RetrievalQuality,
@@ -201,6 +202,20 @@ def test_assessing(api: Api, three: list[U]) -> None:
     assert (found.fok_score, len(found.per_cue_fok)) == (pytest.approx(0.64), 2)
 
 
+def test_cues_of_equal_values_are_told_apart_by_name(api: Api, three: list[U]) -> None:
+    cues = {"topic": "alpha", "goal": "alpha", "place": "delta"}
+    for found in (
+        api(ContextAssembler(U, {"s": 1}).assess, cues),
+        api(ContextAssembler(U, {"s": 1}).assemble, cues, assess_quality=True).metadata["quality"],
+        quality(api, three, cues, {"s": 1}),
+    ):
+        assert list(found.fok_by_name) == ["topic", "goal", "place"]
+        assert found.fok_by_name["goal"] == found.fok_by_name["topic"] == found.per_cue_fok["alpha"]
+        assert [each["cue_familiarity"] for each in found.fok_by_name.values()] == [1, 1, 0]
+        components = [each["component_score"] for each in found.fok_by_name.values()]
+        assert found.fok_score == pytest.approx(sum(components) / 3)
+
+
 def test_assessing_what_nobody_knows(api: Api, three: list[U], caplog: Any) -> None:
     assembler = ContextAssembler(U, {"s": 1})
     assert api(assembler.assess) == RetrievalQuality()
@@ -301,21 +316,40 @@ def test_modes_of_a_model_without_texts(api: Api, three: list[U], mode: str) -> 
     assert names(assembled(api, assembler, {"a": "alpha"}).records) == ["3", "2", "1"]
 
 
+@pytest.mark.parametrize("assesses", [False, True])
 def test_round_trips(
+    api: Api,
     three: list[U],
     four: list[F],
     round_trips: Callable[[], AbstractContextManager[RoundTrips]],
+    assesses: bool,
 ) -> None:
     plain = ContextAssembler(U, {"s": 1}, max_items=1)
-    linked = ContextAssembler(F, {"rel": 1}, max_items=2)
-    with clock.using(NOW):
-        for _ in range(2):
-            with round_trips() as seen:
-                plain.assemble({"a": "alpha"}, assess_quality=True)
-            with round_trips() as more:
-                linked.assemble({"a": "known"}, agent_id="a")
-    assert seen.sends == 3
-    assert more.sends == 4
+    linked = ContextAssembler(F, {"rel": 1}, max_items=2, surfacing_threshold=0.6)
+    for _ in range(2):
+        with round_trips() as seen:
+            assembled(api, plain, {"a": "alpha"}, assess_quality=assesses)
+        with round_trips() as more:
+            known = assembled(api, linked, {"a": "known"}, agent_id="a", assess_quality=assesses)
+        with round_trips() as unasked:
+            surfaced = assembled(api, linked, agent_id="a", assess_quality=assesses)
+        with round_trips() as assessed:
+            api(linked.assess, {"a": "known"}, agent_id="a")
+    # Found, lifted, read, staged, suppressed.
+    assert names(known.records) == ["m1", "m4"]
+    assert names(surfaced.proactive) == ["m3"]
+    assert (seen.sends, more.sends, unasked.sends, assessed.sends) == (2, 3, 2, 2)
+
+
+def test_an_assessed_context_names_the_key_that_another_program_uses(
+    api: Api, four: list[F], redis_client: redis.Redis
+) -> None:
+    redis_client.delete("$ConfidencF:F:conf:data")
+    redis_client.set("$ConfidencF:F:conf:data", "theirs")
+    assembler = ContextAssembler(F, {"rel": 1}, suppression_signal=None)
+    with pytest.raises(ModelException, match=r"\$ConfidencF:F:conf:data.*string"):
+        assembled(api, assembler, {"a": "known"}, agent_id="a", assess_quality=True)
+    assert staged(redis_client, "m1") == 0
 
 
 def test_the_same_store_and_clock_give_the_same_context(api: Api, three: list[U]) -> None:
@@ -355,7 +389,9 @@ def test_a_counter_of_the_callers_own(api: Api, three: list[U]) -> None:
     assert names(result.records) == ["3", "2"]
     assert result.metadata["token_count"] == 20
     assert '"topic": "gamma"' in seen[0][0]
-    assert [name for _, name in seen] == ["3", "2", "1"]
+    # Each, until one does not fit; then all that is chosen.
+    assert [name for _, name in seen] == ["3", "2", "1", "3"]
+    assert seen[-1][0] == result.formatted
     assert ContextAssembler(U, {})._token_counter("hello world") == 2
 
 

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
 import pytest
+import redis
 
 from popoto import (
+    AccessTrackerMixin,
     BM25Field,
+    ConfidenceField,
     ContextAssembler,
     CoOccurrenceField,
+    CyclicDecayField,
     EmbeddingField,
+    ExistenceFilter,
+    IndexedField,
     KeyField,
     Model,
     QueryException,
@@ -20,8 +27,9 @@ from popoto import (
     StringField,
 )
 from popoto.fields.embedding_field import invalidate_cache
+from popoto.models.reading.ranking import similar
 from popoto.recipes.assembling.retrieving import mode_of
-from tests.driver import Api
+from tests.driver import Api, RoundTrips
 from tests.vectors.provider import Known
 
 #: "cat" and "kitten" are near to each other in meaning.
@@ -48,6 +56,22 @@ class Meanings(Model):
     agent_id = KeyField()
     name = KeyField()
     text = StringField()
+    words = BM25Field(source="text")
+    meaning = EmbeddingField(source="text", provider=MEANINGS, store="server")
+
+
+class Linked(AccessTrackerMixin, Model):
+    """Everything that an assembler can use."""
+
+    agent_id = KeyField()
+    team = IndexedField(default="red")
+    name = KeyField()
+    text = StringField()
+    weight = SortedField(type=float, default=0.0)
+    urgent = CyclicDecayField(decay_rate=0.5, partition_by="agent_id")
+    sure = ConfidenceField()
+    near = CoOccurrenceField()
+    known = ExistenceFilter(fingerprint_fn=lambda record: record.text)
     words = BM25Field(source="text")
     meaning = EmbeddingField(source="text", provider=MEANINGS, store="server")
 
@@ -144,17 +168,89 @@ def test_an_assessment_answers_the_words_too(api: Api) -> None:
 
 
 def test_associations_do_not_have_the_question_embedded_again(api: Api) -> None:
-    class Linked(Model):
-        agent_id = KeyField()
-        name = KeyField()
-        text = StringField()
-        near = CoOccurrenceField()
-        words = BM25Field(source="text")
-        meaning = EmbeddingField(source="text", provider=MEANINGS, store="server")
-
     fill(Linked)
     Linked.near.link(Linked, "Linked:a:1", "Linked:a:3", 1.0)
     MEANINGS.calls.clear()
     result = api(ContextAssembler(Linked, {}).assemble, {"q": "cat"}, agent_id="a")
     assert sorted(names(result.records)) == ["1", "2", "3"]
     assert MEANINGS.calls == [(["cat"], "query")]
+
+
+@pytest.mark.parametrize("mode", ["hybrid", "lexical", "composite"])
+def test_three_round_trips_with_all_that_there_is(
+    api: Api, round_trips: Callable[[], AbstractContextManager[RoundTrips]], mode: str
+) -> None:
+    fill(Linked)
+    Linked.near.link(Linked, "Linked:a:1", "Linked:a:3", 1.0)
+    assembler = ContextAssembler(Linked, {"weight": 1.0}, max_items=2, retrieval_mode=mode)
+    for _ in range(2):
+        with round_trips() as seen:
+            result = api(assembler.assemble, {"q": "cat"}, agent_id="a", assess_quality=True)
+    assert result.metadata["push_count"] > 0
+    assert {record.agent_id for record in result.records} == {"a"}
+    assert seen.sends == 3
+    with round_trips() as assessed:
+        api(assembler.assess, {"q": "cat"}, agent_id="a")
+    assert assessed.sends == (2 if mode == "composite" else 3)
+
+
+def test_meaning_among_records_that_conditions_on_other_fields_find(
+    api: Api,
+    round_trips: Callable[[], AbstractContextManager[RoundTrips]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    fill(Linked)
+    for number in range(5, 105):
+        Linked.create(agent_id="a", name=str(number), text="the cat sleeps", team="blue")
+    assembler = ContextAssembler(Linked, {}, suppression_signal=None)
+    filters = {"agent_id": "a", "team": "red"}
+    for most, sends in ((1000, 3), (1, 5)):
+        monkeypatch.setattr(similar, "_MOST_MATCHES", most)
+        for _ in range(2):
+            with round_trips() as seen:
+                result = api(assembler.assemble, {"q": "cat"}, partition_filters=filters)
+        assert names(result.records)[:2] == ["1", "2"]
+        assert {record.team for record in result.records} == {"red"}
+        # Of many, the best are looked at first. They are of the other team.
+        assert seen.sends == sends
+
+
+def test_the_best_of_an_agent_are_found_among_those_of_many(api: Api) -> None:
+    fill(Linked)
+    for number in range(5, 105):
+        Linked.create(agent_id="b", name=str(number), text="the cat sleeps")
+    assembler = ContextAssembler(Linked, {}, max_items=2)
+    assert names(api(assembler.assemble, {"q": "cat"}, agent_id="a").records) == ["1", "2"]
+
+
+def test_a_record_that_is_gone_leaves_its_place_to_the_next(
+    api: Api, redis_client: redis.Redis
+) -> None:
+    fill(Meanings)
+    assembler = ContextAssembler(Meanings, {}, max_items=1)
+    assert names(api(assembler.assemble, {"q": "cat"}, agent_id="a").records) == ["1"]
+    redis_client.delete("Meanings:a:1")
+    assert names(api(assembler.assemble, {"q": "cat"}, agent_id="a").records) == ["2"]
+
+
+def test_agents_whose_names_look_like_parts_of_keys(api: Api) -> None:
+    odd = ("None", "a:b", "a{&#58;}b", "&", "*", "")
+    for number, agent in enumerate(odd):
+        Meanings.create(agent_id=agent, name=str(number), text="the cat sleeps")
+    for number, agent in enumerate(odd):
+        found = api(ContextAssembler(Meanings, {}).assemble, {"q": "cat"}, agent_id=agent)
+        assert names(found.records) == [str(number)]
+
+
+def test_associations_lift_what_was_found_and_what_was_not(api: Api) -> None:
+    for name in "123":
+        Words.create(agent_id="a", name=name, text="cat")
+    Words.create(agent_id="a", name="4", text="rain")
+    for name, weight in (("3", 1.0), ("4", 0.2)):
+        Words.near.link(Words, "Words:a:1", f"Words:a:{name}", weight)
+    assembler = ContextAssembler(Words, {}, max_items=1, propagation_depth=1)
+    first = api(assembler.assemble, {"q": "cat"}, agent_id="a")
+    assert names(first.records) == ["3"]
+    assert first.metadata["pull_count"] == 2
+    assembler = ContextAssembler(Words, {}, max_items=4, propagation_depth=0)
+    assert names(api(assembler.assemble, {"q": "cat"}, agent_id="a").records) == ["1", "2", "3"]

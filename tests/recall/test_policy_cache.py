@@ -15,7 +15,10 @@ import redis
 from hypothesis import given
 from hypothesis import strategies as st
 
+import popoto
 from popoto import clock
+from popoto.exceptions import NotReplicatedError, OutcomeUnknownError
+from popoto.models.upkeep.registry import Registry
 from popoto.recipes import policy_cache
 from popoto.recipes.policy_cache import (
     PolicyEntry,
@@ -27,6 +30,7 @@ from popoto.recipes.policy_cache import (
     update_q_value,
     wilson_ci_lower,
 )
+from popoto.testing.faults import FaultProxy
 from tests.driver import RoundTrips
 
 # Formulas --------------------------------------------------------------------------------------
@@ -211,6 +215,9 @@ def test_keys_and_events(redis_client: redis.Redis) -> None:
 # Learning from events --------------------------------------------------------------------------
 
 
+EVIDENCE = "$Policy:PolicyEntry:evidence"
+
+
 def events(successes: int, failures: int = 0, **told: str) -> list[tuple[str, dict[str, str]]]:
     common = {"state_fingerprint": "f", "action_type": "act", **told}
     outcomes = ["success"] * successes + ["failure"] * failures
@@ -251,6 +258,41 @@ def test_batches_add_up_and_one_entry_is_made() -> None:
     assert made.agent_id == "default"
 
 
+def test_evidence_is_counted_once_or_not_at_all(proxy: FaultProxy) -> None:
+    learn(events(1))
+    before = proxy.sent(b"HINCRBY")
+    proxy.lose_reply(b"HINCRBY")
+    with pytest.raises(OutcomeUnknownError):
+        learn(events(1))
+    assert proxy.sent(b"HINCRBY") == before + 1
+    with popoto.wait_for_replicas(1, timeout=0.01), pytest.raises(NotReplicatedError):
+        learn(events(1))
+
+
+def test_upkeep_knows_evidence(redis_client: redis.Redis) -> None:
+    (made,) = learn(events(8, agent_id="ada"))
+    counts = redis_client.hgetall(EVIDENCE)
+    registry = Registry(PolicyEntry._meta)
+    texts = {key for _, _, *pair in registry.text_fields for key in pair}
+    unknown = {
+        key.decode()
+        for key in redis_client.scan_iter()
+        if not registry.is_record_key(key.decode())
+        and registry.companion_of(key.decode()) is None
+        and not registry.candidates(key.decode())
+    }
+    assert unknown - texts == {"stream:policy_mutations:ada"}
+    assert PolicyEntry.check_indexes()["total"] == 0
+    assert PolicyEntry.clean_indexes() == 0
+    PolicyEntry.rebuild_indexes()
+    # It stands beside no record, and is as long kept as there are events.
+    made.delete()
+    assert redis_client.hgetall(EVIDENCE) == counts
+    assert 0 < redis_client.ttl(EVIDENCE) <= 90 * 86_400
+    PolicyEntry.delete_all()
+    assert redis_client.exists(EVIDENCE) == 0
+
+
 def test_agents_and_actions_are_apart() -> None:
     assert len(learn(events(4, agent_id="a"), events(4, agent_id="b"))) == 0
     found = learn(events(4, agent_id="a"), events(8, agent_id="a", action_type="other"))
@@ -275,6 +317,11 @@ MONDAY = datetime.datetime(2025, 1, 6, 12, tzinfo=datetime.UTC)
 WEEKLY, MONTHLY, YEARLY = 604_800, 2_592_000, 31_536_000
 
 
+UTC = datetime.UTC
+FIRSTS = [(MONTHLY, 0.5, 0.0)]
+MARCHES = [(MONTHLY, 0.5, 1.5708), (YEARLY, 0.5, math.pi / 3)]
+
+
 def at(*moments: datetime.datetime) -> list[tuple[str, dict[str, str]]]:
     return [("0-1", {"ts": str(moment.timestamp())}) for moment in moments]
 
@@ -286,9 +333,15 @@ def days(count: int, step: int = 1, first: datetime.datetime = MONDAY) -> Any:
 @pytest.mark.parametrize(
     ("entries", "cycles"),
     [
-        (days(20, 7), [(WEEKLY, 0.5, 0.0), (YEARLY, 0.5, math.pi / 3)]),
+        (days(20, 7), [(WEEKLY, 0.5, 0.0)]),
+        (days(12, 7, MONDAY + datetime.timedelta(days=3)), [(WEEKLY, 0.5, 6 * math.pi / 7)]),
         (days(6, 7), []),
-        (days(70), [(YEARLY, 0.5, 0.523599)]),
+        *((days(count), []) for count in (12, 26, 31, 70, 200, 365, 366, 1000)),
+        *((days(count, 3), []) for count in (20, 122, 365)),
+        (days(40 * 365, first=datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)), []),
+        # On the first days of months; in March.
+        (at(*[datetime.datetime(2025, month, 1, tzinfo=UTC) for month in range(1, 13)]), FIRSTS),
+        (at(*[datetime.datetime(2020 + n, 3, 4 + n, tzinfo=UTC) for n in range(14)]), MARCHES),
         (
             at(*[MONDAY + datetime.timedelta(days=2)] * 12),
             [(WEEKLY, 0.5, 1.7952), (MONTHLY, 0.5, 1.5708), (YEARLY, 0.5, 0.0)],
@@ -296,13 +349,20 @@ def days(count: int, step: int = 1, first: datetime.datetime = MONDAY) -> Any:
         (at(*[MONDAY] * 4), [(MONTHLY, 0.5, 0.0)]),
         (at(MONDAY, MONDAY), []),
         ([], []),
-        ([("1-0", {"ts": "soon"}), ("1-1", {})], []),
+        ([("1-0", {"ts": each}) for each in ("soon", "nan", "inf", "1e300", "-1e17")], []),
+        ([("1-1", {})] * 3, []),
     ],
 )
 def test_cycles_in_events(entries: Any, cycles: list[tuple[int, float, float]]) -> None:
     found = asyncio.run(temporal_discovery_handler(entries))
     assert [each[:2] for each in found] == [each[:2] for each in cycles]
     assert [each[2] for each in found] == pytest.approx([each[2] for each in cycles], rel=1e-4)
+
+
+@given(st.dates(datetime.date(1975, 1, 1), datetime.date(2035, 1, 1)), st.integers(3, 1500))
+def test_what_happens_every_day_has_no_cycle(first: datetime.date, count: int) -> None:
+    start = datetime.datetime.combine(first, datetime.time(23, 59), UTC)
+    assert asyncio.run(temporal_discovery_handler(days(count, first=start))) == []
 
 
 def test_seven_mondays_are_weekly() -> None:

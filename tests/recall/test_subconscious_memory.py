@@ -130,9 +130,9 @@ def test_sentences_become_memories(api: Api, memory: SubconsciousMemory) -> None
         ("- item one\n- item two", 1),
         ("Hello world.No space here.", 1),
         ("Wait... what happened?! Ok then.", 3),
-        ('He said "stop." Then left.', 1),
-        ("Dr. Smith agrees with e.g. this one.", 3),
-        ("很好的结果。这是第二句。", 1),
+        ('He said "stop." Then left.', 2),
+        ("Dr. Smith agrees with e.g. this one.", 1),
+        ("很好的结果。这是第二句。", 2),
         ("", 0),
     ],
 )
@@ -152,3 +152,25 @@ def test_outcomes(api: Api, memory: SubconsciousMemory) -> None:
     with pytest.raises(ValueError, match="nonsense"):
         api(memory.report_outcomes, result, "nonsense")
     assert RecallProposal.get_pending(Memory, "ada") == []
+
+
+def test_repeated_sentences_are_kept_or_not(
+    api: Api, memory: SubconsciousMemory, round_trips: Any
+) -> None:
+    text = "The sky is blue today. The sky is blue today. The grass is green."
+    assert len(api(memory.extract_memories, text)) == 3
+    sparing = SubconsciousMemory(memory.model_class, "ada", {"relevance": 1}, keeps_repeated=False)
+    other = SubconsciousMemory(memory.model_class, "bob", {"relevance": 1}, keeps_repeated=False)
+    assert api(sparing.extract_memories, text) == []
+    assert [each.content for each in api(other.extract_memories, text)] == [
+        "The sky is blue today.",
+        "The grass is green.",
+    ]
+    assert api(other.extract_memories, text) == []
+    with round_trips() as seen:
+        (kept,) = api(other.extract_memories, f"{text} The sea is wide and deep.")
+    assert kept.content == "The sea is wide and deep."
+    assert seen.sends == 2
+    with round_trips() as nothing:
+        assert api(other.extract_memories, "Short.") == []
+    assert nothing.sends == 0

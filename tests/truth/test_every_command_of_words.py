@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
-
 import pytest
 import redis
-from redis.exceptions import RedisError
 
 from popoto import BM25Field, KeyField, Model, ModelException, StringField, transaction
 from tests.driver import Api
-from tests.truth.everything import state
-from tests.truth.traced import ERROR_AT, calls, is_write, traced, unproven
+from tests.truth.traced import calls, is_write, traced, unproven, walk_errors
 
 
 class Leaf(Model):
@@ -110,23 +106,7 @@ def test_an_error_at_any_command_before_the_first_write_leaves_everything_as_it_
     redis_client: redis.Redis, operation: str
 ) -> None:
     api = Api(is_async=False)
-
-    def run(error_at: int) -> tuple[dict[bytes, object], dict[bytes, object]]:
-        redis_client.flushall()
-        leaves = fill(1)
-        redis_client.set(ERROR_AT, error_at)
-        before = state(redis_client)
-        with traced(), contextlib.suppress(RedisError, ModelException):
-            OPERATIONS[operation](api, leaves)
-        return before, state(redis_client)
-
-    _, done = run(0)
-    call = next(each for each in calls(redis_client) if any(map(is_write, each)))
-    asked = [each for each in call if each.how != "may"]
-    first = next(at for at, each in enumerate(asked) if is_write(each))
-    for number in range(1, first + 2):
-        before, after = run(number)
-        assert after in (before, done), str(asked[number - 1])
+    walk_errors(redis_client, lambda: fill(1), lambda leaves: OPERATIONS[operation](api, leaves))
     api.close()
 
 

@@ -6,21 +6,27 @@ list on the server, with how it was asked, and the one whose number stands at `E
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import contextlib
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from hashlib import sha1
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import msgpack
 import pytest
 import redis
+from redis.exceptions import RedisError
 
+from popoto import ModelException
 from popoto.engine import batch
 from popoto.engine.scripts import Script
 from popoto.memory import commands
 from popoto.models.upkeep import rebuilding
 from popoto.streams import consumer
+from tests.truth.everything import state
+
+T = TypeVar("T")
 
 TRACE, ERROR_AT = "test:trace", "test:error-at"
 
@@ -123,7 +129,7 @@ WRITES: dict[str, str | None] = {
 #: Commands that read, by the type that they find out, or would stumble over.
 READS: dict[str, str | None] = {
     **dict.fromkeys(("SCARD", "SISMEMBER", "SMISMEMBER", "SMEMBERS"), "set"),
-    **dict.fromkeys(("ZCARD", "ZRANGE", "ZSCORE"), "zset"),
+    **dict.fromkeys(("ZCARD", "ZMSCORE", "ZRANGE", "ZSCORE"), "zset"),
     **dict.fromkeys(("HLEN", "HGET", "HMGET", "HGETALL"), "hash"),
     **dict.fromkeys(("LLEN", "LRANGE"), "list"),
     **dict.fromkeys(("STRLEN", "GETRANGE"), "string"),
@@ -162,3 +168,28 @@ def unproven(asked: list[Asked]) -> list[Asked]:
 
 def is_write(asked: Asked) -> bool:
     return asked.how != "may" and asked.name in WRITES
+
+
+def walk_errors(
+    client: redis.Redis, fill: Callable[[], T], operation: Callable[[T], object]
+) -> None:
+    """With an error at any command before its first write, an operation does nothing, or all."""
+
+    def run(error_at: int) -> tuple[dict[bytes, object], dict[bytes, object]]:
+        client.flushall()
+        filled = fill()
+        client.set(ERROR_AT, error_at)
+        before = state(client)
+        with traced(), contextlib.suppress(RedisError, ModelException):
+            operation(filled)
+        return before, state(client)
+
+    _, done = run(0)
+    # Of a pipeline the check comes first, which writes nothing.
+    call = next(each for each in calls(client) if any(map(is_write, each)))
+    asked = [each for each in call if each.how != "may"]
+    first = next(at for at, each in enumerate(asked) if is_write(each))
+    for number in range(1, first + 2):
+        before, after = run(number)
+        # What a script may do without is not missed: then all is done.
+        assert after in (before, done), str(asked[number - 1])

@@ -12,6 +12,7 @@ import redis
 from popoto import (
     AutoKeyField,
     DatetimeField,
+    EmbeddingField,
     GeoField,
     IndexedField,
     IntField,
@@ -21,9 +22,13 @@ from popoto import (
     Relationship,
     SortedField,
     SortedKeyField,
+    StringField,
     UniqueField,
     UniqueKeyField,
 )
+from tests.vectors.provider import Known
+
+SOUNDS = Known()
 
 
 class Keeper(Model):
@@ -47,6 +52,17 @@ class Animal(Model):
 
     class Meta:
         indexes = ((("mood", "chip"), True), (("mood", "note"), False))
+
+
+class Parrot(Model):
+    """Has vectors in both places, where there is something to make them of."""
+
+    name = KeyField()
+    says = StringField(null=True)
+    sound = EmbeddingField(source="says", provider=SOUNDS, store="server")
+    sight = EmbeddingField(source="says", provider=SOUNDS)
+
+    __embedding_garbage_collect__ = True
 
 
 class Visit(Model):
@@ -74,6 +90,13 @@ def animal(number: int, **values: Any) -> Animal:
             **values,
         }
     )
+
+
+WORDS = ("hello", None, "a:b*", "", "{}")
+
+
+def parrot(number: int, **values: Any) -> Parrot:
+    return Parrot(**{"name": f"p:{number}", "says": WORDS[number % len(WORDS)], **values})
 
 
 def state(client: redis.Redis) -> dict[str, Any]:

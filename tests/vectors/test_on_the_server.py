@@ -9,10 +9,21 @@ from typing import Any
 import pytest
 import redis
 
-from popoto import EmbeddingField, KeyField, Model, ModelException, StringField, transaction
+import popoto
+from popoto import (
+    EmbeddingField,
+    KeyField,
+    Model,
+    ModelException,
+    StringField,
+    redis_db,
+    transaction,
+)
+from popoto.exceptions import NotReplicatedError, OutcomeUnknownError
 from popoto.fields.vectors.keeper import Described
 from popoto.fields.vectors.on_server import Following, forget_followed
 from popoto.redis_db import get_REDIS_DB
+from popoto.testing.faults import FaultProxy
 from tests.driver import Api
 from tests.vectors.provider import TABLE, Known
 
@@ -234,3 +245,40 @@ def test_on_a_cluster(on_the_cluster: None, api: Api) -> None:
     assert [each.name for each in api(Served.query.semantic_search, "up")] == ["z", "b"]
     assert api(Served.reembed, anew=True) == 4
     assert found(Served) == ["z", "b"]
+
+
+# Begun anew ------------------------------------------------------------------------------------
+
+
+def test_vectors_are_not_dropped_once_their_caller_was_told_that_nobody_knows(
+    api: Api, served: Any, redis_client: redis.Redis, proxy: FaultProxy
+) -> None:
+    """The request is held back, and arrives late: what was stored meanwhile stays."""
+    api(served.create, name="a", text="a")
+    redis_db.set_REDIS_DB_settings(host="127.0.0.1", port=proxy.port, socket_timeout=0.3)
+    proxy.hold(b"REFORM")
+    with pytest.raises(OutcomeUnknownError):
+        api(served.reembed, anew=True)
+    before = redis_client.hgetall(f"{STEM}:note"), redis_client.hgetall(f"{STEM}:vectors")
+    proxy.deliver()
+    after = redis_client.hgetall(f"{STEM}:note"), redis_client.hgetall(f"{STEM}:vectors")
+    assert before == after
+    assert list(after[1]) == [b"Served:a"]
+    assert api(served.reembed, anew=True) == 1
+
+
+def test_to_begin_anew_is_not_sent_again_once_its_reply_was_lost(
+    api: Api, served: Any, proxy: FaultProxy
+) -> None:
+    api(served.create, name="a", text="a")
+    before = proxy.sent(b"REFORM")
+    proxy.lose_reply(b"REFORM")
+    with pytest.raises(OutcomeUnknownError):
+        api(served.reembed, anew=True)
+    assert proxy.sent(b"REFORM") == before + 1
+
+
+def test_to_begin_anew_waits_for_replicas_where_that_is_asked_for(api: Api, served: Any) -> None:
+    # Without a record nothing else is written.
+    with popoto.wait_for_replicas(1, timeout=0.01), pytest.raises(NotReplicatedError):
+        api(served.reembed, anew=True)

@@ -12,8 +12,8 @@ __all__ = ["together"]
 def together(*plans: Plan[Any]) -> Plan[list[Any]]:
     """The results of these plans, in order.
 
-    Reads of one shard that they ask for at the same time are one request. Where that fails, each
-    of them is told.
+    Reads of one shard that they ask for at the same time are one request, which waits for the calls
+    that others of them make first. Where it fails, each of them is told.
     """
     results: list[Any] = [None] * len(plans)
     steps: dict[int, Request | Call] = {}
@@ -29,9 +29,11 @@ def together(*plans: Plan[Any]) -> Plan[list[Any]]:
     for place in range(len(plans)):
         go_on(place)
     while steps:
-        joined = _joined(steps)
+        calls = [place for place, step in steps.items() if isinstance(step, Call)]
+        joined = {} if calls else _joined(steps)
         if len(joined) < 2:
-            place, step = next(iter(steps.items()))
+            place = next(iter(calls or joined or steps))
+            step = steps[place]
             try:
                 reply = yield step
             except Exception as error:  # noqa: BLE001 - the plan that asked is told

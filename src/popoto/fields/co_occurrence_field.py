@@ -28,6 +28,7 @@ from popoto.fields.keeping.entries import Entry
 from popoto.fields.keeping.families import KeyFamily, Layout
 from popoto.fields.keeping.proposals import ProposalEntry, pending_family
 from popoto.fields.unindexed_field_mixin import UnindexedFieldMixin
+from popoto.memory.composite.signals import Signal, spreading
 
 __all__ = ["CoOccurrenceField"]
 
@@ -359,6 +360,12 @@ class CoOccurrenceField(UnindexedFieldMixin[Any], Field[Any]):
     ) -> Plan[dict[str, float]]:
         number = Defaults.CO_OCCURRENCE_DECAY_PER_HOP if decay is None else decay
         return spread(model, self.edges, seeds, depth, number, threshold, self.max_edges)
+
+    def spreading_signal(self, seed_pks: Sequence[str], depth: int, threshold: float) -> Signal:
+        """What activation from these keys reaches (`propagate`), as a signal of a ranking."""
+        decay = Defaults.CO_OCCURRENCE_DECAY_PER_HOP
+        stem = self.edges.stem
+        return spreading(stem, seed_pks, int(depth), decay, threshold, self.max_edges)
 
 
 def _family(section: str, name: str, stem: str, layout: Layout) -> KeyFamily:

@@ -20,6 +20,7 @@ from popoto.fields.field import Field
 from popoto.fields.keeping.commit import Commit
 from popoto.fields.keeping.entries import CompanionEntry, Entry
 from popoto.fields.keeping.families import KeyFamily, companion_family
+from popoto.fields.keeping.renewing import Renewal
 from popoto.fields.keeping.stand_in import StandIn
 from popoto.fields.vectors.catching_up import embed_records
 from popoto.fields.vectors.embedding import Embedded, Unembedded, Unvectored
@@ -37,6 +38,7 @@ from popoto.fields.vectors.housekeeping import (
 from popoto.fields.vectors.in_files import FileKeeper, embeddings_directory, forget_directories
 from popoto.fields.vectors.keeper import Place, VectorKeeper
 from popoto.fields.vectors.nearness import Nearness
+from popoto.fields.vectors.noticing import Marking, lost_vectors
 from popoto.fields.vectors.on_server import ServerKeeper, forget_followed
 from popoto.fields.vectors.preparing import Preparing, text_at_hand
 from popoto.memory.vectors.arrays import FORMS, HAS_NUMPY, Array
@@ -127,14 +129,15 @@ class EmbeddingField(Field[int]):
 
     def bind(self, model_name: str, name: str) -> None:
         super().bind(model_name, name)
-        self._missing_key = keys.SEPARATOR.join(("$EmbeddingF", model_name, name, "missing"))
+        self.missing_key = keys.SEPARATOR.join(("$EmbeddingF", model_name, name, "missing"))
         self._keeper: VectorKeeper | None = None
 
     # What it is -----------------------------------------------------------------
 
     @property
     def registries(self) -> frozenset[str]:
-        return super().registries | {"embedding"}
+        found = super().registries | {"embedding"}
+        return found | {"compared"} if self.store == "server" else found
 
     @property
     def provider(self) -> Any:
@@ -172,12 +175,20 @@ class EmbeddingField(Field[int]):
     @stock
     def entries(self, key: str, values: Mapping[str, Any]) -> Sequence[Entry]:
         own = super().entries(key, values) if self.keeps_value_sets else ()
-        missing = CompanionEntry(self._missing_key, key, f"{self.name}:missing", "zset")
+        missing = CompanionEntry(self.missing_key, key, f"{self.name}:missing", "zset")
         return (*own, missing, *self.keeper.entries(key))
 
     def key_families(self) -> Sequence[KeyFamily]:
-        missing = companion_family(self.name, self._missing_key, "zset", is_open=False)
+        missing = companion_family(self.name, self.missing_key, "zset", is_open=False)
         return (*super().key_families(), missing, *self.keeper.families())
+
+    def misindexed(self, records: Sequence[Any]) -> Plan[list[tuple[str, bool]]]:
+        lost = yield from lost_vectors(self, records)
+        return [(key, False) for key in lost]
+
+    def rebuilding(self, model_name: str, shard: str) -> Renewal | None:
+        # Files are on this machine alone; which are not there is no fact of the model.
+        return Marking(self) if self.store == "server" else None
 
     # Saving ---------------------------------------------------------------------
 
@@ -233,18 +244,18 @@ class EmbeddingField(Field[int]):
         elif commit.operation == "create":
             self.keeper.take(batch, commit.key)
         if is_missing:
-            batch.put("ZADD", self._missing_key, clock.now(), commit.key)
+            batch.put("ZADD", self.missing_key, clock.now(), commit.key)
 
     def put(self, batch: Batch, key: str, found: Embedded, *, is_new: bool = False) -> None:
         """Queue what belongs to a vector, and that it is not missing any more."""
         self.keeper.put(batch, key, found.vector, found.described)
         if not is_new:
-            batch.put("ZREM", self._missing_key, key)
+            batch.put("ZREM", self.missing_key, key)
 
     def clear(self, batch: Batch, key: str) -> None:
         """Queue that a record has no vector, and is to have none."""
         self.keeper.take(batch, key)
-        batch.put("ZREM", self._missing_key, key)
+        batch.put("ZREM", self.missing_key, key)
 
     def _is_left_out(self, instance: Any, commit: Commit) -> bool:
         """Whether a commit writes a text that should have another vector, and is not given it."""
@@ -264,7 +275,7 @@ class EmbeddingField(Field[int]):
     def marked(self) -> Plan[list[str]]:
         """The records whose text is waiting for a vector."""
         (found,) = yield from looked_up(
-            [("ZRANGE", self._missing_key, 0, -1)], self.keeper.place.shard
+            [("ZRANGE", self.missing_key, 0, -1)], self.keeper.place.shard
         )
         return [key.decode("utf-8") for key in found]
 

@@ -120,6 +120,7 @@ class QueryRankings:
         post_filter: Accepts | None = None,
         co_occurrence_boost: Mapping[str, float] | None = None,
         temperature: float = 1.0,
+        normalize: bool = False,
     ) -> list[Any]:
         """The results whose texts are nearest in meaning to a question, best first.
 
@@ -128,7 +129,8 @@ class QueryRankings:
         order of their keys. ``_similarity_score`` of a result is its score.
 
         `indexes`              weights of further signals, as `composite_score` takes them:
-                               similarity is one more, of weight 1 (``_composite_score``)
+                               similarity is one more, of weight 1 (``_composite_score``);
+                               `normalize` as there
         `limit`                how many; a limit of the query holds as well
         `min_score`            leave out what scores less; below 0 it lets in what is unlike
         `co_occurrence_boost`  record key -> number, joined to the similarity by `aggregate` ("SUM",
@@ -147,6 +149,7 @@ class QueryRankings:
         asked = Scoring(
             *(indexes, limit, aggregate, min_score, post_filter, co_occurrence_boost),
             temperature=temperature,
+            normalize=normalize,
         )
         return run(semantic_search(self._spec, query_text, asked))
 
@@ -160,11 +163,13 @@ class QueryRankings:
         post_filter: Accepts | None = None,
         co_occurrence_boost: Mapping[str, float] | None = None,
         temperature: float = 1.0,
+        normalize: bool = False,
     ) -> list[Any]:
         """`semantic_search` for asyncio."""
         asked = Scoring(
             *(indexes, limit, aggregate, min_score, post_filter, co_occurrence_boost),
             temperature=temperature,
+            normalize=normalize,
         )
         return await arun(semantic_search(self._spec, query_text, asked))
 
@@ -178,13 +183,17 @@ class QueryRankings:
         co_occurrence_boost: Mapping[str, float] | None = None,
         similarity_boost: Mapping[str, float] | None = None,
         temperature: float = 1.0,
+        normalize: bool = False,
     ) -> list[Any]:
         """The results with the highest scores, each made of several signals; best first.
 
         `indexes`    weights by name: a sorted field (its value), a decay field (its score now), a
                      `ConfidenceField`, ``priority`` of a `WriteFilterMixin`, ``access_count``
                      of an `AccessTrackerMixin`. The score of a record is the sum of weight
-                     times signal, over the signals that it has; nothing is normalised
+                     times signal, over the signals that it has
+        `normalize`  each index counts from 0 to 1, from the least to the greatest number that a
+                     record which the conditions find has in it: so dates and confidences can be
+                     added. Further numbers stay as they are
         `aggregate`  SUM, MIN or MAX
         `min_score`  the least score, before it is divided by `temperature` (> 0)
         `post_filter`  a function of record key and score: whether the record is wanted
@@ -200,7 +209,7 @@ class QueryRankings:
         """
         asked = Scoring(
             *(indexes, limit, aggregate, min_score, post_filter),
-            *(co_occurrence_boost, similarity_boost, temperature),
+            *(co_occurrence_boost, similarity_boost, temperature, normalize),
         )
         return run(composite_score(self._spec, asked))
 
@@ -214,11 +223,12 @@ class QueryRankings:
         co_occurrence_boost: Mapping[str, float] | None = None,
         similarity_boost: Mapping[str, float] | None = None,
         temperature: float = 1.0,
+        normalize: bool = False,
     ) -> list[Any]:
         """`composite_score` for asyncio."""
         asked = Scoring(
             *(indexes, limit, aggregate, min_score, post_filter),
-            *(co_occurrence_boost, similarity_boost, temperature),
+            *(co_occurrence_boost, similarity_boost, temperature, normalize),
         )
         return await arun(composite_score(self._spec, asked))
 

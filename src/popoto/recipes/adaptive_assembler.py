@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import logging
 import random
+import threading
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
@@ -38,8 +39,12 @@ class AdaptiveAssembler:
                            `avg_confidence`. Where it fails the call does not count
     `weight_perturbation`  how much of a weight moves
     `rng`                  the `random.Random` that decides which
+    `margin`               how much better than the baseline a candidate has to measure; by 0,
+                           one that measures the same is kept, so that noise moves weights
+    `state`                where to go on: what `state` of an earlier one was, of the same weights
 
-    What was learned is kept in this object alone. Not for several threads.
+    What was learned is kept in this object alone, unless you store its `state`. Threads and tasks
+    may share it: a call counts for the weights that it began with.
     """
 
     def __init__(
@@ -49,6 +54,9 @@ class AdaptiveAssembler:
         quality_metric: Callable[[RetrievalQuality], Any] | None = None,
         weight_perturbation: float = 0.05,
         rng: random.Random | None = None,
+        *,
+        margin: float = 0.0,
+        state: Mapping[str, Any] | None = None,
     ) -> None:
         self._inner = inner
         size = Defaults.ADAPTIVE_QUALITY_WINDOW_SIZE if window_size is None else window_size
@@ -60,6 +68,34 @@ class AdaptiveAssembler:
         self._baseline: float | None = None
         self._is_testing = False
         self._current_window: list[float] = []
+        self._margin = margin
+        self._lock = threading.Lock()
+        if state is not None:
+            self._restore(state)
+
+    @property
+    def state(self) -> dict[str, Any]:
+        """All that was learned so far, as JSON can have it: hand it to another one, as `state`."""
+        with self._lock:
+            return {
+                "weights": self.current_weights,
+                "kept": dict(self._original),
+                "baseline": self._baseline,
+                "testing": self._is_testing,
+                "window": list(self._current_window),
+            }
+
+    def _restore(self, state: Mapping[str, Any]) -> None:
+        if not state["weights"].keys() == state["kept"].keys() == self._original.keys():
+            raise ValueError(
+                f"the state is one of the weights {', '.join(state['weights'])}; those of the "
+                f"assembler are {', '.join(self._original)}"
+            )
+        self._original = {name: float(state["kept"][name]) for name in self._original}
+        self._use({name: float(state["weights"][name]) for name in self._original})
+        self._baseline = state["baseline"]
+        self._is_testing = bool(state["testing"])
+        self._current_window = [float(sample) for sample in state["window"]]
 
     @property
     def current_weights(self) -> dict[str, float]:
@@ -80,25 +116,25 @@ class AdaptiveAssembler:
         self, query_cues: Mapping[str, Any] | None = None, **options: Any
     ) -> AssemblyResult:
         """As the assembler's own, always with the quality."""
-        result: AssemblyResult = self._inner.assemble(
-            query_cues, **{**options, "assess_quality": True}
-        )
-        self._learn(result)
+        inner = self._inner
+        result: AssemblyResult = inner.assemble(query_cues, **{**options, "assess_quality": True})
+        self._learn(result, inner)
         return result
 
     async def async_assemble(
         self, query_cues: Mapping[str, Any] | None = None, **options: Any
     ) -> AssemblyResult:
         """`assemble` for asyncio."""
-        result: AssemblyResult = await self._inner.async_assemble(
+        inner = self._inner
+        result: AssemblyResult = await inner.async_assemble(
             query_cues, **{**options, "assess_quality": True}
         )
-        self._learn(result)
+        self._learn(result, inner)
         return result
 
     # Learning -------------------------------------------------------------------
 
-    def _learn(self, result: AssemblyResult) -> None:
+    def _learn(self, result: AssemblyResult, inner: Any) -> None:
         quality = result.metadata.get("quality")
         if quality is None:
             return
@@ -107,6 +143,11 @@ class AdaptiveAssembler:
         except Exception as error:  # noqa: BLE001 - a metric of the caller's own, of any kind
             logger.warning("quality_metric failed, so that this call does not count: %r", error)
             return
+        with self._lock:
+            if inner is self._inner:
+                self._take(sample)
+
+    def _take(self, sample: float) -> None:
         self._current_window.append(sample)
         if len(self._current_window) >= self._window_size:
             mean = sum(self._current_window) / len(self._current_window)
@@ -127,7 +168,7 @@ class AdaptiveAssembler:
     def _judge(self, mean: float) -> None:
         """A candidate is measured: keep it, or go back."""
         self._is_testing = False
-        if self._baseline is None or mean >= self._baseline:
+        if self._baseline is None or mean >= self._baseline + self._margin:
             self._original = self.current_weights
             self._baseline = mean
         else:

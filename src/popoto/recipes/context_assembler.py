@@ -8,11 +8,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from popoto.engine.request import Plan
+from popoto.engine.request import Argument, Plan
 from popoto.engine.run import arun, run
 from popoto.fields.constants import Defaults
 from popoto.recipes.assembling.asked import Asked
-from popoto.recipes.assembling.choosing import length_as_tokens, within
+from popoto.recipes.assembling.choosing import Budget, length_as_tokens, within
 from popoto.recipes.assembling.effects import take_effect
 from popoto.recipes.assembling.formats import (
     FORMATS,
@@ -20,17 +20,18 @@ from popoto.recipes.assembling.formats import (
     format_structured,
     format_xml,
 )
-from popoto.recipes.assembling.gathering import Gathered, gathered, pulled
+from popoto.recipes.assembling.gathering import Gathered, gathered, probed
 from popoto.recipes.assembling.quality import (
     FOK_WEIGHT_CUE_FAMILIARITY,
     FOK_WEIGHT_PARTIAL_RETRIEVAL,
     FOK_WEIGHT_SUBTHRESHOLD_ACTIVATION,
+    Cue,
+    Measuring,
     RetrievalQuality,
     Yardstick,
-    familiarity,
     measured,
 )
-from popoto.recipes.assembling.retrieving import mode_of, retrieval
+from popoto.recipes.assembling.retrieving import mode_of
 
 __all__ = [
     "COMPETITIVE_SUPPRESSION_SIGNAL",
@@ -79,14 +80,19 @@ class ContextAssembler:
                            unasked; `Defaults.DEFAULT_SURFACING_THRESHOLD` if left out
     `propagation_depth`    how many associations away records are lifted
     `output_format`        structured (JSON), xml or natural; anything else is structured
-    `token_counter`        called with the text of one record (its attributes are the record's);
-                           without it an estimate counts that is rather too high
+    `token_counter`        called with the text of one record (its attributes are the record's),
+                           and with that of all that are chosen; without it an estimate counts that
+                           is rather too high
     `retrieval_mode`       how cues pull: hybrid (by words and meaning: a `BM25Field` and an
                            `EmbeddingField`), lexical (by words), composite (by `score_weights`
                            alone), or auto: the first of them that the model's fields allow
     `suppression_signal`   what those that were pulled and not kept learn, if the model has a
                            `ConfidenceField` (`Defaults.COMPETITIVE_SUPPRESSION_SIGNAL`); None:
                            nothing
+    `proactive_items`      how many places are kept for records that surface unasked, where there
+                           are any; a fifth of `max_items` if left out
+    `strict_budget`        not even the first record is kept if it does not fit, and shorter ones
+                           that follow what does not fit are
 
     Methods have native asyncio twins, ``async_…``.
     """
@@ -104,6 +110,8 @@ class ContextAssembler:
         *,
         retrieval_mode: str = "auto",
         suppression_signal: float | type[Defaults] | None = Defaults,
+        proactive_items: int | None = None,
+        strict_budget: bool = False,
     ) -> None:
         self.model_class = model_class
         self.score_weights = score_weights
@@ -119,6 +127,8 @@ class ContextAssembler:
         self._token_counter = token_counter or length_as_tokens
         self.retrieval_mode = retrieval_mode
         self.suppression_signal = suppression_signal
+        self.proactive_items = proactive_items
+        self.strict_budget = strict_budget
 
     # Assembling -----------------------------------------------------------------
 
@@ -136,9 +146,10 @@ class ContextAssembler:
         is shown. Every record meets all filters. Raises QueryException.
 
         Records shown are staged as read once; those that came unasked are proposed
-        (`RecallProposal`); of those that were pulled and not kept the confidence falls. Two round
-        trips; one more where words of cues are searched for, up to three where their meaning is,
-        two where associations lift records, one for the quality.
+        (`RecallProposal`); of those that were pulled and not kept the confidence falls. Three round
+        trips: to rank, to read, and for the effects; where neither texts are searched for nor
+        associations followed, two. By meaning up to two more where over 1,000 records match filters
+        on other fields than those of the key.
         """
         return run(self._assembling(query_cues, agent_id, partition_filters, assess_quality))
 
@@ -163,10 +174,9 @@ class ContextAssembler:
         start = time.perf_counter()
         asked = self._asked(cues, agent_id, filters)
         found = yield from gathered(asked)
-        merged = _merged(found)
-        counter = None if self._token_counter is length_as_tokens else self._token_counter
+        merged = self._merged(found)
         render = FORMATS.get(self.output_format, format_structured)
-        kept, tokens = within(merged[: max(self.max_items, 0)], self.max_tokens, counter, render)
+        kept, tokens = within(merged[: max(self.max_items, 0)], self._budget(), render)
         pulled_keys = {record.pk for record in found.pull}
         proactive = [record for record in kept if record.pk not in pulled_keys]
         metadata: dict[str, Any] = {
@@ -175,12 +185,14 @@ class ContextAssembler:
             "token_count": tokens,
             "total_candidates": len(merged),
         }
+        measuring: Measuring | None = None
         if assess_quality:
-            measures = list(zip(asked.cues.values(), found.familiar, strict=True))
-            metadata["quality"] = yield from measured(
-                self.model_class, kept, found.pull, measures, self._yardstick()
-            )
-        yield from self._effects(found, kept, proactive, agent_id)
+            known = Cue.all_of(asked.cues, found.familiar)
+            measuring = Measuring(self.model_class, kept, found.pull, known, self._yardstick())
+        looks = measuring.commands if measuring else ()
+        replies = yield from self._effects(found, kept, proactive, agent_id, looks)
+        if measuring:
+            metadata["quality"] = measuring.quality(replies)
         metadata["timing_ms"] = round((time.perf_counter() - start) * 1000, 2)
         return AssemblyResult(kept, proactive, render(kept), metadata)
 
@@ -204,25 +216,50 @@ class ContextAssembler:
             self.propagation_depth,
         )
 
+    def _merged(self, found: Gathered) -> list[Any]:
+        """The candidates, each once: those that were pulled, and those that push forward.
+
+        Of the first `max_items` some are of the latter, if there are any.
+        """
+        pulled = list({record.pk: record for record in found.pull}.values())
+        keys = {record.pk for record in pulled}
+        unasked = [record for record in found.push if record.pk not in keys]
+        room = max(self.max_items, 0)
+        places = room // 5 if self.proactive_items is None else max(self.proactive_items, 0)
+        first = max(room - min(places, len(unasked)), 0)
+        return [*pulled[:first], *unasked, *pulled[first:]]
+
+    def _budget(self) -> Budget:
+        own = self._token_counter
+        counter = None if own is length_as_tokens else own
+        return Budget(self.max_tokens, counter, self.strict_budget)
+
     def _yardstick(self) -> Yardstick:
         return Yardstick(self.score_weights, self.max_items, self.surfacing_threshold)
 
     def _effects(
-        self, found: Gathered, kept: Sequence[Any], proactive: Sequence[Any], agent: str | None
-    ) -> Plan[None]:
+        self,
+        found: Gathered,
+        kept: Sequence[Any],
+        proactive: Sequence[Any],
+        agent: str | None,
+        looks: Sequence[tuple[Argument, ...]],
+    ) -> Plan[Sequence[Any]]:
         keys = {record.pk for record in kept}
         signal: Any = self.suppression_signal
         if signal is Defaults:
             signal = Defaults.COMPETITIVE_SUPPRESSION_SIGNAL
         losers = [record for record in found.pull if record.pk not in keys]
-        yield from take_effect(
+        plan = take_effect(
             self.model_class,
             kept,
             proactive,
             [] if signal is None else losers,
             agent or "default",
             float(signal or 0.0),
+            looks,
         )
+        return (yield from plan)
 
     # Asking for the quality alone -------------------------------------------------
 
@@ -235,7 +272,7 @@ class ContextAssembler:
     ) -> RetrievalQuality:
         """How good an answer to some cues would be, without an effect on any record.
 
-        Of the best `probe_limit` records (`max_items`). Two round trips.
+        Of the best `probe_limit` records (`max_items`). Two round trips, one more for texts.
         """
         return run(self._assessing(query_cues, partition_filters, probe_limit, agent_id))
 
@@ -260,25 +297,13 @@ class ContextAssembler:
         if not asked.cues:
             logger.warning("assess(): no query_cues, so there is nothing to assess")
             return RetrievalQuality()
-        values = list(asked.cues.values())
-        known = yield from familiarity(self.model_class, values)
-        records: list[Any] = []
-        if any(known):
-            records = yield from pulled(retrieval(asked), limit or self.max_items)
-        measures = list(zip(values, known, strict=True))
+        found = yield from probed(asked, limit or self.max_items)
+        known = Cue.all_of(asked.cues, found.familiar)
         quality = yield from measured(
-            self.model_class, records, records, measures, self._yardstick()
+            self.model_class, found.pull, found.pull, known, self._yardstick()
         )
         confident = self.model_class._meta.listed("confidence")
-        if not any(known) and confident:
+        if not any(found.familiar) and confident:
             # Nothing was looked at: nobody can be sure of anything.
             quality.avg_confidence = 0.5
         return quality
-
-
-def _merged(found: Gathered) -> list[Any]:
-    """The candidates, each once: those that were pulled first."""
-    merged: dict[str, Any] = {}
-    for record in (*found.pull, *found.push):
-        merged.setdefault(record.pk, record)
-    return list(merged.values())

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 import logging
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, TypeAlias, cast
 
 from popoto.engine.batch import Batch, KeyArgument
-from popoto.engine.request import Plan, Reply, Request
+from popoto.engine.request import Plan, Reply
 from popoto.engine.run import arun, run
 from popoto.exceptions import UnsavedError
 from popoto.fields.access_tracker import AccessTrackerMixin
@@ -19,6 +20,7 @@ from popoto.fields.decaying_sorted_field import DecayingSortedField
 from popoto.fields.event_stream import EventStreamMixin
 from popoto.fields.existence_filter import ExistenceFilter
 from popoto.fields.keeping.adjusting import Adjustment, carried_out
+from popoto.fields.keeping.families import KeyFamily
 from popoto.fields.prediction_ledger import PredictionLedgerMixin
 from popoto.fields.shortcuts import AutoKeyField, DictField, KeyField
 from popoto.memory.commands import put
@@ -90,6 +92,10 @@ class PolicyEntry(EventStreamMixin, AccessTrackerMixin, PredictionLedgerMixin, M
     bloom = ExistenceFilter(
         error_rate=0.01, capacity=100_000, fingerprint_fn=lambda entry: entry.state_fingerprint
     )
+
+    @classmethod
+    def _key_families(cls) -> list[KeyFamily]:
+        return [KeyFamily("", "evidence", _EVIDENCE_KEY, "whole", derived=False)]
 
     def save(self, *arguments: Any, **options: Any) -> Any:
         """As `Model.save`; a learned value stays."""
@@ -221,17 +227,35 @@ async def crystallization_handler(entries: Entries) -> None:
             await _crystallized(group, latest[group], successes, total)
 
 
+class _Counting(Adjustment):
+    """Successes and trials are added to those that there are. The result is what there is now."""
+
+    what = "crystallization_handler()"
+    needs_record = False
+
+    def __init__(self, news: Mapping[_Group, Sequence[int]]) -> None:
+        super().__init__(PolicyEntry)
+        self.news = news
+
+    def put(self, batch: Batch, key: str, values: Mapping[str, Any]) -> None:
+        for group, counts in self.news.items():
+            for what, count in zip(("successes", "total"), counts, strict=True):
+                batch.put("HINCRBY", _EVIDENCE_KEY, json.dumps([*group, what]), count)
+        batch.put("EXPIRE", _EVIDENCE_KEY, _EVIDENCE_SECONDS)
+
+    def finish(self, replies: Sequence[Reply]) -> dict[_Group, tuple[int, int]]:
+        numbers: Sequence[Any] = replies
+        pairs = zip(numbers[0:-1:2], numbers[1:-1:2], strict=True)
+        return {
+            group: (int(one), int(all_))
+            for group, (one, all_) in zip(self.news, pairs, strict=True)
+        }
+
+
 def _counted(news: Mapping[_Group, Sequence[int]]) -> Plan[dict[_Group, tuple[int, int]]]:
-    """Successes and trials of these groups, with those that are new. One round trip."""
-    commands: list[tuple[str | int, ...]] = []
-    for group, counts in news.items():
-        for what, count in zip(("successes", "total"), counts, strict=True):
-            commands.append(("HINCRBY", _EVIDENCE_KEY, json.dumps([*group, what]), count))
-    commands.append(("EXPIRE", _EVIDENCE_KEY, _EVIDENCE_SECONDS))
-    options = PolicyEntry._meta
-    replies: list[Any] = yield Request.write(*commands, shard=options.shard, wait=options.wait)
-    pairs = zip(replies[0:-1:2], replies[1:-1:2], strict=True)
-    return {group: (int(one), int(all_)) for group, (one, all_) in zip(news, pairs, strict=True)}
+    """Successes and trials of these groups, with those that are new. One command."""
+    found: list[dict[_Group, tuple[int, int]]] = yield from carried_out([_Counting(news)])
+    return found[0]
 
 
 async def _crystallized(group: _Group, told: Mapping[str, str], successes: int, total: int) -> None:
@@ -275,7 +299,10 @@ async def temporal_discovery_handler(entries: Entries) -> list[tuple[int, float,
     moments: list[float] = []
     for _, told in entries:
         try:
-            moments.append(float(told["ts"]))
-        except (KeyError, TypeError, ValueError):
+            moment = float(told["ts"])
+            datetime.datetime.fromtimestamp(moment, datetime.UTC)
+        except (KeyError, TypeError, ValueError, OverflowError, OSError):
+            # None, no number, or a moment that no calendar has.
             continue
+        moments.append(moment)
     return recurrences(moments, Defaults.INITIAL_CYCLE_AMPLITUDE)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
+from functools import reduce
 from typing import Any, Final, TypeAlias, cast
 
+from popoto.fields.asking.conditions import Q
 from popoto.fields.observation import ObservationProtocol
+from popoto.memory.text.sentences import sentences
 from popoto.recipes.context_assembler import AssemblyResult, ContextAssembler
 
 __all__ = ["DEFAULT_EXTRACTION_MIN_LENGTH", "DEFAULT_SYSTEM_PREAMBLE", "SubconsciousMemory"]
@@ -17,7 +19,6 @@ DEFAULT_SYSTEM_PREAMBLE: Final = "You are a helpful assistant."
 Message: TypeAlias = dict[str, Any]
 
 _HEADING: Final = "\n\nRelevant context:\n"
-_SENTENCE_END: Final = re.compile(r"(?<=[.!?])\s+")
 
 
 class SubconsciousMemory:
@@ -29,6 +30,7 @@ class SubconsciousMemory:
     `extraction_min_length`  sentences that are shorter are not kept
     `system_preamble`        what a system message begins with, where there is none yet
     `content_field`, `importance_field`, `agent_id_field`   names of the fields
+    `keeps_repeated`          whether a sentence is kept that the agent has a memory of already
 
     Methods that ask the server have native asyncio twins, ``async_…``.
     """
@@ -45,6 +47,8 @@ class SubconsciousMemory:
         content_field: str = "content",
         importance_field: str = "importance",
         agent_id_field: str = "agent_id",
+        *,
+        keeps_repeated: bool = True,
     ) -> None:
         self.model_class = model_class
         self.agent_id = agent_id
@@ -56,6 +60,7 @@ class SubconsciousMemory:
         self.content_field = content_field
         self.importance_field = importance_field
         self.agent_id_field = agent_id_field
+        self.keeps_repeated = keeps_repeated
         self._assembler = ContextAssembler(
             model_class, score_weights, max_items=max_items, max_tokens=max_tokens
         )
@@ -110,31 +115,55 @@ class SubconsciousMemory:
     # After the turn ---------------------------------------------------------------
 
     def extract_memories(self, response_text: str | None, importance: float = 0.5) -> list[Any]:
-        """The sentences of an answer as records; those that were saved. One command for each."""
-        memories = list(self._memories(response_text, importance))
+        """The sentences of an answer as records; those that were saved.
+
+        One command for each; one more where repeated ones are not kept.
+        """
+        texts = self._texts(response_text)
+        known = [] if self.keeps_repeated or not texts else list(self._alike(texts))
+        memories = self._memories(texts, known, importance)
         return [memory for memory in memories if memory.save() is not False]
 
     async def async_extract_memories(
         self, response_text: str | None, importance: float = 0.5
     ) -> list[Any]:
         """`extract_memories` for asyncio."""
-        memories = list(self._memories(response_text, importance))
+        texts = self._texts(response_text)
+        known: list[Any] = []
+        if texts and not self.keeps_repeated:
+            known = await self._alike(texts).async_all()
+        memories = self._memories(texts, known, importance)
         return [memory for memory in memories if await memory.async_save() is not False]
 
-    def _memories(self, text: str | None, importance: float) -> Iterator[Any]:
-        for sentence in self._split_sentences(text or ""):
-            if len(sentence) >= self.extraction_min_length:
-                yield self.model_class(
-                    **{
-                        self.agent_id_field: self.agent_id,
-                        self.content_field: sentence,
-                        self.importance_field: importance,
-                    }
-                )
+    def _texts(self, text: str | None) -> list[str]:
+        found = self._split_sentences(text or "")
+        return [sentence for sentence in found if len(sentence) >= self.extraction_min_length]
+
+    def _alike(self, texts: Sequence[str]) -> Any:
+        """The query for the agent's memories of these texts."""
+        alike = [Q(**{self.content_field: text}) for text in dict.fromkeys(texts)]
+        own = {self.agent_id_field: self.agent_id}
+        return self.model_class.query.filter(reduce(Q.__or__, alike), **own).no_track()
+
+    def _memories(
+        self, texts: Sequence[str], known: Sequence[Any], importance: float
+    ) -> Iterator[Any]:
+        wanted = list(texts)
+        if not self.keeps_repeated:
+            there = {getattr(memory, self.content_field) for memory in known}
+            wanted = [text for text in dict.fromkeys(texts) if text not in there]
+        for text in wanted:
+            yield self.model_class(
+                **{
+                    self.agent_id_field: self.agent_id,
+                    self.content_field: text,
+                    self.importance_field: importance,
+                }
+            )
 
     @staticmethod
     def _split_sentences(text: str) -> list[str]:
-        return [piece for piece in _SENTENCE_END.split(text.strip()) if piece]
+        return sentences(text)
 
     def report_outcomes(
         self, assembly_result: AssemblyResult | None, outcome: str = "acted"

@@ -8,7 +8,7 @@ import os
 import time
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from typing import cast
+from typing import Any, cast
 
 from popoto.engine.outcome import other_model
 from popoto.engine.request import Call, Plan
@@ -274,7 +274,7 @@ class FileKeeper(VectorKeeper):
         found: Described | None = yield Call(lambda: _looked_at(self.followed))
         return found
 
-    def begin_anew(self, described: Described) -> Plan[None]:
+    def begin_anew(self, owner: Any, described: Described) -> Plan[None]:
         yield Call(lambda: self.followed.begin_anew(described))
 
 

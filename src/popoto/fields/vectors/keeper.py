@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
 from popoto.engine.batch import Batch
 from popoto.engine.request import Plan
@@ -106,6 +106,9 @@ class VectorKeeper(ABC):
         """Where that stands."""
         return ()
 
+    def look(self, batch: Batch, key: str) -> None:  # noqa: B027 - not all have to
+        """Queue the question whether a record has a vector, where the server can tell."""
+
     # After it ------------------------------------------------------------------------------
 
     def follow(self, moved: Sequence[tuple[str, str | None]]) -> Plan[None]:
@@ -135,5 +138,5 @@ class VectorKeeper(ABC):
         """What the vectors are made with; None where that is not known."""
 
     @abstractmethod
-    def begin_anew(self, described: Described) -> Plan[None]:
-        """Drop all vectors; those to come are made with this."""
+    def begin_anew(self, owner: Any, described: Described) -> Plan[None]:
+        """Drop all vectors; those to come are made with this. `owner`: the model."""

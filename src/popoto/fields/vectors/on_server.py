@@ -12,6 +12,7 @@ from popoto.engine import keys
 from popoto.engine.batch import Batch, KeyArgument
 from popoto.engine.looking_up import asked, looked_up
 from popoto.engine.request import Plan, Request, ScriptCall
+from popoto.fields.keeping.adjusting import Queued, carried_out
 from popoto.fields.keeping.entries import Carried, Entry
 from popoto.fields.keeping.families import KeyFamily, companion_family
 from popoto.fields.vectors.keeper import Described, Place, Seen, VectorKeeper
@@ -96,6 +97,9 @@ class ServerKeeper(VectorKeeper):
         changes, note = KeyArgument(self._changes), KeyArgument(self._note)
         put(batch, "UNEMBED", self._vectors, key, changes, note)
 
+    def look(self, batch: Batch, key: str) -> None:
+        batch.put("HEXISTS", self._vectors, key)
+
     def entries(self, key: str) -> tuple[Entry, ...]:
         kind = f"{self.place.field_name}:vector"
         return (VectorEntry(self._vectors, key, self._changes, self._note, kind),)
@@ -151,12 +155,14 @@ class ServerKeeper(VectorKeeper):
         )
         return _described(reply)
 
-    def begin_anew(self, described: Described) -> Plan[None]:
-        batch = Batch()
-        changes, note = KeyArgument(self._changes), KeyArgument(self._note)
-        put(batch, "REFORM", self._vectors, changes, note, *described, _new_epoch())
-        (reply,) = yield Request.write(batch.call(), shard=self.place.shard)
-        Batch.replies_of(reply)
+    def begin_anew(self, owner: Any, described: Described) -> Plan[None]:
+        epoch = _new_epoch()
+
+        def queue(batch: Batch) -> None:
+            changes, note = KeyArgument(self._changes), KeyArgument(self._note)
+            put(batch, "REFORM", self._vectors, changes, note, *described, epoch)
+
+        yield from carried_out([Queued(owner, "reembed()", queue)])
 
 
 def _new_epoch() -> str:

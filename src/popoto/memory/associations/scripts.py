@@ -8,4 +8,8 @@ from popoto.engine.scripts import Script
 
 __all__ = ["PROPAGATE"]
 
-PROPAGATE: Final = Script.joined("propagate", "associations/propagate.lua", package="popoto.memory")
+PROPAGATE: Final = Script.joined(
+    "propagate",
+    *("associations/spreading.lua", "associations/propagate.lua"),
+    package="popoto.memory",
+)

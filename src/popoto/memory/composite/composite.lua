@@ -3,26 +3,42 @@
 --
 -- KEYS   as query.lua has them; then what the signals name by position
 -- ARGV   as query.lua has them (order "any"; offset and limit are those of the ranking), then
---        sum | min | max, now, least total or ""
+--        sum | min | max, now, least total or "", 1 where each index counts from 0 to 1
 --        number of signals, signals...: kind, weight, and what the kind takes (signals.lua)
 -- Reply  {{{key, {values...}}, ...}, {total, ...}, due, dead}: the records from the highest total
 --        down, of equal ones the greatest key first
 -- Cost   O(matches) for each signal; without conditions, O(members) of its index. Of many, those
---        signals are read for few records that are sorted, or are confidences (joining.lua)
+--        signals are read for few records that are sorted, or are confidences (joining.lua). Where
+--        all signals name their records, O(of these)
 
 local root = read_node()
 local due = expired()
 local rule, now, least = take(), take() + 0, take()
-local signals = {}
+local is_normal = take() == '1'
+local signals, all_named = {}, true
 for index = 1, take() + 0 do
   local kind, weight = take(), take() + 0
   local signal = {is = SIGNALS[kind], weight = weight, now = now}
   signal.is.read(signal)
   signals[index] = signal
+  all_named = all_named and signal.is.named
+end
+
+-- Those of the records that signals name which the conditions find.
+local function named_matches()
+  local named = new_totals()
+  for _, signal in ipairs(signals) do
+    local names, values = signal.is.all(signal)
+    add(named, names, values, 1, RULES.max)
+  end
+  return filter(root, named.keys)
 end
 
 -- The records that the conditions find, each of them once.
 local function matches()
+  if all_named then
+    return named_matches()
+  end
   local list = find(root)
   if root.kind == 'set' or root.kind == 'range' then
     return list
@@ -38,7 +54,8 @@ end
 -- Signals that cannot be known to be small come first.
 local open_ended, limited = {}, {}
 for _, signal in ipairs(signals) do
-  local kind = signal.is.top and rule == 'sum' and limited or open_ended
+  signal.is_scaled = is_normal and not signal.is.named
+  local kind = signal.is.top and rule == 'sum' and not is_normal and limited or open_ended
   kind[#kind + 1] = signal
 end
 

@@ -56,18 +56,6 @@ local function some_of_the_best(totals, number)
   return kept
 end
 
--- What signals say of a list of records, or of all that they know.
-local function add_signals(totals, signals, list, joined)
-  for _, signal in ipairs(signals) do
-    if list then
-      add(totals, list, signal.is.of(signal, list), signal.weight, joined)
-    else
-      local names, values = signal.is.all(signal)
-      add(totals, names, values, signal.weight, joined)
-    end
-  end
-end
-
 -- Whether a record exists; of each it is asked once.
 local living = {}
 local function is_living(key)
@@ -78,6 +66,55 @@ local function is_living(key)
     end
   end
   return living[key]
+end
+
+-- The place of the greatest finite value times a sign, of a record that exists.
+local function place_of_most(names, values, sign)
+  local found
+  for index = 1, #names do
+    local value = values[index]
+    if value and math.abs(value) < INFINITE and (not found or sign * value > sign * values[found])
+      and living[names[index]] ~= false then
+      found = index
+    end
+  end
+  if found and not is_living(names[found]) then
+    return place_of_most(names, values, sign)
+  end
+  return found
+end
+
+-- Values as parts of their span, from 0 to 1; all 1 where they are the same.
+local function scale(names, values)
+  local most = place_of_most(names, values, 1)
+  local high = most and values[most]
+  local low = most and values[place_of_most(names, values, -1)]
+  for index = 1, #names do
+    local value = values[index]
+    if value and (not most or high == low) then
+      values[index] = 1
+    elseif value then
+      -- The halves of what is very far apart are no infinity.
+      local part = (value / 2 - low / 2) / (high / 2 - low / 2)
+      values[index] = math.max(0, math.min(1, part))
+    end
+  end
+end
+
+-- What signals say of a list of records, or of all that they know.
+local function add_signals(totals, signals, list, joined)
+  for _, signal in ipairs(signals) do
+    local names, values = list, nil
+    if list then
+      values = signal.is.of(signal, list)
+    else
+      names, values = signal.is.all(signal)
+    end
+    if signal.is_scaled then
+      scale(names, values)
+    end
+    add(totals, names, values, signal.weight, joined)
+  end
 end
 
 -- The best so many in order, as far as their records exist, and the least total that is among them.

@@ -13,6 +13,10 @@
 --   confidence H initial           evidence in a hash
 --   access K stem                  confirmed reads, in a hash of each record; K: the records' keys
 --   given n key number ...         numbers from the caller
+--   spread n key ... stem depth decay threshold most
+--                                  activation that spreads from these keys along edges (spreading.lua)
+--
+-- A kind that is `named` knows few records: where all are, no others are looked at.
 
 local SIGNALS = {}
 
@@ -268,22 +272,34 @@ local function numbers_of(signal, list)
   return numbers
 end
 
-SIGNALS.given = {
-  read = function(signal)
-    signal.numbers = {}
-    for _ = 1, take() + 0 do
-      local key = take()
-      signal.numbers[key] = number_of(take())
-    end
-  end,
-  all = function(signal)
-    local members = {}
-    for key in pairs(signal.numbers) do
-      members[#members + 1] = key
-    end
-    -- Any key may be named: only records of the model are found.
-    members = where_replied(members, 'SMISMEMBER', CLASS, is_one)
-    return members, numbers_of(signal, members)
-  end,
-  of = numbers_of,
-}
+-- A kind that has numbers of few records.
+local function of_numbers(read)
+  return {
+    named = true,
+    read = read,
+    all = function(signal)
+      local members = {}
+      for key in pairs(signal.numbers) do
+        members[#members + 1] = key
+      end
+      -- Any key may be named: only records of the model are found.
+      members = where_replied(members, 'SMISMEMBER', CLASS, is_one)
+      return members, numbers_of(signal, members)
+    end,
+    of = numbers_of,
+  }
+end
+
+SIGNALS.given = of_numbers(function(signal)
+  signal.numbers = {}
+  for _ = 1, take() + 0 do
+    local key = take()
+    signal.numbers[key] = number_of(take())
+  end
+end)
+
+SIGNALS.spread = of_numbers(function(signal)
+  local seeds, stem = take_list(), prefix .. take()
+  local depth, decay, threshold = take() + 0, take() + 0, take() + 0
+  signal.numbers = spread_from(seeds, stem, depth, decay, threshold, take() + 0)
+end)

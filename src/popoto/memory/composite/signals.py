@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -19,11 +19,13 @@ __all__ = [
     "decay",
     "given",
     "scores",
+    "spreading",
 ]
 
 COMPOSITE: Final[Script] = QUERY.ended(
     "composite",
     *("decay/formula.lua", "cycles/score.lua", "confidence/reading.lua"),
+    "associations/spreading.lua",
     *("composite/signals.lua", "composite/joining.lua", "composite/composite.lua"),
     package="popoto.memory",
 )
@@ -37,11 +39,15 @@ class Signal:
     #: the keys it looks at, with the kind of key that each has to be; None: there is none
     keys: tuple[tuple[str, str] | None, ...] = ()
     settings: tuple[Argument, ...] = ()
+    #: sorted sets that it looks at besides, by their names
+    declared: tuple[str, ...] = ()
 
     def encode(self, weight: float, keys: Keys, out: list[Argument]) -> None:
         """Append the signal to the arguments of composite.lua."""
         out += (self.kind, repr(float(weight)))
         out += (0 if each is None else keys.position(each[0]) for each in self.keys)
+        for key in self.declared:
+            keys.position(key)
         out += self.settings
 
 
@@ -84,3 +90,12 @@ def given(numbers: Mapping[str, float]) -> Signal:
     for key, number in numbers.items():
         pairs += (key, repr(float(number)))
     return Signal("given", (), (len(numbers), *pairs))
+
+
+def spreading(
+    stem: str, seeds: Sequence[str], depth: int, decay: float, threshold: float, most: int
+) -> Signal:
+    """The activation that spreads from these keys; keys of edges begin with `stem`."""
+    numbers = (depth, repr(float(decay)), repr(float(threshold)), most)
+    edges = tuple(stem + seed for seed in seeds)
+    return Signal("spread", (), (len(seeds), *seeds, stem, *numbers), edges)

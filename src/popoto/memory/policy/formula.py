@@ -6,7 +6,7 @@ import datetime
 import hashlib
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from popoto import clock
@@ -22,7 +22,21 @@ __all__ = [
 #: At p = 0.05, by degrees of freedom.
 CHI_SQUARED_CRITICAL_VALUES: Final = {2: 5.991, 3: 7.815, 6: 12.592, 11: 19.675, 23: 35.172}
 
+#: The same for spans that touch fewer months or weeks.
+_CRITICAL_VALUES: Final[Mapping[int, float]] = {
+    1: 3.841,
+    4: 9.488,
+    5: 11.070,
+    7: 14.067,
+    8: 15.507,
+    9: 16.919,
+    10: 18.307,
+    **CHI_SQUARED_CRITICAL_VALUES,
+}
+
 _WEEK, _MONTH, _YEAR = 604_800, 2_592_000, 31_536_000
+#: 400 years.
+_CALENDAR_DAYS: Final = 146_097
 
 
 def compute_fingerprint(
@@ -75,28 +89,51 @@ def recurrences(moments: Sequence[float], amplitude: float) -> list[tuple[int, f
     """Cycles in which moments (seconds since 1970) come back: period, amplitude, phase.
 
     Weekday, week of the month (days 1 to 6, 7 to 13, 14 to 20, the rest) and month are looked at,
-    in UTC. A cycle is found where the counts are uneven (chi-squared against equal shares,
-    p = 0.05). Nothing is found in fewer than three moments, nor in fewer than there are buckets.
-    The buckets are not equally long, so an event on each day of a year looks monthly.
+    in UTC. A cycle is found where the counts differ from those of events on every day between the
+    first and the last (chi-squared, p = 0.05): what happens daily has none, for however short or
+    long. Events of one day alone are compared with equal shares. Nothing is found in fewer than
+    three moments, nor in fewer than there are buckets.
     """
     if len(moments) < 3:
         return []
     dates = [datetime.datetime.fromtimestamp(moment, datetime.UTC).date() for moment in moments]
+    first, last = min(dates), max(dates)
+    span = [first + datetime.timedelta(place) for place in range(_days_between(first, last))]
     found: list[tuple[int, float, float]] = []
     for period, buckets, bucket_of in (
         (_WEEK, 7, datetime.date.weekday),
         (_MONTH, 4, _week_of_month),
         (_YEAR, 12, _month),
     ):
-        counts = [0] * buckets
-        for date in dates:
-            counts[bucket_of(date)] += 1
-        expected = len(dates) / buckets
-        critical = CHI_SQUARED_CRITICAL_VALUES[buckets - 1]
-        if expected >= 1 and chi_squared_uniform(counts, expected) > critical:
-            peak = counts.index(max(counts))
+        if len(dates) < buckets:
+            continue
+        counts = _counted(dates, buckets, bucket_of)
+        shares = [1] * buckets if first == last else _counted(span, buckets, bucket_of)
+        expected = [len(dates) * share / sum(shares) for share in shares]
+        excess = [
+            # Where hardly any event is expected, one tells nothing.
+            (count - mean) / math.sqrt(mean) if mean >= 0.5 else -math.inf
+            for count, mean in zip(counts, expected, strict=True)
+        ]
+        told = [each for each in excess if math.isfinite(each)]
+        if len(told) > 1 and math.fsum(each**2 for each in told) > _CRITICAL_VALUES[len(told) - 1]:
+            peak = excess.index(max(excess))
             found.append((period, amplitude, 2 * math.pi * peak / buckets))
     return found
+
+
+def _days_between(first: datetime.date, last: datetime.date) -> int:
+    """How many days there are, both ends counted; of more, as many as the calendar repeats in."""
+    return min((last - first).days + 1, _CALENDAR_DAYS)
+
+
+def _counted(
+    dates: Sequence[datetime.date], buckets: int, bucket_of: Callable[[datetime.date], int]
+) -> list[int]:
+    counts = [0] * buckets
+    for date in dates:
+        counts[bucket_of(date)] += 1
+    return counts
 
 
 def _week_of_month(date: datetime.date) -> int:

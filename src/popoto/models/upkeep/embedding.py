@@ -35,7 +35,7 @@ def reembed(model: type[Record], batch_size: int, *, anew: bool) -> Plan[int]:
         keeper: VectorKeeper = field.keeper
         told = yield from keeper.described()
         if anew or (told is not None and not wanted.agrees(told)):
-            yield from keeper.begin_anew(wanted)
+            yield from keeper.begin_anew(model, wanted)
         marked = yield from _marked(field)
         # Records that are saved meanwhile have their vectors.
         keys = yield from members_of(options.class_set_key, options.shard)

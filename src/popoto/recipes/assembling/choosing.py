@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import logging
+import math
 import re
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
-__all__ = ["Rendered", "estimated_tokens", "length_as_tokens", "within"]
+__all__ = ["Budget", "Rendered", "estimated_tokens", "length_as_tokens", "within"]
 
 logger = logging.getLogger("POPOTO.ContextAssembler")
 
@@ -58,34 +60,57 @@ def estimated_tokens(text: str) -> int:
     return tokens
 
 
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """How many tokens there may be, None for any number, and how they are counted.
+
+    `counter`    of the caller's own; without one `estimated_tokens` counts, as where it fails
+    `is_strict`  nothing is kept that does not fit, and shorter records that follow are; otherwise
+                 one is kept at least, and the first that does not fit ends the list
+    """
+
+    most: int | None
+    counter: Counter | None = None
+    is_strict: bool = False
+
+    def count(self, text: Rendered) -> int:
+        """The tokens of a text."""
+        if self.counter is None:
+            return estimated_tokens(text)
+        try:
+            return max(int(self.counter(text)), 0)
+        except Exception as error:  # noqa: BLE001 - a counter of the caller's own, of any kind
+            logger.warning("token_counter failed, so that the estimate counts: %r", error)
+            return estimated_tokens(text)
+
+
 def within(
-    records: Sequence[Any],
-    most: int | None,
-    counter: Counter | None,
-    render: Callable[[Sequence[Any]], str],
+    records: Sequence[Any], budget: Budget, render: Callable[[Sequence[Any]], str]
 ) -> tuple[list[Any], int]:
     """The first records whose rendering has at most so many tokens, and how many it has.
 
-    One is kept at least. Each is counted within the frame of the whole, which so counts more than
-    once. Without a counter `estimated_tokens` counts; so it does where the counter fails.
+    Each is counted within the frame of the whole, which so counts more than once. Of what is
+    chosen the whole rendering is counted too, in case the counter finds more in it.
     """
     kept: list[Any] = []
-    total = 0
+    counts: list[int] = []
+    most = math.inf if budget.most is None else budget.most
+    is_plain = budget.counter is None
     for number, record in enumerate(records, 1):
-        text = Rendered.of(render([record]) + "\n", record)
-        tokens = _counted(text, counter) + (len(str(number)) if counter is None else 0)
-        if kept and most is not None and total + tokens > most:
+        tokens = budget.count(Rendered.of(render([record]) + "\n", record))
+        tokens += len(str(number)) if is_plain else 0
+        if sum(counts) + tokens <= most or not (kept or budget.is_strict):
+            kept.append(record)
+            counts.append(tokens)
+        elif not budget.is_strict:
             break
-        kept.append(record)
-        total += tokens
-    return kept, total
-
-
-def _counted(text: Rendered, counter: Counter | None) -> int:
-    if counter is None:
-        return estimated_tokens(text)
-    try:
-        return int(counter(text))
-    except Exception as error:  # noqa: BLE001 - a counter of the caller's own, of any kind
-        logger.warning("token_counter failed, so that the estimate counts: %r", error)
-        return estimated_tokens(text)
+    total = sum(counts)
+    if budget.most is None:
+        return kept, total
+    while kept:
+        total = max(sum(counts), budget.count(Rendered.of(render(kept), kept[0])))
+        if total <= most or (len(kept) == 1 and not budget.is_strict):
+            return kept, total
+        kept.pop()
+        counts.pop()
+    return [], 0

@@ -7,7 +7,8 @@ from typing import Any
 
 from popoto import clock
 from popoto.engine.batch import Batch
-from popoto.engine.request import Plan
+from popoto.engine.looking_up import looked_up
+from popoto.engine.request import Argument, Plan, Reply
 from popoto.fields.confidence.evidence import Learning
 from popoto.fields.keeping.adjusting import Adjustment, carried_out
 from popoto.fields.surfacing import Proposing
@@ -25,6 +26,27 @@ class _Staging(Adjustment):
         self.instance.on_read(pipeline=batch)
 
 
+class _Looking(Adjustment):
+    """What else is to be known of the records: reading commands, in the step that writes."""
+
+    what = "assemble()"
+    needs_record = False
+
+    def __init__(self, model: Any, commands: Sequence[tuple[Argument, ...]]) -> None:
+        super().__init__(model)
+        self.commands = commands
+        self.replies: Sequence[Any] = ()
+
+    def put(self, batch: Batch, key: str, values: Mapping[str, Any]) -> None:
+        for name, place, *arguments in self.commands:
+            # Another program's key is refused before anything is written.
+            batch.put("KIND", str(place), "zset" if str(name).startswith("Z") else "hash")
+            batch.put(str(name), str(place), *arguments)
+
+    def finish(self, replies: Sequence[Reply]) -> None:
+        self.replies = replies[1::2]
+
+
 def take_effect(
     model: Any,
     shown: Sequence[Any],
@@ -32,8 +54,12 @@ def take_effect(
     suppressed: Sequence[Any],
     partition: str,
     signal: float,
-) -> Plan[None]:
-    """All effects in one step; records that are gone meanwhile are left out. One command."""
+    looks: Sequence[tuple[Argument, ...]] = (),
+) -> Plan[Sequence[Any]]:
+    """All effects in one step; records that are gone meanwhile are left out. One command.
+
+    What is to be looked up is, in the same step; the replies.
+    """
     effects: list[Adjustment] = []
     if hasattr(model, "on_read") and getattr(model, "_track_reads", True):
         effects += [_Staging(record) for record in shown]
@@ -41,4 +67,8 @@ def take_effect(
     effects += [Proposing(record, partition, now) for record in proactive]
     for field in model._meta.listed("confidence")[:1]:
         effects += [Learning(record, field, signal) for record in suppressed]
-    yield from carried_out(effects, skips_missing=True)
+    if not effects:
+        return (yield from looked_up(looks, model._meta.shard)) if looks else ()
+    looking = _Looking(model, looks)
+    yield from carried_out([*effects, looking] if looks else effects, skips_missing=True)
+    return looking.replies

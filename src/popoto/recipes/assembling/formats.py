@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, cast
@@ -13,9 +14,9 @@ __all__ = ["FORMATS", "format_natural", "format_structured", "format_xml", "valu
 
 #: What XML does not allow in a text, and in the name of an element.
 _NO_XML: Final = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-_NO_NAME: Final = re.compile(r"[^\w.-]")
-#: What ends a line, for Python or for whoever reads.
-_LINE_ENDS: Final = {ord(each): repr(each)[1:-1] for each in "\n\r\v\f\x1c\x1d\x1e\x85\u2028\u2029"}
+_NO_NAME: Final = re.compile(r"[^\w.-]|^(?=[\d.-])")
+#: What ends a line, for Python or for whoever reads, steers a terminal, or is no character.
+_NO_LINE: Final = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 
 def values_of(record: Any) -> Mapping[str, Any]:
@@ -34,8 +35,14 @@ def format_structured(records: Sequence[Any]) -> str:
     return json.dumps([_plain(values_of(record)) for record in records], indent=2, default=str)
 
 
-def _plain(values: Mapping[str, Any]) -> dict[str, Any]:
-    return {str(name): value for name, value in values.items()}
+def _plain(value: Any) -> Any:
+    """A value as JSON can have it: names are texts, and numbers finite."""
+    if isinstance(value, Mapping):
+        pairs = cast("Mapping[object, Any]", value).items()
+        return {str(name): _plain(each) for name, each in pairs}
+    if isinstance(value, (list, tuple)):
+        return [_plain(each) for each in cast("Sequence[Any]", value)]
+    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def format_xml(records: Sequence[Any]) -> str:
@@ -55,15 +62,19 @@ def _as_xml(value: Any) -> str:
     return _NO_XML.sub("\ufffd", text)
 
 
+def _spelled(found: re.Match[str]) -> str:
+    return repr(found.group())[1:-1]
+
+
 def format_natural(records: Sequence[Any]) -> str:
     r"""A line for each record: ``1. name: value, name: value``.
 
-    Ends of lines in values are written ``\n``, so that a line is a record.
+    Ends of lines in values are written ``\n``, so that a line is a record; so are other controls.
     """
     lines: list[str] = []
     for number, record in enumerate(records, 1):
         pairs = (
-            f"{name}: {value}".translate(_LINE_ENDS)
+            _NO_LINE.sub(_spelled, f"{name}: {value}")
             for name, value in values_of(record).items()
             if value is not None
         )

@@ -8,14 +8,14 @@ from typing import Any, Final
 
 from popoto.engine.request import Plan
 from popoto.engine.together import together
-from popoto.fields.constants import Defaults
+from popoto.memory.composite.signals import Signal
 from popoto.models.reading.ranking.asked import Scoring
 from popoto.models.reading.ranking.composite import composite_score
 from popoto.recipes.assembling.asked import Asked
 from popoto.recipes.assembling.quality import familiarity
-from popoto.recipes.assembling.retrieving import Retrieval, retrieval
+from popoto.recipes.assembling.retrieving import retrieval
 
-__all__ = ["Gathered", "gathered", "pulled"]
+__all__ = ["Gathered", "gathered", "probed"]
 
 _LEAST_ACTIVATION: Final = 0.01
 
@@ -32,29 +32,54 @@ class Gathered:
 def gathered(asked: Asked) -> Plan[Gathered]:
     """Everything that may stand in a context.
 
-    What retrieving takes, with which the rest shares its first round trip; two more for
-    associations.
+    Two round trips: one to rank, and one to read what was ranked and what associations lift. One
+    where records are ranked by signals alone, and the model has no associations.
     """
     cues = list(asked.cues.values())
-    retrieving = retrieval(asked)
-    limit = 2 * asked.max_items
-    found = yield from together(
-        _push(asked), familiarity(asked.model, cues), pulled(retrieving, limit)
+    push, familiar, pull = yield from together(
+        _push(asked), familiarity(asked.model, cues), _pulled(asked, 2 * asked.max_items)
     )
-    push, familiar = found[:2]
-    pull: Sequence[Any] = found[2]
-    if not any(familiar):
-        pull = []
-    elif pull:
-        pull = yield from _lifted(retrieving, pull, limit)
-    return Gathered(pull, push, familiar)
+    return Gathered((yield from _read(pull, familiar)), push, familiar)
 
 
-def pulled(retrieving: Retrieval, limit: int) -> Plan[list[Any]]:
-    """The best records for the cues. Without cues, none."""
-    if not retrieving.asked.cues:
-        return []
-    return (yield from retrieving.best(limit))
+def probed(asked: Asked, limit: int) -> Plan[Gathered]:
+    """The best so many for the cues, without what associations lift. As many round trips."""
+    cues = list(asked.cues.values())
+    familiar, pull = yield from together(
+        familiarity(asked.model, cues), _pulled(asked, limit, lifts=False)
+    )
+    return Gathered((yield from _read(pull, familiar)), [], familiar)
+
+
+def _read(pull: Plan[list[Any]], familiar: Sequence[float]) -> Plan[list[Any]]:
+    """What was ranked, unless nobody knows any of the cues."""
+    return (yield from pull) if any(familiar) else []
+
+
+def _pulled(asked: Asked, limit: int, *, lifts: bool = True) -> Plan[Plan[list[Any]]]:
+    """The best for the cues are ranked; what that returns reads them. Without cues, none.
+
+    Where nothing is lifted, records that are ranked by signals are read at once.
+    """
+    if not asked.cues or limit <= 0:
+        return _at_hand([])
+    way = retrieval(asked)
+    fields = asked.model._meta.listed("edges") if lifts else ()
+    if not fields and way.reads_at_once:
+        return _at_hand((yield from way.read([], limit, None)))
+    ranking = yield from way.ranked(limit)
+    if not ranking:
+        return _at_hand([])
+    lift: Signal | None = None
+    if fields:
+        seeds = [key for key, _ in ranking[: asked.max_items]]
+        lift = fields[0].spreading_signal(seeds, asked.depth, _LEAST_ACTIVATION)
+    return way.read(ranking, limit, lift)
+
+
+def _at_hand(records: list[Any]) -> Plan[list[Any]]:
+    return records
+    yield  # a plan, though it asks for nothing
 
 
 def _push(asked: Asked) -> Plan[list[Any]]:
@@ -65,21 +90,3 @@ def _push(asked: Asked) -> Plan[list[Any]]:
     least = asked.threshold if asked.threshold > 0 else None
     scoring = Scoring({fields[0].name: 1.0}, asked.max_items, min_score=least)
     return (yield from composite_score(asked.spec, scoring))
-
-
-def _lifted(retrieving: Retrieval, pull: Sequence[Any], limit: int) -> Plan[Sequence[Any]]:
-    """The candidates once more, those lifted that are associated with the first of them."""
-    asked = retrieving.asked
-    fields = asked.model._meta.listed("edges")
-    if not fields or asked.max_items <= 0:
-        return pull
-    seeds: list[str] = [record.pk for record in pull[: asked.max_items]]
-    decay = Defaults.CO_OCCURRENCE_DECAY_PER_HOP
-    spreading: Plan[dict[str, float]] = fields[0]._spreading(
-        asked.model, seeds, asked.depth, decay, _LEAST_ACTIVATION
-    )
-    reached = yield from spreading
-    boost = {key: number for key, number in reached.items() if key not in seeds}
-    if not boost:
-        return pull
-    return (yield from retrieving.best(limit, boost))

@@ -16,6 +16,8 @@ __all__ = [
     "FOK_WEIGHT_CUE_FAMILIARITY",
     "FOK_WEIGHT_PARTIAL_RETRIEVAL",
     "FOK_WEIGHT_SUBTHRESHOLD_ACTIVATION",
+    "Cue",
+    "Measuring",
     "RetrievalQuality",
     "Yardstick",
     "familiarity",
@@ -41,7 +43,8 @@ class RetrievalQuality:
                           or below the threshold
     `score_distribution`  a score for each record: the weighted sum of what sorted fields store,
                           those without partition
-    `per_cue_fok`         the parts of `fok_score` by the text of a cue
+    `per_cue_fok`         the parts of `fok_score` by the text of a cue, equal ones once
+    `fok_by_name`         the same by the name of a cue
     """
 
     avg_confidence: float = 0.0
@@ -50,6 +53,7 @@ class RetrievalQuality:
     staleness_ratio: float = 0.0
     score_distribution: list[float] = field(default_factory=list[float])
     per_cue_fok: dict[str, dict[str, float]] = field(default_factory=dict[str, dict[str, float]])
+    fok_by_name: dict[str, dict[str, float]] = field(default_factory=dict[str, dict[str, float]])
 
     @classmethod
     def from_records(
@@ -81,6 +85,21 @@ class RetrievalQuality:
 
 
 @dataclass(frozen=True, slots=True)
+class Cue:
+    """What was asked for, by which name, and how familiar it is."""
+
+    name: str
+    value: Any
+    familiar: float
+
+    @classmethod
+    def all_of(cls, cues: Mapping[str, Any], familiar: Sequence[float]) -> list[Self]:
+        """Cues with the familiarity of each."""
+        pairs = zip(cues.items(), familiar, strict=True)
+        return [cls(str(name), value, known) for (name, value), known in pairs]
+
+
+@dataclass(frozen=True, slots=True)
 class Yardstick:
     """What records are measured against."""
 
@@ -105,10 +124,9 @@ def _of_records(
     if len(models) > 1:
         names = ", ".join(sorted(model.__name__ for model in models))
         raise TypeError(f"the records are of several classes: {names}")
-    values = list((cues or {}).values())
-    known = yield from familiarity(models[0], values)
+    known = yield from familiarity(models[0], list((cues or {}).values()))
     found: RetrievalQuality = yield from measured(
-        models[0], records, records, list(zip(values, known, strict=True)), yardstick
+        models[0], records, records, Cue.all_of(cues or {}, known), yardstick
     )
     return found if cls is RetrievalQuality else cls(**vars(found))
 
@@ -127,26 +145,80 @@ def measured(
     model: Any,
     records: Sequence[Any],
     candidates: Sequence[Any],
-    cues: Sequence[tuple[Any, float]],
+    cues: Sequence[Cue],
     yardstick: Yardstick,
 ) -> Plan[RetrievalQuality]:
-    """The quality of records that were chosen among candidates. One command.
+    """The quality of records that were chosen among candidates. One command."""
+    measuring = Measuring(model, records, candidates, cues, yardstick)
+    if not measuring.commands:
+        return measuring.quality([])
+    replies = yield from looked_up(measuring.commands, model._meta.shard)
+    return measuring.quality(replies)
 
-    `cues`: values with their familiarity.
-    """
-    looked_at = list({record.pk: record for record in (*records, *candidates)}.values())
-    stored = yield from _stored(model, looked_at, yardstick.weights or {})
-    scores = _proxies(stored, yardstick.weights)
-    distribution = [] if scores is None else [scores[record.pk] for record in records]
-    per_cue, fok = _feeling_of_knowing(candidates, scores, cues, yardstick)
-    return RetrievalQuality(
-        avg_confidence=_mean([stored.confidences[record.pk] for record in records], 1.0),
-        score_spread=_spread(distribution),
-        fok_score=fok,
-        staleness_ratio=_staleness(model, records, stored, yardstick),
-        score_distribution=distribution,
-        per_cue_fok=per_cue,
-    )
+
+class Measuring:
+    """What has to be looked up for a quality, and what it is. See `measured`."""
+
+    def __init__(
+        self,
+        model: Any,
+        records: Sequence[Any],
+        candidates: Sequence[Any],
+        cues: Sequence[Cue],
+        yardstick: Yardstick,
+    ) -> None:
+        self.model = model
+        self.records = records
+        self.candidates = candidates
+        self.cues = cues
+        self.yardstick = yardstick
+        looked_at = list({record.pk: record for record in (*records, *candidates)}.values())
+        self._keys: list[str] = [record.pk for record in looked_at]
+        by_name = {each.name: each for each in model._meta.listed("sorted")}
+        self._sorted = [by_name[name] for name in yardstick.weights or {} if name in by_name]
+        self._confident = model._meta.listed("confidence")[:1]
+        self.commands: list[tuple[Argument, ...]] = []
+        if looked_at:
+            self.commands += [
+                ("ZMSCORE", each.sorted_set_key, *self._keys) for each in self._sorted
+            ]
+            for each in self._confident:
+                for record in looked_at:
+                    values = [getattr(record, name) for name in each.partition_by]
+                    self.commands.append(("HGET", each.partition_key(values), record.pk))
+
+    def quality(self, replies: Sequence[Any]) -> RetrievalQuality:
+        """By what the commands have replied."""
+        stored, weights = self._stored(replies), self.yardstick.weights
+        scores = _proxies(stored, weights)
+        distribution = [] if scores is None else [scores[record.pk] for record in self.records]
+        by_name, fok = _feeling_of_knowing(self.candidates, scores, self.cues, self.yardstick)
+        return RetrievalQuality(
+            avg_confidence=_mean([stored.confidences[each.pk] for each in self.records], 1.0),
+            score_spread=_spread(distribution),
+            fok_score=fok,
+            staleness_ratio=_staleness(self.model, self.records, stored, self.yardstick),
+            score_distribution=distribution,
+            per_cue_fok={str(cue.value): dict(by_name[cue.name]) for cue in self.cues},
+            fok_by_name=by_name,
+        )
+
+    def _stored(self, replies: Sequence[Any]) -> _Stored:
+        confidences, keys = dict.fromkeys(self._keys, 1.0), self._keys
+        if not replies:
+            return _Stored(confidences, {})
+        columns, evidence = replies[: len(self._sorted)], replies[len(self._sorted) :]
+        for each in self._confident:
+            for key, bytes_ in zip(keys, evidence, strict=True):
+                confidences[key] = _confidence(bytes_, each.initial_confidence)
+        scores = {
+            each.name: {
+                key: None if score is None else float(score)
+                for key, score in zip(keys, column, strict=True)
+            }
+            for each, column in zip(self._sorted, columns, strict=True)
+        }
+        return _Stored(confidences, scores)
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,37 +228,6 @@ class _Stored:
     confidences: Mapping[str, float]
     #: in the sorted sets of weighted fields
     scores: Mapping[str, Mapping[str, float | None]]
-
-
-def _stored(model: Any, records: Sequence[Any], weights: Mapping[str, float]) -> Plan[_Stored]:
-    options = model._meta
-    by_name = {each.name: each for each in options.listed("sorted")}
-    names = [name for name in weights if name in by_name]
-    confident = options.listed("confidence")[:1]
-    keys: list[str] = [record.pk for record in records]
-    confidences = dict.fromkeys(keys, 1.0)
-    commands: list[tuple[Argument, ...]] = []
-    if keys:
-        commands += [("ZMSCORE", by_name[name].sorted_set_key, *keys) for name in names]
-        for each in confident:
-            for record in records:
-                values = [getattr(record, name) for name in each.partition_by]
-                commands.append(("HGET", each.partition_key(values), record.pk))
-    if not commands:
-        return _Stored(confidences, {})
-    replies = yield from looked_up(commands, options.shard)
-    columns, evidence = replies[: len(names)], replies[len(names) :]
-    for each in confident:
-        for key, bytes_ in zip(keys, evidence, strict=True):
-            confidences[key] = _confidence(bytes_, each.initial_confidence)
-    scores = {
-        name: {
-            key: None if score is None else float(score)
-            for key, score in zip(keys, column, strict=True)
-        }
-        for name, column in zip(names, columns, strict=True)
-    }
-    return _Stored(confidences, scores)
 
 
 def _confidence(evidence: bytes | None, initial: float) -> float:
@@ -236,7 +277,7 @@ def _staleness(model: Any, records: Sequence[Any], stored: _Stored, yardstick: Y
 def _feeling_of_knowing(
     candidates: Sequence[Any],
     scores: Mapping[str, float] | None,
-    cues: Sequence[tuple[Any, float]],
+    cues: Sequence[Cue],
     yardstick: Yardstick,
 ) -> tuple[dict[str, dict[str, float]], float]:
     most = max(yardstick.max_items, 1)
@@ -245,19 +286,15 @@ def _feeling_of_knowing(
     if candidates and scores and yardstick.weights:
         numbers = [scores[record.pk] for record in candidates]
         below = sum(0 < number < yardstick.threshold for number in numbers) / len(candidates)
-    per_cue: dict[str, dict[str, float]] = {}
-    components: list[float] = []
-    for value, familiar in cues:
-        component = (
-            FOK_WEIGHT_CUE_FAMILIARITY * familiar
-            + FOK_WEIGHT_PARTIAL_RETRIEVAL * partial
-            + FOK_WEIGHT_SUBTHRESHOLD_ACTIVATION * below
-        )
-        components.append(component)
-        per_cue[str(value)] = {
-            "cue_familiarity": familiar,
+    parts = {
+        cue.name: {
+            "cue_familiarity": cue.familiar,
             "partial_retrieval_count": partial,
             "subthreshold_activation": below,
-            "component_score": component,
+            "component_score": FOK_WEIGHT_CUE_FAMILIARITY * cue.familiar
+            + FOK_WEIGHT_PARTIAL_RETRIEVAL * partial
+            + FOK_WEIGHT_SUBTHRESHOLD_ACTIVATION * below,
         }
-    return per_cue, _mean(components, 0.0)
+        for cue in cues
+    }
+    return parts, _mean([each["component_score"] for each in parts.values()], 0.0)

@@ -2,7 +2,9 @@
 
 Rankings by words and meaning are fused by rank (`popoto.models.reading.ranking.fusing`), since
 their scores have no common measure. Only what these find is a candidate: signals of memory move
-candidates and bring none in, except that an associated record may come along.
+candidates and bring none in, except that an associated record may come along. Whichever way keys
+are ranked, the call that reads their records adds what associations lift, and sees to it that
+they match.
 """
 
 from __future__ import annotations
@@ -15,17 +17,17 @@ from typing import Any, Final, TypeAlias
 from popoto.engine.request import Plan
 from popoto.engine.together import together
 from popoto.exceptions import QueryException
+from popoto.memory.composite.signals import Signal, given
 from popoto.models.reading.ranking.asked import Scoring
 from popoto.models.reading.ranking.composite import composite_ranking, composite_score
-from popoto.models.reading.ranking.fusing import fuse
+from popoto.models.reading.ranking.fusing import reciprocal_ranks
 from popoto.models.reading.ranking.keywords import keyword_ranking
-from popoto.models.reading.ranking.similar import semantic_ranking
+from popoto.models.reading.ranking.similar import semantic_candidates
 from popoto.recipes.assembling.asked import Asked
 
 __all__ = ["Retrieval", "mode_of", "retrieval"]
 
 Ranking: TypeAlias = list[tuple[str, float]]
-Boost: TypeAlias = Mapping[str, float]
 
 #: The constant of reciprocal rank fusion (Cormack, Clarke, Büttcher 2009).
 _K: Final = 60
@@ -36,51 +38,61 @@ _OF_SIGNALS: Final = 0.3
 
 
 class Retrieval(ABC):
-    """The best candidates for what is asked, perhaps again with associations known."""
+    """The best candidates for what is asked: ranked first, by keys alone, and read once.
+
+    `lift`: what reading adds to the scores of some, which may come along that were not ranked.
+    """
+
+    #: what full activation by an association adds, in scores of the ranking
+    lift_weight: float
+    #: whether `read` ranks as well, so that nothing has to be ranked before
+    reads_at_once: bool = False
 
     def __init__(self, asked: Asked) -> None:
         self.asked = asked
 
     @abstractmethod
-    def best(self, limit: int, boost: Boost | None = None) -> Plan[list[Any]]:
-        """At most so many records, best first; `boost` lifts some by their keys."""
+    def ranked(self, limit: int) -> Plan[Ranking]:
+        """Keys and scores of at most so many records, best first; some may be gone."""
+
+    @abstractmethod
+    def read(self, ranking: Ranking, limit: int, lift: Signal | None) -> Plan[list[Any]]:
+        """At most so many of these records, best first. One round trip."""
 
 
 class BySignals(Retrieval):
     """By the weighted signals alone: what the cues say does not count. One round trip."""
 
-    def best(self, limit: int, boost: Boost | None = None) -> Plan[list[Any]]:
-        scoring = Scoring(self.asked.weights, limit, co_occurrence_boost=boost)
+    lift_weight = 1.0
+    reads_at_once = True
+
+    def ranked(self, limit: int) -> Plan[Ranking]:
+        return composite_ranking(self.asked.spec, Scoring(self.asked.weights, limit))
+
+    def read(self, ranking: Ranking, limit: int, lift: Signal | None) -> Plan[list[Any]]:
+        # Ranked anew: with a lift, others than the first so many may be among the best.
+        further = [] if lift is None else [(lift, self.lift_weight)]
+        scoring = Scoring(self.asked.weights, limit, further=further)
         return composite_score(self.asked.spec, scoring)
 
 
 class ByText(Retrieval):
-    """By the words of the cues, or by their meaning as well.
+    """By the words of the cues, or by their meaning as well. One round trip."""
 
-    Ranked once, in one round trip for words and up to three for meaning; fused in one each time.
-    """
+    #: as much as a first place
+    lift_weight = 1 / (_K + 1)
 
     def __init__(self, asked: Asked, *, meaning: bool) -> None:
         super().__init__(asked)
         self._has_meaning = meaning
-        self._rankings: dict[str, Ranking] | None = None
 
-    def best(self, limit: int, boost: Boost | None = None) -> Plan[list[Any]]:
-        if self._rankings is None:
-            self._rankings = yield from self._ranked(_REACH * limit)
-        lists = dict(self._rankings)
-        if boost:
-            lists["associated"] = sorted(boost.items(), key=lambda each: (-each[1], each[0]))
-        counts = {"signals": _OF_SIGNALS} if "signals" in lists else None
-        return (yield from fuse(self.asked.spec, lists, _K, limit, None, counts))
-
-    def _ranked(self, reach: int) -> Plan[dict[str, Ranking]]:
-        asked, spec = self.asked, self.asked.spec
+    def ranked(self, limit: int) -> Plan[Ranking]:
+        asked, spec, reach = self.asked, self.asked.spec, _REACH * limit
         text = "\n".join(str(cue) for cue in asked.cues.values() if cue is not None)
         field = asked.model._meta.listed("keywords")[0].name
         plans: dict[str, Plan[Ranking]] = {"words": keyword_ranking(spec, text, field, reach)}
         if self._has_meaning:
-            plans["meaning"] = semantic_ranking(spec, text, Scoring(None, reach))
+            plans["meaning"] = semantic_candidates(spec, text, reach)
         if asked.weights:
             scoring = Scoring(asked.weights, _REACH * reach)
             plans["signals"] = composite_ranking(spec, scoring)
@@ -90,7 +102,14 @@ class ByText(Retrieval):
             signals = lists.pop("signals")
             candidates = {key for ranking in lists.values() for key, _ in ranking}
             lists["signals"] = [each for each in signals if each[0] in candidates]
-        return lists
+        scores = reciprocal_ranks(lists, _K, {"signals": _OF_SIGNALS})
+        return sorted(scores.items(), key=lambda each: each[1], reverse=True)
+
+    def read(self, ranking: Ranking, limit: int, lift: Signal | None) -> Plan[list[Any]]:
+        further = [(given(dict(ranking)), 1.0)]
+        if lift is not None:
+            further.append((lift, self.lift_weight))
+        return composite_score(self.asked.spec, Scoring(None, limit, further=further))
 
 
 #: By name of the mode, and what a model must have for it, as its options list fields.

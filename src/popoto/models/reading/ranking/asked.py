@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 from popoto.exceptions import QueryException
 from popoto.fields.describing import describe
+from popoto.memory.composite.signals import Signal
 from popoto.models.reading.executing import Execution
 from popoto.models.reading.planning import AnyField
 from popoto.models.reading.ranking.scored import Accepts
@@ -113,6 +114,9 @@ class Scoring:
     co_occurrence_boost: Mapping[str, Any] | None = None
     similarity_boost: Mapping[str, Any] | None = None
     temperature: Any = 1.0
+    normalize: Any = False
+    #: signals that are no index of the model, with their weights
+    further: Sequence[tuple[Signal, float]] = ()
 
 
 def checked_rule(options: ModelOptions, given: Any) -> str:

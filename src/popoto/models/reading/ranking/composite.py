@@ -65,7 +65,7 @@ def _best(
 ) -> Plan[tuple[Fetch, list[Scored]] | None]:
     """The best rows, and what has fetched them; None where nothing can be found."""
     spec, options = execution.spec, execution.options
-    if not asked.indexes:
+    if not asked.indexes and not asked.further:
         raise QueryException(
             f"{options.model_name}: composite_score() needs non-empty indexes, such as "
             '{"relevance": 1.0}'
@@ -84,8 +84,13 @@ def _best(
     fetch = yield from execution.unordered()
     if isinstance(fetch.operand.node, Nothing) or count <= execution.offset:
         return None
-    ranking = _Ranking(fetch, signals, rule, clock.now(), least)
+    ranking = _Ranking(fetch, signals, rule, clock.now(), least, bool(asked.normalize))
     nodes = yield from _candidates(fetch)
+    if asked.normalize and len(nodes) > 1:
+        raise QueryException(
+            f"{options.model_name}: conditions that only Python can check find more than "
+            f"{_MOST_CANDIDATES} records, which cannot be normalised together"
+        )
 
     def best(first: int, last: int) -> Plan[list[Scored]]:
         return (yield from ranking.best(nodes, first, last, reading))
@@ -134,7 +139,7 @@ def _signals(spec: QuerySpec, asked: Scoring) -> list[Weighted]:
                 for key, number in boost.items()
             }
             found.append((given(numbers), 1.0))
-    return found
+    return [*found, *asked.further]
 
 
 def _text(key: Any) -> str:
@@ -198,6 +203,7 @@ class _Ranking:
     rule: str
     now: float
     least: float | None
+    is_normal: bool
 
     def best(
         self, nodes: Sequence[Node], first: int, last: int, reading: Reading
@@ -221,7 +227,7 @@ class _Ranking:
         except redis.exceptions.ResponseError as error:
             if "WRONGTYPE" not in str(error):
                 raise
-            raise (yield from fetch.wrong_kind(node, others=self._kinds())) from error
+            raise (yield from fetch.wrong_kind(node, others=self._all_kinds())) from error
         found, totals, due, dead = reply
         if due:
             yield from sweep(options, due)
@@ -242,6 +248,7 @@ class _Ranking:
         rest += [len(reading.list_names), *reading.list_names]
         encode(node, keys, rest)
         rest += (self.rule, repr(self.now), "" if self.least is None else repr(self.least))
+        rest.append(1 if self.is_normal else 0)
         rest.append(len(self.signals))
         for signal, weight in self.signals:
             signal.encode(weight, keys, rest)
@@ -249,3 +256,7 @@ class _Ranking:
 
     def _kinds(self) -> dict[str, str]:
         return dict(pair for signal, _ in self.signals for pair in signal.keys if pair is not None)
+
+    def _all_kinds(self) -> dict[str, str]:
+        declared = (key for signal, _ in self.signals for key in signal.declared)
+        return self._kinds() | dict.fromkeys(declared, "zset")

@@ -1,0 +1,41 @@
+-- memory/associations/spreading.lua: activation spreads from seeds along edges, breadth first.
+--
+-- Keys of edges begin with `stem`. Returns the activation by key, seeds left out. A key is expanded
+-- again only where it is reached with more; `most` edges of one key count, the heaviest.
+
+local function spread_from(seeds, stem, depth, decay, threshold, most)
+  local queue, first, last = {}, 1, 0
+  local function enqueue(key, weight, hops)
+    last = last + 1
+    queue[last] = {key = key, weight = weight, hops = hops}
+  end
+
+  local expanded, found = {}, {}
+  for _, seed in ipairs(seeds) do
+    enqueue(seed, 1, 0)
+  end
+  while first <= last do
+    local key, weight, hops = queue[first].key, queue[first].weight, queue[first].hops
+    queue[first] = nil
+    first = first + 1
+    if not expanded[key] or expanded[key] < weight then
+      expanded[key] = weight
+      if hops < depth then
+        local edges = redis.call('ZREVRANGE', stem .. key, 0, most - 1, 'WITHSCORES')
+        for place = 1, #edges, 2 do
+          local target, reached = edges[place], weight * decay * edges[place + 1]
+          if reached >= threshold and reached == reached then
+            if not found[target] or found[target] < reached then
+              found[target] = reached
+            end
+            enqueue(target, reached, hops + 1)
+          end
+        end
+      end
+    end
+  end
+  for _, seed in ipairs(seeds) do
+    found[seed] = nil
+  end
+  return found
+end
