@@ -15,7 +15,7 @@ from popoto.models.base_bulk import BulkMethods
 from popoto.models.base_in_place import InPlaceMethods
 from popoto.models.base_memory import MemoryMethods
 from popoto.models.query import Query
-from popoto.models.record import as_dict, checking, overridden
+from popoto.models.record import as_dict, assigning, checking, overridden
 from popoto.models.record.composites import INDEX_HASH_LENGTH
 from popoto.models.record.metaclass import RecordBase
 from popoto.models.record.options import ModelOptions
@@ -77,11 +77,14 @@ class Model(MemoryMethods, InPlaceMethods, BulkMethods, metaclass=ModelBase, is_
         if options.has_references:
             values["_resolves_references"] = True
         fields = options.by_name
-        for name, field in fields.items():
-            value = kwargs[name] if name in kwargs else field.make_default()
-            value = field.assigned_value(self, value)
-            if value is not UNSET:
-                values[name] = value
+        if type(self)._has_own_setattr:
+            assigning.assign(self, kwargs)
+        else:
+            for name, field in fields.items():
+                value = kwargs[name] if name in kwargs else field.make_default()
+                value = field.assigned_value(self, value)
+                if value is not UNSET:
+                    values[name] = value
         for name, value in kwargs.items():
             if name not in fields:
                 # After the fields: it may be a property of the class that sets some of them.

@@ -75,6 +75,7 @@ class RecordBase(ABCMeta):
         cls._settings = settings
         cls._ttl = options.ttl
         cls._has_own_init = is_replaced(cls, "__init__")
+        cls._has_own_setattr = cls.__setattr__ is not object.__setattr__
         options.adopt_mixins(cls)
         _models[name] = cls
         return cls

@@ -23,6 +23,8 @@ class Record(metaclass=RecordBase):
     _meta: ClassVar[ModelOptions]
     _options: ClassVar[ModelOptions]
     _has_own_init: ClassVar[bool]
+    #: Whether values that are given or made are assigned, so that the class's own method has them.
+    _has_own_setattr: ClassVar[bool]
 
     #: Stored bytes by field name, as last saved or loaded; empty for a new record.
     _stored: dict[str, Stored]

@@ -144,7 +144,10 @@ def pre_save(
             continue
         value = getattr(instance, name)
         formatted = target.format_value_pre_save(value, skip_auto_now=skip_auto_now)
-        if formatted is not value:
+        if formatted is not value and type(instance)._has_own_setattr:
+            setattr(instance, name, formatted)
+            formatted = getattr(instance, name)
+        elif formatted is not value:
             values[name] = formatted
         if formatted is None and not target.null and target.problem(formatted) is None:
             raise ModelException(f"{target.label}: invalid value None: it cannot be null")
