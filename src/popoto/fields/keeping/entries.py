@@ -75,11 +75,16 @@ class SetEntry(NamedTuple):
 
 
 class ScoreEntry(NamedTuple):
-    """A record key in a sorted set."""
+    """A record key in a sorted set.
+
+    `kept` is another score that upkeep leaves as it is: that of a moment whose zone the
+    published package has dropped from the record, and not from the entry.
+    """
 
     key: str
     member: str
     score: float
+    kept: float | None = None
 
     @property
     def place(self) -> tuple[str, str]:
@@ -96,7 +101,7 @@ class ScoreEntry(NamedTuple):
 
     def stands(self, reply: Reply) -> bool:
         # Servers keep doubles: also of an int beyond what they tell apart.
-        return isinstance(reply, bytes) and float(reply) == float(self.score)
+        return isinstance(reply, bytes) and float(reply) in (float(self.score), self.kept)
 
 
 def geo_score(longitude: float, latitude: float) -> int:
