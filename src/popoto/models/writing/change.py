@@ -55,7 +55,7 @@ class Change(Operation):
 
     def __init__(self, instance: Record, key: str) -> None:
         super().__init__(instance, key)
-        self.known = dict(instance._stored) or None
+        self.known = dict(instance._stored) if instance._is_stored else None
         if instance._unconfirmed:
             self.unsettled = instance._unconfirmed
         self.old_key = key

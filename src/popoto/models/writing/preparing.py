@@ -31,7 +31,7 @@ def prepared_save(
 ) -> Saving | None:
     """A save, once everything is checked and formatted; None = nothing is saved."""
     key = instance._record_key
-    if instance._stored and key != instance._redis_key and not request.migrate_key:
+    if instance._is_stored and key != instance._redis_key and not request.migrate_key:
         check_key_change(instance)
     is_unwanted = bool(instance._meta.save_checks) and is_skipped(instance, names)
     if instance._belongings is not None:
