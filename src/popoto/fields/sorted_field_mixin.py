@@ -218,19 +218,13 @@ class SortedFieldMixin(PartitionedFieldMixin[MixedIn]):
             )
         if self.type is datetime.datetime and type(value) is datetime.date:
             value = datetime.datetime.combine(value, datetime.time())
-        if isinstance(value, str) and self.type in (datetime.date, datetime.datetime):
-            raise QueryException(
-                f"{self.label}: {describe(value)} is text; give a {self.type.__name__}"
-            )
         if self.type is int and isinstance(value, (float, Decimal)):
             # A bound need not be an integer itself: n > 2.5 is a fair question.
             if not math.isnan(value):
                 return value
         else:
             try:
-                value = self.canonical(
-                    value if isinstance(value, self.type) else coerce(self.type, value)
-                )
+                value = self.canonical(coerce(self.type, value))
             except CoercionError as error:
                 raise QueryException(
                     f"{self.label}: {describe(value)} cannot be compared with a "

@@ -101,7 +101,7 @@ class Valued:
     @stock
     def coerce(self, value: Any) -> Any:
         """The value in this field's type. Raises CoercionError."""
-        if value is None or isinstance(value, self.type):
+        if value is None or (isinstance(value, self.type) and self.type is not datetime.date):
             return value
         if self.type not in VALID_FIELD_TYPES:
             return value
