@@ -22,12 +22,20 @@ from popoto.models.record.options import ModelOptions
 from popoto.models.writing import creating, hooks, preparing, single
 from popoto.models.writing.expecting import Expected
 from popoto.models.writing.save_request import SaveRequest
+from popoto.redis_db import POPOTO_REDIS_DB
 
 if TYPE_CHECKING:
     from redis.asyncio.client import Pipeline as AsyncPipeline
     from redis.client import Pipeline
 
-__all__ = ["INDEX_HASH_LENGTH", "Model", "ModelBase", "ModelOptions", "TypedModel"]
+__all__ = [
+    "INDEX_HASH_LENGTH",
+    "POPOTO_REDIS_DB",
+    "Model",
+    "ModelBase",
+    "ModelOptions",
+    "TypedModel",
+]
 
 GivenPipeline = TypeVar("GivenPipeline", bound="Pipeline | AsyncPipeline")
 

@@ -125,7 +125,7 @@ def _near(field: Placed, given: dict[str, Any]) -> Operand:
     searched = searched_metres(centre, reach)
     is_exact = searched == reach
     width = float(radius) if is_exact else searched / METRES[unit]
-    longitude, latitude = within_cells(*centre)
+    longitude, latitude = within_cells(centre.latitude or 0.0, centre.longitude or 0.0)
     node = Near(field.geo_set_key, longitude, latitude, member, width, unit)
 
     def test(view: View) -> bool:
