@@ -131,10 +131,11 @@ REFUSED = [
     ("dict", [1]),
     ("set", 5),
     ("tuple", 5),
-    ("date", "2020-01-01"),
-    ("datetime", "2020-01-01"),
+    ("date", "2020-01-01T01:02"),
+    ("date", datetime.datetime(2020, 1, 1, 1)),
+    ("datetime", "tomorrow"),
     ("datetime", datetime.date(2020, 1, 1)),
-    ("time", "01:02"),
+    ("time", "one"),
     ("time", 25),
     ("text", b"x"),
 ]
@@ -178,10 +179,7 @@ def test_refused_values_are_invalid_and_cannot_be_saved(
 
 
 def test_a_subclass_value_is_accepted_as_it_is() -> None:
-    moment = datetime.datetime(2020, 1, 2, 3)
-    record = All(int_value=True, date_value=moment)
-    assert record.int_value is True
-    assert record.date_value is moment
+    assert All(int_value=True).int_value is True
 
 
 def test_a_refusal_names_model_field_and_value() -> None:

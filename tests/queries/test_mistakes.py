@@ -65,7 +65,7 @@ WRONG_FILTERS: list[tuple[dict[str, Any], list[str]]] = [
     ({"price__gt": None}, ["price", "float"]),
     ({"price__gt": "cheap"}, ["price", "float", "cheap"]),
     ({"price__gt": float("nan")}, ["price"]),
-    ({"made__gt": "2026-01-01"}, ["made", "date"]),
+    ({"made__gt": "new year"}, ["made", "date"]),
     ({"code": "x"}, ["code", "int"]),
     ({"rank": "three"}, ["rank", "int"]),
     ({"stock__gt": 1}, ["kind", "brand", "stock"]),

@@ -67,7 +67,11 @@ VALUES: list[tuple[str, Any, list[Any]]] = [
     ("m", {"a": 1, "b": [True]}, [{"b": [True], "a": 1}]),
     ("e", {1, "x"}, [{"x", 1}]),
     ("t", (1, (2, 3)), [(1, (2, 3))]),
-    ("day", datetime.date(1, 2, 3), [datetime.date(1, 2, 3), datetime.datetime(1, 2, 3, 5)]),
+    (
+        "day",
+        datetime.date(1, 2, 3),
+        [datetime.date(1, 2, 3), datetime.datetime(1, 2, 3), "0001-02-03"],
+    ),
     ("hour", datetime.time(1, 2, 3, 4), [datetime.time(1, 2, 3, 4)]),
     ("moment", datetime.datetime(1950, 2, 3), [datetime.datetime(1950, 2, 3)]),
     (

@@ -74,7 +74,7 @@ def odd() -> Odd:
         {"flag": 1},
         {"flag": "true"},
         {"day": datetime.date(2020, 1, 2)},
-        {"day": datetime.datetime(2020, 1, 2, 9)},
+        {"day": datetime.datetime(2020, 1, 2)},
         {"moment": datetime.datetime(2020, 1, 2, 3, 4, 5)},
         {"hour": datetime.time(3, 4, 5, 6)},
         {"level": "7"},

@@ -175,10 +175,11 @@ def score_of(kind: type, value: Any) -> float:
 
 def geo_score(latitude: float, longitude: float) -> float:
     """The 52 bits under which a geo set keeps a place: longitude and latitude interleaved."""
-    row = int((latitude + 85.05112878) / (2 * 85.05112878) * (1 << 26))
-    column = int((longitude + 180.0) / 360.0 * (1 << 26))
+    last = (1 << 26) - 1
+    row = min(int((latitude + 85.05112878) / (2 * 85.05112878) * (1 << 26)), last)
+    column = min(int((longitude + 180.0) / 360.0 * (1 << 26)), last)
     bits = 0
-    for position in range(27):
+    for position in range(26):
         bits |= (row >> position & 1) << (2 * position)
         bits |= (column >> position & 1) << (2 * position + 1)
     return float(bits)

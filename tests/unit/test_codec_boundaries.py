@@ -152,7 +152,8 @@ def test_early_years_as_popoto_1_6_writes_them(year: int) -> None:
     for kind, value in ((date, date(year, 1, 2)), (datetime, datetime(year, 1, 2))):
         found = equal_encodings(kind, value)
         assert found is not None
-        payloads = {msgpack.unpackb(each)["as_encodable"] for each in found}
+        written = {msgpack.unpackb(each)["as_encodable"] for each in found}
+        payloads = {each for each in written if "-" not in each}  # the others are of 1.8.2
         full = next(each for each in payloads if each.startswith(f"{year:04}"))
         assert payloads == {full, full.lstrip("0")}
         for each in found:

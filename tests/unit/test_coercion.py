@@ -5,7 +5,7 @@ from __future__ import annotations
 import array
 import itertools
 from collections import UserDict
-from datetime import date, datetime, time
+from datetime import UTC, date, datetime, time
 from decimal import Decimal, FloatOperation, localcontext
 from enum import IntEnum, StrEnum
 from fractions import Fraction
@@ -61,6 +61,16 @@ class Colour(StrEnum):
         (str, IDENTIFIER, "12345678-1234-5678-1234-567812345678"),
         (str, Decimal("1.10"), "1.10"),
         (str, date(2020, 1, 2), "2020-01-02"),
+        (date, "2020-01-02", date(2020, 1, 2)),
+        (date, "2020-01-02T00:00:00", date(2020, 1, 2)),
+        (date, b"2020-01-02", date(2020, 1, 2)),
+        (date, datetime(2020, 1, 2), date(2020, 1, 2)),
+        (datetime, "2020-01-02T03:04:05.5", datetime(2020, 1, 2, 3, 4, 5, 500000)),
+        (datetime, "2020-01-02 03:04", datetime(2020, 1, 2, 3, 4)),
+        (datetime, "2020-01-02T03:04Z", datetime(2020, 1, 2, 3, 4, tzinfo=UTC)),
+        (datetime, "2020-01-02", datetime(2020, 1, 2)),
+        (time, "07:30", time(7, 30)),
+        (time, "07:30:01.25+00:00", time(7, 30, 1, 250000, tzinfo=UTC)),
         (str, PurePosixPath("a/b"), "a/b"),
         (bool, "true", True),
         (bool, "FALSE", False),
@@ -159,12 +169,21 @@ def test_what_cannot_mean_anything_else_is_converted(
         (dict, [(1, 2, 3)]),
         (dict, [([], 1)]),
         (dict, 5),
-        (date, "2020-01-02"),
+        (date, "yesterday"),
+        (date, "2020-13-02"),
+        (date, "2020-01-02T09:00"),
+        (date, "2020-01-02T00:00Z"),
+        (date, datetime(2020, 1, 2, 3)),
+        (date, datetime(2020, 1, 2, tzinfo=UTC)),
         (date, 5),
-        (datetime, "2020-01-02"),
+        (datetime, "2020-01-32"),
+        (datetime, "now"),
+        (datetime, ""),
         (datetime, date(2020, 1, 2)),
         (datetime, 0),
-        (time, "07:30"),
+        (time, "7 o'clock"),
+        (time, "25:00"),
+        (time, "2020-01-02T07:30"),
         (time, 24),
         (time, True),
         (Level, "1"),
@@ -185,7 +204,6 @@ def test_what_loses_something_or_happens_by_accident_is_refused(type_: type, val
         (int, True),
         (int, Level.LOW),
         (str, Colour.RED),
-        (date, datetime(2020, 1, 2, 3)),
         (float, float("inf")),
         (Level, Level.LOW),
         (object, object()),

@@ -256,11 +256,11 @@ def test_vectors_are_not_dropped_once_their_caller_was_told_that_nobody_knows(
     """The request is held back, and arrives late: what was stored meanwhile stays."""
     api(served.create, name="a", text="a")
     redis_db.set_REDIS_DB_settings(host="127.0.0.1", port=proxy.port, socket_timeout=0.3)
-    proxy.hold(b"REFORM")
+    held = proxy.hold(b"REFORM")
     with pytest.raises(OutcomeUnknownError):
         api(served.reembed, anew=True)
     before = redis_client.hgetall(f"{STEM}:note"), redis_client.hgetall(f"{STEM}:vectors")
-    proxy.deliver()
+    held.deliver()
     after = redis_client.hgetall(f"{STEM}:note"), redis_client.hgetall(f"{STEM}:vectors")
     assert before == after
     assert list(after[1]) == [b"Served:a"]

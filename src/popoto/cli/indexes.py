@@ -42,12 +42,14 @@ _MEANINGS = {
     "wrong_values": "record holds another value",
     "missing_entries": "record is not in the index",
     "shared_values": "another record has the same unique value",
+    "unidentified_records": "key does not follow from the key fields",
 }
 _REMEDIES = {
     "wrong_values": "rebuild",
     "missing_entries": "rebuild",
     "abandoned_indexes": "rebuild",
     "shared_values": "change one of the records",
+    "unidentified_records": "delete or move the record",
 }
 
 

@@ -443,7 +443,9 @@ def _equal_moments(base: type, value: object) -> tuple[bytes, ...] | None:
         trees.append({**tree, PAYLOAD: str(tree[PAYLOAD]).lstrip("0")})
     if base is not Real.date:  # equality ignores the fold
         trees += [{**each, "fold": 1} for each in list(trees)]
-    return tuple(pack(each) for each in trees)
+    if isinstance(naive, datetime | time) and base is not Real.date:  # as 1.8.2 and later write
+        trees.append({**tree, PAYLOAD: naive.isoformat()})
+    return tuple(dict.fromkeys(pack(each) for each in trees))
 
 
 _EQUAL: dict[type, Callable[[type, object], tuple[bytes, ...] | None]] = {

@@ -393,6 +393,13 @@ _DATE_FORM = re.compile(r"[0-9]{5,8}")
 _CLOCK = r"(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]\.[0-9]{6}"
 _TIME_FORM = re.compile(_CLOCK)
 _DATETIME_FORM = re.compile(rf"[0-9]{{5,8}}T{_CLOCK}")
+# As popoto 1.8.2 and later write them: a fraction only where there is one, the offset behind it.
+_ISO_CLOCK = (
+    r"(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](?:\.[0-9]{6})?"
+    r"(?:[+-][0-2][0-9]:[0-5][0-9](?::[0-5][0-9](?:\.[0-9]{6})?)?)?"
+)
+_ISO_TIME_FORM = re.compile(_ISO_CLOCK)
+_ISO_DATETIME_FORM = re.compile(rf"[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}T{_ISO_CLOCK}")
 _ZONE_NAME = re.compile(r"(?=.{1,64}\Z)[A-Za-z0-9_+-]+(?:/[A-Za-z0-9_+-]+)*")
 _ZONE_KEYS = ("utc_offset", "zone", "fold")
 _ZONED = frozenset({"__datetime__", "__time__"})
@@ -402,12 +409,23 @@ def _untag_date(tree: Map, _: int) -> object:
     return Real.date.fromisoformat(_text(tree, _DATE_FORM).zfill(8))
 
 
+def _is_iso(tree: Map, length: int, form: re.Pattern[str]) -> bool:
+    text = tree[PAYLOAD]
+    # The length of our own form tells it apart without a look at the text.
+    is_other = isinstance(text, str) and len(text) != length and len(tree) == 2
+    return is_other and form.fullmatch(cast(str, text)) is not None
+
+
 def _untag_datetime(tree: Map, _: int) -> object:
+    if _is_iso(tree, 24, _ISO_DATETIME_FORM):
+        return Real.datetime.fromisoformat(cast(str, tree[PAYLOAD]))
     wall = Real.datetime.fromisoformat(_text(tree, _DATETIME_FORM).zfill(24))
     return wall if len(tree) == 2 else _zoned(wall, tree)
 
 
 def _untag_time(tree: Map, _: int) -> object:
+    if _is_iso(tree, 15, _ISO_TIME_FORM):
+        return Real.time.fromisoformat(cast(str, tree[PAYLOAD]))
     wall = Real.time.fromisoformat(_text(tree, _TIME_FORM))
     return wall if len(tree) == 2 else _zoned(wall, tree)
 

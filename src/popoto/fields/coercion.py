@@ -1,9 +1,10 @@
 """What users hand in, turned into a value of a field's type, or refused with a reason.
 
 A conversion happens where nobody can mean anything else and nothing is lost: `"5"` and
-`5.0` are the integer 5, `(1, 2)` is a list. One that loses something, or that Python
-performs by accident, is refused: 5.7 for an int, text split into the characters of a
-list, a number as the length of some bytes, the `b'...'` of bytes as text.
+`5.0` are the integer 5, `(1, 2)` is a list, `"2024-01-02"` a date. One that loses something,
+or that Python performs by accident, is refused: 5.7 for an int, noon for a date, text split
+into the characters of a list, a number as the length of some bytes, the `b'...'` of bytes as
+text.
 """
 
 from __future__ import annotations
@@ -42,9 +43,9 @@ def is_list(value: object) -> TypeGuard[list[Any] | tuple[Any, ...]]:
 def coerce(type_: type, value: object) -> object:
     """`value` itself when it is an instance of `type_`, else what it stands for as one.
 
-    `None` passes. Instances of subclasses stay as they are: True in an int field, a
-    datetime in a date field. A type that is not in the table of conversions below takes
-    its instances only.
+    `None` passes. Instances of subclasses stay as they are, True in an int field, but for a
+    datetime in a date field: midnight is a date, and any other time is refused. A type that is
+    not in the table of conversions below takes its instances only.
 
     Raises CoercionError when the value does not fit; errors of Python's own conversions
     never leak. Refused although they are instances of the type, because they have no
@@ -111,6 +112,17 @@ def _is_number(value: object) -> object:
     if cast("Decimal", value).is_snan():
         raise _refusal("Decimal", value, "a signaling NaN can be compared with nothing")
     return value
+
+
+def _is_day(value: object) -> object:
+    _is_moment(value)
+    return _day_of(value, value) if isinstance(value, datetime) else value
+
+
+def _day_of(moment: datetime, value: object) -> date:
+    if moment.tzinfo is not None or moment.time() != time():
+        raise _refusal("date", value, "its time would be lost; give its date()")
+    return moment.date()
 
 
 def _to_int(value: object) -> object:
@@ -217,7 +229,27 @@ def _to_dict(value: object) -> object:
     return result
 
 
+def _to_date(value: object) -> object:
+    text = _text(value)
+    if text is None:
+        raise _refusal("date", value)
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        return _day_of(datetime.fromisoformat(text), value)
+
+
+def _to_datetime(value: object) -> object:
+    text = _text(value)
+    if text is None:
+        raise _refusal("datetime", value)
+    return datetime.fromisoformat(text)
+
+
 def _to_time(value: object) -> object:
+    text = _text(value)
+    if text is not None:
+        return time.fromisoformat(text)
     if isinstance(value, int) and not isinstance(value, bool):
         return time(value)
     raise _refusal("time", value)
@@ -234,12 +266,14 @@ _CONVERSIONS: dict[type, Callable[[object], object]] = {
     tuple: _to_tuple,
     set: _to_set,
     dict: _to_dict,
-    time: _to_time,  # an hour, as datetime.time(hour)
+    date: _to_date,
+    datetime: _to_datetime,
+    time: _to_time,  # text, or an hour, as datetime.time(hour)
 }
 _CHECKS: dict[type, Callable[[object], object]] = {
     int: _is_storable,
     Decimal: _is_number,
-    date: _is_moment,
+    date: _is_day,
     datetime: _is_moment,
 }
 #: Types with instances that have no stored form, so that being one is not enough.

@@ -12,6 +12,12 @@ from popoto.fields.describing import describe
 #: What a geo set can hold (the range of the Web Mercator projection).
 MAX_LATITUDE = 85.05112878
 MAX_LONGITUDE = 180.0
+#: Bits of each coordinate in a geo set's scores.
+CELL_BITS = 26
+#: The middle of the last cell to the north and to the east. On the edge itself a server counts
+#: one cell more than there are, where searches from anywhere else do not look.
+_NORTHERNMOST = MAX_LATITUDE - MAX_LATITUDE / (1 << CELL_BITS)
+_EASTERNMOST = MAX_LONGITUDE - MAX_LONGITUDE / (1 << CELL_BITS)
 
 #: Units of distances, in metres.
 METRES = {"m": 1.0, "km": 1000.0, "ft": 0.3048, "mi": 1609.34}
@@ -40,6 +46,21 @@ def distance_metres(a: Coordinates, b: Coordinates) -> float:
     v = math.sin((longitude_b - longitude_a) / 2)
     chord = u * u + math.cos(latitude_a) * math.cos(latitude_b) * v * v
     return 2 * _EARTH_RADIUS_METRES * math.asin(math.sqrt(chord))
+
+
+def within_cells(latitude: float, longitude: float) -> tuple[float, float]:
+    """Longitude and latitude as servers get them: for an edge, the middle of the cell beside it."""
+    return min(longitude, _EASTERNMOST), min(latitude, _NORTHERNMOST)
+
+
+#: Circles across a pole that are smaller than this are searched by servers on one side of it alone.
+_POLAR_METRES = 1_000_000.0
+
+
+def searched_metres(centre: Coordinates, metres: float) -> float:
+    """The radius of a circle that servers search whole and that holds the one of this radius."""
+    to_pole = math.radians(90 - abs(centre.latitude or 0.0)) * _EARTH_RADIUS_METRES
+    return metres if metres < to_pole - 1 else max(metres, _POLAR_METRES)
 
 
 def _number(value: Any, axis: str) -> float:

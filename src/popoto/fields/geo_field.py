@@ -10,7 +10,7 @@ from popoto.engine.db_key import DB_key
 from popoto.fields.asking.near import PLACE_LOOKUPS, around, centre_of
 from popoto.fields.asking.operands import Conditions, Operand, Scope
 from popoto.fields.coercion import CoercionError
-from popoto.fields.coordinates import NOWHERE, Coordinates, to_coordinates
+from popoto.fields.coordinates import NOWHERE, Coordinates, to_coordinates, within_cells
 from popoto.fields.field import Field
 from popoto.fields.keeping.entries import Entry, GeoEntry
 from popoto.fields.keeping.families import KeyFamily
@@ -102,7 +102,8 @@ class GeoField(Field[Coordinates]):
             return ()
         if position.latitude is None or position.longitude is None:
             return ()
-        return (GeoEntry(self.geo_set_key, key, position.longitude, position.latitude),)
+        longitude, latitude = within_cells(position.latitude, position.longitude)
+        return (GeoEntry(self.geo_set_key, key, longitude, latitude),)
 
     def key_families(self) -> Sequence[KeyFamily]:
         return (KeyFamily("geo_fields", self.name, self.geo_set_key, "zset"),)

@@ -27,7 +27,7 @@ from popoto.fields.describing import describe
 from popoto.fields.keeping.adding import ServerAddition, server_addition
 from popoto.fields.keeping.entries import Entry, ScoreEntry
 from popoto.fields.keeping.families import KeyFamily
-from popoto.fields.keeping.scores import EXACT_TO, SCORES, is_exact
+from popoto.fields.keeping.scores import EXACT_TO, SCORES, is_exact, score_without_zone
 from popoto.fields.partitioned_field_mixin import PartitionedFieldMixin
 from popoto.fields.type_variables import MixedIn
 from popoto.memory.composite import signals
@@ -44,6 +44,7 @@ class SortedFieldMixin(PartitionedFieldMixin[MixedIn]):
                     values. Range conditions then need a value for each of them.
     `auto_now`, `auto_now_add`  fill the value with the current time at every save, or
                     where there is none (numbers: seconds since 1970)
+    `tz`            time zone of moments that are filled in; naive local time by default
 
     An index entry is a double. Values that doubles cannot tell apart (integers beyond
     2**53, Decimals) are compared again by their exact value.
@@ -55,12 +56,14 @@ class SortedFieldMixin(PartitionedFieldMixin[MixedIn]):
         "sorted": True,
         "auto_now": False,
         "auto_now_add": False,
+        "tz": None,
     }
     valid_types: ClassVar[frozenset[type] | None] = VALID_SORTED_TYPES
     shown_keywords: ClassVar[tuple[str, ...]] = ("auto_now", "auto_now_add")
 
     auto_now: bool
     auto_now_add: bool
+    tz: datetime.tzinfo | None
 
     def check_options(self, options: Mapping[str, Any]) -> None:
         super().check_options(options)
@@ -77,6 +80,8 @@ class SortedFieldMixin(PartitionedFieldMixin[MixedIn]):
             )
         if self.max_length is not None:
             raise ModelException(f"{type(self).__name__} has no max_length")
+        if self.tz is not None and not issubclass(self.type, datetime.date):
+            raise ModelException(f"{type(self).__name__}(tz=…) needs the type datetime or date")
         for name in ("key", "auto", "indexed", "value"):
             if getattr(self, name) != self.field_defaults[name]:
                 raise ModelException(
@@ -113,9 +118,9 @@ class SortedFieldMixin(PartitionedFieldMixin[MixedIn]):
     def current_value(self) -> Any:
         """Now, in this field's type."""
         if self.type is Real.datetime:
-            return datetime.datetime.now()  # noqa: DTZ005 - naive local time is the contract
+            return datetime.datetime.now(self.tz)
         if self.type is Real.date:
-            return datetime.date.today()  # noqa: DTZ011 - the local day is the contract
+            return datetime.datetime.now(self.tz).date()
         if self.type is Decimal:
             return Decimal(time.time_ns()) / 1_000_000_000
         return self.type(time.time())
@@ -164,7 +169,8 @@ class SortedFieldMixin(PartitionedFieldMixin[MixedIn]):
         if value is None:
             return ()
         partition = [values[name] for name in self.partition_by]
-        entry = ScoreEntry(self.partition_key(partition), key, self.score(value))
+        kept = score_without_zone(value) if self.type is datetime.datetime else None
+        entry = ScoreEntry(self.partition_key(partition), key, self.score(value), kept)
         return (entry, self.value_entry(key, value)) if self.unique or self.indexed else (entry,)
 
     def key_families(self) -> Sequence[KeyFamily]:
@@ -216,10 +222,6 @@ class SortedFieldMixin(PartitionedFieldMixin[MixedIn]):
         is_datetime = isinstance(value, datetime.datetime)
         if self.type is Real.datetime and isinstance(value, datetime.date) and not is_datetime:
             value = Real.datetime.combine(value, datetime.time())
-        if isinstance(value, str) and self.type in (datetime.date, datetime.datetime):
-            raise QueryException(
-                f"{self.label}: {describe(value)} is text; give a {self.type.__name__}"
-            )
         if self.type is int and _is_bound(inside := unwrapped(value)):
             value = inside
             # A bound need not be an integer itself: n > 2.5 is a fair question. Nor need it be one

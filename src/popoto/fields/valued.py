@@ -123,7 +123,7 @@ class Valued:
     @stock
     def coerce(self, value: Any) -> Any:
         """The value in this field's type. Raises CoercionError."""
-        if value is None or isinstance(value, self.type):
+        if value is None or (isinstance(value, self.type) and self.type is not datetime.date):
             return value
         how = adapted(self.type)
         if how is not None:

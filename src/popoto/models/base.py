@@ -16,7 +16,7 @@ from popoto.models.base_bulk import BulkMethods
 from popoto.models.base_in_place import InPlaceMethods
 from popoto.models.base_memory import MemoryMethods
 from popoto.models.query import Query
-from popoto.models.record import as_dict, checking, overridden
+from popoto.models.record import as_dict, assigning, checking, overridden
 from popoto.models.record.composites import INDEX_HASH_LENGTH
 from popoto.models.record.further import set_further
 from popoto.models.record.metaclass import RecordBase
@@ -25,12 +25,20 @@ from popoto.models.writing import creating, hooks, preparing, single
 from popoto.models.writing.expecting import Expected
 from popoto.models.writing.keywords import Lifetime, Moment, given, take_expiry
 from popoto.models.writing.save_request import SaveRequest
+from popoto.redis_db import POPOTO_REDIS_DB
 
 if TYPE_CHECKING:
     from redis.asyncio.client import Pipeline as AsyncPipeline
     from redis.client import Pipeline
 
-__all__ = ["INDEX_HASH_LENGTH", "Model", "ModelBase", "ModelOptions", "TypedModel"]
+__all__ = [
+    "INDEX_HASH_LENGTH",
+    "POPOTO_REDIS_DB",
+    "Model",
+    "ModelBase",
+    "ModelOptions",
+    "TypedModel",
+]
 
 GivenPipeline = TypeVar("GivenPipeline", bound="Pipeline | AsyncPipeline")
 
@@ -80,11 +88,14 @@ class Model(MemoryMethods, InPlaceMethods, BulkMethods, metaclass=ModelBase, is_
         if options.has_references:
             values["_resolves_references"] = True
         fields = options.by_name
-        for name, field in fields.items():
-            value = kwargs[name] if name in kwargs else field.make_default()
-            value = field.assigned_value(self, value)
-            if value is not UNSET:
-                values[name] = value
+        if type(self)._has_own_setattr:
+            assigning.assign(self, kwargs)
+        else:
+            for name, field in fields.items():
+                value = kwargs[name] if name in kwargs else field.make_default()
+                value = field.assigned_value(self, value)
+                if value is not UNSET:
+                    values[name] = value
         if not kwargs.keys() <= fields.keys():
             # After the fields: one may be a property of the class that sets some of them.
             set_further(self, kwargs)

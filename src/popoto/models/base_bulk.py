@@ -283,10 +283,11 @@ class BulkMethods(Record, is_base=True):
         (automatic keys left out), ``sorted_fields``, ``geo_fields``, ``composite_indexes``,
         ``indexed_fields``, ``relationship_fields``, ``capped_lists``; where there are any,
         ``companions`` (other keys of missing records) and ``abandoned_indexes`` (of fields
-        that the model does not have any more) and ``shared_values`` (records that share a
-        unique value with another one). Then ``wrong_values`` (entries whose record holds
-        another value) and ``missing_entries`` (that records lack, or have with another
-        score). ``total`` is the sum of all these: 0 means healthy.
+        that the model does not have any more), ``shared_values`` (records that share a
+        unique value with another one) and ``unidentified_records`` (whose keys do not follow
+        from the key fields, as if one had been renamed). Then ``wrong_values`` (entries
+        whose record holds another value) and ``missing_entries`` (that records lack, or have
+        with another score). ``total`` is the sum of all these: 0 means healthy.
         ``unreadable_records``, not in the total, counts hashes that cannot be indexed in
         whole or in part.
 

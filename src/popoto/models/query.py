@@ -23,8 +23,9 @@ from popoto.models.reading.getting import get, get_by_key, get_many
 from popoto.models.reading.spec import QuerySpec
 from popoto.models.record.further import refuses_unknown
 from popoto.models.record.record import Record
+from popoto.redis_db import POPOTO_REDIS_DB
 
-__all__ = ["Query", "QueryBuilder", "QueryException"]
+__all__ = ["POPOTO_REDIS_DB", "Query", "QueryBuilder", "QueryException"]
 
 logger = logging.getLogger("POPOTO.Query")
 

@@ -22,8 +22,9 @@ import redis.client
 
 from popoto import redis_db
 from popoto.exceptions import SubscriberException
+from popoto.redis_db import POPOTO_REDIS_DB
 
-__all__ = ["Subscriber", "SubscriberException"]
+__all__ = ["POPOTO_REDIS_DB", "Subscriber", "SubscriberException"]
 
 logger = logging.getLogger("POPOTO-subscriber")
 

@@ -11,7 +11,15 @@ from popoto.exceptions import QueryException
 from popoto.fields.asking.lookups import conjunction, truth, unsupported
 from popoto.fields.asking.operands import Askable, Conditions, Operand, View
 from popoto.fields.coercion import CoercionError
-from popoto.fields.coordinates import METRES, NOWHERE, Coordinates, distance_metres, to_coordinates
+from popoto.fields.coordinates import (
+    METRES,
+    NOWHERE,
+    Coordinates,
+    distance_metres,
+    searched_metres,
+    to_coordinates,
+    within_cells,
+)
 from popoto.fields.describing import describe
 
 #: The lookups of a geo field. Those of a place follow the field's name without "__".
@@ -113,14 +121,18 @@ def _near(field: Placed, given: dict[str, Any]) -> Operand:
             f"{field.label}: missing geo parameters; give {field.name}=(latitude, longitude), "
             f"or {field.name}_latitude and {field.name}_longitude, or {field.name}_member"
         )
-    node = Near(field.geo_set_key, centre.longitude, centre.latitude, member, float(radius), unit)
     reach, name = float(radius) * METRES[unit], field.name
+    searched = searched_metres(centre, reach)
+    is_exact = searched == reach
+    width = float(radius) if is_exact else searched / METRES[unit]
+    longitude, latitude = within_cells(centre.latitude or 0.0, centre.longitude or 0.0)
+    node = Near(field.geo_set_key, longitude, latitude, member, width, unit)
 
     def test(view: View) -> bool:
         stored = to_coordinates(view.value(name))
         return stored != NOWHERE and distance_metres(centre, stored) <= reach
 
-    operand = Operand(node, test, True, frozenset({name}))
+    operand = Operand(node, test, is_exact, frozenset({name}))
     operand.extra["near"] = True
     if given.get("_with_distances"):
         operand.extra["distance_unit"] = unit

@@ -16,6 +16,7 @@ from typing import Any, ClassVar, Literal, NamedTuple, TypeAlias, cast
 
 from popoto.engine.batch import Batch, KeyArgument
 from popoto.engine.request import Reply
+from popoto.fields.coordinates import CELL_BITS, MAX_LATITUDE, MAX_LONGITUDE
 from popoto.fields.keeping.noting import put_noted
 from popoto.memory.history.noting import Kind
 
@@ -74,11 +75,16 @@ class SetEntry(NamedTuple):
 
 
 class ScoreEntry(NamedTuple):
-    """A record key in a sorted set."""
+    """A record key in a sorted set.
+
+    `kept` is another score that upkeep leaves as it is: that of a moment whose zone the
+    published package has dropped from the record, and not from the entry.
+    """
 
     key: str
     member: str
     score: float
+    kept: float | None = None
 
     @property
     def place(self) -> tuple[str, str]:
@@ -95,28 +101,22 @@ class ScoreEntry(NamedTuple):
 
     def stands(self, reply: Reply) -> bool:
         # Servers keep doubles: also of an int beyond what they tell apart.
-        return isinstance(reply, bytes) and float(reply) == float(self.score)
-
-
-#: Bits of each coordinate in a geo set's scores, and the range of latitudes they divide.
-_GEO_BITS = 26
-_GEO_LATITUDE = 85.05112878
+        return isinstance(reply, bytes) and float(reply) in (float(self.score), self.kept)
 
 
 def geo_score(longitude: float, latitude: float) -> int:
     """The score of a position in a geo set: the bits of both coordinates, interleaved."""
-    cells = 1 << _GEO_BITS
-    x = int((longitude + 180) / 360 * cells)
-    y = int((latitude + _GEO_LATITUDE) / (2 * _GEO_LATITUDE) * cells)
+    cells = 1 << CELL_BITS
+    x = int((longitude + MAX_LONGITUDE) / (2 * MAX_LONGITUDE) * cells)
+    y = int((latitude + MAX_LATITUDE) / (2 * MAX_LATITUDE) * cells)
     score = 0
-    # The eastern and the northern edge are one cell more.
-    for bit in range(_GEO_BITS + 1):
+    for bit in range(CELL_BITS):
         score |= (y >> bit & 1) << (2 * bit) | (x >> bit & 1) << (2 * bit + 1)
     return score
 
 
 class GeoEntry(NamedTuple):
-    """A record key in a geo set."""
+    """A record key in a geo set, at a position within its cells."""
 
     key: str
     member: str

@@ -27,6 +27,13 @@ def _moment(value: datetime.datetime) -> float:
         return (value.replace(tzinfo=_UTC) - _EPOCH).total_seconds()
 
 
+def score_without_zone(value: Any) -> float | None:
+    """The score of a naive moment if it was aware, and of UTC, before its zone was dropped."""
+    if not isinstance(value, datetime.datetime) or value.tzinfo is not None:
+        return None
+    return (value.replace(tzinfo=_UTC) - _EPOCH).total_seconds()
+
+
 #: Score of a value, by its type. These are the types that have an order of numbers.
 SCORES: dict[type, Callable[[Any], float]] = {
     int: int,

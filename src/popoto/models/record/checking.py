@@ -86,8 +86,12 @@ def _is_as_stored(instance: Record, field: Field[Any]) -> bool:
     before = instance._stored.get(field.name)
     if before is None:
         return False
+    value = vars(instance)[field.name]
+    if field.type is datetime.date and isinstance(value, datetime.datetime):
+        # It is encoded as the date that it falls on, and was not loaded.
+        return False
     try:
-        return bool(field.encode(vars(instance)[field.name]) == before)
+        return bool(field.encode(value) == before)
     except EncodeError:
         return False
 

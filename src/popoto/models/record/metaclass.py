@@ -55,7 +55,9 @@ class RecordBase(ABCMeta):
     ) -> Any:
         parents = [base for base in bases if isinstance(base, RecordBase)]
         if is_base or not parents:
-            return super().__new__(mcs, name, bases, namespace, **keywords)
+            base: Any = super().__new__(mcs, name, bases, namespace, **keywords)
+            _list_methods(base)
+            return base
         meta: Any = namespace.pop("Meta", None)
         own = _own_fields(name, namespace)
         cls: Any = super().__new__(mcs, name, bases, namespace, **keywords)
@@ -85,6 +87,7 @@ class RecordBase(ABCMeta):
         cls._settings = settings
         cls._ttl = options.ttl
         cls._has_own_init = is_replaced(cls, "__init__")
+        cls._has_own_setattr = cls.__setattr__ is not object.__setattr__
         options.adopt_mixins(cls)
         _models[name] = cls
         if not options.abstract:
@@ -94,6 +97,18 @@ class RecordBase(ABCMeta):
     def __init__(cls, name: str, bases: tuple[type, ...], namespace: dict[str, Any], **_: Any):
         # Keywords are for __new__ and __init_subclass__.
         super().__init__(name, bases, namespace)
+
+
+def _list_methods(cls: Any) -> None:
+    """Let a class have the methods of its bases as its own, where programs look them up.
+
+    They replace `Model.__dict__["rebuild_indexes"]` and its like, wherever that was defined.
+    """
+    bases: Sequence[type] = cls.__mro__[1:]
+    for base in bases:
+        for name, member in vars(base).items():
+            if not name.startswith("_") and name not in vars(cls):
+                setattr(cls, name, member)
 
 
 def find_model(name: str) -> RecordBase | None:

@@ -23,6 +23,8 @@ class Record(metaclass=RecordBase):
     _meta: ClassVar[ModelOptions]
     _options: ClassVar[ModelOptions]
     _has_own_init: ClassVar[bool]
+    #: Whether values that are given or made are assigned, so that the class's own method has them.
+    _has_own_setattr: ClassVar[bool]
 
     #: Stored bytes by field name, as last saved or loaded; empty for a new record.
     _stored: dict[str, Stored]
@@ -60,14 +62,19 @@ class Record(metaclass=RecordBase):
         return self._redis_key or self.db_key.redis_key
 
     @property
+    def _is_stored(self) -> bool:
+        """Whether it stands for a stored record, even one that holds no field of its class."""
+        return bool(self._stored) or self._is_persisted
+
+    @property
     def _record_key(self) -> str:
         """The record key of the current values."""
         values, stored, key = vars(self), self._stored, self._redis_key
         options = self._meta
-        if stored and key is not None:
+        if key is not None and (stored or self._is_persisted):
             for field in options.key_fields:
                 name = field.name
-                if name in values and not _is_stored(field, values[name], stored.get(name)):
+                if name in values and not _holds(field, values[name], stored.get(name)):
                     break
             else:
                 return key
@@ -85,7 +92,7 @@ class Record(metaclass=RecordBase):
     @property
     def _is_keyless(self) -> bool:
         """Whether this record has no identity yet: never stored, every key field unset."""
-        return not self._stored and all(
+        return not self._is_stored and all(
             getattr(self, name) is None for name in self._meta.key_names
         )
 
@@ -162,8 +169,11 @@ class Record(metaclass=RecordBase):
             del proxy[capacity:]
 
 
-def _is_stored(field: AnyField, value: Any, stored: Stored | None) -> bool:
+def _holds(field: AnyField, value: Any, stored: Stored | None) -> bool:
     """Whether a key value surely makes the same key as the stored one."""
+    if value is None and stored is None:
+        # Of a record that was stored before the class had this key field.
+        return True
     try:
         return type(value) is field.type and field.encode(value) == stored
     except ValueError:

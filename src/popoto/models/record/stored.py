@@ -19,7 +19,7 @@ def named_field(options: ModelOptions, name: str) -> AnyField:
 
 def stored_key(instance: Record, what: str) -> str:
     """The key under which an instance is stored. Raises UnsavedError (a TypeError)."""
-    if not instance._stored or instance._redis_key is None:
+    if not instance._is_stored or instance._redis_key is None:
         raise UnsavedError(
             f"{what}: this {type(instance).__name__} is unsaved (or was deleted); save() it first"
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import logging
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -64,11 +65,15 @@ def changed_values(instance: Record, names: Iterable[str]) -> dict[str, Stored]:
     }
 
 
+#: Types whose values other writers encode in another way.
+_MANY_FORMED = (int, float, set, dict, datetime.datetime, datetime.time)
+
+
 def _same(field: Field[Any], now: Stored, before: Stored | None) -> bool:
     """Whether two different encodings say the same (another writer's numbers and sets)."""
     if before is None:
         return not field.in_hash and not now
-    if field.type not in (int, float, set, dict):
+    if field.type not in _MANY_FORMED:
         return False
     try:
         old, new = field.decode(before), field.decode(now)

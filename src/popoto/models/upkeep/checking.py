@@ -40,6 +40,8 @@ class Check:
         #: by unique field or index, records that share a value with another one
         self.shared: Counter[str] = Counter()
         self.unreadable: dict[str, None] = {}
+        #: records whose keys do not follow from the key fields that the class has
+        self.unidentified: dict[str, None] = {}
         self._seen: set[tuple[str, str, str]] = set()
 
     def plan(self) -> Plan[dict[str, Any]]:
@@ -71,6 +73,7 @@ class Check:
             found = yield from walk.next()
         for family in walk.whole.values():
             self.orphans[family.section, family.name] = 1
+        self.unidentified = walk.unidentified
 
     def _count_part(self, family: KeyFamily, part: str) -> None:
         place = (family.listed_in, part, "")
@@ -223,9 +226,18 @@ class Check:
         result["missing_entries"] = dict(self.missing)
         if self.shared:
             result["shared_values"] = dict(self.shared)
+        if self.unidentified:
+            result["unidentified_records"] = len(self.unidentified)
         result["unreadable_records"] = len(self.unreadable)
         counters = (self.orphans, self.wrong, self.missing, self.shared)
-        result["total"] = sum(counter.total() for counter in counters)
+        result["total"] = sum(counter.total() for counter in counters) + len(self.unidentified)
+        for key in self.unidentified:
+            logger.warning(
+                "%r does not follow from the key fields of %s, as if one had been renamed: "
+                "delete the record, or move it to a new one",
+                key,
+                self.options.model_name,
+            )
         for key in self.unreadable:
             logger.warning(
                 "%r cannot be indexed in whole or in part; rebuild_indexes says why", key

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from popoto.engine.batch import Batch
+from popoto.engine.batch import Batch, GuardFailure, outcomes
 from popoto.engine.keys import SEPARATOR
 from popoto.engine.outcome import wrong_kind
 from popoto.engine.request import Plan, Request
@@ -91,11 +91,19 @@ def _delete_leftovers(model: type[Record], batch_size: int) -> Plan[int]:
             unlisted += len(hashes)
             beside += hashes
         for first in range(0, len(beside), batch_size):
-            batch = while_missing(options.class_set_key)
-            for key in beside[first : first + batch_size]:
-                batch.put("DEL", key)
-            if (yield from take_away(options, [batch])) == [None]:
+            if not (yield from _deleted(options, beside[first : first + batch_size])):
                 yield from clean_indexes(model, batch_size)
                 return 0
         found = yield from scan.next()
     return unlisted
+
+
+def _deleted(options: ModelOptions, found: Sequence[str]) -> Plan[bool]:
+    """Delete these keys, unless the class set names a record by now."""
+    batch = while_missing(options.class_set_key)
+    for key in found:
+        batch.put("DEL", key)
+    (outcome,) = yield from outcomes([batch], options.shard, upkeep=True)
+    if isinstance(outcome, GuardFailure) and outcome.guard < 0:
+        raise outcome.error()
+    return not isinstance(outcome, GuardFailure)

@@ -17,7 +17,7 @@ from popoto.engine.batch import Batch, GuardFailure
 from popoto.engine.request import Plan, Request, ScriptCall
 from popoto.engine.scripts import RECOUNT
 from popoto.exceptions import StoredDataError
-from popoto.fields.keeping.entries import Carried, SetEntry, SlotEntry
+from popoto.fields.keeping.entries import Carried, ScoreEntry, SetEntry, SlotEntry
 from popoto.fields.keeping.families import KeyFamily
 from popoto.models.beside.expiry import put_expiry_as_is
 from popoto.models.record.options import ModelOptions
@@ -234,7 +234,10 @@ class Rebuild:
         for _ in range(_MOST_ATTEMPTS):
             if not records:
                 return
-            batches = [self._batch(record, taken.get(record.key, set())) for record in records]
+            kept = yield from self._kept(records)
+            batches = [
+                self._batch(record, taken.get(record.key, set()), kept) for record in records
+            ]
             asked = sharing_questions(self.options, records)
             calls = [batch.call() for batch in batches]
             calls += [batch.call(every=True) for _, batch in asked]
@@ -262,7 +265,30 @@ class Rebuild:
                     self._report(record)
             records = again
 
-    def _batch(self, record: Judged, taken: set[str]) -> Batch:
+    def _kept(self, records: Sequence[Judged]) -> Plan[set[ScoreEntry]]:
+        """Entries that stand with a score that tells more than their records do."""
+        asked = [
+            entry
+            for record in records
+            for entry in record.entries
+            if isinstance(entry, ScoreEntry) and entry.kept not in (None, entry.score)
+        ]
+        if not asked:
+            return set()
+        calls: list[ScriptCall] = []
+        for entry in asked:
+            batch = Batch()
+            entry.look(batch)
+            calls.append(batch.call())
+        replies = yield Request(calls, self.options.shard, repeatable=True)
+        outcomes = map(Batch.outcome, replies)
+        return {
+            entry
+            for entry, outcome in zip(asked, outcomes, strict=True)
+            if not isinstance(outcome, GuardFailure) and entry.stands(outcome[0])
+        }
+
+    def _batch(self, record: Judged, taken: set[str], kept: set[ScoreEntry]) -> Batch:
         options = self.options
         batch = Batch()
         batch.guard_holds(record.key, record.stored, options.index_names)
@@ -270,6 +296,8 @@ class Rebuild:
         for entry in record.entries:
             if isinstance(entry, Carried):
                 entry.mend(batch)
+            elif entry in kept:
+                continue
             elif not isinstance(entry, SlotEntry):
                 entry.add(batch)
                 if isinstance(entry, SetEntry) and entry.values_key and entry.text is not None:

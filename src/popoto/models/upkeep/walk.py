@@ -82,6 +82,8 @@ class EntryWalk:
         self.abandoned: dict[str, None] = {}
         #: those of them that hold no record keys, so that the whole key is what is wrong
         self.whole: dict[str, KeyFamily] = {}
+        #: records that the class set names, whose keys do not follow from the class's key fields
+        self.unidentified: dict[str, None] = {}
         #: (family, part): parts of keys met, which the set of all parts has to name
         self._parts: dict[tuple[KeyFamily, str], None] = {}
         #: companions met under names like those of indexes, with their records' keys
@@ -187,6 +189,8 @@ class EntryWalk:
             elif exists == 1 and self.compares and family.derived:
                 if text not in judged:
                     judged[text] = judge(self.options, text, values)
+                if family.section == "class_set" and _is_unidentified(self.options, judged[text]):
+                    self.unidentified[text] = None
                 if contradicts(self.options, judged[text], family, key, item):
                     found.append(Finding(family, key, item, text, judged[text]))
         return found
@@ -200,6 +204,11 @@ def _pairs(family: KeyFamily, members: list[bytes]) -> Iterable[tuple[str, bytes
         return (("", member) for member in members[::2])
     fields = (each.decode("ascii", "replace") for each in members[::2])
     return zip(fields, members[1::2], strict=True)
+
+
+def _is_unidentified(options: ModelOptions, record: Judged) -> bool:
+    """Whether a record can be read, and is none under this key that the class would write."""
+    return not record.has_identity and record.unknown.isdisjoint(options.key_names)
 
 
 def contradicts(

@@ -108,7 +108,7 @@ def _key_of(adjustment: Adjustment) -> str:
     instance = adjustment.instance
     if not adjustment.needs_record:
         return ""
-    if instance._stored and instance._redis_key is not None:
+    if instance._is_stored and instance._redis_key is not None:
         return str(instance._redis_key)
     values = [getattr(instance, name) for name in instance._meta.key_names]
     if not adjustment.takes_constructed or any(value is None for value in values):

@@ -181,7 +181,7 @@ def _prepared_saves(
 def _is_saved(instance: Record, names: Sequence[str] | None) -> bool:
     """Whether nothing of an instance, or of these fields, is left to be written."""
     wanted = instance._meta.stored_names if names is None else names
-    return bool(instance._stored) and not changed_values(instance, wanted)
+    return instance._is_stored and not changed_values(instance, wanted)
 
 
 # Updating ----------------------------------------------------------------------------------
@@ -345,4 +345,4 @@ def _deleting_itself(instance: Record) -> Plan[Any]:
 
 
 def _is_gone(instance: Record) -> bool:
-    return not instance._stored
+    return not instance._is_stored

@@ -55,7 +55,7 @@ class Change(Operation):
 
     def __init__(self, instance: Record, key: str) -> None:
         super().__init__(instance, key)
-        self.known = dict(instance._stored) or None
+        self.known = dict(instance._stored) if instance._is_stored else None
         if instance._unconfirmed:
             self.unsettled = instance._unconfirmed
         self.old_key = key
@@ -196,7 +196,8 @@ class Change(Operation):
         if options.list_names:
             self.put_lists(batch)
         if old or new or options.save_hooks:
-            self.put_entries(batch, old, new, heal=self.upsert)
+            # Of a partial save every named field has its entries put right, changed or not.
+            self.put_entries(batch, old, new, heal=self.upsert or self.partial)
 
     def put_entries(
         self,

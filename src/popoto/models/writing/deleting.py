@@ -23,19 +23,19 @@ class Deletion(Operation):
     what = cause = "delete"
 
     def __init__(self, instance: Record, hook_arguments: dict[str, Any]) -> None:
-        stored_key = instance._redis_key if instance._stored else None
+        stored_key = instance._redis_key if instance._is_stored else None
         super().__init__(instance, stored_key or instance.db_key.redis_key)
         if hook_arguments:
             check_keywords(instance, "delete", hook_arguments)
         #: what is believed to be stored; None = nothing
-        self.known: Mapping[str, Stored] | None = instance._stored or None
+        self.known: Mapping[str, Stored] | None = instance._stored if instance._is_stored else None
         self.hook_arguments = hook_arguments
         self.unknown_key = self.key if self.known is None else None
 
     def take_stored(self, stored: Mapping[str, Stored] | None) -> None:
         is_another = (
             stored is not None
-            and not self.instance._stored
+            and not self.instance._is_stored
             # None and "None" make one key.
             and key_field_that_differs(self.instance, stored) is not None
         )

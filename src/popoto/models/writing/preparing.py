@@ -40,7 +40,7 @@ def prepared_save(
             "written again is written whole; leave update_fields out"
         )
     key = instance._record_key
-    if instance._stored and key != instance._redis_key and not request.migrate_key:
+    if instance._is_stored and key != instance._redis_key and not request.migrate_key:
         check_key_change(instance)
     is_unwanted = bool(instance._meta.save_checks) and is_skipped(instance, names)
     if instance._belongings is not None:
@@ -170,7 +170,10 @@ def pre_save(
             continue
         value = getattr(instance, name)
         formatted = target.format_value_pre_save(value, skip_auto_now=skip_auto_now)
-        if formatted is not value:
+        if formatted is not value and type(instance)._has_own_setattr:
+            setattr(instance, name, formatted)
+            formatted = getattr(instance, name)
+        elif formatted is not value:
             values[name] = formatted
         if formatted is None and not target.null and target.problem(formatted) is None:
             raise ModelException(f"{target.label}: invalid value None: it cannot be null")
