@@ -14,6 +14,7 @@ from popoto.fields.describing import describe
 from popoto.fields.fingerprints.consulting import words_of
 from popoto.fields.fingerprints.field import FingerprintField
 from popoto.fields.frequency_sketch import FrequencySketch
+from popoto.fields.keeping.naming import class_name_of
 from popoto.memory.bloom.formula import MOST_BITS, BloomForm
 from popoto.memory.bloom.scripts import ASK_FILTER, FILL
 
@@ -190,5 +191,5 @@ class ExistenceFilter(FingerprintField):
         return float(bits / self.bloom.bits)
 
     def _keys(self, model_class: Any) -> list[str]:
-        key = self.key_of(model_class._meta.model_name)
+        key = self.key_of(class_name_of(model_class))
         return [key, str(self.keys_beside(key)[0])]

@@ -11,6 +11,7 @@ from popoto.exceptions import ModelException
 from popoto.fields.describing import describe
 from popoto.fields.fingerprints.consulting import words_of
 from popoto.fields.fingerprints.field import FingerprintField
+from popoto.fields.keeping.naming import class_name_of
 from popoto.memory.sketch.formula import SketchForm
 from popoto.memory.sketch.scripts import ASK_SKETCH
 
@@ -92,7 +93,7 @@ class FrequencySketch(FingerprintField):
         arguments: list[Argument] = [*self.form()]
         for each in self.with_places(words_of(fingerprint)):
             arguments += each
-        call = ScriptCall(ASK_SKETCH, [self.key_of(model_class._meta.model_name)], arguments)
+        call = ScriptCall(ASK_SKETCH, [self.key_of(class_name_of(model_class))], arguments)
         (count,) = yield from self.asking(model_class, [call])
         return int(count)
 
