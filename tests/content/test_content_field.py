@@ -466,7 +466,7 @@ def test_get_or_create_and_update_or_create(api: Api) -> None:
     assert api(Note.query.get, name="a").body == "two"
 
 
-def test_a_save_of_a_record_that_another_writer_deleted_writes_it_whole_on_request(
+def test_a_save_of_a_record_that_another_writer_deleted_is_whole_on_request(
     api: Api,
 ) -> None:
     note = api(Note.create, name="a", body="hello")
