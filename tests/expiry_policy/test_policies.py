@@ -139,7 +139,7 @@ def test_a_record_that_is_gone_is_written_with_its_expiry(
     record = model.create(name="s", user="u")
     redis_client.delete(f"{model.__name__}:s")
     record.hits = 1
-    api(record.save)
+    api(record.save, recreate=True)
     assert left(redis_client, model)[0] == 1000
     assert record.delete()
     api(record.save)
