@@ -442,7 +442,7 @@ def _equal_moments(base: type, value: object) -> tuple[bytes, ...] | None:
     if base is not date:  # equality ignores the fold
         trees += [{**each, "fold": 1} for each in list(trees)]
     if isinstance(naive, datetime | time) and base is not date:  # as 1.8.2 and later write them
-        trees.append({**tree, PAYLOAD: base.isoformat(naive)})
+        trees.append({**tree, PAYLOAD: naive.isoformat()})
     return tuple(dict.fromkeys(pack(each) for each in trees))
 
 
