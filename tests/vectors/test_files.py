@@ -118,6 +118,17 @@ def test_an_unchanged_save_still_tidies_up(e: Any, directory: Path, provider: Kn
     assert found(e) == ["x"]
 
 
+@pytest.mark.parametrize("odd", "abcdef")
+def test_the_length_that_most_vectors_have_decides(e: Any, odd: str) -> None:
+    for name in "abcdef":
+        e.create(name=name, text="a")
+    np.save(EmbeddingField._embedding_path("E", f"E:{odd}"), np.ones(2, dtype=np.float32))
+    invalidate_cache("E")
+    assert sorted(EmbeddingField.load_embeddings(e)[1]) == [
+        f"E:{name}" for name in "abcdef" if name != odd
+    ]
+
+
 @pytest.mark.parametrize(
     "planted",
     [
