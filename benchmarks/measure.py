@@ -45,7 +45,7 @@ GROUPS = {
     ),
     "search": (
         *("keyword_search_1000", "keyword_search_10000", "keyword_search_100000"),
-        *("semantic_search_1000", "semantic_search_10000"),
+        *("semantic_search_1000", "semantic_search_10000", "recall_10000"),
     ),
 }
 OPERATIONS = tuple(name for names in GROUPS.values() for name in names)

@@ -11,11 +11,12 @@
 --        now, number of signals, signals...: kind, weight, and what the kind takes (signals.lua)
 -- Reply  {documents, average, {holders of each group...},
 --        {{key, {values...}, words, length or "", {signal or "", ...}}, ...}, due, dead};
---        best: the best first. {"due", due}; {"form", mark that was found}
--- Cost   best: as search.lua; each: O(matches * terms). O(candidates) for each signal.
+--        {"due", due}; {"form", mark that was found}
+-- Cost   best: as search.lua; and O(candidates) for each term and each signal.
 
 local FEW = 1000
 local FEW_CANDIDATES = 1000
+local COMMON_SHARE = 0.2
 
 local root = read_node()
 local due = expired()
@@ -73,22 +74,43 @@ for index = 1, take() + 0 do
   signals[index] = signal
 end
 
-local function find_best()
-  if root.kind == 'keys' or (root.kind ~= 'all' and not condition) then
-    return take_all(find(root))
-  end
+local function meet_all_of(chosen)
   local walked = {}
-  for _, term in ipairs(terms) do
+  for _, term in ipairs(chosen) do
     if postings <= FEW or term.holders <= 128 then
       take_all(call('ZRANGE', term.key, 0, -1))
     else
       walked[#walked + 1] = term
     end
   end
-  walk_postings(walked)
+  if walked[1] then
+    walk_postings(walked)
+  end
 end
 
--- What the words say of records that were found otherwise.
+-- Rare words bring candidates; common ones do so where the others have not brought enough. What these
+-- add to a score is known in the end.
+local function find_best()
+  if root.kind == 'keys' or (root.kind ~= 'all' and not condition) then
+    return take_all(find(root))
+  end
+  -- A copy: sums are made in the order of the question, in every call.
+  local by_holders = {unpack(terms)}
+  table.sort(by_holders, function(one, other)
+    return one.holders < other.holders
+  end)
+  local rare, common = {}, {}
+  for place, term in ipairs(by_holders) do
+    local chosen = place > 1 and term.holders > COMMON_SHARE * number and common or rare
+    chosen[#chosen + 1] = term
+  end
+  meet_all_of(rare)
+  if #best < most then
+    meet_all_of(common)
+  end
+end
+
+-- What the words say of each of these records.
 local function words_of(members, sizes)
   local sums = {}
   for place = 1, #members do
@@ -106,7 +128,7 @@ local function words_of(members, sizes)
   return sums
 end
 
-local members, words = {}, nil
+local members = {}
 if given then
   members = filter(root, alive(given))
 elseif #terms > 0 and most > 0 then
@@ -117,14 +139,13 @@ elseif #terms > 0 and most > 0 then
     end
   end
   find_best()
-  words = {}
   for place, each in ipairs(best) do
-    members[place], words[place] = each.member, each.score
+    members[place] = each.member
   end
 end
 
 local sizes = lengths and looked_up('ZMSCORE', lengths, members) or {}
-words = words or words_of(members, sizes)
+local words = words_of(members, sizes)
 local told = {}
 for index, signal in ipairs(signals) do
   told[index] = signal.is.of(signal, members)

@@ -75,6 +75,8 @@ class MemorySignal:
     #: what a record has of which nothing is kept
     absent: float
     value: Callable[[float], float]
+    #: whose it is; None: a mixin's
+    field: AnyField | None = None
 
     def read(self, told: bytes) -> float:
         """The value of what the server has told."""
@@ -98,6 +100,13 @@ class Signals:
     def is_in_order(self) -> bool:
         """Whether it counts what was said before and after."""
         return self.has(NEIGHBOURS) or self.has(SESSION)
+
+    @property
+    def is_parted(self) -> bool:
+        """Whether it is about one partition of several."""
+        fields = [] if self.keywords is None else [self.keywords]
+        fields += [each.field for each in self.memory if each.field is not None]
+        return any(field.partition_names for field in fields)
 
     @classmethod
     def of(cls, spec: QuerySpec, asked: Recalling) -> Signals:
@@ -207,7 +216,7 @@ def _memory_signal(spec: QuerySpec, name: str) -> MemorySignal:
         return MemorySignal(name, signal, 0.0, reads_value)
     field = options.by_name.get(name)
     if field is not None and field in options.listed("decay"):
-        return MemorySignal(name, signal, 0.0, saturated)
+        return MemorySignal(name, signal, 0.0, saturated, field)
     if field is not None and field in options.listed("confidence"):
-        return MemorySignal(name, signal, field.initial_confidence, float)
-    return MemorySignal(name, signal, 0.0, float)
+        return MemorySignal(name, signal, field.initial_confidence, float, field)
+    return MemorySignal(name, signal, 0.0, float, field)

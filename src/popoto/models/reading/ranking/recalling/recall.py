@@ -12,6 +12,7 @@ from popoto.engine.together import together
 from popoto.engine.tree import Everything, Node, Nothing, RecordKeys
 from popoto.fields.associations.edges import spread
 from popoto.fields.constants import Defaults
+from popoto.fields.vectors.keeper import Seen, VectorKeeper
 from popoto.memory.recall.formula import COMMON_SHARE, LEAST_COMMON, telling_part
 from popoto.models.reading.executing import Execution
 from popoto.models.reading.fetching import Fetch
@@ -51,7 +52,7 @@ from popoto.models.reading.spec import QuerySpec
 __all__ = ["recall", "recall_ranking"]
 
 #: How many candidates words bring, and how many meaning and associations.
-_REACH: Final = 200
+_REACH: Final = 100
 #: With conditions, so few of the nearest records that meet them are too few to rank by.
 _FEW: Final = 50
 _SPREAD_DEPTH: Final = 2
@@ -85,6 +86,8 @@ class _Recall:
     least: float | None = None
     ranked: list[tuple[str, float]] = field(default_factory=list[tuple[str, float]])
     dropped: dict[str, Rule] = field(default_factory=dict[str, "Rule"])
+    #: those that do not match, where keys of other partitions may be among them: not to be told
+    unnamed: set[str] = field(default_factory=set[str])
     reach: dict[str, int] = field(default_factory=dict[str, int])
     notes: list[str] = field(default_factory=list[str])
 
@@ -145,8 +148,15 @@ class _Recall:
             tuple(results),
             tuple(dropped),
             self.reach,
-            tuple(self.notes),
+            tuple(self._notes()),
         )
+
+    def _notes(self) -> list[str]:
+        number = len(self.unnamed)
+        if not number:
+            return self.notes
+        note = f"{number} candidate(s), perhaps of other partitions, are gone or do not match"
+        return [*self.notes, note]
 
 
 def _recalled(spec: QuerySpec, asked: Recalling) -> Plan[_Recall]:
@@ -273,11 +283,12 @@ class _Search:
             return None
         return (yield from self.asking.best(self.node, self.reach))
 
-    def _seen(self) -> Plan[Any]:
+    def _seen(self) -> Plan[Seen | None]:
         field = self.signals.embedding
         if field is None or field.provider is None:
             return (yield from no_vectors())
-        return (yield from field.keeper.seen())
+        keeper: VectorKeeper = field.keeper
+        return (yield from keeper.seen())
 
     def _associated(self) -> Plan[dict[str, float]]:
         """How strongly the cues, and the caller, point to records."""
@@ -323,14 +334,18 @@ class _Search:
     ) -> Plan[None]:
         """Take those of these records in that match; the others are dropped. No or one request."""
         recall = self.recall
-        known = recall.scores.candidates.keys() | recall.dropped.keys()
+        known = recall.scores.candidates.keys() | recall.dropped.keys() | recall.unnamed
         wanted = [key for key in dict.fromkeys(keys) if key not in known]
         if not wanted:
             return
         told = yield from self.asking.each(wanted)
         self._take(told, meaning, associated)
         for key in wanted:
-            if key not in recall.scores.candidates:
+            if key in recall.scores.candidates:
+                continue
+            if self.signals.is_parted:
+                recall.unnamed.add(key)
+            else:
                 recall.dropped[key] = "gone" if key in told.gone else "condition"
         if meaning is not None and told.gone:
             meaning.keeper.forget(told.gone, meaning.seen)
