@@ -27,8 +27,13 @@ from popoto import (
     StringField,
     clock,
 )
+from popoto.engine.run import run
 from popoto.exceptions import VectorMismatchError
 from popoto.fields.embedding_field import invalidate_cache
+from popoto.memory.recall.formula import saturated
+from popoto.models.reading.ranking.recalling.asked import Recalling
+from popoto.models.reading.ranking.recalling.recall import recall_ranking
+from popoto.models.reading.spec import QuerySpec
 from tests.driver import Api, RoundTrips
 from tests.recall.remembered import (
     MEANINGS,
@@ -144,6 +149,8 @@ def test_a_word_that_most_records_hold_does_not_decide_what_is_near(api: Api) ->
     found = api(Spoken.query.recall, "Anna brush", limit=1, signals=["words", "meaning"])
     assert names(found) == ["anna paints"]
     assert known.calls[-1] == (["Anna brush", "brush"], "query")
+    api(Spoken.query.recall, "Anna?")
+    assert known.calls[-1] == (["Anna?"], "query")
 
 
 @pytest.mark.parametrize("model", [Worded, Meant, Both])
@@ -317,6 +324,38 @@ def test_what_is_associated_with_cues_is_lifted_and_brought_in(
         assert names(found) == ["c", "a", "b", "other"]
         activation = Lore.near.propagate(Lore, [twins["a"].pk])[twins["c"].pk]
         assert found.explain().results[0]["associations"].value == pytest.approx(activation)
+
+
+def test_what_cues_lead_to_meets_the_conditions_too(api: Api, twins: dict[str, Lore]) -> None:
+    Worded.create(name="stray", text="a stray cat")
+    for target in (twins["b"].pk, twins["c"].pk, "Worded:stray"):
+        Lore.near.link(Lore, twins["a"].pk, target, 0.8)
+    cues = [twins["a"]]
+    assert names(api(Lore.query.recall, "nothing", cues=cues)) == ["b", "c"]
+    assert names(api(Lore.query.filter(name="b").recall, "nothing", cues=cues)) == ["b"]
+    twins["c"].text = "another cat"
+    twins["c"].save()
+    plain = Lore.query.filter(text="another cat")
+    assert names(api(plain.recall, "nothing", cues=cues)) == ["c"]
+
+
+def test_keys_and_scores_of_a_ranking_with_a_boost(twins: dict[str, Lore]) -> None:
+    Lore.near.link(Lore, twins["a"].pk, twins["b"].pk, 0.8)
+    boost = {twins["b"].pk: 0.9, twins["c"].pk: 5.0}
+    signals = ["words", "associations"]
+    asked = Recalling("cat", 2, signals=signals, cues=[twins["a"]], boost=boost)
+    assert [key for key, _ in run(recall_ranking(QuerySpec(Lore), asked))] == [
+        twins["c"].pk,
+        twins["b"].pk,
+    ]
+    found = dict(run(recall_ranking(QuerySpec(Lore), asked)))
+    assert found[twins["c"].pk] - found[twins["b"].pk] == pytest.approx(0.2 * (1 - 0.9))
+
+
+def test_relevance_without_bounds_is_one() -> None:
+    assert saturated(math.inf) == 1.0
+    assert saturated(3.0) == 0.75
+    assert saturated(-1.0) == saturated(math.nan) == 0.0
 
 
 def test_weights_and_signals_say_what_counts(api: Api, twins: dict[str, Lore]) -> None:

@@ -77,6 +77,7 @@ def test_conditions_hold_for_neighbours(api: Api, said: Any) -> None:
     query = said.query.filter(speaker="Anna")
     found = api(query.recall, "harbour festival")
     assert found == []
+    assert names(api(query.recall, "river")) == ["a3", "a1"]
     query = said.query.filter(session="two")
     assert names(api(query.recall, "harbour festival")) == ["b1", "b2"]
 

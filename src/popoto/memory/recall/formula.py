@@ -1,7 +1,7 @@
 """How recall scores a record: a weighted sum of what each signal says of it.
 
-    words        its BM25 score by the most that one mention of each word of the question may
-                 bring, so 0 to about 1: what share of the question it answers
+    words        its BM25 score by the greatest that any text could have, so 0 to about 1: what
+                 share of the question it answers; half for one mention of each word
     meaning      the cosine of its vector and that of the question
     length       ln(words of the record / words of a record on average), from -ln 4 to ln 4. A text
                  that says more answers more questions; BM25 and cosines favour short ones
@@ -83,7 +83,7 @@ _PIECE: Final = re.compile(r"\S+")
 
 
 def greatest_words(idfs: Iterable[float]) -> float:
-    """The most that one mention of each word of a question may bring; 1 for no words."""
+    """The score that no text exceeds, however often it has the words; 1 for no words."""
     return sum(idfs) * (K1 + 1) or 1.0
 
 

@@ -147,8 +147,10 @@ class Asking:
         reading = self.reading
         arguments: list[Argument] = [
             *("records", 0, most, PAGE, TRUST, "any", 0, 0, 0),
-            *(len(reading.hash_names), *reading.hash_names),
-            *(len(reading.list_names), *reading.list_names),
+            len(reading.hash_names),
+            *reading.hash_names,
+            len(reading.list_names),
+            *reading.list_names,
         ]
         encode(node, keys, arguments)
         arguments += ["best"] if given is None else ["each", len(given), *given]

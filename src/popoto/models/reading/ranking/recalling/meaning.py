@@ -24,7 +24,7 @@ logger = logging.getLogger("POPOTO.Query")
 _MOST_AT_ONCE = 4_000_000
 
 
-def no_vectors() -> Plan[None]:
+def no_vectors() -> Plan[Seen | None]:
     """What there is to compare where no field has vectors."""
     return None
     yield  # a plan, though it asks for nothing
