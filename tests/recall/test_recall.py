@@ -31,6 +31,7 @@ from popoto.engine.run import run
 from popoto.exceptions import VectorMismatchError
 from popoto.fields.embedding_field import invalidate_cache
 from popoto.memory.recall.formula import saturated
+from popoto.memory.text.forms import other_forms
 from popoto.models.reading.ranking.recalling.asked import Recalling
 from popoto.models.reading.ranking.recalling.recall import recall_ranking
 from popoto.models.reading.spec import QuerySpec
@@ -130,6 +131,13 @@ def test_forms_of_the_questions_words_are_found(api: Api) -> None:
         "sleep",
     ]
     assert api(Worded.query.keyword_search, "sleeping") == []
+
+
+def test_regular_forms_of_words() -> None:
+    assert {"plan", "plans", "planned"} <= set(other_forms("planning"))
+    assert {"study", "studied"} <= set(other_forms("studies"))
+    assert {"hope", "hoped"} <= set(other_forms("hoping"))
+    assert other_forms("it") == other_forms("café") == other_forms("b12") == []
 
 
 def test_a_word_that_most_records_hold_does_not_decide_what_is_near(api: Api) -> None:
@@ -336,7 +344,9 @@ def test_what_cues_lead_to_meets_the_conditions_too(api: Api, twins: dict[str, L
     twins["c"].text = "another cat"
     twins["c"].save()
     plain = Lore.query.filter(text="another cat")
-    assert names(api(plain.recall, "nothing", cues=cues)) == ["c"]
+    found = api(plain.recall, "nothing", cues=cues, explain=True)
+    assert names(found) == ["c"]
+    assert found.explain().dropped == ()
 
 
 def test_keys_and_scores_of_a_ranking_with_a_boost(twins: dict[str, Lore]) -> None:

@@ -77,7 +77,9 @@ def test_conditions_hold_for_neighbours(api: Api, said: Any) -> None:
     query = said.query.filter(speaker="Anna")
     found = api(query.recall, "harbour festival")
     assert found == []
-    assert names(api(query.recall, "river")) == ["a3", "a1"]
+    found = api(query.recall, "river", explain=True)
+    assert names(found) == ["a3", "a1"]
+    assert found.explain().dropped == ()
     query = said.query.filter(session="two")
     assert names(api(query.recall, "harbour festival")) == ["b1", "b2"]
 
