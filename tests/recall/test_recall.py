@@ -340,13 +340,15 @@ def test_what_cues_lead_to_meets_the_conditions_too(api: Api, twins: dict[str, L
         Lore.near.link(Lore, twins["a"].pk, target, 0.8)
     cues = [twins["a"]]
     assert names(api(Lore.query.recall, "nothing", cues=cues)) == ["b", "c"]
-    assert names(api(Lore.query.filter(name="b").recall, "nothing", cues=cues)) == ["b"]
+    found = api(Lore.query.filter(name="b").recall, "nothing", cues=cues, explain=True)
+    assert names(found) == ["b"]
     twins["c"].text = "another cat"
     twins["c"].save()
     plain = Lore.query.filter(text="another cat")
     found = api(plain.recall, "nothing", cues=cues, explain=True)
     assert names(found) == ["c"]
-    assert found.explain().dropped == ()
+    dropped = {each.key: each.rule for each in found.explain().dropped}
+    assert dropped == {twins["b"].pk: "condition", "Worded:stray": "condition"}
 
 
 def test_keys_and_scores_of_a_ranking_with_a_boost(twins: dict[str, Lore]) -> None:

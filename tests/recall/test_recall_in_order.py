@@ -79,7 +79,7 @@ def test_conditions_hold_for_neighbours(api: Api, said: Any) -> None:
     assert found == []
     found = api(query.recall, "river", explain=True)
     assert names(found) == ["a3", "a1"]
-    assert found.explain().dropped == ()
+    assert [(each.key, each.rule) for each in found.explain().dropped] == [("Said:a2", "condition")]
     query = said.query.filter(session="two")
     assert names(api(query.recall, "harbour festival")) == ["b1", "b2"]
 
