@@ -48,6 +48,7 @@ GROUPS = {
         *("semantic_search_1000", "semantic_search_10000", "semantic_search_100000"),
         *("semantic_search_written_1000", "semantic_search_written_10000"),
         "semantic_search_written_100000",
+        "recall_10000",
     ),
 }
 OPERATIONS = tuple(name for names in GROUPS.values() for name in names)

@@ -63,6 +63,7 @@ from popoto.fields.shortcuts import (
 )
 from popoto.fields.write_filter import WriteFilterMixin
 from popoto.memory.history.noting import History
+from popoto.memory.recall.declared import Recall
 from popoto.models.base import Model, ModelBase
 from popoto.models.expressions import CombinedExpression, Expression
 from popoto.models.q import Q
@@ -120,6 +121,7 @@ __all__ = [
     "PublisherException",
     "Q",
     "QueryException",
+    "Recall",
     "RecallProposal",
     "Relationship",
     "RetrievalQuality",

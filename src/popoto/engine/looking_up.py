@@ -26,6 +26,7 @@ _NEEDED: Final = {
     "ZMSCORE": "zset",
     "ZRANGE": "zset",
     "ZRANGEBYSCORE": "zset",
+    "ZRANK": "zset",
     "ZREVRANGE": "zset",
     "ZREVRANGEBYSCORE": "zset",
 }

@@ -10,6 +10,7 @@ from typing import Any
 
 from popoto.engine.request import Plan
 from popoto.engine.run import arun, run
+from popoto.models.query_recall import QueryRecall
 from popoto.models.reading.ranking.asked import Scoring
 from popoto.models.reading.ranking.composite import composite_score
 from popoto.models.reading.ranking.decaying import top_by_decay
@@ -25,7 +26,7 @@ from popoto.models.reading.ranking.similar import semantic_search
 from popoto.models.reading.spec import QuerySpec
 
 
-class QueryRankings:
+class QueryRankings(QueryRecall):
     """Rankings of the results of the query that `_spec` describes.
 
     Its conditions, limit, offset and values hold; see docs/queries.md.

@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Final
 
+from popoto.memory.text.forms import other_forms
 from popoto.memory.text.segments import folded, pieces
 from popoto.memory.text.stemming import LANGUAGES, is_available, stemmer_of, stemmer_version
 from popoto.memory.text.stop_words import STOP_WORDS_BY_LANGUAGE
@@ -41,6 +42,8 @@ class Analyzer:
     `name`     by which it is known
     `version`  another one where the same text gives other words
     `words`    text -> words, which must not contain spaces
+    `forms`    word -> other forms of it, by which `recall` widens a question; for words that are
+               kept as they are
 
     Words of the analyzer "words" are those of popoto 1.6, whose indexes name no analyzer.
     """
@@ -48,6 +51,7 @@ class Analyzer:
     name: str
     version: str | int
     words: Callable[[str], list[str]]
+    forms: Callable[[str], list[str]] | None = None
 
     @property
     def mark(self) -> str:
@@ -86,8 +90,8 @@ def _words_of(language: str) -> Callable[[str], list[str]]:
     return words
 
 
-WORDS: Final = Analyzer("words", _VERSION, _plain_words)
-UNICODE: Final = Analyzer("unicode", _VERSION, _unicode_words)
+WORDS: Final = Analyzer("words", _VERSION, _plain_words, other_forms)
+UNICODE: Final = Analyzer("unicode", _VERSION, _unicode_words, other_forms)
 #: The names of all analyzers.
 ANALYZERS: Final = (WORDS.name, UNICODE.name, *LANGUAGES)
 

@@ -11,6 +11,7 @@ from popoto.exceptions import ConfigurationError, ModelException
 from popoto.fields.coercion import is_list
 from popoto.fields.describing import describe
 from popoto.memory.history.noting import History
+from popoto.memory.recall.declared import Recall
 from popoto.models.record.field_names import known_field
 from popoto.models.record.isolation import Isolation
 from popoto.models.record.options import ModelOptions
@@ -27,6 +28,7 @@ META_OPTIONS = frozenset(
         "name",
         "order_by",
         "ordering",
+        "recall",
         "replica_timeout",
         "require_partition",
         "self_repair",
@@ -128,6 +130,7 @@ def check_meta(model_name: str, options: ModelOptions, meta: Mapping[str, Any]) 
     _take_expiry(model_name, options, meta)
     options.wait = _checked_wait(model_name, meta)
     options.history = _checked_history(options, meta.get("history"))
+    options.recall = _checked_recall(options, meta.get("recall"))
     options.isolation = _checked_isolation(options, meta.get("require_partition"))
     if "version_field" in meta:
         options.version_field = _checked_version_field(options, meta["version_field"])
@@ -201,6 +204,30 @@ def _checked_history(options: ModelOptions, history: object) -> History | None:
                 "name, which a field would hide; choose another name"
             )
     return History() if history is True else history
+
+
+def _checked_recall(options: ModelOptions, recall: object) -> Recall | None:
+    label = f"{options.model_name}.Meta.recall"
+    if recall is None:
+        return None
+    if not isinstance(recall, Recall):
+        raise ModelException(
+            f"{label} must be Recall(session=…, order=…, speaker=…), got {recall!r}"
+        )
+    if options.abstract:
+        return recall
+    for name in (recall.session, recall.order, recall.speaker):
+        if name is not None:
+            known_field(options.by_name, name, label)
+    if recall.order is not None:
+        order = options.by_name[recall.order]
+        is_sorted = order in options.listed("sorted") and order not in options.listed("decay")
+        if not is_sorted or recall.session not in order.partition_names:
+            raise ModelException(
+                f"{label}: {recall.order!r} has to tell the order in each {recall.session!r}: "
+                f"make it SortedField(type=…, partition_by={recall.session!r})"
+            )
+    return recall
 
 
 def _checked_version_field(options: ModelOptions, name: object) -> str | None:

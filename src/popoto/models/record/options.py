@@ -18,6 +18,7 @@ from popoto.fields.keeping.entries import Entry
 from popoto.fields.keeping.families import KeyFamily
 from popoto.fields.keeping.noting import note_save
 from popoto.memory.history.noting import History, Noting, history_key
+from popoto.memory.recall.declared import Recall
 from popoto.models.record.composites import CompositeIndex, composite_digest
 from popoto.models.record.decision import Decision
 from popoto.models.record.field_names import check_field_name, check_parameters
@@ -60,6 +61,8 @@ class ModelOptions:
         self.isolation = Isolation(model_name)
         #: how much is kept of what changes in the memory of records; None: nothing
         self.history: History | None = None
+        #: which fields tell the order of records and their speakers; None: recall knows of none
+        self.recall: Recall | None = None
         self.indexes: tuple[tuple[tuple[str, ...], bool], ...] = ()
         self.meta: type | None = None
         self.base_meta: ModelOptions | None = None

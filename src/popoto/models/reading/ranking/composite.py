@@ -31,7 +31,7 @@ from popoto.models.reading.ranking.asked import (
 from popoto.models.reading.ranking.scored import Accepts, Scored, finished, keys_of
 from popoto.models.reading.spec import QuerySpec
 
-__all__ = ["composite_ranking", "composite_score"]
+__all__ = ["composite_ranking", "composite_score", "signal_named"]
 
 Weighted: TypeAlias = tuple[Signal, float]
 
@@ -129,7 +129,7 @@ def _signals(spec: QuerySpec, asked: Scoring) -> list[Weighted]:
     options = spec.options
     found: list[Weighted] = []
     for name, weight in (asked.indexes or {}).items():
-        signal = _signal(spec, name)
+        signal = signal_named(spec, name)
         found.append((signal, checked_number(options, f"the weight of {name!r}", weight)))
     for what in ("co_occurrence_boost", "similarity_boost"):
         boost: Mapping[str, Any] | None = getattr(asked, what)
@@ -146,7 +146,7 @@ def _text(key: Any) -> str:
     return key.decode("utf-8") if isinstance(key, bytes) else str(key)
 
 
-def _signal(spec: QuerySpec, name: Any) -> Signal:
+def signal_named(spec: QuerySpec, name: Any) -> Signal:
     """The signal that a name stands for. Raises QueryException."""
     options = spec.options
     method, mixin = _OF_MIXINS.get(name, ("", ""))

@@ -48,19 +48,29 @@ from popoto.models.reading.ranking.scored import Scored, best_of_parts, finished
 from popoto.models.reading.spec import QuerySpec
 from popoto.models.record.options import ModelOptions
 
-__all__ = ["keyword_ranking", "keyword_search", "named_keyword_field"]
+__all__ = [
+    "MOST_ASKED",
+    "MOST_CANDIDATES",
+    "forget_words",
+    "index_keys",
+    "keyword_field",
+    "keyword_ranking",
+    "keyword_search",
+    "named_keyword_field",
+    "other_analyzer",
+]
 
 #: How many records that other conditions have found one call ranks.
-_MOST_CANDIDATES = 5_000
+MOST_CANDIDATES = 5_000
 #: How often a question is asked again after records that were gone are out of the index.
-_MOST_ASKED = 20
+MOST_ASKED = 20
 
 
 def keyword_search(
     spec: QuerySpec, query_text: str | None, field_name: str | None, limit: Any
 ) -> Plan[list[Any]]:
     """The plan of `keyword_search`; see `popoto.models.query_rankings`."""
-    field = _keyword_field(spec.options, field_name)
+    field = keyword_field(spec.options, field_name)
     execution = Execution(spec)
     count = number_of_results(execution, "limit", limit)
     refuse_order(spec, "keyword_search")
@@ -109,7 +119,7 @@ def _terms(field: AnyField, query_text: str | None) -> list[str]:
     return list(dict.fromkeys(field.words(query_text))) if query_text else []
 
 
-def _keyword_field(options: ModelOptions, name: str | None) -> AnyField:
+def keyword_field(options: ModelOptions, name: str | None) -> AnyField:
     """The field by which to search: the named one, or the only one. Raises QueryException."""
     if name is not None:
         return named_keyword_field(options, name)
@@ -153,11 +163,11 @@ class _Ranking:
         if is_all or (fetch.operand.exact and not isinstance(node, RecordKeys)):
             return (yield from self._of(node, reading))
         keys = yield from fetch.keys(Order("any"))
-        if len(keys) <= _MOST_CANDIDATES:
+        if len(keys) <= MOST_CANDIDATES:
             return (yield from self._of(RecordKeys(tuple(keys)), reading))
         best = yield from best_of_parts(
             keys,
-            _MOST_CANDIDATES,
+            MOST_CANDIDATES,
             lambda some: self._of(RecordKeys(tuple(some)), Reading(())),
             self.count,
         )
@@ -172,13 +182,14 @@ class _Ranking:
         first, and the question is asked again.
         """
         options = self.fetch.options
-        for _ in range(_MOST_ASKED):
+        for _ in range(MOST_ASKED):
             reply = yield from self._reply(node, reading, sweeps=True)
             if reply[0] == b"due":
                 if (yield from sweep(options, reply[1])) == 0:
                     break
             elif reply[2] and options.self_repair:
-                yield from self._repair(reply[2], node)
+                yield from forget_words(options, self.field, self.stem, reply[2])
+                yield from repair(options, reply[2], (), node)
             else:
                 return self._scored(reply[0], reading)
         reply = yield from self._reply(node, reading, sweeps=False)
@@ -187,17 +198,6 @@ class _Ranking:
     def _scored(self, found: Sequence[list[Any]], reading: Reading) -> list[Scored]:
         rows = self.fetch.rows_of(Page([each[:2] for each in found], [], []), reading)
         return [(float(each[2]), row) for each, row in zip(found, rows, strict=True)]
-
-    def _repair(self, dead: Reported, node: Node) -> Plan[None]:
-        """Take out of the index what missing records have left, whatever partition they name."""
-        options = self.fetch.options
-        batches: list[Batch] = []
-        for key in dead[::2]:
-            batch = while_missing(key.decode("utf-8"))
-            self.field.document(self.stem, key.decode("utf-8")).remove(batch)
-            batches.append(batch)
-        yield from take_away(options, batches, is_asked_for=False)
-        yield from repair(options, dead, (), node)
 
     def _reply(self, node: Node, reading: Reading, *, sweeps: bool) -> Plan[list[Any]]:
         known, wanted = self._known(node)
@@ -217,9 +217,7 @@ class _Ranking:
             whole = AllOf((node, *map(ScoreRange, looked_at)))
             raise (yield from self.fetch.wrong_kind(whole)) from error
         if reply[0] == b"form":
-            found = reply[1].decode("utf-8", "replace") or "words"
-            place, mark = f"{self.stem}:analyzer", self.field.analyzer.mark or "words"
-            raise other_form(place, found, mark, "so it answers nothing")
+            raise other_analyzer(self.field, self.stem, reply[1])
         if known and reply[0] != b"due" and known.take(self.terms, reply[3], along, replies):
             make_room()
         told: list[Any] = reply
@@ -244,10 +242,8 @@ class _Ranking:
         arguments += [keys.position(self.stem), field.analyzer.mark]
         arguments += [repr(float(field.k1)), repr(float(field.b)), 1 if sweeps else 0]
         arguments += [len(self.terms), *self.terms, *foretold]
-        for key in (lengths_key(self.stem), *(f"{self.stem}:{each}" for each in _PARTS)):
+        for key in index_keys(self.stem, self.terms):
             keys.position(key)
-        for term in self.terms:
-            keys.position(postings_key(self.stem, term))
         return ScriptCall(SEARCH, list(keys.positions), arguments)
 
     def _known(self, node: Node) -> tuple[Remembered | None, int]:
@@ -265,3 +261,26 @@ class _Ranking:
 
 
 _PARTS = ("n", "avgdl", "analyzer", "changes")
+
+
+def index_keys(stem: str, terms: Sequence[str]) -> list[str]:
+    """The keys of an index that a question about these terms looks at, beside its stem."""
+    parts = [f"{stem}:{each}" for each in _PARTS]
+    return [lengths_key(stem), *parts, *(postings_key(stem, term) for term in terms)]
+
+
+def forget_words(options: ModelOptions, field: AnyField, stem: str, dead: Reported) -> Plan[None]:
+    """Take out of an index what missing records have left, whatever partition they name."""
+    batches: list[Batch] = []
+    for key in dead[::2]:
+        batch = while_missing(key.decode("utf-8"))
+        field.document(stem, key.decode("utf-8")).remove(batch)
+        batches.append(batch)
+    yield from take_away(options, batches, is_asked_for=False)
+
+
+def other_analyzer(field: AnyField, stem: str, found: bytes) -> Exception:
+    """The error for an index that another analyzer has made."""
+    told = found.decode("utf-8", "replace") or "words"
+    wanted = field.analyzer.mark or "words"
+    return other_form(f"{stem}:analyzer", told, wanted, "so it answers nothing")

@@ -1,0 +1,1 @@
+"""Recall: the plan of `recall`, in parts."""

@@ -1,0 +1,222 @@
+"""What a recall was asked for: by which signals, and how much each counts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from popoto.exceptions import QueryException
+from popoto.fields.describing import describe
+from popoto.memory.composite.signals import Signal
+from popoto.memory.recall.formula import WEIGHTS, reads_value, saturated
+from popoto.models.reading.planning import AnyField
+from popoto.models.reading.ranking.asked import checked_number
+from popoto.models.reading.ranking.composite import signal_named
+from popoto.models.reading.ranking.keywords import keyword_field
+from popoto.models.reading.ranking.similar import embedding_field
+from popoto.models.reading.spec import QuerySpec
+
+__all__ = [
+    "ASSOCIATIONS",
+    "LENGTH",
+    "MEANING",
+    "NEIGHBOURS",
+    "OF_TEXT",
+    "SESSION",
+    "SPEAKER",
+    "WORDS",
+    "MemorySignal",
+    "Recalling",
+    "Signals",
+]
+
+WORDS: Final = "words"
+MEANING: Final = "meaning"
+LENGTH: Final = "length"
+ASSOCIATIONS: Final = "associations"
+NEIGHBOURS: Final = "neighbours"
+SESSION: Final = "session"
+SPEAKER: Final = "speaker"
+#: What the text of a record says; the order of records builds on these.
+OF_TEXT: Final = (WORDS, MEANING, LENGTH)
+_READS: Final = "access_count"
+
+
+@dataclass(frozen=True, slots=True)
+class Recalling:
+    """What a recall was asked for; see `recall` in `query_rankings`.
+
+    `boost`: further activation by record key, as associations tell it.
+    """
+
+    text: Any
+    limit: Any = 10
+    field: str | None = None
+    signals: Iterable[str] | None = None
+    weights: Mapping[str, float] | None = None
+    cues: Iterable[Any] | None = None
+    min_score: Any = None
+    boost: Mapping[str, float] | None = None
+
+    def is_asked(self) -> bool:
+        """Whether there is anything to look for. Raises QueryException for what is no text."""
+        if self.text is not None and not isinstance(self.text, str):
+            raise QueryException(f"recall() needs a text, got {describe(self.text)}")
+        return bool(self.text and self.text.strip())
+
+
+@dataclass(frozen=True, slots=True)
+class MemorySignal:
+    """A number that memory has for records, and how it is read."""
+
+    name: str
+    signal: Signal
+    #: what a record has of which nothing is kept
+    absent: float
+    value: Callable[[float], float]
+    #: whose it is; None: a mixin's
+    field: AnyField | None = None
+
+    def read(self, told: bytes) -> float:
+        """The value of what the server has told."""
+        return self.value(float(told)) if told else self.absent
+
+
+@dataclass(frozen=True, slots=True)
+class Signals:
+    """The signals that count, by name, each with its weight."""
+
+    weights: Mapping[str, float]
+    keywords: AnyField | None
+    embedding: AnyField | None
+    memory: tuple[MemorySignal, ...]
+
+    def has(self, name: str) -> bool:
+        """Whether a signal counts."""
+        return name in self.weights
+
+    @property
+    def is_in_order(self) -> bool:
+        """Whether it counts what was said before and after."""
+        return self.has(NEIGHBOURS) or self.has(SESSION)
+
+    @property
+    def is_parted(self) -> bool:
+        """Whether it is about one partition of several."""
+        fields = [] if self.keywords is None else [self.keywords]
+        fields += [each.field for each in self.memory if each.field is not None]
+        return any(field.partition_names for field in fields)
+
+    @classmethod
+    def of(cls, spec: QuerySpec, asked: Recalling) -> Signals:
+        """What counts by default, or as asked for. Raises QueryException."""
+        options = spec.options
+        defaults = _defaults(spec, asked)
+        if WORDS not in defaults and MEANING not in defaults:
+            raise QueryException(
+                f"{options.model_name} has no text that recall() could compare with a question: "
+                "give it a BM25Field, an EmbeddingField or both"
+            )
+        given = asked.weights or {}
+        wanted = _names(spec, asked.signals, defaults, given)
+        weights: dict[str, float] = {}
+        for name in wanted:
+            weight = defaults.get(name, 0.0)
+            if name in given:
+                weight = checked_number(options, f"the weight of {name!r}", given[name])
+            if weight:
+                weights[name] = weight
+        if WORDS not in weights and MEANING not in weights:
+            raise QueryException(
+                f"{options.model_name}: recall() needs the words or the meaning of its question; "
+                "composite_score() ranks by other signals alone"
+            )
+        has_index = WORDS in weights or LENGTH in weights
+        return cls(
+            weights,
+            keyword_field(options, asked.field) if has_index else None,
+            embedding_field(spec) if MEANING in weights else None,
+            tuple(_memory_signal(spec, name) for name in weights if name not in _NO_INDEX),
+        )
+
+
+#: Signals that no index of numbers tells.
+_NO_INDEX: Final = frozenset({*OF_TEXT, ASSOCIATIONS, NEIGHBOURS, SESSION, SPEAKER})
+
+
+def _defaults(spec: QuerySpec, asked: Recalling) -> dict[str, float]:
+    """The signals that a model has, with the weights that they have by default."""
+    options = spec.options
+    found: dict[str, float] = {}
+    if options.listed("keywords"):
+        found |= {WORDS: WEIGHTS[WORDS], LENGTH: WEIGHTS[LENGTH]}
+    if options.listed("embedding"):
+        found[MEANING] = WEIGHTS[MEANING]
+    found |= {field.name: WEIGHTS["decay"] for field in options.listed("decay")}
+    found |= {field.name: WEIGHTS["confidence"] for field in options.listed("confidence")}
+    if hasattr(spec.model, "_access_signal"):
+        found[_READS] = WEIGHTS["access"]
+    if options.listed("edges") or asked.boost:
+        found[ASSOCIATIONS] = WEIGHTS[ASSOCIATIONS]
+    declared = options.recall
+    if declared is not None and declared.order is not None:
+        found |= {name: WEIGHTS[name] for name in (NEIGHBOURS, SESSION)}
+    if declared is not None and declared.speaker is not None:
+        found[SPEAKER] = WEIGHTS[SPEAKER]
+    return found
+
+
+def _names(
+    spec: QuerySpec,
+    signals: Iterable[str] | None,
+    defaults: Mapping[str, float],
+    given: Mapping[str, float],
+) -> list[str]:
+    """The names of the signals that are to count. Raises QueryException."""
+    options = spec.options
+    if not isinstance(given, Mapping):
+        raise QueryException(
+            f"{options.model_name}: weights are numbers by the name of a signal, got "
+            f"{describe(given)}"
+        )
+    if signals is None:
+        names = [*defaults, *(name for name in given if name not in defaults)]
+    elif isinstance(signals, str):
+        raise QueryException(
+            f"{options.model_name}: signals are names, such as [{signals!r}], got "
+            f"{describe(signals)}"
+        )
+    else:
+        names = list(dict.fromkeys(signals))
+        left_out = [name for name in given if name not in names]
+        if left_out:
+            raise QueryException(
+                f"{options.model_name}: {', '.join(map(describe, left_out))} has a weight, but "
+                "is none of the signals that are asked for"
+            )
+    for name in names:
+        if name not in defaults and name in _NO_INDEX | {_READS}:
+            raise QueryException(
+                f"{options.model_name} has no signal {name!r}; it has {', '.join(defaults)}"
+            )
+        if name not in defaults and name not in given:
+            raise QueryException(
+                f"{options.model_name}: {describe(name)} counts nothing by default: give it a "
+                f"weight, or name one of {', '.join(defaults)}"
+            )
+    return names
+
+
+def _memory_signal(spec: QuerySpec, name: str) -> MemorySignal:
+    """How a signal of memory is read; any other index is read as it is. Raises QueryException."""
+    options = spec.options
+    signal = signal_named(spec, name)
+    if name == _READS:
+        return MemorySignal(name, signal, 0.0, reads_value)
+    field = options.by_name.get(name)
+    if field is not None and field in options.listed("decay"):
+        return MemorySignal(name, signal, 0.0, saturated, field)
+    if field is not None and field in options.listed("confidence"):
+        return MemorySignal(name, signal, field.initial_confidence, float, field)
+    return MemorySignal(name, signal, 0.0, float, field)

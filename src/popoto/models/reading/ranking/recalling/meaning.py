@@ -1,0 +1,125 @@
+"""How near the vectors of records are to a question, of which the telling part counts most."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import islice
+
+from popoto.engine.outcome import other_model
+from popoto.engine.request import Call, Plan
+from popoto.fields.vectors.embedding import described_by, embedded, provider_failure
+from popoto.fields.vectors.keeper import Seen, VectorKeeper
+from popoto.memory.recall.formula import FULL_QUESTION
+from popoto.memory.vectors.arrays import Array, numpy, unit
+from popoto.memory.vectors.matrix import View
+from popoto.models.reading.planning import AnyField
+
+__all__ = ["Meaning", "compared", "no_vectors"]
+
+logger = logging.getLogger("POPOTO.Query")
+
+#: A search of more products than this leaves the event loop alone meanwhile.
+_MOST_AT_ONCE = 4_000_000
+
+
+def no_vectors() -> Plan[Seen | None]:
+    """What there is to compare where no field has vectors."""
+    return None
+    yield  # a plan, though it asks for nothing
+
+
+@dataclass(frozen=True, slots=True)
+class Meaning:
+    """A question, compared with all vectors of a model."""
+
+    keeper: VectorKeeper
+    seen: Seen
+    view: View
+    vector: Array
+    similar: Array
+
+    def best(self, most: int) -> list[str]:
+        """The keys of so many records, nearest first; those that are unlike are none."""
+        return [key for key, _ in islice(self.view.best(self.similar, least=0.0, above=True), most)]
+
+    def best_of(self, keys: Iterable[str], most: int) -> list[str]:
+        """The same of these records alone."""
+        found = self.view.of(self.similar, keys)
+        near = [(score, key) for key, score in found.items() if score > 0]
+        near.sort(key=lambda each: (-each[0], each[1].encode("utf-8")))
+        return [key for _, key in near[:most]]
+
+    def of(self, keys: Iterable[str]) -> dict[str, float]:
+        """The cosines of these records, as far as they have a vector."""
+        return self.view.of(self.similar, keys)
+
+    def in_company(self, keys: Sequence[str], before: float, after: float) -> dict[str, float]:
+        """The cosines of records in order, each vector with parts of its neighbours'."""
+        np = numpy()
+        places = [self.view.places.get(key) for key in keys]
+        known = [place for place in places if place is not None]
+        rows = np.zeros((len(keys), self.view.rows.shape[1]), dtype=np.float32)
+        has_vector = np.array([place is not None for place in places], dtype=bool)
+        rows[has_vector] = self.view.rows[known]
+        joined = rows.copy()
+        joined[1:] += before * rows[:-1]
+        joined[:-1] += after * rows[1:]
+        lengths = np.linalg.norm(joined, axis=1)
+        cosines = joined @ self.vector / np.where(lengths > 0, lengths, 1)
+        return {
+            key: float(cosine)
+            for key, cosine, is_known in zip(keys, cosines, has_vector, strict=True)
+            if is_known
+        }
+
+
+def compared(
+    field: AnyField, seen: Seen | None, question: str, telling: str, *, has_words: bool
+) -> Plan[tuple[Meaning | None, str]]:
+    """A question, compared with what there is, and why there is nothing to compare.
+
+    Without a provider, without vectors and where the provider fails, words alone decide, if
+    there are words; a failure is logged. Raises RuntimeError for one where there are none,
+    VectorMismatchError where another model has made the vectors.
+    """
+    provider = field.provider
+    if provider is None:
+        return None, f"{field.label} has no embedding provider: meaning does not count"
+    if seen is None or seen.view is None:
+        return None, f"{field.label} has no vectors: meaning does not count"
+    try:
+        found = yield from embedded(provider, [question, telling], "query")
+    except Exception as error:
+        failure = provider_failure(field.label, error, "words alone decide")
+        if not has_words or isinstance(failure, ValueError):
+            raise provider_failure(field.label, error, "nothing was searched") from error
+        logger.warning("%s", failure)
+        return None, str(failure)
+    vector = _question_vector(found)
+    if vector is None:
+        return None, f"{field.label}: the question has no vector; meaning does not count"
+    return (yield from _compared(field, seen, seen.view, vector)), ""
+
+
+def _question_vector(found: Sequence[Array | None]) -> Array | None:
+    whole, telling = found
+    if whole is None or telling is None or not (whole.any() and telling.any()):
+        return None
+    return unit(unit(telling) + FULL_QUESTION * unit(whole))
+
+
+def _compared(field: AnyField, seen: Seen, view: View, vector: Array) -> Plan[Meaning]:
+    keeper: VectorKeeper = field.keeper
+    asked = described_by(field.provider, len(vector), keeper.form)
+    told = seen.described
+    if told is None:
+        told = asked._replace(model="", dimensions=view.rows.shape[1])
+    if not asked.agrees(told) or view.rows.shape[1] != len(vector):
+        raise other_model(field.label, told, asked, "nothing was searched")
+    if view.work > _MOST_AT_ONCE:
+        similar: Array = yield Call(lambda: view.similarities(vector))
+    else:
+        similar = view.similarities(vector)
+    return Meaning(keeper, seen, view, vector, similar)
