@@ -27,7 +27,7 @@ from popoto import (
     StringField,
 )
 from popoto.fields.embedding_field import invalidate_cache
-from popoto.models.reading.ranking import similar
+from popoto.models.reading.ranking.recalling import recall as recalling
 from popoto.recipes.assembling.retrieving import mode_of
 from tests.driver import Api, RoundTrips
 from tests.vectors.provider import Known
@@ -144,7 +144,7 @@ def test_weights_move_what_was_found_and_bring_nothing_in(api: Api) -> None:
     Words.create(agent_id="a", name="7", text="rain", weight=5.0)
     plain, weighted = ContextAssembler(Words, {}), ContextAssembler(Words, {"weight": 1.0})
     assert names(api(plain.assemble, {"q": "cat"}, agent_id="a").records) == list("123456")
-    assert names(api(weighted.assemble, {"q": "cat"}, agent_id="a").records) == list("123465")
+    assert names(api(weighted.assemble, {"q": "cat"}, agent_id="a").records) == list("612345")
 
 
 def test_what_is_associated_with_the_first_comes_along(api: Api) -> None:
@@ -204,8 +204,8 @@ def test_meaning_among_records_that_conditions_on_other_fields_find(
         Linked.create(agent_id="a", name=str(number), text="the cat sleeps", team="blue")
     assembler = ContextAssembler(Linked, {}, suppression_signal=None)
     filters = {"agent_id": "a", "team": "red"}
-    for most, sends in ((1000, 3), (1, 5)):
-        monkeypatch.setattr(similar, "_MOST_MATCHES", most)
+    for most, sends in ((1000, 3), (1, 6)):
+        monkeypatch.setattr(recalling, "_MOST_MATCHES", most)
         for _ in range(2):
             with round_trips() as seen:
                 result = api(assembler.assemble, {"q": "cat"}, partition_filters=filters)

@@ -1,10 +1,9 @@
 """Ways to retrieve what cues pull: by the weights of signals, by words, by words and meaning.
 
-Rankings by words and meaning are fused by rank (`popoto.models.reading.ranking.fusing`), since
-their scores have no common measure. Only what these find is a candidate: signals of memory move
-candidates and bring none in, except that an associated record may come along. Whichever way keys
-are ranked, the call that reads their records adds what associations lift, and sees to it that
-they match.
+Words and meaning rank as `recall` does (`popoto.memory.recall.formula`). Only what these find is a
+candidate: signals of memory move candidates and bring none in, except that an associated record
+may come along. Whichever way keys are ranked, the call that reads their records adds what
+associations lift, and sees to it that they match.
 """
 
 from __future__ import annotations
@@ -18,23 +17,28 @@ from popoto.engine.request import Plan
 from popoto.engine.together import together
 from popoto.exceptions import QueryException
 from popoto.memory.composite.signals import Signal, given
+from popoto.memory.recall.formula import WEIGHTS
 from popoto.models.reading.ranking.asked import Scoring
 from popoto.models.reading.ranking.composite import composite_ranking, composite_score
-from popoto.models.reading.ranking.fusing import reciprocal_ranks
-from popoto.models.reading.ranking.keywords import keyword_ranking
-from popoto.models.reading.ranking.similar import semantic_candidates
+from popoto.models.reading.ranking.recalling.asked import (
+    LENGTH,
+    OF_TEXT,
+    WORDS,
+    Recalling,
+    told_of_order,
+)
+from popoto.models.reading.ranking.recalling.recall import recall_ranking
 from popoto.recipes.assembling.asked import Asked
 
 __all__ = ["Retrieval", "mode_of", "retrieval"]
 
 Ranking: TypeAlias = list[tuple[str, float]]
 
-#: The constant of reciprocal rank fusion (Cormack, Clarke, Büttcher 2009).
-_K: Final = 60
-#: How far each ranking reaches, in results that are wanted; that by signals as far again.
+#: How far a ranking reaches, in results that are wanted.
 _REACH: Final = 2
-#: What a rank among the signals of memory counts, beside one by words or meaning.
-_OF_SIGNALS: Final = 0.3
+#: What the first place by the signals of memory counts: a fifth of the question's words.
+_OF_SIGNALS: Final = 0.2
+_APART: Final = 1e-9
 
 
 class Retrieval(ABC):
@@ -77,33 +81,37 @@ class BySignals(Retrieval):
 
 
 class ByText(Retrieval):
-    """By the words of the cues, or by their meaning as well. One round trip."""
+    """By the words of the cues, or by their meaning as well, as `recall` ranks. One round trip.
 
-    #: as much as a first place
-    lift_weight = 1 / (_K + 1)
+    Three more, at most, where many records match conditions on other fields than those of the key;
+    and what it costs to look before and after, where the model tells the order of its records.
+    """
+
+    lift_weight = WEIGHTS["associations"]
 
     def __init__(self, asked: Asked, *, meaning: bool) -> None:
         super().__init__(asked)
-        self._has_meaning = meaning
+        self._signals = OF_TEXT if meaning else (WORDS, LENGTH)
 
     def ranked(self, limit: int) -> Plan[Ranking]:
-        asked, spec, reach = self.asked, self.asked.spec, _REACH * limit
+        asked, spec = self.asked, self.asked.spec
         text = "\n".join(str(cue) for cue in asked.cues.values() if cue is not None)
-        field = asked.model._meta.listed("keywords")[0].name
-        plans: dict[str, Plan[Ranking]] = {"words": keyword_ranking(spec, text, field, reach)}
-        if self._has_meaning:
-            plans["meaning"] = semantic_candidates(spec, text, reach)
+        if not text.strip():
+            return []
+        signals = (*self._signals, *told_of_order(spec.options))
+        recalling = Recalling(text, _REACH * limit, signals=signals, verified=False)
+        plans = [recall_ranking(spec, recalling)]
         if asked.weights:
-            scoring = Scoring(asked.weights, _REACH * reach)
-            plans["signals"] = composite_ranking(spec, scoring)
-        found = yield from together(*plans.values())
-        lists: dict[str, Ranking] = dict(zip(plans, found, strict=True))
-        if "signals" in lists:
-            signals = lists.pop("signals")
-            candidates = {key for ranking in lists.values() for key, _ in ranking}
-            lists["signals"] = [each for each in signals if each[0] in candidates]
-        scores = reciprocal_ranks(lists, _K, {"signals": _OF_SIGNALS})
-        return sorted(scores.items(), key=lambda each: each[1], reverse=True)
+            plans.append(composite_ranking(spec, Scoring(asked.weights, 2 * _REACH * limit)))
+        found, *by_signals = yield from together(*plans)
+        scores = dict(found)
+        for ranking in by_signals:
+            for place, (key, _) in enumerate(ranking):
+                if key in scores:
+                    scores[key] += _OF_SIGNALS * (1 - place / len(ranking))
+        best = sorted(scores.items(), key=lambda each: each[1], reverse=True)
+        # Equal ones stay in this order, whoever reads them.
+        return [(key, score - place * _APART) for place, (key, score) in enumerate(best)]
 
     def read(self, ranking: Ranking, limit: int, lift: Signal | None) -> Plan[list[Any]]:
         further = [(given(dict(ranking)), 1.0)]

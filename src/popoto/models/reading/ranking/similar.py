@@ -8,7 +8,6 @@ from itertools import islice
 from typing import Any, TypeAlias
 
 from popoto.engine.request import Plan
-from popoto.engine.together import together
 from popoto.engine.tree import Everything
 from popoto.exceptions import QueryException
 from popoto.fields.describing import describe
@@ -32,13 +31,15 @@ from popoto.models.reading.ranking.scored import Scored, finished, keys_of
 from popoto.models.reading.spec import QuerySpec
 from popoto.models.record.record_keys import told_by_key
 
-__all__ = ["semantic_candidates", "semantic_ranking", "semantic_search", "similarities"]
+__all__ = [
+    "matcher_of_keys",
+    "semantic_ranking",
+    "semantic_search",
+    "similarities",
+]
 
 #: How many records the first request reads beyond those that are wanted, if conditions decide.
 _FIRST_WINDOW = 64
-
-#: Of so many matches their keys are asked for beside the vectors that have changed.
-_MOST_MATCHES = 1000
 
 Join: TypeAlias = Callable[[tuple[float, float]], float]
 
@@ -64,47 +65,7 @@ def semantic_ranking(spec: QuerySpec, text: Any, asked: Scoring) -> Plan[list[tu
     return [] if found is None else keys_of(found[1])
 
 
-def semantic_candidates(spec: QuerySpec, text: Any, count: int) -> Plan[list[tuple[str, float]]]:
-    """Keys and similarities of the best records, of which some may be gone.
-
-    Who reads them has to look whether they match. One round trip; up to two more where many
-    records match conditions on other fields than those of the key.
-    """
-    if not is_asked(text) or count <= 0:
-        return []
-    field, matches = embedding_field(spec), _matcher_of_keys(spec)
-    if matches is None:
-        return (yield from _of_the_matches(spec, field, text, count))
-    found = yield from Search.of(field, text)
-    if found is None:
-        return []
-    yield from found.compare()
-    best = found.view.best(found.similar, least=0.0, above=True)
-    return list(islice((each for each in best if matches(each[0])), count))
-
-
-def _of_the_matches(
-    spec: QuerySpec, field: AnyField, text: str, count: int
-) -> Plan[list[tuple[str, float]]]:
-    """The best of the records that match: of few, those are asked for at once."""
-    fetch = yield from Execution(spec).unordered()
-    keys, found = yield from together(
-        fetch.keys(Order("any"), limit=_MOST_MATCHES), Search.of(field, text)
-    )
-    if found is None:
-        return []
-    ranked = _Ranked(found, Scoring(None), 1.0, sum)
-    if len(keys) == _MOST_MATCHES:
-        best = yield from ranked.best()
-        rows, asked = yield from _first_rows(Reading(()), fetch, None, best, count, is_all=False)
-        if len(rows) >= count or asked < _FIRST_WINDOW:
-            return [(row.key, ranked.scores[row.key]) for row in rows[:count]]
-        keys = yield from fetch.keys(Order("any"))
-    best = yield from ranked.among([key.decode("utf-8") for key in keys])
-    return [(key, ranked.scores[key]) for key in islice(best, count)]
-
-
-def _matcher_of_keys(spec: QuerySpec) -> Callable[[str], bool] | None:
+def matcher_of_keys(spec: QuerySpec) -> Callable[[str], bool] | None:
     """Whether a record may match, by what its key tells. None where keys do not decide it."""
     options, wanted = spec.options, spec.keywords
     for name, value in wanted.items():

@@ -16,6 +16,7 @@ from popoto.models.reading.ranking.composite import signal_named
 from popoto.models.reading.ranking.keywords import keyword_field
 from popoto.models.reading.ranking.similar import embedding_field
 from popoto.models.reading.spec import QuerySpec
+from popoto.models.record.options import ModelOptions
 
 __all__ = [
     "ASSOCIATIONS",
@@ -29,6 +30,7 @@ __all__ = [
     "MemorySignal",
     "Recalling",
     "Signals",
+    "told_of_order",
 ]
 
 WORDS: Final = "words"
@@ -47,7 +49,9 @@ _READS: Final = "access_count"
 class Recalling:
     """What a recall was asked for; see `recall` in `query_rankings`.
 
-    `boost`: further activation by record key, as associations tell it.
+    `boost`: further activation by record key, as associations tell it. `verified`: False leaves it
+    to who reads the records whether they exist and match, and saves the round trip for those that
+    words have not brought: these have nothing of memory, and a text of the usual length.
     """
 
     text: Any
@@ -58,6 +62,7 @@ class Recalling:
     cues: Iterable[Any] | None = None
     min_score: Any = None
     boost: Mapping[str, float] | None = None
+    verified: bool = True
 
     def is_asked(self) -> bool:
         """Whether there is anything to look for. Raises QueryException for what is no text."""
@@ -145,6 +150,15 @@ class Signals:
 _NO_INDEX: Final = frozenset({*OF_TEXT, ASSOCIATIONS, NEIGHBOURS, SESSION, SPEAKER})
 
 
+def told_of_order(options: ModelOptions) -> tuple[str, ...]:
+    """The signals that a model has because it tells the order of its records, or who speaks."""
+    declared = options.recall
+    if declared is None:
+        return ()
+    of_order = () if declared.order is None else (NEIGHBOURS, SESSION)
+    return of_order if declared.speaker is None else (*of_order, SPEAKER)
+
+
 def _defaults(spec: QuerySpec, asked: Recalling) -> dict[str, float]:
     """The signals that a model has, with the weights that they have by default."""
     options = spec.options
@@ -159,12 +173,7 @@ def _defaults(spec: QuerySpec, asked: Recalling) -> dict[str, float]:
         found[_READS] = WEIGHTS["access"]
     if options.listed("edges") or asked.boost:
         found[ASSOCIATIONS] = WEIGHTS[ASSOCIATIONS]
-    declared = options.recall
-    if declared is not None and declared.order is not None:
-        found |= {name: WEIGHTS[name] for name in (NEIGHBOURS, SESSION)}
-    if declared is not None and declared.speaker is not None:
-        found[SPEAKER] = WEIGHTS[SPEAKER]
-    return found
+    return found | {name: WEIGHTS[name] for name in told_of_order(options)}
 
 
 def _names(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
@@ -43,6 +43,11 @@ class Meaning:
     def best(self, most: int) -> list[str]:
         """The keys of so many records, nearest first; those that are unlike are none."""
         return [key for key, _ in islice(self.view.best(self.similar, least=0.0, above=True), most)]
+
+    def best_that(self, matches: Callable[[str], bool], most: int) -> list[str]:
+        """The same of those whose keys will do."""
+        found = self.view.best(self.similar, least=0.0, above=True)
+        return list(islice((key for key, _ in found if matches(key)), most))
 
     def best_of(self, keys: Iterable[str], most: int) -> list[str]:
         """The same of these records alone."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -47,6 +47,7 @@ from popoto.models.reading.ranking.recalling.sequence import (
     read_for_sequences,
 )
 from popoto.models.reading.ranking.scored import Scored, finished
+from popoto.models.reading.ranking.similar import matcher_of_keys
 from popoto.models.reading.spec import QuerySpec
 
 __all__ = ["recall", "recall_ranking"]
@@ -55,6 +56,8 @@ __all__ = ["recall", "recall_ranking"]
 _REACH: Final = 100
 #: With conditions, so few of the nearest records that meet them are too few to rank by.
 _FEW: Final = 50
+#: Of so many matches their keys are asked for, where candidates are not to be looked at.
+_MOST_MATCHES: Final = 1000
 _SPREAD_DEPTH: Final = 2
 _LEAST_ACTIVATION: Final = 0.01
 
@@ -238,14 +241,17 @@ class _Search:
         """Find candidates and score them. Two round trips, of which the second is for those that
         words have not brought.
         """
-        by_words, seen, associated = yield from together(
-            self._by_words(), self._seen(), self._associated()
+        by_words, seen, associated, matching = yield from together(
+            self._by_words(), self._seen(), self._associated(), self._matching()
         )
         told: Told | None = by_words
         meaning = yield from self._meaning(seen, told)
         if told is not None:
             self._take(told, meaning, associated)
             self.recall.reach[WORDS] = len(told.found)
+        if matching is not None:
+            self._take_unseen(meaning, matching)
+            return
         near = meaning.best(self.reach) if meaning is not None else []
         if meaning is not None and self.matches is not None:
             near = meaning.best_of(self.matches, self.reach)
@@ -259,6 +265,29 @@ class _Search:
             yield from self._look_at(near, meaning, associated)
         self._note_reach(near, associated)
         yield from self._in_order(meaning, associated)
+
+    def _matching(self) -> Plan[Callable[[str], bool] | None]:
+        """Whether a record matches by its key, where it need not be looked at; None where it must.
+
+        Of few that match, their keys are asked for.
+        """
+        recall, fetch = self.recall, self.asking.fetch
+        if recall.asked.verified or fetch.options.recall is not None or self.matches is not None:
+            return None
+        matches = matcher_of_keys(recall.execution.spec)
+        if matches is not None:
+            return matches
+        keys = yield from fetch.keys(Order("any"), limit=_MOST_MATCHES)
+        found = frozenset(key.decode("utf-8") for key in keys)
+        return found.__contains__ if len(keys) < _MOST_MATCHES else None
+
+    def _take_unseen(self, meaning: Meaning | None, matches: Callable[[str], bool]) -> None:
+        """Take the nearest in as they are: whether they are there is seen when they are read."""
+        scores = self.recall.scores
+        if meaning is not None:
+            near = meaning.best_that(matches, self.reach)
+            scores.unseen.update(key for key in near if key not in scores.candidates)
+            scores.put(MEANING, meaning.of(scores.unseen))
 
     def _in_order(self, meaning: Meaning | None, associated: Mapping[str, float]) -> Plan[None]:
         """What was said before and after, and by whom. Three round trips for an order."""

@@ -27,6 +27,8 @@ class Scores:
     weights: Mapping[str, float]
     candidates: dict[str, Candidate] = field(default_factory=dict[str, Candidate])
     values: dict[str, dict[str, float]] = field(default_factory=dict[str, dict[str, float]])
+    #: those that nobody has looked at
+    unseen: set[str] = field(default_factory=set[str])
 
     def put(self, name: str, values: Mapping[str, float]) -> None:
         """Set values of one signal, if it counts; who has none has 0."""
@@ -35,7 +37,7 @@ class Scores:
 
     def totals(self, names: Iterable[str] | None = None) -> dict[str, float]:
         """The weighted sums of candidates, of all signals or of these."""
-        found = dict.fromkeys(self.candidates, 0.0)
+        found = dict.fromkeys((*self.candidates, *self.unseen), 0.0)
         for name in self.values if names is None else names:
             weight, values = self.weights.get(name, 0.0), self.values.get(name, {})
             for key in found:
