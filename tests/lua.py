@@ -24,11 +24,12 @@ from popoto.memory.bloom import scripts as bloom_scripts
 from popoto.memory.bm25 import scripts as bm25_scripts
 from popoto.memory.composite import signals
 from popoto.memory.decay import scripts as decay_scripts
+from popoto.memory.recall import scripts as recall_scripts
 from popoto.memory.sketch import scripts as sketch_scripts
 
 _MODULES = (
     *(engine_scripts, commands, decay_scripts, edge_scripts, signals),
-    *(bloom_scripts, sketch_scripts, bm25_scripts),
+    *(bloom_scripts, sketch_scripts, bm25_scripts, recall_scripts),
 )
 SCRIPTS = list(
     dict.fromkeys(

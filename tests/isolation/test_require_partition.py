@@ -114,6 +114,10 @@ OF_QUERIES: dict[str, Read] = {
     "composite_score with what is near": lambda api, query: api(
         query.composite_score, {"number": 1.0}, co_occurrence_boost={"Note:b1": 9.0}
     ),
+    "recall": lambda api, query: api(query.recall, "plan"),
+    "recall with what is near": lambda api, query: api(
+        query.recall, "plan", cues=["Note:b1"], explain=True
+    ),
     "fuse": lambda api, query: api(query.fuse, words=[("Note:b1", 1.0)]),
 }
 #: Of the model alone.
@@ -201,7 +205,8 @@ def test_no_read_is_at_large(api: Api, notes: None, name: str) -> None:
 @pytest.mark.parametrize("name", OF_QUERIES)
 def test_no_query_finds_what_is_anothers(api: Api, notes: None, name: str) -> None:
     queries = [Note.query.filter(agent="a", name="b1")]
-    if name != "top_by_decay":  # which takes its partition from plain keywords alone
+    # These take their partition from plain keywords alone.
+    if name.partition(" ")[0] not in ("top_by_decay", "recall"):
         queries += [
             Note.query.filter(Q(agent="a") & Q(name="b1")),
             Note.query.filter((Q(agent="a") & Q(name="b1")) | (Q(name="b1") & Q(agent="a"))),

@@ -64,11 +64,11 @@ def test_an_option_like_none_of_ours_is_told_with_all_of_them() -> None:
 
 def test_the_warning_points_at_the_class() -> None:
     def defined() -> Any:
-        class Crate(Base):
+        class Tuppence(Base):
             class Meta:
                 tttl = 60
 
-        return Crate
+        return Tuppence
 
     with pytest.warns(UserWarning, match="tttl") as seen:
         assert defined()._meta.ttl is None

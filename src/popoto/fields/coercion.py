@@ -232,7 +232,7 @@ def _to_dict(value: object) -> object:
 def _to_date(value: object) -> object:
     text = _text(value)
     if text is None:
-        raise _refusal("date", value)
+        return _inside(date, value)
     try:
         return date.fromisoformat(text)
     except ValueError:
@@ -241,9 +241,15 @@ def _to_date(value: object) -> object:
 
 def _to_datetime(value: object) -> object:
     text = _text(value)
-    if text is None:
-        raise _refusal("datetime", value)
-    return datetime.fromisoformat(text)
+    return _inside(datetime, value) if text is None else datetime.fromisoformat(text)
+
+
+def _inside(type_: type, value: object) -> object:
+    """The moment inside a scalar of numpy."""
+    inside = unwrapped(value)
+    if not isinstance(inside, type_):
+        raise _refusal(type_.__name__, value)
+    return inside
 
 
 def _to_time(value: object) -> object:

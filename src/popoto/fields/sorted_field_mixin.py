@@ -232,7 +232,7 @@ class SortedFieldMixin(PartitionedFieldMixin[MixedIn]):
                 return plain(Decimal, plain(int, value))
             return MIN_INT - 1 if value < 0 else MAX_INT + 1
         try:
-            value = self.canonical(self._in_type(value))
+            value = self.canonical(coerce(self.type, value))
         except CoercionError as error:
             raise QueryException(
                 f"{self.label}: {describe(value)} cannot be compared with a "
@@ -241,10 +241,6 @@ class SortedFieldMixin(PartitionedFieldMixin[MixedIn]):
         if math.isnan(self.score(value)):
             raise QueryException(f"{self.label}: NaN cannot be compared")
         return value
-
-    def _in_type(self, value: Any) -> Any:
-        is_one = isinstance(value, self.type) and self.type is not Decimal
-        return value if is_one else coerce(self.type, value)
 
     def operand(self, conditions: Conditions, scope: Scope) -> Operand:
         ranges = [each for each in conditions if each[0] in IN_ORDER]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar, dataclass_transform, overload
 
 from popoto._stock import stock
@@ -13,6 +13,7 @@ from popoto.fields.field import LEFT_OUT
 from popoto.fields.keeping.entries import Entry
 from popoto.fields.relationship import UNSET
 from popoto.models.base_bulk import BulkMethods
+from popoto.models.base_find_or_create import FindOrCreateMethods
 from popoto.models.base_in_place import InPlaceMethods
 from popoto.models.base_memory import MemoryMethods
 from popoto.models.query import Query
@@ -54,7 +55,14 @@ class ModelBase(RecordBase):
         return cls
 
 
-class Model(MemoryMethods, InPlaceMethods, BulkMethods, metaclass=ModelBase, is_base=True):
+class Model(
+    MemoryMethods,
+    InPlaceMethods,
+    FindOrCreateMethods,
+    BulkMethods,
+    metaclass=ModelBase,
+    is_base=True,
+):
     """A record: one hash, found by its key and through its indexes.
 
     Give a subclass `Field` objects as class attributes; key fields make the record
@@ -340,43 +348,6 @@ class Model(MemoryMethods, InPlaceMethods, BulkMethods, metaclass=ModelBase, is_
     ) -> Self | None:
         """`load` for asyncio."""
         return await cls.query.async_get(db_key, **kwargs)
-
-    @classmethod
-    def get_or_create(
-        cls, defaults: Mapping[str, Any] | None = None, **kwargs: Any
-    ) -> tuple[Self, bool]:
-        """The record that the lookup finds, or a new one of lookup and defaults.
-
-        Returns it and whether it was created; of concurrent callers exactly one
-        creates. Where the lookup holds the whole key, the key alone decides. Raises
-        QueryException for several matches. One command if found, two if created.
-        """
-        return run(creating.get_or_create(cls, defaults, kwargs))
-
-    @classmethod
-    async def async_get_or_create(
-        cls, defaults: Mapping[str, Any] | None = None, **kwargs: Any
-    ) -> tuple[Self, bool]:
-        """`get_or_create` for asyncio."""
-        return await arun(creating.get_or_create(cls, defaults, kwargs))
-
-    @classmethod
-    def update_or_create(
-        cls, defaults: Mapping[str, Any] | None = None, **kwargs: Any
-    ) -> tuple[Self, bool]:
-        """The record that the lookup finds, changed by defaults, or a new one of both.
-
-        Returns it and whether it was created. Key fields in `defaults` raise
-        KeyMutationError when they differ. Two commands.
-        """
-        return run(creating.update_or_create(cls, defaults, kwargs))
-
-    @classmethod
-    async def async_update_or_create(
-        cls, defaults: Mapping[str, Any] | None = None, **kwargs: Any
-    ) -> tuple[Self, bool]:
-        """`update_or_create` for asyncio."""
-        return await arun(creating.update_or_create(cls, defaults, kwargs))
 
     # Introspection -----------------------------------------------------------------------
 

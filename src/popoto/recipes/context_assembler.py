@@ -148,8 +148,8 @@ class ContextAssembler:
         Records shown are staged as read once; those that came unasked are proposed
         (`RecallProposal`); of those that were pulled and not kept the confidence falls. Three round
         trips: to rank, to read, and for the effects; where neither texts are searched for nor
-        associations followed, two. By meaning up to three more where over 1,000 records match filters
-        on other fields than those of the key.
+        associations followed, two. By meaning up to three more, where over 1,000 records match
+        filters on other fields than those of the key.
         """
         return run(self._assembling(query_cues, agent_id, partition_filters, assess_quality))
 

@@ -12,6 +12,6 @@ RECALL: Final = QUERY.ended(
     "recall",
     *(f"bm25/{part}.lua" for part in ("asked", "best", "scoring", "postings")),
     *("decay/formula.lua", "cycles/score.lua", "confidence/reading.lua"),
-    *("composite/signals.lua", "recall/recall.lua"),
+    *("associations/spreading.lua", "composite/signals.lua", "recall/recall.lua"),
     package="popoto.memory",
 )

@@ -50,8 +50,7 @@ class ModelOptions:
         self.hidden_fields: dict[str, AnyField] = {}
         self.abstract = False
         self.order_by: str | tuple[str, ...] | None = None
-        #: whether unknown names are refused; None: as `popoto.configure` says
-        self.strict: bool | None = None
+        self.strict: bool | None = None  #: refuses unknown names; None: as `configure` says
         self.ttl: int | None = None
         self.ttl_policy = "reset"
         self.version_field: str | None = None
@@ -61,8 +60,7 @@ class ModelOptions:
         self.isolation = Isolation(model_name)
         #: how much is kept of what changes in the memory of records; None: nothing
         self.history: History | None = None
-        #: which fields tell the order of records and their speakers; None: recall knows of none
-        self.recall: Recall | None = None
+        self.recall: Recall | None = None  #: which fields tell the order of records and speakers
         self.indexes: tuple[tuple[tuple[str, ...], bool], ...] = ()
         self.meta: type | None = None
         self.base_meta: ModelOptions | None = None

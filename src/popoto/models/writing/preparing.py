@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 from popoto._stock import MARK
+from popoto._unknown_names import warn_caller
 from popoto.engine.codec import NIL
 from popoto.exceptions import (
     KeyMutationError,
@@ -76,12 +76,10 @@ def prepared_save(
 
 def _warn_of_no_key(instance: Record, key: str) -> None:
     names = ", ".join(instance._meta.key_names)
-    warnings.warn(
+    warn_caller(
         f"{type(instance).__name__}: no key field has a value ({names}), so this record goes to "
         f"{key!r}, and so would every other one without a key; set {names}. KeyField(null=False) "
-        "refuses this, and a model without a KeyField makes keys itself.",
-        UserWarning,
-        stacklevel=3,
+        "refuses this, and a model without a KeyField makes keys itself."
     )
 
 

@@ -30,6 +30,7 @@ __all__ = [
     "MemorySignal",
     "Recalling",
     "Signals",
+    "key_of_cue",
     "told_of_order",
 ]
 
@@ -229,3 +230,10 @@ def _memory_signal(spec: QuerySpec, name: str) -> MemorySignal:
     if field is not None and field in options.listed("confidence"):
         return MemorySignal(name, signal, field.initial_confidence, float, field)
     return MemorySignal(name, signal, 0.0, float, field)
+
+
+def key_of_cue(cue: Any) -> str:
+    """The record key that a cue stands for: that of a record, or the cue itself."""
+    if isinstance(cue, bytes):
+        return cue.decode("utf-8")
+    return str(getattr(cue, "pk", cue))

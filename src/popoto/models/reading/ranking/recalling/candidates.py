@@ -10,7 +10,7 @@ import redis.exceptions
 
 from popoto.engine.request import Argument, Plan, Request, ScriptCall
 from popoto.engine.tree import Keys, Members, Node, RecordKeys, ScoreRange, all_of, encode
-from popoto.memory.recall.formula import K1, B
+from popoto.memory.recall.formula import COMMON_SHARE, K1, LEAST_COMMON, B
 from popoto.memory.recall.scripts import RECALL
 from popoto.models.beside.leftovers import repair, sweep
 from popoto.models.reading.calls import PAGE, TRUST, Page, Reading, Row
@@ -25,7 +25,7 @@ from popoto.models.reading.ranking.keywords import (
 )
 from popoto.models.reading.ranking.recalling.asked import MemorySignal
 
-__all__ = ["Asking", "Candidate", "Question", "Told"]
+__all__ = ["Asking", "Candidate", "Question", "Told", "common_terms"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,3 +198,15 @@ class Asking:
             if pair is not None
         }
         return (yield from self.fetch.wrong_kind(all_of([node, *looked_at]), others=kinds))
+
+
+def common_terms(question: Question, told: Told) -> frozenset[str]:
+    """The words of the question that stand in too many documents to tell them apart."""
+    if told.documents < LEAST_COMMON:
+        return frozenset()
+    return frozenset(
+        term
+        for group, holders in zip(question.groups, told.holders, strict=True)
+        if holders > COMMON_SHARE * told.documents
+        for term in group
+    )

@@ -13,7 +13,7 @@ from popoto.engine.tree import Everything, Node, Nothing, RecordKeys
 from popoto.fields.associations.edges import spread
 from popoto.fields.constants import Defaults
 from popoto.fields.vectors.keeper import Seen, VectorKeeper
-from popoto.memory.recall.formula import COMMON_SHARE, LEAST_COMMON, telling_part
+from popoto.memory.recall.formula import telling_part
 from popoto.models.reading.executing import Execution
 from popoto.models.reading.fetching import Fetch
 from popoto.models.reading.ordering import Order
@@ -30,8 +30,14 @@ from popoto.models.reading.ranking.recalling.asked import (
     WORDS,
     Recalling,
     Signals,
+    key_of_cue,
 )
-from popoto.models.reading.ranking.recalling.candidates import Asking, Question, Told
+from popoto.models.reading.ranking.recalling.candidates import (
+    Asking,
+    Question,
+    Told,
+    common_terms,
+)
 from popoto.models.reading.ranking.recalling.explaining import (
     Explained,
     Recalled,
@@ -325,7 +331,7 @@ class _Search:
         if not self.signals.has(ASSOCIATIONS):
             return {}
         found = {str(key): float(number) for key, number in (asked.boost or {}).items()}
-        cues = [_key_of(cue) for cue in asked.cues or ()]
+        cues = [key_of_cue(cue) for cue in asked.cues or ()]
         for edges in options.listed("edges") if cues else ():
             reached = yield from spread(
                 options.model,
@@ -346,7 +352,7 @@ class _Search:
             return None
         recall, text = self.recall, self.recall.asked.text
         if told is not None and self.asking.question is not None:
-            common = _common(self.asking.question, told)
+            common = common_terms(self.asking.question, told)
             recall.telling = telling_part(text, self.asking.question.field.words, common)
         meaning, note = yield from compared(
             field, seen, text, recall.telling, has_words=self.signals.has(WORDS)
@@ -391,22 +397,3 @@ class _Search:
         for name, keys in ((MEANING, near), (ASSOCIATIONS, associated)):
             if self.signals.has(name):
                 self.recall.reach[name] = sum(key in candidates for key in keys)
-
-
-def _key_of(cue: Any) -> str:
-    """The record key that a cue stands for: that of a record, or the cue itself."""
-    if isinstance(cue, bytes):
-        return cue.decode("utf-8")
-    return str(getattr(cue, "pk", cue))
-
-
-def _common(question: Question, told: Told) -> frozenset[str]:
-    """The words of the question that stand in too many documents to tell them apart."""
-    if told.documents < LEAST_COMMON:
-        return frozenset()
-    return frozenset(
-        term
-        for group, holders in zip(question.groups, told.holders, strict=True)
-        if holders > COMMON_SHARE * told.documents
-        for term in group
-    )
