@@ -23,6 +23,7 @@ from popoto import (
     IndexedField,
     KeyField,
     Model,
+    Recall,
     SortedField,
     StringField,
     redis_db,
@@ -69,6 +70,20 @@ class BothTurn(Turn):
     vector = EmbeddingField(source="text", store="server")
 
 
+class OrderedTurn(BothTurn):
+    """And it is told in which order they were said."""
+
+    class Meta:
+        recall = Recall(session="session", order="place")
+
+
+class SpokenTurn(BothTurn):
+    """And by whom."""
+
+    class Meta:
+        recall = Recall(session="session", order="place", speaker="speaker")
+
+
 @dataclass(frozen=True)
 class Way:
     """A row of the table: a model, and how it is asked for `limit` results."""
@@ -111,9 +126,11 @@ WAYS = [
     Way("fuse: words and meaning", BothTurn, fused),
     Way("ContextAssembler, words", WordTurn, into_context),
     Way("ContextAssembler, both", BothTurn, into_context),
+    Way("recall, words", WordTurn, recalled),
+    Way("recall, both", BothTurn, recalled),
+    Way("recall, both, in order", OrderedTurn, recalled),
+    Way("recall, both, in order, speakers", SpokenTurn, recalled),
 ]
-if hasattr(Turn.query, "recall"):
-    WAYS += [Way("recall, words", WordTurn, recalled), Way("recall, both", BothTurn, recalled)]
 
 
 class Remembering(AbstractEmbeddingProvider):

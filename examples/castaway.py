@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
@@ -44,8 +45,7 @@ QUESTIONS = [
 OUTCOMES = {"1659-10-25": "acted", "1659-10-01": "contradicted"}
 SHOWN = 2
 WIDTH = 64
-#: How many entries words bring to mind, and what memory counts beside them.
-REACH = 20
+#: What memory counts beside words; a tenth if nothing is said.
 WEIGHT = 0.3
 
 
@@ -60,21 +60,12 @@ class DemoEntry(AccessTrackerMixin, Model):
 
 
 @dataclass(frozen=True)
-class Part:
-    """What one signal adds to a score: its value times its weight."""
-
-    name: str
-    value: float
-    weight: float
-
-
-@dataclass(frozen=True)
 class Thought:
     """An entry that a question brought to mind, and why."""
 
     entry: DemoEntry
     score: float
-    parts: tuple[Part, ...]
+    parts: tuple[Any, ...]
 
 
 def entries() -> Iterator[tuple[str, str]]:
@@ -98,26 +89,10 @@ def read_in() -> None:
 
 def think_of(question: str, limit: int = SHOWN) -> list[Thought]:
     """What comes to mind: found by words, and weighed with what memory says of it."""
-    found = DemoEntry.query.keyword_search(question, limit=REACH)
-    words = {entry.pk: entry._bm25_score / found[0]._bm25_score for entry in found}
-    best = DemoEntry.query.composite_score(
-        {"certainty": WEIGHT, "relevance": WEIGHT},
-        limit=limit,
-        similarity_boost=words,
-        post_filter=lambda key, _: key in words,
-    )
-    return [Thought(entry, entry._composite_score, parts(entry, words[entry.pk])) for entry in best]
-
-
-def parts(entry: DemoEntry, words: float) -> tuple[Part, ...]:
-    """The signals of a score; relevance is what the others leave."""
-    certainty = entry.certainty or 0.0
-    relevance = (entry._composite_score - words) / WEIGHT - certainty
-    return (
-        Part("words", words, 1.0),
-        Part("certainty", certainty, WEIGHT),
-        Part("relevance", relevance, WEIGHT),
-    )
+    weights = {"certainty": WEIGHT, "relevance": WEIGHT}
+    found = DemoEntry.query.recall(question, limit=limit, weights=weights, explain=True)
+    why = found.explain().results
+    return [Thought(entry, each.score, each.parts) for entry, each in zip(found, why, strict=True)]
 
 
 def telling(text: str, question: str) -> str:
