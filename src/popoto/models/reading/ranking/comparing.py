@@ -50,14 +50,19 @@ class Search:
         view = seen.view
         if vector is None or view is None or not vector.any():
             return None
-        asked = described_by(provider, len(vector), keeper.form)
+        return cls.against(field, seen, view, vector)
+
+    @classmethod
+    def against(cls, field: AnyField, seen: Seen, view: View, vector: Array) -> Search:
+        """A question that has its vector. Raises VectorMismatchError for those of another model."""
+        asked = described_by(field.provider, len(vector), field.keeper.form)
         told = seen.described
         if told is not None and not asked.agrees(told):
             raise other_model(field.label, told, asked, "nothing was searched")
         if view.rows.shape[1] != len(vector):
             told = asked._replace(model="", dimensions=view.rows.shape[1])
             raise other_model(field.label, told, asked, "nothing was searched")
-        return cls(keeper, seen, view, vector)
+        return cls(field.keeper, seen, view, vector)
 
     def compare(self) -> Plan[None]:
         """Compare it with every row, unless that is done."""

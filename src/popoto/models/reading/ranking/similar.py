@@ -27,13 +27,12 @@ from popoto.models.reading.ranking.asked import (
 )
 from popoto.models.reading.ranking.comparing import Search
 from popoto.models.reading.ranking.composite import composite_score
-from popoto.models.reading.ranking.scored import Scored, finished, keys_of
+from popoto.models.reading.ranking.scored import Scored, finished
 from popoto.models.reading.spec import QuerySpec
 from popoto.models.record.record_keys import told_by_key
 
 __all__ = [
     "matcher_of_keys",
-    "semantic_ranking",
     "semantic_search",
     "similarities",
 ]
@@ -55,14 +54,6 @@ def semantic_search(spec: QuerySpec, text: Any, asked: Scoring) -> Plan[list[Any
     if found is None:
         return []
     return (yield from finished(execution, *found, "_similarity_score"))
-
-
-def semantic_ranking(spec: QuerySpec, text: Any, asked: Scoring) -> Plan[list[tuple[str, float]]]:
-    """Keys and scores of the best records, by similarity alone, without reading these."""
-    if not is_asked(text):
-        return []
-    found = yield from _best(Execution(spec), text, asked, Reading(()))
-    return [] if found is None else keys_of(found[1])
 
 
 def matcher_of_keys(spec: QuerySpec) -> Callable[[str], bool] | None:

@@ -7,21 +7,18 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
-from popoto.engine.outcome import other_model
-from popoto.engine.request import Call, Plan
-from popoto.fields.vectors.embedding import described_by, embedded, provider_failure
+from popoto.engine.request import Plan
+from popoto.fields.vectors.embedding import embedded, provider_failure
 from popoto.fields.vectors.keeper import Seen, VectorKeeper
 from popoto.memory.recall.formula import FULL_QUESTION
 from popoto.memory.vectors.arrays import Array, numpy, unit
 from popoto.memory.vectors.matrix import View
 from popoto.models.reading.planning import AnyField
+from popoto.models.reading.ranking.comparing import Search
 
 __all__ = ["Meaning", "compared", "no_vectors"]
 
 logger = logging.getLogger("POPOTO.Query")
-
-#: A search of more products than this leaves the event loop alone meanwhile.
-_MOST_AT_ONCE = 4_000_000
 
 
 def no_vectors() -> Plan[Seen | None]:
@@ -105,7 +102,9 @@ def compared(
     vector = _question_vector(found)
     if vector is None:
         return None, f"{field.label}: the question has no vector; meaning does not count"
-    return (yield from _compared(field, seen, seen.view, vector)), ""
+    search = Search.against(field, seen, seen.view, vector)
+    yield from search.compare()
+    return Meaning(search.keeper, seen, search.view, vector, search.similar), ""
 
 
 def _question_vector(found: Sequence[Array | None]) -> Array | None:
@@ -113,18 +112,3 @@ def _question_vector(found: Sequence[Array | None]) -> Array | None:
     if whole is None or telling is None or not (whole.any() and telling.any()):
         return None
     return unit(unit(telling) + FULL_QUESTION * unit(whole))
-
-
-def _compared(field: AnyField, seen: Seen, view: View, vector: Array) -> Plan[Meaning]:
-    keeper: VectorKeeper = field.keeper
-    asked = described_by(field.provider, len(vector), keeper.form)
-    told = seen.described
-    if told is None:
-        told = asked._replace(model="", dimensions=view.rows.shape[1])
-    if not asked.agrees(told) or view.rows.shape[1] != len(vector):
-        raise other_model(field.label, told, asked, "nothing was searched")
-    if view.work > _MOST_AT_ONCE:
-        similar: Array = yield Call(lambda: view.similarities(vector))
-    else:
-        similar = view.similarities(vector)
-    return Meaning(keeper, seen, view, vector, similar)
