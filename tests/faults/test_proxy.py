@@ -83,6 +83,21 @@ def test_resp3_with_its_pushed_messages(proxy: FaultProxy, redis_client: redis.R
         assert connection.recv(4096) == b""
 
 
+def test_what_is_pushed_is_no_reply(proxy: FaultProxy, redis_client: redis.Redis) -> None:
+    with socket.create_connection(("127.0.0.1", proxy.port), 5) as connection:
+        for line in (b"HELLO 3\r\n", b"CLIENT TRACKING on\r\n", b"GET a\r\n"):
+            connection.sendall(line)
+            connection.recv(4096)
+        proxy.lose_reply("BLPOP")
+        connection.sendall(b"BLPOP list 0\r\n")
+        while not redis_client.info("clients")["blocked_clients"]:
+            pass
+        redis_client.set("a", 1)
+        assert connection.recv(4096).startswith(b">2\r\n")
+        redis_client.rpush("list", 1)
+        assert read_all(connection) == b""
+
+
 def test_a_lost_reply(client: redis.Redis, proxy: FaultProxy, redis_client: redis.Redis) -> None:
     lost = proxy.lose_reply("SET")
     with pytest.raises(redis.ConnectionError):
@@ -158,6 +173,15 @@ def test_a_large_command_is_cut_off_while_it_is_being_sent(
         raw.sendall(b"*3\r\n$3\r\nSET\r\n$5\r\nlarge\r\n$30000000\r\n" + b"x" * 30_000_000)
     assert cut.happened == 1
     assert redis_client.get("large") is None
+
+
+def test_large_commands_are_counted_like_others(client: redis.Redis, proxy: FaultProxy) -> None:
+    cut = proxy.cut(b"large", after=1)
+    client.set("large", "x" * 1_000_000)
+    with pytest.raises(redis.ConnectionError):
+        client.set("large", "y" * 1_000_000)
+    assert cut.happened == 1
+    assert client.strlen("large") == 1_000_000
 
 
 @pytest.mark.parametrize("order", [FaultProxy.cut, FaultProxy.lose_reply])
@@ -249,6 +273,9 @@ def test_what_is_held_back_goes_on_when_all_is_calm(raw: socket.socket, proxy: F
     held = proxy.hold("PING")
     raw.sendall(b"PING\r\n")
     held.wait()
+    with socket.create_connection(("127.0.0.1", proxy.port), 5) as other:
+        other.sendall(b"ECHO x\r\n")  # somebody else's passes meanwhile
+        assert other.recv(100) == b"$1\r\nx\r\n"
     proxy.calm()
     assert raw.recv(100) == b"+PONG\r\n"
 
