@@ -69,6 +69,7 @@ def test_signals_that_follow_each_other_end_it_all_the_same(tmp_path: Path) -> N
             process.send_signal(signal.SIGTERM)
         assert process.stderr is not None
         assert process.stderr.read().decode().endswith("Stopped.\n")
+        assert process.returncode == 0
 
 
 def test_other_processes_join_by_the_directory(tmp_path: Path) -> None:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
 import os
 import select
 import signal
+from collections.abc import Callable
+from typing import Final
 from urllib.parse import quote
 
 from popoto import embedded
@@ -16,6 +17,10 @@ from popoto.cli.output import complain, say
 
 #: Seconds between two looks whether the server still answers.
 _LOOK_AFTER = 5.0
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+#: A handler that has no step of Python: between two of these the next signal would be handled, and
+#: signals that come fast enough would stand in each other up to the limit of recursion.
+_NOTHING: Final[Callable[[int, object], object]] = dict[int, object]().get
 
 
 def add_to(commands: Commands) -> None:
@@ -57,24 +62,18 @@ def run(options: argparse.Namespace) -> int:
             complain(f"REDIS_URL={url} joins it, or starts it again later.")
         while not select.select([stopped], [], [], _LOOK_AFTER)[0]:
             server.ensure_running()
+        for number in _SIGNALS:  # further ones would only delay the end
+            signal.signal(number, signal.SIG_IGN)
     complain("Stopped.")
     return DONE
 
 
 def _told_by_signals() -> int:
-    """A pipe that can be read from once a signal has come.
-
-    A handler runs between any two steps of what it interrupts, also of another handler. So it
-    must wait for no lock, as one would that sets an event.
-    """
+    """A pipe that can be read from once a signal has come."""
     reading, writing = os.pipe()
     os.set_blocking(writing, False)
-
-    def note(*_: object) -> None:
-        # A full pipe says it too.
-        with contextlib.suppress(BlockingIOError):
-            os.write(writing, b".")
-
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, note)
+    # A full pipe says it too.
+    signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
+    for number in _SIGNALS:
+        signal.signal(number, _NOTHING)
     return reading
