@@ -80,7 +80,9 @@ $(VENV)/.recall: pyproject.toml | $(VENV)/bin/python
 
 demo: $(VENV)/.demo ## 28,000 airports, found; an agent's memory over twelve weeks; a journal read in and asked
 	@$(RUN) -m examples.airports
+	@echo
 	@$(RUN) -m examples.colleague
+	@echo
 	@$(RUN) -m examples.castaway
 
 kitchen: $(VENV)/.demo ## the example application of the manual (ARGS=--ops: broken indexes, repaired)
