@@ -104,11 +104,12 @@ def test_the_samples_of_a_page_do_what_the_page_says(
                 example.evaluate()
 
 
-def test_the_script_of_the_readme_runs_again_on_what_it_has_stored(
-    page: ModuleType, tmp_path: Path
+@pytest.mark.parametrize("name", ["README.md", "docs/index.md", "docs/installing.md"])
+def test_the_first_pages_run_again_on_what_they_have_stored(
+    name: str, page: ModuleType, tmp_path: Path
 ) -> None:
     for _ in range(2):
-        document = Document.parse(str(ROOT / "README.md"), executed_blocks)
+        document = Document.parse(str(ROOT / name), executed_blocks)
         document.namespace = vars(page)
         # A directory that outlives the process, as the README proposes it.
         with redis_db.using(f"embedded://{tmp_path}/popoto"):
