@@ -28,8 +28,10 @@ from popoto import (
     Relationship,
     SortedField,
     StringField,
+    UniqueField,
     redis_db,
 )
+from popoto.engine.scripts import COMMIT, finding
 from popoto.exceptions import AlreadyExistsError, MatchExistsError
 from popoto.models.reading import absence
 from tests.driver import Api
@@ -226,6 +228,26 @@ def test_an_expired_record_is_no_hindrance(api: Api, redis_client: redis.Redis) 
     assert api(Ticket.get_or_create, state="open")[1] is True
 
 
+class Unrepaired(Meanwhile):
+    """Queries clear nothing away that stands wrongly in an index."""
+
+    state = IndexedField(null=True)
+
+    class Meta:
+        self_repair = False
+
+
+@pytest.mark.parametrize("stands", ["Unrepaired:gone", "Unrepaired:other"])
+def test_it_is_no_hindrance_where_queries_repair_nothing(
+    api: Api, redis_client: redis.Redis, stands: str
+) -> None:
+    other = api(Unrepaired.create, _auto_key="o" * 32, state="shut")
+    stands = stands.replace("other", other._auto_key)
+    Unrepaired._meanwhile = lambda: redis_client.sadd("$IndexF:Unrepaired:state:open", stands)
+    assert api(Unrepaired.get_or_create, state="open")[1] is True
+    assert redis_client.sismember("$IndexF:Unrepaired:state:open", stands)
+
+
 @pytest.mark.parametrize("state", ["shut", None])
 def test_a_record_that_an_index_names_wrongly_is_no_hindrance(
     api: Api, redis_client: redis.Redis, state: str | None
@@ -320,6 +342,11 @@ class OwnTwins(OwnSave):
         return await super().async_create(*args, **kwargs)
 
 
+class Claimed(Model):
+    code = UniqueField()
+    text = StringField()
+
+
 class Asked(IndexedField):
     """A field that answers queries itself."""
 
@@ -348,6 +375,28 @@ def test_a_save_or_create_of_the_class_itself_is_decided_too(
     assert api(model.create, word="b").word == "b"
 
 
+class Pair(Meanwhile):
+    word = IndexedField()
+
+    @classmethod
+    def create(cls, *args: Any, **kwargs: Any) -> Any:
+        if Team.query.get(name="of pairs") is None:
+            Team.create(name="of pairs")
+        first = super().create(*args, **kwargs)
+        super().create(*args, **kwargs)
+        return first
+
+
+def test_it_is_the_first_of_several_that_is_decided(api: Api) -> None:
+    assert api(Pair.get_or_create, word="a")[1] is True
+    assert api(Pair.query.count) == 2
+
+
+def test_what_a_create_of_the_class_itself_creates_elsewhere_decides_nothing(api: Api) -> None:
+    Pair._meanwhile = lambda: Pair(word="a").save()
+    assert api(Pair.get_or_create, word="a")[1] is False
+
+
 def test_a_create_of_the_class_itself_gives_its_own_values(api: Api) -> None:
     assert api(OwnCreate.get_or_create, word="a")[0].also == 1
 
@@ -371,6 +420,17 @@ def test_round_trips(api: Api, round_trips: Any) -> None:
         with round_trips() as seen:
             api(Ticket.get_or_create, **lookup)
         assert seen.sends == sends
+
+
+def test_what_a_key_or_a_claim_decides_is_not_looked_for(
+    api: Api, redis_client: redis.Redis
+) -> None:
+    redis_client.script_flush()
+    api(Ticket.get_or_create, part="p", number="n" * 32)
+    api(Claimed.get_or_create, code="c")
+    assert redis_client.script_exists(finding(COMMIT).digest) == [False]
+    api(Claimed.get_or_create, text="c", defaults={"code": "d"})
+    assert redis_client.script_exists(finding(COMMIT).digest) == [True]
 
 
 def test_more_values_than_can_be_compared_are_refused(

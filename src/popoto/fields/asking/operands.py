@@ -96,8 +96,6 @@ class Operand:
     order_field: str | None = None
     #: the operand's own words for explain()
     reason: str = ""
-    #: whether the node names records that were found before, so that it misses new ones
-    is_past: bool = False
     extra: dict[str, Any] = field(default_factory=dict[str, Any])
     #: for each of some fields that have to match: whether its stored bytes show at once that they
     #: do, as they nearly always will; where they do not, a test of this field decides

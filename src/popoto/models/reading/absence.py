@@ -107,11 +107,10 @@ def _with_size(value: Any) -> bytes:
     return b"%d:" % len(value) + bytes(value)
 
 
-def absence(model: type[Record], lookup: Mapping[str, Any]) -> Plan[Absence | None]:
-    """The absence of what a lookup asks for.
+def absence(model: type[Record], lookup: Mapping[str, Any]) -> Plan[Absence]:
+    """The absence of what a lookup asks for, as far as the server tells it.
 
-    None where no query tells it: a field with a `filter_query` of its own names what it has found,
-    not what others store meanwhile.
+    A field with a `filter_query` of its own names what it has found, not what others store later.
     """
     operand = yield from Planner(model).compile((Q(**lookup),))
-    return None if operand.is_past else Absence(model, operand)
+    return Absence(model, operand)

@@ -164,7 +164,6 @@ class Planner:
             not inexact,
             frozenset[str]().union(*(operand.needs for operand in operands)),
             shown=tuple(look for operand in operands for look in operand.shown),
-            is_past=any(operand.is_past for operand in operands),
         )
         for operand in operands:
             joined.extra = {**operand.extra, **joined.extra}
@@ -294,7 +293,7 @@ class Planner:
             )
             wanted = frozenset(found)
             node = RecordKeys(found) if found else NOTHING
-            return Operand(node, lambda view: view.key in wanted, is_past=True)
+            return Operand(node, lambda view: view.key in wanted)
 
         return Operand(EVERYTHING, _always, False, resolve=resolve)
 

@@ -175,7 +175,7 @@ def _create_for(
         tries += 1
         unmatched = yield from absence(model, conditions)
         # What has stood in the way and was not found need not match what an index says of it.
-        if unmatched is not None and (tries > 1 or not unmatched.is_exact):
+        if tries > 1 or not unmatched.is_exact:
             yield from unmatched.look()
         try:
             return (yield from _create_or_find(model, conditions, values, unmatched))
