@@ -86,9 +86,7 @@ def _apply_annotation(model_name: str, name: str, field: Field[Any], annotation:
             return
         annotation = arguments[0]
     said = value_type(annotation)
-    if field.key and not field.null_given and not said.is_optional:
-        # Who means that a key may be missing writes ``str | None``.
-        field.null = False
+    _apply_null(f"{model_name}.{name}", field, said)
     if said.type is object or said.type is field.type or _fits(field, said):
         return
     accepts: Callable[[type], bool] = field.takes_type
@@ -99,6 +97,23 @@ def _apply_annotation(model_name: str, name: str, field: Field[Any], annotation:
         f"{model_name}.{name} is annotated {described(said.type or annotation)}, but its "
         f"{type(field).__name__} holds {field.type.__name__}; make the two agree"
     )
+
+
+def _apply_null(label: str, field: Field[Any], said: ValueType) -> None:
+    """Let an annotation say whether the field may be null, where no keyword does."""
+    if field.never_null:
+        if said.names_none:
+            raise ModelException(
+                f"{label} is annotated with None, but its {type(field).__name__} cannot be null: "
+                f"{field.never_null}. Leave out None."
+            )
+    elif field.null_given:
+        return
+    elif said.names_none:
+        field.null = True
+    elif said.type is not object:
+        # Who means that a key may be missing writes ``str | None``.
+        field.null = False if field.key else field.field_defaults["null"]
 
 
 def _fits(field: Field[Any], said: ValueType) -> bool:
