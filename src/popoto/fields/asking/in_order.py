@@ -147,7 +147,10 @@ def _not_null(field: Ordered, partitions: Sequence[str]) -> Operand:
     def test(view: View) -> bool:
         return not is_null(view)
 
-    shown = ((name, lambda raw: not shows(raw), test),)
+    def shows_value(raw: Any) -> bool:
+        return not shows(raw)
+
+    shown = ((name, shows_value, test),)
     return Operand(negated(null.node), test, True, null.needs, shown=shown)
 
 

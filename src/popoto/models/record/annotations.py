@@ -23,6 +23,7 @@ from popoto.models.record.value_types import (
     described,
     evaluated,
     is_of_the_class,
+    unevaluated,
     value_type,
 )
 
@@ -66,9 +67,13 @@ def apply_annotations(
 ) -> None:
     """Let ``name: int = KeyField()`` stand for ``KeyField(type=int)``."""
     for name, field in own.items():
-        annotation = evaluated(annotations.get(name), cls)
+        if annotations.get(name) is None:
+            continue
+        annotation = evaluated(annotations[name], cls)
         if annotation is not None:
             _apply_annotation(model_name, name, field, annotation)
+        else:
+            _apply_null(f"{model_name}.{name}", field, unevaluated(annotations[name]))
 
 
 def _apply_annotation(model_name: str, name: str, field: Field[Any], annotation: Any) -> None:

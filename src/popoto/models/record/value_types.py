@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import re
 import sys
 import types
 import typing
@@ -19,6 +20,7 @@ _OF_THE_CLASS = tuple(
 )
 
 
+_NONE = re.compile(r"\b(?:None|Optional)\b")
 _UNIONS = (typing.Union, types.UnionType)
 
 
@@ -70,6 +72,12 @@ def evaluated(annotation: Any, cls: Any) -> Any:
         # A name that exists for type checkers only.
         return None
     return evaluated(found, cls)
+
+
+def unevaluated(annotation: Any) -> ValueType:
+    """What an annotation says by its text alone: whether None is written there."""
+    names_none = _NONE.search(str(annotation)) is not None
+    return ValueType(object, is_optional=True, names_none=names_none)
 
 
 def value_type(annotation: Any) -> ValueType:
