@@ -98,6 +98,18 @@ def test_a_field_that_is_never_null_is_not_annotated_so(kind: str) -> None:
         assert class_with(annotation, NEVER_NULL[kind]())._meta.fields["mail"].null is False
 
 
+def test_what_may_be_anything_says_nothing() -> None:
+    assert class_with(Any, KeyField())._meta.fields["mail"].null
+    assert not class_with(Any, SortedField())._meta.fields["mail"].null
+
+
+def test_none_further_inside_counts_too() -> None:
+    annotation = Annotated[int | None, "detail"] | float
+    assert class_with(annotation, SortedField())._meta.fields["mail"].null
+    with pytest.raises(ModelException, match="cannot be null"):
+        class_with(annotation, DecayingSortedField())
+
+
 def test_none_among_texts_counts_too() -> None:
     with pytest.raises(ModelException, match="cannot be null"):
         class_with("Literal['a', None]", UniqueField())

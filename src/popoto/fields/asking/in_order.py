@@ -110,20 +110,16 @@ def _not_equal(field: Ordered, value: Any, partitions: Sequence[str]) -> Operand
     if value is None:
         return _not_null(field, partitions)
     equal = _equal(field, value, partitions)
-    # What is null is not equal either.
-    everything = EVERYTHING if field.null else _entered(partitions)
-    node = all_of([everything, negated(equal.node)])
     return Operand(
-        node if equal.exact else everything,
+        negated(equal.node) if equal.exact else EVERYTHING,
         lambda view: not equal.test(view),
         equal.exact,
         equal.needs,
     )
 
 
-def _entered(partitions: Sequence[str]) -> Node:
-    """The records that have an entry."""
-    return any_of([ScoreRange(key) for key in partitions])
+#: Stored bytes that null has; None: there are none.
+_OF_NULL = frozenset({None, NIL})
 
 
 def _null(field: Ordered, partitions: Sequence[str]) -> Operand:
@@ -132,25 +128,24 @@ def _null(field: Ordered, partitions: Sequence[str]) -> Operand:
     def test(view: View) -> bool:
         return view.value(name) is None
 
-    node = negated(_entered(partitions))
-    shows = frozenset({None, NIL})
+    node = negated(any_of([ScoreRange(key) for key in partitions]))
     if field.make_default() is not None:
         # Without an entry are those, too, that were stored before there was the field.
-        node, shows = all_of([node, StoredBytes(name, (NIL,))]), frozenset({NIL})
-    return Operand(node, test, True, frozenset({name}), shown=((name, shows.__contains__, test),))
+        node = all_of([node, StoredBytes(name, (NIL,))])
+    shown = ((name, _OF_NULL.__contains__, test),)
+    return Operand(node, test, True, frozenset({name}), shown=shown)
 
 
 def _not_null(field: Ordered, partitions: Sequence[str]) -> Operand:
     null = _null(field, partitions)
-    ((name, shows, is_null),) = null.shown
 
     def test(view: View) -> bool:
-        return not is_null(view)
+        return not null.test(view)
 
-    def shows_value(raw: Any) -> bool:
-        return not shows(raw)
+    def shows(raw: Any) -> bool:
+        return raw not in _OF_NULL
 
-    shown = ((name, shows_value, test),)
+    shown = ((field.name, shows, test),)
     return Operand(negated(null.node), test, True, null.needs, shown=shown)
 
 

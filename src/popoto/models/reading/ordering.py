@@ -126,9 +126,9 @@ def _by_fields(options: ModelOptions, operand: Operand, fields: tuple[ByField, .
         among = operand.order_key if operand.order_field == first.name else None
         index = options.by_name[first.name].order_index(among)
         if index is not None:
-            kind = "nulls_last" if first.nulls_last else "nulls_first"
-            if first.nulls_last and not index.may_lack:
-                kind = "score"
+            kind = "score"
+            if index.may_lack:
+                kind = "nulls_last" if first.nulls_last else "nulls_first"
             return Order(kind, index.key, first.descending, fields, index.exact_to)
     return Order("values", fields=fields)
 
