@@ -13,6 +13,7 @@ from popoto.fields.describing import describe
 from popoto.models.record.options import ModelOptions
 from popoto.models.record.record import Record
 
+Shape: TypeAlias = Literal["dicts", "tuples", "flat"]
 #: Where records without a value come in an order.
 Nulls: TypeAlias = Literal["first", "last"]
 
@@ -31,8 +32,8 @@ class QuerySpec:
     limit: Any = None
     offset: Any = 0
     values: tuple[str, ...] | None = None
-    #: rows as tuples (values_list) instead of dicts
-    as_tuples: bool = False
+    #: what becomes of `values` of a record: a dict, a tuple, or (flat) the one value itself
+    shape: Shape = "dicts"
     computed_sort: tuple[Callable[[Any], Any], bool] | None = None
     tracked: bool = True
     related: tuple[str, ...] = ()
