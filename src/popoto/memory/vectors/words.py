@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 from popoto.memory.vectors.arrays import Array, numpy
 
-__all__ = ["nearest_words", "packed_words", "rows_of_words", "unpacked_words"]
+__all__ = ["count_words", "nearest_words", "packed_words", "rows_of_words"]
 
 #: What the bytes begin with: another one, if they are ever made in another way.
 _FORM = b"\x01"
@@ -38,29 +38,36 @@ def packed_words(rows: Array) -> bytes:
     return _FORM + signs
 
 
-def unpacked_words(data: bytes, dimensions: int) -> Array:
-    """Vectors of length 1 from what is stored, a row for each word. ValueError for other bytes."""
-    np = numpy()
-    width = -(-dimensions // 8)
-    if data[:1] != _FORM or (len(data) - 1) % width:
+def count_words(data: bytes, dimensions: int) -> int:
+    """How many words stored bytes hold. Raises ValueError for other bytes."""
+    count, rest = divmod(len(data) - 1, _width(dimensions))
+    if data[:1] != _FORM or rest:
         raise ValueError(f"{len(data)} bytes are no words of {dimensions} dimensions")
-    bits = np.frombuffer(data, dtype=np.uint8, offset=1).reshape(-1, width)
-    signs = np.unpackbits(bits, axis=1, count=dimensions)
-    found: Array = (signs * np.float32(2) - 1) / np.float32(dimensions**0.5)
-    return found
+    return count
 
 
-def nearest_words(asked: Array, texts: Sequence[Array]) -> Array:
+def nearest_words(asked: Array, texts: Sequence[bytes]) -> Array:
     """For each asked word (a row) and each text (a column), the cosine of its nearest word.
 
-    0 for texts without words.
+    `texts` are as they are stored. 0 for texts without words.
     """
     np = numpy()
+    dimensions = asked.shape[1]
+    counts = [count_words(data, dimensions) for data in texts]
     found = np.zeros((len(asked), len(texts)), dtype=np.float32)
-    spoken = [place for place, rows in enumerate(texts) if len(rows)]
-    if spoken and len(asked):
-        lengths = [len(texts[place]) for place in spoken]
-        starts = np.cumsum([0, *lengths[:-1]])
-        cosines = asked @ np.concatenate([texts[place] for place in spoken]).T
-        found[:, spoken] = np.maximum.reduceat(cosines, starts, axis=1)
+    spoken = [place for place, count in enumerate(counts) if count]
+    if not spoken or not len(asked):
+        return found
+    packed = np.frombuffer(b"".join(data[1:] for data in texts), dtype=np.uint8)
+    bits = np.unpackbits(packed.reshape(-1, _width(dimensions)), axis=1, count=dimensions)
+    # A sign is 2 * bit - 1, and its vector is as long as the root of the dimensions.
+    products = 2 * (asked @ bits.astype(np.float32).T) - asked.sum(axis=1, keepdims=True)
+    starts = np.cumsum([0, *(counts[place] for place in spoken[:-1])])
+    nearest = np.maximum.reduceat(products, starts, axis=1)
+    found[:, spoken] = nearest / np.float32(dimensions**0.5)
     return found
+
+
+def _width(dimensions: int) -> int:
+    """Bytes of one word."""
+    return -(-dimensions // 8)

@@ -35,15 +35,16 @@ __all__ = ["recall", "recall_ranking"]
 def recall(spec: QuerySpec, asked: Recalling, *, explain: bool = False) -> Plan[list[Any]]:
     """The plan of `recall`; see `popoto.models.query_rankings`."""
     recalling = yield from _recalled(spec, asked)
+    if recalling.late is not None:
+        recalling.compare((yield from recalling.late.read()))
     found = yield from recalling.read()
     shaped = yield from recalling.shaped(found)
     return Recalled(shaped, recalling.explanation(found)) if explain else shaped
 
 
-def recall_ranking(spec: QuerySpec, asked: Recalling) -> Plan[list[tuple[str, float]]]:
-    """Keys and scores of the best records, without reading these."""
-    recalling = yield from _recalled(spec, asked)
-    return recalling.ranked[: recalling.count]
+def recall_ranking(spec: QuerySpec, asked: Recalling) -> Plan[UnderWay]:
+    """The best records in order, without reading these, nor the words of any (`late`)."""
+    return (yield from _recalled(spec, asked))
 
 
 def _recalled(spec: QuerySpec, asked: Recalling) -> Plan[UnderWay]:

@@ -29,10 +29,13 @@ from popoto.models.reading.ranking.recalling.candidates import (
     Question,
     Told,
     common_terms,
+    telling_weights,
 )
+from popoto.models.reading.ranking.recalling.late import LateInteraction
 from popoto.models.reading.ranking.recalling.meaning import Meaning, compared, no_vectors
 from popoto.models.reading.ranking.recalling.scoring import put_candidates
 from popoto.models.reading.ranking.recalling.sequence import (
+    InOrder,
     Sequences,
     put_speaker,
     read_for_sequences,
@@ -106,6 +109,7 @@ class Search:
             self.recall.reach[WORDS] = len(told.found)
         if matching is not None:
             self._take_unseen(meaning, matching)
+            self._begin_late(told, meaning, None)
             return
         near = meaning.best(self.reach) if meaning is not None else []
         if meaning is not None and self.matches is not None:
@@ -119,7 +123,21 @@ class Search:
             near = meaning.best_of((key.decode("utf-8") for key in keys), self.reach)
             yield from self._look_at(near, meaning, associated)
         self._note_reach(near, associated)
-        yield from self._in_order(meaning, associated)
+        order = yield from self._in_order(meaning, associated)
+        self._begin_late(told, meaning, order)
+
+    def _begin_late(
+        self, told: Told | None, meaning: Meaning | None, order: InOrder | None
+    ) -> None:
+        """Say what is to be compared word by word; who reads records may read that beside them."""
+        if meaning is None or meaning.words is None or self.signals.embedding is None:
+            return
+        words = meaning.words
+        weights = [1.0] * len(words.words)
+        if told is not None and self.asking.question is not None:
+            weights = telling_weights(words.words, self.asking.question, told)
+        scores = self.recall.scores
+        self.recall.late = LateInteraction.of(self.signals.embedding, words, weights, scores, order)
 
     def _matching(self) -> Plan[Callable[[str], bool] | None]:
         """Whether a record matches by its key, where it need not be looked at; None where it must.
@@ -144,12 +162,15 @@ class Search:
             scores.unseen.update(key for key in near if key not in scores.candidates)
             scores.put(MEANING, meaning.of(scores.unseen))
 
-    def _in_order(self, meaning: Meaning | None, associated: Mapping[str, float]) -> Plan[None]:
+    def _in_order(
+        self, meaning: Meaning | None, associated: Mapping[str, float]
+    ) -> Plan[InOrder | None]:
         """What was said before and after, and by whom. Three round trips for an order."""
         options, scores = self.asking.fetch.options, self.recall.scores
         declared = options.recall
+        order: InOrder | None = None
         if declared is None:
-            return
+            return order
         if declared.order is not None and self.signals.is_in_order:
             sequences = Sequences(options, options.by_name[declared.order])
             found = yield from sequences.read(scores)
@@ -157,9 +178,10 @@ class Search:
             if self.matches is not None:
                 members = [key for key in members if key in self.matches]
             yield from self._look_at(members, meaning, associated)
-            sequences.put(scores, found, meaning)
+            order = sequences.put(scores, found, meaning)
         if declared.speaker is not None and self.signals.has(SPEAKER):
             put_speaker(options, declared.speaker, self.recall.asked.text, scores)
+        return order
 
     def _by_words(self) -> Plan[Told | None]:
         question = self.asking.question

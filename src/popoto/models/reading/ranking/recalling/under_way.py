@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,6 +18,7 @@ from popoto.models.reading.ranking.recalling.explaining import (
     Rule,
     parts_of,
 )
+from popoto.models.reading.ranking.recalling.late import LateInteraction
 from popoto.models.reading.ranking.recalling.scoring import Scores
 from popoto.models.reading.ranking.scored import Scored, finished
 
@@ -33,6 +34,8 @@ class UnderWay:
     count: int
     scores: Scores
     fetch: Fetch | None = None
+    #: the words that are still to be compared
+    late: LateInteraction | None = None
     telling: str = ""
     least: float | None = None
     ranked: list[tuple[str, float]] = field(default_factory=list[tuple[str, float]])
@@ -42,13 +45,27 @@ class UnderWay:
     reach: dict[str, int] = field(default_factory=dict[str, int])
     notes: list[str] = field(default_factory=list[str])
 
+    @property
+    def best(self) -> dict[str, float]:
+        """Scores of as many records as are asked for, by key, best first."""
+        return dict(self.ranked[: self.count])
+
     def rank(self) -> None:
         """Put those in order whose score is high enough."""
+        self.ranked.clear()
         for key, score in self.scores.ranked():
             if self.least is not None and score < self.least:
                 self.dropped[key] = "min_score"
             else:
                 self.ranked.append((key, score))
+
+    def compare(self, words: Mapping[str, bytes]) -> None:
+        """Compare the best word by word with the question, and put all in order anew."""
+        if self.late is not None:
+            self.late.put(words)
+            self.late = None
+            self.dropped = {key: rule for key, rule in self.dropped.items() if rule != "min_score"}
+            self.rank()
 
     def read(self) -> Plan[list[Scored]]:
         """The first of them, as far as they still exist. One round trip, if all do."""
