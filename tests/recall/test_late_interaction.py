@@ -160,9 +160,7 @@ def test_least_scores_hold_for_what_was_compared(api: Api, story: Any) -> None:
     assert set(rules.values()) == {"min_score"}
 
 
-def test_models_without_vectors_of_words_have_no_such_signal(
-    api: Api, provider: Wordwise
-) -> None:
+def test_models_without_vectors_of_words_have_no_such_signal(api: Api, provider: Wordwise) -> None:
     class Plain(Model):
         name = KeyField()
         text = StringField()
@@ -201,12 +199,18 @@ def test_words_just_before_and_after_count_a_tenth_less(api: Api, turn: Any) -> 
     assert values(found) == pytest.approx({key: each - mean for key, each in near.items()})
 
 
+def test_neighbours_count_by_their_words_alone(api: Api, turn: Any) -> None:
+    found = api(turn.query.recall, "kitten", explain=True)
+    assert "neighbours" not in {part.name for part in found.explain().results[0].parts}
+    for asked in ({"weights": {"neighbours": 0.1}}, {"signals": ["meaning", "neighbours"]}):
+        found = api(turn.query.recall, "kitten", explain=True, **asked)
+        assert found.explain().results[0]["neighbours"].weight == 0.1
+
+
 def test_the_best_of_a_session_counts_with_its_words(api: Api, turn: Any) -> None:
     found = api(turn.query.recall, "kitten", explain=True)
     best = next(each for each in found.explain().results if each.key == "Turn:a1")
-    text = sum(
-        best[name].value * best[name].weight for name in ("meaning", "late_interaction")
-    )
+    text = sum(best[name].value * best[name].weight for name in ("meaning", "late_interaction"))
     for each in found.explain().results:
         if each.key.startswith("Turn:a"):
             assert each["session"].value == pytest.approx(text)

@@ -29,7 +29,7 @@ def test_other_bytes_are_refused(data: bytes) -> None:
 
 @pytest.mark.parametrize("vectors", [[[1.0]], [[1.0, 2.0], [1.0]], [[float("nan"), 1.0]], ["ab"]])
 def test_other_vectors_are_refused(vectors: list[list[float]]) -> None:
-    with pytest.raises(ValueError, match="vectors of 2 numbers|not finite"):
+    with pytest.raises(ValueError, match=r"vectors of 2 numbers|not finite"):
         rows_of_words(vectors, 2)
 
 

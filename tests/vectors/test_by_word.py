@@ -189,9 +189,7 @@ def test_what_no_record_has_is_told_and_cleaned(api: Api, story: Any) -> None:
     assert kept() == {"a": [CAT]}
 
 
-def test_a_new_record_has_not_what_an_earlier_one_has_left(
-    story: Any, provider: Wordwise
-) -> None:
+def test_a_new_record_has_not_what_an_earlier_one_has_left(story: Any, provider: Wordwise) -> None:
     get_REDIS_DB().hset(WORDS, "Story:a:here", b"\x01a")
     provider.error = RuntimeError("down")
     story.create(name="a", text="cat")

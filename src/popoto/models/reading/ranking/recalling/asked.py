@@ -132,6 +132,9 @@ class Signals:
         weights: dict[str, float] = {}
         for name in wanted:
             weight = defaults.get(name, 0.0)
+            if name == NEIGHBOURS and LATE in wanted:
+                # Words just before and after count there already.
+                weight = 0.0
             if name in given:
                 weight = checked_number(options, f"the weight of {name!r}", given[name])
             if weight:
