@@ -100,11 +100,13 @@ def test_it_has_a_length_places_and_members(round_trips: Counter) -> None:
     with round_trips() as seen:
         assert len(query) == 4
         assert bool(query) is True
+    assert (seen.sends, seen.commands["hmget"]) == (2, 0)
+    with round_trips() as seen:
         assert query[0].title == "Alien"
         assert query[3].title == "Dune"
         assert titles(query[1:3]) == TITLES[1:3]
         assert titles(query[2:]) == TITLES[2:]
-    assert seen.sends == 6
+    assert seen.sends == 4
     assert query[-1].title == "Dune"
     assert titles(query[::-1]) == TITLES[::-1]
     with pytest.raises(IndexError):
@@ -136,6 +138,8 @@ def test_it_is_iterated_over_and_awaited(api: Api) -> None:
     assert titles(api.run(everything())) == TITLES
     with pytest.raises(ValueError, match="chunk_size"):
         next(query.iterator(chunk_size=0))
+    with pytest.raises(ValueError, match="chunk_size"):
+        api.run(anext(query.async_iterator(chunk_size=0)))  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 
 
 def test_it_tells_its_model() -> None:
