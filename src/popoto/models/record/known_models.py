@@ -34,7 +34,8 @@ def take_note(model: Any) -> Callable[[], None]:
         _definition(model),
     )
     former = {name: _models.get(name) for name in names}
-    _models.update(dict.fromkeys(names, model))
+    for name in names:
+        _models[name] = model
 
     def take_back() -> None:
         for name, before in former.items():
