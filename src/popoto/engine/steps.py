@@ -61,7 +61,21 @@ def _claim(at: _At, number: int, key: int, rest: tuple[Any, ...]) -> tuple[_Argu
     return (field, at(values or None), at(coverage or None)), (number, key, member, old, stored)
 
 
-_GUARDS = {"absent": _absent, "exists": _exists, "holds": _holds, "claim": _claim}
+def _unmatched(
+    at: _At, number: int, key: int, rest: tuple[Any, ...]
+) -> tuple[_Arguments, _Arguments]:
+    # Nothing is its own, as no two of them are one: their trees differ.
+    named = (at(each) if type(each) is KeyArgument else each for each in rest)
+    return (number, key, *named), ()
+
+
+_GUARDS = {
+    "absent": _absent,
+    "exists": _exists,
+    "holds": _holds,
+    "claim": _claim,
+    "unmatched": _unmatched,
+}
 
 
 def write_guards(guards: Iterable[Step], keys: Declared, *, together: bool) -> list[Argument]:

@@ -55,6 +55,7 @@ class ModelOptions:
         self.ttl: int | None = None
         self.ttl_policy = "reset"
         self.version_field: str | None = None
+        self.subject: str | None = None  #: the field that says whose a record is
         #: for how many replicas writes wait, if the writer does not say; `Meta.wait_for_replicas`
         self.wait: Wait | None = None
         self.self_repair = True
@@ -220,10 +221,8 @@ class ModelOptions:
             field for field in fields.values() if is_replaced(type(field), "on_delete")
         ]
         decided_by: set[str] = set(self.key_names)
-        for field in self.entry_fields:
-            decided_by.update(field.deciding_names)
-        for composite in self.composites:
-            decided_by.update(composite.names)
+        decided_by.update(*(field.deciding_names for field in self.entry_fields))
+        decided_by.update(*(composite.names for composite in self.composites))
         if self.version_field is not None:
             decided_by.add(self.version_field)
         self.index_names: list[str] = [name for name in self.hash_names if name in decided_by]
