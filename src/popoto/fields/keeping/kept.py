@@ -69,6 +69,10 @@ class Kept(Valued):
         """The key of the set of records with this value."""
         return self.value_set_prefix + keys.escape(self.text_of(value))
 
+    def value_set_keys(self, value: Any) -> Sequence[str]:
+        """The keys of all sets of records with an equal value, that of this one first."""
+        return [self.value_set_prefix + keys.escape(text) for text in self.spellings(value)]
+
     @stock
     def entries(self, key: str, values: Mapping[str, Any]) -> Sequence[Entry]:
         """The entries of the record `key` with these values (all of `depends_on` included)."""

@@ -27,7 +27,7 @@ from popoto.models.record.loading import (
 )
 from popoto.models.record.options import ModelOptions
 from popoto.models.record.record import Record
-from popoto.models.record.record_keys import record_key
+from popoto.models.record.record_keys import other_spellings, record_key
 
 #: How many records one `get_many` request reads.
 _GET_MANY_CHUNK = 1000
@@ -90,10 +90,18 @@ def get(
         wanted = _key_of(options, lookup) if key is None else record_key(options, key)
         is_all = key is None and len(lookup) == len(names) and not conditions
         if is_all and not _is_ambiguous(lookup):
-            return (yield from get_by_key(model, wanted, attach=attach))
+            found_at = yield from get_by_key(model, wanted, attach=attach)
+            others = () if found_at is not None else _other_keys(options, lookup)
+            for other in (yield from _existing(options, others)):
+                found_at = yield from get_by_key(model, other, attach=attach)
+            return found_at
         # The key alone would do to find it, but further conditions must hold as well.
         operand = yield from Planner(model).compile((*conditions, Q(**lookup)))
         stored = None if wanted is None else (yield from read_record(options, wanted))
+        if stored is None and key is None:
+            for other in (yield from _existing(options, _other_keys(options, lookup))):
+                wanted = other
+                stored = yield from read_record(options, other)
         if (
             wanted is None
             or stored is None
@@ -123,6 +131,24 @@ def _key_of(options: ModelOptions, values: Mapping[str, Any]) -> str:
         name: options.by_name[name].coerce_key_operand(values[name]) for name in options.key_names
     }
     return options.record_key(coerced)
+
+
+def _other_keys(options: ModelOptions, values: Mapping[str, Any]) -> Sequence[str]:
+    """The record keys that complete key conditions stand for, where equal values have others."""
+    coerced = {
+        name: options.by_name[name].coerce_key_operand(values[name]) for name in options.key_names
+    }
+    return other_spellings(options, coerced)
+
+
+def _existing(options: ModelOptions, record_keys: Sequence[str]) -> Plan[list[str]]:
+    """Those of some record keys that exist."""
+    if not record_keys:
+        return []
+    replies = yield Request(
+        [("EXISTS", each) for each in record_keys], options.shard, repeatable=True
+    )
+    return [each for each, reply in zip(record_keys, replies, strict=True) if reply]
 
 
 def _is_ambiguous(values: Mapping[str, Any]) -> bool:

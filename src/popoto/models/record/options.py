@@ -296,14 +296,14 @@ class ModelOptions:
 
     def compute_index_hash(self, instance: object, field_names: Iterable[str]) -> str | None:
         """The digest of an instance in a composite index; None where any value is None."""
-        names = tuple(field_names)
-        return composite_digest(names, {name: getattr(instance, name) for name in names})
+        values = {name: getattr(instance, name) for name in field_names}
+        return composite_digest(values, values, self.by_name)
 
     def compute_index_hash_from_values(
         self, field_names: Iterable[str], values: Mapping[str, Any]
     ) -> str | None:
         """The digest of a mapping of values in a composite index; None where any is None."""
-        return composite_digest(field_names, values)
+        return composite_digest(field_names, values, self.by_name)
 
     def entries(
         self, key: str, values: Mapping[str, Any], decision: Decision | None = None

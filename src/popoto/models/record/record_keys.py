@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
+from itertools import product
 from typing import Any
 
 from popoto.engine import keys
 from popoto.engine.db_key import DB_key
 from popoto.exceptions import QueryException
 from popoto.fields.describing import describe
+from popoto.models.record.composites import MOST_SPELLINGS
 from popoto.models.record.options import ModelOptions
 
 
@@ -43,6 +46,25 @@ def record_key(options: ModelOptions, key: Any) -> str | None:
             f"{options.model_name} start with {options.model_name + keys.SEPARATOR!r}"
         )
     return key
+
+
+def other_spellings(options: ModelOptions, values: Mapping[str, Any]) -> Sequence[str]:
+    """The keys that values equal to these key values would make by other texts.
+
+    Nobody looks at more than a thousand: that takes three Decimals in one key.
+    """
+    fields = options.key_fields
+    if not any(field.is_spelled for field in fields):
+        return ()
+    spelled = [field.spellings(values[field.name]) for field in fields]
+    count = math.prod(map(len, spelled))
+    if not 1 < count <= MOST_SPELLINGS:
+        return ()
+    found = [
+        keys.SEPARATOR.join((options.model_name, *map(keys.escape, texts)))
+        for texts in product(*spelled)
+    ]
+    return found[1:]
 
 
 def told_by_key(options: ModelOptions, key: str, names: Sequence[str]) -> dict[str, Any] | None:

@@ -105,7 +105,7 @@ def _identity_problem(
 
 def _same_part(key_field: Any, value: Any, part: str) -> bool:
     """Whether a key part stands for a value, perhaps as another writer renders it."""
-    if keys.escape(key_field.text_of(value)) == part:
+    if part in map(keys.escape, key_field.spellings(value)):
         return True
     try:
         return value is not None and bool(key_field.coerce(keys.unescape(part)) == value)

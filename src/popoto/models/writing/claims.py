@@ -16,6 +16,7 @@ from popoto.engine.codec import NIL
 from popoto.exceptions import MatchExistsError, UniquenessError
 from popoto.fields.describing import describe
 from popoto.fields.keeping.entries import Entry, SlotEntry
+from popoto.models.record.composites import other_slots
 from popoto.models.record.options import ModelOptions
 
 #: A claim as something that can be compared between records.
@@ -43,18 +44,13 @@ def put_claims(
         value = values.get(field.name)
         if value is None or value == NIL or (names is not None and field.name not in names):
             continue
-        batch.guard(
-            "claim",
-            field.value_set_key(field.decode(value)),
-            key,
-            old_key,
-            field.name,
-            value,
-            *field.text_keys,
-        )
+        for value_set_key in field.value_set_keys(field.decode(value)):
+            batch.guard("claim", value_set_key, key, old_key, field.name, value, *field.text_keys)
     for entry in entries:
         if isinstance(entry, SlotEntry) and entry.alternative:
             entry.guard(batch, old_key)
+            for other in other_slots(entry, options.by_name):
+                other.guard(batch, old_key)
 
 
 def claim_of(step: Step) -> Claim | None:
