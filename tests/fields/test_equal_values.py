@@ -299,6 +299,7 @@ def test_what_stands_under_another_text_is_found_and_brought_to_the_one(
     assert api(model.query.get, code=asked) == record
     with pytest.raises(UniquenessError):
         api(model.create, code=value)
+    assert api(model.check_indexes)["wrong_values"] == {"state": 1, "code": 1}
     api(model.rebuild_indexes)
     assert redis_client.keys("$IndexF:Equal:state:*") == [one]
     assert redis_client.keys("$UniquF:Equal:code:*") == [claim]
@@ -329,6 +330,22 @@ def test_a_record_under_another_text_stays_where_it_is(
     assert (found.pk, found.text) == (f"Keyed:{text}", "t")
     assert api(found.delete) is True
     assert redis_client.keys("*Keyed*") == []
+
+
+@pytest.mark.parametrize(("kind", "value", "text", "asked"), BEFORE.values(), ids=BEFORE)
+def test_a_change_leaves_nothing_under_another_text(
+    api: Api, redis_client: redis.Redis, kind: type[Any], value: Any, text: str, asked: Any
+) -> None:
+    model = MODELS[kind]
+    record = api(model.create, state=value, code=value)
+    redis_client.sadd(f"$IndexF:Equal:state:{text}", record.pk)
+    redis_client.sadd(f"$UniquF:Equal:code:{text}", record.pk)
+    record.state = _other_of(kind, 1)
+    api(record.save)
+    assert api(model.query.count, state=asked) == 0
+    assert api(model.query.filter(state=asked).all) == []
+    api(record.delete)
+    assert redis_client.keys("*Equal*") == []
 
 
 class Priced(Model):

@@ -37,6 +37,8 @@ class SetEntry(NamedTuple):
     values_key: KeyArgument | None = None
     coverage_key: KeyArgument = _NO_KEY
     text: str | None = None
+    #: sets of the same value by other texts, in which others may have put the record
+    others: tuple[str, ...] = ()
 
     @property
     def place(self) -> tuple[str, str, str | None]:
@@ -54,6 +56,8 @@ class SetEntry(NamedTuple):
             batch.put("SREM", self.key, self.member)
         else:
             self._with_text("LEAVE", batch, self.values_key)
+        for other in self.others:
+            batch.put("SREM", other, self.member)
 
     def look(self, batch: Batch) -> None:
         batch.put("SISMEMBER", self.key, self.member)

@@ -84,7 +84,7 @@ class Kept(Valued):
         """The entry in the set of one value."""
         set_key = self.value_set_key(value)
         if self.type is not str:
-            return SetEntry(set_key, key)
+            return SetEntry(set_key, key, others=self._set_keys_of_before(value, set_key))
         return SetEntry(
             set_key,
             key,
@@ -93,6 +93,14 @@ class Kept(Valued):
             self.coverage_key,
             None if value is None else str(value),
         )
+
+    def _set_keys_of_before(self, value: Any, set_key: str) -> tuple[str, ...]:
+        """The set in which a record stands whose value was entered by its own text."""
+        form = self.form
+        if not self.is_spelled or value is None or (form is not None and form(value) is value):
+            return ()
+        own = self.value_set_prefix + keys.escape(str(value))
+        return () if own == set_key else (own,)
 
     @property
     def text_keys(self) -> tuple[KeyArgument, KeyArgument]:
