@@ -23,6 +23,7 @@ from popoto import (
     SortedKeyField,
     StringField,
     UniqueField,
+    redis_db,
 )
 from popoto.exceptions import AlreadyExistsError, UniquenessError
 from popoto.fields.spelling import decimal_text, spellings
@@ -166,6 +167,37 @@ def test_equal_keys_are_one_record(api: Api, kind: type[Any], one: Any, other: A
     assert api(keyed.check_indexes)["total"] == 0
     assert api(again.delete) is True
     assert api(keyed.query.count) == 0
+
+
+@equal_values
+def test_an_instance_that_was_only_made_stands_for_the_record(
+    api: Api, kind: type[Any], one: Any, other: Any
+) -> None:
+    keyed = MODELS[kind].keyed
+    record = api(keyed.create, only=one, text="a")
+    again = keyed(only=other, text="b")
+    api(again.save, update_fields=["text"])
+    assert api(keyed.query.get, record.pk).text == "b"
+    pipeline = redis_db.POPOTO_REDIS_DB.pipeline()
+    keyed(only=other, text="c").save(pipeline=pipeline)
+    pipeline.execute()
+    assert [(each.pk, each.text) for each in keyed.query.all()] == [(record.pk, "c")]
+    assert api(keyed(only=other).delete) is True
+    assert api(keyed.query.count) == 0
+
+
+@equal_values
+def test_a_pipeline_creates_equal_keys_once(
+    redis_client: redis.Redis, kind: type[Any], one: Any, other: Any
+) -> None:
+    keyed = MODELS[kind].keyed
+    keyed.create(only=one)
+    with pytest.raises(AlreadyExistsError):
+        keyed.create(only=other, pipeline=redis_db.POPOTO_REDIS_DB.pipeline())
+    pipeline = redis_db.POPOTO_REDIS_DB.pipeline()
+    keyed(only=other).delete(pipeline=pipeline)
+    pipeline.execute()
+    assert redis_client.keys("*Keyed*") == []
 
 
 @equal_values

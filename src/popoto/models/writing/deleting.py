@@ -11,6 +11,7 @@ from popoto.engine.request import Reply
 from popoto.fields.keeping.commit import Commit
 from popoto.models.beside.expiry import put_removal
 from popoto.models.record.record import Record
+from popoto.models.record.record_keys import other_spellings
 from popoto.models.record.stored_form import decoded_values, key_field_that_differs
 from popoto.models.writing.hooks import call_delete_hooks
 from popoto.models.writing.keywords import check_keywords
@@ -30,7 +31,9 @@ class Deletion(Operation):
         #: what is believed to be stored; None = nothing
         self.known: Mapping[str, Stored] | None = instance._stored if instance._is_stored else None
         self.hook_arguments = hook_arguments
-        self.unknown_key = self.key if self.known is None else None
+        if self.known is None:
+            self.unknown_key = self.key
+            self.other_keys = other_spellings(self.options, instance._key_values)
 
     def take_stored(self, stored: Mapping[str, Stored] | None) -> None:
         is_another = (

@@ -33,8 +33,6 @@ class Saving(Change):
     """A save. `names` are the fields of a partial one."""
 
     what = cause = "save"
-    #: the keys that equal key values make by other texts, where this goes to a new key
-    other_keys: Sequence[str] = ()
     #: what an expired record left under the key, as the registry notes it
     note = b""
     #: where one stands that left no note; looked for when the class set tells of it
@@ -85,6 +83,11 @@ class Saving(Change):
     def keys(self) -> tuple[str, ...]:
         own = (self.key,) if self.key == self.old_key else (self.key, self.old_key)
         return (*own, *self.other_keys) if self.other_keys else own
+
+    def go_to(self, key: str) -> None:
+        super().go_to(key)
+        if self.known is None or self.upsert:
+            self.old_key = self.key
 
     @property
     def needs_record(self) -> bool:
@@ -327,7 +330,7 @@ class Saving(Change):
             )
         self.known = current
         self.upsert = True
-        self.key = self.old_key = key or self.key
+        self.go_to(key)
         # What is left under the key from now on is this record's, should it go as well.
         self.knows_leftovers, self.leftovers = self.queued, ()
 
