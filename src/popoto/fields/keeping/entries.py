@@ -18,6 +18,7 @@ from popoto.engine.batch import Batch, KeyArgument
 from popoto.engine.request import Reply
 from popoto.fields.coordinates import CELL_BITS, MAX_LATITUDE, MAX_LONGITUDE
 from popoto.fields.keeping.noting import put_noted
+from popoto.fields.keeping.pointers import put_pointer
 from popoto.memory.history.noting import Kind
 
 _NO_KEY = KeyArgument()
@@ -26,9 +27,9 @@ _NO_KEY = KeyArgument()
 class SetEntry(NamedTuple):
     """A record key in the set of one value.
 
-    With `values_key`, the distinct texts of the field are kept beside the sets
-    (`text` is None for null, which has no text), and `coverage_key` counts the
-    records that they cover.
+    With `values_key`, the distinct texts of the field are kept beside the sets (`text` is None
+    for null, which has none), and `coverage_key` counts the records that they cover. `pointed`:
+    the field to whose sets popoto 1.8 and later may have pointers; `named_later`: 1.9's own set.
     """
 
     key: str
@@ -37,6 +38,8 @@ class SetEntry(NamedTuple):
     values_key: KeyArgument | None = None
     coverage_key: KeyArgument = _NO_KEY
     text: str | None = None
+    pointed: str = ""
+    named_later: str = ""
     #: sets of the same value by other texts, in which others may have put the record
     others: tuple[str, ...] = ()
 
@@ -51,31 +54,32 @@ class SetEntry(NamedTuple):
         else:
             self._with_text("ENTER", batch, self.values_key)
 
+    def point(self, batch: Batch) -> None:
+        if self.pointed:
+            put_pointer(batch, self.member, self.pointed, self.key)
+
     def remove(self, batch: Batch) -> None:
         if self.values_key is None:
-            batch.put("SREM", self.key, self.member)
+            for key in (self.key, self.named_later, *self.others):
+                if key:
+                    batch.put("SREM", key, self.member)
         else:
             self._with_text("LEAVE", batch, self.values_key)
-        for other in self.others:
-            batch.put("SREM", other, self.member)
 
     def look(self, batch: Batch) -> None:
-        batch.put("SISMEMBER", self.key, self.member)
+        if self.named_later:
+            both = KeyArgument(self.key), KeyArgument(self.named_later)
+            batch.put("KEYED", None, "SUNION", "kk", *both)
+        else:
+            batch.put("SISMEMBER", self.key, self.member)
 
     def stands(self, reply: Reply) -> bool:
-        return reply == 1
+        return reply == 1 or (isinstance(reply, list) and self.member.encode("utf-8") in reply)
 
     def _with_text(self, command: str, batch: Batch, values_key: KeyArgument) -> None:
-        batch.put(
-            command,
-            self.key,
-            self.member,
-            values_key,
-            self.coverage_key,
-            self.field_name,
-            self.text or "",
-            0 if self.text is None else 1,
-        )
+        of_field = values_key, self.coverage_key, self.field_name
+        text = self.text or "", 0 if self.text is None else 1
+        batch.put(command, self.key, self.member, *of_field, *text)
 
 
 class ScoreEntry(NamedTuple):
@@ -387,3 +391,5 @@ def replace(
             entry.begin(batch)
         else:
             entry.add(batch)
+            if isinstance(entry, SetEntry) and not begins:
+                entry.point(batch)

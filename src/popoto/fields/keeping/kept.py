@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from popoto._stock import stock
 from popoto.engine import keys
 from popoto.engine.batch import KeyArgument
+from popoto.engine.moments import later_text
 from popoto.fields.keeping.entries import Entry, SetEntry
 from popoto.fields.keeping.families import KeyFamily
 from popoto.fields.valued import Valued
@@ -20,6 +21,8 @@ class Kept(Valued):
     """How a field keeps its index. Everything follows from the entries that a value has."""
 
     value_set_prefix: str
+    #: Whether popoto 1.8 to 1.10 note for each record in which set of this field's it stands.
+    is_pointed_to: ClassVar[bool] = False
     #: The distinct texts beside the value sets, and the key that counts what these cover.
     values_key: KeyArgument
     coverage_key: KeyArgument
@@ -71,7 +74,8 @@ class Kept(Valued):
 
     def value_set_keys(self, value: Any) -> Sequence[str]:
         """The keys of all sets of records with an equal value, that of this one first."""
-        return [self.value_set_prefix + keys.escape(text) for text in self.spellings(value)]
+        texts = self.spellings(value) or (self.text_of(value),)
+        return [self.value_set_prefix + keys.escape(text) for text in texts]
 
     @stock
     def entries(self, key: str, values: Mapping[str, Any]) -> Sequence[Entry]:
@@ -83,8 +87,15 @@ class Kept(Valued):
     def value_entry(self, key: str, value: Any) -> SetEntry:
         """The entry in the set of one value."""
         set_key = self.value_set_key(value)
+        pointed = self.name if self.is_pointed_to else ""
         if self.type is not str:
-            return SetEntry(set_key, key, others=self._set_keys_of_before(value, set_key))
+            named_later = later_text(value)
+            if named_later is not None:
+                named_later = self.value_set_prefix + keys.escape(named_later)
+            others = self._set_keys_of_before(value, set_key)
+            return SetEntry(
+                set_key, key, pointed=pointed, named_later=named_later or "", others=others
+            )
         return SetEntry(
             set_key,
             key,
@@ -92,6 +103,7 @@ class Kept(Valued):
             self.values_key,
             self.coverage_key,
             None if value is None else str(value),
+            pointed,
         )
 
     def _set_keys_of_before(self, value: Any, set_key: str) -> tuple[str, ...]:

@@ -47,9 +47,9 @@ def _field(options: ModelOptions, name: object, *, is_number: bool) -> AnyField:
 
 def _each_value(spec: QuerySpec, field: AnyField) -> Plan[list[Value]]:
     """The values of a field in the results of a query, nulls included."""
-    spec = spec.changed(values=(field.name,), as_tuples=True)
-    rows: list[tuple[Value]] = yield from Execution(spec).results()
-    return [value for (value,) in rows]
+    spec = spec.changed(values=(field.name,), shape="flat")
+    values: list[Value] = yield from Execution(spec).results()
+    return values
 
 
 def _without_nulls(values: list[Value]) -> list[Value]:
@@ -106,16 +106,18 @@ def extreme(spec: QuerySpec, name: object, *, greatest: bool) -> Plan[Value]:
     """The least or greatest value that is not null; None where there are none."""
     field = _field(spec.options, name, is_number=False)
     parse(spec.options, field.name)
-    if spec.limit is None and not spec.offset and spec.computed_sort is None and not field.null:
+    is_whole = spec.limit is None and not spec.offset and spec.computed_sort is None
+    if is_whole and (not field.null or field.order_index(None) is not None):
         # The end of an order: read from the index where the field has one.
         ordered = spec.changed(
             order_by=f"-{field.name}" if greatest else field.name,
+            nulls="last",
             limit=1,
             values=(field.name,),
-            as_tuples=True,
+            shape="flat",
         )
-        rows: list[tuple[Value]] = yield from Execution(ordered).results()
-        return rows[0][0] if rows else None
+        least: list[Value] = yield from Execution(ordered).results()
+        return least[0] if least else None
     values = yield from _each_value(spec, field)
     found = [value for value in values if len(field.sort_key(value)) > 1]
     if not found:

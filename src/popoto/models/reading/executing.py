@@ -36,7 +36,7 @@ class Execution:
         fetch = yield from self.unordered()
         order_by = self.spec.order_by
         if self.spec.computed_sort is None:
-            return fetch, ordering.choose(self.options, fetch.operand, order_by)
+            return fetch, ordering.choose(self.options, fetch.operand, order_by, self.spec.nulls)
         if order_by is not None:
             logger.warning(
                 "%s: computed_sort overrides order_by=%r", self.options.model_name, order_by
@@ -48,8 +48,8 @@ class Execution:
         spec = self.spec
         if spec.values is not None:
             check_values(self.options, spec.values)
-        if spec.order_by is not None:
-            ordering.parse(self.options, spec.order_by)
+        if spec.order_by is not None or spec.nulls is not None:
+            ordering.parse(self.options, spec.order_by, spec.nulls)
         if self.options.isolation and not spec.at_large:
             check_fixed(self.options, spec.conditions)
         operand: Operand = yield from Planner(spec.model).compile(spec.conditions)
@@ -77,7 +77,7 @@ class Execution:
         return Reading.of(self.options, self.spec.values)
 
     def results(self) -> Plan[list[Any]]:
-        """The rows: instances, dicts or tuples."""
+        """The rows: instances, dicts, tuples or values."""
         if self.limit == 0:
             yield from self.compile()
             return []
@@ -103,10 +103,10 @@ class Execution:
         return found[-1] if found else None
 
     def shaped(self, fetch: Fetch, rows: list[Row]) -> list[Any]:
-        """Rows as instances, dicts or tuples."""
+        """Rows as instances, dicts, tuples or values."""
         spec = self.spec
         if spec.values is not None:
-            return projected(self.options, rows, spec.values, as_tuples=spec.as_tuples)
+            return projected(self.options, rows, spec.values, spec.shape)
         unit = fetch.operand.extra.get("distance_unit")
         instances: list[Any] = []
         for row in rows:

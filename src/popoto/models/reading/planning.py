@@ -23,7 +23,7 @@ from popoto.fields.field import Field
 from popoto.models.record.field_names import RESERVED_NAMES
 from popoto.models.record.options import ModelOptions
 from popoto.models.record.record import Record
-from popoto.models.record.record_keys import other_spellings
+from popoto.models.record.record_keys import record_keys
 
 logger = logging.getLogger("POPOTO.Query")
 
@@ -187,10 +187,11 @@ class Planner:
         ):
             # The sets of the key fields' values find the record just as well.
             return None
-        found: list[str] = []
-        for chosen in product(*(choice for choice in choices if choice is not None)):
-            values = dict(zip(names, chosen, strict=True))
-            found += (self.options.record_key(values), *other_spellings(self.options, values))
+        found = [
+            key
+            for values in product(*(choice for choice in choices if choice is not None))
+            for key in record_keys(self.options, dict(zip(names, values, strict=True)))
+        ]
         return RecordKeys(tuple(found))
 
     # Conditions of one field --------------------------------------------------------------

@@ -5,13 +5,17 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 from popoto.exceptions import QueryException
 from popoto.fields.asking.conditions import Q
 from popoto.fields.describing import describe
 from popoto.models.record.options import ModelOptions
 from popoto.models.record.record import Record
+
+Shape: TypeAlias = Literal["dicts", "tuples", "flat"]
+#: Where records without a value come in an order.
+Nulls: TypeAlias = Literal["first", "last"]
 
 
 @dataclass(slots=True, frozen=True)
@@ -23,11 +27,13 @@ class QuerySpec:
     #: what `filter` was given as keywords; all of it stands among the conditions too
     keywords: Mapping[str, Any] = field(default_factory=dict[str, Any])
     order_by: Any = None
+    #: where nulls come in that order: "first", "last", or None: where the field has them
+    nulls: Nulls | None = None
     limit: Any = None
     offset: Any = 0
     values: tuple[str, ...] | None = None
-    #: rows as tuples (values_list) instead of dicts
-    as_tuples: bool = False
+    #: what becomes of `values` of a record: a dict, a tuple, or (flat) the one value itself
+    shape: Shape = "dicts"
     computed_sort: tuple[Callable[[Any], Any], bool] | None = None
     tracked: bool = True
     related: tuple[str, ...] = ()

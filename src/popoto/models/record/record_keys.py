@@ -9,6 +9,7 @@ from typing import Any
 
 from popoto.engine import keys
 from popoto.engine.db_key import DB_key
+from popoto.engine.moments import later_text
 from popoto.exceptions import QueryException
 from popoto.fields.describing import describe
 from popoto.models.record.composites import MOST_SPELLINGS
@@ -65,6 +66,23 @@ def other_spellings(options: ModelOptions, values: Mapping[str, Any]) -> Sequenc
         for texts in product(*spelled)
     ]
     return found[1:]
+
+
+def record_keys(options: ModelOptions, values: Mapping[str, Any]) -> list[str]:
+    """The keys under which a record with these key values may be stored: ours comes first.
+
+    Others only where equal values have other texts, or popoto 1.9 and later name a value in
+    another way.
+    """
+    own = [options.record_key(values), *other_spellings(options, values)]
+    others = [later_text(values[name]) for name in options.key_names]
+    if not any(others):
+        return own
+    parts = own[0].split(keys.SEPARATOR)
+    for place, text in enumerate(others, 1):
+        if text is not None:
+            parts[place] = keys.escape(text)
+    return [*own, keys.SEPARATOR.join(parts)]
 
 
 def told_by_key(options: ModelOptions, key: str, names: Sequence[str]) -> dict[str, Any] | None:

@@ -44,8 +44,10 @@ def put_claims(
         value = values.get(field.name)
         if value is None or value == NIL or (names is not None and field.name not in names):
             continue
-        for value_set_key in field.value_set_keys(field.decode(value)):
-            batch.guard("claim", value_set_key, key, old_key, field.name, value, *field.text_keys)
+        claimed = field.value_entry(key, field.decode(value))
+        for set_key in (*field.value_set_keys(field.decode(value)), claimed.named_later):
+            if set_key:
+                batch.guard("claim", set_key, key, old_key, field.name, value, *field.text_keys)
     for entry in entries:
         if isinstance(entry, SlotEntry) and entry.alternative:
             entry.guard(batch, old_key)
