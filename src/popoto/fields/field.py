@@ -160,7 +160,7 @@ class Field(Asked[Value], Generic[Value], metaclass=FieldBase):
         cls = self.__class__
         has_own_texts = is_replaced(cls, "text_of") or is_replaced(cls, "canonical")
         self.is_spelled = self.type in SPELLED and not (self.adapted or has_own_texts)
-        self.form = FORMS.get(self.type) if self.is_spelled else None
+        self.one_form = FORMS.get(self.type) if self.is_spelled else None
         #: Whether a method of the user's own checks values too.
         self.has_own_check = is_replaced(cls, "is_valid")
         #: Whether a method of the user's own answers queries.

@@ -17,7 +17,7 @@ from typing import Any, Final
 
 from popoto.engine.plain import Real
 
-__all__ = ["FORMS", "SPELLED", "decimal_text", "spellings"]
+__all__ = ["FORMS", "SPELLED", "decimal_text", "has_others", "spellings"]
 
 #: So many noughts may stand at the end of a Decimal's text: what sums and products have in the
 #: usual context. One with more stands under its text without any.
@@ -108,6 +108,15 @@ def decimal_text(value: Any) -> str:
     if noughts <= _MOST_NOUGHTS:
         return text
     return str(Decimal((sign, digits[:-noughts], int(exponent) + noughts)))
+
+
+def has_others(type_: type, value: Any) -> bool:
+    """Whether an equal value may stand under another text; quickly told."""
+    if value is None:
+        return False
+    if type_ is int or type_ is float:
+        return value in (0, 1) if type_ is int else value == 0
+    return type_ is Decimal or getattr(value, "tzinfo", None) is not None
 
 
 def spellings(type_: type, value: Any) -> Sequence[str]:

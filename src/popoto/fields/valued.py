@@ -80,7 +80,7 @@ class Valued:
     #: How values are stored as others; None where the codec knows their type.
     adapted: Adapted | None = None
     #: What makes one value of equal ones; None where these have one text anyway.
-    form: Callable[[Any], Any] | None = None
+    one_form: Callable[[Any], Any] | None = None
     #: Whether equal values may stand under several texts.
     is_spelled: bool = False
 
@@ -120,7 +120,7 @@ class Valued:
             return self.adapted.plain(value) if isinstance(value, self.type) else value
         if type(value) is not self.type:
             value = plain(self.type, value)
-        return value if self.form is None else self.form(value)
+        return value if self.one_form is None else self.one_form(value)
 
     @stock
     def text_of(self, value: Any) -> str:

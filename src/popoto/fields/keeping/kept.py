@@ -92,7 +92,7 @@ class Kept(Valued):
             named_later = later_text(value)
             if named_later is not None:
                 named_later = self.value_set_prefix + keys.escape(named_later)
-            others = self._set_keys_of_before(value, set_key)
+            others = self._set_keys_of_before(value, set_key) if self.is_spelled else ()
             return SetEntry(
                 set_key, key, pointed=pointed, named_later=named_later or "", others=others
             )
@@ -108,8 +108,8 @@ class Kept(Valued):
 
     def _set_keys_of_before(self, value: Any, set_key: str) -> tuple[str, ...]:
         """The set in which a record stands whose value was entered by its own text."""
-        form = self.form
-        if not self.is_spelled or value is None or (form is not None and form(value) is value):
+        form = self.one_form
+        if value is None or (form is not None and form(value) is value):
             return ()
         own = self.value_set_prefix + keys.escape(str(value))
         return () if own == set_key else (own,)

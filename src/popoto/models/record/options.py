@@ -182,6 +182,7 @@ class ModelOptions:
                 self._registries.setdefault(word, []).append(field)
         self.key_names: list[str] = sorted(name for name, field in fields.items() if field.key)
         self.key_fields: list[AnyField] = [fields[name] for name in self.key_names]
+        self.spelled_keys = [field for field in self.key_fields if field.is_spelled]
         self.hash_names: list[str] = [name for name, field in fields.items() if field.in_hash]
         self.list_names: list[str] = [name for name, field in fields.items() if not field.in_hash]
         self.stored_names: list[str] = self.hash_names + self.list_names

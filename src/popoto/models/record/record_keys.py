@@ -12,8 +12,10 @@ from popoto.engine.db_key import DB_key
 from popoto.engine.moments import later_text
 from popoto.exceptions import QueryException
 from popoto.fields.describing import describe
+from popoto.fields.spelling import has_others
 from popoto.models.record.composites import MOST_SPELLINGS
 from popoto.models.record.options import ModelOptions
+from popoto.models.record.record import Record
 
 
 def record_key(options: ModelOptions, key: Any) -> str | None:
@@ -54,10 +56,9 @@ def other_spellings(options: ModelOptions, values: Mapping[str, Any]) -> Sequenc
 
     Nobody looks at more than a thousand: that takes three Decimals in one key.
     """
-    fields = options.key_fields
-    if not any(field.is_spelled for field in fields):
+    if not any(has_others(field.type, values[field.name]) for field in options.spelled_keys):
         return ()
-    spelled = [field.spellings(values[field.name]) for field in fields]
+    spelled = [field.spellings(values[field.name]) for field in options.key_fields]
     count = math.prod(map(len, spelled))
     if not 1 < count <= MOST_SPELLINGS:
         return ()
@@ -66,6 +67,14 @@ def other_spellings(options: ModelOptions, values: Mapping[str, Any]) -> Sequenc
         for texts in product(*spelled)
     ]
     return found[1:]
+
+
+def other_keys(instance: Record) -> Sequence[str]:
+    """The keys that values equal to the key values of an instance would make by other texts."""
+    for field in instance._meta.spelled_keys:
+        if has_others(field.type, getattr(instance, field.name)):
+            return other_spellings(instance._meta, instance._key_values)
+    return ()
 
 
 def record_keys(options: ModelOptions, values: Mapping[str, Any]) -> list[str]:

@@ -11,7 +11,7 @@ from popoto.engine.request import Reply
 from popoto.fields.keeping.commit import Commit
 from popoto.models.beside.expiry import put_removal
 from popoto.models.record.record import Record
-from popoto.models.record.record_keys import other_spellings
+from popoto.models.record.record_keys import other_keys
 from popoto.models.record.stored_form import decoded_values, key_field_that_differs
 from popoto.models.writing.hooks import call_delete_hooks
 from popoto.models.writing.keywords import check_keywords
@@ -33,7 +33,7 @@ class Deletion(Operation):
         self.hook_arguments = hook_arguments
         if self.known is None:
             self.unknown_key = self.key
-            self.other_keys = other_spellings(self.options, instance._key_values)
+            self.other_keys = other_keys(instance)
 
     def take_stored(self, stored: Mapping[str, Stored] | None) -> None:
         is_another = (

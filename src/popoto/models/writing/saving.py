@@ -18,7 +18,7 @@ from popoto.models.reading.related import report_referrers
 from popoto.models.record.decision import Decision
 from popoto.models.record.loading import as_stored, read_commands, stored_of
 from popoto.models.record.record import Record
-from popoto.models.record.record_keys import other_spellings
+from popoto.models.record.record_keys import other_keys
 from popoto.models.record.stored_form import changed_values, encoded, encoded_values
 from popoto.models.writing.change import Change
 from popoto.models.writing.claims import matched, taken
@@ -65,8 +65,8 @@ class Saving(Change):
             self.old_key = instance._redis_key or self.key
         #: whether the key was to change, even where the record turns out to be gone
         self.migrates = self.has_sequel = self.old_key != self.key
-        if self.known is None or self.migrates:
-            self.other_keys = other_spellings(self.options, instance._key_values)
+        if self.options.spelled_keys and (self.known is None or self.migrates):
+            self.other_keys = other_keys(instance)
         if self.known is not None and not self.partial:
             self.changed = changed_values(instance, self.names)
         else:
