@@ -49,12 +49,12 @@ class CompositeIndex:
 
 def other_slots(entry: SlotEntry, fields: Mapping[str, Field[Any]]) -> Iterator[SlotEntry]:
     """The slots of equal values that have other texts: those of Decimals."""
+    # Any: the entry has names and bytes in turn.
     names: list[Any] = [*entry.values[::2]]
+    stored: list[Any] = [*entry.values[1::2]]
     if not any(fields[name].type is Decimal for name in names):
         return
-    values = {
-        name: fields[name].decode(raw) for name, raw in zip(names, entry.values[1::2], strict=True)
-    }
+    values = {name: fields[name].decode(raw) for name, raw in zip(names, stored, strict=True)}
     choices = [
         [*map(Decimal, field.spellings(values[name]))]
         if (field := fields[name]).type is Decimal and field.is_spelled
