@@ -88,8 +88,7 @@ def text_in_key(value: Any) -> str:
 
     Equal values have one, as in a field of their type. Of Decimals it is as it was given.
     """
-    kind: type[Any] = type(value)
-    form = FORMS.get(kind)
+    form = FORMS.get(value.__class__)
     if form is not None:
         return str(form(value))
     return str(value.value if isinstance(value, Enum) else value)
