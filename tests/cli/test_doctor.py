@@ -6,9 +6,11 @@ import datetime
 import json
 from typing import Any
 
+import msgpack
 import pytest
 import redis
 
+from popoto import IndexedField, KeyField, Model, TimeField
 from popoto.cli import main
 from tests.cli.visits import Slot, Visit
 from tests.cli.written_by_others import WRITTEN, load
@@ -18,6 +20,14 @@ MOMENT = datetime.datetime(2024, 1, 2, 3, 4, 5)
 NOTHING = dict.fromkeys(
     ("unlisted", "naive", "iso", "named_later", "1.8.0", "1.8.1", "1.9", "astray"), 0
 )
+
+
+class Look(Model):
+    name = KeyField()
+    at = IndexedField(type=datetime.datetime, null=True)
+    hour = TimeField(null=True)
+
+
 #: By version what is found of visits besides ghosts, and of slots.
 FOUND: dict[str, tuple[dict[str, int], dict[str, int]]] = {
     "1.6.1": ({"naive": 3}, {"naive": 1}),
@@ -136,3 +146,41 @@ def test_nothing_is_written(redis_client: redis.Redis, capsys: pytest.CaptureFix
     before = {key: redis_client.dump(key) for key in redis_client.keys("*")}
     told(capsys, 1)
     assert {key: redis_client.dump(key) for key in redis_client.keys("*")} == before
+
+
+def looks(capsys: pytest.CaptureFixture[str], expected: int) -> dict[str, Any]:
+    assert main(["doctor", f"{__name__}:Look", "--json"]) == expected
+    found: dict[str, Any] = json.loads(capsys.readouterr().out)["Look"]
+    return found
+
+
+def test_a_pointer_to_the_set_of_the_later_name_is_right(
+    redis_client: redis.Redis, capsys: pytest.CaptureFixture[str]
+) -> None:
+    look = Look.create(name="a", at=MOMENT)
+    later = "$IndexF:Look:at:2024/-01/-02T03{&#58;}04{&#58;}05.000000Z"
+    redis_client.set(f"$IdxPtr:{look.pk}:at", later)
+    found = looks(capsys, 0)
+    assert (found["1.9"], found["astray"]) == (1, 0)
+
+
+def test_a_time_in_the_iso_form_counts(
+    redis_client: redis.Redis, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Look.create(name="ours", hour=datetime.time(7, 30))
+    look = Look.create(name="a")
+    tagged = {"__time__": True, "as_encodable": "07:30:00"}
+    redis_client.hset(look.pk, "hour", msgpack.packb(tagged))
+    assert Look.query.get(name="a").hour == datetime.time(7, 30)
+    assert looks(capsys, 0)["iso"] == 1
+
+
+def test_what_is_no_record_of_the_model_is_a_matter_for_the_check(
+    redis_client: redis.Redis, capsys: pytest.CaptureFixture[str]
+) -> None:
+    redis_client.hset("Look:other", "name", b"\xa1x")
+    found = looks(capsys, 1)
+    assert (found["records"], found["check"]["total"]) == (0, 0)
+    assert found["check"]["unreadable_records"] == 1
+    assert main(["doctor", f"{__name__}:Look"]) == 1
+    assert "record that cannot be indexed" in capsys.readouterr().out
