@@ -66,6 +66,7 @@ from popoto.memory.history.noting import History
 from popoto.memory.recall.declared import Recall
 from popoto.models.base import Model, ModelBase
 from popoto.models.expressions import CombinedExpression, Expression
+from popoto.models.expressions import F as F
 from popoto.models.q import Q
 from popoto.models.transactions import transaction as transaction
 from popoto.pubsub import Publisher, Subscriber
