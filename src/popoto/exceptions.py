@@ -18,11 +18,14 @@ import redis.exceptions
 
 __all__ = [
     "AlreadyExistsError",
+    "BlockingReadError",
     "BulkError",
     "CommandRefusedError",
     "ConfigurationError",
     "ConflictError",
     "KeyMutationError",
+    "MatchExistsError",
+    "MissingTargetError",
     "ModelException",
     "NotReplicatedError",
     "NotStoredError",
@@ -105,6 +108,10 @@ class AlreadyExistsError(ModelException):
     """`create()` or a key migration met a stored record under the key. Nothing was written."""
 
 
+class MatchExistsError(AlreadyExistsError):
+    """What `get_or_create` looked for was created by others, and was gone again each time."""
+
+
 class RowError(NamedTuple):
     """One row of a bulk operation that cannot be carried out, and why."""
 
@@ -176,6 +183,10 @@ class RecordGoneError(NotStoredError):
     """
 
 
+class MissingTargetError(NotStoredError, AttributeError):
+    """Something was asked of a related record that is not stored."""
+
+
 class UnsavedError(NotStoredError, TypeError):
     """An operation on a stored record was called on an instance that was never saved."""
 
@@ -186,6 +197,10 @@ class NumberOverflowError(ValidationError, OverflowError):
 
 class StoredDataError(ModelException):
     """Bytes on the server cannot be decoded as the field that they belong to."""
+
+
+class BlockingReadError(ModelException, RuntimeError):
+    """An attribute would read the server while the event loop of its thread is running."""
 
 
 class SkipSaveException(ModelException):

@@ -36,6 +36,8 @@ class Record(metaclass=RecordBase):
     _resolves_references: bool = False
     #: Set while `create()` calls a `save` of the class's own.
     _create_only: bool | None = None
+    #: Set likewise for `get_or_create()`: the lookup that has found no record.
+    _unmatched: Any = None
     _last_full_save: dict[str, Stored] | None = None
     #: By field, the bytes that were stored before a write that waits in a caller's pipeline.
     _unconfirmed: dict[str, set[Stored | None]] | None = None
@@ -104,13 +106,14 @@ class Record(metaclass=RecordBase):
         return not self._is_keyless and not other._is_keyless and str(self) == str(other)
 
     def __hash__(self) -> int:
-        return id(self) if self._is_keyless else hash((type(self).__name__, str(self)))
+        # A reference, which is the key as text, is equal to its record.
+        return id(self) if self._is_keyless else hash(str(self))
 
     def __copy__(self) -> Self:
         twin = type(self).__new__(type(self))
         values = vars(twin)
         values.update(vars(self))
-        for own in ("_stored", "_references"):
+        for own in ("_stored", "_references", "_dangling"):
             if own in values:
                 values[own] = dict(values[own])
         for name in self._meta.list_names:
