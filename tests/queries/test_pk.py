@@ -96,6 +96,9 @@ def test_by_the_record_key_and_by_the_value_of_the_key_field(api: Api) -> None:
     assert api(Film.query.get, pk="Alien", genre="B") is None
     assert api(Film.query.get, pk=alien.pk, genre="B") is None
     assert api(Film.query.get, Film.year > 4, pk=alien.pk) == alien
+    assert api(Film.query.get, Film.year > 9, pk=alien.pk) is None
+    assert api(Film.query.get, pk="Alien", title="Brazil") is None
+    assert api(Film.query.get, alien.pk, pk=brazil.pk) is None
     assert titles(api(Film.query.filter(Q(pk=alien.pk) | Q(pk="Brazil")).all)) == [
         "Alien",
         "Brazil",
@@ -255,8 +258,11 @@ def test_cost(api: Api, round_trips: Counter) -> None:
     for pk in (film.pk, film.title):
         with round_trips() as seen:
             api(Film.query.get, pk=pk)
-        assert (seen.sends, seen.commands["hmget"]) == (1, 1)
+        assert (seen.sends, seen.commands["hmget"], seen.commands["evalsha"]) == (1, 1, 0)
         with round_trips() as seen:
             api(Film.query.filter(pk=pk).all)
         assert (seen.sends, seen.commands["hmget"]) == (1, 1)
+    with round_trips() as seen:
+        assert api(Film.query.filter(pk__in=[]).all) == []
+    assert seen.sends == 0
     assert "record" in str(api(Film.query.filter(pk=film.pk).explain))
