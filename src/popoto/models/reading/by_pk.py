@@ -31,9 +31,11 @@ def key_of(options: ModelOptions, value: Any) -> str | None:
     a record or a `DB_key` stands for its own. Raises QueryException for what is neither.
     """
     is_key = isinstance(value, DB_key) or hasattr(value, "_meta")
-    if isinstance(value, (str, bytes)):
-        begins = options.model_name + keys.SEPARATOR
-        is_key = value.startswith(begins if isinstance(value, str) else begins.encode())
+    begins = options.model_name + keys.SEPARATOR
+    if isinstance(value, str):
+        is_key = value.startswith(begins)
+    elif isinstance(value, bytes):
+        is_key = value.startswith(begins.encode())
     if is_key:
         return record_key(options, value)
     if len(options.key_names) > 1:
