@@ -113,10 +113,22 @@ class Record(metaclass=RecordBase):
         for own in ("_stored", "_references"):
             if own in values:
                 values[own] = dict(values[own])
+        twin._adopt_lists()
+        return twin
+
+    def __setstate__(self, state: Any) -> None:
+        values, slots = state if isinstance(state, tuple) else (state, None)
+        vars(self).update(values or {})
+        for name, value in (slots or {}).items():
+            setattr(self, name, value)
+        self._adopt_lists()
+
+    def _adopt_lists(self) -> None:
+        """Make capped lists of lists that came here with the state of another record."""
+        values = vars(self)
         for name in self._meta.list_names:
             if name in values:
-                values[name] = self._meta.by_name[name].assigned_value(twin, values[name])
-        return twin
+                values[name] = self._meta.by_name[name].assigned_value(self, values[name])
 
     # What is known of the stored record ------------------------------------------------
 
