@@ -7,6 +7,7 @@ import os
 from popoto._unknown_names import set_strict
 from popoto.embeddings.abstract import AbstractEmbeddingProvider
 from popoto.embeddings.default import set_default_provider
+from popoto.engine.blocking import set_may_block
 from popoto.stores.abstract import AbstractContentStore
 from popoto.stores.default import set_content_path, set_default_store
 
@@ -18,6 +19,7 @@ def configure(
     content_store: AbstractContentStore | None = None,
     content_path: str | os.PathLike[str] | None = None,
     strict: bool | None = None,
+    blocking_relationships: bool | None = None,
 ) -> None:
     """Set the defaults of this process; what is left out stays as it is.
 
@@ -28,6 +30,9 @@ def configure(
     `strict`              True: unknown keywords and `Meta` options are refused (UnknownNameError)
                           where a model's own `Meta.strict` does not say otherwise; False: a
                           warning, as at the beginning
+    `blocking_relationships`  True: attributes may read related records where that blocks a
+                          running event loop (notebooks); False: that is a BlockingReadError, as
+                          at the beginning
 
     Fields see it at once. What was stored elsewhere stays there. Touches no file and no
     server.
@@ -40,3 +45,5 @@ def configure(
         set_content_path(content_path)
     if strict is not None:
         set_strict(strict)
+    if blocking_relationships is not None:
+        set_may_block(blocking_relationships)

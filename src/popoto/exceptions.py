@@ -18,11 +18,13 @@ import redis.exceptions
 
 __all__ = [
     "AlreadyExistsError",
+    "BlockingReadError",
     "BulkError",
     "CommandRefusedError",
     "ConfigurationError",
     "ConflictError",
     "KeyMutationError",
+    "MissingTargetError",
     "ModelException",
     "NotReplicatedError",
     "NotStoredError",
@@ -176,6 +178,10 @@ class RecordGoneError(NotStoredError):
     """
 
 
+class MissingTargetError(NotStoredError, AttributeError):
+    """Something was asked of a related record that is not stored."""
+
+
 class UnsavedError(NotStoredError, TypeError):
     """An operation on a stored record was called on an instance that was never saved."""
 
@@ -186,6 +192,10 @@ class NumberOverflowError(ValidationError, OverflowError):
 
 class StoredDataError(ModelException):
     """Bytes on the server cannot be decoded as the field that they belong to."""
+
+
+class BlockingReadError(ModelException, RuntimeError):
+    """An attribute would read the server while the event loop of its thread is running."""
 
 
 class SkipSaveException(ModelException):

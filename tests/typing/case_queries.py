@@ -107,3 +107,11 @@ def values_by_field_are_typed_tuples() -> None:
     assert_type(found.values_list(Restaurant.name, Restaurant.rating)[0], tuple[str, float])
     assert_type(Restaurant.query.values_list(Restaurant.rating).all(), list[tuple[float]])
     assert_type(found.values_list("name", "rating").first(), tuple[Any, ...] | None)
+
+
+def flat_values_are_those_of_the_field() -> None:
+    found = Restaurant.query.filter(name="Luigi")
+    assert_type(found.values_list(Restaurant.rating, flat=True), QueryBuilder[float])
+    assert_type(Restaurant.query.values_list(Restaurant.name, flat=True).all(), list[str])
+    assert_type(found.values_list("name", flat=True).all(), list[Any])
+    found.values_list(Restaurant.name, Restaurant.rating, flat=True)  # error

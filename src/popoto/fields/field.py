@@ -250,6 +250,10 @@ class Field(Asked[Value], Generic[Value], metaclass=FieldBase):
         """The key of the record that an instance refers to, without reading that record."""
         return None
 
+    def referred_record(self, instance: Any) -> Any:
+        """The record that an instance refers to, read if it was not yet; None: it is missing."""
+        return None
+
     # For people -----------------------------------------------------------------
 
     #: Keywords that `details` names where they are set.

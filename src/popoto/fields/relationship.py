@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Generic, Self, overload
 from weakref import WeakSet
 
 from popoto._stock import stock
+from popoto.engine.blocking import check_may_block
 from popoto.engine.codec import DecodeError, decoder_for, encoder_for
 from popoto.engine.db_key import DB_key
 from popoto.engine.keys import SEPARATOR
@@ -20,6 +21,7 @@ from popoto.fields.field import Field
 from popoto.fields.keeping.entries import Entry, SetEntry
 from popoto.fields.keeping.families import KeyFamily
 from popoto.fields.keeping.naming import model_name_of
+from popoto.fields.reference import Reference, is_reference, loaded
 from popoto.fields.type_variables import Target
 
 __all__ = ["UNSET", "Relationship", "Unset"]
@@ -43,8 +45,10 @@ class Relationship(Field["Target | str | None"], Generic[Target]):
     ``Relationship(Person)``, or a class name as text for a model that is defined
     later (``"self"`` for the model itself). A value is a record, its key as text, or
     None. Records loaded by `get` read the target at the first access of the
-    attribute (one command, then cached; None while the target is missing); results
-    of `filter` and `all` hold the key.
+    attribute (one command, then cached; None while the target is missing). In results
+    of `filter` and `all` it is a `Reference`: the key as text, and the record, which is read
+    when anything of it is asked for. Either raises BlockingReadError where an event loop is
+    running; `select_related` and `async_related` read without blocking it.
 
     Keyword lookups: the field itself (a record, its key or None), ``__isnull``,
     ``__in``, ``__ne``, and ``__`` + any lookup of the related model.
@@ -141,7 +145,7 @@ class Relationship(Field["Target | str | None"], Generic[Target]):
     def target_key(self, value: Any) -> str | None:
         """The key of a value: of a record, or the key itself."""
         if value is None or isinstance(value, str):
-            return value
+            return None if value is None else str(value)
         key: str = value._redis_key or value.db_key.redis_key
         return key
 
@@ -153,17 +157,24 @@ class Relationship(Field["Target | str | None"], Generic[Target]):
         if instance is None:
             return self
         key = self.reference(instance)
-        if key is None:
+        dangling: dict[str, str] = instance.__dict__.get("_dangling", {})
+        if key is None or dangling.get(self.name) == key:
             return None
-        if not instance._resolves_references:
-            instance.__dict__[self.name] = key
-            return key
-        # The holder is what was read; looking through it at another record is not another read.
-        target: Target | None = self.model.query.get_untracked(key)
-        if target is not None:
+        value = self.read(key) if instance._resolves_references else Reference(self, key)
+        if value is not None:
             # A missing target stays unresolved, so that saving keeps the reference.
-            instance.__dict__[self.name] = target
-        return target
+            instance.__dict__[self.name] = value
+        return value
+
+    def read(self, key: str) -> Any:
+        """The record with this key, or None. Raises BlockingReadError in a running event loop."""
+        check_may_block(
+            f"{self.label}: reading {key!r} at the first access of the attribute",
+            f"Read it with the record, by select_related({self.name!r}) in its query, or by "
+            f"`await record.async_related({self.name!r})`, or in a thread (asyncio.to_thread)",
+        )
+        # The holder is what was read; looking through it at another record is not another read.
+        return self.model.query.get_untracked(key)
 
     def reference(self, instance: Any) -> str | None:
         """The key that an instance refers to, without reading the target."""
@@ -187,8 +198,14 @@ class Relationship(Field["Target | str | None"], Generic[Target]):
             return self.target_key(values[self.name])
         return self.reference(instance)
 
+    def referred_record(self, instance: Any) -> Any:
+        value = getattr(instance, self.name)
+        if is_reference(value):
+            return loaded(value)
+        return self.read(value) if isinstance(value, str) else value
+
     def settled_value(self, instance: Any) -> Any:
-        return self.reference(instance)
+        return self.coerce(self.reference(instance))
 
     def make_default(self) -> Any:
         default = self.default
@@ -203,7 +220,7 @@ class Relationship(Field["Target | str | None"], Generic[Target]):
                     f"{self.label} expects model instance or redis_key, and {describe(value)} is "
                     "no record key (Model:key)"
                 )
-            instance.__dict__.setdefault("_references", {})[self.name] = value
+            instance.__dict__.setdefault("_references", {})[self.name] = str(value)
             return UNSET
         if not hasattr(value, "_meta"):
             raise ModelException(
@@ -212,7 +229,7 @@ class Relationship(Field["Target | str | None"], Generic[Target]):
         return value
 
     def coerce(self, value: Any) -> Any:
-        return value
+        return Reference(self, value) if type(value) is str and ":" in value else value
 
     def problem(self, value: Any, *, null_check: bool = True) -> str | None:
         if value is None:
@@ -310,6 +327,7 @@ class Relationship(Field["Target | str | None"], Generic[Target]):
             value = value.decode("utf-8", "surrogateescape")
         expected = self.model
         if isinstance(value, str):
+            value = str(value)
             storable(self, value)
             if not value.startswith(f"{expected._meta.model_name}:"):
                 raise QueryException(

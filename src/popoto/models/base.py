@@ -16,6 +16,7 @@ from popoto.models.base_bulk import BulkMethods
 from popoto.models.base_find_or_create import FindOrCreateMethods
 from popoto.models.base_in_place import InPlaceMethods
 from popoto.models.base_memory import MemoryMethods
+from popoto.models.base_related import RelatedMethods
 from popoto.models.query import Query
 from popoto.models.record import as_dict, assigning, checking, overridden
 from popoto.models.record.composites import INDEX_HASH_LENGTH
@@ -57,6 +58,7 @@ class ModelBase(RecordBase):
 
 class Model(
     MemoryMethods,
+    RelatedMethods,
     InPlaceMethods,
     FindOrCreateMethods,
     BulkMethods,

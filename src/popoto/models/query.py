@@ -220,8 +220,8 @@ class Query(TypedTuples, QueryOperations, Generic[Row]):
         """Dicts of just these fields, of all records."""
         return self._everything.values(*names)
 
-    def _tuples_of(self, names: tuple[Any, ...]) -> QueryBuilder[Any]:
-        return self._everything.values_list(*names)
+    def _tuples_of(self, names: tuple[Any, ...], *, flat: bool) -> QueryBuilder[Any]:
+        return self._everything._tuples_of(names, flat=flat)
 
     def first(self) -> Row | None:
         """The first record, or None."""

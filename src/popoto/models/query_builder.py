@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Callable, Generator, Iterable, Iterator, Mapping
-from typing import Any, Generic, TypeVar, cast, overload
+from typing import Any, Generic, Literal, TypeVar, cast, overload
 
 from popoto.engine.request import Plan
 from popoto.engine.run import arun, run
@@ -17,9 +17,8 @@ from popoto.fields.asking.conditions import CombinedExpression, Expression, Filt
 from popoto.fields.describing import describe
 from popoto.fields.field import Field
 from popoto.models.query_operations import QueryOperations
-from popoto.models.reading.calls import Reading
+from popoto.models.reading.chunks import Chunks
 from popoto.models.reading.executing import Execution
-from popoto.models.reading.fetching import Fetch
 from popoto.models.reading.read_hooks import read_hooks
 from popoto.models.reading.spec import QuerySpec, check_count, check_values
 
@@ -51,13 +50,28 @@ class TypedTuples(ABC):
         self, a: Field[A], b: Field[B], c: Field[C], d: Field[D], e: Field[E], /
     ) -> QueryBuilder[tuple[A, B, C, D, E]]: ...
     @overload
-    def values_list(self, *names: str | Field[Any]) -> QueryBuilder[tuple[Any, ...]]: ...
-    def values_list(self, *names: Any) -> QueryBuilder[Any]:
-        """Tuples of just these fields (names, or fields such as ``Restaurant.name``)."""
-        return self._tuples_of(names)
+    def values_list(self, a: Field[A], /, *, flat: Literal[True]) -> QueryBuilder[A]: ...
+    @overload
+    def values_list(self, a: str, /, *, flat: Literal[True]) -> QueryBuilder[Any]: ...
+    @overload
+    def values_list(
+        self, *names: str | Field[Any], flat: Literal[False] = False
+    ) -> QueryBuilder[tuple[Any, ...]]: ...
+    def values_list(self, *names: Any, flat: bool = False) -> QueryBuilder[Any]:
+        """Tuples of just these fields (names, or fields such as ``Restaurant.name``).
+
+        With `flat` the values of the one field that is named, without tuples around them;
+        TypeError where there are several.
+        """
+        if flat and len(names) > 1:
+            raise TypeError(
+                f"values_list(flat=True) gives the values of one field, got {len(names)}: leave "
+                "flat out for tuples"
+            )
+        return self._tuples_of(names, flat=flat)
 
     @abstractmethod
-    def _tuples_of(self, names: tuple[Any, ...]) -> QueryBuilder[Any]: ...
+    def _tuples_of(self, names: tuple[Any, ...], *, flat: bool) -> QueryBuilder[Any]: ...
 
 
 class QueryBuilder(TypedTuples, QueryOperations, Generic[Row]):
@@ -142,13 +156,13 @@ class QueryBuilder(TypedTuples, QueryOperations, Generic[Row]):
 
     def values(self, *names: str) -> QueryBuilder[dict[str, Any]]:
         """Dicts of just these fields instead of records; without names, records again."""
-        return self._with(values=names or None, as_tuples=False)
+        return self._with(values=names or None, shape="dicts")
 
-    def _tuples_of(self, names: tuple[Any, ...]) -> QueryBuilder[Any]:
+    def _tuples_of(self, names: tuple[Any, ...], *, flat: bool) -> QueryBuilder[Any]:
         found = tuple(name.name if isinstance(name, Field) else name for name in names)
         if not found:
             raise QueryException("values_list needs the fields that the tuples are made of")
-        return self._with(values=found, as_tuples=True)
+        return self._with(values=found, shape="flat" if flat else "tuples")
 
     def computed_sort(self, key: Callable[[Row], Any], reverse: bool = False) -> QueryBuilder[Row]:
         """Order by what `key` makes of each result, in Python, before any limit.
@@ -239,13 +253,13 @@ class QueryBuilder(TypedTuples, QueryOperations, Generic[Row]):
         Memory holds one chunk of records, and the keys of those to come. A record
         that stops matching meanwhile is left out.
         """
-        steps = _Chunks(self._spec, chunk_size)
+        steps = Chunks(self._spec, chunk_size)
         while (chunk := run(steps.next())) is not None:
             yield from chunk
 
     async def async_iterator(self, chunk_size: int = 1000) -> AsyncIterator[Row]:
         """`iterator` for asyncio."""
-        steps = _Chunks(self._spec, chunk_size)
+        steps = Chunks(self._spec, chunk_size)
         while (chunk := await arun(steps.next())) is not None:
             for row in chunk:
                 yield row
@@ -328,31 +342,6 @@ class QueryBuilder(TypedTuples, QueryOperations, Generic[Row]):
             if value is not None
         ]
         return f"<QueryBuilder {spec.options.model_name}({', '.join(parts)})>"
-
-
-class _Chunks:
-    """The steps of an iteration in bounded memory."""
-
-    def __init__(self, spec: QuerySpec, chunk_size: int) -> None:
-        if chunk_size < 1:
-            raise ValueError(f"chunk_size must be 1 or more, got {chunk_size!r}")
-        self._execution = Execution(spec)
-        self._chunk_size = chunk_size
-        self._state: tuple[Fetch, list[bytes], Reading] | None = None
-
-    def next(self) -> Plan[list[Any] | None]:
-        execution = self._execution
-        if self._state is None:
-            fetch, order = yield from execution.compile()
-            found = yield from fetch.keys(order, execution.offset, execution.limit)
-            self._state = fetch, found, execution.reading()
-        fetch, found, reading = self._state
-        if not found:
-            return None
-        head, rest = found[: self._chunk_size], found[self._chunk_size :]
-        self._state = fetch, rest, reading
-        rows = yield from fetch.again(head, reading)
-        return (yield from execution.finished(execution.shaped(fetch, rows)))
 
 
 def as_condition(condition: object) -> Q:

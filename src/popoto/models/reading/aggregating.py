@@ -47,9 +47,9 @@ def _field(options: ModelOptions, name: object, *, is_number: bool) -> AnyField:
 
 def _each_value(spec: QuerySpec, field: AnyField) -> Plan[list[Value]]:
     """The values of a field in the results of a query, nulls included."""
-    spec = spec.changed(values=(field.name,), as_tuples=True)
-    rows: list[tuple[Value]] = yield from Execution(spec).results()
-    return [value for (value,) in rows]
+    spec = spec.changed(values=(field.name,), shape="flat")
+    values: list[Value] = yield from Execution(spec).results()
+    return values
 
 
 def _without_nulls(values: list[Value]) -> list[Value]:
@@ -112,10 +112,10 @@ def extreme(spec: QuerySpec, name: object, *, greatest: bool) -> Plan[Value]:
             order_by=f"-{field.name}" if greatest else field.name,
             limit=1,
             values=(field.name,),
-            as_tuples=True,
+            shape="flat",
         )
-        rows: list[tuple[Value]] = yield from Execution(ordered).results()
-        return rows[0][0] if rows else None
+        least: list[Value] = yield from Execution(ordered).results()
+        return least[0] if least else None
     values = yield from _each_value(spec, field)
     found = [value for value in values if len(field.sort_key(value)) > 1]
     if not found:

@@ -77,7 +77,7 @@ class Execution:
         return Reading.of(self.options, self.spec.values)
 
     def results(self) -> Plan[list[Any]]:
-        """The rows: instances, dicts or tuples."""
+        """The rows: instances, dicts, tuples or values."""
         if self.limit == 0:
             yield from self.compile()
             return []
@@ -103,10 +103,10 @@ class Execution:
         return found[-1] if found else None
 
     def shaped(self, fetch: Fetch, rows: list[Row]) -> list[Any]:
-        """Rows as instances, dicts or tuples."""
+        """Rows as instances, dicts, tuples or values."""
         spec = self.spec
         if spec.values is not None:
-            return projected(self.options, rows, spec.values, as_tuples=spec.as_tuples)
+            return projected(self.options, rows, spec.values, spec.shape)
         unit = fetch.operand.extra.get("distance_unit")
         instances: list[Any] = []
         for row in rows:

@@ -8,17 +8,23 @@ from typing import Any
 
 from popoto.engine.codec import DecodeError
 from popoto.models.reading.calls import Row
+from popoto.models.reading.spec import Shape
 from popoto.models.record.options import AnyField, ModelOptions
 
 logger = logging.getLogger("POPOTO.Query")
 
 
 def projected(
-    options: ModelOptions, rows: Sequence[Row], names: tuple[str, ...], *, as_tuples: bool
+    options: ModelOptions, rows: Sequence[Row], names: tuple[str, ...], shape: Shape
 ) -> list[Any]:
-    """A dict for each row, or a tuple. Bytes that cannot be decoded are logged and read as None."""
+    """A dict for each row, a tuple, or the value of the one field.
+
+    Bytes that cannot be decoded are logged and read as None.
+    """
     columns = [_column(options.by_name[name], rows) for name in names]
-    if as_tuples:
+    if shape == "flat":
+        return columns[0]
+    if shape == "tuples":
         return list(zip(*columns, strict=True))
     return [dict(zip(names, values, strict=True)) for values in zip(*columns, strict=True)]
 

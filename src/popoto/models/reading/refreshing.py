@@ -26,9 +26,11 @@ def refresh(instance: Record, names: Iterable[str] | None) -> Plan[None]:
         raise NotStoredError(f"{key!r} is not stored any more (deleted or expired)")
     values = vars(instance)
     references: dict[str, str] = values.get("_references", {})
+    dangling: dict[str, str] = values.get("_dangling", {})
     for name in wanted:
         values.pop(name, None)
         references.pop(name, None)
+        dangling.pop(name, None)
         if instance._unconfirmed:
             instance._unconfirmed.pop(name, None)
         if name in found:

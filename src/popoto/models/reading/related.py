@@ -9,8 +9,12 @@ from typing import Any
 from popoto.engine.looking_up import looked_up
 from popoto.engine.request import Plan
 from popoto.exceptions import QueryException
+from popoto.fields.field import Field
+from popoto.fields.reference import is_read, is_reference, loaded
 from popoto.fields.relationship import Relationship
 from popoto.models.record.loading import ReadReply, new_instance, read_commands, stored_of
+from popoto.models.record.options import ModelOptions
+from popoto.models.record.record import Record
 
 logger = logging.getLogger("POPOTO.Relationship")
 
@@ -18,7 +22,8 @@ logger = logging.getLogger("POPOTO.Relationship")
 def attach_references(instances: Sequence[Any], names: Sequence[str]) -> Plan[None]:
     """Put related records in the place of their keys: one round trip for each name and level.
 
-    A name may lead further (``restaurant__owner``). Keys of missing records stay keys.
+    A name may lead further (``restaurant__owner``). What refers to a missing record is None
+    from then on, and stays stored.
     Raises QueryException for a name that is no Relationship.
     """
     nested: dict[str, list[str]] = {}
@@ -28,9 +33,20 @@ def attach_references(instances: Sequence[Any], names: Sequence[str]) -> Plan[No
         if separator:
             nested[first].append(rest)
     for name, deeper in nested.items():
-        related = yield from _attach(instances, name)
-        if deeper and related:
-            yield from attach_references(related, deeper)
+        attached = yield from _attach(instances, name)
+        if deeper and attached:
+            yield from attach_references(attached, deeper)
+
+
+def related(instance: Record, name: str) -> Plan[Any]:
+    """The plan of `Model.related`; see there."""
+    field = _relationship(instance._meta, name)
+    held = vars(instance).get(name)
+    if is_reference(held) and is_read(held):
+        vars(instance)[name] = loaded(held)
+    elif held is None or isinstance(held, str):
+        yield from _attach([instance], name)
+    return None if field.referred_key(instance) is None else vars(instance).get(name)
 
 
 def report_referrers(model_name: str, old_key: str, new_key: str) -> Plan[None]:
@@ -57,14 +73,18 @@ def report_referrers(model_name: str, old_key: str, new_key: str) -> Plan[None]:
             )
 
 
-def _attach(instances: Sequence[Any], name: str) -> Plan[list[Any]]:
-    options = instances[0]._meta
+def _relationship(options: ModelOptions, name: str) -> Field[Any]:
     field = options.by_name.get(name)
     if field is None or not field.is_reference:
         known = ", ".join(sorted(options.relationship_field_names)) or "none"
         raise QueryException(
             f"{options.model_name} has no Relationship {name!r}; its relationships are: {known}"
         )
+    return field
+
+
+def _attach(instances: Sequence[Any], name: str) -> Plan[list[Any]]:
+    field = _relationship(instances[0]._meta, name)
     waiting: dict[str, list[Any]] = {}
     for instance in instances:
         key = field.referred_key(instance)
@@ -74,17 +94,27 @@ def _attach(instances: Sequence[Any], name: str) -> Plan[list[Any]]:
     if not waiting:
         return attached
     model = field.target_model
-    related = model._meta
-    commands = [command for key in waiting for command in read_commands(related, key)]
-    replies: list[ReadReply] = yield from looked_up(commands, related.shard)
-    width = 1 + len(related.list_names)
+    options = model._meta
+    commands = [command for key in waiting for command in read_commands(options, key)]
+    replies: list[ReadReply] = yield from looked_up(commands, options.shard)
+    width = 1 + len(options.list_names)
     for position, (key, holders) in enumerate(waiting.items()):
         start = position * width
-        stored = stored_of(related, replies[start], replies[start + 1 : start + width])
+        stored = stored_of(options, replies[start], replies[start + 1 : start + width])
         if stored is None:
+            for instance in holders:
+                _leave_dangling(instance, name, key)
             continue
         target = new_instance(model, key, stored, resolves_references=True)
         attached.append(target)
         for instance in holders:
             vars(instance)[name] = target
     return attached
+
+
+def _leave_dangling(instance: Record, name: str, key: str) -> None:
+    """Take note that a reference leads to no record, without letting go of its key."""
+    state = vars(instance)
+    state.pop(name, None)
+    state.setdefault("_references", {})[name] = key
+    state.setdefault("_dangling", {})[name] = key

@@ -5,13 +5,15 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 from popoto.exceptions import QueryException
 from popoto.fields.asking.conditions import Q
 from popoto.fields.describing import describe
 from popoto.models.record.options import ModelOptions
 from popoto.models.record.record import Record
+
+Shape: TypeAlias = Literal["dicts", "tuples", "flat"]
 
 
 @dataclass(slots=True, frozen=True)
@@ -26,8 +28,8 @@ class QuerySpec:
     limit: Any = None
     offset: Any = 0
     values: tuple[str, ...] | None = None
-    #: rows as tuples (values_list) instead of dicts
-    as_tuples: bool = False
+    #: what becomes of `values` of a record: a dict, a tuple, or (flat) the one value itself
+    shape: Shape = "dicts"
     computed_sort: tuple[Callable[[Any], Any], bool] | None = None
     tracked: bool = True
     related: tuple[str, ...] = ()

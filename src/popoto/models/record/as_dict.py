@@ -45,8 +45,7 @@ def _reference(
     key = field.referred_key(instance)
     if key is None or not relationships or key in path or max_depth == 0:
         return key
-    held = vars(instance).get(field.name)
-    target = held if hasattr(held, "_meta") else field.target_model.load(db_key=key)
+    target = field.referred_record(instance)
     if target is None:
         return key
     deeper = None if max_depth is None else max_depth - 1

@@ -29,8 +29,8 @@ from popoto.models.record.options import ModelOptions
 
 AUTO_KEY = "_auto_key"
 #: Names of methods that came after popoto 1.6, whose models may have fields of these names.
-#: Those that use the methods may not (`Meta.history`).
-MAY_BE_HIDDEN = frozenset({"history", "async_history"})
+#: Those that keep a history (`Meta.history`) need its methods.
+MAY_BE_HIDDEN = frozenset({"history", "async_history", "related", "async_related"})
 
 #: The latest class of each name, for relationships that name their model as text.
 _models: WeakValueDictionary[str, RecordBase] = WeakValueDictionary()

@@ -210,14 +210,14 @@ class ModelOptions:
         self.composites = [
             CompositeIndex(self.model_name, names, unique) for names, unique in self.indexes
         ]
+        self.entry_fields: list[AnyField] = [each for each in fields.values() if each.makes_entries]
         self.unique_fields: list[AnyField] = [
             field for field in fields.values() if field.unique and field.keeps_value_sets
         ]
+        #: those that pointers of popoto 1.8 to 1.10 may be about
+        self.pointed_fields = [each for each in self.entry_fields if each.is_pointed_to]
         #: whether anything of the model has to be unique besides its keys
         self.has_claims = bool(self.unique_fields) or any(each.unique for each in self.composites)
-        self.entry_fields: list[AnyField] = [
-            field for field in fields.values() if field.makes_entries
-        ]
         self.save_hooks = [
             field for field in fields.values() if is_replaced(type(field), "on_save")
         ]

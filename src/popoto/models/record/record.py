@@ -104,13 +104,14 @@ class Record(metaclass=RecordBase):
         return not self._is_keyless and not other._is_keyless and str(self) == str(other)
 
     def __hash__(self) -> int:
-        return id(self) if self._is_keyless else hash((type(self).__name__, str(self)))
+        # A reference, which is the key as text, is equal to its record.
+        return id(self) if self._is_keyless else hash(str(self))
 
     def __copy__(self) -> Self:
         twin = type(self).__new__(type(self))
         values = vars(twin)
         values.update(vars(self))
-        for own in ("_stored", "_references"):
+        for own in ("_stored", "_references", "_dangling"):
             if own in values:
                 values[own] = dict(values[own])
         twin._adopt_lists()

@@ -248,7 +248,7 @@ class CompanionWalk:
         self.batch_size = batch_size
         pattern = literally(options.model_name + keys.SEPARATOR) + b"*"
         self._scan: Scan | None = None
-        if any(family.prefix == "" for family in registry.companions):
+        if registry.has_keys_among_records:
             self._scan = Scan(options.shard, pattern, max(SCAN_COUNT, batch_size))
         self._found: list[tuple[str, str]] = []
 

@@ -18,6 +18,7 @@ from popoto.models.beside.expiry import (
     put_expiry,
 )
 from popoto.models.beside.leftovers import Former, Place, find_places, put_former, put_former_keys
+from popoto.models.beside.pointers import put_moved_pointers
 from popoto.models.reading.related import report_referrers
 from popoto.models.record.decision import Decision
 from popoto.models.record.loading import as_stored, read_commands, stored_of
@@ -240,6 +241,7 @@ class Saving(Change):
         old = options.entries(self.old_key, self.values({}))
         new = options.entries(self.key, self.values(self.changed))
         self.put_claims(batch, new, None)
+        put_moved_pointers(batch, new, self.old_key, self.key)
         batch.put("MOVE", self.old_key, KeyArgument(self.key))
         self.put_hash(batch)
         options.put_kinds(batch, self.old_key)
