@@ -117,6 +117,8 @@ class Record(metaclass=RecordBase):
         return twin
 
     def __setstate__(self, state: Any) -> None:
+        values: dict[str, Any] | None
+        slots: dict[str, Any] | None
         values, slots = state if isinstance(state, tuple) else (state, None)
         vars(self).update(values or {})
         for name, value in (slots or {}).items():
