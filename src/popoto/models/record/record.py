@@ -117,11 +117,11 @@ class Record(metaclass=RecordBase):
         twin._adopt_lists()
         return twin
 
-    def __setstate__(self, state: Any) -> None:
-        values, slots = state if isinstance(state, tuple) else (state, None)
+    def __setstate__(self, state: dict[str, Any] | tuple[Any, Any] | None) -> None:
+        values, slots = state if isinstance(state, tuple) else (state, {})
         vars(self).update(values or {})
-        for name, value in (slots or {}).items():
-            setattr(self, name, value)
+        for name in slots:
+            setattr(self, name, slots[name])
         self._adopt_lists()
 
     def _adopt_lists(self) -> None:
