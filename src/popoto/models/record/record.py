@@ -117,8 +117,10 @@ class Record(metaclass=RecordBase):
         twin._adopt_lists()
         return twin
 
-    def __setstate__(self, state: dict[str, Any] | tuple[Any, Any] | None) -> None:
-        values, slots = state if isinstance(state, tuple) else (state, {})
+    def __setstate__(self, state: Any) -> None:
+        has_slots = bool(isinstance(state, tuple))
+        values: Any = state[0] if has_slots else state
+        slots: Any = state[1] if has_slots else {}
         vars(self).update(values or {})
         for name in slots:
             setattr(self, name, slots[name])
