@@ -116,10 +116,16 @@ def test_the_script_of_the_readme_runs_again_on_what_it_has_stored(
                 example.evaluate()
 
 
-def test_every_page_stands_in_the_navigation() -> None:
-    named = re.findall(r"(\S+\.md)$", (ROOT / "mkdocs.yml").read_text(), re.MULTILINE)
-    pages = [str(path.relative_to(ROOT / "docs")) for path in (ROOT / "docs").rglob("*.md")]
-    assert sorted(named) == sorted(pages)
+def test_every_page_is_named_in_the_navigation_and_at_the_start() -> None:
+    docs = ROOT / "docs"
+    pages = {str(path.relative_to(docs)) for path in docs.rglob("*.md")}
+    navigation = re.findall(r"(\S+\.md)$", (ROOT / "mkdocs.yml").read_text(), re.MULTILINE)
+    assert sorted(navigation) == sorted(pages)
+    start = set(re.findall(r"\]\(([^)#]+\.md)", (docs / "index.md").read_text()))
+    # Decisions have a page of contents of their own.
+    assert start == {page for page in pages if "decisions/" not in page} - {"index.md"} | {
+        "decisions/index.md"
+    }
 
 
 def test_the_plots_are_pictures() -> None:

@@ -11,7 +11,7 @@ from popoto.engine import keys
 from popoto.engine.batch import Batch
 from popoto.engine.request import Plan, Request
 from popoto.engine.scanning import Scan, literally
-from popoto.fields.keeping.entries import SlotEntry
+from popoto.fields.keeping.entries import SetEntry, SlotEntry
 from popoto.fields.keeping.families import KeyFamily
 from popoto.models.beside.leftovers import take_away, while_missing
 from popoto.models.record.options import ModelOptions
@@ -78,6 +78,8 @@ class EntryWalk:
         pattern = b"$*:" + literally(options.model_name) + b"*"
         self._scan = Scan(options.shard, pattern, max(SCAN_COUNT, batch_size))
         self._jobs: deque[_Job] = deque()
+        #: how many entries were looked at
+        self.seen = 0
         #: index keys of earlier definitions of the model
         self.abandoned: dict[str, None] = {}
         #: those of them that hold no record keys, so that the whole key is what is wrong
@@ -177,6 +179,7 @@ class EntryWalk:
         family, key = place
         found: list[Finding] = []
         for item, member in _pairs(family, members):
+            self.seen += 1
             text = as_text(member)
             if family.foreign and (text is None or not self.registry.is_record_key(text)):
                 continue
@@ -227,6 +230,8 @@ def contradicts(
     for entry in record.entries:
         places = (entry.digest, entry.alternative) if isinstance(entry, SlotEntry) else ("",)
         if entry.key == key and item in places:
+            return False
+        if isinstance(entry, SetEntry) and entry.named_later == key:
             return False
     return True
 

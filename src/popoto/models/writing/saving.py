@@ -25,7 +25,7 @@ from popoto.models.record.loading import as_stored, read_commands, stored_of
 from popoto.models.record.record import Record
 from popoto.models.record.stored_form import changed_values, encoded, encoded_values
 from popoto.models.writing.change import Change
-from popoto.models.writing.claims import taken
+from popoto.models.writing.claims import matched, taken
 from popoto.models.writing.contents import as_commit, settle_contents
 from popoto.models.writing.expecting import (
     conflict,
@@ -185,6 +185,8 @@ class Saving(Change):
         if self.changed and options.version_field is not None:
             self.changed.update(next_version(options, known))
         if known is None:
+            if self.request.unmatched is not None:
+                self.request.unmatched.put(batch)
             guard_absent(batch, options, self.key, self.note, known=self.knows_leftovers)
             self._put_new(batch)
         elif self.old_key != self.key:
@@ -267,6 +269,8 @@ class Saving(Change):
             self._learn_unexpected(failure)
         elif what in ("claim", "slot"):
             raise taken(self.options, step, failure)
+        elif what == "matched":
+            raise matched(self.options, failure)
         elif what == "note":
             self.note = failure.details[1]
         elif what == "orphan":
