@@ -96,18 +96,13 @@ def get(
         wanted = _key_of(options, lookup) if key is None else record_key(options, key)
         is_all = key is None and len(lookup) == len(names) and not conditions
         if is_all and not _is_ambiguous(lookup):
-            found_at = yield from get_by_key(model, wanted, attach=attach)
-            others = () if found_at is not None else _other_keys(options, lookup)
-            for other in (yield from _existing(options, others)):
-                found_at = yield from get_by_key(model, other, attach=attach)
-            return found_at
+            return (yield from _get_at(model, wanted, lookup, attach=attach))
         # The key alone would do to find it, but further conditions must hold as well.
         operand = yield from Planner(model).compile((*conditions, Q(**lookup)))
         stored = None if wanted is None else (yield from read_record(options, wanted))
         if stored is None and key is None:
-            for other in (yield from _existing(options, _other_keys(options, lookup))):
-                wanted = other
-                stored = yield from read_record(options, other)
+            wanted = yield from _other_place(options, lookup)
+            stored = None if wanted is None else (yield from read_record(options, wanted))
         if (
             wanted is None
             or stored is None
@@ -139,22 +134,27 @@ def _key_of(options: ModelOptions, values: Mapping[str, Any]) -> str:
     return options.record_key(coerced)
 
 
-def _other_keys(options: ModelOptions, values: Mapping[str, Any]) -> Sequence[str]:
-    """The record keys that complete key conditions stand for, where equal values have others."""
+def _get_at(
+    model: type[Record], key: str | None, lookup: Mapping[str, Any], *, attach: bool
+) -> Plan[Any]:
+    """The record with this key, or under that of equal key values; or None."""
+    found = yield from get_by_key(model, key, attach=attach)
+    if found is None and model._meta.spelled_keys:
+        other = yield from _other_place(model._meta, lookup)
+        found = yield from get_by_key(model, other, attach=attach)
+    return found
+
+
+def _other_place(options: ModelOptions, values: Mapping[str, Any]) -> Plan[str | None]:
+    """The key that exists of those that equal key values make by other texts."""
     coerced = {
         name: options.by_name[name].coerce_key_operand(values[name]) for name in options.key_names
     }
-    return other_spellings(options, coerced)
-
-
-def _existing(options: ModelOptions, record_keys: Sequence[str]) -> Plan[list[str]]:
-    """Those of some record keys that exist."""
-    if not record_keys:
-        return []
-    replies = yield Request(
-        [("EXISTS", each) for each in record_keys], options.shard, repeatable=True
-    )
-    return [each for each, reply in zip(record_keys, replies, strict=True) if reply]
+    others = other_spellings(options, coerced)
+    if not others:
+        return None
+    there = yield Request([("EXISTS", each) for each in others], options.shard, repeatable=True)
+    return next((key for key, is_there in zip(others, there, strict=True) if is_there), None)
 
 
 def _is_of_moments(options: ModelOptions) -> bool:
