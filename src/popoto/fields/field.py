@@ -18,6 +18,7 @@ from popoto.exceptions import ModelException, StoredDataError
 from popoto.fields.adapting import adapted, is_field_type, names_of
 from popoto.fields.asking.asked import Asked
 from popoto.fields.coercion import CHECKED_TYPES
+from popoto.fields.deferred import read_deferred
 from popoto.fields.describing import describe
 from popoto.fields.type_variables import Value
 from popoto.fields.valued import VALID_FIELD_TYPES
@@ -197,6 +198,8 @@ class Field(Asked[Value], Generic[Value], metaclass=FieldBase):
             return self
         name = self.name
         raw = instance._stored.get(name)
+        if raw is None and name in instance._deferred:
+            raw = read_deferred(instance, name)
         value: Value
         if raw is None:
             value = self.missing_value(instance)

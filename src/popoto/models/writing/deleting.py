@@ -85,7 +85,7 @@ class Deletion(Operation):
         instance = self.instance
         for name in self.options.by_name:
             # Decode what was not looked at yet, before its bytes go.
-            if name not in vars(instance):
+            if name not in vars(instance) and name not in instance._deferred:
                 instance._settle(name)
         instance._stored = {}
         instance._unconfirmed = None

@@ -287,7 +287,7 @@ class Matches:
                 raise ModelException(
                     f"{self.model.__name__}: the query is one for {spec.options.model_name}"
                 )
-            execution = self._execution = Execution(spec.changed(tracked=False))
+            execution = self._execution = Execution(spec.changed(tracked=False, only=None))
             self._fetch, order = yield from execution.compile()
             if order.kind == "values" or spec.computed_sort is not None or execution.limit == 0:
                 return (yield from execution.results())

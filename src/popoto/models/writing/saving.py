@@ -224,6 +224,7 @@ class Saving(Change):
             hook(self.instance, batch, commit)
 
     def _put_new(self, batch: Batch) -> None:
+        self.refuse_deferred()
         new = self.options.entries(self.key, self.values(self.changed))
         self.put_claims(batch, new, None)
         self.put_hash(batch)
