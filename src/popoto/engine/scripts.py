@@ -127,7 +127,7 @@ COMMIT = Script.joined(
     "commit",
     *_in("shared", "settled stored foreseeing"),
     *_in("commit", "arguments refusing records looking queued_looks"),
-    *_in("commit", "texts claims sums expiring moving kinds steps commit"),
+    *_in("commit", "texts claims sums expiring moving kinds referring steps commit"),
 )
 QUERY = Script.joined(
     "query",

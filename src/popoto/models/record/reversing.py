@@ -6,14 +6,14 @@ go (in notebooks, in tests), so what a class is given knows relationships only w
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 from weakref import ref
 
 from popoto.exceptions import ModelException
 from popoto.fields.field import Field
 from popoto.fields.relationship import Relationship
-from popoto.models.record.known_models import is_latest, is_same
+from popoto.models.record.known_models import is_latest, is_same, note_definition
 
 
 class Reverse:
@@ -89,9 +89,9 @@ def attach_all(model: Any) -> None:
     Raises ModelException for a name that was asked for and is not free.
     """
     for base in model.__mro__[1:]:
-        for name, value in vars(base).items():
+        for name, value in _attributes(base).items():
             fields = value.fields if isinstance(value, NamedReverse) else ()
-            if fields and not isinstance(vars(model).get(name, value), Reverse):
+            if fields and not isinstance(_attributes(model).get(name, value), Reverse):
                 raise _clash(fields[0], name, model)
     given: list[_Given] = []
     try:
@@ -111,6 +111,7 @@ def attach_all(model: Any) -> None:
 
 def attach(field: Field[Any]) -> None:
     """Give the model that a field refers to, if it refers to one that is there, the way back."""
+    note_definition()
     _give(field, field.known_target, [])
 
 
@@ -119,17 +120,19 @@ class _Given(NamedTuple):
 
     target: Any
     name: str
-    former: Reverse | None
+    former: object
 
 
 def _give(field: Field[Any], target: Any, given: list[_Given]) -> None:
     name = field.reverse_name
     if name is None or target is None or not _is_current(field):
         return
-    found = next((vars(base)[name] for base in target.__mro__ if name in vars(base)), None)
+    found = next(
+        (_attributes(base)[name] for base in target.__mro__ if name in _attributes(base)), None
+    )
     made = _made(field, name, target, found)
     if made is not None:
-        given.append(_Given(target, name, vars(target).get(name)))
+        given.append(_Given(target, name, _attributes(target).get(name)))
         setattr(target, name, made)
 
 
@@ -161,6 +164,11 @@ def check_free(model: Any, name: str) -> None:
     found = getattr(model, name, None)
     if isinstance(found, NamedReverse) and found.fields:
         raise _clash(found.fields[0], name, model)
+
+
+def _attributes(cls: type) -> Mapping[str, object]:
+    """What a class itself has, and not its bases."""
+    return vars(cls)
 
 
 def _clash(field: Field[Any], name: str, target: Any) -> ModelException:

@@ -194,7 +194,7 @@ class Saving(Change):
             decision = options.decision(frozenset(self.changed))
             self.shows = self._shows(decision)
             self.put_change(batch, options.whole if self.upsert else decision, decision.names)
-        put_expiry(batch, self.instance, self.key, is_new=known is None, replaces=self.upsert)
+        self._put_expiry(batch)
         if self.expected:
             flat = [part for pair in self.expected.items() for part in pair]
             self._expectation = batch.guards[batch.guard("holds", self.old_key, *flat)]
@@ -219,6 +219,10 @@ class Saving(Change):
         )
         for hook in self.options.commit_hooks:
             hook(self.instance, batch, commit)
+
+    def _put_expiry(self, batch: Batch) -> None:
+        is_new = self.known is None
+        put_expiry(batch, self.instance, self.key, is_new=is_new, replaces=self.upsert)
 
     def _put_new(self, batch: Batch) -> None:
         new = self.options.entries(self.key, self.values(self.changed))
