@@ -80,7 +80,9 @@ $(VENV)/.recall: pyproject.toml | $(VENV)/bin/python
 
 demo: $(VENV)/.demo ## 28,000 airports, found; an agent's memory over twelve weeks; a journal read in and asked
 	@$(RUN) -m examples.airports
+	@echo
 	@$(RUN) -m examples.colleague
+	@echo
 	@$(RUN) -m examples.castaway
 
 kitchen: $(VENV)/.demo ## the example application of the manual (ARGS=--ops: broken indexes, repaired)
@@ -152,7 +154,8 @@ bench-recall: $(VENV)/.recall ## what retrieval finds in conversations in the fo
 
 docs: $(VENV)/.docs ## the documentation site, into site/
 	@NO_MKDOCS_2_WARNING=1 $(RUN) -m mkdocs build --strict --quiet
-	@echo 'open site/index.html'
+	@echo 'Read it in a browser: site/index.html. With search: $(RUN) -m http.server --directory site 8000'
+	@echo 'and then http://localhost:8000/'
 
 clean: ## remove what the other targets made
 	@rm -rf $(VENV) .venv-peer .venv-oldest .venv-newest site dist .coverage .coverage.* .mutants .pytest_cache .ruff_cache .mypy_cache .import_linter_cache .hypothesis

@@ -10,7 +10,6 @@ server of yours it removes what it stored. The journal is Robinson Crusoe's, `ca
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from typing import Any
 
 from rich.console import Console
 
+from examples import stage
 from popoto import (
     AccessTrackerMixin,
     BM25Field,
@@ -30,7 +30,6 @@ from popoto import (
     ObservationProtocol,
     StringField,
     clock,
-    redis_db,
 )
 
 JOURNAL = Path(__file__).with_name("castaway.txt")
@@ -132,14 +131,13 @@ def learn(question: str) -> None:
 
 def main() -> None:
     """Read the journal, ask, tell what became of it, ask again."""
-    if "REDIS_URL" not in os.environ:
-        redis_db.set_REDIS_DB_settings(url="embedded://")
+    stage.enter()
     console = Console()
     DemoEntry.delete_all()
     try:
         read_in()
         number = DemoEntry.query.count()
-        console.print(f"\n[bold]A castaway's memory[/bold]: {number} entries, asked on {TODAY}")
+        console.print(f"[bold]A castaway's memory[/bold]: {number} entries, asked on {TODAY}")
         with clock.using(noon(TODAY)):
             console.print(picture(QUESTIONS))
             learn(QUESTIONS[-1])

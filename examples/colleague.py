@@ -10,7 +10,6 @@ server of yours it removes what it stored.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -18,6 +17,7 @@ from itertools import pairwise
 from rich.console import Console
 from rich.table import Table
 
+from examples import stage
 from popoto import (
     AccessTrackerMixin,
     ConfidenceField,
@@ -28,7 +28,6 @@ from popoto import (
     ObservationProtocol,
     TemporalPeriod,
     clock,
-    redis_db,
 )
 
 DAY = 86_400
@@ -97,38 +96,42 @@ def live(day: int) -> list[str]:
 
 def picture(days: list[list[str]]) -> Table:
     """What the colleague has learned: one line for each memory."""
-    table = Table(title=f"Twelve weeks, {SHOWN} memories a day", title_justify="left", box=None)
-    for heading in ("memory", "days shown, week by week", "certainty", "reads", "together with"):
-        table.add_column(heading, justify="right" if heading in ("certainty", "reads") else "left")
+    table = Table(box=None, pad_edge=False)
+    table.add_column(f"the best {SHOWN} memories of each day", no_wrap=True)
+    table.add_column("shown, by week")
+    table.add_column("certainty", justify="right")
+    table.add_column("reads", justify="right")
     for memory in DemoMemory.query.no_track().all():
         weeks = [days[first : first + 7] for first in range(0, len(days), 7)]
         bars = "".join(BLOCKS[sum(memory.text in day for day in week)] for week in weeks)
-        linked = DemoMemory.together.get_linked(DemoMemory, memory.pk, limit=1)
-        table.add_row(
-            memory.text,
-            bars,
-            f"{memory.certainty:.2f}",
-            str(memory.access_count),
-            linked[0][0].partition(":")[2][:18] + "…" if linked else "",
-        )
+        table.add_row(memory.text, bars, f"{memory.certainty:.2f}", str(memory.access_count))
     return table
+
+
+def links() -> str:
+    """Which two memories bring each other to mind."""
+    pairs: set[tuple[str, ...]] = set()
+    for memory in DemoMemory.query.no_track().all():
+        for key, _ in DemoMemory.together.get_linked(DemoMemory, memory.pk, limit=1):
+            pairs.add(tuple(sorted([memory.text, key.partition(":")[2]])))
+    return "".join(f"Bring each other to mind: {one}\n{other:>75}" for one, other in sorted(pairs))
 
 
 def main() -> None:
     """Live twelve weeks and show what came of it."""
-    if "REDIS_URL" not in os.environ:
-        redis_db.set_REDIS_DB_settings(url="embedded://")
-    console = Console(width=max(Console().width, 100))
+    stage.enter()
+    console = Console()
     DemoMemory.delete_all()
     try:
         remember()
         days = [live(day) for day in range(7 * WEEKS)]
-        console.print("\n[bold]A colleague's memory[/bold]")
+        console.print(f"[bold]A colleague's memory[/bold] after {WEEKS} weeks")
         console.print(
-            "Relevance decays, returns weekly and builds up while nothing happens; what helped is "
-            "shown\nmore often, what was contradicted loses its certainty."
+            "Relevance decays, returns weekly and builds up while nothing happens;\n"
+            "what helped is shown more often, what was contradicted loses its certainty."
         )
         console.print(picture(days))
+        console.print(links(), highlight=False)
     finally:
         DemoMemory.delete_all()
 

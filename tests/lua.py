@@ -35,7 +35,7 @@ SCRIPTS = list(
     dict.fromkeys(
         each for module in _MODULES for each in vars(module).values() if isinstance(each, Script)
     )
-)
+) + [engine_scripts.finding(each) for each in (engine_scripts.COMMIT, commands.MEMORY)]
 
 
 def _words(text: str) -> frozenset[str]:

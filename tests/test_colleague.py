@@ -20,7 +20,7 @@ def test_the_colleague_learns(server_url: str) -> None:
             "REDIS_URL": server_url,
             "PATH": "",
             "PYTHONPATH": str(ROOT / "src"),
-            "COLUMNS": "200",
+            "COLUMNS": "80",
         },
         capture_output=True,
         text=True,
@@ -30,5 +30,8 @@ def test_the_colleague_learns(server_url: str) -> None:
     lines = {line.strip()[:8]: line for line in shown.splitlines() if line.strip()}
     assert "0.10" in lines["The offi"]
     assert "0.90" in lines["Ms Okafo"]
-    assert "together with" in shown
-    assert "Before the report" in lines["The repo"]
+    linked = shown.partition("Bring each other to mind: ")[2].splitlines()
+    assert [line.split(",")[0].strip() for line in linked] == [
+        "Before the report",
+        "The report for the board is due on Mondays.",
+    ]

@@ -23,7 +23,7 @@ import redis
 from sybil import Document, Example, Region
 from sybil.parsers.markdown import PythonCodeBlockParser
 
-from popoto import ModelException
+from popoto import ModelException, redis_db
 
 ROOT = Path(__file__).parents[1]
 PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
@@ -77,15 +77,23 @@ def levels() -> Iterator[None]:
         loggers[name].setLevel(level)
 
 
+@pytest.fixture
+def page(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> ModuleType:
+    """A module for the samples, because classes and annotations look up the one they were made in.
+
+    Files that samples write are below `tmp_path`.
+    """
+    module = ModuleType("page")
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    monkeypatch.chdir(tmp_path)
+    return module
+
+
 @pytest.mark.usefixtures("levels")
 @pytest.mark.parametrize("document", list(with_samples()))
 def test_the_samples_of_a_page_do_what_the_page_says(
-    document: Document, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, redis_client: redis.Redis
+    document: Document, page: ModuleType, redis_client: redis.Redis
 ) -> None:
-    # A module of its own, because classes and annotations look up the module they were made in.
-    page = ModuleType("page")
-    monkeypatch.setitem(sys.modules, page.__name__, page)
-    monkeypatch.chdir(tmp_path)
     document.namespace = vars(page)
     for example in document.examples():
         missing = missing_command(example, redis_client)
@@ -94,6 +102,30 @@ def test_the_samples_of_a_page_do_what_the_page_says(
         else:
             with pytest.raises(ModelException, match=f"it lacks {missing}"):
                 example.evaluate()
+
+
+def test_the_script_of_the_readme_runs_again_on_what_it_has_stored(
+    page: ModuleType, tmp_path: Path
+) -> None:
+    for _ in range(2):
+        document = Document.parse(str(ROOT / "README.md"), executed_blocks)
+        document.namespace = vars(page)
+        # A directory that outlives the process, as the README proposes it.
+        with redis_db.using(f"embedded://{tmp_path}/popoto"):
+            for example in document.examples():
+                example.evaluate()
+
+
+def test_every_page_is_named_in_the_navigation_and_at_the_start() -> None:
+    docs = ROOT / "docs"
+    pages = {str(path.relative_to(docs)) for path in docs.rglob("*.md")}
+    navigation = re.findall(r"(\S+\.md)$", (ROOT / "mkdocs.yml").read_text(), re.MULTILINE)
+    assert sorted(navigation) == sorted(pages)
+    start = set(re.findall(r"\]\(([^)#]+\.md)", (docs / "index.md").read_text()))
+    # Decisions have a page of contents of their own.
+    assert start == {page for page in pages if "decisions/" not in page} - {"index.md"} | {
+        "decisions/index.md"
+    }
 
 
 def test_the_plots_are_pictures() -> None:

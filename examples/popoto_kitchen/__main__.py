@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import argparse
-import os
+import sys
 
+import redis
 from rich.console import Console
 
-from popoto import redis_db
+try:
+    from popoto import redis_db
+except ValueError as error:
+    # A REDIS_URL that means nothing.
+    sys.exit(f"REDIS_URL: {error}")
 
 from .models import close_kitchen
 from .ops import show_ops
@@ -19,9 +24,14 @@ def main() -> None:
     parser.add_argument("--ops", action="store_true", help="break indexes, and repair them")
     show = show_ops if parser.parse_args().ops else show_tour
     console = Console()
-    own_server = not os.environ.get("REDIS_URL")
+    own_server = not redis_db.REDIS_URL
     if own_server:
         redis_db.set_REDIS_DB_settings(url="embedded://")
+    try:
+        redis_db.get_REDIS_DB().ping()
+    except redis.RedisError as error:
+        sys.exit(str(error))
+    if own_server:
         console.print("Popoto Kitchen opens on a temporary server of its own.")
     try:
         show(console)

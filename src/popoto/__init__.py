@@ -68,7 +68,9 @@ from popoto.memory.recall.declared import Recall
 from popoto.models.base import Model, ModelBase
 from popoto.models.expressions import CombinedExpression, Expression
 from popoto.models.q import Q
+from popoto.models.subjects import async_erase, erase
 from popoto.models.transactions import transaction as transaction
+from popoto.models.upkeep.erasure import Erasure
 from popoto.pubsub import Publisher, Subscriber
 from popoto.recipes import AdaptiveAssembler, AssemblyResult, ContextAssembler, RetrievalQuality
 from popoto.redis_db import POPOTO_REDIS_DB as POPOTO_REDIS_DB
@@ -102,6 +104,7 @@ __all__ = [
     "Defaults",
     "DictField",
     "EmbeddingField",
+    "Erasure",
     "EventStreamMixin",
     "ExistenceFilter",
     "Expression",
@@ -146,9 +149,11 @@ __all__ = [
     "WriteFilterMixin",
     "__version__",
     "acting_as",
+    "async_erase",
     "async_explain_confidence",
     "configure",
     "enable_error_reporting",
+    "erase",
     "explain_confidence",
     "get_async_redis_db",
     "get_redis",

@@ -24,6 +24,7 @@ __all__ = [
     "ConfigurationError",
     "ConflictError",
     "KeyMutationError",
+    "MatchExistsError",
     "MissingTargetError",
     "ModelException",
     "NotReplicatedError",
@@ -106,6 +107,10 @@ class UniquenessError(ModelException):
 
 class AlreadyExistsError(ModelException):
     """`create()` or a key migration met a stored record under the key. Nothing was written."""
+
+
+class MatchExistsError(AlreadyExistsError):
+    """What `get_or_create` looked for was created by others, and was gone again each time."""
 
 
 class RowError(NamedTuple):

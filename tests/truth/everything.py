@@ -121,6 +121,8 @@ def _exchange(api: Api, ships: dict[str, Ship]) -> None:
     api(Ship.bulk_create, list(ships.values()))
 
 
+_WHITE: dict[str, Any] = {"name": "new", "call_sign": "s", "log": ["built"]}
+
 Operation = Callable[[Api, dict[str, Ship]], object]
 
 #: Each is one call of a script.
@@ -148,6 +150,7 @@ OPERATIONS: dict[str, Operation] = {
 #: Those that take several.
 IN_STEPS: dict[str, Operation] = {
     "exchange": _exchange,
+    "get_or_create": lambda api, _: api(Ship.get_or_create, flag="white", defaults=_WHITE),
     "upsert": lambda api, _: api(ship("a", **CHANGED).save),
     "clean": lambda api, _: api(Ship.clean_indexes),
     "rebuild": lambda api, _: api(Ship.rebuild_indexes),

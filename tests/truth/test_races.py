@@ -51,6 +51,13 @@ class Seat(Model):
     number = UniqueKeyField()
 
 
+class Desk(Model):
+    """What neither key nor unique field decides."""
+
+    room = IndexedField(null=True)
+    chairs = IntField(null=True)
+
+
 class Slot(Model):
     name = KeyField()
     day = IndexedField(null=True)
@@ -341,12 +348,12 @@ def test_a_stale_copy_keeps_what_others_wrote(api: Api, redis_client: redis.Redi
 _PROCESS = """
 import sys
 from popoto import ModelException, redis_db
-from tests.truth.test_races import Account
+from tests.truth.test_races import Account, Desk
 redis_db.set_REDIS_DB_settings(unix_socket_path=sys.argv[1])
 me = sys.argv[2]
 print("ready", flush=True)
 sys.stdin.readline()
-won = 0
+won = found = 0
 for number in range(40):
     try:
         Account.create(name=f"{me}-{number}", email=f"{number}@x")
@@ -356,7 +363,8 @@ for number in range(40):
     shared = Account.get_or_create(name="shared", defaults={"email": "shared@x"})[0]
     shared.city = f"{me}{number}"
     shared.save()
-print(won, flush=True)
+    found += Desk.get_or_create(room=f"{number}")[1] + Desk.get_or_create(chairs=number)[1]
+print(won, found, flush=True)
 """
 
 
@@ -382,7 +390,9 @@ def test_processes_share_what_is_unique(server_url: str, redis_client: redis.Red
         assert child.stdin is not None
         child.stdin.write("go\n")
         child.stdin.flush()
-    won = sum(int(child.communicate()[0]) for child in children)
-    assert won == 40
+    told = [child.communicate()[0].split() for child in children]
+    assert sum(int(won) for won, _ in told) == 40
+    assert sum(int(found) for _, found in told) == 80
+    assert Desk.query.count() == 80
     assert Account.query.count() == 41
     assert violations(redis_client, Account) == []

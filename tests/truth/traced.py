@@ -82,7 +82,12 @@ class Asked(NamedTuple):
 def _wrapped(script: Script) -> Script:
     text = _PRELUDE + script.text
     digest = sha1(text.encode(), usedforsecurity=False).hexdigest()
-    return replace(script, text=text, digest=digest)
+    # Its parts are told apart by their lines, where it is extended further.
+    lines = _PRELUDE.count("\n")
+    starts = (1, *(start + lines for start in script.starts))
+    return replace(
+        script, text=text, digest=digest, parts=("prelude", *script.parts), starts=starts
+    )
 
 
 @contextmanager

@@ -11,6 +11,7 @@ from popoto.engine.batch import Batch, GuardFailure, KeyArgument, QueuedCommits,
 from popoto.engine.keys import shard_prefix
 from popoto.engine.request import Request, ScriptCall, tagged
 from popoto.engine.run import run
+from popoto.engine.scripts import COMMIT, finding
 from popoto.redis_db import POPOTO_REDIS_DB
 
 #: Commands as redis-py gives them, with the keys k, l and m at odd places.
@@ -175,6 +176,16 @@ def test_guards_are_counted_from_nought_and_batches_joined() -> None:
     assert [step[1] for step in batch.guards] == ["k", "k", "l"]
     assert [step[1] for step in batch.commands] == ["k", "l"]
     assert len(batch.after) == 1
+
+
+def test_what_looks_for_records_takes_a_further_extension_also_when_joined() -> None:
+    plain, finds = Batch(), Batch()
+    finds.guard_unmatched("$Class:M", KeyArgument("$Expiry:M"), 0)
+    assert plain.call().script is COMMIT
+    assert finds.call().script is finding(COMMIT)
+    plain.extend(finds)
+    assert plain.call().script is finding(COMMIT)
+    assert plain.call().keys == ["$Class:M", "$Expiry:M"]
 
 
 def test_a_key_is_declared_once_wherever_it_is_named() -> None:

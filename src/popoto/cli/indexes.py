@@ -137,8 +137,7 @@ def _with_bar(
     options: argparse.Namespace, what: str, model: AnyModel, plan: Plan[Any], *, reads_records: bool
 ) -> Any:
     """Carry out an operation under a bar that shows how much of the keyspace it has visited."""
-    scans = 1 + reads_records
-    scans += any(family.prefix == "" for family in Registry(model._meta).companions)
+    scans = 1 + reads_records + Registry(model._meta).has_keys_among_records
     label = f"{what} {model.__name__}"
     with progress(label, scans * stored_keys(), quiet=options.quiet) as report:
         return carry_out(watched(plan, report))

@@ -13,7 +13,7 @@ from popoto.engine.codec import Stored
 from popoto.engine.keys import shard_prefix
 from popoto.engine.outcome import CommitReply, GuardFailure, refused_commands
 from popoto.engine.request import Argument, Plan, Reply, Request, ScriptCall, tagged
-from popoto.engine.scripts import COMMIT, Script
+from popoto.engine.scripts import COMMIT, Script, finding
 from popoto.engine.steps import (
     MOST_ARGUMENTS,
     Declared,
@@ -84,6 +84,8 @@ class Batch(Pipeline):
         self.after: list[tuple[Argument, ...]] = []
         #: commit.lua, or an extension of it that has further commands
         self.script: Script = COMMIT
+        #: whether a guard looks for records by a lookup, which takes a further extension
+        self.finds = False
         #: by whom, when and why, where the model keeps a history (`popoto.memory.history`)
         self.noting = noting
 
@@ -163,8 +165,14 @@ class Batch(Pipeline):
         pairs: list[Any] = [part for name in names for part in (name, stored.get(name, b""))]
         return self.guard("holds", key, *pairs)
 
+    def guard_unmatched(self, key: str, *arguments: Argument) -> int:
+        """Append the guard that no record matches a lookup (lua/finding); the guard's position."""
+        self.finds = True
+        return self.guard("unmatched", key, *arguments)
+
     def extend(self, other: Batch) -> None:
         """Append the guards and commands of another batch."""
+        self.finds = self.finds or other.finds
         self.guards += other.guards
         self.commands += other.commands
         self.after += other.after
@@ -204,7 +212,8 @@ class Batch(Pipeline):
                 apart=self.script.apart,
             ),
         ]
-        return ScriptCall(self.script, list(keys), arguments)
+        script = finding(self.script) if self.finds else self.script
+        return ScriptCall(script, list(keys), arguments)
 
     @staticmethod
     def outcome(reply: CommitReply) -> list[Reply] | GuardFailure:

@@ -15,6 +15,8 @@ from collections.abc import Iterable
 
 SEPARATOR = ":"
 ESCAPED_SEPARATOR = "{&#58;}"
+_POINTER = "$IdxPtr:"
+_POINTS = "\0idxptr\0"
 
 _NEEDS_ESCAPE = re.compile(r"[/'?*^\[\]:-]")
 _ESCAPES = str.maketrans(
@@ -93,6 +95,20 @@ def late_key(model_name: str, name: str) -> str:
 def capped_list_key(record_key: str, field_name: str) -> str:
     """The list that holds a capped list field of one record."""
     return f"{record_key}::{field_name}"
+
+
+def pointer_keys(record_key: str, field_name: str) -> tuple[str, str]:
+    """The keys that name the value set which a record stands in: of popoto 1.9 on, and of 1.8.1."""
+    return f"{_POINTER}{record_key}:{field_name}", f"{record_key}{_POINTS}{field_name}"
+
+
+def pointer(key: str) -> tuple[str, str] | None:
+    """The record key and the field that such a key is about; None for another kind of key."""
+    if key.startswith(_POINTER):
+        record, _, field_name = key.removeprefix(_POINTER).rpartition(SEPARATOR)
+        return record, field_name
+    record, found, field_name = key.rpartition(_POINTS)
+    return (record, field_name) if found else None
 
 
 def shard_prefix(shard: str, *, is_cluster: bool) -> str:

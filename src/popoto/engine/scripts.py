@@ -14,6 +14,7 @@ import re
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from hashlib import sha1
 from importlib import resources
 
@@ -127,7 +128,7 @@ COMMIT = Script.joined(
     "commit",
     *_in("shared", "settled stored foreseeing"),
     *_in("commit", "arguments refusing records looking queued_looks"),
-    *_in("commit", "texts claims sums expiring moving kinds referring steps commit"),
+    *_in("commit", "texts claims sums expiring moving kinds pointing referring steps commit"),
 )
 QUERY = Script.joined(
     "query",
@@ -141,3 +142,20 @@ UPKEEP = Script.joined("upkeep", "shared/settled.lua", "upkeep.lua")
 RECOUNT = Script.joined(
     "recount", *_in("shared", "settled stored foreseeing escaping"), "recount.lua"
 )
+
+_FINDING = (
+    *_in("shared", "opening escaping"),
+    "finding/arguments.lua",
+    *_in("query", "lists scores missing tree sets ranges bytes texts near combined"),
+    "finding/finding.lua",
+)
+
+
+@cache
+def finding(script: Script) -> Script:
+    """commit.lua, or an extension of it, with the guard that no record matches a lookup.
+
+    It has the parts of query.lua that find records; commits without this guard pay nothing for
+    them.
+    """
+    return script.extended(f"finding {script.name}", *_FINDING, package="popoto.engine")

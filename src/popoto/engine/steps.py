@@ -61,7 +61,21 @@ def _claim(at: _At, number: int, key: int, rest: tuple[Any, ...]) -> tuple[_Argu
     return (field, at(values or None), at(coverage or None)), (number, key, member, old, stored)
 
 
-_GUARDS = {"absent": _absent, "exists": _exists, "holds": _holds, "claim": _claim}
+def _unmatched(
+    at: _At, number: int, key: int, rest: tuple[Any, ...]
+) -> tuple[_Arguments, _Arguments]:
+    # Nothing is its own, as no two of them are one: their trees differ.
+    named = (at(each) if type(each) is KeyArgument else each for each in rest)
+    return (number, key, *named), ()
+
+
+_GUARDS = {
+    "absent": _absent,
+    "exists": _exists,
+    "holds": _holds,
+    "claim": _claim,
+    "unmatched": _unmatched,
+}
 
 
 def write_guards(guards: Iterable[Step], keys: Declared, *, together: bool) -> list[Argument]:
@@ -103,6 +117,11 @@ def _of_an_expiry(at: _At, key: int, rest: tuple[Any, ...]) -> _Form:
     return at(registry), (at(values),), (key, member)
 
 
+def _of_a_pointer(at: _At, key: int, rest: tuple[Any, ...]) -> _Form:
+    record, field, older, set_key, has_no_texts = rest
+    return 0, (), (key, at(record), field, at(older), set_key, has_no_texts)
+
+
 def _of_several_keys(at: _At, key: int, rest: tuple[Any, ...]) -> _Form:
     named = [at(each) if type(each) is KeyArgument else each for each in rest]
     return key, (), tuple(named)
@@ -116,11 +135,14 @@ _COMMANDS: dict[str, Callable[[_At, int, tuple[Any, ...]], _Form]] = {
     **dict.fromkeys(("ENTER", "LEAVE"), _of_a_value),
     **dict.fromkeys(("RETIRE", "FORGET"), _of_an_expiry),
     "FILL": _of_records,
+    "POINT": _of_a_pointer,
     **dict.fromkeys(("MOVE", "CARRY", "FOLLOW", "RESCHEDULE", "ADD", "KEYED"), _of_several_keys),
     **dict.fromkeys(("EXPIRE-IN", "EXPIRE-AT", "EXPIRE-AS-IS"), _of_several_keys),
 }
 #: Commands that do for many members at once what they do for one after another.
-_OF_MANY = frozenset({"SADD", "SREM", "ZREM", "ENTER", "LEAVE", "RETIRE", "FORGET", "FILL"})
+_OF_MANY = frozenset(
+    {"SADD", "SREM", "ZREM", "ENTER", "LEAVE", "RETIRE", "FORGET", "FILL", "POINT"}
+)
 #: Other commands that neither read nor write anything but what belongs to their own key.
 _OF_ONE = frozenset(
     {

@@ -8,9 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import Protocol, TypeAlias
 
 from popoto.engine.request import Argument
+
+
+class Named(Protocol):
+    """How a tree names keys in its arguments."""
+
+    def position(self, key: str) -> Argument:
+        """The argument that stands for a key."""
+        ...
 
 
 @dataclass(slots=True)
@@ -221,7 +229,7 @@ def key_kinds(node: Node) -> dict[str, str]:
     return kinds
 
 
-def encode(node: Node, keys: Keys, out: list[Argument]) -> None:
+def encode(node: Node, keys: Named, out: list[Argument]) -> None:
     """Append a tree to the arguments of query.lua. No recursion: trees may be deep."""
     waiting: list[Node] = [node]
     while waiting:
@@ -242,7 +250,7 @@ def encode(node: Node, keys: Keys, out: list[Argument]) -> None:
 
 def _encode_leaf(
     node: Everything | Nothing | Members | ScoreRange | Near | RecordKeys | StoredBytes | TextMatch,
-    keys: Keys,
+    keys: Named,
     out: list[Argument],
 ) -> None:
     match node:

@@ -15,6 +15,7 @@ from popoto.exceptions import ModelException
 from popoto.fields.describing import describe
 from popoto.fields.documents.comparing import misindexed
 from popoto.fields.documents.entries import DocumentEntry, DocumentFamily, RestFamily, stem_of
+from popoto.fields.documents.forgetting import forget_words_of
 from popoto.fields.documents.frequencies import inverse_frequencies, recomputed
 from popoto.fields.documents.renewing import Reindexing
 from popoto.fields.documents.texts import brings_words, text_of, words_believed
@@ -22,6 +23,7 @@ from popoto.fields.field import Field
 from popoto.fields.keeping.commit import Commit
 from popoto.fields.keeping.entries import Entry
 from popoto.fields.keeping.families import KeyFamily
+from popoto.fields.keeping.forgetting import Subject, Trace
 from popoto.fields.partitioned_field_mixin import PartitionedFieldMixin
 from popoto.fields.valueless_field_mixin import ValuelessFieldMixin
 from popoto.memory.bm25.documents import lengths_key, put_document
@@ -165,6 +167,13 @@ class BM25Field(PartitionedFieldMixin[str], ValuelessFieldMixin[str], Field[str]
 
     def rebuilding(self, model_name: str, shard: str) -> Reindexing:
         return Reindexing(self, self.root, shard)
+
+    def forgetting(self, subject: Subject) -> Plan[Mapping[str, Trace]]:
+        options: Any = self.owner._meta
+        stems = yield from self.rebuilding(options.model_name, options.shard).stems()
+        return (
+            yield from forget_words_of(stems, self.root, self.partition_by, options.shard, subject)
+        )
 
     def misindexed(self, records: Sequence[Any]) -> Plan[list[tuple[str, bool]]]:
         return misindexed(self, records)

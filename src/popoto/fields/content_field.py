@@ -11,6 +11,7 @@ from popoto.engine.run import arun, run
 from popoto.exceptions import ModelException, StoredDataError
 from popoto.fields.coercion import CoercionError
 from popoto.fields.content.collecting import collect
+from popoto.fields.content.forgetting import forget_contents
 from popoto.fields.content.naming import content_key
 from popoto.fields.content.references import (
     PREFIX,
@@ -24,6 +25,7 @@ from popoto.fields.content.references import (
 from popoto.fields.describing import describe
 from popoto.fields.field import Field
 from popoto.fields.keeping.commit import Commit
+from popoto.fields.keeping.forgetting import Subject, Trace, nothing
 from popoto.fields.keeping.stand_in import StandIn
 from popoto.fields.unindexed_field_mixin import UnindexedFieldMixin
 from popoto.stores.abstract import AbstractContentStore
@@ -287,6 +289,11 @@ class ContentField(UnindexedFieldMixin[str], Field[str]):
                 f"{self.label}: {type(store).__name__}.save() returned a reference that cannot be "
                 f"stored ({error}); nothing was written"
             ) from error
+
+    def forgetting(self, subject: Subject) -> Plan[Mapping[str, Trace]]:
+        options: Any = self.owner._meta
+        # One for all of a model: they share stores.
+        return forget_contents(options, subject) if options.content_fields[0] is self else nothing()
 
     def settle(self, instance: Any, wanted: StandIn, stored: bytes) -> None:
         """Let the instance hold the reference, unless another text was assigned meanwhile."""

@@ -76,10 +76,22 @@ def _number(value: Any, axis: str) -> float:
     return number
 
 
+def _is_position(latitude: float | None, longitude: float | None) -> bool:
+    """Whether nothing has to be converted: a save asks this several times of each value."""
+    return (
+        type(latitude) is float
+        and type(longitude) is float
+        and -MAX_LATITUDE <= latitude <= MAX_LATITUDE
+        and -MAX_LONGITUDE <= longitude <= MAX_LONGITUDE
+    )
+
+
 def to_coordinates(value: Any) -> Coordinates:
     """A pair as `Coordinates`. Raises CoercionError for anything that is no position."""
     if value is None:
         return NOWHERE
+    if type(value) is Coordinates and _is_position(*value):
+        return value
     if not is_list(value) or len(value) != 2:
         raise CoercionError(f"{describe(value)} is no pair of latitude and longitude")
     latitude, longitude = value

@@ -20,6 +20,7 @@ from popoto.fields.field import Field
 from popoto.fields.keeping.commit import Commit
 from popoto.fields.keeping.entries import CompanionEntry, Entry
 from popoto.fields.keeping.families import KeyFamily, companion_family
+from popoto.fields.keeping.forgetting import Subject, Trace
 from popoto.fields.keeping.renewing import Renewal
 from popoto.fields.keeping.stand_in import StandIn
 from popoto.fields.vectors.catching_up import embed_records
@@ -189,6 +190,9 @@ class EmbeddingField(Field[int]):
     def rebuilding(self, model_name: str, shard: str) -> Renewal | None:
         # Files are on this machine alone; which are not there is no fact of the model.
         return Marking(self) if self.store == "server" else None
+
+    def forgetting(self, subject: Subject) -> Plan[Mapping[str, Trace]]:
+        return {"vectors": (yield from self.keeper.forgetting(subject))}
 
     # Saving ---------------------------------------------------------------------
 

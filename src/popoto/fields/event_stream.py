@@ -8,11 +8,13 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from popoto.engine.batch import Batch, append, prefix_in
-from popoto.engine.request import Request, tagged
+from popoto.engine.request import Plan, Request, tagged
 from popoto.engine.run import arun, run
 from popoto.exceptions import ModelException
+from popoto.fields.events.forgetting import forget_events
 from popoto.fields.field import Field
 from popoto.fields.keeping.commit import Commit
+from popoto.fields.keeping.forgetting import Subject, Trace
 from popoto.fields.keeping.naming import model_name_of
 
 if TYPE_CHECKING:
@@ -139,6 +141,10 @@ class EventStreamMixin:
             _log_lost(self, commit.operation, error)
             return
         batch.execute_command(*command)
+
+    @classmethod
+    def _forgetting(cls, subject: Subject) -> Plan[Mapping[str, Trace]]:
+        return forget_events(cls, subject)
 
     def _current_key(self) -> str:
         record: Any = self

@@ -17,6 +17,7 @@ class IndexedFieldMixin(Field[MixedIn]):
     """
 
     option_defaults: ClassVar[dict[str, Any]] = {"indexed": True}
+    is_pointed_to: ClassVar[bool] = True
     valid_types: ClassVar[frozenset[type] | None] = VALID_KEYFIELD_TYPES
 
     @property

@@ -11,6 +11,8 @@ from popoto.models.record.record import Record
 from popoto.models.upkeep import emptying
 from popoto.models.upkeep.checking import Check
 from popoto.models.upkeep.cleaning import clean_indexes
+from popoto.models.upkeep.erasing import erasing
+from popoto.models.upkeep.erasure import Erasure
 from popoto.models.upkeep.rebuilding import Rebuild, Rebuilt
 from popoto.models.writing import bulk, raw_updating
 from popoto.models.writing.save_request import SaveRequest
@@ -272,6 +274,30 @@ class BulkMethods(Record, is_base=True):
     ) -> int:
         """`delete_all` for asyncio."""
         return await arun(emptying.delete_all(cls, batch_size, progress))
+
+    # Erasing -----------------------------------------------------------------------------
+
+    @classmethod
+    def erase(cls, batch_size: int = 1000, **subject: Any) -> Erasure:
+        """Remove everything that the model holds of a subject, and look whether it is gone.
+
+        ``Memory.erase(agent_id="ann")``: the records with this value (of several conditions,
+        with all of them), also those that no index knows, with all that belongs to them: index
+        entries, words, vectors, edges, histories, events, dead letters, content files. Filters
+        and sketches are made anew. Returns an `Erasure`: what was looked at, removed, remaining.
+
+        What is not the subject's stays as it is. After a crash, the same call finishes. Records
+        of the subject that others write meanwhile are looked for up to three times. No event
+        tells of these deletions. Raises ModelException, with nothing removed, for unknown
+        fields and values that do not fit them. Visits every key of the server several times, and
+        every record and entry of the model; two round trips more for each batch.
+        """
+        return run(erasing(cls, subject, batch_size))
+
+    @classmethod
+    async def async_erase(cls, batch_size: int = 1000, **subject: Any) -> Erasure:
+        """`erase` for asyncio."""
+        return await arun(erasing(cls, subject, batch_size))
 
     # Index upkeep ------------------------------------------------------------------------
 

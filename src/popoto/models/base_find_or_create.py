@@ -20,8 +20,10 @@ class FindOrCreateMethods(Record, is_base=True):
         """The record that the lookup finds, or a new one of lookup and defaults.
 
         Returns it and whether it was created; of concurrent callers exactly one
-        creates. Where the lookup holds the whole key, the key alone decides. Raises
-        QueryException for several matches. One command if found, two if created.
+        creates, whatever fields the lookup names: the commit that creates finds nothing that
+        matches. Where the lookup holds the whole key, the key alone decides. Raises
+        QueryException for several matches. One command if found, two if created; three where
+        Python has to compare values.
         """
         return run(creating.get_or_create(cls, defaults, kwargs))
 

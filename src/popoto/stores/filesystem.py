@@ -22,6 +22,8 @@ __all__ = ["FilesystemStore"]
 
 PREFIX = "$CF:"
 _VERSIONS = ".versions"
+#: By model and file, the digests of what its file held before.
+_EARLIER = ".earlier"
 _TEMPORARY = ".writing-"
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 #: The longest name of a file that common file systems take is 255 bytes.
@@ -30,6 +32,7 @@ _NO_LINK: int = getattr(os, "O_NOFOLLOW", 0)
 _READ: int = os.O_RDONLY | _NO_LINK | getattr(os, "O_NONBLOCK", 0)
 _DIRECTORY: int = os.O_RDONLY | _NO_LINK | getattr(os, "O_DIRECTORY", 0)
 _NEW: int = os.O_WRONLY | os.O_CREAT | os.O_EXCL | _NO_LINK
+_APPENDED: int = os.O_WRONLY | os.O_CREAT | os.O_APPEND | _NO_LINK
 #: What opening a path answers where a symbolic link, a directory or nothing stands.
 _NOT_THERE = frozenset(
     {errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EISDIR, errno.ENAMETOOLONG, errno.ENXIO}
@@ -91,7 +94,7 @@ class FilesystemStore(AbstractContentStore):
         with self._directory(model_class_name, create=True) as directory, _locked(directory):
             before = _read(directory, name)
             if before is not None:
-                self._archive(before, unless=digest)
+                self._archive(before, model_class_name, name, unless=digest)
             _write(directory, name, content)
         return f"{PREFIX}{digest}:{model_class_name}/{name}"
 
@@ -187,6 +190,49 @@ class FilesystemStore(AbstractContentStore):
             return False
         return True
 
+    # Forgetting ---------------------------------------------------------------------------
+
+    def places_of(self, references: Iterable[str]) -> list[tuple[str, str]]:
+        """Where what these references name is, or was before it was replaced.
+
+        Directory and name of each file, as `older_than` has them. What is no reference is left out.
+        """
+        found: dict[tuple[str, str], None] = {}
+        for reference in references:
+            try:
+                digest, model_name, name = self._checked(reference)
+            except ContentReferenceError:
+                continue
+            found[model_name, name] = None
+            for each in (digest, *self._earlier_of(model_name, name)):
+                found[f"{_VERSIONS}/{each[:2]}", each + self.extension] = None
+        return list(found)
+
+    def forget_earlier(self, model_name: str) -> None:
+        """Forget what the files of a model held before, of those of which nothing is left."""
+        with (
+            contextlib.suppress(FileNotFoundError),
+            self._directory(_EARLIER, model_name) as notes,
+            self._directory(model_name) as directory,
+        ):
+            for name in sorted(os.listdir(notes)):
+                with _locked(directory):
+                    if not any(map(self._has, self._earlier_of(model_name, name))):
+                        os.unlink(name, dir_fd=notes)
+
+    def _earlier_of(self, model_name: str, name: str) -> list[str]:
+        """The digests of what a file of a model held before."""
+        with contextlib.suppress(FileNotFoundError), self._directory(_EARLIER, model_name) as notes:
+            lines = (_read(notes, name) or b"").decode("ascii", "replace").split()
+            return [each for each in dict.fromkeys(lines) if _DIGEST.fullmatch(each)]
+        return []
+
+    def _has(self, digest: str) -> bool:
+        name = digest + self.extension
+        with contextlib.suppress(FileNotFoundError), self._directory(_VERSIONS, digest[:2]) as some:
+            return _read(some, name) is not None
+        return False
+
     def _names(self, place: str, *, older_than: float) -> list[str]:
         try:
             with self._directory(*place.split("/")) as directory:
@@ -240,7 +286,7 @@ class FilesystemStore(AbstractContentStore):
 
     # Files --------------------------------------------------------------------------------
 
-    def _archive(self, content: bytes, *, unless: str) -> None:
+    def _archive(self, content: bytes, model_name: str, of: str, *, unless: str) -> None:
         digest = hashlib.sha256(content).hexdigest()
         if digest == unless:
             return
@@ -252,6 +298,10 @@ class FilesystemStore(AbstractContentStore):
             else:
                 # Young again: the record that refers to it may be written only now.
                 os.utime(name, dir_fd=directory, follow_symlinks=False)
+        with self._directory(_EARLIER, model_name, create=True) as directory:
+            handle = os.open(of, _APPENDED, 0o600, dir_fd=directory)
+            with os.fdopen(handle, "ab") as file:
+                file.write(digest.encode("ascii") + b"\n")
 
     @contextlib.contextmanager
     def _directory(self, *names: str, create: bool = False) -> Generator[int]:

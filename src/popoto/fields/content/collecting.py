@@ -35,16 +35,22 @@ def _collect_in(store: FilesystemStore, model_name: str, age: float) -> Plan[int
     candidates: list[tuple[str, str]] = yield Call(lambda: store.older_than(age, model_name))
     if not candidates:
         return 0
+    needed = store.needed_by((yield from references_to(store, model_name)))
+    removed: int = yield Call(
+        lambda: sum(store.remove_unless(place, name, needed, age) for place, name in candidates)
+    )
+    yield Call(lambda: store.forget_earlier(model_name))
+    return removed
+
+
+def references_to(store: FilesystemStore, model_name: str) -> Plan[set[str]]:
+    """What all records refer to that may have files of this store."""
     names: list[str] = yield Call(store.model_names)
     references: set[str] = set()
     for name in {model_name, *names}:
         # The archive is shared by all models, also by those this process does not know.
         yield from _add_references(name, references)
-    needed = store.needed_by(references)
-    removed: int = yield Call(
-        lambda: sum(store.remove_unless(place, name, needed, age) for place, name in candidates)
-    )
-    return removed
+    return references
 
 
 def _add_references(model_name: str, found: set[str]) -> Plan[None]:

@@ -47,7 +47,7 @@ class Reindexing:
 
     def begin(self) -> Plan[None]:
         """Have every writer write words of this analyzer, from now on."""
-        stems = yield from self._stems()
+        stems = yield from self.stems()
         for stem in stems:
             key = f"{stem}:analyzer"
             (found,) = yield Request.of(("GET", key), shard=self._shard, repeatable=True)
@@ -88,7 +88,7 @@ class Reindexing:
 
     def finish(self) -> Plan[Sequence[tuple[str, str]]]:
         """Take away what no document stands for, and say that the index is made."""
-        stems = yield from self._stems()
+        stems = yield from self.stems()
         yield from self._purge(stems)
         for stem in stems:
             number = [lengths_key(stem), f"{stem}:n", f"{stem}:avgdl"]
@@ -111,7 +111,7 @@ class Reindexing:
             page = yield from scan.next()
         return pages
 
-    def _stems(self) -> Plan[list[str]]:
+    def stems(self) -> Plan[list[str]]:
         """The indexes of all partitions."""
         found: dict[str, None] = {}
         for page in (yield from self._pages()):

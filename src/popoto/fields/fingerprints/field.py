@@ -37,6 +37,7 @@ class FingerprintField(ValuelessFieldMixin[None], Field[None]):
 
     option_defaults: ClassVar[dict[str, Any]] = {"fingerprint_fn": None}
     follows_from = "fingerprint_fn"
+    forgets_anew = True
 
     #: What the key of a model's words begins with.
     key_prefix: ClassVar[str]

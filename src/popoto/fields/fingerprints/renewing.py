@@ -91,6 +91,8 @@ class Renewing:
         return batch
 
     def _send(self, batch: Batch) -> Plan[None]:
+        if not len(batch):
+            return
         for key in (self._building, self._builder):
             batch.put("EXPIRE", key, _SECONDS)
         yield from self._carry_out(batch)

@@ -24,6 +24,9 @@ define these methods; the metaclass finds them, and those that are not defined c
 `_following_entries(self)`
     Those of its companion entries that follow from the record as it is stored, for upkeep: what is
     missing of them is told by a check, and added by a rebuild (`mend`).
+`_forgetting(cls, subject)`
+    Class method. A plan that forgets what it keeps of erased records in other places
+    (`popoto.fields.keeping.forgetting`), and tells by kind what was found.
 
 Where several bases define one of them, each class's own is called, in method resolution
 order. So none of them calls `super()`.

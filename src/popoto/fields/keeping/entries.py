@@ -18,6 +18,7 @@ from popoto.engine.batch import Batch, KeyArgument
 from popoto.engine.request import Reply
 from popoto.fields.coordinates import CELL_BITS, MAX_LATITUDE, MAX_LONGITUDE
 from popoto.fields.keeping.noting import put_noted
+from popoto.fields.keeping.pointers import put_pointer
 from popoto.memory.history.noting import Kind
 
 _NO_KEY = KeyArgument()
@@ -37,6 +38,8 @@ class SetEntry(NamedTuple):
     values_key: KeyArgument | None = None
     coverage_key: KeyArgument = _NO_KEY
     text: str | None = None
+    #: the field, where popoto 1.8 and later may have pointers to the set
+    pointed: str = ""
 
     @property
     def place(self) -> tuple[str, str, str | None]:
@@ -48,6 +51,12 @@ class SetEntry(NamedTuple):
             batch.put("SADD", self.key, self.member)
         else:
             self._with_text("ENTER", batch, self.values_key)
+
+    def point(self, batch: Batch) -> None:
+        """Let pointers of the record that there are name this set of the field."""
+        if self.pointed:
+            has_texts = self.values_key is not None
+            put_pointer(batch, self.member, self.pointed, self.key, has_texts=has_texts)
 
     def remove(self, batch: Batch) -> None:
         if self.values_key is None:
@@ -383,3 +392,5 @@ def replace(
             entry.begin(batch)
         else:
             entry.add(batch)
+            if isinstance(entry, SetEntry) and not begins:
+                entry.point(batch)

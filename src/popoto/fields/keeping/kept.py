@@ -20,6 +20,8 @@ class Kept(Valued):
     """How a field keeps its index. Everything follows from the entries that a value has."""
 
     value_set_prefix: str
+    #: Whether popoto 1.8 to 1.10 note for each record in which set of this field's it stands.
+    is_pointed_to: ClassVar[bool] = False
     #: The distinct texts beside the value sets, and the key that counts what these cover.
     values_key: KeyArgument
     coverage_key: KeyArgument
@@ -79,8 +81,9 @@ class Kept(Valued):
     def value_entry(self, key: str, value: Any) -> SetEntry:
         """The entry in the set of one value."""
         set_key = self.value_set_key(value)
+        pointed = self.name if self.is_pointed_to else ""
         if self.type is not str:
-            return SetEntry(set_key, key)
+            return SetEntry(set_key, key, pointed=pointed)
         return SetEntry(
             set_key,
             key,
@@ -88,6 +91,7 @@ class Kept(Valued):
             self.values_key,
             self.coverage_key,
             None if value is None else str(value),
+            pointed,
         )
 
     @property

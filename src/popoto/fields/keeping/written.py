@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 from popoto._stock import is_replaced, stock
@@ -11,6 +11,7 @@ from popoto.engine.codec import Stored
 from popoto.engine.request import Plan
 from popoto.fields.keeping.adding import ServerAddition, server_addition
 from popoto.fields.keeping.commit import Commit
+from popoto.fields.keeping.forgetting import Subject, Trace, nothing
 from popoto.fields.keeping.kept import Kept
 from popoto.fields.keeping.renewing import Renewal
 from popoto.fields.keeping.stand_in import StandIn
@@ -85,6 +86,16 @@ class Written(Kept):
         None where it keeps nothing but entries and what belongs to single records.
         """
         return None
+
+    #: Whether what it keeps of a record only goes by making all anew (`rebuilding`).
+    forgets_anew: ClassVar[bool] = False
+
+    def forgetting(self, subject: Subject) -> Plan[Mapping[str, Trace]]:
+        """Forget what it keeps of erased records beside their entries and keys; by kind, what.
+
+        Called when they are gone, and again until nothing is found, so it must be repeatable.
+        """
+        return nothing()
 
     def misindexed(self, records: Sequence[Any]) -> Plan[list[tuple[str, bool]]]:
         """The keys of records of which it keeps something else than follows from them.

@@ -12,6 +12,7 @@ from typing import Any, cast
 
 from popoto.engine.outcome import other_model
 from popoto.engine.request import Call, Plan
+from popoto.fields.keeping.forgetting import Subject, Trace
 from popoto.fields.vectors.keeper import Described, Seen, VectorKeeper
 from popoto.memory.vectors.arrays import Array
 from popoto.memory.vectors.files import Signature, VectorDirectory, vector_name
@@ -25,6 +26,8 @@ logger = logging.getLogger("POPOTO.embedding")
 _ABOUT = "_about.json"
 #: A directory that has changed within so many seconds may change again without showing it.
 _TICK = 0.02
+#: Seconds for which a temporary file may be one that is being written.
+_YOUNG = 300
 
 
 def embeddings_directory() -> str:
@@ -249,6 +252,21 @@ class FileKeeper(VectorKeeper):
             yield Call(lambda: self.followed.rename(renamed))
         if gone:
             yield Call(lambda: self.followed.delete(gone))
+
+    def forgetting(self, subject: Subject) -> Plan[Trace]:
+        trace: Trace = yield Call(lambda: self._forgotten(subject))
+        return trace
+
+    def _forgotten(self, subject: Subject) -> Trace:
+        """Remove the files of erased records. What others wrote of them begins as ``tmp``."""
+        followed = self.followed
+        names = followed.directory.signatures()
+        whose = followed.directory.keys_of(names)
+        owned = {key for key in whose.values() if subject.owns(key)}
+        owned.update(key for key in subject.records if followed.directory.has(key))
+        followed.delete(owned)
+        followed.directory.sweep(_YOUNG)
+        return Trace(len(names), len(owned))
 
     def seen(self) -> Plan[Seen]:
         followed = self.followed

@@ -11,6 +11,7 @@ from popoto.engine.batch import Batch
 from popoto.engine.request import Plan
 from popoto.fields.keeping.entries import Entry
 from popoto.fields.keeping.families import KeyFamily
+from popoto.fields.keeping.forgetting import Subject, Trace
 from popoto.memory.vectors.arrays import Array
 from popoto.memory.vectors.matrix import Matrix, View
 
@@ -114,6 +115,10 @@ class VectorKeeper(ABC):
     def follow(self, moved: Sequence[tuple[str, str | None]]) -> Plan[None]:
         """Records have left their first keys for the second ones, or for good."""
         yield from ()
+
+    @abstractmethod
+    def forgetting(self, subject: Subject) -> Plan[Trace]:
+        """Forget the vectors of erased records, also in the memory of other processes."""
 
     # Searching and catching up -------------------------------------------------------------
 

@@ -15,6 +15,7 @@ from popoto.engine.request import Plan, Request, ScriptCall
 from popoto.fields.keeping.adjusting import Queued, carried_out
 from popoto.fields.keeping.entries import Carried, Entry
 from popoto.fields.keeping.families import KeyFamily, companion_family
+from popoto.fields.keeping.forgetting import Subject, Trace
 from popoto.fields.vectors.keeper import Described, Place, Seen, VectorKeeper
 from popoto.memory.commands import put
 from popoto.memory.vectors.arrays import Array, packed, unpacked
@@ -111,6 +112,21 @@ class ServerKeeper(VectorKeeper):
             companion_family(name, self._changes, "zset", is_open=False),
             KeyFamily("", name, self._note, "whole", derived=False),
         )
+
+    def forgetting(self, subject: Subject) -> Plan[Trace]:
+        """The vectors have gone with the records; what processes remember of them goes here."""
+        shard = self.place.shard
+        (vectors, note) = yield from looked_up(
+            [("HKEYS", self._vectors), ("HGET", self._note, "epoch")], shard
+        )
+        left = [key for key in vectors if subject.owns(key.decode("utf-8", "replace"))]
+        if subject.records and note is not None:
+            # With another epoch, each reads all vectors anew before it searches again.
+            yield Request.of(
+                ("HSET", self._note, "epoch", _new_epoch()), shard=shard, repeatable=True
+            )
+        self._following.drop(list(subject.records), self._following.version)
+        return Trace(len(vectors), 0, len(left))
 
     # Searching -----------------------------------------------------------------------------
 

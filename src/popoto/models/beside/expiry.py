@@ -18,6 +18,7 @@ from popoto.engine import keys
 from popoto.engine.batch import Batch, KeyArgument
 from popoto.engine.codec import Stored
 from popoto.fields.keeping.entries import Entry
+from popoto.models.beside.pointers import put_pointer_removal
 from popoto.models.record.options import ModelOptions
 from popoto.models.record.record import Record
 from popoto.models.record.stored_form import decoded_values
@@ -97,6 +98,7 @@ def put_removal(batch: Batch, options: ModelOptions, key: str) -> None:
     options.put_kinds(batch, key)
     for companion in options.companion_keys(key):
         batch.put("DEL", companion)
+    put_pointer_removal(batch, options, key)
 
 
 def guard_absent(

@@ -26,7 +26,13 @@ from popoto.engine.tree import Node, key_kinds
 from popoto.fields.keeping.entries import Carried, Entry, SetEntry
 from popoto.fields.keeping.families import KeyFamily
 from popoto.models.beside.belongings import own_keys
-from popoto.models.beside.expiry import guard_absent, left_entries, put_forgetting, put_removal
+from popoto.models.beside.expiry import (
+    guard_absent,
+    left_entries,
+    put_forgetting,
+    put_removal,
+)
+from popoto.models.beside.pointers import put_pointer_removal
 from popoto.models.record.options import ModelOptions
 
 logger = logging.getLogger("POPOTO.model_base")
@@ -318,3 +324,4 @@ def put_former_keys(batch: Batch, options: ModelOptions, key: str) -> None:
     """Queue that keys of its own go which a record left that expired or went without a note."""
     for own in own_keys(options, key).values():
         batch.put("DEL", own)
+    put_pointer_removal(batch, options, key)

@@ -13,6 +13,7 @@ from popoto.engine.batch import Batch
 from popoto.engine.codec import Stored
 from popoto.engine.request import Plan
 from popoto.engine.tree import Node, key_kinds
+from popoto.fields.keeping.entries import SetEntry
 from popoto.models.beside.leftovers import put_entry_removal, take_away
 from popoto.models.record.options import AnyField, ModelOptions
 from popoto.models.record.stored_form import decoded_values
@@ -68,3 +69,5 @@ def _put_right(
         # What has to be unique may be another record's by now.
         for entry in entries:
             entry.add(batch)
+            if isinstance(entry, SetEntry):
+                entry.point(batch)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, cast
 
 from popoto._unknown_names import closest, is_strict, tell
@@ -33,6 +33,7 @@ META_OPTIONS = frozenset(
         "require_partition",
         "self_repair",
         "strict",
+        "subject",
         "ttl",
         "ttl_policy",
         "unique_together",
@@ -132,6 +133,7 @@ def check_meta(model_name: str, options: ModelOptions, meta: Mapping[str, Any]) 
     options.history = _checked_history(options, meta.get("history"))
     options.recall = _checked_recall(options, meta.get("recall"))
     options.isolation = _checked_isolation(options, meta.get("require_partition"))
+    options.subject = _checked_subject(options, meta.get("subject"))
     if "version_field" in meta:
         options.version_field = _checked_version_field(options, meta["version_field"])
     if "self_repair" in meta:
@@ -261,6 +263,27 @@ def _checked_isolation(options: ModelOptions, names: object) -> Isolation:
             )
     is_told_by_keys = options.key_field_names.issuperset(found)
     return Isolation(options.model_name, found, is_told_by_keys=is_told_by_keys)
+
+
+def _checked_subject(options: ModelOptions, name: object) -> str | None:
+    label = f"{options.model_name}.Meta.subject"
+    if name is None or options.abstract:
+        return None
+    if not isinstance(name, str):
+        raise ModelException(f"{label} must be the name of a field, got {name!r}")
+    check_subject(options, [name], label)
+    return name
+
+
+def check_subject(options: ModelOptions, names: Iterable[str], label: str) -> None:
+    """Raise ModelException for fields that cannot say whose a record is."""
+    for name in names:
+        field = known_field(options.by_name, name, label)
+        if name not in options.hash_names or "content" in field.registries or field.prepares:
+            raise ModelException(
+                f"{label}: {name!r} is a {type(field).__name__}, whose values are not kept in the "
+                "record as they are, so it cannot say whose a record is"
+            )
 
 
 def _check_order_by(model_name: str, options: ModelOptions) -> None:

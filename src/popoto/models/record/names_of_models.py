@@ -29,6 +29,11 @@ def note_name(model: type, name: str, *, is_named: bool) -> None:
     )
 
 
+def known_models() -> list[type]:
+    """The latest class under each name, of those that still exist."""
+    return list(_keepers.values())
+
+
 def source_of(model: type) -> str:
     """The file, or else the module, that a class was written in."""
     module = sys.modules.get(model.__module__)

@@ -56,6 +56,7 @@ class ModelOptions:
         self.ttl: int | None = None
         self.ttl_policy = "reset"
         self.version_field: str | None = None
+        self.subject: str | None = None  #: the field that says whose a record is
         #: for how many replicas writes wait, if the writer does not say; `Meta.wait_for_replicas`
         self.wait: Wait | None = None
         self.self_repair = True
@@ -206,14 +207,14 @@ class ModelOptions:
         self.composites = [
             CompositeIndex(self.model_name, names, unique) for names, unique in self.indexes
         ]
+        self.entry_fields: list[AnyField] = [each for each in fields.values() if each.makes_entries]
         self.unique_fields: list[AnyField] = [
             field for field in fields.values() if field.unique and field.keeps_value_sets
         ]
+        #: those that pointers of popoto 1.8 to 1.10 may be about
+        self.pointed_fields = [each for each in self.entry_fields if each.is_pointed_to]
         #: whether anything of the model has to be unique besides its keys
         self.has_claims = bool(self.unique_fields) or any(each.unique for each in self.composites)
-        self.entry_fields: list[AnyField] = [
-            field for field in fields.values() if field.makes_entries
-        ]
         self.save_hooks = [
             field for field in fields.values() if is_replaced(type(field), "on_save")
         ]
@@ -221,10 +222,8 @@ class ModelOptions:
             field for field in fields.values() if is_replaced(type(field), "on_delete")
         ]
         decided_by: set[str] = set(self.key_names)
-        for field in self.entry_fields:
-            decided_by.update(field.deciding_names)
-        for composite in self.composites:
-            decided_by.update(composite.names)
+        decided_by.update(*(field.deciding_names for field in self.entry_fields))
+        decided_by.update(*(composite.names for composite in self.composites))
         if self.version_field is not None:
             decided_by.add(self.version_field)
         self.index_names: list[str] = [name for name in self.hash_names if name in decided_by]

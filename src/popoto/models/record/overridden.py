@@ -17,6 +17,8 @@ from popoto.engine.request import Call
 
 #: Set on an instance while its own `save` runs for `create()`; see `Model.save`.
 CREATE_ONLY = "_create_only"
+#: Set likewise: the lookup that no stored record may match.
+UNMATCHED = "_unmatched"
 
 
 def is_own(cls: type, method: str) -> bool:

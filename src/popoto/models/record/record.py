@@ -36,6 +36,8 @@ class Record(metaclass=RecordBase):
     _resolves_references: bool = False
     #: Set while `create()` calls a `save` of the class's own.
     _create_only: bool | None = None
+    #: Set likewise for `get_or_create()`: the lookup that has found no record.
+    _unmatched: Any = None
     _last_full_save: dict[str, Stored] | None = None
     #: By field, the bytes that were stored before a write that waits in a caller's pipeline.
     _unconfirmed: dict[str, set[Stored | None]] | None = None

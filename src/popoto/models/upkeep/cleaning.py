@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from popoto.engine import keys
 from popoto.engine.batch import Batch
 from popoto.engine.request import Plan
+from popoto.fields.keeping.pointers import put_pointer
 from popoto.models.beside.leftovers import take_away, while_missing
 from popoto.models.record.options import ModelOptions
 from popoto.models.record.record import Record
@@ -47,7 +49,12 @@ def delete_companions(options: ModelOptions, found: Sequence[tuple[str, str]]) -
     batches: list[Batch] = []
     for key, record in found:
         batch = while_missing(record)
-        batch.put("DEL", key)
+        pointer = keys.pointer(key)
+        if pointer is None:
+            batch.put("DEL", key)
+        else:
+            # A living record may have such a name.
+            put_pointer(batch, *pointer, "", has_texts=True)
         batches.append(batch)
     return _total((yield from take_away(options, batches)))
 

@@ -300,9 +300,11 @@ class Rebuild:
                 continue
             elif not isinstance(entry, SlotEntry):
                 entry.add(batch)
-                if isinstance(entry, SetEntry) and entry.values_key and entry.text is not None:
-                    # An entry of popoto 1.6 stands already, but its text is in no list.
-                    batch.put("ZADD", entry.values_key, 0, entry.text)
+                if isinstance(entry, SetEntry):
+                    entry.point(batch)
+                    if entry.values_key and entry.text is not None:
+                        # An entry of popoto 1.6 stands already, but its text is in no list.
+                        batch.put("ZADD", entry.values_key, 0, entry.text)
             elif entry.key in taken:
                 continue
             elif entry.alternative:

@@ -49,6 +49,10 @@ class Registry:
         # Several fields may name one family.
         self.families: list[KeyFamily] = list(dict.fromkeys(found))
         self.companions = list(_companion_families(options))
+        #: whether records may have keys that begin like theirs
+        self.has_keys_among_records = bool(options.pointed_fields) or any(
+            family.prefix == "" for family in self.companions
+        )
         self.text_fields = [
             (family.stem + keys.SEPARATOR, *family.text_lists)
             for family in self.families
@@ -103,6 +107,9 @@ class Registry:
             record = family.record_of(key)
             if record is not None and record.startswith(self.model_name + keys.SEPARATOR):
                 return record
+        pointer = keys.pointer(key)
+        if pointer is not None:
+            return pointer[0] if self.is_record_key(pointer[0]) else None
         parts = key.split(keys.SEPARATOR, 3)
         is_ours = len(parts) == 4 and parts[0] in _OWN_KEYS and parts[1] == self.model_name
         return parts[3] if is_ours and self.is_record_key(parts[3]) else None

@@ -78,6 +78,8 @@ class EntryWalk:
         pattern = b"$*:" + literally(options.model_name) + b"*"
         self._scan = Scan(options.shard, pattern, max(SCAN_COUNT, batch_size))
         self._jobs: deque[_Job] = deque()
+        #: how many entries were looked at
+        self.seen = 0
         #: index keys of earlier definitions of the model
         self.abandoned: dict[str, None] = {}
         #: those of them that hold no record keys, so that the whole key is what is wrong
@@ -177,6 +179,7 @@ class EntryWalk:
         family, key = place
         found: list[Finding] = []
         for item, member in _pairs(family, members):
+            self.seen += 1
             text = as_text(member)
             if family.foreign and (text is None or not self.registry.is_record_key(text)):
                 continue
@@ -248,7 +251,7 @@ class CompanionWalk:
         self.batch_size = batch_size
         pattern = literally(options.model_name + keys.SEPARATOR) + b"*"
         self._scan: Scan | None = None
-        if any(family.prefix == "" for family in registry.companions):
+        if registry.has_keys_among_records:
             self._scan = Scan(options.shard, pattern, max(SCAN_COUNT, batch_size))
         self._found: list[tuple[str, str]] = []
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from popoto.engine.batch import Batch, GuardFailure, Step
 from popoto.engine.codec import NIL
-from popoto.exceptions import UniquenessError
+from popoto.exceptions import MatchExistsError, UniquenessError
 from popoto.fields.describing import describe
 from popoto.fields.keeping.entries import Entry, SlotEntry
 from popoto.models.record.options import ModelOptions
@@ -102,6 +102,15 @@ def taken(options: ModelOptions, step: Step, failure: GuardFailure) -> Uniquenes
     if failure.details[1:]:
         held += ", as far as the index tells, since this user may not read that record"
     return UniquenessError(f"{subject} must be unique: {held}; nothing was written")
+
+
+def matched(options: ModelOptions, failure: GuardFailure) -> MatchExistsError:
+    """The error for a stored record that matches the lookup for which one was to be created."""
+    holder = failure.details[0].decode("utf-8", "replace")
+    return MatchExistsError(
+        f"{options.model_name}: {holder!r} already exists and matches the lookup; nothing was "
+        "written"
+    )
 
 
 def claimed_twice(options: ModelOptions, step: Step, mine: str, other: str) -> UniquenessError:

@@ -2,35 +2,69 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from types import MappingProxyType
 from typing import Any, TypeVar
 
-from popoto.engine.request import Plan
+from popoto.engine.request import Call, Plan
 from popoto.exceptions import (
     AlreadyExistsError,
     KeyMutationError,
+    MatchExistsError,
     RecordGoneError,
     UniquenessError,
 )
+from popoto.models.reading.absence import Absence, absence
 from popoto.models.reading.getting import get
 from popoto.models.record.further import check_further, set_further
-from popoto.models.record.overridden import CREATE_ONLY, is_own, own_call
+from popoto.models.record.overridden import CREATE_ONLY, UNMATCHED, is_own, own_call
 from popoto.models.record.record import Record
 from popoto.models.writing.save_request import SaveRequest
 from popoto.models.writing.single import save
 
 M = TypeVar("M", bound="Record")
 
-#: How often `update_or_create` looks again, because what it found was deleted meanwhile.
+#: How often one looks again, because what was found was deleted meanwhile.
 _TRIES = 16
 
+#: The lookup for which a `create` of the class's own is under way in this thread or task.
+_looked_for: ContextVar[Absence | None] = ContextVar("popoto_looked_for", default=None)
 
-def create(model: type[M], pipeline: Any, overwrite: bool, values: Mapping[str, Any]) -> Plan[Any]:
+
+def create(
+    model: type[M],
+    pipeline: Any,
+    overwrite: bool,
+    values: Mapping[str, Any],
+    unmatched: Absence | None = None,
+) -> Plan[Any]:
     """The plan of `Model.create`."""
     instance = model(**values)
-    yield from save_as_defined(instance, SaveRequest(pipeline, create_only=not overwrite))
+    if unmatched is None:
+        unmatched = _taken_over(model)
+    request = SaveRequest(pipeline, create_only=not overwrite, unmatched=unmatched)
+    yield from save_as_defined(instance, request)
     return instance if pipeline is None else pipeline
+
+
+@contextmanager
+def _looking_for(unmatched: Absence | None) -> Generator[None]:
+    token = _looked_for.set(unmatched)
+    try:
+        yield
+    finally:
+        _looked_for.reset(token)
+
+
+def _taken_over(model: type[Record]) -> Absence | None:
+    """The lookup for which a `create` of the model's own has called the stock one, once."""
+    unmatched = _looked_for.get()
+    if unmatched is None or unmatched.model is not model:
+        return None
+    _looked_for.set(None)
+    return unmatched
 
 
 def save_as_defined(
@@ -53,18 +87,32 @@ def save_as_defined(
         arguments["recreate"] = True
     state = vars(instance)
     state[CREATE_ONLY] = request.create_only
+    state[UNMATCHED] = request.unmatched
     try:
         return (yield own_call(instance, "save", **arguments))
     finally:
         state.pop(CREATE_ONLY, None)
+        state.pop(UNMATCHED, None)
 
 
-def _create_as_defined(model: type[M], values: Mapping[str, Any]) -> Plan[M]:
+def _create_as_defined(
+    model: type[M], values: Mapping[str, Any], unmatched: Absence | None
+) -> Plan[M]:
     """Create through the `create` that the class defines, or the stock one."""
-    if is_own(model, "create"):
-        created: M = yield own_call(model, "create", **values)
-    else:
-        created = yield from create(model, None, False, values)
+    if not is_own(model, "create"):
+        created: M = yield from create(model, None, False, values, unmatched)
+        return created
+
+    def blocking() -> Any:
+        with _looking_for(unmatched):
+            return own.create(**values)
+
+    async def waiting() -> Any:
+        with _looking_for(unmatched):
+            return await own.async_create(**values)
+
+    own: Any = model
+    created = yield Call(blocking, waiting, writes=True)
     return created
 
 
@@ -90,6 +138,14 @@ def _new_values(
     return {**plain, **defaults}
 
 
+def _is_decided(model: type[Record], conditions: Mapping[str, Any]) -> bool:
+    """Whether the key, or a claim of one value, lets one record alone match."""
+    options = model._meta
+    return all(name in conditions for name in options.key_names) or any(
+        conditions.get(field.name) is not None for field in options.unique_fields
+    )
+
+
 def _find_or_create(
     model: type[M],
     lookup: Mapping[str, Any],
@@ -105,11 +161,40 @@ def _find_or_create(
         untold = [name for name in unknown if name not in changes]
         check_further(model, untold, refuse_only=False, through=("create",))
         return found, False
+    if _is_decided(model, conditions):
+        return (yield from _create_or_find(model, conditions, values, None))
+    return (yield from _create_for(model, conditions, values))
+
+
+def _create_for(
+    model: type[M], conditions: Mapping[str, Any], values: Mapping[str, Any]
+) -> Plan[tuple[M, bool]]:
+    """Create a record unless one matches by then; the commit that creates it looks."""
+    tries = 0
+    while True:
+        tries += 1
+        unmatched = yield from absence(model, conditions)
+        # What has stood in the way and was not found need not match what an index says of it.
+        if tries > 1 or not unmatched.is_exact:
+            yield from unmatched.look()
+        try:
+            return (yield from _create_or_find(model, conditions, values, unmatched))
+        except MatchExistsError:
+            if tries == _TRIES:
+                raise
+
+
+def _create_or_find(
+    model: type[M],
+    conditions: Mapping[str, Any],
+    values: Mapping[str, Any],
+    unmatched: Absence | None,
+) -> Plan[tuple[M, bool]]:
     try:
-        created = yield from _create_as_defined(model, values)
+        created = yield from _create_as_defined(model, values, unmatched)
     except (AlreadyExistsError, UniquenessError):
         # Somebody else was faster: then theirs is the one.
-        found = yield from get(model, None, (), conditions)
+        found: M | None = yield from get(model, None, (), conditions)
         if found is None:
             raise
         return found, False

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
+from popoto.models.reading.absence import Absence
 from popoto.models.writing.expecting import Expected
 
 
@@ -21,6 +22,8 @@ class SaveRequest:
     #: whether a record that is stored under the key already is an error (True), is to be
     #: replaced (False), or is replaced unless the key was forgotten (None)
     create_only: bool | None = None
+    #: the lookup that no stored record may match, if it is to be created for one
+    unmatched: Absence | None = None
     #: optimistic locking: what the stored record has to hold
     expected: Expected = None
     #: write a record whole that was stored, and is not any more

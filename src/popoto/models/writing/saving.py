@@ -12,26 +12,18 @@ from popoto.engine.codec import Stored
 from popoto.engine.request import Plan, Reply
 from popoto.exceptions import NotStoredError, RecordGoneError
 from popoto.fields.keeping.entries import Entry
-from popoto.models.beside.expiry import (
-    guard_absent,
-    note_applied,
-    put_expiry,
-)
+from popoto.models.beside.expiry import guard_absent, note_applied, put_expiry
 from popoto.models.beside.leftovers import Former, Place, find_places, put_former, put_former_keys
+from popoto.models.beside.pointers import put_moved_pointers
 from popoto.models.reading.related import report_referrers
 from popoto.models.record.decision import Decision
 from popoto.models.record.loading import as_stored, read_commands, stored_of
 from popoto.models.record.record import Record
 from popoto.models.record.stored_form import changed_values, encoded, encoded_values
 from popoto.models.writing.change import Change
-from popoto.models.writing.claims import taken
+from popoto.models.writing.claims import matched, taken
 from popoto.models.writing.contents import as_commit, settle_contents
-from popoto.models.writing.expecting import (
-    conflict,
-    expected_bytes,
-    next_version,
-    said_otherwise,
-)
+from popoto.models.writing.expecting import conflict, expected_bytes, next_version, said_otherwise
 from popoto.models.writing.hooks import call_delete_hooks
 from popoto.models.writing.operation import already_exists, looked_up, not_stored, read_stored
 from popoto.models.writing.save_request import SaveRequest
@@ -184,6 +176,8 @@ class Saving(Change):
         if self.changed and options.version_field is not None:
             self.changed.update(next_version(options, known))
         if known is None:
+            if self.request.unmatched is not None:
+                self.request.unmatched.put(batch)
             guard_absent(batch, options, self.key, self.note, known=self.knows_leftovers)
             self._put_new(batch)
         elif self.old_key != self.key:
@@ -244,6 +238,7 @@ class Saving(Change):
         old = options.entries(self.old_key, self.values({}))
         new = options.entries(self.key, self.values(self.changed))
         self.put_claims(batch, new, None)
+        put_moved_pointers(batch, new, self.old_key, self.key)
         batch.put("MOVE", self.old_key, KeyArgument(self.key))
         self.put_hash(batch)
         options.put_kinds(batch, self.old_key)
@@ -269,6 +264,8 @@ class Saving(Change):
             self._learn_unexpected(failure)
         elif what in ("claim", "slot"):
             raise taken(self.options, step, failure)
+        elif what == "matched":
+            raise matched(self.options, failure)
         elif what == "note":
             self.note = failure.details[1]
         elif what == "orphan":

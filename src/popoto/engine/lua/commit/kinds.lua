@@ -1,7 +1,8 @@
 -- commit/kinds.lua: keys that go away, and keys that are to be of a type, whatever becomes of them.
 
 local function make_kinds()
-  local measures = {set = 'SCARD', zset = 'ZCARD', hash = 'HLEN', list = 'LLEN', stream = 'XLEN'}
+  local measures = {set = 'SCARD', zset = 'ZCARD', hash = 'HLEN', list = 'LLEN', stream = 'XLEN',
+    string = 'STRLEN'}
 
   -- What stands there goes away, whatever it is, unless a KIND before has refused it.
   local function look_at_removal(key, _, _, name)

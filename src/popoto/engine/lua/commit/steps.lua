@@ -13,7 +13,7 @@ local MAKERS = {
   MOVE = make_moving, CARRY = make_moving, KEYED = make_moving, FILL = make_moving,
   KIND = make_kinds, DEL = make_kinds, UNLINK = make_kinds,
   ['EXPIRE-IN'] = make_expiring, ['EXPIRE-AT'] = make_expiring, ['EXPIRE-AS-IS'] = make_expiring,
-  FOLLOW = make_following, RESCHEDULE = make_following,
+  FOLLOW = make_following, RESCHEDULE = make_following, POINT = make_pointing,
 }
 
 -- What makers have made.

@@ -1,0 +1,1 @@
+"""What `EventStreamMixin` needs beside itself."""

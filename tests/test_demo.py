@@ -1,0 +1,73 @@
+"""What a newcomer sees of `make demo`: one screen for each part, whatever REDIS_URL says."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import redis
+
+ROOT = Path(__file__).parents[1]
+PARTS = ("airports", "colleague", "castaway")
+UNREACHABLE = {
+    "redis://127.0.0.1:1": "Cannot reach the server at redis://127.0.0.1:1",
+    "redis://:secret@127.0.0.1:1": "Cannot reach the server at redis://:***@127.0.0.1:1",
+    "localhost:6379": "REDIS_URL: A connection URL starts with one of redis://",
+}
+
+
+def demo(part: str, url: str | None) -> subprocess.CompletedProcess[str]:
+    """Run one part on a terminal of 80 columns; without REDIS_URL if that is None."""
+    environment = {name: value for name, value in os.environ.items() if name != "REDIS_URL"}
+    environment |= {"PYTHONPATH": str(ROOT / "src"), "PYTHONUTF8": "1", "COLUMNS": "80"}
+    return subprocess.run(
+        [sys.executable, "-m", f"examples.{part}"],
+        cwd=ROOT,
+        env=environment if url is None else environment | {"REDIS_URL": url},
+        capture_output=True,
+        encoding="utf-8",
+        check=False,
+        timeout=250,
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("part", PARTS)
+def test_a_part_fits_a_screen_of_a_server_of_its_own(part: str) -> None:
+    shown = demo(part, "")
+    lines = shown.stdout.splitlines()
+    assert (shown.returncode, shown.stderr) == (0, "")
+    # A line is left for the prompt.
+    assert len(lines) <= 23
+    assert max(map(len, lines)) <= 80
+
+
+@pytest.mark.slow
+def test_an_empty_url_says_the_same_as_none() -> None:
+    assert demo("colleague", "").stdout == demo("colleague", None).stdout != ""
+
+
+@pytest.mark.slow
+def test_the_airports_are_found_and_gone_from_a_server_of_ones_own(
+    server_url: str, redis_client: redis.Redis
+) -> None:
+    shown = demo("airports", server_url)
+    assert (shown.returncode, shown.stderr) == (0, "")
+    assert "28,298 records" in shown.stdout
+    assert "London Heathrow Airport (EGLL)" in shown.stdout
+    assert shown.stdout.count("  1 round trip, ") == 6
+    assert redis_client.keys("*") == []
+
+
+@pytest.mark.parametrize("url", UNREACHABLE)
+@pytest.mark.parametrize("part", [*PARTS, "popoto_kitchen"])
+def test_a_server_that_cannot_be_reached_is_one_line(part: str, url: str) -> None:
+    shown = demo(part, url)
+    assert shown.returncode == 1
+    assert shown.stdout == ""
+    (line,) = shown.stderr.splitlines()
+    assert line.startswith(UNREACHABLE[url])
+    assert "secret" not in line
