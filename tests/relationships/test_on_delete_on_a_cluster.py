@@ -93,7 +93,7 @@ def test_the_rules_hold_across_nodes(api: Api, band: Band, way: str) -> None:
     elif way == "all":
         assert api(Band.delete_all) == 1
     else:
-        with popoto.get_redis().pipeline() as pipeline:
+        with popoto.get_redis().pipeline(transaction=False) as pipeline:
             band.delete(pipeline)
             pipeline.execute()
     assert stored() == {"Poster": 3}
@@ -136,7 +136,7 @@ def test_records_of_one_model_go_in_one_step(api: Api, monkeypatch: pytest.Monke
     with monkeypatch.context() as patch:
         before_each_commit(patch, lambda: calls.append(1))
         assert api(work.commit) == [True]
-    assert len(calls) == 1 or calls == [1, 1]
+    assert len(calls) == 1
     assert stored() == {"Song": 1}
     assert Song.query.get("Song:c").to_dict()["cover_of"] is None
 
@@ -144,6 +144,6 @@ def test_records_of_one_model_go_in_one_step(api: Api, monkeypatch: pytest.Monke
 def test_a_transaction_keeps_to_one_shard(api: Api, band: Band) -> None:
     work = Transaction()
     work.delete(band)
-    with pytest.raises(ModelException, match="concerns one shard, not Band, Song"):
+    with pytest.raises(ModelException, match="concerns one shard, not Band, Poster, Song"):
         api(work.commit)
     assert stored() == {"Band": 1, "Song": 3, "Poster": 3}

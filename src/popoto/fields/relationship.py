@@ -52,6 +52,10 @@ class Relationship(Field["Target | str | None"], Generic[Target]):
     when anything of it is asked for. Either raises BlockingReadError where an event loop is
     running; `select_related` and `async_related` read without blocking it.
 
+    `related_name`: how records of the related model call those that refer to them; by default
+    the plural of the class's name, ``"+"`` for none. `on_delete`: what becomes of these when
+    the related record is deleted (`DO_NOTHING`, `CASCADE`, `SET_NULL`, `PROTECT`).
+
     Keyword lookups: the field itself (a record, its key or None), ``__isnull``,
     ``__in``, ``__ne``, and ``__`` + any lookup of the related model.
     """
