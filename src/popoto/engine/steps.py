@@ -118,8 +118,12 @@ def _of_an_expiry(at: _At, key: int, rest: tuple[Any, ...]) -> _Form:
 
 
 def _of_a_pointer(at: _At, key: int, rest: tuple[Any, ...]) -> _Form:
-    record, field, older, set_key, has_no_texts = rest
-    return 0, (), (key, at(record), field, at(older), set_key, has_no_texts)
+    older, record, field, set_key = rest
+    return 0, (), (key, at(older), at(record), field, at(set_key))
+
+
+def _of_no_pointer(at: _At, key: int, rest: tuple[Any, ...]) -> _Form:
+    return 0, (), (key, *map(at, rest))
 
 
 def _of_several_keys(at: _At, key: int, rest: tuple[Any, ...]) -> _Form:
@@ -136,12 +140,13 @@ _COMMANDS: dict[str, Callable[[_At, int, tuple[Any, ...]], _Form]] = {
     **dict.fromkeys(("RETIRE", "FORGET"), _of_an_expiry),
     "FILL": _of_records,
     "POINT": _of_a_pointer,
+    "UNPOINT": _of_no_pointer,
     **dict.fromkeys(("MOVE", "CARRY", "FOLLOW", "RESCHEDULE", "ADD", "KEYED"), _of_several_keys),
     **dict.fromkeys(("EXPIRE-IN", "EXPIRE-AT", "EXPIRE-AS-IS"), _of_several_keys),
 }
 #: Commands that do for many members at once what they do for one after another.
 _OF_MANY = frozenset(
-    {"SADD", "SREM", "ZREM", "ENTER", "LEAVE", "RETIRE", "FORGET", "FILL", "POINT"}
+    {"SADD", "SREM", "ZREM", "ENTER", "LEAVE", "RETIRE", "FORGET", "FILL", "POINT", "UNPOINT"}
 )
 #: Other commands that neither read nor write anything but what belongs to their own key.
 _OF_ONE = frozenset(

@@ -20,7 +20,7 @@ from popoto.models.query_builder import QueryBuilder, TypedTuples, as_condition
 from popoto.models.query_operations import QueryOperations
 from popoto.models.reading.executing import Execution
 from popoto.models.reading.getting import get, get_by_key, get_many
-from popoto.models.reading.spec import QuerySpec
+from popoto.models.reading.spec import Nulls, QuerySpec
 from popoto.models.record.further import refuses_unknown
 from popoto.models.record.record import Record
 from popoto.redis_db import POPOTO_REDIS_DB
@@ -208,9 +208,9 @@ class Query(TypedTuples, QueryOperations, Generic[Row]):
         """All records, without calling their read hooks."""
         return self._everything.no_track()
 
-    def order_by(self, *names: str) -> QueryBuilder[Row]:
+    def order_by(self, *names: str, nulls: Nulls | None = None) -> QueryBuilder[Row]:
         """All records in this order; see `QueryBuilder.order_by`."""
-        return self._everything.order_by(*names)
+        return self._everything.order_by(*names, nulls=nulls)
 
     def limit(self, number: int | None) -> QueryBuilder[Row]:
         """At most this many records."""

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from popoto.engine import keys
 from popoto.engine.codec import NIL, equal_encodings
+from popoto.engine.moments import in_utc, later_text
 from popoto.engine.tree import (
     EVERYTHING,
     Members,
@@ -69,7 +70,21 @@ def value_set(field: Askable, value: Any) -> tuple[Node, bool]:
             # Another text may share the set of null, but never its bytes.
             accepted = (NIL, b"")
         node = all_of([node, StoredBytes(field.name, accepted)])
+    named_later = later_text(value)
+    if named_later is not None:
+        node = any_of([node, _moment_set(field, value, named_later)])
     return node, True
+
+
+def _moment_set(field: Askable, value: Any, named_later: str) -> Node:
+    """The records that popoto 1.9 or later has put under a moment, and that hold it.
+
+    There stand those without a zone as well as those that mean the same moment in any.
+    """
+    members = Members(field.value_set_prefix + keys.escape(named_later))
+    without_zone = StoredBytes(field.name, equal_encodings(field.type, in_utc(value)) or ())
+    is_of_a_zone = value.utcoffset() is not None
+    return all_of([members, negated(without_zone) if is_of_a_zone else without_zone])
 
 
 def _exact(field: Askable, operand: Any) -> Operand:

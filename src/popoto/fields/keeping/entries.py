@@ -27,9 +27,9 @@ _NO_KEY = KeyArgument()
 class SetEntry(NamedTuple):
     """A record key in the set of one value.
 
-    With `values_key`, the distinct texts of the field are kept beside the sets
-    (`text` is None for null, which has no text), and `coverage_key` counts the
-    records that they cover.
+    With `values_key`, the distinct texts of the field are kept beside the sets (`text` is None
+    for null, which has none), and `coverage_key` counts the records that they cover. `pointed`:
+    the field to whose sets popoto 1.8 and later may have pointers; `named_later`: 1.9's own set.
     """
 
     key: str
@@ -38,8 +38,8 @@ class SetEntry(NamedTuple):
     values_key: KeyArgument | None = None
     coverage_key: KeyArgument = _NO_KEY
     text: str | None = None
-    #: the field, where popoto 1.8 and later may have pointers to the set
     pointed: str = ""
+    named_later: str = ""
 
     @property
     def place(self) -> tuple[str, str, str | None]:
@@ -53,22 +53,26 @@ class SetEntry(NamedTuple):
             self._with_text("ENTER", batch, self.values_key)
 
     def point(self, batch: Batch) -> None:
-        """Let pointers of the record that there are name this set of the field."""
         if self.pointed:
-            has_texts = self.values_key is not None
-            put_pointer(batch, self.member, self.pointed, self.key, has_texts=has_texts)
+            put_pointer(batch, self.member, self.pointed, self.key)
 
     def remove(self, batch: Batch) -> None:
         if self.values_key is None:
             batch.put("SREM", self.key, self.member)
+            if self.named_later:
+                batch.put("SREM", self.named_later, self.member)
         else:
             self._with_text("LEAVE", batch, self.values_key)
 
     def look(self, batch: Batch) -> None:
-        batch.put("SISMEMBER", self.key, self.member)
+        if self.named_later:
+            both = KeyArgument(self.key), KeyArgument(self.named_later)
+            batch.put("KEYED", None, "SUNION", "kk", *both)
+        else:
+            batch.put("SISMEMBER", self.key, self.member)
 
     def stands(self, reply: Reply) -> bool:
-        return reply == 1
+        return reply == 1 or (isinstance(reply, list) and self.member.encode("utf-8") in reply)
 
     def _with_text(self, command: str, batch: Batch, values_key: KeyArgument) -> None:
         batch.put(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from popoto._stock import stock
 from popoto.engine import keys
 from popoto.engine.batch import KeyArgument
+from popoto.engine.moments import later_text
 from popoto.fields.keeping.entries import Entry, SetEntry
 from popoto.fields.keeping.families import KeyFamily
 from popoto.fields.valued import Valued
@@ -83,7 +84,10 @@ class Kept(Valued):
         set_key = self.value_set_key(value)
         pointed = self.name if self.is_pointed_to else ""
         if self.type is not str:
-            return SetEntry(set_key, key, pointed=pointed)
+            named_later = later_text(value)
+            if named_later is not None:
+                named_later = self.value_set_prefix + keys.escape(named_later)
+            return SetEntry(set_key, key, pointed=pointed, named_later=named_later or "")
         return SetEntry(
             set_key,
             key,

@@ -6,24 +6,23 @@ pointer that there is follows every change of ours, and goes with its record; no
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from popoto.engine import keys
 from popoto.engine.batch import Batch, KeyArgument
 
 
-def put_pointer(
-    batch: Batch, record_key: str, field_name: str, set_key: str, *, has_texts: bool
-) -> None:
-    """Queue that the pointers that there are name this set, or go if that is ""."""
+def put_pointer(batch: Batch, record_key: str, field_name: str, set_key: str) -> None:
+    """Queue that the pointers that there are name this set."""
     newer, older = keys.pointer_keys(record_key, field_name)
-    batch.put(
-        "POINT",
-        newer,
-        KeyArgument(record_key),
-        field_name,
-        KeyArgument(older),
-        set_key,
-        0 if has_texts else 1,
-    )
+    batch.put("POINT", newer, older, record_key, field_name, set_key)
+
+
+def put_no_pointers(batch: Batch, record_key: str, field_names: Iterable[str]) -> None:
+    """Queue that the pointers that there are go, as the record does."""
+    found = [key for name in field_names for key in keys.pointer_keys(record_key, name)]
+    if found:
+        batch.put("UNPOINT", *found)
 
 
 def put_moved_pointer(batch: Batch, old_key: str, new_key: str, field_name: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -86,7 +87,7 @@ def get(
     if options.isolation and (key is None or not options.isolation.is_told_by_keys):
         check_fixed(options, (*conditions, Q(**lookup)))
     names = options.key_names
-    if key is not None or all(name in lookup for name in names):
+    if key is not None or (all(name in lookup for name in names) and not _is_of_moments(options)):
         wanted = _key_of(options, lookup) if key is None else record_key(options, key)
         is_all = key is None and len(lookup) == len(names) and not conditions
         if is_all and not _is_ambiguous(lookup):
@@ -123,6 +124,11 @@ def _key_of(options: ModelOptions, values: Mapping[str, Any]) -> str:
         name: options.by_name[name].coerce_key_operand(values[name]) for name in options.key_names
     }
     return options.record_key(coerced)
+
+
+def _is_of_moments(options: ModelOptions) -> bool:
+    """Whether popoto 1.9 and later may have stored a record under another key."""
+    return any(field.type is datetime.datetime for field in options.key_fields)
 
 
 def _is_ambiguous(values: Mapping[str, Any]) -> bool:

@@ -23,6 +23,7 @@ from popoto.fields.field import Field
 from popoto.models.record.field_names import RESERVED_NAMES
 from popoto.models.record.options import ModelOptions
 from popoto.models.record.record import Record
+from popoto.models.record.record_keys import record_keys
 
 logger = logging.getLogger("POPOTO.Query")
 
@@ -187,8 +188,9 @@ class Planner:
             # The sets of the key fields' values find the record just as well.
             return None
         found = [
-            self.options.record_key(dict(zip(names, values, strict=True)))
+            key
             for values in product(*(choice for choice in choices if choice is not None))
+            for key in record_keys(self.options, dict(zip(names, values, strict=True)))
         ]
         return RecordKeys(tuple(found))
 

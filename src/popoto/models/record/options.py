@@ -211,8 +211,8 @@ class ModelOptions:
         self.unique_fields: list[AnyField] = [
             field for field in fields.values() if field.unique and field.keeps_value_sets
         ]
-        #: those that pointers of popoto 1.8 to 1.10 may be about
-        self.pointed_fields = [each for each in self.entry_fields if each.is_pointed_to]
+        #: fields that pointers of popoto 1.8 to 1.10 may be about
+        self.pointed_names = [each.name for each in self.entry_fields if each.is_pointed_to]
         #: whether anything of the model has to be unique besides its keys
         self.has_claims = bool(self.unique_fields) or any(each.unique for each in self.composites)
         self.save_hooks = [

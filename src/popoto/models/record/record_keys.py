@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from popoto.engine import keys
 from popoto.engine.db_key import DB_key
+from popoto.engine.moments import later_text
 from popoto.exceptions import QueryException
 from popoto.fields.describing import describe
 from popoto.models.record.options import ModelOptions
@@ -43,6 +44,22 @@ def record_key(options: ModelOptions, key: Any) -> str | None:
             f"{options.model_name} start with {options.model_name + keys.SEPARATOR!r}"
         )
     return key
+
+
+def record_keys(options: ModelOptions, values: Mapping[str, Any]) -> list[str]:
+    """The keys under which a record with these key values may be stored: ours comes first.
+
+    Others only where popoto 1.9 and later name a value in another way.
+    """
+    own = options.record_key(values)
+    others = [later_text(values[name]) for name in options.key_names]
+    if not any(others):
+        return [own]
+    parts = own.split(keys.SEPARATOR)
+    for place, text in enumerate(others, 1):
+        if text is not None:
+            parts[place] = keys.escape(text)
+    return [own, keys.SEPARATOR.join(parts)]
 
 
 def told_by_key(options: ModelOptions, key: str, names: Sequence[str]) -> dict[str, Any] | None:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from popoto.engine import keys
 from popoto.engine.batch import Batch
 from popoto.engine.request import Plan
-from popoto.fields.keeping.pointers import put_pointer
+from popoto.fields.keeping.pointers import put_no_pointers
 from popoto.models.beside.leftovers import take_away, while_missing
 from popoto.models.record.options import ModelOptions
 from popoto.models.record.record import Record
@@ -54,7 +54,7 @@ def delete_companions(options: ModelOptions, found: Sequence[tuple[str, str]]) -
             batch.put("DEL", key)
         else:
             # A living record may have such a name.
-            put_pointer(batch, *pointer, "", has_texts=True)
+            put_no_pointers(batch, pointer[0], pointer[1:])
         batches.append(batch)
     return _total((yield from take_away(options, batches)))
 

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 from popoto.engine import keys
 from popoto.engine.codec import DecodeError
+from popoto.engine.moments import later_text
 from popoto.engine.request import Argument, Plan, Request, ScriptCall
 from popoto.engine.scanning import Scan, literally
 from popoto.engine.scripts import UPKEEP
@@ -105,7 +106,7 @@ def _identity_problem(
 
 def _same_part(key_field: Any, value: Any, part: str) -> bool:
     """Whether a key part stands for a value, perhaps as another writer renders it."""
-    if keys.escape(key_field.text_of(value)) == part:
+    if part in (keys.escape(text) for text in (key_field.text_of(value), later_text(value) or "")):
         return True
     try:
         return value is not None and bool(key_field.coerce(keys.unescape(part)) == value)

@@ -50,7 +50,7 @@ class Registry:
         self.families: list[KeyFamily] = list(dict.fromkeys(found))
         self.companions = list(_companion_families(options))
         #: whether records may have keys that begin like theirs
-        self.has_keys_among_records = bool(options.pointed_fields) or any(
+        self.has_keys_among_records = bool(options.pointed_names) or any(
             family.prefix == "" for family in self.companions
         )
         self.text_fields = [

@@ -11,7 +11,7 @@ from popoto.engine import keys
 from popoto.engine.batch import Batch
 from popoto.engine.request import Plan, Request
 from popoto.engine.scanning import Scan, literally
-from popoto.fields.keeping.entries import SlotEntry
+from popoto.fields.keeping.entries import SetEntry, SlotEntry
 from popoto.fields.keeping.families import KeyFamily
 from popoto.models.beside.leftovers import take_away, while_missing
 from popoto.models.record.options import ModelOptions
@@ -230,6 +230,8 @@ def contradicts(
     for entry in record.entries:
         places = (entry.digest, entry.alternative) if isinstance(entry, SlotEntry) else ("",)
         if entry.key == key and item in places:
+            return False
+        if isinstance(entry, SetEntry) and entry.named_later == key:
             return False
     return True
 

@@ -43,15 +43,9 @@ def put_claims(
         value = values.get(field.name)
         if value is None or value == NIL or (names is not None and field.name not in names):
             continue
-        batch.guard(
-            "claim",
-            field.value_set_key(field.decode(value)),
-            key,
-            old_key,
-            field.name,
-            value,
-            *field.text_keys,
-        )
+        claimed = field.value_entry(key, field.decode(value))
+        for set_key in filter(None, (claimed.key, claimed.named_later)):
+            batch.guard("claim", set_key, key, old_key, field.name, value, *field.text_keys)
     for entry in entries:
         if isinstance(entry, SlotEntry) and entry.alternative:
             entry.guard(batch, old_key)

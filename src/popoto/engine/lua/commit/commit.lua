@@ -45,8 +45,9 @@
 --   RESCHEDULE key registry values member                   correct the registry by the key
 --   ADD       key field delta kind [zset member]            add to the number that an addable
 --             guard has looked at, and set the score of a sorted index; replies the new bytes
---   POINT     - (newer-key record field older-key set has-no-texts) ...   let pointers of popoto
---             1.8 to 1.10 that there are name this set, "" = remove them (see pointing.lua)
+--   POINT     - (newer-key older-key record field set) ...   let pointers of popoto 1.8 to 1.10
+--             that there are name this set (see pointing.lua)
+--   UNPOINT   - (newer-key older-key) ...                   remove those that there are
 --   KEYED     - name kinds words...                         a command of the server with several
 --             keys: for each word "k" (a key) or "v" in kinds
 --   EXPIRE-IN / EXPIRE-AT / EXPIRE-AS-IS   key amount registry values member

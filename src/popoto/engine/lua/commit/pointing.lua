@@ -8,64 +8,74 @@
 local function make_pointing()
   local pointing, are_there = {looks = {}}, false
 
-  -- Whether the record has a pointer among its fields.
-  local function is_noted(at)
-    local noted = ARGV[at + 4] ~= ''
-      and reading(false, 'HMGET', key_at(at + 1), ARGV[at + 2] .. '\0idxset')
-    return noted and noted[1]
-  end
-
-  local function look_at_pointer(key, at)
-    return denied('GET', key) or denied(ARGV[at + 4] == '' and 'DEL' or 'SET', key)
-  end
-
-  -- (newer-key record field older-key set has-no-texts) ...
-  function pointing.looks.POINT(_, first, last)
-    local keys = {}
-    for at = first, last, 6 do
-      keys[#keys + 1] = key_at(at)
-      keys[#keys + 1] = key_at(at + 3)
-      are_there = are_there or is_noted(at)
-    end
-    are_there = are_there or (reading(false, 'EXISTS', unpack(keys)) or 0) > 0
+  -- Whether any of these keys exists, and the reply that refuses to write them.
+  local function look_at_keys(keys, name)
     local failure
-    if are_there then
-      for at = first, last, 6 do
-        failure = failure or look_at_pointer(key_at(at), at) or look_at_pointer(key_at(at + 3), at)
-          or is_noted(at) and look_at('HSET', key_at(at + 1), 'HLEN') or nil
+    if (reading(false, 'EXISTS', unpack(keys)) or 0) > 0 then
+      are_there = true
+      for _, key in ipairs(keys) do
+        failure = failure or denied('GET', key) or denied(name, key)
       end
     end
     return failure
   end
 
-  -- Where other texts stand for values than ours, the record also leaves the set that was named.
-  local function follow(key, at)
-    local named, set = reading(false, 'GET', key), ARGV[at + 4]
-    if not named then
-      return 0
+  -- What stands under a key, if it is text: a record may have such a name.
+  local function is_pointer(key)
+    return reading(false, 'GET', key)
+  end
+
+  -- (newer-key older-key) ...
+  function pointing.looks.UNPOINT(_, first, last)
+    local keys = {}
+    for at = first, last do
+      keys[#keys + 1] = key_at(at)
     end
-    local removed = set == '' and call('DEL', key) or 0
-    if set ~= '' then
-      call('SET', key, set)
-    end
-    if ARGV[at + 5] == '1' and named ~= set and string.sub(named, 1, 1) == '$' then
-      redis.pcall('SREM', named, string.sub(key_at(at + 1), #prefix + 1))
+    return look_at_keys(keys, 'DEL')
+  end
+
+  -- Replies how many are removed.
+  function pointing.UNPOINT(_, first, last)
+    local removed = 0
+    for at = first, are_there and last or 0 do
+      removed = removed + (is_pointer(key_at(at)) and call('DEL', key_at(at)) or 0)
     end
     return removed
   end
 
-  -- Replies how many are removed.
-  function pointing.POINT(_, first, last)
-    local removed = 0
-    if are_there then
-      for at = first, last, 6 do
-        removed = removed + follow(key_at(at), at) + follow(key_at(at + 3), at)
-        if is_noted(at) then
-          call('HSET', key_at(at + 1), ARGV[at + 2] .. '\0idxset', ARGV[at + 4])
-        end
+  -- Whether the record has a pointer among its fields.
+  local function is_noted(at)
+    local noted = reading(false, 'HMGET', key_at(at + 2), ARGV[at + 3] .. '\0idxset')
+    return noted and noted[1]
+  end
+
+  -- (newer-key older-key record field set) ...
+  function pointing.looks.POINT(_, first, last)
+    local keys, failure = {}, nil
+    for at = first, last, 5 do
+      keys[#keys + 1] = key_at(at)
+      keys[#keys + 1] = key_at(at + 1)
+      if is_noted(at) then
+        are_there = true
+        failure = failure or look_at('HSET', key_at(at + 2), 'HLEN')
       end
     end
-    return removed
+    return failure or look_at_keys(keys, 'SET')
+  end
+
+  function pointing.POINT(_, first, last)
+    for at = first, are_there and last or 0, 5 do
+      local set = key_at(at + 4)
+      for index = at, at + 1 do
+        if is_pointer(key_at(index)) then
+          call('SET', key_at(index), set)
+        end
+      end
+      if is_noted(at) then
+        call('HSET', key_at(at + 2), ARGV[at + 3] .. '\0idxset', set)
+      end
+    end
+    return 0
   end
 
   return pointing

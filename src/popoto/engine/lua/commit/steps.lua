@@ -14,6 +14,7 @@ local MAKERS = {
   KIND = make_kinds, DEL = make_kinds, UNLINK = make_kinds,
   ['EXPIRE-IN'] = make_expiring, ['EXPIRE-AT'] = make_expiring, ['EXPIRE-AS-IS'] = make_expiring,
   FOLLOW = make_following, RESCHEDULE = make_following, POINT = make_pointing,
+  UNPOINT = make_pointing,
 }
 
 -- What makers have made.
