@@ -19,6 +19,7 @@ from popoto import (
     IndexedField,
     IntField,
     KeyField,
+    ListField,
     Model,
     ModelException,
     Relationship,
@@ -54,6 +55,7 @@ class Note(Model):
     reviewer = Relationship("User", on_delete=SET_NULL)
     team = Relationship(Team, on_delete=SET_NULL)
     stamp = DatetimeField(auto_now=True)
+    log = ListField(max_length=3)
 
 
 class Invoice(Model):
@@ -88,7 +90,7 @@ def family(api: Api) -> Team:
         for each in "ab":
             api(Note.create, name=f"n{number}{each}", user=member)
     stranger = user(api, "stranger", team=other)
-    api(Note.create, name="reviewed", user=stranger, reviewer="User:u1", team=team)
+    api(Note.create, name="reviewed", user=stranger, reviewer="User:u1", team=team, log=["a"])
     api(Fan.create, name="fan", team=team)
     return team
 
@@ -170,7 +172,7 @@ def test_the_rules_hold_whichever_way_a_record_is_deleted(
     assert stored(api) == LEFT
     note = api(Note.query.get, "Note:reviewed")
     assert (note.user.name, note.reviewer, note.team) == ("stranger", None, None)
-    assert note.stamp == before
+    assert (note.stamp, note.log) == (before, ["a"])
     # Without a rule, the key stays, as in popoto 1.6.
     assert api(Fan.query.filter(team="Team:reds").count) == 1
     for model in MODELS:
@@ -272,6 +274,33 @@ def test_circles_and_references_to_oneself_go(api: Api) -> None:
     assert api(Node.query.get, "Node:f").twin is None
     assert api(Node.query.get("Node:d").delete) is True
     assert stored(api) == {"Node": 1}
+
+
+def test_a_circle_goes_in_a_pipeline_too(api: Api) -> None:
+    for name, following in (("a", "b"), ("b", "c"), ("c", "a"), ("d", "d")):
+        api(Node.create, name=name, next=f"Node:{following}", twin="Node:a")
+    with popoto.get_redis().pipeline() as pipeline:
+        Node.query.get("Node:a").delete(pipeline)
+        pipeline.execute()
+    assert [(each.name, each.twin) for each in api(Node.query.all)] == [("d", None)]
+    assert stored(api) == {"Node": 1}
+
+
+def test_a_circle_of_many_goes(api: Api) -> None:
+    number = 1100
+    Node.bulk_create(
+        [Node(name=str(each), next=f"Node:{(each + 1) % number}") for each in range(number)]
+    )
+    assert api(Node.query.get("Node:7").delete) is True
+    assert stored(api) == {}
+
+
+def test_records_of_later_batches_have_no_say_however_many_depend_on_the_first(api: Api) -> None:
+    api(Node.create, name="0")
+    api(Node.create, name="1", guard="Node:0")
+    Node.bulk_create([Node(name=f"x{each}", next="Node:0") for each in range(1100)])
+    assert api(Node.query.filter(name__in=["0", "1"]).delete, batch_size=1) == 2
+    assert stored(api) == {}
 
 
 def test_a_record_that_would_go_and_change_goes(api: Api) -> None:

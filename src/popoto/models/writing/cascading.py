@@ -294,7 +294,8 @@ def _read(model: type[Record], keys: Sequence[str]) -> Plan[list[Record]]:
 
 
 def _on_cluster() -> Plan[bool]:
-    return (yield Call(lambda: redis_db.connection().is_cluster, _on_async_cluster))
+    answer: bool = yield Call(lambda: redis_db.connection().is_cluster, _on_async_cluster)
+    return answer
 
 
 async def _on_async_cluster() -> bool:
