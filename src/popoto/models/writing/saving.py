@@ -378,7 +378,8 @@ class Saving(Change):
         if self.options.ttl_policy != "reset":
             note_applied(instance)
         for name in self.options.list_names:
-            if name in self.changed:
+            # The rest goes even where the first items are as stored and nothing was written.
+            if name in self.names:
                 instance._keep_capped(name)
         if not self.partial:
             vars(instance).pop("_references", None)
