@@ -85,11 +85,6 @@ class Saving(Change):
         own = (self.key,) if self.key == self.old_key else (self.key, self.old_key)
         return (*own, *self.other_keys) if self.other_keys else own
 
-    def go_to(self, key: str) -> None:
-        super().go_to(key)
-        if self.known is None or self.upsert:
-            self.old_key = self.key
-
     @property
     def needs_record(self) -> bool:
         return self.partial
@@ -196,7 +191,7 @@ class Saving(Change):
             decision = options.decision(frozenset(self.changed))
             self.shows = self._shows(decision)
             self.put_change(batch, options.whole if self.upsert else decision, decision.names)
-        put_expiry(batch, self.instance, self.key, is_new=known is None, replaces=self.upsert)
+        self._put_expiry(batch)
         if self.expected:
             flat = [part for pair in self.expected.items() for part in pair]
             self._expectation = batch.guards[batch.guard("holds", self.old_key, *flat)]
@@ -229,7 +224,12 @@ class Saving(Change):
         for hook in self.options.commit_hooks:
             hook(self.instance, batch, commit)
 
+    def _put_expiry(self, batch: Batch) -> None:
+        is_new = self.known is None
+        put_expiry(batch, self.instance, self.key, is_new=is_new, replaces=self.upsert)
+
     def _put_new(self, batch: Batch) -> None:
+        self.refuse_deferred()
         new = self.options.entries(self.key, self.values(self.changed))
         self.put_claims(batch, new, None)
         self.put_hash(batch)
