@@ -28,7 +28,7 @@ from popoto import (
     StringField,
     redis_db,
 )
-from popoto.embeddings import AbstractEmbeddingProvider
+from popoto.embeddings import LateInteractionProvider, TextVectors
 from popoto.embeddings.local import MiniLMProvider
 from popoto.testing import recall
 
@@ -133,18 +133,25 @@ WAYS = [
 ]
 
 
-class Remembering(AbstractEmbeddingProvider):
+class Remembering(LateInteractionProvider):
     """Embeds every stored text once, however many models store it; questions each time."""
 
-    def __init__(self, provider: AbstractEmbeddingProvider) -> None:
+    language = "english"
+
+    def __init__(self, provider: LateInteractionProvider) -> None:
         self._provider = provider
-        self._known: dict[str, list[float]] = {}
+        self._known: dict[str, TextVectors] = {}
 
     def embed(self, texts: list[str], input_type: str | None = None) -> list[list[float]]:
         if input_type == "query":
             return self._provider.embed(texts, input_type)
+        return [list(each.vector) for each in self.embed_words(texts, input_type)]
+
+    def embed_words(self, texts: list[str], input_type: str | None = None) -> list[TextVectors]:
+        if input_type == "query":
+            return self._provider.embed_words(texts, input_type)
         new = [text for text in dict.fromkeys(texts) if text not in self._known]
-        self._known.update(zip(new, self._provider.embed(new, input_type), strict=True))
+        self._known.update(zip(new, self._provider.embed_words(new, input_type), strict=True))
         return [self._known[text] for text in texts]
 
     @property
@@ -160,7 +167,7 @@ class Remembering(AbstractEmbeddingProvider):
         return self._provider.max_batch_size
 
 
-def provider() -> AbstractEmbeddingProvider | None:
+def provider() -> LateInteractionProvider | None:
     """The local provider, or None, and why."""
     try:
         found = MiniLMProvider()

@@ -13,7 +13,7 @@ import popoto
 from benchmarks import recall_quality
 from benchmarks.conversations import Conversation, Said, conversations
 from benchmarks.recall_quality import WAYS, Remembering, run, table
-from popoto.embeddings import AbstractEmbeddingProvider
+from popoto.embeddings import LateInteractionProvider, TextVectors
 from popoto.embeddings.default import set_default_provider
 from popoto.embeddings.local import MiniLMProvider
 from popoto.testing.recall import GoldQuestion
@@ -88,7 +88,7 @@ def test_what_is_no_conversation_is_refused(file: Path, tmp_path: Path) -> None:
         conversations(file)
 
 
-class Letters(AbstractEmbeddingProvider):
+class Letters(LateInteractionProvider):
     """How often a text has each letter; keeps what it was asked."""
 
     model_name = "letters"
@@ -100,8 +100,18 @@ class Letters(AbstractEmbeddingProvider):
 
     def embed(self, texts: list[str], input_type: str | None = None) -> list[list[float]]:
         self.asked.append((input_type, texts))
-        alphabet = "abcdefghijklmnopqrstuvwxyz"
-        return [[float(text.lower().count(letter)) for letter in alphabet] for text in texts]
+        return [_letters_of(text) for text in texts]
+
+    def embed_words(self, texts: list[str], input_type: str | None = None) -> list[TextVectors]:
+        self.asked.append((input_type, texts))
+        return [
+            TextVectors(_letters_of(text), text.split(), [_letters_of(w) for w in text.split()])
+            for text in texts
+        ]
+
+
+def _letters_of(text: str) -> list[float]:
+    return [float(text.lower().count(letter)) for letter in "abcdefghijklmnopqrstuvwxyz"]
 
 
 @pytest.fixture

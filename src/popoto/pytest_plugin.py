@@ -43,7 +43,7 @@ from popoto._connection.settings import Options, Settings, from_url, with_databa
 from popoto.embedded import EmbeddedServer
 from popoto.embedded import start as start_embedded
 from popoto.exceptions import NothingWrittenError, PopotoException
-from popoto.models.record import metaclass
+from popoto.models.record import known_models
 from popoto.testing import DEFAULT_TEST_DATABASE
 from popoto.testing.places import Place
 
@@ -223,9 +223,7 @@ def _worker(config: pytest.Config) -> int:
 
 def _models_are_defined() -> bool:
     """Whether somebody other than popoto itself has defined models."""
-    return any(
-        not model.__module__.startswith("popoto.") for model in list(metaclass._models.values())
-    )
+    return any(not model.__module__.startswith("popoto.") for model in known_models.all_models())
 
 
 @pytest.fixture(scope="session", autouse=True)

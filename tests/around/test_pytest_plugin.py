@@ -9,7 +9,6 @@ import sys
 import textwrap
 import tomllib
 from dataclasses import dataclass
-from importlib.metadata import entry_points
 from pathlib import Path
 
 import pytest
@@ -33,10 +32,6 @@ class Outcome:
         return {kind: int(number) for number, kind in found.items()} == wanted
 
 
-INSTALLED = any(point.name == "popoto" for point in entry_points(group="pytest11"))
-"""Whether the environment of these tests finds the plugin by its entry point anyway."""
-
-
 @dataclass
 class Session:
     """Runs pytest on some test code in a directory of its own."""
@@ -57,8 +52,8 @@ class Session:
         path = f"{SOURCE}{os.pathsep}{self.path / 'installed'}"
         done = subprocess.run(
             [
-                *(sys.executable, "-m", "pytest", "-q", "-p", "no:asyncio"),
-                *(["-p", "popoto.pytest_plugin"] if self.is_named and not INSTALLED else []),
+                *(sys.executable, "-m", "pytest", "-q"),
+                *(["-p", "popoto.pytest_plugin"] if self.is_named else ["-p", "no:asyncio"]),
                 *arguments,
             ],
             cwd=self.path,
@@ -66,6 +61,8 @@ class Session:
                 **variables,
                 "PYTHONPATH": path,
                 "REDIS_URL": self.url,
+                # Those of other packages take longer to import than a session to run.
+                **({"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"} if self.is_named else {}),
                 **environment,
             },
             capture_output=True,
@@ -336,8 +333,7 @@ def test_workers_have_databases_of_their_own(session: Session, server_url: str) 
             options = redis_db.POPOTO_REDIS_DB.connection_pool.connection_kwargs
             assert options["db"] == 15 - int(worker_id[2:])
     """,
-        "-n",
-        "2",
+        *("-p", "xdist", "-n", "2"),
     )
     assert outcome.counts(passed=8), outcome.text
     assert occupied(server_url) == {}

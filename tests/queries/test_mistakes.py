@@ -43,7 +43,7 @@ WRONG_FILTERS: list[tuple[dict[str, Any], list[str]]] = [
     ({"note__startswith": "x"}, ["note__startswith", "IndexedField"]),
     ({"rank__gt": 1}, ["rank__gt", "IntField", "SortedField"]),
     ({"price__startswith": "1"}, ["price__startswith", "SortedField"]),
-    ({"price__isnull": True}, ["price__isnull", "never null"]),
+    ({"price__isnull": True}, ["price__isnull", "never null", "null=True"]),
     # operands
     ({"brand__isnull": "yes"}, ["True or False", "brand__isnull"]),
     ({"kind__isnull": 1}, ["True or False"]),
@@ -293,7 +293,7 @@ def declare(**fields: Any) -> Any:
         (lambda: UniqueField(type=dict), []),
         (lambda: SortedField(type=str), ["float"]),
         (lambda: SortedField(type=datetime.time), ["float"]),
-        (lambda: SortedField(null=True), ["null"]),
+        (lambda: SortedField(null=1), ["null", "True or False"]),
         (lambda: SortedField(null=None), ["null"]),
         (lambda: SortedField(partition_by=["a"]), ["tuple"]),
         (lambda: SortedField(partition_by="a", sort_by="a"), ["partition_by", "sort_by"]),

@@ -36,9 +36,10 @@ class Specimen(Model):
     flag = IndexedField(type=bool)
     amount = IndexedField(type=Decimal)
     price = SortedField(type=float)
-    rank = SortedField(type=int, partition_by="tag")
+    rank = SortedField(type=int, partition_by="tag", null=True)
     day = SortedField(type=datetime.date)
     exact = SortedField(type=Decimal)
+    age = SortedField(type=int, null=True)
     moment = DatetimeField()
     clock = TimeField()
     note = StringField()
@@ -87,9 +88,10 @@ POOLS: dict[str, list[Any]] = {
     "flag": [None, True, False],
     "amount": [None, *DECIMALS],
     "price": FLOATS,
-    "rank": INTS,
+    "rank": [None, *INTS],
     "day": DAYS,
     "exact": DECIMALS,
+    "age": [None, *INTS],
     "moment": [None, *MOMENTS],
     "clock": [None, *CLOCKS],
     "note": [None, *TEXTS],
@@ -97,7 +99,7 @@ POOLS: dict[str, list[Any]] = {
     "place": [None, *PLACES],
     "parent": [None, *range(10)],
 }
-SORTED = ["price", "day", "exact"]
+SORTED = ["price", "day", "exact", "age"]
 Pools = dict[str, list[Any]]
 
 
@@ -146,23 +148,32 @@ def value_case(name: str, wanted: Any) -> Case:
 
 
 def sorted_value_case(name: str, wanted: Any) -> Case:
-    return Case(Q(**{name: wanted}), lambda record: equal(record[name], wanted), (name,))
+    orders = () if wanted is None else (name,)
+    return Case(Q(**{name: wanted}), lambda record: equal(record[name], wanted), orders)
 
 
 def not_equal_case(name: str, wanted: Any) -> Case:
-    return Case(Q(**{f"{name}__ne": wanted}), lambda record: not equal(record[name], wanted))
+    return Case(
+        Q(**{f"{name}__ne": wanted}),
+        lambda record: not equal(record[name], wanted),
+        (name,) if name in SORTED else (),
+    )
 
 
 def in_case(name: str, wanted: list[Any]) -> Case:
     return Case(
         Q(**{f"{name}__in": wanted}),
         lambda record: any(equal(record[name], each) for each in wanted),
-        (name,) if name in ("price", "day", "exact") else (),
+        (name,) if name in SORTED else (),
     )
 
 
 def null_case(name: str, wanted: bool) -> Case:
-    return Case(Q(**{f"{name}__isnull": wanted}), lambda record: (record[name] is None) is wanted)
+    return Case(
+        Q(**{f"{name}__isnull": wanted}),
+        lambda record: (record[name] is None) is wanted,
+        (name,) if name in SORTED and not wanted else (),
+    )
 
 
 def text_case(name: str, lookup: str, wanted: str) -> Case:
@@ -175,7 +186,7 @@ def text_case(name: str, lookup: str, wanted: str) -> Case:
 def range_case(name: str, lookup: str, wanted: Any) -> Case:
     return Case(
         Q(**{f"{name}__{lookup}": wanted}),
-        lambda record: RANGES[lookup](record[name], wanted),
+        lambda record: record[name] is not None and RANGES[lookup](record[name], wanted),
         (name,),
     )
 
@@ -183,21 +194,30 @@ def range_case(name: str, lookup: str, wanted: Any) -> Case:
 def between_case(name: str, low: Any, high: Any) -> Case:
     return Case(
         Q(**{f"{name}__between": (low, high)}),
-        lambda record: low <= record[name] <= high,
+        lambda record: record[name] is not None and low <= record[name] <= high,
         (name,),
     )
 
 
-def partition_case(lookup: str, wanted: int, tags: list[str | None]) -> Case:
-    compare = RANGES.get(lookup, operator.eq)
+def partition_case(lookup: str, wanted: int | None, tags: list[str | None]) -> Case:
+    """Of None is asked by "isnull", whatever the lookup."""
     parameter = f"rank__{lookup}" if lookup else "rank"
+    conditions: dict[str, Any] = {parameter: wanted}
+    if wanted is None and lookup:
+        conditions = {"rank__isnull": lookup in ("lt", "lte")}
+    is_null = wanted is None and lookup in ("", "lt", "lte")
+
+    def test(record: Record) -> bool:
+        rank = record["rank"]
+        if wanted is None or rank is None:
+            return wanted is None and (rank is None) is is_null
+        return RANGES.get(lookup, operator.eq)(rank, wanted)
+
     where = {"tag": tags[0]} if len(tags) == 1 else {"tag__in": tags}
     return Case(
-        Q(**{parameter: wanted}, **where),
-        lambda record: (
-            compare(record["rank"], wanted) and any(equal(record["tag"], tag) for tag in tags)
-        ),
-        ("rank",),
+        Q(**conditions, **where),
+        lambda record: test(record) and any(equal(record["tag"], tag) for tag in tags),
+        () if is_null else ("rank",),
     )
 
 
@@ -232,26 +252,33 @@ def leaves(pools: Pools) -> st.SearchStrategy[Case]:
             )
         )
 
+    def values_of(name: str) -> st.SearchStrategy[Any]:
+        return st.sampled_from([value for value in pools[name] if value is not None])
+
     plain = ["number", "kind", "tag", "flag", "amount", "moment", "clock", "note", "level"]
     texts = st.sampled_from([*TEXTS, "a", "b", ""])
     return st.one_of(
         one(plain, value_case),
         one(SORTED, sorted_value_case),
-        one(["number", "kind", "tag", "flag", "amount", "note", "level"], not_equal_case),
+        one(["number", "kind", "tag", "flag", "amount", "note", "level", "age"], not_equal_case),
         several(["kind", "tag", "flag", "amount", *SORTED], in_case),
-        st.builds(null_case, st.sampled_from(["kind", "tag", "flag", "amount"]), st.booleans()),
+        st.builds(
+            null_case, st.sampled_from(["kind", "tag", "flag", "amount", "age"]), st.booleans()
+        ),
         st.builds(
             text_case, st.sampled_from(["kind", "tag"]), st.sampled_from(list(TEXT_TESTS)), texts
         ),
         st.sampled_from(list(RANGES)).flatmap(
-            lambda lookup: one(SORTED, lambda name, value: range_case(name, lookup, value))
+            lambda lookup: st.sampled_from(SORTED).flatmap(
+                lambda name: values_of(name).map(lambda value: range_case(name, lookup, value))
+            )
         ),
         st.sampled_from(SORTED).flatmap(
             lambda name: st.builds(
                 between_case,
                 st.just(name),
-                st.sampled_from(pools[name]),
-                st.sampled_from(pools[name]),
+                values_of(name),
+                values_of(name),
             )
         ),
         st.builds(
@@ -319,19 +346,30 @@ def is_null(value: Any) -> bool:
     return value is None
 
 
-def in_order(records: list[Record], name: str, *, descending: bool) -> list[Record]:
+def in_order(
+    records: list[Record], name: str, *, descending: bool, nulls: str | None = None
+) -> list[Record]:
     by_key = sorted(records, key=lambda record: record["key"].encode())
-    return sorted(
-        by_key,
-        key=lambda record: (
-            not is_null(record[name]),
-            0 if is_null(record[name]) else record[name],
-        ),
-        reverse=descending,
-    )
+    null = [record for record in by_key if is_null(record[name])]
+    others = [record for record in by_key if not is_null(record[name])]
+    others.sort(key=lambda record: record[name], reverse=descending)
+    nulls_last = descending or name in ("age", "rank") if nulls is None else nulls == "last"
+    return others + null if nulls_last else null + others
 
 
-ORDERS = ["price", "day", "exact", "rank", "moment", "clock", "note", "level", "number", "tag"]
+ORDERS = [
+    "price",
+    "day",
+    "exact",
+    "age",
+    "rank",
+    "moment",
+    "clock",
+    "note",
+    "level",
+    "number",
+    "tag",
+]
 
 
 @settings(
@@ -345,6 +383,7 @@ ORDERS = ["price", "day", "exact", "rank", "moment", "clock", "note", "level", "
 @given(
     world=worlds,
     order=st.none() | st.sampled_from([*ORDERS, *("-" + name for name in ORDERS)]),
+    nulls=st.sampled_from([None, None, "first", "last"]),
     limit=st.none() | st.integers(0, 6),
     offset=st.integers(0, 3),
 )
@@ -353,6 +392,7 @@ def test_queries_answer_as_python_does(
     redis_client: redis.Redis,
     world: tuple[list[Record], list[Case]],
     order: str | None,
+    nulls: str | None,
     limit: int | None,
     offset: int,
 ) -> None:
@@ -369,7 +409,8 @@ def test_queries_answer_as_python_does(
     matching = [record for record in records if all(case.test(record) for case in found)]
     flat = [name for case in found if case.is_flat for name in case.sorted_fields]
     if order is not None:
-        expected = in_order(matching, order.removeprefix("-"), descending=order.startswith("-"))
+        name, descending = order.removeprefix("-"), order.startswith("-")
+        expected = in_order(matching, name, descending=descending, nulls=nulls)
     elif flat:
         expected = in_order(matching, flat[0], descending=False)
     else:
@@ -378,14 +419,14 @@ def test_queries_answer_as_python_does(
 
     if order is None and not flat and any(case.is_near and case.is_flat for case in found):
         # Nearest first, and these are all equally near: any order will do, so ask for one.
-        order = "number"
+        order, nulls = "number", None
         expected = in_order(matching, order, descending=False)
 
     query = Specimen.query.filter(*(case.q for case in found))
     assert api(query.count) == len(matching)
     assert api(query.exists) is bool(matching)
     if order is not None:
-        query = query.order_by(order)
+        query = query.order_by(order, nulls=nulls)
     whole = [record["number"] for record in expected]
     assert [each.number for each in api(query.all)] == whole
     cut = query.limit(limit).offset(offset)

@@ -27,7 +27,7 @@ from popoto import (
     StringField,
 )
 from popoto.fields.embedding_field import invalidate_cache
-from popoto.models.reading.ranking.recalling import recall as recalling
+from popoto.models.reading.ranking.recalling import searching
 from popoto.recipes.assembling.retrieving import mode_of
 from tests.driver import Api, RoundTrips
 from tests.vectors.provider import Known
@@ -205,7 +205,7 @@ def test_meaning_among_records_that_conditions_on_other_fields_find(
     assembler = ContextAssembler(Linked, {}, suppression_signal=None)
     filters = {"agent_id": "a", "team": "red"}
     for most, sends in ((1000, 3), (1, 6)):
-        monkeypatch.setattr(recalling, "_MOST_MATCHES", most)
+        monkeypatch.setattr(searching, "_MOST_MATCHES", most)
         for _ in range(2):
             with round_trips() as seen:
                 result = api(assembler.assemble, {"q": "cat"}, partition_filters=filters)

@@ -206,6 +206,11 @@ def _starts(name: str, text: str) -> Predicate:
     return lambda values: values[name] is not None and values[name].startswith(text)
 
 
+def _reaches(value: int | None, bound: int | None) -> bool:
+    """Whether a value is not below a bound; null reaches null alone."""
+    return value is bound if value is None or bound is None else value >= bound
+
+
 def questions() -> list[tuple[Values, Predicate]]:
     """Conditions, and what they mean."""
     found: list[tuple[Values, Predicate]] = [
@@ -218,6 +223,12 @@ def questions() -> list[tuple[Values, Predicate]]:
         ({"level__in": [0, 7]}, lambda v: v["level"] in (0, 7)),
         ({"weight__gte": 0, "level": 7}, lambda v: v["weight"] >= 0 and v["level"] == 7),
         ({"weight__lt": 1.5}, lambda v: v["weight"] < 1.5),
+        ({"grade__isnull": True}, lambda v: v["grade"] is None),
+        ({"grade__isnull": False}, lambda v: v["grade"] is not None),
+        ({"grade": None, "level": 7}, lambda v: v["grade"] is None and v["level"] == 7),
+        ({"grade__ne": 0}, lambda v: v["grade"] != 0),
+        ({"grade__gte": 0}, lambda v: v["grade"] is not None and v["grade"] >= 0),
+        ({"grade__in": [0, None]}, lambda v: v["grade"] in (0, None)),
         ({"home": (0, 0), "home_radius": 5}, lambda v: v["home"] == (0.0, 0.0)),
         ({"home__isnull": True}, lambda v: v["home"] is None),
     ]
@@ -228,10 +239,11 @@ def questions() -> list[tuple[Values, Predicate]]:
         found.append(({"shelf": shelf}, lambda v, x=shelf: v["shelf"] == x))
     for mood in CHOICES["mood"]:
         for born in CHOICES["born"]:
+            lookup = "born" if born is None else "born__gte"
             found.append(
                 (
-                    {"mood": mood, "born__gte": born},
-                    lambda v, m=mood, b=born: v["mood"] == m and v["born"] >= b,
+                    {"mood": mood, lookup: born},
+                    lambda v, m=mood, b=born: v["mood"] == m and _reaches(v["born"], b),
                 )
             )
     return found
@@ -581,7 +593,7 @@ class Machine(RuleBasedStateMachine):
         assert not refused
         self.stored = view
 
-    @rule(copy=copies, name=st.sampled_from(["level", "born"]), is_async=both_ways)
+    @rule(copy=copies, name=st.sampled_from(["level", "born", "grade"]), is_async=both_ways)
     def increment(self, copy: Copy, name: str, is_async: bool) -> None:
         instance, base = copy.instance, copy.base
         if not instance._is_persisted or not base:
@@ -886,6 +898,10 @@ class Machine(RuleBasedStateMachine):
         assert api(Thing.query.count) == len(self.stored)
         found = api(Thing.query.all, order_by="weight")
         assert [each.weight for each in found] == sorted(v["weight"] for v in self.stored.values())
+        grades = [values["grade"] for values in self.stored.values()]
+        known = sorted((grade for grade in grades if grade is not None), reverse=True)
+        found = api(Thing.query.all, order_by="-grade")
+        assert [each.grade for each in found] == known + [None] * (len(grades) - len(known))
 
     @invariant()
     def agree(self) -> None:

@@ -31,7 +31,8 @@ class Thing(Model):
     mood = IndexedField()
     level = IndexedField(type=int)
     weight = SortedField(default=0.0)
-    born = SortedField(type=int, default=0, partition_by=("mood",))
+    born = SortedField(type=int, default=0, partition_by=("mood",), null=True)
+    grade = SortedField(null=True)
     home = GeoField()
     shelf = Relationship(Shelf)
     recent = ListField(max_length=3)
@@ -50,7 +51,8 @@ CHOICES: dict[str, list[Any]] = {
     "note": [None, "z", "y:z", "\x00é\\"],
     "level": [None, 0, 7, -1],
     "weight": [0.0, 1.5, math.inf, -math.inf],
-    "born": [0, 5, 2**53, 2**53 + 1],
+    "born": [None, 0, 5, 2**53, 2**53 + 1],
+    "grade": [None, 0.0, -1.5, math.inf],
     "home": [None, (0.0, 0.0), (52.5, 13.4), (-85.0, 180.0)],
     "shelf": [None, "Shelf:s1", "Shelf:s/-2"],
     "recent": [[], ["a"], ["a", (1, 2), None, 4]],

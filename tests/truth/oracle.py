@@ -272,7 +272,8 @@ class _Check:
             if isinstance(each, (SortedField, SortedKeyField)):
                 parts = [escaped(str(values[part])) for part in each.partition_by]
                 if value is None:
-                    self.say(f"{key!r} has no value for the sorted field {name}")
+                    if not each.null:
+                        self.say(f"{key!r} has no value for the sorted field {name}")
                 else:
                     scores.setdefault(":".join([start, *parts]), {})[key] = score_of(
                         each.type, value

@@ -26,6 +26,8 @@ class Restaurant(Model):
     name: str = KeyField()
     branch: int = KeyField(type=int)
     rating: float = SortedField()
+    peak: int | None = SortedField()
+    low: SortedField[int | None] = SortedField(type=int, null=True)
     tags: list[str] = ListField()
     recent: CappedListProxy[str] = ListField(max_length=3)
     note: str | None = Field(null=True)
@@ -40,6 +42,8 @@ def attributes_of_a_record_have_their_annotated_type(record: Restaurant) -> None
     assert_type(record.name, str)
     assert_type(record.branch, int)
     assert_type(record.rating, float)
+    assert_type(record.peak, int | None)
+    assert_type(record.low, int | None)
     assert_type(record.tags, list[str])
     assert_type(record.note, str | None)
     assert_type(record.created, datetime.datetime | None)
@@ -55,6 +59,8 @@ def assignments_are_checked(record: Restaurant) -> None:
     record.rating = "x"  # error
     record.rating = None  # error
     record.note = None
+    record.peak = None
+    record.peak = "x"  # error
     record.tags = ["pizza"]
     record.tags = [1]  # error
     record.price = 4

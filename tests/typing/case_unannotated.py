@@ -48,6 +48,9 @@ class Restaurant(Model):
     rating = SortedField(type=float)
     price = SortedField()
     visitors = SortedField(type=int, partition_by="name")
+    peak = SortedField(type=int, null=True)
+    score = SortedField(null=True, partition_by="name")
+    held = SortedField(type=int, null=False)
     status = IndexedField()
     chip = UniqueField(type=int)
     note = Field()
@@ -86,6 +89,9 @@ def attributes_of_a_record_have_the_type_of_their_field(record: Restaurant) -> N
     assert_type(record.rating, float)
     assert_type(record.price, float)
     assert_type(record.visitors, int)
+    assert_type(record.peak, int | None)
+    assert_type(record.score, float | None)
+    assert_type(record.held, int)
     assert_type(record.status, str)
     assert_type(record.chip, int)
     assert_type(record.note, str)
@@ -115,6 +121,8 @@ def assignments_are_checked(record: Restaurant, person: Person) -> None:
     record.rating = 4
     record.rating = None
     record.rating = "x"  # error
+    record.peak = None
+    record.peak = "x"  # error
     record.name = 5  # error
     record.seats = 4.5  # error
     record.tags = ["pizza"]
@@ -135,6 +143,7 @@ def a_class_attribute_is_the_field() -> None:
     assert_type(Restaurant.name, KeyField[str])
     assert_type(Restaurant.branch, KeyField[int])
     assert_type(Restaurant.rating, SortedField[float])
+    assert_type(Restaurant.peak, SortedField[int | None])
     assert_type(Restaurant.seats, IntField)
 
 
@@ -146,6 +155,8 @@ def comparisons_with_a_field_are_expressions() -> None:
     assert_type(Restaurant.rating > 4, Expression)
     assert_type(Restaurant.rating >= 4, Expression)
     assert_type(Restaurant.rating.between(1, 5), Expression)
+    assert_type(Restaurant.peak > 4, Expression)
+    assert_type(Restaurant.peak == None, Expression)  # noqa: E711
     Restaurant.rating.between(1)  # error
     Restaurant.rating.between("a", "b")  # error
 

@@ -7,6 +7,7 @@ import importlib.machinery
 import sys
 from collections.abc import Callable
 from importlib import metadata
+from itertools import pairwise
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -22,8 +23,16 @@ TOKENIZER = b'{"not": "really a tokenizer"}'
 
 
 class Encoding:
+    """The first token is a mark of the model; words are runs of letters, others stand alone."""
+
     def __init__(self, ids: list[int]) -> None:
         self.ids = ids
+        self.offsets = [(place, place + 1) for place in range(len(ids))]
+        self.word_ids: list[int | None] = [None]
+        for before, each in pairwise(ids):
+            last = self.word_ids[-1] or 0
+            joins = chr(before).isalpha() and chr(each).isalpha() and len(self.word_ids) > 1
+            self.word_ids.append(last if joins else last + 1)
 
 
 class Tokenizer:
@@ -116,6 +125,32 @@ def test_of_a_text_the_first_256_tokens_count(folder: Path) -> None:
     provider = MiniLMProvider(folder=folder)
     long, longer, changed = provider.embed(["a" * 256, "a" * 256 + "b", "a" * 255 + "b"])
     assert long == longer != changed
+
+
+@pytest.mark.usefixtures("runtime")
+def test_a_word_is_the_mean_of_its_tokens_and_marks_are_none(folder: Path) -> None:
+    provider = MiniLMProvider(folder=folder)
+    found, nothing = provider.embed_words(["-ab. 1d", "-"])
+    assert list(found.words) == ["ab", "1", "d"]
+    assert [vector[0] for vector in found.word_vectors] == [97.5, 49, 100]
+    assert list(found.vector) == pytest.approx(provider.embed(["-ab. 1d"])[0])
+    assert (list(nothing.words), list(nothing.word_vectors)) == ([], [])
+    assert provider.language == "english"
+
+
+@pytest.mark.usefixtures("runtime")
+def test_a_model_that_fails_is_a_runtime_error(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    provider = MiniLMProvider(folder=folder)
+
+    def fails(*_: object) -> None:
+        raise OSError("no memory")
+
+    monkeypatch.setattr(Session, "run", fails)
+    for ask in (provider.embed, provider.embed_words):
+        with pytest.raises(RuntimeError, match="could not embed 1 texts: no memory"):
+            ask(["a"])
 
 
 @pytest.mark.usefixtures("runtime")

@@ -3,7 +3,16 @@
 `OpenAIProvider` and `VoyageProvider` need an SDK each and are imported from their modules.
 """
 
-from popoto.embeddings.abstract import AbstractEmbeddingProvider
+from popoto.embeddings.abstract import (
+    AbstractEmbeddingProvider,
+    LateInteractionProvider,
+    TextVectors,
+)
 from popoto.embeddings.ollama import OllamaProvider
 
-__all__ = ["AbstractEmbeddingProvider", "OllamaProvider"]
+__all__ = [
+    "AbstractEmbeddingProvider",
+    "LateInteractionProvider",
+    "OllamaProvider",
+    "TextVectors",
+]

@@ -5,9 +5,15 @@ from __future__ import annotations
 import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
+from typing import Any, ClassVar, NamedTuple
 
-__all__ = ["AbstractEmbeddingProvider", "batches", "vectors"]
+__all__ = [
+    "AbstractEmbeddingProvider",
+    "LateInteractionProvider",
+    "TextVectors",
+    "batches",
+    "vectors",
+]
 
 
 class AbstractEmbeddingProvider(ABC):
@@ -42,6 +48,40 @@ class AbstractEmbeddingProvider(ABC):
     @abstractmethod
     def max_batch_size(self) -> int:
         """How many texts one call of the service takes."""
+
+
+class TextVectors(NamedTuple):
+    """What a text means as a whole, and each of its words where it stands.
+
+    `vector`        as `embed` has it
+    `words`         the words in order, as they stand in the text
+    `word_vectors`  one for each of them, all as long as `vector`: rows of an array, or lists
+    """
+
+    vector: Sequence[float]
+    words: Sequence[str]
+    word_vectors: Sequence[Sequence[float]]
+
+
+class LateInteractionProvider(AbstractEmbeddingProvider):
+    """A provider that also tells a vector for each word in its context.
+
+    `recall` compares the words of a question with those of its best candidates, each with the
+    one that is nearest to it: late interaction (Khattab and Zaharia, "ColBERT", 2020).
+    """
+
+    #: The language whose stop words tell nothing ("english", say); None: each word is kept.
+    language: ClassVar[str | None] = None
+
+    @abstractmethod
+    def embed_words(self, texts: list[str], input_type: str | None = None) -> list[TextVectors]:
+        """As `embed`, with the vectors of words beside that of each text. Blocks."""
+
+    async def async_embed_words(
+        self, texts: list[str], input_type: str | None = None
+    ) -> list[TextVectors]:
+        """`embed_words` for asyncio: in a worker thread, unless a provider has something better."""
+        return await asyncio.to_thread(self.embed_words, texts, input_type)
 
 
 def batches(texts: Sequence[str], size: int) -> Iterator[list[str]]:

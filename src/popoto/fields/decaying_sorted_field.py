@@ -67,6 +67,10 @@ class DecayingSortedField(SortedFieldMixin[float], Field[float]):
         rate = Defaults.DECAY_RATE if decay_rate is None else decay_rate
         super().__init__(decay_rate=rate, base_score_field=base_score_field, **options)
 
+    @property
+    def never_null(self) -> str:
+        return "every save sets it to the moment of the save"
+
     def check_options(self, options: Mapping[str, Any]) -> None:
         super().check_options(options)
         rate: object = self.decay_rate

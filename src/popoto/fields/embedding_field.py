@@ -8,13 +8,13 @@ from typing import Any, ClassVar, Literal, cast
 
 from popoto import clock
 from popoto._stock import stock
+from popoto.embeddings.abstract import LateInteractionProvider
 from popoto.embeddings.default import get_default_provider, set_default_provider
 from popoto.engine import keys
 from popoto.engine.batch import Batch
 from popoto.engine.codec import NIL, Stored
 from popoto.engine.looking_up import looked_up
 from popoto.engine.request import Plan
-from popoto.engine.run import arun, run
 from popoto.exceptions import ModelException
 from popoto.fields.field import Field
 from popoto.fields.keeping.commit import Commit
@@ -23,26 +23,24 @@ from popoto.fields.keeping.families import KeyFamily, companion_family
 from popoto.fields.keeping.forgetting import Subject, Trace
 from popoto.fields.keeping.renewing import Renewal
 from popoto.fields.keeping.stand_in import StandIn
+from popoto.fields.vectors.by_word import WordKeeper
 from popoto.fields.vectors.catching_up import embed_records
 from popoto.fields.vectors.embedding import Embedded, Unembedded, Unvectored
 from popoto.fields.vectors.housekeeping import (
-    collecting,
     directory_of,
     expected_files,
     index_path,
-    loading,
-    nothing,
-    prepared,
     read_index,
     write_index,
 )
 from popoto.fields.vectors.in_files import FileKeeper, embeddings_directory, forget_directories
-from popoto.fields.vectors.keeper import Place, VectorKeeper
+from popoto.fields.vectors.keeper import Described, Place, VectorKeeper
 from popoto.fields.vectors.nearness import Nearness
 from popoto.fields.vectors.noticing import Marking, lost_vectors
+from popoto.fields.vectors.of_models import VectorsOfModels
 from popoto.fields.vectors.on_server import ServerKeeper, forget_followed
 from popoto.fields.vectors.preparing import Preparing, text_at_hand
-from popoto.memory.vectors.arrays import FORMS, HAS_NUMPY, Array
+from popoto.memory.vectors.arrays import FORMS, HAS_NUMPY
 from popoto.memory.vectors.files import legacy_name, vector_name
 
 __all__ = ["EmbeddingField", "get_default_provider", "invalidate_cache", "set_default_provider"]
@@ -51,7 +49,7 @@ _numpy_available = HAS_NUMPY
 _KEEPERS: dict[str, type[VectorKeeper]] = {"files": FileKeeper, "server": ServerKeeper}
 
 
-class EmbeddingField(Field[int]):
+class EmbeddingField(VectorsOfModels, Field[int]):
     """A vector of the text in another field, made by an embedding provider at each change.
 
     The value is the number of dimensions of the record's vector; None: it has none. The vectors
@@ -71,6 +69,11 @@ class EmbeddingField(Field[int]):
                   "approximate": by an index of neighbours in memory, for which usearch is needed
                   (``pip install 'popoto[usearch]'``). "auto": so from `approximate_from` vectors
                   on, if usearch is installed
+
+    `late_interaction`  whether the vectors of words are kept, too, by which `recall` compares its
+                  best candidates with a question word by word. None: where the provider makes
+                  them (a `LateInteractionProvider`). 48 bytes for each telling word of a text, at
+                  384 dimensions
 
     A save calls the provider if the text is a new one, or the record has no vector; bulk writes
     do so for many texts at a time. The vector goes with its record. A partial save embeds only if
@@ -96,6 +99,7 @@ class EmbeddingField(Field[int]):
         on_failure: Literal["raise", "save"] | None = None,
         search: Literal["exact", "approximate", "auto"] = "exact",
         approximate_from: int = 50_000,
+        late_interaction: bool | None = None,
         **options: Any,
     ) -> None:
         if not _numpy_available:
@@ -109,6 +113,7 @@ class EmbeddingField(Field[int]):
         self.follows = store == "files"
         self.precision = precision
         self.nearness = Nearness(search, approximate_from, bool(cache))
+        self.late_interaction = late_interaction
         self.on_failure = on_failure or ("raise" if store == "files" else "save")
         super().__init__(**options)
 
@@ -132,6 +137,7 @@ class EmbeddingField(Field[int]):
         super().bind(model_name, name)
         self.missing_key = keys.SEPARATOR.join(("$EmbeddingF", model_name, name, "missing"))
         self._keeper: VectorKeeper | None = None
+        self._words: WordKeeper | None = None
 
     # What it is -----------------------------------------------------------------
 
@@ -162,6 +168,18 @@ class EmbeddingField(Field[int]):
             self._keeper = _KEEPERS[self.store](place, self.precision)
         return self._keeper
 
+    @property
+    def words(self) -> WordKeeper:
+        """Who keeps the vectors of words."""
+        if self._words is None:
+            self._words = WordKeeper(self.model_name, self.name, self.owner._meta.shard)
+        return self._words
+
+    @property
+    def tells_words(self) -> bool:
+        """Whether the provider is asked for the vectors of words."""
+        return self._has_words and isinstance(self.provider, LateInteractionProvider)
+
     # What is kept ---------------------------------------------------------------
 
     @property
@@ -177,11 +195,13 @@ class EmbeddingField(Field[int]):
     def entries(self, key: str, values: Mapping[str, Any]) -> Sequence[Entry]:
         own = super().entries(key, values) if self.keeps_value_sets else ()
         missing = CompanionEntry(self.missing_key, key, f"{self.name}:missing", "zset")
-        return (*own, missing, *self.keeper.entries(key))
+        words = (self.words.entry(key),) if self._has_words else ()
+        return (*own, missing, *words, *self.keeper.entries(key))
 
     def key_families(self) -> Sequence[KeyFamily]:
         missing = companion_family(self.name, self.missing_key, "zset", is_open=False)
-        return (*super().key_families(), missing, *self.keeper.families())
+        families = (*super().key_families(), missing, *self.keeper.families())
+        return (*families, self.words.family()) if self._has_words else families
 
     def misindexed(self, records: Sequence[Any]) -> Plan[list[tuple[str, bool]]]:
         lost = yield from lost_vectors(self, records)
@@ -226,7 +246,12 @@ class EmbeddingField(Field[int]):
 
     def _preparing(self) -> Preparing:
         return Preparing(
-            self.label, self.source or "", self.provider, self.keeper, self.on_failure == "save"
+            self.label,
+            self.source or "",
+            self.provider,
+            self.keeper,
+            self.on_failure == "save",
+            self.tells_words,
         )
 
     def settle(self, instance: Any, wanted: StandIn, stored: bytes) -> None:
@@ -244,22 +269,48 @@ class EmbeddingField(Field[int]):
         is_missing = self._is_left_out(instance, commit)
         if isinstance(stored, Unvectored):
             is_missing = stored.is_missing
-            self.keeper.take(batch, commit.key)
+            self._take(batch, commit.key)
         elif commit.operation == "create":
-            self.keeper.take(batch, commit.key)
+            self._take(batch, commit.key)
         if is_missing:
             batch.put("ZADD", self.missing_key, clock.now(), commit.key)
 
     def put(self, batch: Batch, key: str, found: Embedded, *, is_new: bool = False) -> None:
         """Queue what belongs to a vector, and that it is not missing any more."""
         self.keeper.put(batch, key, found.vector, found.described)
+        if self._has_words:
+            self.words.put(batch, key, found.words)
         if not is_new:
             batch.put("ZREM", self.missing_key, key)
 
     def clear(self, batch: Batch, key: str) -> None:
         """Queue that a record has no vector, and is to have none."""
-        self.keeper.take(batch, key)
+        self._take(batch, key)
         batch.put("ZREM", self.missing_key, key)
+
+    def _take(self, batch: Batch, key: str) -> None:
+        """Queue that a record has no vector, and none of words."""
+        self.keeper.take(batch, key)
+        if self._has_words:
+            self.words.take(batch, key)
+
+    @property
+    def _has_words(self) -> bool:
+        """Whether records may have words, this process's or another one's."""
+        return self.late_interaction is not False
+
+    def begin_anew(self, owner: Any, described: Described) -> Plan[None]:
+        """Drop all vectors, those of words first; those to come are made with this."""
+        if self._has_words:
+            yield from self.words.begin_anew(owner)
+        yield from self.keeper.begin_anew(owner, described)
+
+    def lacking(self, record_keys: Sequence[str]) -> Plan[set[str]]:
+        """Those of these records that have no vector, or no words where they are to have some."""
+        found = set((yield from self.keeper.lacking(record_keys)))
+        if self.tells_words:
+            found.update((yield from self.words.lacking(record_keys)))
+        return found
 
     def _is_left_out(self, instance: Any, commit: Commit) -> bool:
         """Whether a commit writes a text that should have another vector, and is not given it."""
@@ -292,59 +343,6 @@ class EmbeddingField(Field[int]):
             return 0
         return (yield from embed_records(self, self._preparing(), instances, are_marked=are_marked))
 
-    # Searching ------------------------------------------------------------------
-
-    @classmethod
-    def load_embeddings(cls, model_class: Any) -> tuple[Array | None, list[str]]:
-        """All vectors of a model as unit vectors, one a row, and their record keys.
-
-        Those of its first embedding field; ``(None, [])`` where there are none. Reads what has
-        changed since they were last asked for.
-        """
-        return run(_loaded(model_class))
-
-    @classmethod
-    async def async_load_embeddings(cls, model_class: Any) -> tuple[Array | None, list[str]]:
-        """`load_embeddings` for asyncio."""
-        return await arun(_loaded(model_class))
-
-    @classmethod
-    def prepare_search(cls, model_class: Any) -> int:
-        """Have all vectors of a model in memory, and its index of neighbours, before one searches.
-
-        Those of its first embedding field; how many there are. Reads what has changed since they
-        were last asked for, 1,000 in a round trip, and takes all of that into the index, if the
-        field has one (`search`): some tenths of a millisecond for each.
-        """
-        return run(prepared(model_class))
-
-    @classmethod
-    async def async_prepare_search(cls, model_class: Any) -> int:
-        """`prepare_search` for asyncio: the index grows in a worker thread, turn by turn."""
-        return await arun(prepared(model_class))
-
-    # Housekeeping ---------------------------------------------------------------
-
-    @classmethod
-    def garbage_collect(cls, model_class: Any, min_age_seconds: float = 300) -> int:
-        """Remove files of vectors that belong to no record; the number of files removed.
-
-        Only for a class with ``__embedding_garbage_collect__ = True``: the directory must belong to
-        one database, the one that popoto is connected to. Younger files stay, as a save writes
-        the vector before the record. Vectors on the server need no collecting.
-        """
-        return run(collecting(model_class, min_age_seconds))
-
-    @classmethod
-    async def async_garbage_collect(cls, model_class: Any, min_age_seconds: float = 300) -> int:
-        """`garbage_collect` for asyncio."""
-        return await arun(collecting(model_class, min_age_seconds))
-
-    @classmethod
-    def sweep_stale_tempfiles(cls, model_class: Any, max_age_seconds: float = 3600) -> int:
-        """Remove what killed writers have left half-written; the number of files removed."""
-        return directory_of(model_class._meta.model_name).sweep(max_age_seconds)
-
     @classmethod
     def _embedding_path(cls, model_class_name: str, redis_key: str) -> str:
         return directory_of(model_class_name).at(vector_name(redis_key))
@@ -360,13 +358,6 @@ def _is_of(provider: Any, dimensions: int | None) -> bool:
         return bool(dimensions) and provider.dimensions == dimensions
     except RuntimeError:
         return True
-
-
-def _loaded(model_class: Any) -> Plan[tuple[Array | None, list[str]]]:
-    model_class._meta.isolation.check_at_large(
-        "load_embeddings()", "query.filter(…).semantic_search(…)"
-    )
-    return loading(model_class) if _numpy_available else nothing()
 
 
 # Names of popoto 1.6 ----------------------------------------------------------------------------

@@ -125,11 +125,20 @@ class Field(Asked[Value], Generic[Value], metaclass=FieldBase):
                 f"{describe(self.type)} is not a valid {type(self).__name__} type; "
                 f"use one of {names_of(self.valid_types)}"
             )
+        if self.null and self.never_null:
+            raise ModelException(
+                f"{type(self).__name__} cannot be null: {self.never_null}. Leave out null=True."
+            )
         if self.unique and not self.auto and not self.keeps_value_sets:
             raise ModelException(
                 f"{type(self).__name__}(unique=True) is not supported: make it unique with "
                 "Meta.indexes = (((name,), True),)"
             )
+
+    @property
+    def never_null(self) -> str:
+        """Why no field of this class may be null, and what to use instead; "" where one may."""
+        return ""
 
     def takes_type(self, wanted: builtins.type[Any]) -> bool:
         """Whether ``type=`` may be this type (an annotation stands for it)."""
@@ -253,6 +262,25 @@ class Field(Asked[Value], Generic[Value], metaclass=FieldBase):
     def referred_record(self, instance: Any) -> Any:
         """The record that an instance refers to, read if it was not yet; None: it is missing."""
         return None
+
+    @property
+    def known_target(self) -> Any:
+        """The model that values refer to, if it is defined; None otherwise."""
+        return None
+
+    @property
+    def reverse_name(self) -> str | None:
+        """The attribute by which records know those that refer to them; None: they have none."""
+        return None
+
+    @property
+    def names_reverse(self) -> bool:
+        """Whether the user has chosen that name."""
+        return False
+
+    def referrers(self, instance: Any) -> Any:
+        """The query for the records that refer to a record by this field."""
+        raise NotImplementedError
 
     # For people -----------------------------------------------------------------
 

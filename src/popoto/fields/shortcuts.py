@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import builtins
 import datetime
 from decimal import Decimal
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar, overload
 
 from popoto.fields.asking.operands import Conditions, Operand, Scope
 from popoto.fields.asking.stored_values import by_record
 from popoto.fields.asking.value_sets import VALUE_SET_LOOKUPS
 from popoto.fields.auto_field_mixin import AutoFieldMixin
 from popoto.fields.capped_list import CappedListProxy
-from popoto.fields.field import Field
+from popoto.fields.field import LEFT_OUT, Field, LeftOut
 from popoto.fields.indexed_field_mixin import IndexedFieldMixin
 from popoto.fields.key_field_mixin import KeyFieldMixin
 from popoto.fields.list_field import ListField
@@ -43,6 +44,9 @@ __all__ = [
     "UniqueField",
     "UniqueKeyField",
 ]
+
+#: The type that `type=` names, where values may be None as well.
+Given = TypeVar("Given")
 
 
 class IntField(TypedField[int]):
@@ -149,6 +153,29 @@ class UniqueField(
 
 class SortedField(SortedFieldMixin[Number], Field[Number]):
     """A field with an index in the order of its values, for ranges (see `SortedFieldMixin`)."""
+
+    if TYPE_CHECKING:
+        # With null=True a value may be None, which an annotation need not say then.
+        @overload
+        def __init__(
+            self: SortedField[Given | None],
+            *,
+            type: builtins.type[Given],
+            null: Literal[True],
+            **options: Any,
+        ) -> None: ...
+        @overload
+        def __init__(
+            self: SortedField[float | None], *, null: Literal[True], **options: Any
+        ) -> None: ...
+        @overload
+        def __init__(
+            self,
+            *,
+            type: builtins.type[Number] | LeftOut = LEFT_OUT,
+            **options: Any,
+        ) -> None: ...
+        def __init__(self, **options: Any) -> None: ...
 
 
 class SortedKeyField(SortedFieldMixin[Number], KeyFieldMixin[Number], Field[Number]):

@@ -42,6 +42,8 @@ class SortedFieldMixin(PartitionedFieldMixin[MixedIn]):
     `type`          int, float, Decimal, date or datetime (default float)
     `partition_by`  a field name or a tuple of them: one order per combination of their
                     values. Range conditions then need a value for each of them.
+    `null`          whether records may have no value (False): they then have no entry, and
+                    come last in any order
     `auto_now`, `auto_now_add`  fill the value with the current time at every save, or
                     where there is none (numbers: seconds since 1970)
     `tz`            time zone of moments that are filled in; naive local time by default
@@ -67,11 +69,9 @@ class SortedFieldMixin(PartitionedFieldMixin[MixedIn]):
 
     def check_options(self, options: Mapping[str, Any]) -> None:
         super().check_options(options)
-        if self.null is not False:
-            raise ModelException(
-                f"{type(self).__name__} cannot be null: a record without a value has no place "
-                "in the order. Give it a default."
-            )
+        null: object = self.null
+        if not isinstance(null, bool):
+            raise ModelException(f"{type(self).__name__}: null is True or False, not {null!r}")
         if self.type not in VALID_SORTED_TYPES:
             known = ", ".join(sorted(valid.__name__ for valid in VALID_SORTED_TYPES))
             raise ModelException(
@@ -88,6 +88,10 @@ class SortedFieldMixin(PartitionedFieldMixin[MixedIn]):
                     f"{type(self).__name__} cannot take {name}={describe(getattr(self, name))}; "
                     "a sorted field that is part of the record key is a SortedKeyField"
                 )
+
+    @property
+    def never_null(self) -> str:
+        return "a record without a value would have no place in its key" if self.key else ""
 
     def bind(self, model_name: str, name: str) -> None:
         super().bind(model_name, name)
@@ -208,16 +212,24 @@ class SortedFieldMixin(PartitionedFieldMixin[MixedIn]):
         if self.key or self.indexed:
             # A key or index mixin stands beside this one: the lookups of both are understood.
             return tuple(dict.fromkeys((*IN_ORDER, *VALUE_SET_LOOKUPS)))
-        return IN_ORDER
+        return self.ordered_lookups
+
+    @property
+    def ordered_lookups(self) -> tuple[str, ...]:
+        """The lookups that the order answers. What is null has no other entry either."""
+        return (*IN_ORDER, "isnull") if self.null else IN_ORDER
 
     def get_filter_query_params(self, field_name: str) -> set[str]:
         return {f"{field_name}__{name}" if name else field_name for name in self.lookup_names}
 
     def coerce_operand(self, lookup: str, value: Any) -> Any:
         if value is None:
+            if self.null and lookup in ("", "ne", "in"):
+                return None
+            why = "null has no place in the order" if self.null else "this field is never null"
             raise QueryException(
-                f"{self.label}: {self.name}{'__' + lookup if lookup else ''}=None: sorted fields "
-                f"are never null; give a {self.type.__name__}"
+                f"{self.label}: {self.name}{'__' + lookup if lookup else ''}=None: {why}; "
+                f"give a {self.type.__name__}"
             )
         is_datetime = isinstance(value, datetime.datetime)
         if self.type is Real.datetime and isinstance(value, datetime.date) and not is_datetime:
@@ -243,8 +255,8 @@ class SortedFieldMixin(PartitionedFieldMixin[MixedIn]):
         return value
 
     def operand(self, conditions: Conditions, scope: Scope) -> Operand:
-        ranges = [each for each in conditions if each[0] in IN_ORDER]
-        others = [each for each in conditions if each[0] not in IN_ORDER]
+        ranges = [each for each in conditions if each[0] in self.ordered_lookups]
+        others = [each for each in conditions if each[0] not in self.ordered_lookups]
         if not others or not (self.key or self.indexed):
             return in_order(self, conditions, self.partitions(scope))
         looked_at = value_sets(self, others) if self.indexed else by_record(self, others)
@@ -262,7 +274,10 @@ class SortedFieldMixin(PartitionedFieldMixin[MixedIn]):
         if key is None or self.type is Decimal:
             # A double cannot tell Decimals apart.
             return None
-        return OrderIndex(key, EXACT_TO.get(self.type, 0))
+        return OrderIndex(key, EXACT_TO.get(self.type, 0), self.null)
+
+    def puts_nulls_last(self, *, descending: bool) -> bool:
+        return True
 
     def signal(self, partition_values: Sequence[Any]) -> Signal | None:
         return signals.scores(self.partition_key(partition_values))

@@ -29,10 +29,11 @@ class NeverNullMixin(Field[MixedIn]):
 
     option_defaults: ClassVar[dict[str, Any]] = {"null": False}
 
-    def check_options(self, options: Mapping[str, Any]) -> None:
-        super().check_options(options)
-        if self.null:
-            raise ModelException(
-                f"{type(self).__name__} cannot be null: leave out null=True "
-                "(several records could be null, and then would not be unique)"
-            )
+    @property
+    def never_null(self) -> str:
+        if self.key:
+            return "its value tells its record from all others"
+        return (
+            "several records could be null, and then would not be unique. "
+            "StringField(unique=True), or a typed field of another type, lets any number be null"
+        )

@@ -20,7 +20,7 @@ from popoto.models.query_operations import QueryOperations
 from popoto.models.reading.chunks import Chunks
 from popoto.models.reading.executing import Execution
 from popoto.models.reading.read_hooks import read_hooks
-from popoto.models.reading.spec import QuerySpec, check_count, check_values
+from popoto.models.reading.spec import Nulls, QuerySpec, check_count, check_values
 
 Row = TypeVar("Row")
 A = TypeVar("A")
@@ -119,7 +119,7 @@ class QueryBuilder(TypedTuples, QueryOperations, Generic[Row]):
         lookups = dict(lookups)
         changes: dict[str, Any] = {}
         if "order_by" in lookups:
-            changes["order_by"] = lookups.pop("order_by")
+            changes |= {"order_by": lookups.pop("order_by"), "nulls": None}
         if "limit" in lookups:
             changes["limit"] = lookups.pop("limit")
         if "values" in lookups:
@@ -142,9 +142,13 @@ class QueryBuilder(TypedTuples, QueryOperations, Generic[Row]):
             joined = joined & condition
         return self._with(conditions=(*self._spec.conditions, ~joined))
 
-    def order_by(self, *names: str) -> QueryBuilder[Row]:
-        """Order by these fields, the first one deciding most; ``-name`` is descending."""
-        return self._with(order_by=names[0] if len(names) == 1 else names or None)
+    def order_by(self, *names: str, nulls: Nulls | None = None) -> QueryBuilder[Row]:
+        """Order by these fields, the first one deciding most; ``-name`` is descending.
+
+        `nulls` says where records without a value come, ``first`` or ``last``. Left out, they
+        come last by a sorted field; by others first ascending and last descending.
+        """
+        return self._with(order_by=names[0] if len(names) == 1 else names or None, nulls=nulls)
 
     def limit(self, number: int | None) -> QueryBuilder[Row]:
         """At most this many results; None lifts the limit."""

@@ -91,6 +91,10 @@ class Asked(Written, Comparable[Value], Generic[Value]):
         """What values are compared by; null, and null alone, has a key of one part."""
         return orders.sort_key(value)
 
+    def puts_nulls_last(self, *, descending: bool) -> bool:
+        """Whether records without a value come behind the others, where nothing else is asked."""
+        return descending
+
     def order_index(self, among: str | None) -> OrderIndex | None:
         """The sorted set that is in the order of the values; None where there is none.
 

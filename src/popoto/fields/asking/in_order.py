@@ -6,9 +6,20 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
-from popoto.engine.tree import NOTHING, AllOf, Node, ScoreRange, all_of, any_of, negated
+from popoto.engine.codec import NIL
+from popoto.engine.tree import (
+    EVERYTHING,
+    NOTHING,
+    AllOf,
+    Node,
+    ScoreRange,
+    StoredBytes,
+    all_of,
+    any_of,
+    negated,
+)
 from popoto.exceptions import QueryException
-from popoto.fields.asking.lookups import conjunction, several, shown_equal, unsupported
+from popoto.fields.asking.lookups import conjunction, several, shown_equal, truth, unsupported
 from popoto.fields.asking.operands import Askable, Conditions, Operand, View
 from popoto.fields.coercion import is_list
 from popoto.fields.describing import describe
@@ -20,6 +31,11 @@ IN_ORDER = ("", "gt", "gte", "lt", "lte", "between", "in", "ne")
 
 class Ordered(Askable, Protocol):
     """A field with an order, as far as its lookups need it."""
+
+    @property
+    def null(self) -> bool:
+        """Whether records may have no value, and no entry then."""
+        ...
 
     def score(self, value: Any) -> float:
         """The value's place in the order."""
@@ -40,9 +56,15 @@ def in_order(field: Ordered, conditions: Conditions, partitions: Sequence[str]) 
         tightest = _tightest(partitions[0], ranges)
         others = [child for child in _children(operand.node) if child not in ranges]
         operand.node = all_of([tightest, *others])
-    operand.order_field = field.name
+    if all(_has_values(lookup, value) for lookup, value in conditions):
+        operand.order_field = field.name
     operand.order_key = partitions[0] if len(partitions) == 1 else None
     return operand
+
+
+def _has_values(lookup: str, value: Any) -> bool:
+    """Whether a condition leaves records with a value, so that there is an order of values."""
+    return value is not True if lookup == "isnull" else lookup != "" or value is not None
 
 
 def _condition(field: Ordered, lookup: str, value: Any, partitions: Sequence[str]) -> Operand:
@@ -65,26 +87,71 @@ def _condition(field: Ordered, lookup: str, value: Any, partitions: Sequence[str
             all(operand.exact for operand in operands),
             frozenset({field.name}),
         )
+    if lookup == "isnull":
+        return _is_null(field, value, partitions)
     if lookup not in IN_ORDER:
-        hint = " Sorted fields are never null." if lookup == "isnull" else ""
-        raise unsupported(field, lookup, hint)
+        raise unsupported(field, lookup)
     operand = field.coerce_operand(lookup, value)
     if lookup == "":
         return _equal(field, operand, partitions)
     if lookup == "ne":
-        equal = _equal(field, operand, partitions)
-        everything = any_of([ScoreRange(key) for key in partitions])
-        node = all_of([everything, negated(equal.node)])
-        return Operand(
-            node if equal.exact else everything,
-            lambda view: not equal.test(view),
-            equal.exact,
-            equal.needs,
-        )
+        return _not_equal(field, operand, partitions)
     return _bound(field, lookup, operand, partitions)
 
 
+def _is_null(field: Ordered, wanted: Any, partitions: Sequence[str]) -> Operand:
+    if not field.null:
+        raise unsupported(field, "isnull", " It is never null: declare it null=True.")
+    is_wanted = truth(field, "isnull", wanted)
+    return _null(field, partitions) if is_wanted else _not_null(field, partitions)
+
+
+def _not_equal(field: Ordered, value: Any, partitions: Sequence[str]) -> Operand:
+    if value is None:
+        return _not_null(field, partitions)
+    equal = _equal(field, value, partitions)
+    return Operand(
+        negated(equal.node) if equal.exact else EVERYTHING,
+        lambda view: not equal.test(view),
+        equal.exact,
+        equal.needs,
+    )
+
+
+#: Stored bytes that null has; None: there are none.
+_OF_NULL = frozenset({None, NIL})
+
+
+def _null(field: Ordered, partitions: Sequence[str]) -> Operand:
+    name = field.name
+
+    def test(view: View) -> bool:
+        return view.value(name) is None
+
+    node = negated(any_of([ScoreRange(key) for key in partitions]))
+    if field.make_default() is not None:
+        # Without an entry are those, too, that were stored before there was the field.
+        node = all_of([node, StoredBytes(name, (NIL,))])
+    shown = ((name, _OF_NULL.__contains__, test),)
+    return Operand(node, test, True, frozenset({name}), shown=shown)
+
+
+def _not_null(field: Ordered, partitions: Sequence[str]) -> Operand:
+    null = _null(field, partitions)
+
+    def test(view: View) -> bool:
+        return not null.test(view)
+
+    def shows(raw: Any) -> bool:
+        return raw not in _OF_NULL
+
+    shown = ((field.name, shows, test),)
+    return Operand(negated(null.node), test, True, null.needs, shown=shown)
+
+
 def _equal(field: Ordered, value: Any, partitions: Sequence[str]) -> Operand:
+    if value is None:
+        return _null(field, partitions)
     score = _score_text(field.score(value))
     wanted = compare_key(value)
     name = field.name

@@ -29,10 +29,12 @@ class OrderIndex(NamedTuple):
     """A sorted set in the order of a field's values.
 
     `exact_to` is the score from which on doubles do not tell values apart; 0 = they always do.
+    `may_lack` says that records without a value have no entry.
     """
 
     key: str
     exact_to: int
+    may_lack: bool = False
 
 
 def sort_key(value: Any) -> tuple[Any, ...]:

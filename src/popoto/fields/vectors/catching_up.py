@@ -10,11 +10,7 @@ from popoto.engine.codec import NIL
 from popoto.engine.outcome import other_model
 from popoto.engine.request import Plan, Reply
 from popoto.fields.keeping.adjusting import Adjustment, carried_out
-from popoto.fields.vectors.embedding import (
-    Embedded,
-    embedded,
-    provider_failure,
-)
+from popoto.fields.vectors.embedding import Embedded, provider_failure
 from popoto.fields.vectors.preparing import Preparing, text_at_hand
 
 __all__ = ["embed_records"]
@@ -59,7 +55,7 @@ def embed_records(
     there = [place for place, text in enumerate(texts) if text]
     wanted = [text for text in texts if text]
     try:
-        vectors = yield from embedded(preparing.provider, wanted, "document")
+        vectors = yield from preparing.made(wanted)
     except Exception as error:
         failure = provider_failure(preparing.label, error, "what was embedded before is stored")
         raise failure from error
@@ -73,10 +69,9 @@ def embed_records(
         _Embedding(instances[place], field, held[place], None) for place in empty
     ]
     made: dict[str, Any] = {}
-    for place, vector in zip(there, vectors, strict=True):
-        if vector is None:
+    for place, found in zip(there, vectors, strict=True):
+        if found is None:
             continue
-        found = preparing.made(vector)
         made[instances[place].pk] = found
         adjustments.append(_Embedding(instances[place], field, held[place], found))
     described = next((each.described for each in made.values()), None)

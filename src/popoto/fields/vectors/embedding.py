@@ -2,23 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Self
 
-from popoto.embeddings.abstract import AbstractEmbeddingProvider, batches
+from popoto.embeddings.abstract import (
+    AbstractEmbeddingProvider,
+    LateInteractionProvider,
+    batches,
+)
 from popoto.engine.codec import encoder_for
 from popoto.engine.request import Call, Plan
 from popoto.fields.describing import describe
 from popoto.fields.keeping.stand_in import Prepared, StandIn
 from popoto.fields.vectors.keeper import Described
+from popoto.memory.text.segments import folded
+from popoto.memory.text.stop_words import STOP_WORDS_BY_LANGUAGE
 from popoto.memory.vectors.arrays import Array, array_of
+from popoto.memory.vectors.words import rows_of_words
 
 __all__ = [
     "Embedded",
     "Unembedded",
     "Unvectored",
+    "Worded",
     "described_by",
     "embedded",
+    "embedded_by_word",
     "encode_dimensions",
     "provider_failure",
 ]
@@ -39,10 +49,14 @@ class Unembedded(StandIn):
 
 
 class Embedded(Prepared):
-    """A number of dimensions as it is stored, and the vector that it is about."""
+    """A number of dimensions as it is stored, and the vector that it is about.
+
+    `words`: those of its words, packed; None where the provider tells none.
+    """
 
     vector: Array
     described: Described
+    words: bytes | None
 
 
 class Unvectored(Prepared):
@@ -72,19 +86,72 @@ def embedded(provider: Any, texts: Sequence[str], input_type: str) -> Plan[list[
 
     Raises what the provider raises, ValueError for vectors of a wrong length.
     """
-    wanted = list(dict.fromkeys(texts))
-    vectors: dict[str, Array | None] = {}
-    for batch in batches(wanted, _batch_size(provider, len(wanted))):
-        found = yield _call(provider, batch, input_type)
-        if found is None or len(found) == 0:
-            vectors |= dict.fromkeys(batch)
-            continue
-        if len(found) != len(batch):
-            raise RuntimeError(f"{len(found)} vectors for {len(batch)} texts")
-        vectors |= zip(batch, map(array_of, found), strict=True)
+
+    def call(batch: list[str]) -> Call:
+        return _call(provider, batch, input_type)
+
+    found = yield from _answers(provider, texts, call)
+    vectors = {text: None if told is None else array_of(told) for text, told in found.items()}
     for vector in vectors.values():
         _check_length(provider, vector)
     return [vectors[text] for text in texts]
+
+
+def embedded_by_word(
+    provider: LateInteractionProvider, texts: Sequence[str], input_type: str
+) -> Plan[list[Worded | None]]:
+    """The same, with the vectors of words."""
+
+    def call(batch: list[str]) -> Call:
+        return Call(
+            lambda: provider.embed_words(batch, input_type=input_type),
+            lambda: provider.async_embed_words(batch, input_type=input_type),
+        )
+
+    found = yield from _answers(provider, texts, call)
+    answers = {
+        text: None if told is None else Worded.of(provider, told) for text, told in found.items()
+    }
+    return [answers[text] for text in texts]
+
+
+def _answers(
+    provider: Any, texts: Sequence[str], call: Callable[[list[str]], Call]
+) -> Plan[dict[str, Any]]:
+    """What a provider says of each different text, as many at a time as it takes."""
+    wanted = list(dict.fromkeys(texts))
+    told: dict[str, Any] = {}
+    for batch in batches(wanted, _batch_size(provider, len(wanted))):
+        found = yield call(batch)
+        if found is None or len(found) == 0:
+            told |= dict.fromkeys(batch)
+            continue
+        if len(found) != len(batch):
+            raise RuntimeError(f"{len(found)} vectors for {len(batch)} texts")
+        told |= zip(batch, found, strict=True)
+    return told
+
+
+@dataclass(frozen=True, slots=True)
+class Worded:
+    """The vector of a text, its telling words, and their vectors as rows of length 1."""
+
+    vector: Array
+    words: tuple[str, ...]
+    rows: Array
+
+    @classmethod
+    def of(cls, provider: LateInteractionProvider, told: Any) -> Self:
+        """Without the stop words of the provider's language. ValueError for wrong lengths."""
+        whole, words, vectors = told
+        vector = array_of(whole)
+        _check_length(provider, vector)
+        if len(words) != len(vectors):
+            raise RuntimeError(f"{len(vectors)} vectors for {len(words)} words")
+        stops = STOP_WORDS_BY_LANGUAGE.get(provider.language or "", frozenset())
+        kept = [place for place, word in enumerate(words) if folded(word) not in stops]
+        rows = rows_of_words([vectors[place] for place in kept], len(vector))
+        return cls(vector, tuple(words[place] for place in kept), rows)
 
 
 class _WrongLength(ValueError):

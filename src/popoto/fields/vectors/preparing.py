@@ -16,11 +16,13 @@ from popoto.fields.vectors.embedding import (
     Unvectored,
     described_by,
     embedded,
+    embedded_by_word,
     encode_dimensions,
     provider_failure,
 )
 from popoto.fields.vectors.keeper import VectorKeeper
 from popoto.memory.vectors.arrays import Array
+from popoto.memory.vectors.words import packed_words
 
 __all__ = ["Preparing", "text_at_hand"]
 
@@ -43,6 +45,8 @@ class Preparing:
     keeper: VectorKeeper
     #: whether records are saved without a vector where the provider fails
     saves_anyway: bool
+    #: whether the provider is asked for the vectors of words, too
+    by_word: bool
 
     def plan(self, tasks: Sequence[tuple[Any, Unembedded]]) -> Plan[list[bytes]]:
         """Do all tasks; what is to be stored of each."""
@@ -50,9 +54,9 @@ class Preparing:
         embed += yield from self._unkept([each for each in tasks if each[1].task == "keep"])
         texts = yield from self.texts([instance for instance, _ in embed])
         wanted = [text for text in texts if text]
-        vectors: dict[str, Array | None] = {}
+        vectors: dict[str, Embedded | None] = {}
         try:
-            found = yield from embedded(self.provider, wanted, "document")
+            found = yield from self.made(wanted)
         except Exception as error:
             if not self.saves_anyway or isinstance(error, ValueError):
                 raise provider_failure(self.label, error, "nothing was written") from error
@@ -103,20 +107,30 @@ class Preparing:
         return None if text is None else str(text)
 
     def _outcome(
-        self, task: Unembedded, vectors: dict[str, Array | None], text: str | None
+        self, task: Unembedded, vectors: dict[str, Embedded | None], text: str | None
     ) -> bytes:
         if not text:
             # The content store does not have it: nothing is known of another text.
             return task.held
-        vector = vectors.get(text)
-        if vector is None:
+        found = vectors.get(text)
+        if found is None:
             return Unvectored.of(NIL if task.is_stored else task.held, is_missing=True)
-        return self.made(vector)
+        return found
 
-    def made(self, vector: Array) -> Embedded:
-        """What is stored of a vector that the provider has made."""
+    def made(self, texts: Sequence[str]) -> Plan[list[Embedded | None]]:
+        """What is stored of the vectors that the provider makes of these texts."""
+        if not self.by_word:
+            vectors = yield from embedded(self.provider, texts, "document")
+            return [None if vector is None else self._of(vector, None) for vector in vectors]
+        found = yield from embedded_by_word(self.provider, texts, "document")
+        return [
+            None if each is None else self._of(each.vector, packed_words(each.rows))
+            for each in found
+        ]
+
+    def _of(self, vector: Array, words: bytes | None) -> Embedded:
         found = Embedded(encode_dimensions(len(vector)))
-        found.vector = vector
+        found.vector, found.words = vector, words
         found.described = described_by(self.provider, len(vector), self.keeper.form)
         return found
 

@@ -9,16 +9,21 @@
     confidence   as it is
     access       n / (10 + n) for n confirmed reads
     associations activation by the cues that were given, at most 1
+    late_interaction   for the best 50 by all others, where vectors of words are kept: for each word
+                 of the question the cosine of the record's nearest word, their mean weighted by
+                 what each word tells (its idf), and of that what is over the mean of all 50
 
 and, where the model tells the order of its records and who speaks (`Recall`):
 
     meaning      of the record's vector with parts of those just before and after
+    late_interaction   also with the words just before and after, a tenth less near
     neighbours   how much more than the mean the records just before and after score by their texts
     session      the best such score in the record's session
     speaker      1 for records of the only speaker whom the question names
 
 Words and meaning are on one scale already and count the same, so their sum needs no fitting, and a
-record that both find goes before one that a single one finds. A length counts a tenth, and each
+record that both find goes before one that a single one finds. Nearest words are alike everywhere:
+their means differ by a tenth or two, so they count three times. A length counts a tenth, and each
 signal of memory at most as much as a fifth of the question's words. Signals that are the same for
 all records change no order.
 """
@@ -35,6 +40,7 @@ __all__ = [
     "BEFORE",
     "COMMON_SHARE",
     "FULL_QUESTION",
+    "IN_CONTEXT",
     "K1",
     "LEAST_COMMON",
     "WEIGHTS",
@@ -60,9 +66,10 @@ WEIGHTS: Final[Mapping[str, float]] = {
     "confidence": 0.1,
     "access": 0.05,
     "associations": 0.2,
+    "late_interaction": 3.0,
     "neighbours": 0.1,
     "session": 0.5,
-    "speaker": 0.25,
+    "speaker": 0.6,
 }
 
 #: A word that stands in more than this share of the records tells them not apart.
@@ -76,6 +83,9 @@ FULL_QUESTION: Final = 0.5
 #: follows counts more, as an answer says what the question was about, and a question less.
 BEFORE: Final = 0.2
 AFTER: Final = 0.5
+
+#: How much the words just before and after a record count beside its own.
+IN_CONTEXT: Final = 0.9
 
 _LONGEST: Final = math.log(4)
 _MOST_READS: Final = 10

@@ -106,10 +106,12 @@ def extreme(spec: QuerySpec, name: object, *, greatest: bool) -> Plan[Value]:
     """The least or greatest value that is not null; None where there are none."""
     field = _field(spec.options, name, is_number=False)
     parse(spec.options, field.name)
-    if spec.limit is None and not spec.offset and spec.computed_sort is None and not field.null:
+    is_whole = spec.limit is None and not spec.offset and spec.computed_sort is None
+    if is_whole and (not field.null or field.order_index(None) is not None):
         # The end of an order: read from the index where the field has one.
         ordered = spec.changed(
             order_by=f"-{field.name}" if greatest else field.name,
+            nulls="last",
             limit=1,
             values=(field.name,),
             shape="flat",

@@ -36,7 +36,7 @@ class Execution:
         fetch = yield from self.unordered()
         order_by = self.spec.order_by
         if self.spec.computed_sort is None:
-            return fetch, ordering.choose(self.options, fetch.operand, order_by)
+            return fetch, ordering.choose(self.options, fetch.operand, order_by, self.spec.nulls)
         if order_by is not None:
             logger.warning(
                 "%s: computed_sort overrides order_by=%r", self.options.model_name, order_by
@@ -48,8 +48,8 @@ class Execution:
         spec = self.spec
         if spec.values is not None:
             check_values(self.options, spec.values)
-        if spec.order_by is not None:
-            ordering.parse(self.options, spec.order_by)
+        if spec.order_by is not None or spec.nulls is not None:
+            ordering.parse(self.options, spec.order_by, spec.nulls)
         if self.options.isolation and not spec.at_large:
             check_fixed(self.options, spec.conditions)
         operand: Operand = yield from Planner(spec.model).compile(spec.conditions)

@@ -74,7 +74,7 @@ def explain(spec: QuerySpec) -> Plan[Explanation]:
     if spec.computed_sort is not None:
         in_python.append("all matches are read and ordered by computed_sort")
     elif order.kind == "values":
-        names = ", ".join(_signed(name, descending) for name, descending in order.fields)
+        names = _signed(order)
         in_python.append(f"all matches are ordered by {names}, whose values are read")
     if spec.related:
         in_python.append(f"related records are attached: {', '.join(spec.related)}")
@@ -103,18 +103,18 @@ def _levels(names: Sequence[str]) -> int:
     return len({tuple(path[:depth]) for path in paths for depth in range(1, len(path) + 1)})
 
 
-def _signed(name: str, descending: bool) -> str:
-    return f"-{name}" if descending else name
+def _signed(order: Order) -> str:
+    return ", ".join(f"-{each.name}" if each.descending else each.name for each in order.fields)
 
 
 def _described(spec: QuerySpec, order: Order) -> str:
     if spec.computed_sort is not None:
         return "computed_sort, in Python"
-    if order.kind == "score":
-        names = ", ".join(_signed(*each) for each in order.fields)
-        return f"{names}, along the sorted set {order.key}"
+    nulls = "" if spec.nulls is None else f" with nulls {spec.nulls}"
+    if order.kind in ("score", "nulls_first", "nulls_last"):
+        return f"{_signed(order)}{nulls}, along the sorted set {order.key}"
     if order.kind == "values":
-        return f"{', '.join(_signed(*each) for each in order.fields)}, in Python"
+        return f"{_signed(order)}{nulls}, in Python"
     if order.kind == "found":
         return "distance, nearest first, on the server"
     return f"record key, along the sorted set {order.key}"

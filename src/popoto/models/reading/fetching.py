@@ -113,7 +113,7 @@ class Fetch(QueryCalls):
         self, reading: Reading, order: Order, offset: int, limit: int | None
     ) -> Plan[list[Row]]:
         options = self.options
-        names = [name for name, _ in order.fields]
+        names = [each.name for each in order.fields]
         wanted = {*reading.hash_names, *reading.list_names}
         if limit is None:
             everything = Reading.of(options, [*wanted, *names])
@@ -138,7 +138,7 @@ class Fetch(QueryCalls):
         None for other fields, and where a key may stand for several values.
         """
         options = self.options
-        names = [name for name, _ in order.fields]
+        names = [each.name for each in order.fields]
         if not self.operand.exact or not all(options.by_name[name].told_by_key for name in names):
             return None
         values: dict[str, dict[str, Any]] = {}

@@ -2,15 +2,16 @@
 
 First match wins: `computed_sort`; explicit `order_by`; distance, when distances
 were asked for; the field of a sorted condition, ascending; `Meta.order_by`;
-distance; the record key. Nulls come first ascending and last descending, ties in
-ascending order of record keys either way.
+distance; the record key. Nulls come where they are asked to; of sorted fields last, of
+others first ascending and last descending. Ties are in ascending order of record keys
+either way.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, TypeVar, cast
+from typing import Any, NamedTuple, TypeVar, cast
 
 from popoto.exceptions import QueryException
 from popoto.fields.asking.operands import Operand
@@ -20,18 +21,27 @@ from popoto.models.record.options import ModelOptions
 T = TypeVar("T")
 
 
+class ByField(NamedTuple):
+    """One field that results are ordered by."""
+
+    name: str
+    descending: bool
+    nulls_last: bool
+
+
 @dataclass(slots=True, frozen=True)
 class Order:
     """How the results of one query are ordered.
 
-    `kind`: ``score`` (by the sorted set `key`, on the server), ``found`` (as the
-    server finds them), ``key`` (by record key) or ``values`` (by `fields`, in Python).
+    `kind`: ``score`` (by the sorted set `key`, on the server), ``nulls_first`` and
+    ``nulls_last`` (the same where records may have no entry), ``found`` (as the server finds
+    them), ``key`` (by record key) or ``values`` (by `fields`, in Python).
     """
 
     kind: str
     key: str | None = None
     reverse: bool = False
-    fields: tuple[tuple[str, bool], ...] = ()
+    fields: tuple[ByField, ...] = ()
     #: scores beyond this do not tell values apart (0 = all do); the query is then
     #: asked again with `by_value`
     exact_to: int = 0
@@ -50,8 +60,15 @@ def by_key(options: ModelOptions) -> Order:
     return Order("key", options.record_keys_key)
 
 
-def parse(options: ModelOptions, order_by: Any) -> tuple[tuple[str, bool], ...]:
-    """(field, descending) pairs from what a caller gave. Raises QueryException."""
+def parse(options: ModelOptions, order_by: Any, nulls: Any = None) -> tuple[ByField, ...]:
+    """What a caller wants results to be ordered by. Raises QueryException.
+
+    `nulls` is ``first`` or ``last``; None: where the field has them.
+    """
+    if nulls not in (None, "first", "last"):
+        raise QueryException(
+            f"{options.model_name}: nulls come 'first' or 'last', not {describe(nulls)}"
+        )
     names: tuple[Any, ...] = ()
     if isinstance(order_by, str):
         names = (order_by,)
@@ -62,10 +79,10 @@ def parse(options: ModelOptions, order_by: Any) -> tuple[tuple[str, bool], ...]:
             f"{options.model_name}: order_by takes a field name ('-' in front for descending) "
             f"or a tuple of several, got {describe(cast('object', order_by))}"
         )
-    return tuple(_parse_one(options, name) for name in names)
+    return tuple(_parse_one(options, name, nulls) for name in names)
 
 
-def _parse_one(options: ModelOptions, name: Any) -> tuple[str, bool]:
+def _parse_one(options: ModelOptions, name: Any, nulls: str | None) -> ByField:
     if not isinstance(name, str):
         raise QueryException(
             f"{options.model_name}: order_by takes field names, got {describe(name)}"
@@ -83,17 +100,19 @@ def _parse_one(options: ModelOptions, name: Any) -> tuple[str, bool]:
             f"{field.label} cannot be ordered by: {type(field).__name__} values of type "
             f"{field.type.__name__} have no order"
         )
-    return field_name, descending
+    if nulls is None:
+        return ByField(field_name, descending, field.puts_nulls_last(descending=descending))
+    return ByField(field_name, descending, nulls == "last")
 
 
-def choose(options: ModelOptions, operand: Operand, order_by: Any) -> Order:
+def choose(options: ModelOptions, operand: Operand, order_by: Any, nulls: Any = None) -> Order:
     """The order of a query without `computed_sort`."""
     if order_by is not None:
-        return _by_fields(options, operand, parse(options, order_by))
+        return _by_fields(options, operand, parse(options, order_by, nulls))
     if "distance_unit" in operand.extra:
         return Order("found")
     if operand.order_field is not None:
-        return _by_fields(options, operand, ((operand.order_field, False),))
+        return _by_fields(options, operand, parse(options, operand.order_field))
     if options.order_by is not None:
         return _by_fields(options, operand, parse(options, options.order_by))
     if "near" in operand.extra:
@@ -101,16 +120,22 @@ def choose(options: ModelOptions, operand: Operand, order_by: Any) -> Order:
     return by_key(options)
 
 
-def _by_fields(
-    options: ModelOptions, operand: Operand, fields: tuple[tuple[str, bool], ...]
-) -> Order:
-    ((name, descending), *others) = fields
+def _by_fields(options: ModelOptions, operand: Operand, fields: tuple[ByField, ...]) -> Order:
+    (first, *others) = fields
     if not others:
-        among = operand.order_key if operand.order_field == name else None
-        index = options.by_name[name].order_index(among)
+        among = operand.order_key if operand.order_field == first.name else None
+        index = options.by_name[first.name].order_index(among)
         if index is not None:
-            return Order("score", index.key, descending, fields, index.exact_to)
+            kind = "score"
+            if index.may_lack:
+                kind = "nulls_last" if first.nulls_last else "nulls_first"
+            return Order(kind, index.key, first.descending, fields, index.exact_to)
     return Order("values", fields=fields)
+
+
+def _placed(key: tuple[Any, ...], nulls_greatest: bool) -> tuple[bool, tuple[Any, ...]]:
+    """What to sort by so that null, whose key has one part, is greatest or least."""
+    return (len(key) == 1) is nulls_greatest, key
 
 
 def ordered(
@@ -122,11 +147,12 @@ def ordered(
 ) -> list[T]:
     """Rows in the order of their values. Raises QueryException for values without order."""
     rows = sorted(rows, key=lambda row: key_of(row).encode("utf-8", "surrogateescape"))
-    for name, descending in reversed(order.fields):
+    for name, descending, nulls_last in reversed(order.fields):
         field = options.by_name[name]
+        nulls_greatest = nulls_last is not descending
         try:
             rows.sort(
-                key=lambda row: field.sort_key(value_of(row, name)),
+                key=lambda row: _placed(field.sort_key(value_of(row, name)), nulls_greatest),
                 reverse=descending,
             )
         except TypeError as error:

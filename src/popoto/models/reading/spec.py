@@ -14,6 +14,8 @@ from popoto.models.record.options import ModelOptions
 from popoto.models.record.record import Record
 
 Shape: TypeAlias = Literal["dicts", "tuples", "flat"]
+#: Where records without a value come in an order.
+Nulls: TypeAlias = Literal["first", "last"]
 
 
 @dataclass(slots=True, frozen=True)
@@ -25,6 +27,8 @@ class QuerySpec:
     #: what `filter` was given as keywords; all of it stands among the conditions too
     keywords: Mapping[str, Any] = field(default_factory=dict[str, Any])
     order_by: Any = None
+    #: where nulls come in that order: "first", "last", or None: where the field has them
+    nulls: Nulls | None = None
     limit: Any = None
     offset: Any = 0
     values: tuple[str, ...] | None = None

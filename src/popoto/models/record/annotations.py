@@ -23,6 +23,7 @@ from popoto.models.record.value_types import (
     described,
     evaluated,
     is_of_the_class,
+    unevaluated,
     value_type,
 )
 
@@ -66,9 +67,13 @@ def apply_annotations(
 ) -> None:
     """Let ``name: int = KeyField()`` stand for ``KeyField(type=int)``."""
     for name, field in own.items():
-        annotation = evaluated(annotations.get(name), cls)
+        if annotations.get(name) is None:
+            continue
+        annotation = evaluated(annotations[name], cls)
         if annotation is not None:
             _apply_annotation(model_name, name, field, annotation)
+        else:
+            _apply_null(f"{model_name}.{name}", field, unevaluated(annotations[name]))
 
 
 def _apply_annotation(model_name: str, name: str, field: Field[Any], annotation: Any) -> None:
@@ -86,9 +91,7 @@ def _apply_annotation(model_name: str, name: str, field: Field[Any], annotation:
             return
         annotation = arguments[0]
     said = value_type(annotation)
-    if field.key and not field.null_given and not said.is_optional:
-        # Who means that a key may be missing writes ``str | None``.
-        field.null = False
+    _apply_null(f"{model_name}.{name}", field, said)
     if said.type is object or said.type is field.type or _fits(field, said):
         return
     accepts: Callable[[type], bool] = field.takes_type
@@ -99,6 +102,23 @@ def _apply_annotation(model_name: str, name: str, field: Field[Any], annotation:
         f"{model_name}.{name} is annotated {described(said.type or annotation)}, but its "
         f"{type(field).__name__} holds {field.type.__name__}; make the two agree"
     )
+
+
+def _apply_null(label: str, field: Field[Any], said: ValueType) -> None:
+    """Let an annotation say whether the field may be null, where no keyword does."""
+    if field.never_null:
+        if said.names_none:
+            raise ModelException(
+                f"{label} is annotated with None, but its {type(field).__name__} cannot be null: "
+                f"{field.never_null}. Leave out None."
+            )
+    elif field.null_given:
+        return
+    elif said.names_none:
+        field.null = True
+    elif said.type is not object:
+        # Who means that a key may be missing writes ``str | None``.
+        field.null = False if field.key else field.field_defaults["null"]
 
 
 def _fits(field: Field[Any], said: ValueType) -> bool:

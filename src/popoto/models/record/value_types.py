@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import re
 import sys
 import types
 import typing
@@ -19,6 +20,7 @@ _OF_THE_CLASS = tuple(
 )
 
 
+_NONE = re.compile(r"\b(?:None|Optional)\b")
 _UNIONS = (typing.Union, types.UnionType)
 
 
@@ -28,6 +30,8 @@ class ValueType(NamedTuple):
     #: one type, if it says one; `object` where anything may be meant
     type: type | None
     is_optional: bool
+    #: whether None is written there; `Any` is optional without
+    names_none: bool = False
     #: the types of a union, None left out
     members: tuple[Any, ...] = ()
     #: what `Annotated` adds
@@ -70,6 +74,12 @@ def evaluated(annotation: Any, cls: Any) -> Any:
     return evaluated(found, cls)
 
 
+def unevaluated(annotation: Any) -> ValueType:
+    """What an annotation says by its text alone: whether None is written there."""
+    names_none = _NONE.search(str(annotation)) is not None
+    return ValueType(object, is_optional=True, names_none=names_none)
+
+
 def value_type(annotation: Any) -> ValueType:
     """What an annotation says."""
     origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
@@ -97,21 +107,22 @@ def _aliased(annotation: Any) -> Any:
 def _union(arguments: tuple[Any, ...]) -> ValueType:
     is_optional = type(None) in arguments
     said = [value_type(each) for each in arguments if each is not type(None)]
-    if len(said) == 1:
-        return said[0]._replace(is_optional=is_optional or said[0].is_optional)
-    found = _one_of({each.type for each in said})
-    return found._replace(is_optional=is_optional or any(each.is_optional for each in said))
+    found = said[0] if len(said) == 1 else _one_of({each.type for each in said})
+    return found._replace(
+        is_optional=is_optional or any(each.is_optional for each in said),
+        names_none=is_optional or any(each.names_none for each in said),
+    )
 
 
 def _one_of(kinds: set[Any]) -> ValueType:
-    is_optional = type(None) in kinds
+    is_optional = names_none = type(None) in kinds
     members = tuple(kind for kind in kinds if kind is not type(None))
     if len(members) == 1:
-        return ValueType(members[0], is_optional)
+        return ValueType(members[0], is_optional, names_none)
     if set(members) == {int, float}:
         # A field of floats takes whole numbers, as PEP 484 has it.
-        return ValueType(float, is_optional, members)
-    return ValueType(None, is_optional, members)
+        return ValueType(float, is_optional, names_none, members)
+    return ValueType(None, is_optional, names_none, members)
 
 
 def described(annotation: Any) -> str:

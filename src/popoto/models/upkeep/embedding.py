@@ -35,12 +35,12 @@ def reembed(model: type[Record], batch_size: int, *, anew: bool) -> Plan[int]:
         keeper: VectorKeeper = field.keeper
         told = yield from keeper.described()
         if anew or (told is not None and not wanted.agrees(told)):
-            yield from keeper.begin_anew(model, wanted)
+            yield from field.begin_anew(model, wanted)
         marked = yield from _marked(field)
         # Records that are saved meanwhile have their vectors.
         keys = yield from members_of(options.class_set_key, options.shard)
         for batch in chunks(keys, batch_size):
-            lacking = set((yield from keeper.lacking(batch))) | set(marked).intersection(batch)
+            lacking = set((yield from _lacking(field, batch))) | set(marked).intersection(batch)
             wanting = [key for key in batch if key in lacking]
             done += yield from _embed(model, field, wanting, are_marked=False)
     return done
@@ -48,6 +48,11 @@ def reembed(model: type[Record], batch_size: int, *, anew: bool) -> Plan[int]:
 
 def _marked(field: AnyField) -> Plan[list[str]]:
     found: Plan[list[str]] = field.marked()
+    return found
+
+
+def _lacking(field: AnyField, keys: Sequence[str]) -> Plan[set[str]]:
+    found: Plan[set[str]] = field.lacking(keys)
     return found
 
 

@@ -347,7 +347,7 @@ class Saving(Change):
 
     def after(self) -> Plan[None]:
         if self.moves:
-            yield from report_referrers(self.options.model_name, self.old_key, self.key)
+            yield from report_referrers(type(self.instance), self.old_key, self.key)
 
     @property
     def left(self) -> tuple[str, str | None] | None:

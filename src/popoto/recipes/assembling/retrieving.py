@@ -11,7 +11,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, TypeAlias, cast
 
 from popoto.engine.request import Plan
 from popoto.engine.together import together
@@ -22,12 +22,15 @@ from popoto.models.reading.ranking.asked import Scoring
 from popoto.models.reading.ranking.composite import composite_ranking, composite_score
 from popoto.models.reading.ranking.recalling.asked import (
     LENGTH,
+    MEANING,
     OF_TEXT,
     WORDS,
     Recalling,
     told_of_order,
+    told_of_words,
 )
 from popoto.models.reading.ranking.recalling.recall import recall_ranking
+from popoto.models.reading.ranking.recalling.under_way import UnderWay
 from popoto.recipes.assembling.asked import Asked
 
 __all__ = ["Retrieval", "mode_of", "retrieval"]
@@ -92,19 +95,22 @@ class ByText(Retrieval):
     def __init__(self, asked: Asked, *, meaning: bool) -> None:
         super().__init__(asked)
         self._signals = OF_TEXT if meaning else (WORDS, LENGTH)
+        self._recall: UnderWay | None = None
 
     def ranked(self, limit: int) -> Plan[Ranking]:
         asked, spec = self.asked, self.asked.spec
         text = "\n".join(str(cue) for cue in asked.cues.values() if cue is not None)
         if not text.strip():
             return []
-        signals = (*self._signals, *told_of_order(spec.options))
+        of_words = told_of_words(spec) if MEANING in self._signals else ()
+        signals = (*self._signals, *of_words, *told_of_order(spec.options))
         recalling = Recalling(text, _REACH * limit, signals=signals, verified=False)
-        plans = [recall_ranking(spec, recalling)]
+        plans: list[Plan[Any]] = [recall_ranking(spec, recalling)]
         if asked.weights:
             plans.append(composite_ranking(spec, Scoring(asked.weights, 2 * _REACH * limit)))
         found, *by_signals = yield from together(*plans)
-        scores = dict(found)
+        recall = self._recall = cast("UnderWay", found)
+        scores = recall.best
         for ranking in by_signals:
             for place, (key, _) in enumerate(ranking):
                 if key in scores:
@@ -117,7 +123,25 @@ class ByText(Retrieval):
         further = [(given(dict(ranking)), 1.0)]
         if lift is not None:
             further.append((lift, self.lift_weight))
-        return composite_score(self.asked.spec, Scoring(None, limit, further=further))
+        late = None if self._recall is None else self._recall.late
+        if late is None:
+            plan = composite_score(self.asked.spec, Scoring(None, limit, further=further))
+            return (yield from plan)
+        # All of them are read, with their words beside: which are the best is known after that.
+        scoring = Scoring(None, max(limit, len(ranking)), further=further)
+        records, words = yield from together(composite_score(self.asked.spec, scoring), late.read())
+        return self._compared(records, words)[:limit]
+
+    def _compared(self, records: list[Any], words: Mapping[str, bytes]) -> list[Any]:
+        """The records in order, after their words were compared with the question's."""
+        recall = cast("UnderWay", self._recall)
+        before = dict(recall.ranked)
+        recall.compare(words)
+        after = dict(recall.ranked)
+        for record in records:
+            if record.pk in before:
+                record._composite_score += after[record.pk] - before[record.pk]
+        return sorted(records, key=lambda each: each._composite_score, reverse=True)
 
 
 #: By name of the mode, and what a model must have for it, as its options list fields.

@@ -10,6 +10,9 @@ local trust = ARGV[6] + 0
 local order = ARGV[7]
 local order_key = KEYS[ARGV[8] + 0]
 local exact_to = ARGV[9] + 0
+-- Whether records may have no place in the ordering sorted set: as many as it has members may be
+-- others than these then.
+local may_lack = order == 'nulls_first' or order == 'nulls_last'
 local reverse = ARGV[10] == '1'
 local field_count = ARGV[11] + 0
 local first_field = 12

@@ -6,6 +6,14 @@ local function in_chunks(list, work)
   end
 end
 
+-- A list, and behind it the other one.
+local function followed(list, other)
+  for index = 1, #other do
+    list[#list + 1] = other[index]
+  end
+  return list
+end
+
 local function as_marks(list)
   local marks = {}
   for index = 1, #list do

@@ -36,6 +36,8 @@ end
 
 local function make_score_order()
   local choosing = open('choosing')
+  -- A record without an entry is null.
+  local nulls_last = (order ~= 'nulls_first') ~= ties_reversed
 
   -- The root, or a child of it, that is a range of the ordering sorted set; and the other conditions.
   local function ordered_range(root)
@@ -56,13 +58,12 @@ local function make_score_order()
     return nil, {root}
   end
 
-  -- A record without an entry is null: first in ascending order, last in descending.
   local function scores_of(list)
     local scores = {}
     in_chunks(list, function(first, last)
       local replies = call('ZMSCORE', order_key, unpack(list, first, last))
       for index = 1, #replies do
-        scores[list[first + index - 1]] = replies[index] and bound(replies[index]) or -INFINITE
+        scores[list[first + index - 1]] = replies[index] and bound(replies[index]) or nil
       end
     end)
     return scores
@@ -74,11 +75,21 @@ local function make_score_order()
       local a, b = scores[left], scores[right]
       if a == b then
         return choosing.keys_before(left, right)
+      elseif a == nil or b == nil then
+        return (b == nil) == nulls_last
       elseif reverse then
         return a > b
       end
       return a < b
     end)
+  end
+
+  -- The first of the matches that are null.
+  local function nulls_of(root)
+    local list = alive(where_replied(find(root), 'ZMSCORE', order_key, function(score)
+      return not score
+    end))
+    return choosing.smallest(list, math.min(wanted, #list), choosing.keys_before)
   end
 
   -- Whether some score is too large to tell its value from its neighbours.
@@ -100,7 +111,14 @@ local function make_score_order()
         return alive(find(root))
       end
       local range, others = ordered_range(root)
-      return open('walking').walked(root, range, others) or sort_by_score(alive(find(root)))
+      local list, is_partial = open('walking').walked(root, range, others, true)
+      if not list then
+        return sort_by_score(alive(find(root)))
+      elseif not is_partial or (nulls_last and #list >= wanted) then
+        return list
+      end
+      local nulls = nulls_of(root)
+      return nulls_last and followed(list, nulls) or followed(nulls, list)
     end,
   }
 end

@@ -7,7 +7,8 @@
 --        limit      how many to return; -1 = all
 --        page       how many records to read in this call; the keys of the rest are returned
 --        trust      class sets larger than this are compared with the keys' sorted set by samples
---        order      key (by record key) | score (by a sorted set) | found (as found) | any
+--        order      key (by record key) | score (by a sorted set of all) | nulls_first, nulls_last
+--                   (by a sorted set that some may have no entry in) | found (as found) | any
 --        order key  position in KEYS of that sorted set, or 0; for "key" a sorted set of all
 --                   record keys with equal scores, used where it covers the class set
 --        exact to   scores beyond +- this do not tell values apart: the reply then is
@@ -51,7 +52,7 @@ end
 
 -- Find in order.
 local ordering = open(order)
-if order == 'score' and exact_to > 0 and ordering.is_inexact() then
+if exact_to > 0 and ordering.is_inexact() then
   return {'inexact', {}, due, {}, dead, sets_of_dead()}
 end
 local list = ordering.find(root)

@@ -125,18 +125,19 @@ local function make_walking()
     return walk_by_groups(walk, patience)
   end
 
-  -- Try to answer by walking; nil where that does not pay.
-  local function walked(root, range, others)
-    local all = call('SCARD', CLASS)
-    if not range and call('ZCARD', order_key) ~= all then
+  -- Try to answer by walking; nil where that does not pay. Second, whether the sorted set lacks some
+  -- records, so that there may be further matches: nil then too, unless the caller takes a part.
+  local function walked(root, range, others, takes_part)
+    local members = range and size(range) or call('ZCARD', order_key)
+    local is_partial = not range and (may_lack or members ~= call('SCARD', CLASS))
+    if is_partial and not takes_part then
       return nil
     end
     local matching = math.max(size(root), 1)
-    local members = range and size(range) or all
     if matching >= members then
-      return walk_along(range, others, INFINITE)
+      return walk_along(range, others, INFINITE), is_partial
     elseif wanted * members < matching * matching then
-      return walk_along(range, others, math.max(matching, CHUNK))
+      return walk_along(range, others, math.max(matching, CHUNK)), is_partial
     end
     return nil
   end

@@ -20,6 +20,7 @@ from popoto.models.record.options import ModelOptions
 
 __all__ = [
     "ASSOCIATIONS",
+    "LATE",
     "LENGTH",
     "MEANING",
     "NEIGHBOURS",
@@ -32,12 +33,14 @@ __all__ = [
     "Signals",
     "key_of_cue",
     "told_of_order",
+    "told_of_words",
 ]
 
 WORDS: Final = "words"
 MEANING: Final = "meaning"
 LENGTH: Final = "length"
 ASSOCIATIONS: Final = "associations"
+LATE: Final = "late_interaction"
 NEIGHBOURS: Final = "neighbours"
 SESSION: Final = "session"
 SPEAKER: Final = "speaker"
@@ -129,6 +132,9 @@ class Signals:
         weights: dict[str, float] = {}
         for name in wanted:
             weight = defaults.get(name, 0.0)
+            if name == NEIGHBOURS and LATE in wanted:
+                # Words just before and after count there already.
+                weight = 0.0
             if name in given:
                 weight = checked_number(options, f"the weight of {name!r}", given[name])
             if weight:
@@ -148,7 +154,7 @@ class Signals:
 
 
 #: Signals that no index of numbers tells.
-_NO_INDEX: Final = frozenset({*OF_TEXT, ASSOCIATIONS, NEIGHBOURS, SESSION, SPEAKER})
+_NO_INDEX: Final = frozenset({*OF_TEXT, ASSOCIATIONS, LATE, NEIGHBOURS, SESSION, SPEAKER})
 
 
 def told_of_order(options: ModelOptions) -> tuple[str, ...]:
@@ -160,6 +166,11 @@ def told_of_order(options: ModelOptions) -> tuple[str, ...]:
     return of_order if declared.speaker is None else (*of_order, SPEAKER)
 
 
+def told_of_words(spec: QuerySpec) -> tuple[str, ...]:
+    """The signals that a model has because the vectors of its words are kept."""
+    return (LATE,) if embedding_field(spec).tells_words else ()
+
+
 def _defaults(spec: QuerySpec, asked: Recalling) -> dict[str, float]:
     """The signals that a model has, with the weights that they have by default."""
     options = spec.options
@@ -168,6 +179,7 @@ def _defaults(spec: QuerySpec, asked: Recalling) -> dict[str, float]:
         found |= {WORDS: WEIGHTS[WORDS], LENGTH: WEIGHTS[LENGTH]}
     if options.listed("embedding"):
         found[MEANING] = WEIGHTS[MEANING]
+        found |= {name: WEIGHTS[name] for name in told_of_words(spec)}
     found |= {field.name: WEIGHTS["decay"] for field in options.listed("decay")}
     found |= {field.name: WEIGHTS["confidence"] for field in options.listed("confidence")}
     if hasattr(spec.model, "_access_signal"):

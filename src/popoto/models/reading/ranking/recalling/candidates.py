@@ -10,6 +10,7 @@ import redis.exceptions
 
 from popoto.engine.request import Argument, Plan, Request, ScriptCall
 from popoto.engine.tree import Keys, Members, Node, RecordKeys, ScoreRange, all_of, encode
+from popoto.memory.bm25.formula import inverse_frequency
 from popoto.memory.recall.formula import COMMON_SHARE, K1, LEAST_COMMON, B
 from popoto.memory.recall.scripts import RECALL
 from popoto.models.beside.leftovers import repair, sweep
@@ -25,7 +26,7 @@ from popoto.models.reading.ranking.keywords import (
 )
 from popoto.models.reading.ranking.recalling.asked import MemorySignal
 
-__all__ = ["Asking", "Candidate", "Question", "Told", "common_terms"]
+__all__ = ["Asking", "Candidate", "Question", "Told", "common_terms", "telling_weights"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,3 +211,21 @@ def common_terms(question: Question, told: Told) -> frozenset[str]:
         if holders > COMMON_SHARE * told.documents
         for term in group
     )
+
+
+def telling_weights(words: Sequence[str], question: Question, told: Told) -> list[float]:
+    """What each word of a text tells: its inverse document frequency, 0 if it is not indexed.
+
+    A word that no document has tells the most.
+    """
+    holders = {
+        term: number
+        for group, number in zip(question.groups, told.holders, strict=True)
+        for term in group
+    }
+    return [
+        inverse_frequency(told.documents, max(holders.get(each, 0) for each in terms))
+        if (terms := question.field.words(word))
+        else 0.0
+        for word in words
+    ]

@@ -8,7 +8,12 @@ from dataclasses import dataclass
 from itertools import islice
 
 from popoto.engine.request import Plan
-from popoto.fields.vectors.embedding import embedded, provider_failure
+from popoto.fields.vectors.embedding import (
+    Worded,
+    embedded,
+    embedded_by_word,
+    provider_failure,
+)
 from popoto.fields.vectors.keeper import Seen, VectorKeeper
 from popoto.memory.recall.formula import FULL_QUESTION
 from popoto.memory.vectors.arrays import Array, numpy, unit
@@ -36,6 +41,8 @@ class Meaning:
     view: View
     vector: Array
     similar: Array
+    #: the question's words, where the provider tells them
+    words: Worded | None = None
 
     def best(self, most: int) -> list[str]:
         """The keys of so many records, nearest first; those that are unlike are none."""
@@ -92,19 +99,28 @@ def compared(
     if seen is None or seen.view is None:
         return None, f"{field.label} has no vectors: meaning does not count"
     try:
-        found = yield from embedded(provider, [question, telling], "query")
+        asked = yield from _asked(field, [question, telling])
     except Exception as error:
         failure = provider_failure(field.label, error, "words alone decide")
         if not has_words or isinstance(failure, ValueError):
             raise provider_failure(field.label, error, "nothing was searched") from error
         logger.warning("%s", failure)
         return None, str(failure)
-    vector = _question_vector(found)
+    vectors, words = asked
+    vector = _question_vector(vectors)
     if vector is None:
         return None, f"{field.label}: the question has no vector; meaning does not count"
     search = Search.against(field, seen, seen.view, vector)
     yield from search.compare()
-    return Meaning(search.keeper, seen, search.view, vector, search.similar), ""
+    return Meaning(search.keeper, seen, search.view, vector, search.similar, words), ""
+
+
+def _asked(field: AnyField, texts: Sequence[str]) -> Plan[tuple[list[Array | None], Worded | None]]:
+    """The vectors of a question and its telling part, and the question's words."""
+    if not field.tells_words:
+        return (yield from embedded(field.provider, texts, "query")), None
+    found = yield from embedded_by_word(field.provider, texts, "query")
+    return [None if each is None else each.vector for each in found], found[0]
 
 
 def _question_vector(found: Sequence[Array | None]) -> Array | None:

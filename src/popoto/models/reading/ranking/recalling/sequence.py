@@ -16,6 +16,7 @@ from popoto.memory.recall.formula import AFTER, BEFORE
 from popoto.models.reading.calls import Reading
 from popoto.models.reading.planning import AnyField
 from popoto.models.reading.ranking.recalling.asked import (
+    LATE,
     MEANING,
     NEIGHBOURS,
     OF_TEXT,
@@ -27,7 +28,7 @@ from popoto.models.reading.ranking.recalling.scoring import Scores
 from popoto.models.record.loading import StoredView
 from popoto.models.record.options import ModelOptions
 
-__all__ = ["Sequences", "put_speaker", "read_for_sequences"]
+__all__ = ["InOrder", "Sequences", "put_speaker", "read_for_sequences"]
 
 Session: TypeAlias = tuple[Stored | None, ...]
 
@@ -94,19 +95,36 @@ class Sequences:
 
     def put(
         self, scores: Scores, sequences: Sequence[Sequence[str]], meaning: Meaning | None
-    ) -> None:
+    ) -> InOrder:
         """What stands near a record counts for it. Candidates alone count as neighbours."""
         known = [[key for key in each if key in scores.candidates] for each in sequences]
         if meaning is not None:
             for sequence in known:
                 scores.put(MEANING, meaning.in_company(sequence, BEFORE, AFTER))
-        totals = scores.totals(OF_TEXT)
-        scores.put(NEIGHBOURS, _of_neighbours(known, totals))
+        scores.put(NEIGHBOURS, _of_neighbours(known, scores.totals(OF_TEXT)))
+        found = InOrder({key: self.session_of(scores, key) for key in scores.candidates}, {})
+        for sequence in known:
+            for place, key in enumerate(sequence):
+                before = sequence[max(place - 1, 0) : place]
+                found.neighbours[key] = (*before, *sequence[place + 1 : place + 2])
+        found.put_sessions(scores)
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class InOrder:
+    """How candidates stand: the session of each, and who stands just before and after it."""
+
+    sessions: Mapping[str, Session]
+    neighbours: dict[str, tuple[str, ...]]
+
+    def put_sessions(self, scores: Scores) -> None:
+        """What the best of its session says, counts for each record."""
+        totals = scores.totals((*OF_TEXT, LATE))
         best: dict[Session, float] = {}
-        sessions = {key: self.session_of(scores, key) for key in totals}
-        for key, session in sessions.items():
+        for key, session in self.sessions.items():
             best[session] = max(best.get(session, totals[key]), totals[key])
-        scores.put(SESSION, {key: best[session] for key, session in sessions.items()})
+        scores.put(SESSION, {key: best[session] for key, session in self.sessions.items()})
 
 
 def _none() -> Plan[list[list[bytes]]]:

@@ -1,0 +1,107 @@
+"""Late interaction: the words of the best candidates, each compared with those of the question."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from popoto.engine.request import Plan
+from popoto.fields.vectors.by_word import WordKeeper
+from popoto.fields.vectors.embedding import Worded
+from popoto.memory.recall.formula import IN_CONTEXT
+from popoto.memory.vectors.arrays import Array, numpy
+from popoto.memory.vectors.words import count_words, nearest_words
+from popoto.models.reading.planning import AnyField
+from popoto.models.reading.ranking.recalling.asked import LATE
+from popoto.models.reading.ranking.recalling.scoring import Scores
+from popoto.models.reading.ranking.recalling.sequence import InOrder
+
+__all__ = ["LateInteraction"]
+
+logger = logging.getLogger("POPOTO.Query")
+
+#: So many of the best candidates are compared word by word; more did not rank them better.
+_MOST_COMPARED: Final = 50
+
+
+@dataclass(slots=True)
+class LateInteraction:
+    """The words of a question, and the candidates that are to be compared with them."""
+
+    embedding: AnyField
+    asked: Worded
+    #: what each word of the question tells; their sum is 1
+    weights: Array
+    scores: Scores
+    order: InOrder | None = None
+    #: the best candidates so far, and what is to be read: theirs, and what stands beside them
+    best: list[str] = field(default_factory=list[str])
+    read_keys: list[str] = field(default_factory=list[str])
+
+    @classmethod
+    def of(
+        cls,
+        embedding: AnyField,
+        asked: Worded,
+        weights: Sequence[float],
+        scores: Scores,
+        order: InOrder | None,
+    ) -> LateInteraction | None:
+        """None where no word of the question tells anything, or nothing is to be compared."""
+        total = sum(weights)
+        if not total or LATE not in scores.weights:
+            return None
+        found = cls(embedding, asked, numpy().asarray(weights) / total, scores, order)
+        found.best = [key for key, _ in scores.ranked()[:_MOST_COMPARED]]
+        beside = [near for key in found.best for near in found._beside(key)]
+        found.read_keys = list(dict.fromkeys([*found.best, *beside]))
+        return found if found.best else None
+
+    def _beside(self, key: str) -> tuple[str, ...]:
+        return () if self.order is None else self.order.neighbours.get(key, ())
+
+    def read(self) -> Plan[Mapping[str, bytes]]:
+        """The words of these records. One round trip."""
+        keeper: WordKeeper = self.embedding.words
+        return (yield from keeper.read(self.read_keys))
+
+    def put(self, told: Mapping[str, bytes]) -> None:
+        """Set what it says of each candidate, and what follows from that for its session.
+
+        A record of whose words nothing is known is as the mean of the others; those that were
+        not compared are as the least of them, and so stay behind.
+        """
+        near = self._nearness(told)
+        values = {key: self._value(key, near) for key in self.best if key in near}
+        if not values:
+            return
+        mean = sum(values.values()) / len(values)
+        least = min(values.values()) - mean
+        others = self.scores.totals(()).keys() - set(self.best)
+        self.scores.put(LATE, dict.fromkeys(others, least))
+        self.scores.put(LATE, {key: value - mean for key, value in values.items()})
+        if self.order is not None:
+            self.order.put_sessions(self.scores)
+
+    def _nearness(self, told: Mapping[str, bytes]) -> dict[str, Array]:
+        """For each record, how near the nearest of its words is to each of the question."""
+        texts: dict[str, bytes] = {}
+        for key, data in told.items():
+            try:
+                count_words(data, len(self.asked.vector))
+            except ValueError as error:
+                logger.warning("the words of %r are left out of a recall: %s", key, error)
+            else:
+                texts[key] = data
+        found = nearest_words(self.asked.rows, list(texts.values()))
+        return dict(zip(texts, found.T, strict=True))
+
+    def _value(self, key: str, near: Mapping[str, Array]) -> float:
+        """The weighted mean over the question's words. What stands beside a record counts less."""
+        found = near[key]
+        for other in self._beside(key):
+            if other in near:
+                found = numpy().maximum(found, IN_CONTEXT * near[other])
+        return float(self.weights @ found)
