@@ -16,6 +16,7 @@ from popoto.engine.codec import Stored, decoder_for, encoder_for
 from popoto.engine.plain import plain
 from popoto.fields.adapting import ADAPTED_TYPES, Adapted, adapted
 from popoto.fields.coercion import CHECKED_TYPES, CoercionError, coerce
+from popoto.fields.in_json import in_json
 
 VALID_FIELD_TYPES: frozenset[type] = frozenset(
     {
@@ -119,6 +120,10 @@ class Valued:
     def text_of(self, value: Any) -> str:
         """The text by which a value stands in keys."""
         return str(self.canonical(value))
+
+    def in_json(self, value: Any) -> Any:
+        """The value as `json.dumps` takes it. Raises NotInJSON."""
+        return in_json(value)
 
     @stock
     def coerce(self, value: Any) -> Any:
