@@ -38,6 +38,7 @@ from popoto.fields.geo_field import GeoField
 from popoto.fields.history.entries import HistoryEntry
 from popoto.fields.history.explaining import async_explain_confidence, explain_confidence
 from popoto.fields.observation import ObservationProtocol, RecallProposal
+from popoto.fields.on_delete import CASCADE, DO_NOTHING, PROTECT, SET_NULL
 from popoto.fields.prediction_ledger import PredictionLedgerMixin
 from popoto.fields.relationship import Relationship
 from popoto.fields.shortcuts import (
@@ -66,6 +67,7 @@ from popoto.memory.history.noting import History
 from popoto.memory.recall.declared import Recall
 from popoto.models.base import Model, ModelBase
 from popoto.models.expressions import CombinedExpression, Expression
+from popoto.models.expressions import F as F
 from popoto.models.q import Q
 from popoto.models.subjects import async_erase, erase
 from popoto.models.transactions import transaction
@@ -78,6 +80,10 @@ from popoto.redis_db import get_REDIS_DB as get_redis
 from popoto.streams import StreamConsumer
 
 __all__ = [
+    "CASCADE",
+    "DO_NOTHING",
+    "PROTECT",
+    "SET_NULL",
     "AccessTrackerMixin",
     "AdaptiveAssembler",
     "AssemblyResult",

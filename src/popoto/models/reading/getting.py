@@ -13,6 +13,7 @@ from popoto.engine.codec import Stored
 from popoto.engine.request import Plan, Request
 from popoto.exceptions import QueryException
 from popoto.fields.asking.conditions import Q
+from popoto.models.reading.by_pk import PK, key_of, with_key_field
 from popoto.models.reading.executing import Execution
 from popoto.models.reading.fixing import check_fixed
 from popoto.models.reading.planning import Planner
@@ -77,6 +78,10 @@ def get(
 ) -> Plan[Any]:
     """The plan of `Query.get`. `attach`: read referenced records at once (asyncio)."""
     options = model._meta
+    if PK in lookup:
+        lookup = with_key_field(options, lookup)
+        if key is None and not conditions and lookup.keys() == {PK}:
+            key, lookup = key_of(options, lookup[PK]), {}
     if key is not None and not lookup and not conditions:
         options.isolation.check_keys_tell("get() by a record's key")
         return (yield from get_by_key(model, record_key(options, key), attach=attach))
