@@ -264,6 +264,7 @@ def test_pydantic_reads_attributes_and_keeps_records(order: Order) -> None:
     assert OrderOut.model_validate(order).recent == ["b", date(2026, 3, 1)]
     page = Page(orders=[order])
     assert page.orders[0] is order
+    assert page.model_dump()["orders"][0] is order
     assert json.loads(page.model_dump_json()) == {"orders": [SHOWN]}
     with pytest.raises(ValueError, match="instance of Order"):
         Page(orders=[{"number": "7"}])  # type: ignore[list-item]
