@@ -16,6 +16,7 @@ from popoto.engine.codec import Stored, decoder_for, encoder_for
 from popoto.engine.plain import plain
 from popoto.fields.adapting import ADAPTED_TYPES, Adapted, adapted
 from popoto.fields.coercion import CHECKED_TYPES, CoercionError, coerce
+from popoto.fields.in_json import in_json
 from popoto.fields.spelling import decimal_text, spellings
 
 VALID_FIELD_TYPES: frozenset[type] = frozenset(
@@ -146,6 +147,10 @@ class Valued:
         if self.text_of(value) == self.text_of(other):
             return True
         return self.is_spelled and bool(self.canonical(value) == self.canonical(other))
+
+    def in_json(self, value: Any) -> Any:
+        """The value as `json.dumps` takes it. Raises NotInJSON."""
+        return in_json(value)
 
     @stock
     def coerce(self, value: Any) -> Any:
