@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from .sides import PUBLISHED_VERSION, OurSide, PeerMissingError, PublishedSide, Side
+from .sides import LATER_VERSIONS, PUBLISHED_VERSION, OurSide, PeerMissingError, PublishedSide, Side
 
 
 @pytest.fixture(autouse=True)
@@ -42,6 +42,12 @@ def started(server_url: str, version: str = PUBLISHED_VERSION) -> Iterator[Publi
 def published(server_url: str) -> Iterator[Side]:
     """The published package. Without its environment the test fails and says `make peer`."""
     yield from started(server_url)
+
+
+@pytest.fixture(scope="session", params=LATER_VERSIONS)
+def later(server_url: str, request: pytest.FixtureRequest) -> Iterator[PublishedSide]:
+    """Each later version in turn."""
+    yield from started(server_url, request.param)
 
 
 @pytest.fixture

@@ -12,16 +12,14 @@ saved leaves its old index entry, unless a pointer names it.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 import redis
 
-from .conftest import started
 from .schema import CHANGES, KEY_CHANGES, LOOKUPS, MODEL, PET_KEY, SAMPLES, Record
-from .sides import LATER_VERSIONS, PublishedSide, Side
+from .sides import PublishedSide, Side
 from .tagged import Reference
 from .test_interop import stored
 
@@ -30,11 +28,6 @@ pytestmark = pytest.mark.interop
 MODELS = list(SAMPLES)
 #: By model the fields that 1.8.0 cannot save.
 NOT_IN_1_8_0 = {"Labelled": ("amount", "day", "moment", "hour")}
-
-
-@pytest.fixture(scope="module", params=LATER_VERSIONS)
-def later(server_url: str, request: pytest.FixtureRequest) -> Iterator[PublishedSide]:
-    yield from started(server_url, request.param)
 
 
 @pytest.fixture(params=["theirs", "ours"])

@@ -3,7 +3,7 @@
 
 from typing import Any, assert_type
 
-from popoto import IntField, KeyField, Model, Q, SortedField
+from popoto import F, IntField, KeyField, Model, Q, SortedField
 from popoto.models.query import Query, QueryBuilder
 
 
@@ -128,3 +128,22 @@ def flat_values_are_those_of_the_field() -> None:
     assert_type(Restaurant.query.values_list(Restaurant.name, flat=True).all(), list[str])
     assert_type(found.values_list("name", flat=True).all(), list[Any])
     found.values_list(Restaurant.name, Restaurant.rating, flat=True)  # error
+
+
+def numbers_on_the_server_fit_their_fields(record: Restaurant) -> None:
+    record.seats = F("seats") - 1
+    record.rating = F(Restaurant.rating) + 0.5
+    assert_type(F("seats") + 1, F)
+    Restaurant.query.filter(name="Luigi").update(seats=F("seats") - 1, rating=4.5)
+
+
+def times_are_seconds(record: Restaurant) -> None:
+    assert_type(record.remaining_ttl(), float | None)
+    record.renew_ttl(60)
+    record.renew_ttl("60")  # error
+    assert_type(Restaurant.query.filter(name="Luigi").renew_ttl(None), int)
+
+
+def only_some_fields_of_records() -> None:
+    assert_type(Restaurant.query.only("name"), QueryBuilder[Restaurant])
+    assert_type(Restaurant.query.filter(name="Luigi").only("name").first(), Restaurant | None)

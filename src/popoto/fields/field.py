@@ -18,7 +18,10 @@ from popoto.exceptions import ModelException, StoredDataError
 from popoto.fields.adapting import adapted, is_field_type, names_of
 from popoto.fields.asking.asked import Asked
 from popoto.fields.coercion import CHECKED_TYPES
+from popoto.fields.deferred import read_deferred
 from popoto.fields.describing import describe
+from popoto.fields.on_delete import OnDelete
+from popoto.fields.spelling import FORMS, SPELLED
 from popoto.fields.type_variables import Value
 from popoto.fields.valued import VALID_FIELD_TYPES
 
@@ -157,6 +160,9 @@ class Field(Asked[Value], Generic[Value], metaclass=FieldBase):
             raise ModelException(f"{self.label}: {self.adapted.problem}")
         self.encode, self.decode = self.codec()
         cls = self.__class__
+        has_own_texts = is_replaced(cls, "text_of") or is_replaced(cls, "canonical")
+        self.is_spelled = self.type in SPELLED and not (self.adapted or has_own_texts)
+        self.one_form = FORMS.get(self.type) if self.is_spelled else None
         #: Whether a method of the user's own checks values too.
         self.has_own_check = is_replaced(cls, "is_valid")
         #: Whether a method of the user's own answers queries.
@@ -173,12 +179,7 @@ class Field(Asked[Value], Generic[Value], metaclass=FieldBase):
         self.formats = cls.format_value_pre_save is not Field.format_value_pre_save
         self.formats_untouched = self.stamps_writes or is_replaced(cls, "format_value_pre_save")
         #: Whether the text of a record key tells the value.
-        self.told_by_key = (
-            self.key
-            and self.type in (str, int)
-            and not is_replaced(cls, "text_of")
-            and not is_replaced(cls, "canonical")
-        )
+        self.told_by_key = self.key and self.type in (str, int) and not has_own_texts
 
     def copy_for(self, model_name: str) -> Self:
         """A copy for another model (inheritance, or a field object used twice)."""
@@ -197,6 +198,8 @@ class Field(Asked[Value], Generic[Value], metaclass=FieldBase):
             return self
         name = self.name
         raw = instance._stored.get(name)
+        if raw is None and name in instance._deferred:
+            raw = read_deferred(instance, name)
         value: Value
         if raw is None:
             value = self.missing_value(instance)
@@ -277,6 +280,11 @@ class Field(Asked[Value], Generic[Value], metaclass=FieldBase):
     def names_reverse(self) -> bool:
         """Whether the user has chosen that name."""
         return False
+
+    @property
+    def on_target_deleted(self) -> OnDelete:
+        """What becomes of records when the one that they refer to by this field is deleted."""
+        return OnDelete.DO_NOTHING
 
     def referrers(self, instance: Any) -> Any:
         """The query for the records that refer to a record by this field."""

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
-from decimal import Decimal
 from functools import partial
 from typing import Any, Final
 
@@ -35,20 +33,6 @@ from popoto.fields.asking.lookups import (
 from popoto.fields.asking.operands import Askable, Conditions, Operand, View
 
 
-def _texts(field: Askable, value: Any) -> list[str] | None:
-    """Every text that an equal value may stand under, or None if they cannot be listed."""
-    if isinstance(value, float):
-        if math.isnan(value):
-            return []
-        return ["0.0", "-0.0"] if value == 0.0 else [str(value)]
-    if isinstance(value, Decimal):
-        return None
-    if field.type is int and value in (0, 1):
-        # bool is an int: True is accepted by int fields as it is.
-        return [str(int(value)), str(bool(value))]
-    return [str(value)]
-
-
 def _shares_its_set(field: Askable, value: Any) -> bool:
     """Whether the set of this value may also hold records of another value."""
     if field.type is not str:
@@ -58,9 +42,7 @@ def _shares_its_set(field: Askable, value: Any) -> bool:
 
 def value_set(field: Askable, value: Any) -> tuple[Node, bool]:
     """The records with one value, from the field's value sets; and whether that is exact."""
-    texts = _texts(field, value)
-    if texts is None:
-        return EVERYTHING, False
+    texts = field.spellings(value)
     node = any_of([Members(field.value_set_prefix + keys.escape(each)) for each in texts])
     if _shares_its_set(field, value):
         accepted = equal_encodings(field.compared_type, value)
@@ -98,11 +80,12 @@ def _exact(field: Askable, operand: Any) -> Operand:
 def _in(field: Askable, operand: Any) -> Operand:
     values = several(field, "in", operand)
     found = [value_set(field, value) for value in values]
+    wanted = [field.canonical(value) for value in values]
     name = field.name
 
     def test(view: View) -> bool:
         stored = field.canonical(view.value(name))
-        return any(same_value(stored, value) for value in values)
+        return any(same_value(stored, value) for value in wanted)
 
     return Operand(
         any_of([node for node, _ in found]),
@@ -136,15 +119,19 @@ def _is_null(field: Askable, operand: Any) -> Operand:
 
 
 def _text_lookup(
-    kind: str, lookup: str, matches: Callable[[str, str], bool]
+    kind: str, lookup: str, matches: Callable[[str, str], bool], *, folds: bool = False
 ) -> Callable[[Askable, Any], Operand]:
     def compile_lookup(field: Askable, operand: Any) -> Operand:
         wanted = text(field, lookup, operand)
+        if folds:
+            wanted = wanted.casefold()
         name = field.name
 
         def test(view: View) -> bool:
             value = field.canonical(view.value(name))
-            return value is not None and matches(str(value), wanted)
+            if value is None:
+                return False
+            return matches(str(value).casefold() if folds else str(value), wanted)
 
         if field.type is not str:
             # The texts of other types are kept nowhere: read the field of each candidate.
@@ -157,6 +144,9 @@ def _text_lookup(
             field.value_set_prefix,
             wanted,
         )
+        if folds:
+            # The server folds ASCII alone, and finds all that goes beyond it: Python decides.
+            return Operand(node, test, False, frozenset({name}))
         look = partial(_SHOWS[kind], wanted.encode("utf-8"))
         return Operand(node, test, True, frozenset({name}), shown=((name, look, test),))
 
@@ -189,6 +179,10 @@ VALUE_SET_LOOKUPS: dict[str, Callable[[Any, Any], Operand]] = {
     "startswith": _text_lookup("prefix", "startswith", str.startswith),
     "endswith": _text_lookup("suffix", "endswith", str.endswith),
     "contains": _text_lookup("infix", "contains", str.__contains__),
+    "iexact": _text_lookup("iwhole", "iexact", str.__eq__, folds=True),
+    "istartswith": _text_lookup("iprefix", "istartswith", str.startswith, folds=True),
+    "iendswith": _text_lookup("isuffix", "iendswith", str.endswith, folds=True),
+    "icontains": _text_lookup("iinfix", "icontains", str.__contains__, folds=True),
 }
 
 

@@ -10,6 +10,7 @@ from typing import Any, Literal, TypeAlias
 from popoto.exceptions import QueryException
 from popoto.fields.asking.conditions import Q
 from popoto.fields.describing import describe
+from popoto.models.reading.by_pk import PK
 from popoto.models.record.options import ModelOptions
 from popoto.models.record.record import Record
 
@@ -32,6 +33,8 @@ class QuerySpec:
     limit: Any = None
     offset: Any = 0
     values: tuple[str, ...] | None = None
+    #: the fields that records are loaded with; None: all
+    only: tuple[str, ...] | None = None
     #: what becomes of `values` of a record: a dict, a tuple, or (flat) the one value itself
     shape: Shape = "dicts"
     computed_sort: tuple[Callable[[Any], Any], bool] | None = None
@@ -59,12 +62,14 @@ def check_count(options: ModelOptions, name: str, value: Any) -> int | None:
     return value
 
 
-def check_values(options: ModelOptions, names: Sequence[Any]) -> tuple[str, ...]:
+def check_values(
+    options: ModelOptions, names: Sequence[Any], method: str = "values"
+) -> tuple[str, ...]:
     """Names for a projection. Raises QueryException for unknown ones."""
     for name in names:
-        if name not in options.by_name:
+        if name != PK and name not in options.by_name:
             raise QueryException(
-                f"{options.model_name}: values names {describe(name)}, which is no field; "
+                f"{options.model_name}: {method} names {describe(name)}, which is no field; "
                 f"fields are {', '.join(options.by_name)}"
             )
     return tuple(names)

@@ -39,6 +39,8 @@ class Record(metaclass=RecordBase):
     #: Set likewise for `get_or_create()`: the lookup that has found no record.
     _unmatched: Any = None
     _last_full_save: dict[str, Stored] | None = None
+    #: Fields that were left out when it was loaded (`only`); read at the first access.
+    _deferred: frozenset[str] = frozenset()
     #: By field, the bytes that were stored before a write that waits in a caller's pipeline.
     _unconfirmed: dict[str, set[Stored | None]] | None = None
     #: what a record that is imported has to have beside its values; None: what every new one has
@@ -72,15 +74,19 @@ class Record(metaclass=RecordBase):
     def _record_key(self) -> str:
         """The record key of the current values."""
         values, stored, key = vars(self), self._stored, self._redis_key
-        options = self._meta
         if key is not None and (stored or self._is_persisted):
-            for field in options.key_fields:
+            for field in self._meta.key_fields:
                 name = field.name
                 if name in values and not _holds(field, values[name], stored.get(name)):
                     break
             else:
                 return key
-        return options.record_key({name: getattr(self, name) for name in options.key_names})
+        return self._meta.record_key(self._key_values)
+
+    @property
+    def _key_values(self) -> dict[str, Any]:
+        """The current values of the key fields."""
+        return {name: getattr(self, name) for name in self._meta.key_names}
 
     def __str__(self) -> str:
         try:
@@ -116,10 +122,24 @@ class Record(metaclass=RecordBase):
         for own in ("_stored", "_references", "_dangling"):
             if own in values:
                 values[own] = dict(values[own])
+        twin._adopt_lists()
+        return twin
+
+    def __setstate__(self, state: Any) -> None:
+        has_slots = bool(isinstance(state, tuple))
+        values: Any = state[0] if has_slots else state
+        slots: Any = state[1] if has_slots else {}
+        vars(self).update(values or {})
+        for name in slots:
+            setattr(self, name, slots[name])
+        self._adopt_lists()
+
+    def _adopt_lists(self) -> None:
+        """Make capped lists of lists that came here with the state of another record."""
+        values = vars(self)
         for name in self._meta.list_names:
             if name in values:
-                values[name] = self._meta.by_name[name].assigned_value(twin, values[name])
-        return twin
+                values[name] = self._meta.by_name[name].assigned_value(self, values[name])
 
     # What is known of the stored record ------------------------------------------------
 
@@ -173,11 +193,15 @@ class Record(metaclass=RecordBase):
 
 
 def _holds(field: AnyField, value: Any, stored: Stored | None) -> bool:
-    """Whether a key value surely makes the same key as the stored one."""
+    """Whether a key value is surely that of the stored key, which may spell it otherwise."""
     if value is None and stored is None:
         # Of a record that was stored before the class had this key field.
         return True
     try:
-        return type(value) is field.type and field.encode(value) == stored
+        if type(value) is field.type and field.encode(value) == stored:
+            return True
+        return (
+            field.is_spelled and stored is not None and field.is_same(field.decode(stored), value)
+        )
     except ValueError:
         return False

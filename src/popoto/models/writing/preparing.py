@@ -12,6 +12,7 @@ from popoto.exceptions import (
     KeyMutationError,
     ModelException,
     SkipSaveException,
+    ValidationError,
 )
 from popoto.fields.describing import describe
 from popoto.models.record import overridden
@@ -23,6 +24,7 @@ from popoto.models.writing.keywords import check_keywords
 from popoto.models.writing.restoring import Restoring
 from popoto.models.writing.save_request import SaveRequest
 from popoto.models.writing.saving import Saving
+from popoto.models.writing.updating import Updating, numbers_of, set_aside
 
 
 def prepared_save(
@@ -32,6 +34,26 @@ def prepared_save(
     kind: type[Saving] = Saving,
 ) -> Saving | None:
     """A save, once everything is checked and formatted; None = nothing is saved."""
+    numbers = numbers_of(instance, names)
+    if not numbers:
+        return _prepared(instance, request, names, kind if request.condition is None else Updating)
+    # Until the sum is known, its field is as it was loaded.
+    with set_aside(instance, numbers):
+        saving = _prepared(instance, request, names, Updating)
+        if isinstance(saving, Updating):
+            try:
+                saving.add(numbers)
+            except ValidationError as error:
+                if not request.ignore_errors:
+                    raise
+                logger.error("%s", error)
+                return None
+    return saving
+
+
+def _prepared(
+    instance: Record, request: SaveRequest, names: list[str] | None, kind: type[Saving]
+) -> Saving | None:
     if request.hook_arguments:
         check_keywords(instance, "save", request.hook_arguments)
     if names is not None and request.recreate:
@@ -123,7 +145,7 @@ def check_key_change(instance: Record) -> None:
         if before is None or before == NIL:
             continue
         old, new = key_field.decode(before), values[name]
-        if new is None or key_field.text_of(old) != key_field.text_of(_coerced(key_field, new)):
+        if new is None or not key_field.is_same(old, _coerced(key_field, new)):
             raise KeyMutationError(
                 f"{key_field.label} is part of the record key and changed from {describe(old)} "
                 f"to {describe(new)}; save(migrate_key=True) moves the record to the new key"
@@ -165,6 +187,8 @@ def pre_save(
         if name not in values and name in instance._stored and not target.formats_untouched:
             continue
         if name not in values and name in values.get("_references", ()):
+            continue
+        if name not in values and name in instance._deferred:
             continue
         value = getattr(instance, name)
         formatted = target.format_value_pre_save(value, skip_auto_now=skip_auto_now)

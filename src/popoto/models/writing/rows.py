@@ -33,6 +33,7 @@ from popoto.models.reading.spec import QuerySpec
 from popoto.models.record.record import Record
 from popoto.models.writing.company import Company, gave_up
 from popoto.models.writing.operation import Operation
+from popoto.models.writing.save_request import Condition
 
 Item = TypeVar("Item")
 
@@ -255,6 +256,14 @@ class Matches:
         self._pages: Pages | None = None
         self._left: list[Any] = []
 
+    @property
+    def condition(self) -> Condition | None:
+        """What a record of the query has to meet when it is written as well."""
+        operand = None if self._fetch is None else self._fetch.operand
+        if operand is None or not operand.needs:
+            return None
+        return Condition(operand.needs, operand.test)
+
     def next(self) -> Plan[list[Any] | None]:
         """The next batch, never empty, or None at the end."""
         if self._spec is None:
@@ -267,6 +276,16 @@ class Matches:
         batch, self._left = self._left[: self.batch_size], self._left[self.batch_size :]
         return batch or None
 
+    def keys(self) -> Plan[list[str]]:
+        """The keys of all of them, in advance."""
+        if self._spec is None:
+            given = list(self._given)
+            self._given = iter(given)
+            instances = [each for batch in given for each in batch if hasattr(each, "_meta")]
+            return [each.pk for each in instances if not isinstance(each, type)]
+        found = yield from Execution(self._spec.changed(tracked=False)).keys()
+        return [key.decode("utf-8", "surrogateescape") for key in found]
+
     def _page(self, spec: QuerySpec) -> Plan[list[Any] | None]:
         """The next page of a query's instances. The first call finds all keys."""
         if self._execution is None:
@@ -278,7 +297,7 @@ class Matches:
                 raise ModelException(
                     f"{self.model.__name__}: the query is one for {spec.options.model_name}"
                 )
-            execution = self._execution = Execution(spec.changed(tracked=False))
+            execution = self._execution = Execution(spec.changed(tracked=False, only=None))
             self._fetch, order = yield from execution.compile()
             if order.kind == "values" or spec.computed_sort is not None or execution.limit == 0:
                 return (yield from execution.results())

@@ -5,34 +5,25 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from types import MappingProxyType
-from typing import Any
 
 from popoto.engine.batch import Batch, GuardFailure, KeyArgument, QueuedCommits, Step
 from popoto.engine.codec import Stored
 from popoto.engine.request import Plan, Reply
 from popoto.exceptions import NotStoredError, RecordGoneError
 from popoto.fields.keeping.entries import Entry
-from popoto.models.beside.expiry import (
-    guard_absent,
-    note_applied,
-    put_expiry,
-)
+from popoto.models.beside.expiry import guard_absent, note_applied, put_expiry
 from popoto.models.beside.leftovers import Former, Place, find_places, put_former, put_former_keys
 from popoto.models.beside.pointers import put_moved_pointers
 from popoto.models.reading.related import report_referrers
 from popoto.models.record.decision import Decision
 from popoto.models.record.loading import as_stored, read_commands, stored_of
 from popoto.models.record.record import Record
+from popoto.models.record.record_keys import other_keys
 from popoto.models.record.stored_form import changed_values, encoded, encoded_values
 from popoto.models.writing.change import Change
 from popoto.models.writing.claims import matched, taken
 from popoto.models.writing.contents import as_commit, settle_contents
-from popoto.models.writing.expecting import (
-    conflict,
-    expected_bytes,
-    next_version,
-    said_otherwise,
-)
+from popoto.models.writing.expecting import conflict, expected_bytes, next_version, said_otherwise
 from popoto.models.writing.hooks import call_delete_hooks
 from popoto.models.writing.operation import already_exists, looked_up, not_stored, read_stored
 from popoto.models.writing.save_request import SaveRequest
@@ -74,6 +65,8 @@ class Saving(Change):
             self.old_key = instance._redis_key or self.key
         #: whether the key was to change, even where the record turns out to be gone
         self.migrates = self.has_sequel = self.old_key != self.key
+        if self.options.spelled_keys and (self.known is None or self.migrates):
+            self.other_keys = other_keys(instance)
         if self.known is not None and not self.partial:
             self.changed = changed_values(instance, self.names)
         else:
@@ -89,7 +82,8 @@ class Saving(Change):
 
     @property
     def keys(self) -> tuple[str, ...]:
-        return (self.key,) if self.key == self.old_key else (self.key, self.old_key)
+        own = (self.key,) if self.key == self.old_key else (self.key, self.old_key)
+        return (*own, *self.other_keys) if self.other_keys else own
 
     @property
     def needs_record(self) -> bool:
@@ -187,23 +181,30 @@ class Saving(Change):
         if known is None:
             if self.request.unmatched is not None:
                 self.request.unmatched.put(batch)
-            guard_absent(batch, options, self.key, self.note, known=self.knows_leftovers)
+            self._guard_key(batch)
             self._put_new(batch)
         elif self.old_key != self.key:
             self.guard_bytes(batch, options.index_names)
-            guard_absent(batch, options, self.key, self.note, known=self.knows_leftovers)
+            self._guard_key(batch)
             self._put_move(batch)
         else:
             decision = options.decision(frozenset(self.changed))
             self.shows = self._shows(decision)
             self.put_change(batch, options.whole if self.upsert else decision, decision.names)
-        put_expiry(batch, self.instance, self.key, is_new=known is None, replaces=self.upsert)
+        self._put_expiry(batch)
         if self.expected:
             flat = [part for pair in self.expected.items() for part in pair]
             self._expectation = batch.guards[batch.guard("holds", self.old_key, *flat)]
         if options.commit_hooks:
             self._call_commit_hooks(batch)
         return batch
+
+    def _guard_key(self, batch: Batch) -> None:
+        """Demand that no record is stored under a new key, nor under that of equal values."""
+        guard_absent(batch, self.options, self.key, self.note, known=self.knows_leftovers)
+        for key in self.other_keys:
+            if key != self.old_key:
+                batch.guard("absent", key)
 
     def _shows(self, decision: Decision) -> bool:
         """Whether stored bytes tell that the commit was carried out, if its reply is lost.
@@ -223,7 +224,12 @@ class Saving(Change):
         for hook in self.options.commit_hooks:
             hook(self.instance, batch, commit)
 
+    def _put_expiry(self, batch: Batch) -> None:
+        is_new = self.known is None
+        put_expiry(batch, self.instance, self.key, is_new=is_new, replaces=self.upsert)
+
     def _put_new(self, batch: Batch) -> None:
+        self.refuse_deferred()
         new = self.options.entries(self.key, self.values(self.changed))
         self.put_claims(batch, new, None)
         self.put_hash(batch)
@@ -281,7 +287,7 @@ class Saving(Change):
         elif what == "holds":
             self.refresh(failure.stored(self.options.index_names))
         else:
-            self._meet_existing(failure.stored(self.options.index_names))
+            self._meet_existing(failure.stored(self.options.index_names), self.told_key(failure))
 
     def _learn_unexpected(self, failure: GuardFailure) -> None:
         """Raise the conflict, unless the stored bytes say in another form what was expected."""
@@ -305,8 +311,11 @@ class Saving(Change):
         self.upsert = False
         self.old_key = self.key
 
-    def _meet_existing(self, current: Mapping[str, Stored]) -> None:
-        """A record is stored under the key of a new instance, or of a moving one."""
+    def _meet_existing(self, current: Mapping[str, Stored], key: str = "") -> None:
+        """A record is stored under the key of a new instance, or of a moving one.
+
+        `key`: where that is, if the key values have several texts.
+        """
         if self.request.create_only or self.migrates:
             raise already_exists(
                 self,
@@ -323,6 +332,7 @@ class Saving(Change):
             )
         self.known = current
         self.upsert = True
+        self.go_to(key)
         # What is left under the key from now on is this record's, should it go as well.
         self.knows_leftovers, self.leftovers = self.queued, ()
 
@@ -378,7 +388,8 @@ class Saving(Change):
         if self.options.ttl_policy != "reset":
             note_applied(instance)
         for name in self.options.list_names:
-            if name in self.changed:
+            # The rest goes even where the first items are as stored and nothing was written.
+            if name in self.names:
                 instance._keep_capped(name)
         if not self.partial:
             vars(instance).pop("_references", None)
@@ -386,13 +397,3 @@ class Saving(Change):
         instance._redis_key = self.key
         if persisted:
             instance._is_persisted = True
-
-
-class Creation(Saving):
-    """The save of a record that must not be stored yet. Its result is the instance."""
-
-    what = "create"
-
-    def finish(self, replies: Sequence[Reply]) -> Any:
-        super().finish(replies)
-        return self.instance

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-from popoto.engine.request import Plan
+from popoto.engine.request import Plan, Reply
 from popoto.exceptions import ModelException
 from popoto.models.record.record import Record
-from popoto.models.writing.carrying import carry_out
+from popoto.models.writing.cascading import carry_out_deletions
 from popoto.models.writing.company import Company
 from popoto.models.writing.operation import Nothing, Operation
 from popoto.models.writing.preparing import checked_names, prepared_save
 from popoto.models.writing.save_request import SaveRequest
-from popoto.models.writing.saving import Creation, Saving
+from popoto.models.writing.saving import Saving
 
 
 class _Together(Company[Operation]):
@@ -36,6 +36,16 @@ class _Together(Company[Operation]):
         return f"the {operation.title} in this transaction"
 
 
+class Creation(Saving):
+    """The save of a record that must not be stored yet. Its result is the instance."""
+
+    what = "create"
+
+    def finish(self, replies: Sequence[Reply]) -> Any:
+        super().finish(replies)
+        return self.instance
+
+
 def saving(instance: Record, request: SaveRequest) -> Operation:
     """A save, checked and formatted at once."""
     names = None
@@ -49,21 +59,10 @@ def saving(instance: Record, request: SaveRequest) -> Operation:
     )
 
 
-def check_shards(operations: Iterable[Operation], *, is_cluster: bool) -> None:
-    """Raise ModelException for operations that concern several shards of a cluster."""
-    shards = sorted({operation.options.shard for operation in operations})
-    if is_cluster and len(shards) > 1:
-        raise ModelException(
-            f"a transaction on a cluster concerns one shard, not {', '.join(shards)}: their "
-            "records may be on different nodes, which commit nothing together. Nothing was "
-            "written."
-        )
-
-
 def commit(operations: Sequence[Operation]) -> Plan[list[Any]]:
     """Carry all operations out in one step; their results, in order."""
     for position, operation in enumerate(operations):
         operation.position = position
     company = _Together(len(operations))
-    yield from carry_out(operations, company)
+    yield from carry_out_deletions(operations, company, is_transaction=True)
     return [operation.result for operation in operations]
