@@ -63,6 +63,13 @@ $(VENV)/.recall: pyproject.toml | $(VENV)/bin/python
 	@.venv-peer/bin/python -m pip install $(PIP_FLAGS) popoto==1.6.1 'redis<9' 'msgpack<2' 'pandas<3'
 	@touch $@
 
+# Later versions of it, from which production users come.
+.venv-peer-%/.installed: Makefile
+	@echo "installing the published popoto $* into .venv-peer-$*"
+	@python=$$(.ci/python) && "$$python" -m venv .venv-peer-$*
+	@.venv-peer-$*/bin/python -m pip install $(PIP_FLAGS) popoto==$* 'redis<9' 'msgpack<2' 'pandas<3'
+	@touch $@
+
 .venv-oldest/.installed: pyproject.toml
 	@echo "installing the oldest supported dependencies into .venv-oldest"
 	@python=$$(.ci/python) && "$$python" -m venv .venv-oldest
@@ -88,7 +95,7 @@ demo: $(VENV)/.demo ## 28,000 airports, found; an agent's memory over twelve wee
 kitchen: $(VENV)/.demo ## the example application of the manual (ARGS=--ops: broken indexes, repaired)
 	@$(RUN) -m examples.popoto_kitchen $(ARGS)
 
-test: $(VENV)/.dev peer ## every test, among them those beside the published popoto 1.6.1
+test: $(VENV)/.dev peer ## every test, among them those beside the published popoto
 	@$(PYTEST) $(PARALLEL) $(FLOOR) $(ARGS)
 
 coverage: $(VENV)/.dev peer ## every test, and then the lines and branches that none of them runs
@@ -114,7 +121,7 @@ test-newest: .venv-newest/.installed peer ## every test with the newest redis-py
 	@.venv-newest/bin/python -m pip install $(PIP_FLAGS) --pre --upgrade redis hiredis
 	@.venv-newest/bin/python -m pytest $(PARALLEL) $(ARGS)
 
-peer: .venv-peer/.installed ## the environment of the published popoto 1.6.1
+peer: .venv-peer/.installed .venv-peer-1.8.0/.installed .venv-peer-1.10.1/.installed ## environments of the published popoto 1.6.1, 1.8.0, 1.10.1
 
 lint: rules formatting floors scripts ## lint rules, formatting, floors, Lua (`make -k lint` goes on after a failure)
 
@@ -158,4 +165,4 @@ docs: $(VENV)/.docs ## the documentation site, into site/
 	@echo 'and then http://localhost:8000/'
 
 clean: ## remove what the other targets made
-	@rm -rf $(VENV) .venv-peer .venv-oldest .venv-newest site dist .coverage .coverage.* .mutants .pytest_cache .ruff_cache .mypy_cache .import_linter_cache .hypothesis
+	@rm -rf $(VENV) .venv-peer .venv-peer-* .venv-oldest .venv-newest site dist .coverage .coverage.* .mutants .pytest_cache .ruff_cache .mypy_cache .import_linter_cache .hypothesis

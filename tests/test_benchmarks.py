@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import time
 from collections.abc import Iterable
 from typing import cast
@@ -17,6 +18,12 @@ from tests.interop.layout import dump
 COUNT = 20
 
 Values = dict[str, object]
+
+
+@pytest.fixture(autouse=True)
+def _no_time_is_taken_for_garbage(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Collecting that of a whole session takes many times as long as a round."""
+    monkeypatch.setattr(gc, "collect", lambda: 0)
 
 
 @pytest.mark.parametrize("operation", OPERATIONS)

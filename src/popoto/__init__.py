@@ -10,7 +10,7 @@ from popoto._configure import configure
 from popoto._error_reporting import enable_error_reporting
 from popoto._version import __version__
 from popoto.acting import acting_as
-from popoto.engine.replication import wait_for_replicas as wait_for_replicas
+from popoto.engine.replication import wait_for_replicas
 from popoto.exceptions import (
     KeyMutationError,
     ModelException,
@@ -66,9 +66,10 @@ from popoto.memory.history.noting import History
 from popoto.memory.recall.declared import Recall
 from popoto.models.base import Model, ModelBase
 from popoto.models.expressions import CombinedExpression, Expression
+from popoto.models.expressions import F as F
 from popoto.models.q import Q
 from popoto.models.subjects import async_erase, erase
-from popoto.models.transactions import transaction as transaction
+from popoto.models.transactions import transaction
 from popoto.models.upkeep.erasure import Erasure
 from popoto.pubsub import Publisher, Subscriber
 from popoto.recipes import AdaptiveAssembler, AssemblyResult, ContextAssembler, RetrievalQuality
@@ -152,4 +153,6 @@ __all__ = [
     "explain_confidence",
     "get_async_redis_db",
     "get_redis",
+    "transaction",
+    "wait_for_replicas",
 ]

@@ -10,8 +10,9 @@ once, or with the mark of an earlier session that did not end properly (a file i
 directory of pytest). Database 0 and the one of REDIS_URL are never used. The workers of
 pytest-xdist count downwards, each has a database of its own.
 
-A test, or a fixture, that configures another server keeps it. The fixture `popoto_server`
-gives a test a private embedded one.
+A test, or a fixture, that configures another server keeps it as long as it lasts; then the
+process is led back to where it was. The fixture `popoto_server` gives a test a private embedded
+server.
 """
 
 # redis-py leaves many of its methods without types.
@@ -24,6 +25,7 @@ import hashlib
 import logging
 import os
 import threading
+import warnings
 from collections.abc import Callable, Generator, Iterator
 from contextlib import suppress
 from dataclasses import replace
@@ -35,14 +37,15 @@ import redis
 
 from popoto import redis_db
 from popoto._connection.asynchronous_clients import AsyncClient, make_async_client
-from popoto._connection.clients import Client, client_of_pool, make_client
+from popoto._connection.clients import Client, make_client
 from popoto._connection.pools import Pool
 from popoto._connection.settings import Options, Settings, from_url, with_database
 from popoto.embedded import EmbeddedServer
 from popoto.embedded import start as start_embedded
 from popoto.exceptions import NothingWrittenError, PopotoException
-from popoto.models.record import metaclass
+from popoto.models.record import known_models
 from popoto.testing import DEFAULT_TEST_DATABASE
+from popoto.testing.places import Place
 
 logger = logging.getLogger("POPOTO-PYTEST")
 
@@ -180,18 +183,21 @@ class _TestDatabase:
         logger.info("The tests use %s", self.settings.url)
 
     def finish(self) -> None:
-        """Give the database back, empty, and lead the process to where it was."""
+        """Give the database back, empty. Raises whatever stands in the way."""
         if self.is_claimed:
-            with suppress(redis.RedisError):
-                self.client.flushdb()
-                if self.mark is not None:
-                    self.mark.unlink(missing_ok=True)
+            self.client.flushdb()
+            if self.mark is not None:
+                self.mark.unlink(missing_ok=True)
         self.client.close()
-        if self.is_installed:
-            _global_client().become(make_client(self.original))
 
 
 _DATABASE = pytest.StashKey[_TestDatabase]()
+
+_AT_REST = pytest.StashKey[Place]()
+# Where the process leads between the tests, as far as fixtures that outlive a test have decided.
+
+_BEFORE = pytest.StashKey[dict[pytest.FixtureDef[Any], Place]]()
+# Where it led before fixtures changed that, which are still there.
 
 
 def _mark_name(settings: Settings) -> str:
@@ -217,9 +223,7 @@ def _worker(config: pytest.Config) -> int:
 
 def _models_are_defined() -> bool:
     """Whether somebody other than popoto itself has defined models."""
-    return any(
-        not model.__module__.startswith("popoto.") for model in list(metaclass._models.values())
-    )
+    return any(not model.__module__.startswith("popoto.") for model in known_models.all_models())
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -233,21 +237,60 @@ def _popoto_test_db(request: pytest.FixtureRequest) -> Iterator[int]:
     config.stash[_DATABASE] = database
     database.install()
     yield number
-    database.finish()
+    try:
+        database.finish()
+    except Exception as error:  # noqa: BLE001  # whatever it is, the tests have passed or failed by now
+        _warn(config, f"{database.settings.url} was not emptied after the last test: {error!r}")
+
+
+def _warn(config: pytest.Config, text: str) -> None:
+    """Tell at the end of the session; where warnings are errors too, since no test is to blame."""
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        warnings.warn(pytest.PytestWarning(text), stacklevel=2)
+    details = {"warning_message": told[0], "when": "runtest", "nodeid": "", "location": None}
+    config.hook.pytest_warning_recorded.call_historic(kwargs=details)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_fixture_setup(
+    fixturedef: pytest.FixtureDef[Any], request: pytest.FixtureRequest
+) -> Generator[None, object, object]:
+    """Note where the process led before a fixture that leads it elsewhere."""
+    before = Place.current()
+    try:
+        return (yield)
+    finally:
+        if not before.is_current():
+            request.config.stash.setdefault(_BEFORE, {})[fixturedef] = before
+            if fixturedef.scope != "function":
+                request.config.stash[_AT_REST] = Place.current()
+
+
+def pytest_fixture_post_finalizer(
+    fixturedef: pytest.FixtureDef[Any], request: pytest.FixtureRequest
+) -> None:
+    """Lead the process back to where it led before the fixture."""
+    before = request.config.stash.setdefault(_BEFORE, {}).pop(fixturedef, None)
+    if before is not None:
+        before.lead_back()
 
 
 @pytest.fixture(autouse=True)
-def _popoto_flush_db(request: pytest.FixtureRequest, _popoto_test_db: int) -> None:
-    """Each test begins with its database empty.
+def _popoto_flush_db(request: pytest.FixtureRequest, _popoto_test_db: int) -> Iterator[None]:
+    """Each test begins with its database empty, and after it the process is led back.
 
     The database of a session without models is emptied at the first command, if there is one.
     """
-    database = request.config.stash[_DATABASE]
-    if not database.is_installed or "popoto_server" in request.fixturenames:
-        return
-    if database.is_claimed or _models_are_defined():
+    stash = request.config.stash
+    database = stash[_DATABASE]
+    stash[_AT_REST] = Place.current()
+    is_due = database.is_installed and "popoto_server" not in request.fixturenames
+    if is_due and (database.is_claimed or _models_are_defined()):
         with suppress(NothingWrittenError, TestDatabaseError):  # told by the test that connects
             database.empty()
+    yield
+    stash[_AT_REST].lead_back()
 
 
 @pytest.fixture(autouse=True)
@@ -276,7 +319,7 @@ def _popoto_private_server() -> Generator[EmbeddedServer]:
 @pytest.fixture
 def popoto_server(
     _popoto_private_server: EmbeddedServer, _popoto_reset_async: None
-) -> Iterator[EmbeddedServer]:
+) -> EmbeddedServer:
     """A private embedded server, empty; the process leads there during the test.
 
     `popoto_server.url` is its address. One server serves all tests of a process that ask for
@@ -284,20 +327,11 @@ def popoto_server(
     """
     server = _popoto_private_server
     server.ensure_running()
-    client = _global_client()
-    before = client.current_settings()
-    pool = client.connection_pool
     private = make_client(from_url(server.url))
     private.flushall()
-    client.become(private)
+    _global_client().become(private)
     _renew_async_client()
-    yield server
-    if before.kind == "cluster":
-        client.become(make_client(before))
-    else:
-        back = client_of_pool(pool)
-        back.settings = before
-        client.become(back)
+    return server
 
 
 def pytest_terminal_summary(

@@ -38,7 +38,7 @@ from popoto._connection.clients import Client, client_of_pool, make_client
 from popoto._connection.resp import Argument, Command, Reply
 from popoto._connection.settings import Settings, from_arguments, from_url, with_database
 from popoto._connection.sync import SyncConnection
-from popoto._connection.targets import Target, target_of
+from popoto._connection.targets import Target, is_mock, target_of
 from popoto._connection.waiting import DEFAULT_REPLICA_TIMEOUT, Wait, acknowledged, checked_wait
 from popoto.exceptions import PopotoException
 
@@ -136,7 +136,7 @@ def connection() -> SyncConnection:
     target = _override.get()
     if target is not None:
         return target.client.raw
-    client = POPOTO_REDIS_DB
+    client = _client_of_models()
     return client.raw if isinstance(client, Client) else target_of(client).client.raw
 
 
@@ -146,6 +146,8 @@ async def async_connection() -> AsyncConnection:
     if target is not None:
         return target.async_client().raw
     client = _async_client()
+    if is_mock(client):  # which models look past
+        return (_async_target or target_of(_client_of_models())).async_client().raw
     return client.raw if isinstance(client, AsyncClient) else target_of(client).async_client().raw
 
 
@@ -323,17 +325,25 @@ def _client_of(arguments: tuple[Any, ...], url: str | None, options: dict[str, A
     return make_client(settings)
 
 
+def _client_of_models() -> redis.Redis:
+    """What stands at `POPOTO_REDIS_DB`; the client of the process where a test put a mock there.
+
+    A mock takes the place of raw commands. It has no connections that models could use.
+    """
+    return _client if is_mock(POPOTO_REDIS_DB) else POPOTO_REDIS_DB
+
+
 def _async_client() -> redis_asyncio.Redis:
     """The client of the running loop, or one that a caller has assigned."""
     global _POPOTO_ASYNC_REDIS_DB, _async_target  # noqa: PLW0603
     current = _POPOTO_ASYNC_REDIS_DB
     if current is None:
-        for target in (_async_target, target_of(POPOTO_REDIS_DB)):
+        for target in (_async_target, target_of(_client_of_models())):
             before = target.forget() if target is not None else None
             if before is not None:
                 before.retire()
         _async_target = None
-    elif not isinstance(current, AsyncClient):
+    elif type(current) is not AsyncClient:
         return current
-    _POPOTO_ASYNC_REDIS_DB = (_async_target or target_of(POPOTO_REDIS_DB)).async_client()
+    _POPOTO_ASYNC_REDIS_DB = (_async_target or target_of(_client_of_models())).async_client()
     return _POPOTO_ASYNC_REDIS_DB

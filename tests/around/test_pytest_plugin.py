@@ -9,11 +9,12 @@ import sys
 import textwrap
 import tomllib
 from dataclasses import dataclass
-from importlib.metadata import entry_points
 from pathlib import Path
 
 import pytest
 import redis
+
+from tests.driver import start_server
 
 pytestmark = pytest.mark.slow  # each test is a session in a process of its own
 
@@ -29,10 +30,6 @@ class Outcome:
     def counts(self, **wanted: int) -> bool:
         found = dict(re.findall(r"(\d+) (passed|failed|errors?|skipped)", self.text))
         return {kind: int(number) for number, kind in found.items()} == wanted
-
-
-INSTALLED = any(point.name == "popoto" for point in entry_points(group="pytest11"))
-"""Whether the environment of these tests finds the plugin by its entry point anyway."""
 
 
 @dataclass
@@ -55,8 +52,8 @@ class Session:
         path = f"{SOURCE}{os.pathsep}{self.path / 'installed'}"
         done = subprocess.run(
             [
-                *(sys.executable, "-m", "pytest", "-q", "-p", "no:asyncio"),
-                *(["-p", "popoto.pytest_plugin"] if self.is_named and not INSTALLED else []),
+                *(sys.executable, "-m", "pytest", "-q"),
+                *(["-p", "popoto.pytest_plugin"] if self.is_named else ["-p", "no:asyncio"]),
                 *arguments,
             ],
             cwd=self.path,
@@ -64,6 +61,8 @@ class Session:
                 **variables,
                 "PYTHONPATH": path,
                 "REDIS_URL": self.url,
+                # Those of other packages take longer to import than a session to run.
+                **({"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"} if self.is_named else {}),
                 **environment,
             },
             capture_output=True,
@@ -334,8 +333,7 @@ def test_workers_have_databases_of_their_own(session: Session, server_url: str) 
             options = redis_db.POPOTO_REDIS_DB.connection_pool.connection_kwargs
             assert options["db"] == 15 - int(worker_id[2:])
     """,
-        "-n",
-        "2",
+        *("-p", "xdist", "-n", "2"),
     )
     assert outcome.counts(passed=8), outcome.text
     assert occupied(server_url) == {}
@@ -401,3 +399,174 @@ def test_swapping_the_database_keeps_the_client(session: Session, server_url: st
             assert (options["db"], options["socket_timeout"]) == (4, 2.5)
     """)
     assert outcome.counts(passed=1), outcome.text
+
+
+LEADS_ASTRAY = """
+    import pytest, redis, unittest
+    import popoto
+    from popoto import redis_db, testing
+    from popoto.pytest_plugin import _swap_db
+
+    class Thing(popoto.Model):
+        name = popoto.KeyField()
+
+    OPEN = []
+
+    def path():
+        options = popoto.get_redis().connection_pool.connection_kwargs
+        return options.get("path")
+
+    def at_the_test_database():
+        options = redis_db.get_REDIS_DB().connection_pool.connection_kwargs
+        return options["db"] == 15 and Thing.query.count() == 0 and Thing.create(name="here")
+
+    def settings_and_no_number():
+        redis_db.set_REDIS_DB_settings(unix_socket_path=path())
+
+    def another_number():
+        testing.use_test_db(0)
+
+    def swapped():
+        _swap_db(0)
+
+    def an_open_block():
+        OPEN.append(redis_db.using(f"unix://{path()}?db=0"))
+        OPEN[0].__enter__()
+
+    def another_client():
+        redis_db.POPOTO_REDIS_DB = redis.Redis(unix_socket_path=path())
+
+    def another_pool():
+        pool = redis.Redis(unix_socket_path=path()).connection_pool
+        redis_db.POPOTO_REDIS_DB.connection_pool = pool
+
+    WAYS = [settings_and_no_number, another_number, swapped, an_open_block, another_client,
+            another_pool]
+
+    @pytest.mark.parametrize("way", WAYS)
+    def test_astray(way):
+        assert at_the_test_database()
+        way()
+        assert Thing.query.count() == 0
+        popoto.get_redis().set("astray", 1)
+
+    @pytest.fixture
+    def astray():
+        another_number()
+
+    def test_with_a_fixture(astray):
+        assert popoto.get_redis().get("astray")
+
+    def test_after_it():
+        assert at_the_test_database()
+
+    class TestOfUnittest(unittest.TestCase):
+        @classmethod
+        def setUpClass(cls):
+            settings_and_no_number()
+
+        def setUp(self):
+            another_number()
+
+        def test_it(self):
+            assert popoto.get_redis().get("astray")
+
+    @pytest.fixture(scope="class")
+    def for_a_class():
+        before = path()
+        _swap_db(4)
+        yield
+        redis_db.set_REDIS_DB_settings(unix_socket_path=before)
+
+    @pytest.mark.usefixtures("for_a_class")
+    class TestsOfAClass:
+        def test_astray_again(self):
+            _swap_db(0)
+
+        def test_where_the_class_leads(self):
+            popoto.get_redis().set("of the class", 1)
+            assert popoto.get_redis().connection_pool.connection_kwargs["db"] == 4
+
+    def test_at_the_end():
+        assert at_the_test_database()
+
+    @pytest.fixture(scope="module")
+    def asked_for_late():
+        _swap_db(5)
+
+    def test_a_fixture_that_is_asked_for_late(request):
+        request.getfixturevalue("asked_for_late")
+
+    def test_and_lasts_longer_than_the_test():
+        popoto.get_redis().set("late", 1)
+        assert popoto.get_redis().connection_pool.connection_kwargs["db"] == 5
+"""
+
+
+def test_no_test_and_no_fixture_leads_the_next_one_astray(
+    session: Session, server_url: str
+) -> None:
+    with database(server_url, 0) as production:
+        production.set("precious", 1)
+    outcome = session.run(LEADS_ASTRAY, ini="python_classes = Test*")
+    assert outcome.counts(passed=14), outcome.text
+    assert occupied(server_url) == {
+        0: [b"astray", b"precious"],
+        4: [b"of the class"],
+        5: [b"late"],
+    }
+
+
+@pytest.mark.parametrize("filters", ["", "filterwarnings = error"])
+def test_a_last_emptying_that_fails_is_a_warning_and_the_process_is_led_back(
+    session: Session, filters: str
+) -> None:
+    (session.path / "conftest.py").write_text(
+        textwrap.dedent("""
+        from popoto import redis_db
+
+        def pytest_unconfigure():
+            options = redis_db.POPOTO_REDIS_DB.connection_pool.connection_kwargs
+            print("led back to", options.get("db") or 0)
+        """)
+    )
+    outcome = session.run(
+        """
+        import popoto, redis
+
+        class Thing(popoto.Model):
+            name = popoto.KeyField()
+
+        def test_last():
+            Thing.create(name="a")
+            def fails(*arguments, **options):
+                raise OSError("disk of the server is gone")
+            redis.Redis.flushdb = fails
+        """,
+        ini=filters,
+    )
+    assert "1 passed, 1 warning" in outcome.text, outcome.text
+    assert outcome.code == 0
+    assert "was not emptied after the last test: OSError('disk of the server is gone')" in (
+        outcome.text
+    )
+    assert "led back to 0" in outcome.text
+
+
+def test_a_server_that_ends_with_the_last_test_is_told_as_a_warning(tmp_path: Path) -> None:
+    with start_server() as server:
+        session = Session(tmp_path, server.url)
+        outcome = session.run(
+            """
+            import popoto
+
+            class Thing(popoto.Model):
+                name = popoto.KeyField()
+
+            def test_last():
+                Thing.create(name="a")
+                popoto.get_redis().shutdown(nosave=True)
+            """
+        )
+    assert "1 passed, 1 warning" in outcome.text, outcome.text
+    assert "was not emptied after the last test" in outcome.text

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import threading
+import types
 from decimal import Decimal, localcontext
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -14,6 +17,8 @@ from popoto.redis_limits import _to_redis_limit
 from popoto.utils.list_search import missing_elements, window
 from popoto.utils.multithreading import run_all_multithreaded, start_new_thread
 from popoto.utils.sigfigs import round_sig_figs
+
+ROOT = Path(__file__).parents[2]
 
 
 def test_a_window_slides_over_a_sequence() -> None:
@@ -116,3 +121,15 @@ def test_the_fields_are_importable_from_their_package() -> None:
     for name in popoto.fields.__all__:
         assert getattr(popoto.fields, name) is getattr(popoto, name, getattr(popoto.fields, name))
     assert popoto.fields.KeyField is popoto.KeyField
+
+
+def test_a_star_import_brings_what_the_manual_imports_from_popoto() -> None:
+    imported: dict[str, object] = {}
+    exec("from popoto import *", imported)
+    assert imported["transaction"] is popoto.transaction
+    pages = [ROOT / "README.md", *ROOT.glob("docs/**/*.md")]
+    texts = "\n".join(page.read_text() for page in pages)
+    lists = re.findall(r"^from popoto import ([\w, ]+)$", texts, re.MULTILINE)
+    named = {name.strip() for each in lists for name in each.split(",")}
+    modules = {name for name in named if isinstance(getattr(popoto, name), types.ModuleType)}
+    assert named - modules - imported.keys() == {"POPOTO_REDIS_DB"}

@@ -134,6 +134,7 @@ ACTS: dict[str, Act] = {
     "delete": Act(lambda api, note: api(note.delete)),
     "atomic_increment": Act(lambda api, note: api(note.atomic_increment, "visits", 1)),
     "push": Act(lambda api, note: api(note.log.push, "x")),
+    "renew_ttl": Act(lambda api, note: api(note.renew_ttl, 100)),
     "expire_field": Act(lambda api, note: api(note.expire_field, "text", 100), b"HPEXPIRE"),
     "bulk_create": Act(lambda api, _: api(Note.bulk_create, [Note(name="b"), Note(name="c")])),
     "bulk_update": Act(lambda api, note: api(Note.bulk_update, [note], text="x")),

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from .sides import OurSide, PeerMissingError, PublishedSide, Side
+from .sides import LATER_VERSIONS, PUBLISHED_VERSION, OurSide, PeerMissingError, PublishedSide, Side
 
 
 @pytest.fixture(autouse=True)
@@ -25,18 +25,29 @@ def ours() -> Side:
     return OurSide()
 
 
-@pytest.fixture(scope="session")
-def published(server_url: str) -> Iterator[Side]:
-    """The published package. Without its environment the test fails and says `make peer`."""
+def started(server_url: str, version: str = PUBLISHED_VERSION) -> Iterator[PublishedSide]:
+    """One version of the published package, for a fixture."""
     side, problem = None, ""
     try:
-        side = PublishedSide(server_url)
+        side = PublishedSide(server_url, version)
     except PeerMissingError as missing:
         problem = str(missing)
     if side is None:
         pytest.fail(problem, pytrace=False)
     yield side
     side.close()
+
+
+@pytest.fixture(scope="session")
+def published(server_url: str) -> Iterator[Side]:
+    """The published package. Without its environment the test fails and says `make peer`."""
+    yield from started(server_url)
+
+
+@pytest.fixture(scope="session", params=LATER_VERSIONS)
+def later(server_url: str, request: pytest.FixtureRequest) -> Iterator[PublishedSide]:
+    """Each later version in turn."""
+    yield from started(server_url, request.param)
 
 
 @pytest.fixture

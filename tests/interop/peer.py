@@ -1,6 +1,6 @@
 """The published package as a service: one request a line in, one answer a line out.
 
-Runs inside the peer environment (`make peer`), where `popoto` is 1.6.1, started by
+Runs inside the peer environment (`make peer`), where `popoto` is the published one, started by
 `sides.PublishedSide`. The server to use is in REDIS_URL, which the published
 package reads at import and at no other time.
 

@@ -24,6 +24,8 @@ from .tagged import dumps, loads
 TESTS = Path(__file__).resolve().parents[1]
 PROJECT = TESTS.parent
 PUBLISHED_VERSION = "1.6.1"
+#: What production users come from. Each has an environment of its own as well.
+LATER_VERSIONS = ("1.8.0", "1.10.1")
 ANSWER_SECONDS = 30.0
 
 # `tests` goes last on the path: its folders must not hide installed modules.
@@ -76,8 +78,9 @@ class PublishedSide:
 
     name = "published"
 
-    def __init__(self, server_url: str) -> None:
-        python = peer_python()
+    def __init__(self, server_url: str, version: str = PUBLISHED_VERSION) -> None:
+        self.version = version
+        python = peer_python(version)
         environment = {
             name: value for name, value in os.environ.items() if not name.startswith("PYTHON")
         }
@@ -102,10 +105,10 @@ class PublishedSide:
 
     def _prepare(self, python: Path) -> None:
         version = self.call("version")
-        if version != PUBLISHED_VERSION:
+        if version != self.version:
             raise PeerMissingError(
-                f"{python} has popoto {version}, not {PUBLISHED_VERSION}: "
-                "delete .venv-peer and run `make peer`"
+                f"{python} has popoto {version}, not {self.version}: "
+                f"delete {peer_folder(self.version)} and run `make peer`"
             )
         self.call("define", models=MODELS)
 
@@ -131,7 +134,7 @@ class PublishedSide:
         if answer is None:
             raise PeerMissingError(
                 "the process of the published package ended (its output is above); "
-                "if it cannot start, delete .venv-peer and run `make peer`"
+                f"if it cannot start, delete {peer_folder(self.version)} and run `make peer`"
             )
         content = cast("dict[str, Any]", loads(answer))
         if "error" in content:
@@ -150,15 +153,24 @@ class PublishedSide:
         self._collector.join(timeout=5)
 
 
-def peer_python() -> Path:
-    """The Python of the peer environment. Raises PeerMissingError with the remedy."""
-    chosen = os.environ.get("POPOTO_PEER_PYTHON")
+def peer_folder(version: str) -> str:
+    """The environment of a version, as `make peer` makes it."""
+    return ".venv-peer" if version == PUBLISHED_VERSION else f".venv-peer-{version}"
+
+
+def peer_python(version: str = PUBLISHED_VERSION) -> Path:
+    """The Python of a peer environment. Raises PeerMissingError with the remedy."""
+    chosen = os.environ.get("POPOTO_PEER_PYTHON") if version == PUBLISHED_VERSION else None
     folder = "Scripts" if sys.platform == "win32" else "bin"
-    python = Path(chosen) if chosen else PROJECT / ".venv-peer" / folder / "python"
+    python = Path(chosen) if chosen else PROJECT / peer_folder(version) / folder / "python"
     if not python.exists():
+        other = (
+            ""
+            if version != PUBLISHED_VERSION
+            else (", or set POPOTO_PEER_PYTHON to the Python of an environment that has it")
+        )
         raise PeerMissingError(
             f"no peer environment: {python} does not exist. Run `make peer`, which installs "
-            f"popoto {PUBLISHED_VERSION} there, or set POPOTO_PEER_PYTHON to the Python of an "
-            "environment that has it"
+            f"popoto {version} there{other}"
         )
     return python

@@ -104,6 +104,7 @@ OF_QUERIES: dict[str, Read] = {
     "explain": lambda api, query: api(query.explain),
     "delete": lambda api, query: api(query.delete),
     "update": lambda api, query: api(query.update, number=7),
+    "renew_ttl": lambda api, query: api(query.renew_ttl, 100),
     "top_by_decay": lambda api, query: api(query.top_by_decay, "relevance"),
     "keyword_search": lambda api, query: api(query.keyword_search, "plan"),
     "semantic_search": lambda api, query: api(query.semantic_search, "plan"),

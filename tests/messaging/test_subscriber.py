@@ -214,6 +214,98 @@ def test_it_moves_to_another_server_with_the_process(server_url: str) -> None:
         assert ears.heard[-1] == ("north", {"a": 1})
 
 
+# ── patterns ───
+
+
+class Patterns(Ears):
+    sub_channel_names = ["south"]
+    sub_channel_patterns = ["nor*", "h[ae]llo"]
+
+
+class Alone(Ears):
+    sub_channel_names = []
+    sub_channel_patterns = ["nor*", "h[ae]llo"]
+
+
+def test_patterns_move_to_another_server_with_the_process(server_url: str) -> None:
+    with Alone() as ears:
+        redis_db.set_REDIS_DB_settings(host="localhost", port=1)
+        for _ in range(2):
+            with pytest.raises(redis.ConnectionError):
+                ears()
+        redis_db.set_REDIS_DB_settings(url=server_url)
+        ears()
+        publish({"a": 1})
+        ears()
+        assert ears.heard[-1] == ("north", {"a": 1})
+
+
+def test_channels_that_match_a_pattern_are_heard_by_their_name() -> None:
+    with Alone() as ears:
+        for channel in ("north", "hillo", "hallo", "south", "northern.lights"):
+            publish({"n": 1}, channel)
+        for _ in range(3):
+            ears()
+        expected = [(channel, {"n": 1}) for channel in ("north", "hallo", "northern.lights")]
+        assert ears.heard[1::2] == expected
+        ears()
+        assert len(ears.heard) == 6
+
+
+def test_what_matches_twice_is_heard_twice() -> None:
+    class Twice(Ears):
+        sub_channel_names = ["north"]
+        sub_channel_patterns = ["n*", "*h"]
+
+    with Twice() as ears:
+        publish({"n": 1})
+        messages = iter(ears)
+        assert [next(messages) for _ in range(3)] == [("north", {"n": 1})] * 3
+
+
+def test_no_message_is_missed_while_patterns_are_confirmed(
+    redis_client: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    subscribed = redis.client.PubSub.psubscribe
+
+    def busy(pubsub: redis.client.PubSub, *patterns: str) -> object:
+        publish({"n": 1}, "south")
+        return subscribed(pubsub, *patterns)
+
+    monkeypatch.setattr(redis.client.PubSub, "psubscribe", busy)
+    with Patterns() as ears:
+        publish({"n": 2}, "north")
+        messages = iter(ears)
+        assert next(messages) == ("south", {"n": 1})
+        assert next(messages) == ("north", {"n": 2})
+
+
+def test_patterns_survive_a_lost_connection(redis_client: redis.Redis) -> None:
+    with Patterns() as ears:
+        assert ears() is None
+        redis_client.client_kill_filter(_type="pubsub")
+        assert ears() is None
+        assert redis_client.pubsub_numpat() == 2
+        publish({"n": 1}, "hello")
+        ears()
+        ears()
+        assert ears.heard[-1] == ("hello", {"n": 1})
+
+
+async def test_patterns_in_an_event_loop(redis_client: redis.Redis) -> None:
+    async with Patterns() as ears:
+        messages = aiter(ears)
+        publish({"n": 1}, "northern")
+        assert await anext(messages) == ("northern", {"n": 1})
+        redis_client.client_kill_filter(_type="pubsub")
+        following = asyncio.ensure_future(anext(messages))
+        await until(lambda: redis_client.pubsub_numpat() == 2)
+        await until(lambda: redis_client.pubsub_numsub("south") == [(b"south", 1)])
+        publish({"n": 2}, "hello")
+        assert await following == ("hello", {"n": 2})
+        await messages.aclose()
+
+
 # ── asyncio ──────────────────────────────────────────────────────────────────
 
 

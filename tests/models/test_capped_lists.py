@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import MutableSequence
+import copy
+import json
+import operator
+import pickle
+from collections.abc import Callable, MutableSequence
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -11,7 +15,7 @@ import msgpack
 import pytest
 import redis
 
-from popoto import KeyField, ListField, Model, ModelException, StringField
+from popoto import DictField, KeyField, ListField, Model, ModelException, StringField
 from popoto.fields.shortcuts import CappedListProxy
 from tests.driver import Api
 
@@ -159,6 +163,156 @@ def test_it_behaves_like_a_list() -> None:
     assert log == ["c", "y"]
     del log[0]
     assert log == ["y"]
+
+
+def test_it_is_a_list(redis_client: redis.Redis) -> None:
+    log: Any = Diary(log=["b", "a"]).log
+    assert isinstance(log, list)
+    assert json.dumps({"log": log}) == '{"log": ["b", "a"]}'
+    assert msgpack.packb(log) == msgpack.packb(["b", "a"])
+    plain = ["b", "a"]
+    assert (plain == log, log == plain, log != plain[:1], log < ["c"]) == (True,) * 4
+    match log:
+        case [first, *rest]:
+            assert (first, rest) == ("b", ["a"])
+        case _:
+            pytest.fail("no list")
+    with pytest.raises(TypeError, match="unhashable"):
+        hash(log)
+
+
+@pytest.mark.parametrize(
+    ("made", "expected"),
+    [
+        (lambda log: operator.add(log, ["c"]), ["b", "a", "c"]),
+        (lambda log: operator.add(["c"], log), ["c", "b", "a"]),
+        (lambda log: log + log, ["b", "a", "b", "a"]),
+        (lambda log: log * 2, ["b", "a", "b", "a"]),
+        (lambda log: 2 * log, ["b", "a", "b", "a"]),
+        (lambda log: log[:1], ["b"]),
+        (lambda log: log.copy(), ["b", "a"]),
+        (copy.copy, ["b", "a"]),
+        (copy.deepcopy, ["b", "a"]),
+        (lambda log: pickle.loads(pickle.dumps(log)), ["b", "a"]),
+        (sorted, ["a", "b"]),
+    ],
+)
+def test_what_is_made_of_it_is_a_plain_list(
+    made: Callable[[Any], Any], expected: list[str], redis_client: redis.Redis
+) -> None:
+    diary = Diary.create(name="a", log=["b", "a"])
+    result = made(diary.log)
+    assert (type(result), result) == (list, expected)
+    result.append("of the copy alone")
+    diary.save()
+    assert stored(redis_client) == ["b", "a"]
+
+
+def assign_a_part(log: list[Any]) -> None:
+    log[1:1] = [7, 8, 9]
+
+
+def delete_a_part(log: list[Any]) -> None:
+    del log[:2]
+
+
+def add_in_place(log: list[Any]) -> None:
+    log += [7, 8]
+
+
+def multiply_in_place(log: list[Any]) -> None:
+    log *= 2
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda log: log.append(7),
+        lambda log: log.extend([7, 8]),
+        lambda log: log.insert(0, 7),
+        lambda log: log.pop(),
+        lambda log: log.remove(1),
+        lambda log: log.clear(),
+        lambda log: log.sort(),
+        lambda log: log.sort(key=lambda number: -number),
+        lambda log: log.reverse(),
+        lambda log: log.__setitem__(0, 7),
+        assign_a_part,
+        delete_a_part,
+        add_in_place,
+        multiply_in_place,
+    ],
+)
+def test_every_change_of_a_list_is_written_by_save_up_to_the_cap(
+    api: Api, redis_client: redis.Redis, change: Callable[[list[Any]], Any]
+) -> None:
+    diary = api(Diary.create, name="a", log=[2, 3, 1])
+    plain = [2, 3, 1]
+    change(plain)
+    change(diary.log)
+    assert diary.log == plain
+    assert stored(redis_client) == [2, 3, 1]
+    api(diary.save)
+    assert diary.log == api(Diary.query.get, name="a").log == plain[:3]
+    assert stored(redis_client) == plain[:3]
+
+
+def test_changes_by_an_operator_are_those_of_the_attribute(api: Api) -> None:
+    diary = api(Diary.create, name="a", log=[1])
+    log = diary.log
+    diary.log += [2]
+    diary.log *= 2
+    assert diary.log is log
+    diary.log = operator.add([0], diary.log)
+    api(diary.save)
+    push(api, diary.log, 9)
+    assert api(Diary.query.get, name="a").log == [9, 0, 1]
+
+
+@pytest.mark.parametrize(
+    "duplicated", [copy.copy, copy.deepcopy, lambda record: pickle.loads(pickle.dumps(record))]
+)
+def test_the_list_of_a_duplicate_is_its_own(api: Api, duplicated: Callable[[Diary], Diary]) -> None:
+    diary = api(Diary.create, name="a", log=["x"])
+    twin = duplicated(diary)
+    push(api, twin.log, "y")
+    assert (twin.log, diary.log) == (["y", "x"], ["x"])
+    assert api(Diary.query.get, name="a").log == ["y", "x"]
+    api(twin.save)
+    assert api(Diary.query.get, name="a").log == ["y", "x"]
+
+
+class Marked:
+    __slots__ = ("mark",)
+
+
+class Note(Marked, Model):
+    name = KeyField()
+
+
+@pytest.mark.parametrize(
+    "duplicated", [copy.deepcopy, lambda each: pickle.loads(pickle.dumps(each))]
+)
+def test_a_duplicate_keeps_what_stands_in_slots(duplicated: Callable[[Any], Any]) -> None:
+    note: Any = Note(name="a")
+    note.mark = "seen"
+    assert duplicated(note).mark == "seen"
+    assert duplicated(note).name == "a"
+
+
+def test_it_is_stored_in_other_fields_as_a_list(api: Api) -> None:
+    class Archive(Model):
+        name = KeyField()
+        lines = ListField()
+        parts = DictField()
+
+    log = Diary(log=["x", (1, 2)]).log
+    archive = api(Archive.create, name="a", lines=log, parts={"log": log})
+    assert type(archive.lines) is list
+    found = api(Archive.query.get, name="a")
+    assert (found.lines, found.parts) == (["x", (1, 2)], {"log": ["x", (1, 2)]})
+    log.append("y")
+    assert archive.lines == ["x", (1, 2)]
 
 
 def test_values_and_to_dict_are_plain_lists(api: Api) -> None:

@@ -196,3 +196,12 @@ def test_unique_ones_are_refused(api: Api, redis_client: redis.Redis) -> None:
     api(ticket.save)
     other: Any = api(Ticket.create, name="b", at=NAIVE)
     assert other.pk == "Ticket:b"
+
+
+def test_a_moment_that_cannot_be_told_in_utc_has_one_name_alone(api: Api) -> None:
+    west = datetime.timezone(-datetime.timedelta(hours=1))
+    last = datetime.datetime.max.replace(tzinfo=west)
+    visit = api(Visit.create, name="last", at=NAIVE, seen=last)
+    assert [each.pk for each in api(Visit.query.filter(seen=last).all)] == [visit.pk]
+    assert api(Visit.check_indexes)["total"] == 0
+    assert api(visit.delete)

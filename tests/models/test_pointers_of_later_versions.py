@@ -326,6 +326,24 @@ def test_who_may_not_write_pointers_writes_nothing(
     assert pointers(redis_client, form, KEY) == standing(redis_client, KEY) == SETS
 
 
+def test_who_may_not_write_pointers_cannot_rebuild(
+    api: Api, redis_client: redis.Redis, server_url: str
+) -> None:
+    if redis_client.info("server")["redis_version"] < "7":
+        return  # such a server cannot tell beforehand
+    write(redis_client, "1.8.0")
+    redis_client.srem(SETS["state"], KEY)
+    user = ("ACL", "SETUSER", "limited", "reset", "on", ">pw", "~*", "&*", "+@all", "-hset")
+    redis_client.execute_command(*user)
+    path = urlsplit(server_url).path
+    redis_db.set_REDIS_DB_settings(unix_socket_path=path, username="limited", password="pw")
+    with pytest.raises(NoPermissionError, match="nothing was written"):
+        api(Pet.rebuild_indexes)
+    redis_db.set_REDIS_DB_settings(unix_socket_path=path)
+    redis_client.acl_deluser("limited")
+    assert not redis_client.sismember(SETS["state"], KEY)
+
+
 def test_what_no_pointer_names_is_asked_for_in_one_command(
     round_trips: Callable[[], AbstractContextManager[RoundTrips]],
 ) -> None:

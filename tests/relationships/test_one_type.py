@@ -91,8 +91,8 @@ def ways(api: Api) -> dict[str, Callable[[], Player]]:
         "a transaction": lambda: in_transaction(api),
         "refreshed": lambda: api(query.get, "Player:ann").refresh(),
         "a copy": lambda: copy.copy(api(named.first)),
-        "a deep copy": lambda: copy.deepcopy(api(named.first)),
-        "pickled": lambda: pickle.loads(pickle.dumps(api(named.first))),
+        "a deep copy": lambda: copy.deepcopy(looked_at(api(named.first))),
+        "pickled": lambda: pickle.loads(pickle.dumps(looked_at(api(named.first)))),
         "assigned and saved": lambda: assigned(api),
         "deleted": lambda: deleted(api),
     }
@@ -100,6 +100,11 @@ def ways(api: Api) -> dict[str, Callable[[], Player]]:
 
 async def awaited() -> Any:
     return (await Player.query.filter(name="ann"))[0]
+
+
+def looked_at(player: Player) -> Player:
+    assert player.team == "Team:reds"
+    return player
 
 
 def assigned(api: Api) -> Player:
@@ -153,7 +158,8 @@ def test_results_of_queries_hold_the_key_as_text_too(api: Api, round_trips: Coun
         assert repr(player.team) == "'Team:reds'"
         assert player.team.partition(":")[2] == "reds"
         assert player.team == Team(name="reds")
-        assert player.team.pk == "Team:reds"
+        assert player.team.pk == player.team._redis_key == "Team:reds"
+        assert player.team._meta is Team._meta
         assert player.to_dict()["team"] == "Team:reds"
         assert type(player.to_dict()["team"]) is str
     assert seen.sends == 0

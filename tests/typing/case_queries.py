@@ -3,7 +3,7 @@
 
 from typing import Any, assert_type
 
-from popoto import IntField, KeyField, Model, Q, SortedField
+from popoto import F, IntField, KeyField, Model, Q, SortedField
 from popoto.models.query import Query, QueryBuilder
 
 
@@ -60,6 +60,7 @@ def conditions_combine() -> None:
 
 def one_record_or_none() -> None:
     assert_type(Restaurant.query.get(name="Luigi"), Restaurant | None)
+    assert_type(Restaurant.query.get("Luigi"), Restaurant | None)
     assert_type(Restaurant.query.get("Restaurant:Luigi"), Restaurant | None)
     assert_type(Restaurant.query.get_many(["Restaurant:Luigi"]), list[Restaurant | None])
     assert_type(Restaurant.query.get_many([], skip_none=True), list[Restaurant])
@@ -69,6 +70,15 @@ def one_record_or_none() -> None:
 def records_of_the_model() -> None:
     assert_type(Restaurant.query.all(), list[Restaurant])
     assert_type(Restaurant.query.all(order_by="name", limit=3), list[Restaurant])
+    assert_type(Restaurant.query.offset(3), QueryBuilder[Restaurant])
+    assert_type(Restaurant.query.select_related("owner"), QueryBuilder[Restaurant])
+    assert_type(Restaurant.query.order_by("-rating", nulls="first"), QueryBuilder[Restaurant])
+    Restaurant.query.order_by("-rating", nulls="end")  # error
+    assert_type(Restaurant.query[0], Restaurant)
+    assert_type(Restaurant.query[1:3], list[Restaurant])
+    assert_type(len(Restaurant.query), int)
+    assert_type([record.name for record in Restaurant.query.iterator()], list[str])
+    Restaurant.query.computed_sort(lambda record: record.ratnig)  # error
     assert_type(Restaurant.query.count(Restaurant.rating > 4, name="Luigi"), int)
     assert_type(Restaurant.create(name="Luigi"), Restaurant)
     assert_type(Bistro.create(name="Luigi"), Bistro)
@@ -97,6 +107,9 @@ async def async_twins_give_the_same() -> None:
     assert_type(await found.async_all(), list[Restaurant])
     assert_type(await found.async_first(), Restaurant | None)
     assert_type(await found, list[Restaurant])
+    assert_type(await Restaurant.query, list[Restaurant])
+    async for record in Restaurant.query.async_iterator():
+        assert_type(record.name, str)
     async for record in found:
         assert_type(record.name, str)
 
@@ -115,3 +128,17 @@ def flat_values_are_those_of_the_field() -> None:
     assert_type(Restaurant.query.values_list(Restaurant.name, flat=True).all(), list[str])
     assert_type(found.values_list("name", flat=True).all(), list[Any])
     found.values_list(Restaurant.name, Restaurant.rating, flat=True)  # error
+
+
+def numbers_on_the_server_fit_their_fields(record: Restaurant) -> None:
+    record.seats = F("seats") - 1
+    record.rating = F(Restaurant.rating) + 0.5
+    assert_type(F("seats") + 1, F)
+    Restaurant.query.filter(name="Luigi").update(seats=F("seats") - 1, rating=4.5)
+
+
+def times_are_seconds(record: Restaurant) -> None:
+    assert_type(record.remaining_ttl(), float | None)
+    record.renew_ttl(60)
+    record.renew_ttl("60")  # error
+    assert_type(Restaurant.query.filter(name="Luigi").renew_ttl(None), int)

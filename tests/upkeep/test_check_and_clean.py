@@ -18,7 +18,7 @@ from .zoo import Animal, Keeper, Visit, animal, meanwhile, state
 HEALTHY = {
     "class_set": 0,
     "key_fields": {"born": 0, "kind": 0, "tag": 0},
-    "sorted_fields": {"born": 0, "price": 0, "price_usd": 0},
+    "sorted_fields": {"born": 0, "price": 0, "price_usd": 0, "speed": 0},
     "geo_fields": {"home": 0},
     "composite_indexes": {"$Index:Animal:mood:chip": 0, "$Index:Animal:mood:note": 0},
     "indexed_fields": {"chip": 0, "mood": 0, "legs": 0},
@@ -71,17 +71,17 @@ def test_every_entry_of_a_missing_record_is_counted_and_cleaned(
     assert checked == HEALTHY | {
         "class_set": 1,
         "key_fields": {"born": 0, "kind": 1, "tag": 1},
-        "sorted_fields": {"born": 1, "price": 1, "price_usd": 1},
+        "sorted_fields": {"born": 1, "price": 1, "price_usd": 1, "speed": 1},
         "geo_fields": {"home": 1},
         "composite_indexes": {"$Index:Animal:mood:chip": 1, "$Index:Animal:mood:note": 1},
         "indexed_fields": {"chip": 1, "mood": 1, "legs": 1},
         "relationship_fields": {"keeper": 1},
         "capped_lists": {"meals": 1},
-        "total": 14,
+        "total": 15,
     }
     for size in (1, 4):
         assert api(Animal.check_indexes, batch_size=size) == checked
-    assert api(Animal.clean_indexes, batch_size=2) == 14
+    assert api(Animal.clean_indexes, batch_size=2) == 15
     assert api(Animal.check_indexes) == HEALTHY
     assert Animal.bulk_delete([full[1]]) == 1
     assert redis_client.keys() == []

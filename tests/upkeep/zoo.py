@@ -44,6 +44,7 @@ class Animal(Model):
     legs = IndexedField(type=int)
     price = SortedField(type=float, partition_by="kind")
     price_usd = SortedField(type=float, default=1.0)
+    speed = SortedField(type=int, null=True, partition_by="kind")
     home = GeoField()
     keeper = Relationship(model=Keeper)
     meals = ListField(max_length=2)
@@ -83,6 +84,7 @@ def animal(number: int, **values: Any) -> Animal:
             "mood": MOODS[number % len(MOODS)],
             "legs": number % 5 or None,
             "price": number / 2,
+            "speed": number if number % 3 else None,
             "home": (number / 10, -number / 10) if number % 4 else None,
             "keeper": f"Keeper:k{number % 2}" if number % 3 else None,
             "meals": [number, "fish"],

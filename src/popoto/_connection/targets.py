@@ -16,8 +16,9 @@ from popoto._connection.asynchronous_clients import AsyncClient, make_async_clie
 from popoto._connection.asynchronous_pools import sync_settings
 from popoto._connection.clients import Client, client_of_pool, make_client
 from popoto._connection.settings import from_url
+from popoto.exceptions import ConfigurationError
 
-__all__ = ["Target", "target_of"]
+__all__ = ["Target", "is_mock", "target_of"]
 
 _MOST_TARGETS: Final = 64
 
@@ -79,8 +80,20 @@ _by_client: weakref.WeakKeyDictionary[redis.Redis | redis_asyncio.Redis, Target]
 )
 
 
+_CLIENTS: Final = (redis.Redis, redis_asyncio.Redis)
+_CLUSTER_CLIENTS: Final = (redis.RedisCluster, redis_asyncio.RedisCluster)
+
+
+def is_mock(client: object) -> bool:
+    """Whether it is no client of redis-py, though it may say that it is one."""
+    return not issubclass(type(client), (*_CLIENTS, *_CLUSTER_CLIENTS))
+
+
 def target_of(place: str | redis.Redis | redis_asyncio.Redis) -> Target:
-    """The target for a URL or a client; the same one for the same URL or client."""
+    """The target for a URL or a client; the same one for the same URL or client.
+
+    Raises ConfigurationError for anything else.
+    """
     if isinstance(place, str):
         target = _by_url.get(place)
         if target is None:
@@ -89,6 +102,11 @@ def target_of(place: str | redis.Redis | redis_asyncio.Redis) -> Target:
                 _, oldest = _by_url.popitem(last=False)
                 oldest.client.connection_pool.disconnect(inuse_connections=False)
         return target
+    if not issubclass(type(place), _CLIENTS):
+        raise ConfigurationError(
+            f"{type(place).__name__} is neither a connection URL nor a redis.Redis or "
+            "redis.asyncio.Redis client. A cluster is reached by redis+cluster://host:port"
+        )
     if isinstance(place, Client):
         # Kept by the client itself: a weak map would never let go of what refers to its own key.
         if not isinstance(place.target, Target):

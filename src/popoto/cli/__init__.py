@@ -1,4 +1,4 @@
-"""The command `popoto`: serve, models, indexes, shell, export, import, erase.
+"""The command `popoto`: serve, models, indexes, doctor, shell, export, import, erase.
 
 Results go to the standard output; remarks, problems and progress to the standard error.
 A module for each command; `main` says what their failures mean.
@@ -15,7 +15,7 @@ from collections.abc import Sequence
 import redis.exceptions
 
 import popoto
-from popoto.cli import erasing, exporting, importing, indexes, schema, serve, shell
+from popoto.cli import doctor, erasing, exporting, importing, indexes, schema, serve, shell
 from popoto.cli.arguments import Parser
 from popoto.cli.exits import INTERRUPTED, PROBLEMS, UNREACHABLE, USAGE, UsageProblem
 from popoto.cli.output import complain
@@ -73,6 +73,6 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"popoto {popoto.__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for command in (serve, schema, indexes, shell, exporting, importing, erasing):
+    for command in (serve, schema, indexes, doctor, shell, exporting, importing, erasing):
         command.add_to(commands)
     return parser

@@ -88,9 +88,9 @@ def add_to(commands: Commands) -> None:
 def run_check(options: argparse.Namespace) -> int:
     """Check each model."""
     found: dict[str, dict[str, Any]] = {}
-    for model in _models(options):
+    for model in models_of(options):
         check = Check(model, options.batch_size)
-        found[model._meta.model_name] = _with_bar(
+        found[model._meta.model_name] = with_bar(
             options, "checking", model, check.plan(), reads_records=True
         )
         if not options.json:
@@ -103,9 +103,9 @@ def run_check(options: argparse.Namespace) -> int:
 
 def run_clean(options: argparse.Namespace) -> int:
     """Clean each model."""
-    for model in _models(options):
+    for model in models_of(options):
         plan = clean_indexes(model, options.batch_size)
-        removed = _with_bar(options, "cleaning", model, plan, reads_records=False)
+        removed = with_bar(options, "cleaning", model, plan, reads_records=False)
         if not options.quiet:
             say(f"{model.__name__}: removed {removed:,} entries of missing records")
     return DONE
@@ -114,9 +114,9 @@ def run_clean(options: argparse.Namespace) -> int:
 def run_rebuild(options: argparse.Namespace) -> int:
     """Rebuild each model."""
     code = DONE
-    for model in _models(options):
+    for model in models_of(options):
         plan = Rebuild(model, options.batch_size).plan()
-        rebuilt = _with_bar(options, "rebuilding", model, plan, reads_records=True)
+        rebuilt = with_bar(options, "rebuilding", model, plan, reads_records=True)
         if not options.quiet:
             say(f"{model.__name__}: indexed {rebuilt:,} records")
         for problem in rebuilt.problems:
@@ -127,13 +127,14 @@ def run_rebuild(options: argparse.Namespace) -> int:
     return code
 
 
-def _models(options: argparse.Namespace) -> list[AnyModel]:
+def models_of(options: argparse.Namespace) -> list[AnyModel]:
+    """The models that were named, on the server that was named."""
     models = find_models(options.models)
     use_server(options.url)
     return models
 
 
-def _with_bar(
+def with_bar(
     options: argparse.Namespace, what: str, model: AnyModel, plan: Plan[Any], *, reads_records: bool
 ) -> Any:
     """Carry out an operation under a bar that shows how much of the keyspace it has visited."""
@@ -153,18 +154,29 @@ def _tell(model: AnyModel, result: Mapping[str, Any], *, quiet: bool) -> None:
             say(f"{model.__name__}: healthy")
         return
     say(f"{model.__name__}: {total:,} problems")
+    rows = rows_of(result)
+    table(("count#", "index", "problem", "remedy"), rows)
+    tell_remedy(model, [remedy for *_, remedy in rows])
+
+
+def rows_of(result: Mapping[str, Any]) -> list[tuple[str, str, str, str]]:
+    """What a check has found, as (count, index, problem, remedy)."""
     rows = [
         (f"{count:,}", index, _MEANINGS.get(section, section), _REMEDIES.get(section, "clean"))
         for section, index, count in problems_in(result)
     ]
-    if unreadable:
+    if unreadable := result["unreadable_records"]:
         rows.append((f"{unreadable:,}", "", "record that cannot be indexed", "repair the hash"))
-    table(("count#", "index", "problem", "remedy"), rows)
+    return rows
+
+
+def tell_remedy(model: AnyModel, remedies: Iterable[str]) -> None:
+    """Say the command that does what is to be done; a rebuild cleans as well."""
     name = printable(f"{model.__module__}:{model.__qualname__}")
-    if any(remedy == "rebuild" for *_, remedy in rows):
-        say(f"  popoto indexes rebuild {name}")
-    elif any(remedy == "clean" for *_, remedy in rows):
-        say(f"  popoto indexes clean {name}")
+    for remedy in ("rebuild", "clean"):
+        if remedy in remedies:
+            say(f"  popoto indexes {remedy} {name}")
+            return
 
 
 def problems_in(result: Mapping[str, Any]) -> Iterable[tuple[str, str, int]]:

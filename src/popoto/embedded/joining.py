@@ -6,6 +6,7 @@ import os
 import socket
 import subprocess
 import sys
+import threading
 import time
 import weakref
 from contextlib import suppress
@@ -31,6 +32,9 @@ _STOP_SECONDS = 25.0
 
 # What a forked child must not keep: a copy would count as a user, or hold a lock, after its parent.
 _open_locks: set[int] = set()
+# The one that this thread is handing on to a supervisor. gevent starts processes by a fork of its
+# own, in which this module's hook runs as in any forked child.
+_handed_on = threading.local()
 _open_connections: weakref.WeakSet[socket.socket] = weakref.WeakSet()
 # Supervisors that this process started and has to wait for once they end.
 _supervisors: set[int] = set()
@@ -227,6 +231,7 @@ def launch(place: Place, lock: int, recorded: str | None) -> Seat:
         arguments.append(os.path.join(socket_directory, places.SERVER_SOCKET))
         arguments.append("persistent" if place.persistent else "temporary")
         arguments += [str(lock), str(listener.fileno())]
+        _handed_on.lock = lock
         try:
             process = subprocess.Popen(
                 [interpreter, "-I", "-S", _SUPERVISOR, *arguments],
@@ -242,6 +247,8 @@ def launch(place: Place, lock: int, recorded: str | None) -> Seat:
                 f"The embedded server of {place.directory!r} cannot be started with "
                 f"{interpreter!r}: {error}"
             ) from error
+        finally:
+            _handed_on.lock = None
     # It may well outlive this process, which is nothing to warn about: `reap_supervisors` waits.
     process.returncode = 0
     _supervisors.add(process.pid)
@@ -369,7 +376,7 @@ def _forget_parent() -> None:
         # Not close(), which waits for a reader that another thread of the parent may have open.
         if connection.fileno() >= 0:
             os.close(connection.detach())
-    for lock in _open_locks:
+    for lock in _open_locks - {getattr(_handed_on, "lock", None)}:
         with suppress(OSError):
             os.close(lock)
     _open_locks.clear()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import logging
 import os
+import sys
 import threading
 from types import TracebackType
 from typing import Self
@@ -17,6 +18,9 @@ from popoto.embedded.place import Place, persistent_place, remove_abandoned, tem
 __all__ = ["EmbeddedServer", "start"]
 
 _logger = logging.getLogger("POPOTO-EMBEDDED")
+
+_LOCK = threading.Lock()
+# Of the kind that every lock is which popoto makes when it is imported.
 
 
 def start(directory: str | os.PathLike[str] | None = None) -> EmbeddedServer:
@@ -126,6 +130,7 @@ class _Membership:
 
     def enter(self, use: EmbeddedServer) -> None:
         """Have a seat at a server that answers. Changes nothing if that is so already."""
+        _check_patching()
         with self.lock:
             try:
                 self._ensure_seat()
@@ -189,6 +194,19 @@ class _Membership:
             if self.owner == os.getpid() and not by_supervisor:
                 remove_abandoned(self.place)
             _memberships.pop(self.place.directory, None)
+
+
+def _check_patching() -> None:
+    """Refuse greenlets whose sockets give way to others, and whose locks then stop them all."""
+    monkey = sys.modules.get("gevent.monkey")
+    if monkey is None or not monkey.is_module_patched("socket"):
+        return
+    if type(_LOCK).__module__ == "_thread":
+        raise EmbeddedServerError(
+            "gevent has patched sockets after popoto was imported, or without threads: greenlets "
+            "that wait for the embedded server would stop all others. Call "
+            "gevent.monkey.patch_all() before popoto is imported."
+        )
 
 
 # By directory. Those of persistent places stay: a few hundred bytes each, and no question of who

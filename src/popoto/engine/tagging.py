@@ -23,6 +23,7 @@ import re
 from datetime import date, datetime, time, timedelta, timezone, tzinfo
 from decimal import Context, Decimal, InvalidOperation
 from typing import TYPE_CHECKING, TypeAlias, TypeVar, cast
+from uuid import UUID
 from zoneinfo import ZoneInfo
 
 import msgpack
@@ -30,7 +31,7 @@ import msgpack
 from popoto.engine.plain import Real, unwrapped
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
 
 __all__ = [
     "LONE_SURROGATE",
@@ -49,6 +50,7 @@ __all__ = [
     "dict_of",
     "exact_scalar",
     "items_as_set",
+    "looks_tagged",
     "pack",
     "tree_of",
     "unpack",
@@ -177,7 +179,7 @@ def _set_tree(value: object, depth: int) -> object:
 def _dict_tree(value: object, depth: int) -> object:
     mapping = cast("Map", value)
     values = cast("list[object]", _list_tree(list(mapping.values()), depth))
-    needs_pairs = PAYLOAD in mapping and not _TAGS.isdisjoint(mapping)
+    needs_pairs = looks_tagged(mapping)
     keys = list(mapping)
     if not set(map(type, keys)) <= SCALARS:
         keys = cast("list[object]", _list_tree(keys, depth))
@@ -185,6 +187,11 @@ def _dict_tree(value: object, depth: int) -> object:
     if needs_pairs:
         return {"__dict__": True, PAYLOAD: list(zip(keys, values, strict=True))}
     return dict(zip(keys, values, strict=True))
+
+
+def looks_tagged(mapping: Mapping[object, object]) -> bool:
+    """Whether a user's dict could be taken for a tagged map."""
+    return PAYLOAD in mapping and not _TAGS.isdisjoint(mapping)
 
 
 def _decimal_tree(value: object, _: int) -> object:
@@ -400,6 +407,7 @@ _ISO_CLOCK = (
 )
 _ISO_TIME_FORM = re.compile(_ISO_CLOCK)
 _ISO_DATETIME_FORM = re.compile(rf"[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}T{_ISO_CLOCK}")
+_UUID_FORM = re.compile(r"[0-9a-f]{32}")
 _ZONE_NAME = re.compile(r"(?=.{1,64}\Z)[A-Za-z0-9_+-]+(?:/[A-Za-z0-9_+-]+)*")
 _ZONE_KEYS = ("utc_offset", "zone", "fold")
 _ZONED = frozenset({"__datetime__", "__time__"})
@@ -428,6 +436,20 @@ def _untag_time(tree: Map, _: int) -> object:
         return Real.time.fromisoformat(cast(str, tree[PAYLOAD]))
     wall = Real.time.fromisoformat(_text(tree, _TIME_FORM))
     return wall if len(tree) == 2 else _zoned(wall, tree)
+
+
+def _untag_uuid(tree: Map, _: int) -> object:
+    return UUID(hex=_text(tree, _UUID_FORM))
+
+
+def _untag_timedelta(tree: Map, _: int) -> object:
+    parts = tree[PAYLOAD]
+    if (
+        not isinstance(parts, list)
+        or [type(part) for part in cast("list[object]", parts)] != [int] * 3
+    ):
+        raise DecodeError("a tagged duration holds no days, seconds and microseconds")
+    return timedelta(*cast("list[int]", parts))
 
 
 def _zoned(wall: Clock, tree: Map) -> Clock:
@@ -472,6 +494,9 @@ _UNTAG: dict[object, Callable[[Map, int], object]] = {
     "__date__": _untag_date,
     "__time__": _untag_time,
     "__dict__": _untag_dict,
+    # These two are in messages alone: fields of these types store them as text.
+    "__UUID__": _untag_uuid,
+    "__timedelta__": _untag_timedelta,
 }
 # 1.6 also takes a map with "__dataframe__" apart.
 _TAGS: frozenset[object] = frozenset({*_UNTAG, "__dataframe__"})

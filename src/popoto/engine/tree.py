@@ -88,8 +88,9 @@ class StoredBytes:
 class TextMatch:
     """Records whose field text starts with, ends with or contains a text.
 
-    `kind` is ``prefix``, ``suffix`` or ``infix``; `set_prefix` is the key of a
-    value's set up to the value.
+    `kind` is ``prefix``, ``suffix`` or ``infix``; with an ``i`` in front, as of ``iwhole``, case
+    does not matter, and texts beyond ASCII are found whether they match or not. `set_prefix` is
+    the key of a value's set up to the value.
     """
 
     kind: str

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, MutableSequence
-from typing import TYPE_CHECKING, Any, TypeGuard, TypeVar, cast, overload
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any, SupportsIndex, TypeGuard, TypeVar
 
 from popoto.engine import keys
 from popoto.engine.batch import Batch, KeyArgument
@@ -36,19 +36,23 @@ def read_items(field: Field[Any], instance: Any) -> tuple[bytes, ...]:
     return tuple(items)
 
 
-class CappedListProxy(MutableSequence[Item]):
+class CappedListProxy(list[Item]):
     """The value of a capped list field: a list whose `push` writes at once.
 
-    Other changes (`append`, item assignment, …) are written by the next `save()`,
-    which keeps the first `max_length` elements. Compares equal to lists.
+    Other changes (`append`, `sort`, item assignment, …) are those of any list, and written by
+    the next `save()`, which keeps the first `max_length` elements, here and on the server.
+    Copies, slices and sums are plain lists, and so is what is pickled, apart from its record.
     """
 
-    __slots__ = ("_instance", "_items", "_name")
+    __slots__ = ("_instance", "_name")
 
     def __init__(self, items: Iterable[Item], field: Field[Any], instance: Any) -> None:
-        self._items = list(items)
+        super().__init__(items)
         self._name = field.name
         self._instance = instance
+
+    def __reduce_ex__(self, protocol: SupportsIndex) -> tuple[type[list[Item]], tuple[list[Item]]]:
+        return list, (list(self),)
 
     @property
     def _field(self) -> Field[Any]:
@@ -89,44 +93,10 @@ class CappedListProxy(MutableSequence[Item]):
             ) from error
         yield from carried_out([_Pushing(field, instance, encoded)])
         capacity: int = field.max_length or 0
-        self._items.insert(0, value)
-        del self._items[capacity:]
+        self.insert(0, value)
+        del self[capacity:]
         stored: tuple[bytes, ...] = instance._stored.get(field.name, ())
         instance._stored[field.name] = (encoded, *stored)[:capacity]
-
-    # A mutable sequence --------------------------------------------------------------
-
-    def __len__(self) -> int:
-        return len(self._items)
-
-    @overload
-    def __getitem__(self, index: int) -> Item: ...
-    @overload
-    def __getitem__(self, index: slice) -> list[Item]: ...
-    def __getitem__(self, index: int | slice) -> Item | list[Item]:
-        return self._items[index]
-
-    def __setitem__(self, index: Any, value: Any) -> None:
-        self._items[index] = value
-
-    def __delitem__(self, index: int | slice) -> None:
-        del self._items[index]
-
-    def insert(self, index: int, value: Item) -> None:
-        self._items.insert(index, value)
-
-    def __eq__(self, other: object) -> bool:
-        if isinstance(other, CappedListProxy):
-            return self._items == cast("CappedListProxy[object]", other)._items
-        if isinstance(other, list):
-            return self._items == other
-        return NotImplemented
-
-    # A changing value has no hash, whatever object has.
-    __hash__ = None  # type: ignore[assignment]  # pyright: ignore[reportAssignmentType]
-
-    def __repr__(self) -> str:
-        return repr(self._items)
 
 
 class _Pushing(Adjustment):

@@ -19,6 +19,7 @@ from typing import Any, SupportsFloat, SupportsIndex, SupportsInt, TypeGuard, ca
 from popoto.engine.codec import MAX_DIGITS, MAX_INT, MIN_INT
 from popoto.engine.plain import unwrapped
 from popoto.fields.describing import describe
+from popoto.fields.stored_number import F
 
 __all__ = ["CHECKED_TYPES", "CoercionError", "coerce", "describe", "is_list"]
 
@@ -57,6 +58,11 @@ def coerce(type_: type, value: object) -> object:
         return value if check is None else check(value)
     if value is None:
         return None
+    if isinstance(value, F):
+        raise CoercionError(
+            f"{value!r} is a number that is stored already: it has a meaning in update(), and in "
+            "a field of a stored record that is saved"
+        )
     if isinstance(value, Enum):
         # Its value is meant: the text of a member is `Colour.RED`.
         return coerce(type_, value.value)

@@ -263,6 +263,25 @@ class Field(Asked[Value], Generic[Value], metaclass=FieldBase):
         """The record that an instance refers to, read if it was not yet; None: it is missing."""
         return None
 
+    @property
+    def known_target(self) -> Any:
+        """The model that values refer to, if it is defined; None otherwise."""
+        return None
+
+    @property
+    def reverse_name(self) -> str | None:
+        """The attribute by which records know those that refer to them; None: they have none."""
+        return None
+
+    @property
+    def names_reverse(self) -> bool:
+        """Whether the user has chosen that name."""
+        return False
+
+    def referrers(self, instance: Any) -> Any:
+        """The query for the records that refer to a record by this field."""
+        raise NotImplementedError
+
     # For people -----------------------------------------------------------------
 
     #: Keywords that `details` names where they are set.

@@ -21,6 +21,7 @@ from popoto.fields.field import Field
 from popoto.fields.keeping.entries import Entry, SetEntry
 from popoto.fields.keeping.families import KeyFamily
 from popoto.fields.keeping.naming import model_name_of
+from popoto.fields.naming_back import check_related_name, reverse_name
 from popoto.fields.reference import Reference, is_reference, loaded
 from popoto.fields.type_variables import Target
 
@@ -54,17 +55,23 @@ class Relationship(Field["Target | str | None"], Generic[Target]):
     ``__in``, ``__ne``, and ``__`` + any lookup of the related model.
     """
 
-    option_defaults: ClassVar[dict[str, Any]] = {"type": str, "model": None, "many": False}
+    option_defaults: ClassVar[dict[str, Any]] = {
+        "type": str,
+        "model": None,
+        "many": False,
+        "related_name": None,
+    }
     valid_types = None
     is_reference: ClassVar[bool] = True
 
-    #: Finds a model class by its name; set where models are defined.
-    find_model: ClassVar[Callable[[str], Any]]
+    #: Finds a model class by its name, best in this module; set where models are defined.
+    find_model: ClassVar[Callable[[str, str], Any]]
 
     #: every relationship of a model that is still there
     _bound: ClassVar[WeakSet[Relationship[Any]]] = WeakSet()
 
     many: bool
+    related_name: str | None
 
     def __init__(self, model: type[Target] | str | None = None, **options: Any) -> None:
         options["model"] = model
@@ -85,20 +92,17 @@ class Relationship(Field["Target | str | None"], Generic[Target]):
                 "Relationship(many=True) is not supported: give the related model a "
                 "Relationship to this one instead"
             )
+        check_related_name(self.related_name)
 
     @property
     def model(self) -> Any:
         """The related model. Raises ModelException for a name that no model has."""
-        if isinstance(self._model, str):
-            if self._model in ("self", self.model_name) and self.owner is not None:
-                return self.owner
-            found = Relationship.find_model(self._model)
-            if found is None:
-                raise ModelException(
-                    f"{self.label}: there is no model named {self._model!r} (yet); define it first"
-                )
-            self._model = found
-        return self._model
+        found = self.known_target
+        if found is None:
+            raise ModelException(
+                f"{self.label}: there is no model named {self._model!r} (yet); define it first"
+            )
+        return found
 
     @model.setter
     def model(self, value: Any) -> None:
@@ -117,9 +121,33 @@ class Relationship(Field["Target | str | None"], Generic[Target]):
         """The name under which the related model keeps its records; it need not exist yet."""
         if self._model == "self":
             return self.model_name
-        given: Any = self._model
-        model: Any = Relationship.find_model(given) if isinstance(given, str) else given
+        model = self.known_target
         return self.type_name if model is None else model_name_of(model)
+
+    @property
+    def known_target(self) -> Any:
+        given: Any = self._model
+        if not isinstance(given, str):
+            return given
+        if given in ("self", self.model_name) and self.owner is not None:
+            return self.owner
+        return Relationship.find_model(given, getattr(self.owner, "__module__", ""))
+
+    @property
+    def names_reverse(self) -> bool:
+        return self.related_name is not None
+
+    @property
+    def reverse_name(self) -> str | None:
+        return reverse_name(self.related_name, self.owner.__name__)
+
+    def referrers(self, instance: Any) -> Any:
+        problem = self.problem(instance)
+        if problem is not None and instance._redis_key is None:
+            raise ModelException(f"{self.label} can refer to no such record: {problem}")
+        # By the key: the class of a record may have been defined once more since.
+        is_told = instance.pk.startswith(f"{self.target_name}{SEPARATOR}")
+        return self.owner.query.filter(**{self.name: instance.pk if is_told else instance})
 
     @property
     def type_name(self) -> str:
@@ -128,14 +156,9 @@ class Relationship(Field["Target | str | None"], Generic[Target]):
         return model if isinstance(model, str) else model.__name__
 
     @staticmethod
-    def all_to(model_name: str) -> list[Relationship[Any]]:
-        """The relationships by which records of any model refer to this one."""
-        found = {
-            (field.model_name, field.name): field
-            for field in Relationship._bound
-            if field.target_name == model_name
-        }
-        return [found[name] for name in sorted(found)]
+    def all() -> list[Relationship[Any]]:
+        """Every relationship of a model that is still there, former definitions included."""
+        return sorted(Relationship._bound, key=lambda field: (field.model_name, field.name))
 
     # Values ---------------------------------------------------------------------
 
@@ -327,14 +350,14 @@ class Relationship(Field["Target | str | None"], Generic[Target]):
             value = value.decode("utf-8", "surrogateescape")
         expected = self.model
         if isinstance(value, str):
-            value = str(value)
-            storable(self, value)
-            if not value.startswith(f"{expected._meta.model_name}:"):
+            key = str(value)
+            storable(self, key)
+            if not key.startswith(f"{expected._meta.model_name}:"):
                 raise QueryException(
                     f"{self.label} expects an instance of {expected.__name__} or its key "
                     f"({expected._meta.model_name}:…), got {describe(value)}"
                 )
-            return value
+            return key
         if not isinstance(value, expected):
             raise QueryException(
                 f"{self.label} expects an instance of {expected.__name__}, got {describe(value)}"

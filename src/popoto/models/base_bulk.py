@@ -164,7 +164,8 @@ class BulkMethods(Record, is_base=True):
         Takes a query, instances, or one instance. Writes the named fields and ``auto_now``
         ones alone, so other writers' changes to other fields stay; indexes, uniqueness,
         hooks and expiry follow as in `save(update_fields=…)`, batches as in `bulk_create`.
-        Records of a query that are gone when it comes to writing are left out. Of a model with a
+        Records of a query that are gone or have stopped to match when it comes to writing are
+        left out (unless the model has a `save` of its own). Of a model with a
         field `progress` or `on_error` these keywords are values of that field.
 
         Raises ModelException for unknown names, KeyMutationError for key fields,

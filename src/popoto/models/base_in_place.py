@@ -7,10 +7,12 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Self
 
 from popoto.engine.run import arun, run
+from popoto.fields.field import LEFT_OUT
 from popoto.models.beside import field_expiry
-from popoto.models.reading import refreshing
+from popoto.models.reading import refreshing, remaining
 from popoto.models.record.record import Record
-from popoto.models.writing import single
+from popoto.models.writing import renewing, single
+from popoto.models.writing.keywords import Lifetime, Moment
 
 if TYPE_CHECKING:
     from decimal import Decimal
@@ -56,6 +58,40 @@ class InPlaceMethods(Record, is_base=True):
         """`refresh` for asyncio."""
         await arun(refreshing.refresh(self, fields))
         return self
+
+    def renew_ttl(
+        self, ttl: Lifetime = LEFT_OUT, *, expire_at: Moment = LEFT_OUT, pipeline: Any = None
+    ) -> None:
+        """Let the record's time begin anew, without writing any of its values.
+
+        Counted from now by what this instance asks for: its `_ttl` or `_expire_at`, which is
+        `Meta.ttl` unless something else was set, whatever `Meta.ttl_policy` says. Or for `ttl`
+        seconds (a timedelta; None: for ever), or until the moment `expire_at`; later saves ask for
+        the same. All that belongs to the record follows.
+
+        Goes into a redis-py `pipeline` or a transaction if one is given. Raises NotStoredError
+        when the record is gone, UnsavedError (a TypeError), ValidationError for what is no
+        time, ModelException where nothing says how long. One command.
+        """
+        run(renewing.renew(self, ttl, expire_at, pipeline))
+
+    async def async_renew_ttl(
+        self, ttl: Lifetime = LEFT_OUT, *, expire_at: Moment = LEFT_OUT, pipeline: Any = None
+    ) -> None:
+        """`renew_ttl` for asyncio."""
+        await arun(renewing.renew(self, ttl, expire_at, pipeline))
+
+    def remaining_ttl(self) -> float | None:
+        """Seconds until the record expires; None: it does not.
+
+        Asks the server, so it is a method. Raises NotStoredError when the record is gone,
+        UnsavedError (a TypeError). One command.
+        """
+        return run(remaining.remaining_ttl(self))
+
+    async def async_remaining_ttl(self) -> float | None:
+        """`remaining_ttl` for asyncio."""
+        return await arun(remaining.remaining_ttl(self))
 
     def expire_field(self, field_name: str, ttl: int | datetime.timedelta | None) -> None:
         """Let one field's stored value expire by itself, in seconds from now; None: never.

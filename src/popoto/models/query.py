@@ -6,7 +6,7 @@ Every method that talks to the server has a native asyncio twin, ``async_…``.
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Generator, Iterable, Iterator, Mapping
 from typing import Any, Generic, Literal, TypeVar, overload
 
 from popoto import redis_db
@@ -14,7 +14,7 @@ from popoto._unknown_names import tell
 from popoto.engine.request import Call, Plan
 from popoto.engine.run import arun, run
 from popoto.exceptions import QueryException
-from popoto.fields.asking.conditions import CombinedExpression, Expression, Filter, Q, as_q
+from popoto.fields.asking.conditions import CombinedExpression, Expression, Filter, Q
 from popoto.models.beside.leftovers import sweep_missing
 from popoto.models.query_builder import QueryBuilder, TypedTuples, as_condition
 from popoto.models.query_operations import QueryOperations
@@ -22,7 +22,9 @@ from popoto.models.reading.executing import Execution
 from popoto.models.reading.getting import get, get_by_key, get_many
 from popoto.models.reading.spec import Nulls, QuerySpec
 from popoto.models.record.further import refuses_unknown
+from popoto.models.record.options import ModelOptions
 from popoto.models.record.record import Record
+from popoto.models.record.record_keys import key_value
 from popoto.redis_db import POPOTO_REDIS_DB
 
 __all__ = ["POPOTO_REDIS_DB", "Query", "QueryBuilder", "QueryException"]
@@ -33,7 +35,11 @@ Row = TypeVar("Row")
 
 
 class Query(TypedTuples, QueryOperations, Generic[Row]):
-    """Asks for records of one model. Holds no state of any query."""
+    """Asks for records of one model. Holds no state of any query.
+
+    It has what a `QueryBuilder` has, for all records, but shares no evaluation: iteration, ``len``,
+    ``in``, indexing and truth ask the server each time.
+    """
 
     def __init__(self, model: type[Record]) -> None:
         self.model_class = model
@@ -54,21 +60,23 @@ class Query(TypedTuples, QueryOperations, Generic[Row]):
     # One record --------------------------------------------------------------------------
 
     def get(
-        self, db_key: Any = None, redis_key: Any = None, *conditions: Any, **lookups: Any
+        self, *given: Any, db_key: Any = None, redis_key: Any = None, **lookups: Any
     ) -> Row | None:
         """The one record that matches, or None.
 
-        By its key (text, bytes, `DB_key`), by the values of all key fields, or by
-        any other conditions. Raises QueryException for several matches, and without
-        any lookup. One command.
+        By its key (text with the model's name and a colon in front, bytes, `DB_key`), by the
+        value of its key field where there is just one (``get("ann")``), by the values of all
+        key fields, or by any other conditions. `db_key` and `redis_key` are keys, never
+        values. Raises QueryException for several matches, without any lookup, and for a value
+        where several fields make the key. One command.
         """
-        return run(self._get(db_key, redis_key, conditions, lookups, attach=False))
+        return run(self._get(given, db_key, redis_key, lookups, attach=False))
 
     async def async_get(
-        self, db_key: Any = None, redis_key: Any = None, *conditions: Any, **lookups: Any
+        self, *given: Any, db_key: Any = None, redis_key: Any = None, **lookups: Any
     ) -> Row | None:
         """`get` for asyncio. Referenced records are read at once, in one more round trip."""
-        return await arun(self._get(db_key, redis_key, conditions, lookups, attach=True))
+        return await arun(self._get(given, db_key, redis_key, lookups, attach=True))
 
     def get_untracked(self, key: str) -> Row | None:
         """The record with this key, or None, without calling its read hook. One command."""
@@ -78,26 +86,40 @@ class Query(TypedTuples, QueryOperations, Generic[Row]):
 
     def _get(
         self,
+        given: tuple[Any, ...],
         db_key: Any,
         redis_key: Any,
-        conditions: tuple[Any, ...],
         lookups: dict[str, Any],
         *,
         attach: bool,
     ) -> Plan[Row | None]:
-        found = [as_condition(condition) for condition in conditions]
-        found += [
-            as_q(position)
-            for position in (db_key, redis_key)
-            if isinstance(position, (Q, Expression, CombinedExpression))
-        ]
-        given = [
-            key
-            for key in (redis_key, db_key)
-            if key is not None and not isinstance(key, (Q, Expression, CombinedExpression))
-        ]
-        key = given[0] if given else None
-        return get(self.model_class, key, found, lookups, attach=attach)
+        conditions: list[Q] = []
+        keys: list[Any] = []
+        for each in given:
+            if len(keys) < 2 and not self._is_condition(each):
+                keys.append(each)
+            else:
+                conditions.append(as_condition(each))
+        # By position, they are a key or a value, and a `redis_key`.
+        value, second, *_ = (*keys, None, None)
+        named = [key for key in (redis_key, second, db_key) if key is not None]
+        if not named and value is not None:
+            lookup = key_value(self.options, value)
+            if lookup is None:
+                named = [value]
+            elif lookup.keys() & lookups.keys():
+                conditions.append(Q(**lookup))
+            else:
+                lookups = {**lookup, **lookups}
+        key = named[0] if named else None
+        return get(self.model_class, key, conditions, lookups, attach=attach)
+
+    def _is_condition(self, given: object) -> bool:
+        if isinstance(given, bool):
+            # Unless keys are of that type, it is a comparison that was decided already.
+            options: ModelOptions = self.options
+            return all(options.by_name[name].type is not bool for name in options.key_names)
+        return isinstance(given, (Q, Expression, CombinedExpression))
 
     @overload
     def get_many(
@@ -160,6 +182,12 @@ class Query(TypedTuples, QueryOperations, Generic[Row]):
         """The list of records that match all conditions."""
         return await self._everything.filtered(conditions, lookups).async_all()
 
+    def filtered(
+        self, conditions: Iterable[Filter], lookups: Mapping[str, Any]
+    ) -> QueryBuilder[Row]:
+        """`filter`, with its arguments as they were collected."""
+        return self._everything.filtered(conditions, lookups)
+
     def exclude(self, *conditions: Filter, **lookups: Any) -> QueryBuilder[Row]:
         """The records for which not all of these conditions hold."""
         return self._everything.exclude(*conditions, **lookups)
@@ -216,6 +244,20 @@ class Query(TypedTuples, QueryOperations, Generic[Row]):
         """At most this many records."""
         return self._everything.limit(number)
 
+    def offset(self, number: int) -> QueryBuilder[Row]:
+        """All records but so many at the beginning."""
+        return self._everything.offset(number)
+
+    def computed_sort(self, key: Callable[[Row], Any], reverse: bool = False) -> QueryBuilder[Row]:
+        """All records in an order worked out in Python; see `QueryBuilder.computed_sort`."""
+        return self._everything.computed_sort(key, reverse)
+
+    def select_related(self, *names: str) -> QueryBuilder[Row]:
+        """All records, with those that they refer to; see `QueryBuilder.select_related`."""
+        return self._everything.select_related(*names)
+
+    prefetch_related = select_related
+
     def values(self, *names: str) -> QueryBuilder[dict[str, Any]]:
         """Dicts of just these fields, of all records."""
         return self._everything.values(*names)
@@ -247,11 +289,41 @@ class Query(TypedTuples, QueryOperations, Generic[Row]):
         """`exists` for asyncio."""
         return await self._everything.async_exists()
 
+    def iterator(self, chunk_size: int = 1000) -> Iterator[Row]:
+        """All records, `chunk_size` at a time; see `QueryBuilder.iterator`."""
+        return self._everything.iterator(chunk_size)
+
+    def async_iterator(self, chunk_size: int = 1000) -> AsyncIterator[Row]:
+        """`iterator` for asyncio."""
+        return self._everything.async_iterator(chunk_size)
+
     def __iter__(self) -> Iterator[Row]:
         return iter(self._everything)
 
     def __aiter__(self) -> AsyncIterator[Row]:
         return self._everything.__aiter__()
+
+    def __await__(self) -> Generator[Any, None, list[Row]]:
+        return self._everything.__await__()
+
+    def __len__(self) -> int:
+        return self.count()
+
+    def __bool__(self) -> bool:
+        return self.exists()
+
+    def __contains__(self, item: object) -> bool:
+        return item in self._everything
+
+    @overload
+    def __getitem__(self, index: int) -> Row: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Row]: ...
+    def __getitem__(self, index: int | slice) -> Row | list[Row]:
+        return self._everything[index]
+
+    def __repr__(self) -> str:
+        return f"<Query {self.options.model_name}>"
 
     def count(self, *conditions: Filter, **lookups: Any) -> int:
         """How many records match; without conditions, how many there are. One command."""

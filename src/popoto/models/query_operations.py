@@ -9,11 +9,14 @@ from decimal import Decimal
 from typing import Any
 
 from popoto.engine.run import arun, run
+from popoto.fields.field import LEFT_OUT
 from popoto.models.query_rankings import QueryRankings
 from popoto.models.reading import aggregating
 from popoto.models.reading.aggregating import field_name
 from popoto.models.reading.explaining import Explanation, explain
 from popoto.models.reading.spec import QuerySpec
+from popoto.models.writing.keywords import Lifetime, Moment
+from popoto.models.writing.renewing import renew_all
 
 
 class QueryOperations(QueryRankings):
@@ -88,7 +91,11 @@ class QueryOperations(QueryRankings):
         return number
 
     def update(self, **changes: Any) -> int:
-        """Set these fields of the results; returns how many were changed. See `bulk_update`."""
+        """Set these fields of the results; returns how many were changed. See `bulk_update`.
+
+        A value may be ``F("stock") - 1``, of the number that is stored then. A record that has
+        stopped matching is left out.
+        """
         number: int = self._model.bulk_update(self._results_of(), **changes)
         return number
 
@@ -96,6 +103,31 @@ class QueryOperations(QueryRankings):
         """`update` for asyncio."""
         number: int = await self._model.async_bulk_update(self._results_of(), **changes)
         return number
+
+    def renew_ttl(
+        self,
+        ttl: Lifetime = LEFT_OUT,
+        *,
+        expire_at: Moment = LEFT_OUT,
+        batch_size: int = 1000,
+    ) -> int:
+        """Let the time of the results begin anew; returns how many were renewed.
+
+        See `Model.renew_ttl`. Two round trips, and one for each further batch.
+        """
+        query = self._results_of()
+        return run(renew_all(self._model, query, ttl, expire_at, batch_size))
+
+    async def async_renew_ttl(
+        self,
+        ttl: Lifetime = LEFT_OUT,
+        *,
+        expire_at: Moment = LEFT_OUT,
+        batch_size: int = 1000,
+    ) -> int:
+        """`renew_ttl` for asyncio."""
+        query = self._results_of()
+        return await arun(renew_all(self._model, query, ttl, expire_at, batch_size))
 
     @property
     def _model(self) -> Any:

@@ -9,11 +9,11 @@ import logging
 from abc import ABC
 from typing import Any, TypeVar
 
-import msgpack
 import redis.asyncio.client
 import redis.client
 
 from popoto.exceptions import PublisherException
+from popoto.pubsub.messages import packed
 from popoto.redis_db import POPOTO_REDIS_DB, get_async_redis_db
 
 __all__ = ["Publisher", "PublisherException"]
@@ -29,8 +29,10 @@ class Publisher(ABC):  # noqa: B024  # a base class, and of use by itself
     By itself (``Publisher(channel_name="news")``), as a base class, or mixed into a model,
     before or after `Model`. The channel is `channel_name`, by default the name of the class.
 
-    A message is the msgpack form of the data: a dict by convention, but any value that
-    msgpack knows. Nobody keeps messages; for those that must not be lost use a stream.
+    A message is the msgpack form of the data: a dict by convention, `record.to_dict()` say, but
+    any value that msgpack knows or a record stores. A `Subscriber` is given dates, times,
+    datetimes, Decimals, sets, UUIDs and timedeltas as such; tuples as lists, members of an
+    Enum as their values. Nobody keeps messages; for those that must not be lost use a stream.
     """
 
     _publish_data: Any = None
@@ -66,7 +68,7 @@ class Publisher(ABC):  # noqa: B024  # a base class, and of use by itself
         there is nothing to send, which an empty dict counts as; with a pipeline that
         pipeline, to which the message was added.
 
-        Raises PublisherException without a channel, and for data that msgpack does not know;
+        Raises PublisherException without a channel, and for data that have no form;
         errors of the server pass through. One command, sent once: a lost connection may
         leave it unknown whether the message went out.
         """
@@ -104,7 +106,7 @@ class Publisher(ABC):  # noqa: B024  # a base class, and of use by itself
                 f"{type(self).__name__}: missing channel to publish to; set channel_name"
             )
         try:
-            payload: bytes = msgpack.packb(data)
+            payload = packed(data)
         except (TypeError, ValueError, OverflowError) as error:
             raise PublisherException(
                 f"{type(self).__name__} cannot publish to {channel!r}: {error}"

@@ -10,11 +10,11 @@ from __future__ import annotations
 import inspect
 import logging
 from abc import ABC
+from collections import deque
 from collections.abc import AsyncIterator, Iterator
 from contextlib import suppress
 from typing import Any, ClassVar, Final, Self
 
-import msgpack
 import redis
 import redis.asyncio
 import redis.asyncio.client
@@ -22,6 +22,7 @@ import redis.client
 
 from popoto import redis_db
 from popoto.exceptions import SubscriberException
+from popoto.pubsub.messages import unpacked
 from popoto.redis_db import POPOTO_REDIS_DB
 
 __all__ = ["POPOTO_REDIS_DB", "Subscriber", "SubscriberException"]
@@ -42,6 +43,10 @@ _REST_OF_A_MESSAGE: Final = 5.0
 
 class Subscriber(ABC):
     """Receives what is published to the channels of `sub_channel_names`.
+
+    And to those that match a pattern of `sub_channel_patterns`: `news.*`, `h?llo`, `h[ae]llo`,
+    where a backslash takes the next character as it is. Handlers are told the channel. A message
+    comes once for the channel and once for each pattern that it matches.
 
     It subscribes when it is made, on a connection of its own (`pubsub`), in one round trip.
     Then either call it now and then, or `listen()`, or iterate over it:
@@ -64,12 +69,14 @@ class Subscriber(ABC):
     """
 
     sub_channel_names: ClassVar[list[str]] = []
+    sub_channel_patterns: ClassVar[list[str]] = []
 
     pubsub: redis.client.PubSub
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self._is_closed = False
         self._is_reading = False
+        self._early: deque[dict[str, Any]] = deque()
         self._async_pubsub: redis.asyncio.client.PubSub | None = None
         self._async_client: redis.asyncio.Redis | None = None
         self._open()
@@ -181,6 +188,25 @@ class Subscriber(ABC):
             # From the confirmation on, which the first poll takes, nothing is missed.
             connection: Any = self.pubsub.connection
             connection.can_read(timeout=_REST_OF_A_MESSAGE)
+        if self.sub_channel_patterns:
+            self.pubsub.psubscribe(*self.sub_channel_patterns)
+            self._wait_for_patterns()
+
+    def _wait_for_patterns(self) -> None:
+        """Return when all patterns are confirmed; what comes meanwhile is kept."""
+        unconfirmed = set(self.sub_channel_patterns)
+        while unconfirmed:
+            event: Any = self.pubsub.get_message(timeout=_REST_OF_A_MESSAGE)
+            if event is None:
+                return
+            if event["type"] == "psubscribe":
+                unconfirmed.discard(event["channel"].decode("utf-8", "surrogateescape"))
+            else:
+                self._early.append(event)
+
+    @property
+    def _hears(self) -> bool:
+        return bool(self.sub_channel_names or self.sub_channel_patterns)
 
     def _reopen(self) -> None:
         self.pubsub.close()
@@ -197,6 +223,8 @@ class Subscriber(ABC):
         pubsub: redis.asyncio.client.PubSub = client.pubsub()
         if self.sub_channel_names:
             await pubsub.subscribe(*self.sub_channel_names)
+        if self.sub_channel_patterns:
+            await pubsub.psubscribe(*self.sub_channel_patterns)
         self._async_pubsub = pubsub
         return pubsub
 
@@ -208,9 +236,10 @@ class Subscriber(ABC):
                 await pubsub.aclose()
 
     def _check_channels(self, pubsub: Any) -> None:
-        if not self.sub_channel_names and pubsub.connection is None:
+        if not self._hears and pubsub.connection is None:
             raise SubscriberException(
-                f"{type(self).__name__} has no channels to wait for: set sub_channel_names"
+                f"{type(self).__name__} has no channels to wait for: set sub_channel_names or "
+                "sub_channel_patterns"
             )
 
     def _check_open(self) -> None:
@@ -223,11 +252,11 @@ class Subscriber(ABC):
         """The next message; None if none comes in time, or something else comes."""
         self._check_open()
         connection: Any = self.pubsub.connection
-        if self._client.connection_pool is not self._pool or (
-            connection is None and self.sub_channel_names
-        ):
+        if self._client.connection_pool is not self._pool or (connection is None and self._hears):
             self._reopen()
             connection = self.pubsub.connection
+        if self._early:
+            return self._message(self._early.popleft())
         if connection is None:
             return None
         try:
@@ -267,7 +296,7 @@ class Subscriber(ABC):
             return None
         channel = event["channel"].decode("utf-8", "surrogateescape")
         try:
-            return channel, msgpack.unpackb(event["data"], strict_map_key=False)
+            return channel, unpacked(event["data"])
         except (ValueError, TypeError) as error:
             logger.error(  # noqa: TRY400  # the traceback would tell of msgpack alone
                 "%s dropped a message on %r that is no msgpack: %s",

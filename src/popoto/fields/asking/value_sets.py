@@ -136,15 +136,19 @@ def _is_null(field: Askable, operand: Any) -> Operand:
 
 
 def _text_lookup(
-    kind: str, lookup: str, matches: Callable[[str, str], bool]
+    kind: str, lookup: str, matches: Callable[[str, str], bool], *, folds: bool = False
 ) -> Callable[[Askable, Any], Operand]:
     def compile_lookup(field: Askable, operand: Any) -> Operand:
         wanted = text(field, lookup, operand)
+        if folds:
+            wanted = wanted.casefold()
         name = field.name
 
         def test(view: View) -> bool:
             value = field.canonical(view.value(name))
-            return value is not None and matches(str(value), wanted)
+            if value is None:
+                return False
+            return matches(str(value).casefold() if folds else str(value), wanted)
 
         if field.type is not str:
             # The texts of other types are kept nowhere: read the field of each candidate.
@@ -157,6 +161,9 @@ def _text_lookup(
             field.value_set_prefix,
             wanted,
         )
+        if folds:
+            # The server folds ASCII alone, and finds all that goes beyond it: Python decides.
+            return Operand(node, test, False, frozenset({name}))
         look = partial(_SHOWS[kind], wanted.encode("utf-8"))
         return Operand(node, test, True, frozenset({name}), shown=((name, look, test),))
 
@@ -189,6 +196,10 @@ VALUE_SET_LOOKUPS: dict[str, Callable[[Any, Any], Operand]] = {
     "startswith": _text_lookup("prefix", "startswith", str.startswith),
     "endswith": _text_lookup("suffix", "endswith", str.endswith),
     "contains": _text_lookup("infix", "contains", str.__contains__),
+    "iexact": _text_lookup("iwhole", "iexact", str.__eq__, folds=True),
+    "istartswith": _text_lookup("iprefix", "istartswith", str.startswith, folds=True),
+    "iendswith": _text_lookup("isuffix", "iendswith", str.endswith, folds=True),
+    "icontains": _text_lookup("iinfix", "icontains", str.__contains__, folds=True),
 }
 
 

@@ -56,7 +56,6 @@ def _put_right(
         return
     entries = field.entries(key, decoded_values(options, stored, names))
     own = {str(entry.place[0]) for entry in entries}
-    own.update(entry.named_later for entry in entries if isinstance(entry, SetEntry))
     families = field.key_families()
     wrong = [
         (index_key, kind)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from popoto.fields.asking.conditions import OR, Q
+from popoto.models.reading.by_pk import PK
 from popoto.models.record.options import ModelOptions
 
 __all__ = ["check_fixed"]
@@ -17,6 +18,9 @@ def check_fixed(options: ModelOptions, conditions: Sequence[Q]) -> None:
     A field is fixed by ``field=value``, in all that is joined by ``|`` to the same value; neither
     None nor what is negated fixes it.
     """
+    if options.isolation.is_told_by_keys and any(_values(q, PK) is not None for q in conditions):
+        # Records that are named by their keys, of whatever partitions these tell.
+        return
     for name in options.isolation.names:
         if not any(len(_values(q, name) or ()) == 1 for q in conditions):
             raise options.isolation.at_large("this query", f"filter({name}=…)")
@@ -43,6 +47,8 @@ def _joined(q: Q, name: str, of_children: list[list[Any] | None]) -> list[Any] |
         if any(values is None for values in of_children):
             return None
         return _different([value for values in of_children for value in values or ()])
+    if name == PK and "pk__in" in q.filters:
+        return [q.filters["pk__in"]]
     if q.filters.get(name) is not None:
         return [q.filters[name]]
     return next((values for values in of_children if values is not None), None)

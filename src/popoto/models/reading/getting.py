@@ -13,6 +13,7 @@ from popoto.engine.codec import Stored
 from popoto.engine.request import Plan, Request
 from popoto.exceptions import QueryException
 from popoto.fields.asking.conditions import Q
+from popoto.models.reading.by_pk import PK, key_of, with_key_field
 from popoto.models.reading.executing import Execution
 from popoto.models.reading.fixing import check_fixed
 from popoto.models.reading.planning import Planner
@@ -28,7 +29,7 @@ from popoto.models.record.loading import (
 )
 from popoto.models.record.options import ModelOptions
 from popoto.models.record.record import Record
-from popoto.models.record.record_keys import record_key
+from popoto.models.record.record_keys import key_value, record_key
 
 #: How many records one `get_many` request reads.
 _GET_MANY_CHUNK = 1000
@@ -77,6 +78,10 @@ def get(
 ) -> Plan[Any]:
     """The plan of `Query.get`. `attach`: read referenced records at once (asyncio)."""
     options = model._meta
+    if PK in lookup:
+        lookup = with_key_field(options, lookup)
+        if key is None and not conditions and lookup.keys() == {PK}:
+            key, lookup = key_of(options, lookup[PK]), {}
     if key is not None and not lookup and not conditions:
         options.isolation.check_keys_tell("get() by a record's key")
         return (yield from get_by_key(model, record_key(options, key), attach=attach))
@@ -141,47 +146,77 @@ def _is_ambiguous(values: Mapping[str, Any]) -> bool:
     )
 
 
+def _wanted(
+    options: ModelOptions, given: Iterable[Any]
+) -> tuple[list[str | None], dict[int, Mapping[str, Any]]]:
+    """The record keys that are meant, and by position the values that a key alone cannot tell."""
+    wanted: list[str | None] = []
+    values: dict[int, Mapping[str, Any]] = {}
+    takes_values = len(options.key_names) == 1 and not _is_of_moments(options)
+    for each in given:
+        value = key_value(options, each) if takes_values else None
+        if value is not None and _is_ambiguous(value):
+            values[len(wanted)] = value
+        wanted.append(record_key(options, each) if value is None else _key_of(options, value))
+    return wanted, values
+
+
+def _holds(instance: Record, key: str | None, values: Mapping[str, Any]) -> Plan[bool]:
+    """Whether the record with this key has these values."""
+    operand = yield from Planner(type(instance)).compile((Q(**values),))
+    return operand.test(StoredView(instance._meta, key or "", instance._stored))
+
+
+def _read_together(model: type[Record], wanted: Sequence[str | None]) -> Plan[list[Any]]:
+    """The records with these keys, in one round trip; None for missing ones."""
+    options = model._meta
+    width = 1 + len(options.list_names)
+    commands = [
+        command for key in wanted if key is not None for command in read_commands(options, key)
+    ]
+    replies: list[ReadReply] = []
+    if commands:
+        try:
+            replies = yield Request(commands, options.shard, repeatable=True)
+        except redis.exceptions.ResponseError as error:
+            if not str(error).startswith("WRONGTYPE"):
+                raise
+            # Which of them it is, read_record says.
+            for key in wanted:
+                if key is not None:
+                    yield from read_record(options, key)
+            raise
+    found: list[Any] = []
+    position = 0
+    for key in wanted:
+        instance = None
+        if key is not None:
+            lists = replies[position + 1 : position + width]
+            stored = stored_of(options, replies[position], lists)
+            position += width
+            if stored is not None:
+                instance = new_instance(model, key, stored, resolves_references=True)
+        found.append(instance)
+    return found
+
+
 def get_many(
     model: type[Record], redis_keys: Iterable[Any] | None, skip_none: bool, *, attach: bool = False
 ) -> Plan[list[Any]]:
     """The plan of `Query.get_many`."""
     options = model._meta
     options.isolation.check_keys_tell("get_many()")
-    wanted: list[str | None] = [record_key(options, key) for key in redis_keys or ()]
+    wanted, values = _wanted(options, redis_keys or ())
     found: list[Any] = []
-    width = 1 + len(options.list_names)
     for first in range(0, len(wanted), _GET_MANY_CHUNK):
-        chunk = wanted[first : first + _GET_MANY_CHUNK]
-        commands = [
-            command for key in chunk if key is not None for command in read_commands(options, key)
-        ]
-        replies: list[ReadReply] = []
-        if commands:
-            try:
-                replies = yield Request(commands, options.shard, repeatable=True)
-            except redis.exceptions.ResponseError as error:
-                if not str(error).startswith("WRONGTYPE"):
-                    raise
-                # Which of them it is, read_record says.
-                for key in chunk:
-                    if key is not None:
-                        yield from read_record(options, key)
-                raise
-        position = 0
-        for key in chunk:
-            stored = None
-            if key is not None:
-                stored = stored_of(
-                    options, replies[position], replies[position + 1 : position + width]
-                )
-                position += width
-            if stored is not None and key is not None:
-                found.append(new_instance(model, key, stored, resolves_references=True))
-            elif not skip_none:
-                found.append(None)
+        found += yield from _read_together(model, wanted[first : first + _GET_MANY_CHUNK])
+    for place, value in values.items():
+        instance = found[place]
+        if instance is not None and not (yield from _holds(instance, wanted[place], value)):
+            found[place] = None
     living = [instance for instance in found if instance is not None]
     if living:
         if attach and options.has_references:
             yield from attach_references(living, sorted(options.relationship_field_names))
         yield from read_hooks(model, living)
-    return found
+    return living if skip_none else found

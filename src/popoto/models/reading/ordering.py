@@ -16,6 +16,7 @@ from typing import Any, NamedTuple, TypeVar, cast
 from popoto.exceptions import QueryException
 from popoto.fields.asking.operands import Operand
 from popoto.fields.describing import describe
+from popoto.models.reading.by_pk import PK
 from popoto.models.record.options import ModelOptions
 
 T = TypeVar("T")
@@ -79,7 +80,18 @@ def parse(options: ModelOptions, order_by: Any, nulls: Any = None) -> tuple[ByFi
             f"{options.model_name}: order_by takes a field name ('-' in front for descending) "
             f"or a tuple of several, got {describe(cast('object', order_by))}"
         )
-    return tuple(_parse_one(options, name, nulls) for name in names)
+    return tuple(_parse_one(options, name, nulls) for name in _without_pk(options, names))
+
+
+def _without_pk(options: ModelOptions, names: tuple[Any, ...]) -> list[Any]:
+    """The names, with those of the key fields in place of `pk`."""
+    found: list[Any] = []
+    for name in names:
+        if name in (PK, f"-{PK}"):
+            found += [name.removesuffix(PK) + key_name for key_name in options.key_names]
+        else:
+            found.append(name)
+    return found
 
 
 def _parse_one(options: ModelOptions, name: Any, nulls: str | None) -> ByField:

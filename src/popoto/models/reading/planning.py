@@ -20,6 +20,7 @@ from popoto.fields.asking.conditions import AND, Q
 from popoto.fields.asking.operands import Operand, Scope, View
 from popoto.fields.asking.stored_values import by_record
 from popoto.fields.field import Field
+from popoto.models.reading.by_pk import told_apart
 from popoto.models.record.field_names import RESERVED_NAMES
 from popoto.models.record.options import ModelOptions
 from popoto.models.record.record import Record
@@ -127,18 +128,20 @@ class Planner:
             operands.append((yield self._tree(child, scope)))  # noqa: PERF401 - yields
         if not operands:
             return _unconditional()
-        tests = [operand.test for operand in operands]
-        return Operand(
-            any_of([operand.node for operand in operands]),
-            lambda view: any(test(view) for test in tests),
-            all(operand.exact for operand in operands),
-            frozenset[str]().union(*(operand.needs for operand in operands)),
-        )
+        return _either(operands)
 
     def _conjunction(self, conjunction: _Conjunction, outer: Scope) -> _Steps:
-        grouped = self._grouped(conjunction.pairs)
+        pairs, by_key = told_apart(self.options, conjunction.pairs)
+        grouped = self._grouped(pairs)
         scope = self._scope(grouped, outer)
         operands: list[Operand] = []
+        for each in by_key:
+            operand = each.keys
+            if each.values is not None:
+                name, conditions = each.values
+                found = self._field_operand(self.options.by_name[name], conditions, scope)
+                operand = _either([operand, found])
+            operands.append(operand)
         for name, conditions in grouped.items():
             compiled = self._field_operand(self.options.by_name[name], conditions, scope)
             while compiled.resolve is not None:
@@ -302,6 +305,16 @@ class Planner:
 
 def _unconditional() -> Operand:
     return Operand(EVERYTHING, _always)
+
+
+def _either(operands: list[Operand]) -> Operand:
+    tests = [operand.test for operand in operands]
+    return Operand(
+        any_of([operand.node for operand in operands]),
+        lambda view: any(test(view) for test in tests),
+        all(operand.exact for operand in operands),
+        frozenset[str]().union(*(operand.needs for operand in operands)),
+    )
 
 
 def _alternatives(q: Q) -> list[Q]:

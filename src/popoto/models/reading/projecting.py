@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from popoto.engine.codec import DecodeError
+from popoto.models.reading.by_pk import PK
 from popoto.models.reading.calls import Row
 from popoto.models.reading.spec import Shape
 from popoto.models.record.options import AnyField, ModelOptions
@@ -21,7 +22,10 @@ def projected(
 
     Bytes that cannot be decoded are logged and read as None.
     """
-    columns = [_column(options.by_name[name], rows) for name in names]
+    columns = [
+        [row.key for row in rows] if name == PK else _column(options.by_name[name], rows)
+        for name in names
+    ]
     if shape == "flat":
         return columns[0]
     if shape == "tuples":

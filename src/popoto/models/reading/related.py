@@ -11,10 +11,10 @@ from popoto.engine.request import Plan
 from popoto.exceptions import QueryException
 from popoto.fields.field import Field
 from popoto.fields.reference import is_read, is_reference, loaded
-from popoto.fields.relationship import Relationship
 from popoto.models.record.loading import ReadReply, new_instance, read_commands, stored_of
 from popoto.models.record.options import ModelOptions
 from popoto.models.record.record import Record
+from popoto.models.record.reversing import relationships_to
 
 logger = logging.getLogger("POPOTO.Relationship")
 
@@ -49,12 +49,12 @@ def related(instance: Record, name: str) -> Plan[Any]:
     return None if field.referred_key(instance) is None else vars(instance).get(name)
 
 
-def report_referrers(model_name: str, old_key: str, new_key: str) -> Plan[None]:
+def report_referrers(model: type[Record], old_key: str, new_key: str) -> Plan[None]:
     """Warn of records that still refer to a record by the key that it no longer has.
 
     One round trip for each model with a relationship to this one; none without any.
     """
-    for field in Relationship.all_to(model_name):
+    for field in relationships_to(model):
         (count,) = yield from looked_up(
             [("SCARD", field.value_set_prefix + old_key)], field.model_name
         )

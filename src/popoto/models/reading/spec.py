@@ -10,6 +10,7 @@ from typing import Any, Literal, TypeAlias
 from popoto.exceptions import QueryException
 from popoto.fields.asking.conditions import Q
 from popoto.fields.describing import describe
+from popoto.models.reading.by_pk import PK
 from popoto.models.record.options import ModelOptions
 from popoto.models.record.record import Record
 
@@ -62,7 +63,7 @@ def check_count(options: ModelOptions, name: str, value: Any) -> int | None:
 def check_values(options: ModelOptions, names: Sequence[Any]) -> tuple[str, ...]:
     """Names for a projection. Raises QueryException for unknown ones."""
     for name in names:
-        if name not in options.by_name:
+        if name != PK and name not in options.by_name:
             raise QueryException(
                 f"{options.model_name}: values names {describe(name)}, which is no field; "
                 f"fields are {', '.join(options.by_name)}"

@@ -13,6 +13,7 @@ from popoto.models.record.annotations import own_annotations
 from popoto.models.record.metaclass import RecordBase
 from popoto.models.record.options import ModelOptions
 from popoto.models.record.record import Record
+from popoto.models.record.reversing import Reverse
 
 #: What asks for an expiry wherever values are given, and where instances keep it.
 EXPIRY: Final = {"ttl": "_ttl", "expire_at": "_expire_at"}
@@ -132,7 +133,8 @@ def _hint(cls: type[Record], name: str) -> str | None:
             f"{model_name}({name}=…): {name!r} is part of the class and cannot be set, so the "
             f"value is ignored; {closest(name, cls._meta.by_name, 'fields')}"
         )
-    if _attribute(cls, name) is not None or _is_declared(cls, name):
+    found = _attribute(cls, name)
+    if (found is not None and not isinstance(found[0], Reverse)) or _is_declared(cls, name):
         return None
     expiry = EXPIRY.values() if name.startswith("_") else EXPIRY
     return (

@@ -7,7 +7,6 @@ import typing
 from abc import ABCMeta
 from collections.abc import Mapping, Sequence
 from typing import Any
-from weakref import WeakValueDictionary
 
 from popoto._stock import is_replaced
 from popoto.exceptions import ModelException
@@ -23,17 +22,16 @@ from popoto.models.record.annotations import (
     stored_annotations,
 )
 from popoto.models.record.field_names import check_field_name
+from popoto.models.record.known_models import find_model, take_note
 from popoto.models.record.meta import check_meta, meta_settings, record_name
 from popoto.models.record.names_of_models import note_name
 from popoto.models.record.options import ModelOptions
+from popoto.models.record.reversing import attach_all
 
 AUTO_KEY = "_auto_key"
 #: Names of methods that came after popoto 1.6, whose models may have fields of these names.
 #: Those that keep a history (`Meta.history`) need its methods.
 MAY_BE_HIDDEN = frozenset({"history", "async_history", "related", "async_related"})
-
-#: The latest class of each name, for relationships that name their model as text.
-_models: WeakValueDictionary[str, RecordBase] = WeakValueDictionary()
 
 
 class RecordBase(ABCMeta):
@@ -89,7 +87,12 @@ class RecordBase(ABCMeta):
         cls._has_own_init = is_replaced(cls, "__init__")
         cls._has_own_setattr = cls.__setattr__ is not object.__setattr__
         options.adopt_mixins(cls)
-        _models[name] = cls
+        take_back = take_note(cls)
+        try:
+            attach_all(cls)
+        except ModelException:
+            take_back()
+            raise
         if not options.abstract:
             note_name(cls, options.model_name, is_named="__module__" in namespace)
         return cls
@@ -109,11 +112,6 @@ def _list_methods(cls: Any) -> None:
         for name, member in vars(base).items():
             if not name.startswith("_") and name not in vars(cls):
                 setattr(cls, name, member)
-
-
-def find_model(name: str) -> RecordBase | None:
-    """The latest model class of that name."""
-    return _models.get(name)
 
 
 Relationship.find_model = staticmethod(find_model)

@@ -20,7 +20,7 @@ def note_name(model: type, name: str, *, is_named: bool) -> None:
     """
     former = _keepers.get(name)
     _keepers[name] = model
-    if former is None or not is_named or _source(former) == _source(model):
+    if former is None or not is_named or source_of(former) == source_of(model):
         return
     warn_caller(
         f"{model.__module__}.{model.__qualname__} keeps its records under the name {name!r}, as "
@@ -34,7 +34,7 @@ def known_models() -> list[type]:
     return list(_keepers.values())
 
 
-def _source(model: type) -> str:
+def source_of(model: type) -> str:
     """The file, or else the module, that a class was written in."""
     module = sys.modules.get(model.__module__)
     return getattr(module, "__file__", None) or model.__module__

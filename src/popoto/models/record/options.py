@@ -23,6 +23,7 @@ from popoto.models.record.composites import CompositeIndex, composite_digest
 from popoto.models.record.decision import Decision
 from popoto.models.record.field_names import check_field_name, check_parameters
 from popoto.models.record.isolation import Isolation
+from popoto.models.record.reversing import attach, check_free
 from popoto.redis_db import Wait
 
 AnyField = Field[Any]
@@ -111,10 +112,13 @@ class ModelOptions:
                 "make a field of its own for each attribute"
             )
         check_parameters(self.model_name, {**self.by_name, name: field})
+        if self.model is not None:
+            check_free(self.model, name)
         self._register(name, field)
         self._compile()
         if self.model is not None:
             setattr(self.model, name, field)
+            attach(field)
 
     def adopt_fields(self, fields: Mapping[str, AnyField]) -> None:
         """Register the fields of a class body and of its bases, in their order."""
@@ -161,21 +165,12 @@ class ModelOptions:
 
     def _compile(self) -> None:
         fields = self.by_name = {**self.explicit_fields, **self.hidden_fields}  # only read
-        self.formatting_fields: list[AnyField] = [
-            field for field in fields.values() if field.formats
-        ]
-        self.companion_fields: list[AnyField] = [
-            field for field in fields.values() if field.companion_keys("")
-        ]
-        self.preparing_fields: list[AnyField] = [
-            field for field in fields.values() if field.prepares
-        ]
-        self.following_fields: list[AnyField] = [
-            field for field in fields.values() if field.follows
-        ]
-        self.present_fields: list[AnyField] = [
-            field for field in fields.values() if field.is_present
-        ]
+        of_all: list[AnyField] = [*fields.values()]
+        self.formatting_fields = [field for field in of_all if field.formats]
+        self.companion_fields = [field for field in of_all if field.companion_keys("")]
+        self.preparing_fields = [field for field in of_all if field.prepares]
+        self.following_fields = [field for field in of_all if field.follows]
+        self.present_fields = [field for field in of_all if field.is_present]
         self._registries: dict[str, list[AnyField]] = {}
         for field in fields.values():
             for word in field.registries:

@@ -116,10 +116,24 @@ class Record(metaclass=RecordBase):
         for own in ("_stored", "_references", "_dangling"):
             if own in values:
                 values[own] = dict(values[own])
+        twin._adopt_lists()
+        return twin
+
+    def __setstate__(self, state: Any) -> None:
+        has_slots = bool(isinstance(state, tuple))
+        values: Any = state[0] if has_slots else state
+        slots: Any = state[1] if has_slots else {}
+        vars(self).update(values or {})
+        for name in slots:
+            setattr(self, name, slots[name])
+        self._adopt_lists()
+
+    def _adopt_lists(self) -> None:
+        """Make capped lists of lists that came here with the state of another record."""
+        values = vars(self)
         for name in self._meta.list_names:
             if name in values:
-                values[name] = self._meta.by_name[name].assigned_value(twin, values[name])
-        return twin
+                values[name] = self._meta.by_name[name].assigned_value(self, values[name])
 
     # What is known of the stored record ------------------------------------------------
 

@@ -10,6 +10,7 @@ from popoto.engine.db_key import DB_key
 from popoto.engine.moments import later_text
 from popoto.exceptions import QueryException
 from popoto.fields.describing import describe
+from popoto.fields.key_field_mixin import VALID_KEYFIELD_TYPES
 from popoto.models.record.options import ModelOptions
 
 
@@ -39,11 +40,47 @@ def record_key(options: ModelOptions, key: Any) -> str | None:
     if not separator:
         return None
     if name != options.model_name:
-        raise QueryException(
-            f"{options.model_name}: {describe(key)} is the key of another model; keys of "
-            f"{options.model_name} start with {options.model_name + keys.SEPARATOR!r}"
-        )
+        raise QueryException(f"{options.model_name}: {_of_another_model(options, key)}")
     return key
+
+
+def _of_another_model(options: ModelOptions, key: str) -> str:
+    start = options.model_name + keys.SEPARATOR
+    return (
+        f"{describe(key)} is the key of another model; keys of {options.model_name} start with "
+        f"{start!r}"
+    )
+
+
+#: What a key field may hold.
+_VALUES = tuple(VALID_KEYFIELD_TYPES)
+
+
+def key_value(options: ModelOptions, given: Any) -> dict[str, Any] | None:
+    """What was given in place of a record key, as the value of the one key field.
+
+    None for what is meant as a record key: text with a colon, bytes, a `DB_key`, a record, and
+    what can be neither. Raises QueryException for a value where several fields make the key.
+    """
+    if not isinstance(given, _VALUES):
+        return None
+    names = options.key_names
+    by_field = f"get({', '.join(f'{name}=…' for name in names)})"
+    start = options.model_name + keys.SEPARATOR
+    if isinstance(given, str) and keys.SEPARATOR in given:
+        if given.startswith(start):
+            return None
+        raise QueryException(
+            f"{options.model_name}: {_of_another_model(options, given)}. A value with a colon is "
+            f"asked for by its field: {by_field}"
+        )
+    if len(names) > 1:
+        raise QueryException(
+            f"{options.model_name}: {describe(given)} alone is no record, since "
+            f"{len(names)} fields make its key: write {by_field}, or a record key, which starts "
+            f"with {start!r}"
+        )
+    return {names[0]: given}
 
 
 def record_keys(options: ModelOptions, values: Mapping[str, Any]) -> list[str]:

@@ -36,7 +36,7 @@ def references_to(
 def _refers_to(field: AnyField, target: ModelOptions) -> bool:
     if not field.is_reference or not field.in_hash:
         return False
-    model = field.target_model
+    model = field.known_target
     return model is not None and model._meta.model_name == target.model_name
 
 

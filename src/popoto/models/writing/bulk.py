@@ -19,6 +19,7 @@ from popoto.exceptions import (
 from popoto.fields.coercion import CoercionError
 from popoto.fields.describing import describe
 from popoto.fields.field import LeftOut
+from popoto.fields.stored_number import F
 from popoto.models.record.field_names import known_field
 from popoto.models.record.options import ModelOptions
 from popoto.models.record.overridden import own_call
@@ -32,6 +33,7 @@ from popoto.models.writing.preparing import prepared_save
 from popoto.models.writing.rows import Matches, OnError, Progress, Rows, chunks, telling
 from popoto.models.writing.save_request import SaveRequest
 from popoto.models.writing.saving import Saving
+from popoto.models.writing.updating import checked_number
 
 M = TypeVar("M", bound=Record)
 
@@ -208,6 +210,8 @@ def bulk_update(
         skips_missing=batches.is_query,
     )
     values = {name: _coerced(options, name, value) for name, value in updates.items()}
+    # The sums that instances are to have are told by replies.
+    rows.needs_replies = not batches.is_query and any(type(each) is F for each in values.values())
     return (yield from telling(rows, _updated(model, batches, rows, values)))
 
 
@@ -221,7 +225,8 @@ def _updated(model: type[M], batches: Matches, rows: Rows, values: Mapping[str, 
             for name, value in values.items():
                 setattr(instance, name, _own_copy(value))
         refused = len(rows.refused)
-        operations = yield from _prepared_saves(model, batch, rows, SaveRequest(), names)
+        request = SaveRequest(condition=batches.condition)
+        operations = yield from _prepared_saves(model, batch, rows, request, names)
         if is_replaced(model, "save"):
             yield from _carried_out(operations, rows)
             rows.end_batch(len(batch), len(batch))
@@ -256,6 +261,9 @@ def _check_updates(options: ModelOptions, updates: dict[str, Any]) -> None:
 
 def _coerced(options: ModelOptions, name: str, value: Any) -> Any:
     """A new value in its field's type. Raises ValidationError before any instance is touched."""
+    if isinstance(value, F):
+        checked_number(options, name, value)
+        return value
     field = options.by_name[name]
     try:
         coerced = field.coerce(value)

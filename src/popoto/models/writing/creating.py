@@ -13,10 +13,13 @@ from popoto.exceptions import (
     AlreadyExistsError,
     KeyMutationError,
     MatchExistsError,
+    QueryException,
     RecordGoneError,
     UniquenessError,
 )
+from popoto.fields.describing import describe
 from popoto.models.reading.absence import Absence, absence
+from popoto.models.reading.by_pk import PK, with_key_field
 from popoto.models.reading.getting import get
 from popoto.models.record.further import check_further, set_further
 from popoto.models.record.overridden import CREATE_ONLY, UNMATCHED, is_own, own_call
@@ -125,6 +128,18 @@ def _lookup(model: type[M], lookup: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in lookup.items() if name in decisive}
 
 
+def _by_fields(model: type[M], lookup: Mapping[str, Any]) -> dict[str, Any]:
+    """The lookup without `pk`: under the name of the one key field."""
+    found = with_key_field(model._meta, lookup)
+    if PK in found:
+        names = ", ".join(f"{name}=…" for name in model._meta.key_names)
+        raise QueryException(
+            f"{model._meta.model_name}: a record is created from the values of its key fields, "
+            f"not from pk={describe(found[PK])}: give {names}"
+        )
+    return found
+
+
 def _new_values(
     model: type[M], lookup: Mapping[str, Any], defaults: Mapping[str, Any]
 ) -> dict[str, Any]:
@@ -205,6 +220,7 @@ def get_or_create(
     model: type[M], defaults: Mapping[str, Any] | None, lookup: Mapping[str, Any]
 ) -> Plan[tuple[M, bool]]:
     """The plan of `Model.get_or_create`."""
+    lookup = _by_fields(model, lookup)
     return (yield from _find_or_create(model, lookup, _new_values(model, lookup, defaults or {})))
 
 
@@ -213,6 +229,7 @@ def update_or_create(
 ) -> Plan[tuple[M, bool]]:
     """The plan of `Model.update_or_create`."""
     changes = dict(defaults or {})
+    lookup = _by_fields(model, lookup)
     values = _new_values(model, lookup, changes)
     tries = 0
     while True:

@@ -14,7 +14,7 @@ from popoto.fields.describing import describe
 from popoto.models.record.options import AnyField
 
 #: Sums of Decimals are exact: one that does not fit is an error, never rounded.
-_EXACT_DECIMALS = Context(
+EXACT_DECIMALS = Context(
     prec=MAX_DIGITS,
     Emax=MAX_EMAX,
     Emin=MIN_EMIN,
@@ -86,7 +86,7 @@ def added(field: AnyField, raw: Stored | None, delta: Any) -> Any:
         raise StoredDataError(f"{field.label} holds bytes that are no number: {error}") from error
     try:
         total = (
-            _EXACT_DECIMALS.add(Decimal(current), delta)
+            EXACT_DECIMALS.add(Decimal(current), delta)
             if field.type is Decimal
             else current + delta
         )

@@ -12,6 +12,7 @@ from popoto.exceptions import (
     KeyMutationError,
     ModelException,
     SkipSaveException,
+    ValidationError,
 )
 from popoto.fields.describing import describe
 from popoto.models.record import overridden
@@ -23,6 +24,7 @@ from popoto.models.writing.keywords import check_keywords
 from popoto.models.writing.restoring import Restoring
 from popoto.models.writing.save_request import SaveRequest
 from popoto.models.writing.saving import Saving
+from popoto.models.writing.updating import Updating, numbers_of, set_aside
 
 
 def prepared_save(
@@ -32,6 +34,26 @@ def prepared_save(
     kind: type[Saving] = Saving,
 ) -> Saving | None:
     """A save, once everything is checked and formatted; None = nothing is saved."""
+    numbers = numbers_of(instance, names)
+    if not numbers:
+        return _prepared(instance, request, names, kind if request.condition is None else Updating)
+    # Until the sum is known, its field is as it was loaded.
+    with set_aside(instance, numbers):
+        saving = _prepared(instance, request, names, Updating)
+        if isinstance(saving, Updating):
+            try:
+                saving.add(numbers)
+            except ValidationError as error:
+                if not request.ignore_errors:
+                    raise
+                logger.error("%s", error)
+                return None
+    return saving
+
+
+def _prepared(
+    instance: Record, request: SaveRequest, names: list[str] | None, kind: type[Saving]
+) -> Saving | None:
     if request.hook_arguments:
         check_keywords(instance, "save", request.hook_arguments)
     if names is not None and request.recreate:

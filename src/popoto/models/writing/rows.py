@@ -33,6 +33,7 @@ from popoto.models.reading.spec import QuerySpec
 from popoto.models.record.record import Record
 from popoto.models.writing.company import Company, gave_up
 from popoto.models.writing.operation import Operation
+from popoto.models.writing.save_request import Condition
 
 Item = TypeVar("Item")
 
@@ -254,6 +255,14 @@ class Matches:
         self._fetch: Fetch | None = None
         self._pages: Pages | None = None
         self._left: list[Any] = []
+
+    @property
+    def condition(self) -> Condition | None:
+        """What a record of the query has to meet when it is written as well."""
+        operand = None if self._fetch is None else self._fetch.operand
+        if operand is None or not operand.needs:
+            return None
+        return Condition(operand.needs, operand.test)
 
     def next(self) -> Plan[list[Any] | None]:
         """The next batch, never empty, or None at the end."""

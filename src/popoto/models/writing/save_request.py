@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
+from popoto.fields.asking.operands import View
 from popoto.models.reading.absence import Absence
 from popoto.models.writing.expecting import Expected
+
+
+@dataclass(slots=True, frozen=True)
+class Condition:
+    """What has to hold of a stored record for it to be written, and the fields that decide it."""
+
+    needs: frozenset[str]
+    holds: Callable[[View], bool]
 
 
 @dataclass(slots=True)
@@ -28,4 +37,6 @@ class SaveRequest:
     expected: Expected = None
     #: write a record whole that was stored, and is not any more
     recreate: bool = False
+    #: that of the query whose results are changed
+    condition: Condition | None = None
     hook_arguments: dict[str, Any] = field(default_factory=dict[str, Any])

@@ -347,7 +347,7 @@ class Saving(Change):
 
     def after(self) -> Plan[None]:
         if self.moves:
-            yield from report_referrers(self.options.model_name, self.old_key, self.key)
+            yield from report_referrers(type(self.instance), self.old_key, self.key)
 
     @property
     def left(self) -> tuple[str, str | None] | None:
@@ -378,7 +378,8 @@ class Saving(Change):
         if self.options.ttl_policy != "reset":
             note_applied(instance)
         for name in self.options.list_names:
-            if name in self.changed:
+            # The rest goes even where the first items are as stored and nothing was written.
+            if name in self.names:
                 instance._keep_capped(name)
         if not self.partial:
             vars(instance).pop("_references", None)

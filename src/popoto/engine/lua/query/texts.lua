@@ -22,6 +22,22 @@ local function make_text()
     return string.find(whole, operand, 1, true) ~= nil
   end
 
+  -- The same whatever the case, for what is ASCII; any other text may match, and the client looks.
+  -- `operand` has its case folded.
+  local function whatever_the_case(matching)
+    return function(whole, operand)
+      return string.find(whole, '[\128-\255]') ~= nil or matching(string.lower(whole), operand)
+    end
+  end
+
+  function matches.whole(whole, operand)
+    return whole == operand
+  end
+
+  for _, match in ipairs({'prefix', 'suffix', 'infix', 'whole'}) do
+    matches['i' .. match] = whatever_the_case(matches[match])
+  end
+
   local function holds_text(node, key)
     local bytes = field_of(key, node.field)
     local start = bytes and start_of_text(bytes)
