@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 
 from popoto import redis_db
+from popoto._connection.asynchronous import AsyncClusterConnection
+from popoto._connection.sync import ClusterConnection
 
 
 def before_each_commit(patch: pytest.MonkeyPatch, work: Callable[[], object]) -> None:
@@ -27,7 +29,8 @@ def before_each_commit(patch: pytest.MonkeyPatch, work: Callable[[], object]) ->
 
         return watched
 
-    for kind in (redis_db.SyncConnection, redis_db.AsyncConnection):
+    servers = redis_db.SyncConnection, redis_db.AsyncConnection
+    for kind in (*servers, ClusterConnection, AsyncClusterConnection):
         for name in ("call", "call_many"):
             patch.setattr(kind, name, watching(getattr(kind, name)))
 

@@ -38,6 +38,7 @@ from popoto.fields.geo_field import GeoField
 from popoto.fields.history.entries import HistoryEntry
 from popoto.fields.history.explaining import async_explain_confidence, explain_confidence
 from popoto.fields.observation import ObservationProtocol, RecallProposal
+from popoto.fields.on_delete import CASCADE, DO_NOTHING, PROTECT, SET_NULL
 from popoto.fields.prediction_ledger import PredictionLedgerMixin
 from popoto.fields.relationship import Relationship
 from popoto.fields.shortcuts import (
@@ -79,6 +80,10 @@ from popoto.redis_db import get_REDIS_DB as get_redis
 from popoto.streams import StreamConsumer
 
 __all__ = [
+    "CASCADE",
+    "DO_NOTHING",
+    "PROTECT",
+    "SET_NULL",
     "AccessTrackerMixin",
     "AdaptiveAssembler",
     "AssemblyResult",

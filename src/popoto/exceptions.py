@@ -35,6 +35,7 @@ __all__ = [
     "OutcomeUnknownTimeoutError",
     "PartlyWrittenError",
     "PopotoException",
+    "ProtectedError",
     "PublisherException",
     "QueryException",
     "RecordGoneError",
@@ -169,6 +170,17 @@ class ConflictError(ModelException):
         self.expected = dict(expected or {})
         self.stored = None if stored is None else dict(stored)
         self.mine = dict(mine or {})
+
+
+class ProtectedError(ModelException):
+    """A record cannot be deleted, because others refer to it by a relationship with PROTECT.
+
+    `holders` are the keys of those that do, the first 1,000 of them.
+    """
+
+    def __init__(self, message: str, holders: Sequence[str] = ()) -> None:
+        super().__init__(message)
+        self.holders = tuple(holders)
 
 
 class NotStoredError(ModelException):

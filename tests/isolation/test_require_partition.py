@@ -91,6 +91,7 @@ OF_QUERIES: dict[str, Read] = {
     "keys": lambda api, query: api(query.keys),
     "values": lambda api, query: api(query.values("name").all),
     "values_list": lambda api, query: api(query.values_list("name").all),
+    "only": lambda api, query: api(query.only("name").all),
     "iteration": lambda api, query: list(query),
     "order_by": lambda api, query: api(query.order_by("-number").all),
     "limit": lambda api, query: api(query.limit(1).all),

@@ -142,3 +142,8 @@ def times_are_seconds(record: Restaurant) -> None:
     record.renew_ttl(60)
     record.renew_ttl("60")  # error
     assert_type(Restaurant.query.filter(name="Luigi").renew_ttl(None), int)
+
+
+def only_some_fields_of_records() -> None:
+    assert_type(Restaurant.query.only("name"), QueryBuilder[Restaurant])
+    assert_type(Restaurant.query.filter(name="Luigi").only("name").first(), Restaurant | None)

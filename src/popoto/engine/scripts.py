@@ -128,7 +128,7 @@ COMMIT = Script.joined(
     "commit",
     *_in("shared", "settled stored foreseeing"),
     *_in("commit", "arguments refusing records looking queued_looks"),
-    *_in("commit", "texts claims sums expiring moving kinds pointing steps commit"),
+    *_in("commit", "texts claims sums expiring moving kinds pointing referring steps commit"),
 )
 QUERY = Script.joined(
     "query",

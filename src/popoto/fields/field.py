@@ -18,7 +18,9 @@ from popoto.exceptions import ModelException, StoredDataError
 from popoto.fields.adapting import adapted, is_field_type, names_of
 from popoto.fields.asking.asked import Asked
 from popoto.fields.coercion import CHECKED_TYPES
+from popoto.fields.deferred import read_deferred
 from popoto.fields.describing import describe
+from popoto.fields.on_delete import OnDelete
 from popoto.fields.type_variables import Value
 from popoto.fields.valued import VALID_FIELD_TYPES
 
@@ -197,6 +199,8 @@ class Field(Asked[Value], Generic[Value], metaclass=FieldBase):
             return self
         name = self.name
         raw = instance._stored.get(name)
+        if raw is None and name in instance._deferred:
+            raw = read_deferred(instance, name)
         value: Value
         if raw is None:
             value = self.missing_value(instance)
@@ -277,6 +281,11 @@ class Field(Asked[Value], Generic[Value], metaclass=FieldBase):
     def names_reverse(self) -> bool:
         """Whether the user has chosen that name."""
         return False
+
+    @property
+    def on_target_deleted(self) -> OnDelete:
+        """What becomes of records when the one that they refer to by this field is deleted."""
+        return OnDelete.DO_NOTHING
 
     def referrers(self, instance: Any) -> Any:
         """The query for the records that refer to a record by this field."""

@@ -22,6 +22,7 @@ from popoto.fields.keeping.entries import Entry, SetEntry
 from popoto.fields.keeping.families import KeyFamily
 from popoto.fields.keeping.naming import model_name_of
 from popoto.fields.naming_back import check_related_name, reverse_name
+from popoto.fields.on_delete import OnDelete, on_delete_of
 from popoto.fields.reference import Reference, is_reference, loaded
 from popoto.fields.type_variables import Target
 
@@ -51,6 +52,10 @@ class Relationship(Field["Target | str | None"], Generic[Target]):
     when anything of it is asked for. Either raises BlockingReadError where an event loop is
     running; `select_related` and `async_related` read without blocking it.
 
+    `related_name`: how records of the related model call those that refer to them; by default
+    the plural of the class's name, ``"+"`` for none. `on_delete`: what becomes of these when
+    the related record is deleted (`DO_NOTHING`, `CASCADE`, `SET_NULL`, `PROTECT`).
+
     Keyword lookups: the field itself (a record, its key or None), ``__isnull``,
     ``__in``, ``__ne``, and ``__`` + any lookup of the related model.
     """
@@ -73,10 +78,18 @@ class Relationship(Field["Target | str | None"], Generic[Target]):
     many: bool
     related_name: str | None
 
-    def __init__(self, model: type[Target] | str | None = None, **options: Any) -> None:
+    def __init__(
+        self,
+        model: type[Target] | str | None = None,
+        *,
+        on_delete: OnDelete | str = OnDelete.DO_NOTHING,
+        **options: Any,
+    ) -> None:
         options["model"] = model
         options["type"] = str
         self._model: Any = None
+        # The field's `on_delete` is the hook of popoto 1.6.
+        self._on_target_deleted = on_delete
         super().__init__(**options)
 
     def check_options(self, options: Mapping[str, Any]) -> None:
@@ -93,6 +106,7 @@ class Relationship(Field["Target | str | None"], Generic[Target]):
                 "Relationship to this one instead"
             )
         check_related_name(self.related_name)
+        self._on_target_deleted = on_delete_of(self._on_target_deleted, null=self.null)
 
     @property
     def model(self) -> Any:
@@ -140,6 +154,10 @@ class Relationship(Field["Target | str | None"], Generic[Target]):
     @property
     def reverse_name(self) -> str | None:
         return reverse_name(self.related_name, self.owner.__name__)
+
+    @property
+    def on_target_deleted(self) -> OnDelete:
+        return OnDelete(self._on_target_deleted)
 
     def referrers(self, instance: Any) -> Any:
         problem = self.problem(instance)

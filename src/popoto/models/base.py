@@ -285,10 +285,14 @@ class Model(
     def delete(self, pipeline: Pipeline | None = None, **kwargs: Any) -> Any:
         """Delete the record, its companions and all its index entries, atomically.
 
+        Records that refer to it by a relationship with a rule (`on_delete`) go or change in the
+        same step, if they are not too many; ProtectedError where they keep it.
+
         Returns whether the record existed, or the pipeline if one was given. Further keywords go to
         the fields' hooks; UnknownNameError where none takes them. The
         instance keeps its values and can be saved again. One command for a loaded
-        or saved instance, two for one that was only constructed.
+        or saved instance, two for one that was only constructed; see the manual for those on
+        which others depend.
         """
         return run(single.delete(self, pipeline, kwargs))
 

@@ -262,6 +262,10 @@ class Query(TypedTuples, QueryOperations, Generic[Row]):
         """Dicts of just these fields, of all records."""
         return self._everything.values(*names)
 
+    def only(self, *names: str) -> QueryBuilder[Row]:
+        """All records, loaded with just these fields; see `QueryBuilder.only`."""
+        return self._everything.only(*names)
+
     def _tuples_of(self, names: tuple[Any, ...], *, flat: bool) -> QueryBuilder[Any]:
         return self._everything._tuples_of(names, flat=flat)
 

@@ -17,6 +17,7 @@ from popoto.fields.asking.conditions import CombinedExpression, Expression, Filt
 from popoto.fields.describing import describe
 from popoto.fields.field import Field
 from popoto.models.query_operations import QueryOperations
+from popoto.models.reading.aggregating import field_name
 from popoto.models.reading.chunks import Chunks
 from popoto.models.reading.executing import Execution
 from popoto.models.reading.read_hooks import read_hooks
@@ -167,6 +168,18 @@ class QueryBuilder(TypedTuples, QueryOperations, Generic[Row]):
         if not found:
             raise QueryException("values_list needs the fields that the tuples are made of")
         return self._with(values=found, shape="flat" if flat else "tuples")
+
+    def only(self, *names: str) -> QueryBuilder[Row]:
+        """Load records with just these fields, and those that saves need.
+
+        Any other one is read when it is first looked at, one round trip each; in a running event
+        loop that is a BlockingReadError. A save leaves alone what was neither loaded nor set.
+        """
+        if self._spec.values is not None:
+            raise TypeError("only() gives records, and values() or values_list() was called before")
+        if not names:
+            raise QueryException("only needs the fields that are to be loaded")
+        return self._with(only=tuple(field_name(name) for name in names))
 
     def computed_sort(self, key: Callable[[Row], Any], reverse: bool = False) -> QueryBuilder[Row]:
         """Order by what `key` makes of each result, in Python, before any limit.

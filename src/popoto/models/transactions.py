@@ -24,6 +24,7 @@ from popoto.models.writing.expecting import Expectation, Expected
 from popoto.models.writing.incrementing import Increment
 from popoto.models.writing.keywords import Lifetime, Moment, take_expiry
 from popoto.models.writing.operation import Operation
+from popoto.models.writing.relatives import check_shards
 from popoto.models.writing.save_request import SaveRequest
 from popoto.models.writing.touching import Touch
 
@@ -174,6 +175,6 @@ class Transaction(Collecting):
             raise ModelException("this transaction is over: begin a new one")
         self._is_over = True
         if self._operations:
-            transaction_plans.check_shards(self._operations, is_cluster=is_cluster)
+            check_shards(self._operations, is_cluster=is_cluster)
             self.results = yield from transaction_plans.commit(self._operations)
         return self.results

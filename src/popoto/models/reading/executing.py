@@ -17,7 +17,7 @@ from popoto.models.reading.projecting import projected
 from popoto.models.reading.read_hooks import read_hooks
 from popoto.models.reading.related import attach_references
 from popoto.models.reading.spec import QuerySpec, check_count, check_values
-from popoto.models.record.loading import new_instance
+from popoto.models.record.loading import always_loaded, new_instance
 
 logger = logging.getLogger("POPOTO.Query")
 
@@ -48,6 +48,8 @@ class Execution:
         spec = self.spec
         if spec.values is not None:
             check_values(self.options, spec.values)
+        if spec.only is not None:
+            check_values(self.options, spec.only, "only")
         if spec.order_by is not None or spec.nulls is not None:
             ordering.parse(self.options, spec.order_by, spec.nulls)
         if self.options.isolation and not spec.at_large:
@@ -73,6 +75,9 @@ class Execution:
 
     def reading(self) -> Reading:
         if self.spec.values is None:
+            only = self.spec.only
+            if only is not None:
+                return Reading.of(self.options, [*only, *always_loaded(self.options)])
             return Reading.everything(self.options)
         return Reading.of(self.options, self.spec.values)
 
@@ -108,10 +113,20 @@ class Execution:
         if spec.values is not None:
             return projected(self.options, rows, spec.values, spec.shape)
         unit = fetch.operand.extra.get("distance_unit")
+        deferred: frozenset[str] = frozenset()
+        if spec.only is not None:
+            read = self.reading()
+            deferred = frozenset(self.options.stored_names).difference(
+                read.hash_names, read.list_names
+            )
         instances: list[Any] = []
         for row in rows:
             instance = new_instance(
-                spec.model, row.key, row.stored, resolves_references=self.eager_references
+                spec.model,
+                row.key,
+                row.stored,
+                resolves_references=self.eager_references,
+                deferred=deferred,
             )
             if unit is not None and row.distance is not None:
                 instance._geo_distance = row.distance

@@ -27,6 +27,7 @@ def refresh(instance: Record, names: Iterable[str] | None) -> Plan[None]:
     values = vars(instance)
     references: dict[str, str] = values.get("_references", {})
     dangling: dict[str, str] = values.get("_dangling", {})
+    instance._deferred = instance._deferred.difference(wanted)
     for name in wanted:
         values.pop(name, None)
         references.pop(name, None)

@@ -33,6 +33,8 @@ class QuerySpec:
     limit: Any = None
     offset: Any = 0
     values: tuple[str, ...] | None = None
+    #: the fields that records are loaded with; None: all
+    only: tuple[str, ...] | None = None
     #: what becomes of `values` of a record: a dict, a tuple, or (flat) the one value itself
     shape: Shape = "dicts"
     computed_sort: tuple[Callable[[Any], Any], bool] | None = None
@@ -60,12 +62,14 @@ def check_count(options: ModelOptions, name: str, value: Any) -> int | None:
     return value
 
 
-def check_values(options: ModelOptions, names: Sequence[Any]) -> tuple[str, ...]:
+def check_values(
+    options: ModelOptions, names: Sequence[Any], method: str = "values"
+) -> tuple[str, ...]:
     """Names for a projection. Raises QueryException for unknown ones."""
     for name in names:
         if name != PK and name not in options.by_name:
             raise QueryException(
-                f"{options.model_name}: values names {describe(name)}, which is no field; "
+                f"{options.model_name}: {method} names {describe(name)}, which is no field; "
                 f"fields are {', '.join(options.by_name)}"
             )
     return tuple(names)

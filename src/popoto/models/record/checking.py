@@ -48,6 +48,7 @@ def coerce_and_check(
                 null_check
                 and not field.null
                 and name not in instance._stored
+                and name not in instance._deferred
                 and name not in values.get("_references", ())
             ):
                 reason = field.problem(None)

@@ -7,6 +7,7 @@ functions. So none is kept alive here, and the latest definition takes the place
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable
+from itertools import count
 from typing import Any
 from weakref import WeakValueDictionary
 
@@ -14,6 +15,21 @@ from popoto.models.record.names_of_models import source_of
 
 #: By name; by module and name; by what makes it the same definition.
 _models: WeakValueDictionary[Hashable, type] = WeakValueDictionary()
+
+
+_times = count(1)
+_moment = 0
+
+
+def note_definition() -> None:
+    """Take note that a model was defined, or a field of one."""
+    global _moment  # noqa: PLW0603  # when what follows from all models was last of date
+    _moment = next(_times)
+
+
+def how_many_were_defined() -> int:
+    """A number that is another one after each definition of a model or of a field."""
+    return _moment
 
 
 def find_model(name: str, module: str) -> Any:
@@ -36,6 +52,7 @@ def take_note(model: Any) -> Callable[[], None]:
     former = {name: _models.get(name) for name in names}
     for name in names:
         _models[name] = model
+    note_definition()
 
     def take_back() -> None:
         for name, before in former.items():

@@ -51,9 +51,16 @@ def stored_of(
 
 
 def new_instance(
-    model: type[M], key: str, stored: dict[str, Stored], *, resolves_references: bool
+    model: type[M],
+    key: str,
+    stored: dict[str, Stored],
+    *,
+    resolves_references: bool,
+    deferred: frozenset[str] = frozenset(),
 ) -> M:
     """A loaded instance. Nothing is decoded yet but what has to be present.
+
+    `deferred` are fields that were not read.
 
     A model with an ``__init__`` of its own has it run, with the decoded values, so
     that what it sets is there however a record was loaded.
@@ -63,6 +70,8 @@ def new_instance(
     state["_stored"] = stored
     state["_redis_key"] = key
     state["_is_persisted"] = True
+    if deferred:
+        state["_deferred"] = deferred
     for field in model._meta.present_fields:
         with suppress(StoredDataError):
             getattr(instance, field.name)
@@ -73,6 +82,23 @@ def new_instance(
         model.__init__(instance, **_constructor_values(instance))
         state.pop("_is_loading", None)
     return instance
+
+
+def always_loaded(options: ModelOptions) -> set[str]:
+    """The fields that every loaded record has, since saves and the fields' own methods need them.
+
+    The key, what entries and versions follow from, moments of saves, what is present from the
+    beginning, and what fields prepare for the server, with the texts that they are made of.
+    """
+    names = {*options.index_names, *options.key_names}
+    made = [*options.listed("embedding"), *options.listed("keywords")]
+    names.update(field.source for field in made)
+    for field in options.by_name.values():
+        if field.is_present or field.formats_untouched or field in options.preparing_fields:
+            names.add(field.name)
+        if field in made or field.partition_names:
+            names.update((field.name, *field.partition_names))
+    return names
 
 
 def as_stored(

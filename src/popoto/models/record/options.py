@@ -40,6 +40,7 @@ class ModelOptions:
 
     #: The class these options belong to; set as soon as it exists.
     model: type[Any] | None = None
+    known_dependants: Any = None  #: who depends on its records; see `dependants_of`
     #: Names of the Model API, which no field may hide.
     api_names: frozenset[str] = frozenset()
 

@@ -39,6 +39,8 @@ class Record(metaclass=RecordBase):
     #: Set likewise for `get_or_create()`: the lookup that has found no record.
     _unmatched: Any = None
     _last_full_save: dict[str, Stored] | None = None
+    #: Fields that were left out when it was loaded (`only`); read at the first access.
+    _deferred: frozenset[str] = frozenset()
     #: By field, the bytes that were stored before a write that waits in a caller's pipeline.
     _unconfirmed: dict[str, set[Stored | None]] | None = None
     #: what a record that is imported has to have beside its values; None: what every new one has

@@ -13,7 +13,7 @@ from weakref import ref
 from popoto.exceptions import ModelException
 from popoto.fields.field import Field
 from popoto.fields.relationship import Relationship
-from popoto.models.record.known_models import is_latest, is_same
+from popoto.models.record.known_models import is_latest, is_same, note_definition
 
 
 class Reverse:
@@ -111,6 +111,7 @@ def attach_all(model: Any) -> None:
 
 def attach(field: Field[Any]) -> None:
     """Give the model that a field refers to, if it refers to one that is there, the way back."""
+    note_definition()
     _give(field, field.known_target, [])
 
 

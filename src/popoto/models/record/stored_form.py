@@ -36,6 +36,9 @@ def encoded_values(instance: Record, names: Iterable[str]) -> dict[str, Stored]:
         elif stored.get(name) is not None:
             found[name] = stored[name]
             continue
+        elif name in instance._deferred:
+            # It is as it is stored, whatever that is.
+            continue
         else:
             value = getattr(instance, name)
         try:
@@ -48,7 +51,7 @@ def encoded_values(instance: Record, names: Iterable[str]) -> dict[str, Stored]:
 def changed_values(instance: Record, names: Iterable[str]) -> dict[str, Stored]:
     """What a save has to write: fields whose encoded value differs from the stored one."""
     values = vars(instance)
-    stored = instance._stored
+    stored, deferred = instance._stored, instance._deferred
     references: dict[str, str] = values.get("_references", {})
     fields = instance._meta.by_name
     touched = [
@@ -61,7 +64,8 @@ def changed_values(instance: Record, names: Iterable[str]) -> dict[str, Stored]:
     return {
         name: now
         for name, now in encoded_values(instance, touched).items()
-        if now != (before := stored.get(name)) and not _same(fields[name], now, before)
+        if now != (before := stored.get(name))
+        and (name in deferred or not _same(fields[name], now, before))
     }
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from popoto.engine.batch import Batch, GuardFailure, outcomes
 from popoto.engine.keys import SEPARATOR
+from popoto.engine.looking_up import members_of
 from popoto.engine.outcome import wrong_kind
 from popoto.engine.request import Plan, Request
 from popoto.engine.scanning import Scan, literally
@@ -17,7 +18,7 @@ from popoto.models.record.record import Record
 from popoto.models.upkeep.cleaning import clean_indexes
 from popoto.models.upkeep.records import SCAN_COUNT, as_text, read_entries
 from popoto.models.upkeep.registry import Registry
-from popoto.models.writing.bulk import delete_batch
+from popoto.models.writing.bulk import delete_batch, leaving
 from popoto.models.writing.rows import Progress, Rows, chunks, telling
 
 
@@ -31,6 +32,8 @@ def delete_all(model: type[Record], batch_size: int, progress: Progress | None) 
 
 def _emptied(model: type[Record], batch_size: int, rows: Rows) -> Plan[int]:
     options = model._meta
+    listed = members_of(options.class_set_key, options.shard)
+    later = yield from leaving(model, listed, batch_size)
     cursor = "0"
     while True:
         wanted = [(options.class_set_key, "set", cursor)]
@@ -44,7 +47,8 @@ def _emptied(model: type[Record], batch_size: int, rows: Rows) -> Plan[int]:
             if exists == 1 and key.startswith(options.model_name + SEPARATOR)
         ]
         if instances:
-            rows.end_batch((yield from delete_batch(model, instances, rows)), len(instances))
+            done = yield from delete_batch(model, instances, rows, later)
+            rows.end_batch(done, len(instances))
         cursor = pages[0].cursor
         if cursor == "0":
             break

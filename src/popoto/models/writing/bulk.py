@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any, TypeVar
 
@@ -20,14 +20,17 @@ from popoto.fields.coercion import CoercionError
 from popoto.fields.describing import describe
 from popoto.fields.field import LeftOut
 from popoto.fields.stored_number import F
+from popoto.models.record.dependants import dependants_of
 from popoto.models.record.field_names import known_field
 from popoto.models.record.options import ModelOptions
 from popoto.models.record.overridden import own_call
 from popoto.models.record.record import Record
 from popoto.models.record.stored_form import changed_values
 from popoto.models.writing.carrying import carry_out
+from popoto.models.writing.cascading import carry_out_deletions
 from popoto.models.writing.creating import save_as_defined
 from popoto.models.writing.deleting import Deletion
+from popoto.models.writing.depending import find_relatives
 from popoto.models.writing.operation import Operation
 from popoto.models.writing.preparing import prepared_save
 from popoto.models.writing.rows import Matches, OnError, Progress, Rows, chunks, telling
@@ -305,17 +308,38 @@ def bulk_delete(
 
 
 def _deleted(model: type[Record], batches: Matches, rows: Rows) -> Plan[int]:
+    later = yield from leaving(model, batches.keys(), batches.batch_size)
     batch = yield from batches.next()
     while batch is not None:
         rows.check_instances(model, batch)
-        yield from delete_batch(model, batch, rows)
+        yield from delete_batch(model, batch, rows, later)
         rows.end_batch(len(batch), len(batch))
         batch = yield from batches.next()
     return rows.done
 
 
-def delete_batch(model: type[Record], instances: Sequence[Any], rows: Rows) -> Plan[int]:
-    """Delete these records; how many of them existed. One call for up to some 15,000."""
+def leaving(
+    model: type[Record], wanted: Plan[Sequence[str]], batch_size: int
+) -> Plan[frozenset[str]]:
+    """The keys of all records that are to be deleted, if others may have a say in that.
+
+    Raises ProtectedError before any of them is, whichever batch it comes in.
+    """
+    if not dependants_of(model):
+        return frozenset()
+    keys = yield from wanted
+    if len(keys) > batch_size:
+        yield from find_relatives(dict.fromkeys(keys, model))
+    return frozenset(keys)
+
+
+def delete_batch(
+    model: type[Record], instances: Sequence[Any], rows: Rows, later: Collection[str] = ()
+) -> Plan[int]:
+    """Delete these records; how many of them existed. One call for up to some 15,000.
+
+    `later`: those that are deleted after them.
+    """
     if is_replaced(model, "delete"):
         return (yield from _deleted_by_themselves(instances, rows))
     deletions: dict[str, Deletion] = {}
@@ -325,7 +349,7 @@ def delete_batch(model: type[Record], instances: Sequence[Any], rows: Rows) -> P
         deletion.position = position
         if deletions.setdefault(deletion.key, deletion) is not deletion:
             repeated.append(deletion)
-    done = yield from _carried_out(list(deletions.values()), rows)
+    done = yield from carry_out_deletions(list(deletions.values()), rows, later=later)
     for deletion in repeated:
         deletion.queue_up()
     return sum(bool(operation.result) for operation in done)

@@ -25,7 +25,7 @@ from popoto.models.record.record import Record
 from popoto.models.record.stored_form import decoded_values, encoded, key_field_that_differs
 from popoto.models.writing.claims import put_claims
 from popoto.models.writing.hooks import call_save_hooks
-from popoto.models.writing.operation import Operation
+from popoto.models.writing.operation import Operation, not_stored
 
 
 class Change(Operation):
@@ -104,6 +104,16 @@ class Change(Operation):
                 f"{differs.label}: {describe(differs.decode(mine))} and the stored "
                 f"{describe(differs.decode(current[differs.name]))} make the same record key "
                 f"{self.key!r}; nothing was written. Use another key value."
+            )
+
+    def refuse_deferred(self) -> None:
+        """Raise where a record is to be written whole, some fields of which were never loaded."""
+        missing = self.instance._deferred - self.changed.keys()
+        if missing:
+            raise not_stored(
+                self.key,
+                f": {', '.join(sorted(missing))} had been left out by only(), so it cannot be "
+                "written whole",
             )
 
     def recognizes(self, stored: Mapping[str, Stored]) -> bool:

@@ -8,13 +8,25 @@ from typing import Any
 from popoto.engine.batch import Batch, GuardFailure, QueuedCommits, Step
 from popoto.engine.codec import Stored
 from popoto.engine.request import Reply
+from popoto.exceptions import ConflictError
 from popoto.fields.keeping.commit import Commit
 from popoto.models.beside.expiry import put_removal
+from popoto.models.record.dependants import dependants_of
 from popoto.models.record.record import Record
 from popoto.models.record.stored_form import decoded_values, key_field_that_differs
 from popoto.models.writing.hooks import call_delete_hooks
 from popoto.models.writing.keywords import check_keywords
-from popoto.models.writing.operation import Operation
+from popoto.models.writing.operation import Operation, text_of
+
+
+class ReferredError(ConflictError):
+    """Somebody refers to a record that was to be deleted, and has a say in that."""
+
+    def __init__(self, key: str, holders: Sequence[str]) -> None:
+        super().__init__(
+            f"{key!r} was not deleted or changed: {', '.join(holders[:3]) or 'others'} came to "
+            "refer to it, or it to another one, meanwhile; nothing was written. Do it again."
+        )
 
 
 class Deletion(Operation):
@@ -30,6 +42,8 @@ class Deletion(Operation):
         #: what is believed to be stored; None = nothing
         self.known: Mapping[str, Stored] | None = instance._stored if instance._is_stored else None
         self.hook_arguments = hook_arguments
+        #: records that may refer to this one all the same, since their turn is still to come
+        self.spared: Sequence[str] = ()
         self.unknown_key = self.key if self.known is None else None
 
     def take_stored(self, stored: Mapping[str, Stored] | None) -> None:
@@ -47,6 +61,8 @@ class Deletion(Operation):
             return None
         batch = Batch(self.noting)
         batch.guard_holds(self.key, known, options.index_names)
+        for field in dependants_of(type(self.instance)):
+            batch.guard("unreferred", field.value_set_prefix + self.key, *self.spared)
         values = decoded_values(options, known)
         for entry in dict.fromkeys(options.entries(self.key, values)):
             entry.remove(batch)
@@ -63,6 +79,8 @@ class Deletion(Operation):
             self.take_stored(failure.stored(self.options.index_names))
         elif step is not None and failure.what == "exists":
             self.known = None
+        elif step is not None and failure.what == "referred":
+            raise ReferredError(self.key, [text_of(each) for each in failure.details[1:]])
         else:
             raise failure.error()
 
@@ -85,7 +103,7 @@ class Deletion(Operation):
         instance = self.instance
         for name in self.options.by_name:
             # Decode what was not looked at yet, before its bytes go.
-            if name not in vars(instance):
+            if name not in vars(instance) and name not in instance._deferred:
                 instance._settle(name)
         instance._stored = {}
         instance._unconfirmed = None

@@ -54,7 +54,8 @@ def expected_bytes(instance: Record, expected: Expected) -> dict[str, bytes]:
                 f"{options.model_name}.save(expected=…): this instance is unsaved and was not "
                 "loaded, so there is nothing to compare with; give a dict of values"
             )
-        names = options.hash_names if expected is True else _checked_names(options, expected)
+        loaded = [name for name in options.hash_names if name not in instance._deferred]
+        names = loaded if expected is True else _checked_names(options, expected)
         found = {name: stored.get(name, b"") for name in names}
     version = options.version_field
     if version is not None and stored:

@@ -188,6 +188,8 @@ def pre_save(
             continue
         if name not in values and name in values.get("_references", ()):
             continue
+        if name not in values and name in instance._deferred:
+            continue
         value = getattr(instance, name)
         formatted = target.format_value_pre_save(value, skip_auto_now=skip_auto_now)
         if formatted is not value and type(instance)._has_own_setattr:

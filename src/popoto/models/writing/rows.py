@@ -276,6 +276,16 @@ class Matches:
         batch, self._left = self._left[: self.batch_size], self._left[self.batch_size :]
         return batch or None
 
+    def keys(self) -> Plan[list[str]]:
+        """The keys of all of them, in advance."""
+        if self._spec is None:
+            given = list(self._given)
+            self._given = iter(given)
+            instances = [each for batch in given for each in batch if hasattr(each, "_meta")]
+            return [each.pk for each in instances if not isinstance(each, type)]
+        found = yield from Execution(self._spec.changed(tracked=False)).keys()
+        return [key.decode("utf-8", "surrogateescape") for key in found]
+
     def _page(self, spec: QuerySpec) -> Plan[list[Any] | None]:
         """The next page of a query's instances. The first call finds all keys."""
         if self._execution is None:
@@ -287,7 +297,7 @@ class Matches:
                 raise ModelException(
                     f"{self.model.__name__}: the query is one for {spec.options.model_name}"
                 )
-            execution = self._execution = Execution(spec.changed(tracked=False))
+            execution = self._execution = Execution(spec.changed(tracked=False, only=None))
             self._fetch, order = yield from execution.compile()
             if order.kind == "values" or spec.computed_sort is not None or execution.limit == 0:
                 return (yield from execution.results())

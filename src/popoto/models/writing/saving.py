@@ -12,11 +12,7 @@ from popoto.engine.codec import Stored
 from popoto.engine.request import Plan, Reply
 from popoto.exceptions import NotStoredError, RecordGoneError
 from popoto.fields.keeping.entries import Entry
-from popoto.models.beside.expiry import (
-    guard_absent,
-    note_applied,
-    put_expiry,
-)
+from popoto.models.beside.expiry import guard_absent, note_applied, put_expiry
 from popoto.models.beside.leftovers import Former, Place, find_places, put_former, put_former_keys
 from popoto.models.beside.pointers import put_moved_pointers
 from popoto.models.reading.related import report_referrers
@@ -27,12 +23,7 @@ from popoto.models.record.stored_form import changed_values, encoded, encoded_va
 from popoto.models.writing.change import Change
 from popoto.models.writing.claims import matched, taken
 from popoto.models.writing.contents import as_commit, settle_contents
-from popoto.models.writing.expecting import (
-    conflict,
-    expected_bytes,
-    next_version,
-    said_otherwise,
-)
+from popoto.models.writing.expecting import conflict, expected_bytes, next_version, said_otherwise
 from popoto.models.writing.hooks import call_delete_hooks
 from popoto.models.writing.operation import already_exists, looked_up, not_stored, read_stored
 from popoto.models.writing.save_request import SaveRequest
@@ -197,7 +188,7 @@ class Saving(Change):
             decision = options.decision(frozenset(self.changed))
             self.shows = self._shows(decision)
             self.put_change(batch, options.whole if self.upsert else decision, decision.names)
-        put_expiry(batch, self.instance, self.key, is_new=known is None, replaces=self.upsert)
+        self._put_expiry(batch)
         if self.expected:
             flat = [part for pair in self.expected.items() for part in pair]
             self._expectation = batch.guards[batch.guard("holds", self.old_key, *flat)]
@@ -223,7 +214,12 @@ class Saving(Change):
         for hook in self.options.commit_hooks:
             hook(self.instance, batch, commit)
 
+    def _put_expiry(self, batch: Batch) -> None:
+        is_new = self.known is None
+        put_expiry(batch, self.instance, self.key, is_new=is_new, replaces=self.upsert)
+
     def _put_new(self, batch: Batch) -> None:
+        self.refuse_deferred()
         new = self.options.entries(self.key, self.values(self.changed))
         self.put_claims(batch, new, None)
         self.put_hash(batch)

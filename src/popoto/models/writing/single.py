@@ -9,6 +9,7 @@ from popoto.exceptions import UniquenessError
 from popoto.models.record.checking import logger
 from popoto.models.record.record import Record
 from popoto.models.writing.carrying import carry_out
+from popoto.models.writing.cascading import carry_out_deletions, queue_deletion
 from popoto.models.writing.company import Company
 from popoto.models.writing.deleting import Deletion
 from popoto.models.writing.incrementing import Increment
@@ -51,8 +52,8 @@ def delete(instance: Record, pipeline: Any, hook_arguments: dict[str, Any]) -> P
     check_pipeline(pipeline)
     deletion = Deletion(instance, hook_arguments)
     if pipeline is not None:
-        return (yield from queue_up(deletion, pipeline))
-    yield from carry_out((deletion,), _ALONE)
+        return (yield from queue_deletion(deletion, pipeline))
+    yield from carry_out_deletions((deletion,), _ALONE)
     return deletion.result
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from popoto.engine.request import Plan
 from popoto.exceptions import ModelException
 from popoto.models.record.record import Record
-from popoto.models.writing.carrying import carry_out
+from popoto.models.writing.cascading import carry_out_deletions
 from popoto.models.writing.company import Company
 from popoto.models.writing.operation import Nothing, Operation
 from popoto.models.writing.preparing import checked_names, prepared_save
@@ -49,21 +49,10 @@ def saving(instance: Record, request: SaveRequest) -> Operation:
     )
 
 
-def check_shards(operations: Iterable[Operation], *, is_cluster: bool) -> None:
-    """Raise ModelException for operations that concern several shards of a cluster."""
-    shards = sorted({operation.options.shard for operation in operations})
-    if is_cluster and len(shards) > 1:
-        raise ModelException(
-            f"a transaction on a cluster concerns one shard, not {', '.join(shards)}: their "
-            "records may be on different nodes, which commit nothing together. Nothing was "
-            "written."
-        )
-
-
 def commit(operations: Sequence[Operation]) -> Plan[list[Any]]:
     """Carry all operations out in one step; their results, in order."""
     for position, operation in enumerate(operations):
         operation.position = position
     company = _Together(len(operations))
-    yield from carry_out(operations, company)
+    yield from carry_out_deletions(operations, company, is_transaction=True)
     return [operation.result for operation in operations]

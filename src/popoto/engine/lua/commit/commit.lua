@@ -23,6 +23,8 @@
 --                                      index
 --   addable number key field delta kind   the field holds a number (or none), and Lua's doubles
 --                                      add the delta to it exactly; kind is "int" or "float"
+--   unreferred  number set member...   no record that is there is in the set, but these and those
+--                                      that a SREM of this call takes out; no SADD puts one in
 --
 -- Commands: any write of the server, and these, which decide by what the server holds
 --   ENTER     values coverage field, then (set member text has-text) ...   add entries and texts
@@ -55,7 +57,8 @@
 --        absent and holds the details are the key and what its hash holds: field, bytes, ... What
 --        failed is also: note (an expired record left one; details: key, note), orphan (a record
 --        went without one), type (of a key; details: key, what it holds, what belongs there),
---        number (text where a number belongs; details: key, hash field, text). The number is 0
+--        number (text where a number belongs; details: key, hash field, text), referred (details:
+--        the set, and some of its members). The number is 0
 --        where no guard but a command needs the key.
 --        In modes "every", "many" and "check"  {2, {guard number, what failed, details...}, ...}
 --        {3, {problem, ...}, reply...}  carried out, except for commands that a hook had queued
@@ -91,6 +94,12 @@ for _ = 1, count do
     return hindrance or failure
   end
   at = last + 1
+end
+if referred then
+  parts[make_referring].look(first_command, count)
+  if failures[2] then
+    return hindrance or wants_every and failures or failures[2]
+  end
 end
 local failure = dead_claims and make_claims().look_at_dead()
 if hindrance or failure then

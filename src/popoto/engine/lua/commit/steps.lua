@@ -7,7 +7,7 @@
 local STEPS = {absent = absent, exists = exists, holds = holds, ENTER = enter}
 local LOOKS = {ENTER = look_at_entries, LEAVE = look_at_entries}
 local MAKERS = {
-  claim = make_claims, slot = make_claims, addable = make_sums,
+  unreferred = make_referring, claim = make_claims, slot = make_claims, addable = make_sums,
   LEAVE = make_leaving, RETIRE = make_retiring, FORGET = make_retiring,
   HDELIF = make_claims, SLOT = make_claims, ADD = make_sums,
   MOVE = make_moving, CARRY = make_moving, KEYED = make_moving, FILL = make_moving,

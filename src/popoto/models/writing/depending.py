@@ -1,0 +1,177 @@
+"""Finding who depends on records that are to be deleted, and what is to become of them.
+
+Nothing is written here. The sets of a relationship tell who refers to whom; the commit looks at
+them again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from itertools import islice
+from typing import Any, NamedTuple, TypeVar
+
+from popoto.engine.codec import Stored
+from popoto.engine.looking_up import looked_up
+from popoto.engine.request import Argument, Plan
+from popoto.exceptions import ProtectedError
+from popoto.fields.field import Field
+from popoto.fields.on_delete import OnDelete
+from popoto.models.record.dependants import dependants_of
+from popoto.models.record.record import Record
+
+Item = TypeVar("Item")
+
+#: How many sets, or records, one request asks for.
+CHUNK = 500
+_MOST_HOLDERS = 1_000
+
+
+class Holder(NamedTuple):
+    """A record that protects another one by referring to it."""
+
+    field: Field[Any]
+    key: str
+    target: str
+
+
+class Relatives:
+    """What becomes of other records when those of `roots` are deleted."""
+
+    def __init__(self, roots: Mapping[str, type[Record]], others: Collection[str]) -> None:
+        self.roots = roots
+        #: records that refer to none that goes, whatever a set says
+        self.strangers: set[str] = set()
+        #: records that others write, or delete later
+        self._others = others
+        #: the records that go, the roots first, those that depend on others behind them
+        self.going: dict[str, type[Record]] = dict(roots)
+        #: by record: its model, and the fields that are set to null
+        self.cleared: dict[str, tuple[type[Record], set[str]]] = {}
+        #: by record that goes: all that refer to it
+        self.referrers: dict[str, list[str]] = {}
+        self._holders: list[Holder] = []
+
+    @property
+    def number(self) -> int:
+        """How many records go or change beside the roots."""
+        return len(self.going) - len(self.roots) + len(self.cleared)
+
+    def note(self, field: Field[Any], target: str, member: str) -> bool:
+        """Take note that a record refers to one that goes; whether it goes too, which is new."""
+        self.referrers.setdefault(target, []).append(member)
+        rule = field.on_target_deleted
+        if member in self.going or member in self._others:
+            return False
+        if rule is OnDelete.CASCADE:
+            self.going[member] = field.owner
+            self.cleared.pop(member, None)
+            return True
+        if rule is OnDelete.SET_NULL:
+            self.cleared.setdefault(member, (field.owner, set()))[1].add(field.name)
+        elif rule is OnDelete.PROTECT:
+            self._holders.append(Holder(field, member, target))
+        return False
+
+    def reasons(self, instance: Record) -> dict[str, Stored]:
+        """The fields by which a record refers to records that go, and their stored bytes."""
+        return {
+            field.name: instance._stored[field.name]
+            for field in instance._meta.by_name.values()
+            if field.on_target_deleted in (OnDelete.CASCADE, OnDelete.SET_NULL)
+            and field.referred_key(instance) in self.going
+        }
+
+    def check_holders(self, outcome: str) -> Plan[None]:
+        """Raise ProtectedError where records that stay, and are there, protect one that goes."""
+        there: list[Holder] = []
+        for chunk in chunks((each for each in self._holders if each.key not in self.going), CHUNK):
+            for field, holders in _by_field(chunk):
+                replies = yield from looked_up(
+                    [("EXISTS", each.key) for each in holders],
+                    field.model_name,
+                    before_writing=True,
+                )
+                there += [each for each, n in zip(holders, replies, strict=True) if n]
+            if len(there) > _MOST_HOLDERS:
+                break
+        if there:
+            raise _protected(there, outcome)
+
+
+def find_relatives(
+    roots: Mapping[str, type[Record]],
+    others: Collection[str] = (),
+    outcome: str = "nothing was written",
+    *,
+    protects: bool = True,
+) -> Plan[Relatives]:
+    """Who depends on these records, level by level. Raises ProtectedError.
+
+    `others`: records that have no say, since they are written with these, or deleted later.
+    `outcome`: what an error says of what was written. Without `protects` nobody is asked.
+    One round trip for each level and relationship, one more for each 500 records on a level.
+    """
+    found = Relatives(roots, others)
+    level: Mapping[str, type[Record]] = roots
+    while level:
+        deeper: dict[str, type[Record]] = {}
+        for model in dict.fromkeys(level.values()):
+            keys = [key for key, each in level.items() if each is model]
+            for field in dependants_of(model):
+                for chunk in chunks(keys, CHUNK):
+                    for target, members in (yield from _referrers(field, chunk)):
+                        deeper |= {
+                            member: field.owner
+                            for member in members
+                            if found.note(field, target, member)
+                        }
+        level = deeper
+    if protects:
+        yield from found.check_holders(outcome)
+    return found
+
+
+def _referrers(field: Field[Any], keys: Sequence[str]) -> Plan[list[tuple[str, list[str]]]]:
+    """For each of these records, those that refer to it by this field."""
+    found: dict[str, dict[str, None]] = {key: {} for key in keys}
+    cursors: dict[str, Argument] = dict.fromkeys(keys, 0)
+    while cursors:
+        replies = yield from looked_up(
+            [
+                ("SSCAN", field.value_set_prefix + key, cursor, "COUNT", 1000)
+                for key, cursor in cursors.items()
+            ],
+            field.model_name,
+            before_writing=True,
+        )
+        for key, (cursor, page) in zip(list(cursors), replies, strict=True):
+            found[key].update((member.decode("utf-8", "surrogateescape"), None) for member in page)
+            cursors[key] = cursor
+            if int(cursor) == 0:
+                del cursors[key]
+    return [(key, list(members)) for key, members in found.items()]
+
+
+def chunks(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
+    """The items in lists of this size."""
+    source = iter(items)
+    return iter(lambda: list(islice(source, size)), [])
+
+
+def _by_field(holders: Sequence[Holder]) -> list[tuple[Field[Any], list[Holder]]]:
+    fields = {id(each.field): each.field for each in holders}
+    return [(field, [each for each in holders if each.field is field]) for field in fields.values()]
+
+
+def _protected(holders: Sequence[Holder], outcome: str) -> ProtectedError:
+    first = holders[0]
+    told = ", ".join(repr(each.key) for each in holders[:5])
+    number = f"more than {_MOST_HOLDERS}" if len(holders) > _MOST_HOLDERS else str(len(holders))
+    more = ", …" if len(holders) > 5 else ""
+    labels = ", ".join(dict.fromkeys(each.field.label for each in holders))
+    return ProtectedError(
+        f"{first.target!r} cannot be deleted, since records refer to it by {labels} "
+        f"(on_delete=PROTECT), {number} of them: {told}{more}; {outcome}. Delete them first, or "
+        "let them refer to another record.",
+        [each.key for each in holders[:_MOST_HOLDERS]],
+    )
