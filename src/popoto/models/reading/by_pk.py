@@ -110,7 +110,8 @@ def _sorted_out(options: ModelOptions, lookup: str, value: Any) -> tuple[list[st
                 f"{options.model_name}: pk__in takes several: pass a list, tuple or set, not "
                 f"{describe(cast('object', value))}"
             )
-        given = cast("Iterable[Any]", value)
+        several: Iterable[Any] = value
+        given = several
     wanted: list[str] = []
     values: list[Any] = []
     for each in given:
