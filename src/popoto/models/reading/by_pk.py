@@ -109,7 +109,7 @@ def _sorted_out(options: ModelOptions, lookup: str, value: Any) -> tuple[list[st
         if is_one or not isinstance(told, Iterable):
             raise QueryException(
                 f"{options.model_name}: pk__in takes several: pass a list, tuple or set, not "
-                f"{describe(told)}"
+                f"{describe(value)}"
             )
         given = value
     wanted: list[str] = []
