@@ -17,7 +17,7 @@ import hashlib
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime, time
+from datetime import UTC, date, datetime, time
 from decimal import Decimal
 from typing import Any, cast
 
@@ -193,10 +193,21 @@ def _is_valued(target: Any) -> bool:
     return marked or bool(target.indexed or target.unique)
 
 
+def spelled(kind: type[Any], value: Any) -> str:
+    """The one text of a value in a field of this type."""
+    if kind is int and isinstance(value, bool):
+        return str(int(value))
+    if kind is float and value == 0:
+        return "0.0"
+    is_moment = isinstance(value, datetime) and value.tzinfo is not None
+    return str(value.astimezone(UTC) if is_moment else value)
+
+
 def record_key(model: type[Model], values: Mapping[str, Any]) -> str:
     """The key of a record with these key values."""
-    names = sorted(name for name, each in model._meta.fields.items() if each.key)
-    return ":".join([model.__name__, *(escaped(str(values[name])) for name in names)])
+    fields = sorted((name, each) for name, each in model._meta.fields.items() if each.key)
+    parts = (escaped(spelled(each.type, values[name])) for name, each in fields)
+    return ":".join([model.__name__, *parts])
 
 
 # One model ------------------------------------------------------------------------------------
@@ -270,7 +281,7 @@ class _Check:
             value = values[name]
             start = f"{prefix_of(type(each))}:{self.name}:{name}"
             if isinstance(each, (SortedField, SortedKeyField)):
-                parts = [escaped(str(values[part])) for part in each.partition_by]
+                parts = [escaped(self.spelled(values, part)) for part in each.partition_by]
                 if value is None:
                     if not each.null:
                         self.say(f"{key!r} has no value for the sorted field {name}")
@@ -285,14 +296,17 @@ class _Check:
                 if value is not None:
                     sets.setdefault(f"{start}:{value}", set()).add(key)
             elif _is_valued(each):
-                sets.setdefault(f"{start}:{escaped(str(value))}", set()).add(key)
+                sets.setdefault(f"{start}:{escaped(spelled(each.type, value))}", set()).add(key)
+
+    def spelled(self, values: Mapping[str, Any], name: str) -> str:
+        return spelled(self.fields[name].type, values[name])
 
     def digests(
         self, names: Sequence[str], values: Mapping[str, Any], stored: Mapping[str, bytes]
     ) -> tuple[str, str] | None:
         if any(values[name] is None for name in names):
             return None
-        text = ":".join(str(values[name]) for name in names)
+        text = ":".join(self.spelled(values, name) for name in names)
         exact = b"".join(b"%d:%b" % (len(stored[name]), stored[name]) for name in names)
         return (
             hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16],

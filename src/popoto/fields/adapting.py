@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 from popoto.engine.codec import DecodeError, EncodeError, Stored, decoder_for, encoder_for
 from popoto.fields.coercion import CoercionError
 from popoto.fields.describing import describe
+from popoto.fields.spelling import FORMS
 
 #: Types that a field may be declared with, besides those that the codec knows. `Enum` stands for
 #: every class derived from it.
@@ -83,7 +84,13 @@ def names_of(valid: Collection[type]) -> str:
 
 
 def text_in_key(value: Any) -> str:
-    """The text by which any value stands in a key: a member of an Enum by its value."""
+    """The text by which any value stands in a key: a member of an Enum by its value.
+
+    Equal values have one, as in a field of their type. Of Decimals it is as it was given.
+    """
+    form = FORMS.get(value.__class__)
+    if form is not None:
+        return str(form(value))
     return str(value.value if isinstance(value, Enum) else value)
 
 

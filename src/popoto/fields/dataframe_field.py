@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -41,6 +42,11 @@ class DataFrameField(UnindexedFieldMixin[DataFrame], Field[DataFrame]):
         options["type"] = pandas.DataFrame
         options.setdefault("default", pandas.DataFrame())
         super().__init__(**options)
+
+    def in_json(self, value: Any) -> Any:
+        if value is None:
+            return None
+        return json.loads(value.to_json(orient="split", date_format="iso"))
 
     def codec(self) -> tuple[Callable[[Any], bytes], Callable[[bytes], Any]]:
         return frame_codec()

@@ -21,6 +21,7 @@ from popoto.fields.coercion import CHECKED_TYPES
 from popoto.fields.deferred import read_deferred
 from popoto.fields.describing import describe
 from popoto.fields.on_delete import OnDelete
+from popoto.fields.spelling import FORMS, SPELLED
 from popoto.fields.type_variables import Value
 from popoto.fields.valued import VALID_FIELD_TYPES
 
@@ -159,6 +160,9 @@ class Field(Asked[Value], Generic[Value], metaclass=FieldBase):
             raise ModelException(f"{self.label}: {self.adapted.problem}")
         self.encode, self.decode = self.codec()
         cls = self.__class__
+        has_own_texts = is_replaced(cls, "text_of") or is_replaced(cls, "canonical")
+        self.is_spelled = self.type in SPELLED and not (self.adapted or has_own_texts)
+        self.one_form = FORMS.get(self.type) if self.is_spelled else None
         #: Whether a method of the user's own checks values too.
         self.has_own_check = is_replaced(cls, "is_valid")
         #: Whether a method of the user's own answers queries.
@@ -175,12 +179,7 @@ class Field(Asked[Value], Generic[Value], metaclass=FieldBase):
         self.formats = cls.format_value_pre_save is not Field.format_value_pre_save
         self.formats_untouched = self.stamps_writes or is_replaced(cls, "format_value_pre_save")
         #: Whether the text of a record key tells the value.
-        self.told_by_key = (
-            self.key
-            and self.type in (str, int)
-            and not is_replaced(cls, "text_of")
-            and not is_replaced(cls, "canonical")
-        )
+        self.told_by_key = self.key and self.type in (str, int) and not has_own_texts
 
     def copy_for(self, model_name: str) -> Self:
         """A copy for another model (inheritance, or a field object used twice)."""

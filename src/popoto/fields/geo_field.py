@@ -49,6 +49,9 @@ class GeoField(Field[Coordinates]):
     def coerce(self, value: Any) -> Any:
         return to_coordinates(value)
 
+    def in_json(self, value: Any) -> Any:
+        return None if value == NOWHERE else super().in_json(value)
+
     def problem(self, value: Any, *, null_check: bool = True) -> str | None:
         try:
             position = to_coordinates(value)

@@ -24,6 +24,7 @@ class PartitionedFieldMixin(Field[MixedIn]):
     option_defaults: ClassVar[dict[str, Any]] = {"partition_by": ()}
 
     partition_by: tuple[str, ...]
+    _of_ints: frozenset[str] = frozenset()
 
     def __init__(
         self,
@@ -82,6 +83,18 @@ class PartitionedFieldMixin(Field[MixedIn]):
                     f"{self.label}: partition_by names {name!r}, which is no field of "
                     f"{self.model_name}; fields are {', '.join(fields)}"
                 )
+        self._of_ints = frozenset(name for name in self.partition_by if fields[name].type is int)
+
+    def partition_values(self, values: Mapping[str, Any]) -> list[Any]:
+        """The values of the partition that a record stands in; True is 1 in a field of ints."""
+        if not self._of_ints:
+            return [values[name] for name in self.partition_by]
+        return [
+            int(value)
+            if isinstance(value := values[name], bool) and name in self._of_ints
+            else value
+            for name in self.partition_by
+        ]
 
     def partitions_in(self, scope: Scope) -> Iterator[tuple[Any, ...]]:
         """The values of the partitions that a condition in this scope looks at.

@@ -7,6 +7,7 @@ import math
 import time
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
+from itertools import product
 from typing import Any, ClassVar
 
 from popoto._stock import is_replaced, stock
@@ -29,6 +30,7 @@ from popoto.fields.keeping.entries import Entry, ScoreEntry
 from popoto.fields.keeping.families import KeyFamily
 from popoto.fields.keeping.scores import EXACT_TO, SCORES, is_exact, score_without_zone
 from popoto.fields.partitioned_field_mixin import PartitionedFieldMixin
+from popoto.fields.spelling import spellings
 from popoto.fields.type_variables import MixedIn
 from popoto.memory.composite import signals
 from popoto.memory.composite.signals import Signal
@@ -172,7 +174,7 @@ class SortedFieldMixin(PartitionedFieldMixin[MixedIn]):
         value = values[self.name]
         if value is None:
             return ()
-        partition = [values[name] for name in self.partition_by]
+        partition = self.partition_values(values)
         kept = score_without_zone(value) if self.type is datetime.datetime else None
         entry = ScoreEntry(self.partition_key(partition), key, self.score(value), kept)
         return (entry, self.value_entry(key, value)) if self.unique or self.indexed else (entry,)
@@ -197,7 +199,9 @@ class SortedFieldMixin(PartitionedFieldMixin[MixedIn]):
     def get_partitioned_sortedset_db_key(cls, model_instance: Any, field_name: str) -> DB_key:
         """The key of the sorted set that an instance belongs to."""
         field = model_instance._meta.by_name[field_name]
-        values = [getattr(model_instance, name) for name in field.partition_by]
+        values = field.partition_values(
+            {name: getattr(model_instance, name) for name in field.partition_by}
+        )
         key: DB_key = field.get_sortedset_db_key(model_instance, field_name, *values)
         return key
 
@@ -205,7 +209,10 @@ class SortedFieldMixin(PartitionedFieldMixin[MixedIn]):
 
     def partitions(self, scope: Scope) -> list[str]:
         """The sorted sets that a condition in this scope looks at. Raises QueryException."""
-        return list(dict.fromkeys(map(self.partition_key, self.partitions_in(scope))))
+        found = self.partitions_in(scope)
+        if any(isinstance(value, Decimal) for values in scope.fixed.values() for value in values):
+            found = (each for values in found for each in product(*map(_equal_ones, values)))
+        return list(dict.fromkeys(map(self.partition_key, found)))
 
     @property
     def lookup_names(self) -> tuple[str, ...]:
@@ -295,7 +302,14 @@ class SortedFieldMixin(PartitionedFieldMixin[MixedIn]):
         return server_addition(self.type, delta, self._order_key)
 
     def _order_key(self, values: Mapping[str, Any]) -> str:
-        return self.partition_key([values[name] for name in self.partition_by])
+        return self.partition_key(self.partition_values(values))
+
+
+def _equal_ones(value: Any) -> Sequence[Any]:
+    """The values equal to this one that other texts stand for."""
+    if not isinstance(value, Decimal):
+        return (value,)
+    return [Decimal(text) for text in spellings(Decimal, value)]
 
 
 def _is_bound(value: object) -> bool:

@@ -6,7 +6,7 @@ import builtins
 import copy
 import datetime
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from decimal import Decimal
 from enum import Enum
 from typing import TYPE_CHECKING, Any
@@ -16,6 +16,8 @@ from popoto.engine.codec import Stored, decoder_for, encoder_for
 from popoto.engine.plain import plain
 from popoto.fields.adapting import ADAPTED_TYPES, Adapted, adapted
 from popoto.fields.coercion import CHECKED_TYPES, CoercionError, coerce
+from popoto.fields.in_json import in_json
+from popoto.fields.spelling import decimal_text, spellings
 
 VALID_FIELD_TYPES: frozenset[type] = frozenset(
     {
@@ -78,6 +80,10 @@ class Valued:
     decode: Callable[[Stored], Any]
     #: How values are stored as others; None where the codec knows their type.
     adapted: Adapted | None = None
+    #: What makes one value of equal ones; None where these have one text anyway.
+    one_form: Callable[[Any], Any] | None = None
+    #: Whether equal values may stand under several texts.
+    is_spelled: bool = False
 
     @property
     def label(self) -> str:
@@ -113,12 +119,38 @@ class Valued:
         # plain values, while str() of them is something else.
         if self.adapted is not None:
             return self.adapted.plain(value) if isinstance(value, self.type) else value
-        return value if type(value) is self.type else plain(self.type, value)
+        if type(value) is not self.type:
+            value = plain(self.type, value)
+        return value if self.one_form is None else self.one_form(value)
 
     @stock
     def text_of(self, value: Any) -> str:
         """The text by which a value stands in keys."""
-        return str(self.canonical(value))
+        one = self.canonical(value)
+        return decimal_text(one) if self.type is Decimal else str(one)
+
+    def spellings(self, value: Any) -> Sequence[str]:
+        """Every text by which an equal value may stand in keys, that of this one first.
+
+        Empty for NaN, which equals nothing. Data of popoto 1.6, and Decimals, have several.
+        """
+        own = self.text_of(value)
+        if not self.is_spelled:
+            return (own,)
+        if type(value) is not self.type:
+            value = plain(self.type, value)
+        found = spellings(self.type, value)
+        return tuple(dict.fromkeys((own, *found))) if found else ()
+
+    def is_same(self, value: Any, other: Any) -> bool:
+        """Whether two values make the same key, be it by different texts."""
+        if self.text_of(value) == self.text_of(other):
+            return True
+        return self.is_spelled and bool(self.canonical(value) == self.canonical(other))
+
+    def in_json(self, value: Any) -> Any:
+        """The value as `json.dumps` takes it. Raises NotInJSON."""
+        return in_json(value)
 
     @stock
     def coerce(self, value: Any) -> Any:

@@ -12,13 +12,14 @@ from popoto.exceptions import ModelException
 from popoto.fields.field import LEFT_OUT
 from popoto.fields.keeping.entries import Entry
 from popoto.fields.relationship import UNSET
+from popoto.models.base_as_dict import AsDictMethods
 from popoto.models.base_bulk import BulkMethods
 from popoto.models.base_find_or_create import FindOrCreateMethods
 from popoto.models.base_in_place import InPlaceMethods
 from popoto.models.base_memory import MemoryMethods
 from popoto.models.base_related import RelatedMethods
 from popoto.models.query import Query
-from popoto.models.record import as_dict, assigning, checking, overridden
+from popoto.models.record import assigning, checking, overridden
 from popoto.models.record.composites import INDEX_HASH_LENGTH
 from popoto.models.record.further import set_further
 from popoto.models.record.metaclass import RecordBase
@@ -60,6 +61,7 @@ class Model(
     MemoryMethods,
     RelatedMethods,
     InPlaceMethods,
+    AsDictMethods,
     FindOrCreateMethods,
     BulkMethods,
     metaclass=ModelBase,
@@ -371,21 +373,6 @@ class Model(
                 for parameter in sorted(parameters)
             ],
         }
-
-    def to_dict(
-        self,
-        include: Iterable[str] | None = None,
-        exclude: Iterable[str] | None = None,
-        relationships: bool = False,
-        max_depth: int | None = None,
-    ) -> dict[str, Any]:
-        """The explicit fields and their values, in order of declaration.
-
-        A reference is the target's key, or with `relationships` the target's own
-        dict, down to `max_depth` levels (None = all); the key again where the target
-        is missing or stands higher up already. Capped lists are plain lists.
-        """
-        return as_dict.to_dict(self, include, exclude, relationships, max_depth)
 
 
 @dataclass_transform(kw_only_default=True, eq_default=False)

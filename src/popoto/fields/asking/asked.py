@@ -8,6 +8,7 @@ from typing import Any, Generic
 
 from popoto._stock import stock
 from popoto.engine.db_key import DB_key
+from popoto.engine.plain import Real, plain
 from popoto.exceptions import QueryException
 from popoto.fields.asking import orders
 from popoto.fields.asking.comparing import Comparable
@@ -50,7 +51,10 @@ class Asked(Written, Comparable[Value], Generic[Value]):
     def coerce_operand(self, lookup: str, value: Any) -> Any:
         """A lookup's operand in this field's type. Raises QueryException."""
         try:
-            value = self.canonical(self.coerce(value))
+            value = self.coerce(value)
+            # A moment keeps its zone: data of before may stand under the text of that.
+            is_moment = self.is_spelled and isinstance(value, (Real.datetime, Real.time))
+            value = plain(self.type, value) if is_moment else self.canonical(value)
             if self.type is Decimal:
                 coerce(Decimal, value)
             return storable(self, value) if isinstance(value, str) else value

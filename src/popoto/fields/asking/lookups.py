@@ -96,7 +96,8 @@ def same_value(stored: Any, wanted: Any) -> bool:
 def equals(field: Askable, value: Any) -> Test:
     """The test for equality with a value."""
     name = field.name
-    return lambda view: same_value(field.canonical(view.value(name)), value)
+    wanted = field.canonical(value)
+    return lambda view: same_value(field.canonical(view.value(name)), wanted)
 
 
 def shown_equal(

@@ -42,6 +42,10 @@ class Askable(Protocol):
         """The value as it is stored and compared."""
         ...
 
+    def spellings(self, value: Any) -> Sequence[str]:
+        """Every text by which an equal value may stand in keys."""
+        ...
+
     def make_default(self) -> Any:
         """The value of a record that lacks the field."""
         ...

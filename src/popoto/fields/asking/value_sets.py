@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
-from decimal import Decimal
 from functools import partial
 from typing import Any, Final
 
@@ -35,20 +33,6 @@ from popoto.fields.asking.lookups import (
 from popoto.fields.asking.operands import Askable, Conditions, Operand, View
 
 
-def _texts(field: Askable, value: Any) -> list[str] | None:
-    """Every text that an equal value may stand under, or None if they cannot be listed."""
-    if isinstance(value, float):
-        if math.isnan(value):
-            return []
-        return ["0.0", "-0.0"] if value == 0.0 else [str(value)]
-    if isinstance(value, Decimal):
-        return None
-    if field.type is int and value in (0, 1):
-        # bool is an int: True is accepted by int fields as it is.
-        return [str(int(value)), str(bool(value))]
-    return [str(value)]
-
-
 def _shares_its_set(field: Askable, value: Any) -> bool:
     """Whether the set of this value may also hold records of another value."""
     if field.type is not str:
@@ -58,9 +42,7 @@ def _shares_its_set(field: Askable, value: Any) -> bool:
 
 def value_set(field: Askable, value: Any) -> tuple[Node, bool]:
     """The records with one value, from the field's value sets; and whether that is exact."""
-    texts = _texts(field, value)
-    if texts is None:
-        return EVERYTHING, False
+    texts = field.spellings(value)
     node = any_of([Members(field.value_set_prefix + keys.escape(each)) for each in texts])
     if _shares_its_set(field, value):
         accepted = equal_encodings(field.compared_type, value)
@@ -98,11 +80,12 @@ def _exact(field: Askable, operand: Any) -> Operand:
 def _in(field: Askable, operand: Any) -> Operand:
     values = several(field, "in", operand)
     found = [value_set(field, value) for value in values]
+    wanted = [field.canonical(value) for value in values]
     name = field.name
 
     def test(view: View) -> bool:
         stored = field.canonical(view.value(name))
-        return any(same_value(stored, value) for value in values)
+        return any(same_value(stored, value) for value in wanted)
 
     return Operand(
         any_of([node for node, _ in found]),

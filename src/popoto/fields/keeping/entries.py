@@ -40,6 +40,8 @@ class SetEntry(NamedTuple):
     text: str | None = None
     pointed: str = ""
     named_later: str = ""
+    #: sets of the same value by other texts, in which others may have put the record
+    others: tuple[str, ...] = ()
 
     @property
     def place(self) -> tuple[str, str, str | None]:
@@ -58,9 +60,9 @@ class SetEntry(NamedTuple):
 
     def remove(self, batch: Batch) -> None:
         if self.values_key is None:
-            batch.put("SREM", self.key, self.member)
-            if self.named_later:
-                batch.put("SREM", self.named_later, self.member)
+            for key in (self.key, self.named_later, *self.others):
+                if key:
+                    batch.put("SREM", key, self.member)
         else:
             self._with_text("LEAVE", batch, self.values_key)
 
@@ -75,16 +77,9 @@ class SetEntry(NamedTuple):
         return reply == 1 or (isinstance(reply, list) and self.member.encode("utf-8") in reply)
 
     def _with_text(self, command: str, batch: Batch, values_key: KeyArgument) -> None:
-        batch.put(
-            command,
-            self.key,
-            self.member,
-            values_key,
-            self.coverage_key,
-            self.field_name,
-            self.text or "",
-            0 if self.text is None else 1,
-        )
+        of_field = values_key, self.coverage_key, self.field_name
+        text = self.text or "", 0 if self.text is None else 1
+        batch.put(command, self.key, self.member, *of_field, *text)
 
 
 class ScoreEntry(NamedTuple):

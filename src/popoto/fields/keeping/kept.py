@@ -72,6 +72,11 @@ class Kept(Valued):
         """The key of the set of records with this value."""
         return self.value_set_prefix + keys.escape(self.text_of(value))
 
+    def value_set_keys(self, value: Any) -> Sequence[str]:
+        """The keys of all sets of records with an equal value, that of this one first."""
+        texts = self.spellings(value) or (self.text_of(value),)
+        return [self.value_set_prefix + keys.escape(text) for text in texts]
+
     @stock
     def entries(self, key: str, values: Mapping[str, Any]) -> Sequence[Entry]:
         """The entries of the record `key` with these values (all of `depends_on` included)."""
@@ -87,7 +92,10 @@ class Kept(Valued):
             named_later = later_text(value)
             if named_later is not None:
                 named_later = self.value_set_prefix + keys.escape(named_later)
-            return SetEntry(set_key, key, pointed=pointed, named_later=named_later or "")
+            others = self._set_keys_of_before(value, set_key) if self.is_spelled else ()
+            return SetEntry(
+                set_key, key, pointed=pointed, named_later=named_later or "", others=others
+            )
         return SetEntry(
             set_key,
             key,
@@ -97,6 +105,14 @@ class Kept(Valued):
             None if value is None else str(value),
             pointed,
         )
+
+    def _set_keys_of_before(self, value: Any, set_key: str) -> tuple[str, ...]:
+        """The set in which a record stands whose value was entered by its own text."""
+        form = self.one_form
+        if value is None or (form is not None and form(value) is value):
+            return ()
+        own = self.value_set_prefix + keys.escape(str(value))
+        return () if own == set_key else (own,)
 
     @property
     def text_keys(self) -> tuple[KeyArgument, KeyArgument]:

@@ -29,7 +29,7 @@ from popoto.models.record.loading import (
 )
 from popoto.models.record.options import ModelOptions
 from popoto.models.record.record import Record
-from popoto.models.record.record_keys import key_value, record_key
+from popoto.models.record.record_keys import key_value, other_spellings, record_key
 
 #: How many records one `get_many` request reads.
 _GET_MANY_CHUNK = 1000
@@ -96,10 +96,13 @@ def get(
         wanted = _key_of(options, lookup) if key is None else record_key(options, key)
         is_all = key is None and len(lookup) == len(names) and not conditions
         if is_all and not _is_ambiguous(lookup):
-            return (yield from get_by_key(model, wanted, attach=attach))
+            return (yield from _get_at(model, wanted, lookup, attach=attach))
         # The key alone would do to find it, but further conditions must hold as well.
         operand = yield from Planner(model).compile((*conditions, Q(**lookup)))
         stored = None if wanted is None else (yield from read_record(options, wanted))
+        if stored is None and key is None:
+            wanted = yield from _other_place(options, lookup)
+            stored = None if wanted is None else (yield from read_record(options, wanted))
         if (
             wanted is None
             or stored is None
@@ -129,6 +132,29 @@ def _key_of(options: ModelOptions, values: Mapping[str, Any]) -> str:
         name: options.by_name[name].coerce_key_operand(values[name]) for name in options.key_names
     }
     return options.record_key(coerced)
+
+
+def _get_at(
+    model: type[Record], key: str | None, lookup: Mapping[str, Any], *, attach: bool
+) -> Plan[Any]:
+    """The record with this key, or under that of equal key values; or None."""
+    found = yield from get_by_key(model, key, attach=attach)
+    if found is None and model._meta.spelled_keys:
+        other = yield from _other_place(model._meta, lookup)
+        found = yield from get_by_key(model, other, attach=attach)
+    return found
+
+
+def _other_place(options: ModelOptions, values: Mapping[str, Any]) -> Plan[str | None]:
+    """The key that exists of those that equal key values make by other texts."""
+    coerced = {
+        name: options.by_name[name].coerce_key_operand(values[name]) for name in options.key_names
+    }
+    others = other_spellings(options, coerced)
+    if not others:
+        return None
+    there = yield Request([("EXISTS", each) for each in others], options.shard, repeatable=True)
+    return next((key for key, is_there in zip(others, there, strict=True) if is_there), None)
 
 
 def _is_of_moments(options: ModelOptions) -> bool:

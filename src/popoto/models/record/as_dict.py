@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from popoto.exceptions import ModelException
 from popoto.fields.capped_list import is_capped
 from popoto.fields.field import Field
+from popoto.fields.in_json import NotInJSON
 from popoto.models.record.record import Record
 
 
@@ -17,6 +19,8 @@ def to_dict(
     relationships: bool,
     max_depth: int | None,
     path: frozenset[str] = frozenset(),
+    *,
+    in_json: bool = False,
 ) -> dict[str, Any]:
     """See `Model.to_dict`; `path` holds the keys of the records above this one."""
     options = instance._meta
@@ -28,11 +32,22 @@ def to_dict(
         if name in unwanted or (wanted is not None and name not in wanted):
             continue
         if field.is_reference:
-            found[name] = _reference(instance, field, relationships, max_depth, path)
+            found[name] = _reference(instance, field, relationships, max_depth, path, in_json)
         else:
             value = getattr(instance, name)
+            if in_json:
+                value = _in_json(field, value)
             found[name] = list(value) if is_capped(value) else value
     return found
+
+
+def _in_json(field: Field[Any], value: Any) -> Any:
+    try:
+        return field.in_json(value)
+    except NotInJSON as error:
+        raise ModelException(
+            f"{field.label}: {error}; leave the field out, by to_dict(exclude=[{field.name!r}])"
+        ) from error
 
 
 def _reference(
@@ -41,6 +56,7 @@ def _reference(
     relationships: bool,
     max_depth: int | None,
     path: frozenset[str],
+    in_json: bool,
 ) -> Any:
     key = field.referred_key(instance)
     if key is None or not relationships or key in path or max_depth == 0:
@@ -49,4 +65,4 @@ def _reference(
     if target is None:
         return key
     deeper = None if max_depth is None else max_depth - 1
-    return to_dict(target, None, None, relationships, deeper, path)
+    return to_dict(target, None, None, relationships, deeper, path, in_json=in_json)

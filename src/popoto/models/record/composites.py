@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+import math
+from collections.abc import Iterable, Iterator, Mapping
+from decimal import Decimal
+from itertools import product
 from typing import Any
 
 from popoto.engine import keys
@@ -13,6 +16,8 @@ from popoto.fields.keeping.families import KeyFamily
 
 #: Hexadecimal digits of a composite index digest.
 INDEX_HASH_LENGTH = 16
+#: So many texts of equal values are looked at: more take three Decimals.
+MOST_SPELLINGS = 1000
 
 
 class CompositeIndex:
@@ -32,24 +37,67 @@ class CompositeIndex:
         self, key: str, values: Mapping[str, Any], fields: Mapping[str, Field[Any]]
     ) -> SlotEntry | None:
         """The slot of a record with these values; None where any value is None."""
-        digest = composite_digest(self.names, values)
+        digest = composite_digest(self.names, values, fields)
         if digest is None:
             return None
         if not self.unique:
             return SlotEntry(self.key, digest, key)
-        # Any: bytes of the hash, which lists are not kept in.
-        stored: list[Any] = [fields[name].encode(values[name]) for name in self.names]
-        exact = hashlib.sha256(b"".join(b"%d:%b" % (len(each), each) for each in stored))
+        stored = _stored(self.names, values, fields)
         pairs = [part for pair in zip(self.names, stored, strict=True) for part in pair]
-        return SlotEntry(
-            self.key, digest, key, exact.hexdigest()[: INDEX_HASH_LENGTH * 2], tuple(pairs)
-        )
+        return SlotEntry(self.key, digest, key, _exact_digest(stored), tuple(pairs))
 
 
-def composite_digest(names: Iterable[str], values: Mapping[str, Any]) -> str | None:
-    """The digest by which popoto 1.6 finds a tuple of values; None where any is None."""
-    found = [values.get(name) for name in names]
-    if any(value is None for value in found):
-        return None
-    text = keys.SEPARATOR.join(str(value) for value in found)
+def other_slots(entry: SlotEntry, fields: Mapping[str, Field[Any]]) -> Iterator[SlotEntry]:
+    """The slots of equal values that have other texts: those of Decimals."""
+    # Any: the entry has names and bytes in turn.
+    names: list[Any] = [*entry.values[::2]]
+    stored: list[Any] = [*entry.values[1::2]]
+    if not any(fields[name].type is Decimal for name in names):
+        return
+    values = {name: fields[name].decode(raw) for name, raw in zip(names, stored, strict=True)}
+    choices = [
+        [*map(Decimal, field.spellings(values[name]))]
+        if (field := fields[name]).type is Decimal and field.is_spelled
+        else [values[name]]
+        for name in names
+    ]
+    if math.prod(map(len, choices)) > MOST_SPELLINGS:
+        return
+    for chosen in product(*choices):
+        equal = dict(zip(names, chosen, strict=True))
+        digest = composite_digest(names, equal, fields)
+        if digest is not None and digest != entry.digest:
+            yield entry._replace(
+                digest=digest, alternative=_exact_digest(_stored(names, equal, fields))
+            )
+
+
+def _stored(
+    names: Iterable[str], values: Mapping[str, Any], fields: Mapping[str, Field[Any]]
+) -> list[Any]:
+    """Bytes of the hash, which lists are not kept in."""
+    return [fields[name].encode(values[name]) for name in names]
+
+
+def _exact_digest(stored: Iterable[bytes]) -> str:
+    """A digest that no two different tuples of stored values share."""
+    exact = hashlib.sha256(b"".join(b"%d:%b" % (len(each), each) for each in stored))
+    return exact.hexdigest()[: INDEX_HASH_LENGTH * 2]
+
+
+def composite_digest(
+    names: Iterable[str], values: Mapping[str, Any], fields: Mapping[str, Field[Any]]
+) -> str | None:
+    """The digest by which popoto 1.6 finds a tuple of values; None where any is None.
+
+    Equal values have one text here too.
+    """
+    texts: list[str] = []
+    for name in names:
+        value = values.get(name)
+        if value is None:
+            return None
+        field = fields.get(name)
+        texts.append(field.text_of(value) if field and field.is_spelled else str(value))
+    text = keys.SEPARATOR.join(texts)
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:INDEX_HASH_LENGTH]

@@ -178,6 +178,7 @@ class ModelOptions:
                 self._registries.setdefault(word, []).append(field)
         self.key_names: list[str] = sorted(name for name, field in fields.items() if field.key)
         self.key_fields: list[AnyField] = [fields[name] for name in self.key_names]
+        self.spelled_keys = [field for field in self.key_fields if field.is_spelled]
         self.hash_names: list[str] = [name for name, field in fields.items() if field.in_hash]
         self.list_names: list[str] = [name for name, field in fields.items() if not field.in_hash]
         self.stored_names: list[str] = self.hash_names + self.list_names
@@ -291,14 +292,14 @@ class ModelOptions:
 
     def compute_index_hash(self, instance: object, field_names: Iterable[str]) -> str | None:
         """The digest of an instance in a composite index; None where any value is None."""
-        names = tuple(field_names)
-        return composite_digest(names, {name: getattr(instance, name) for name in names})
+        values = {name: getattr(instance, name) for name in field_names}
+        return composite_digest(values, values, self.by_name)
 
     def compute_index_hash_from_values(
         self, field_names: Iterable[str], values: Mapping[str, Any]
     ) -> str | None:
         """The digest of a mapping of values in a composite index; None where any is None."""
-        return composite_digest(field_names, values)
+        return composite_digest(field_names, values, self.by_name)
 
     def entries(
         self, key: str, values: Mapping[str, Any], decision: Decision | None = None

@@ -74,15 +74,19 @@ class Record(metaclass=RecordBase):
     def _record_key(self) -> str:
         """The record key of the current values."""
         values, stored, key = vars(self), self._stored, self._redis_key
-        options = self._meta
         if key is not None and (stored or self._is_persisted):
-            for field in options.key_fields:
+            for field in self._meta.key_fields:
                 name = field.name
                 if name in values and not _holds(field, values[name], stored.get(name)):
                     break
             else:
                 return key
-        return options.record_key({name: getattr(self, name) for name in options.key_names})
+        return self._meta.record_key(self._key_values)
+
+    @property
+    def _key_values(self) -> dict[str, Any]:
+        """The current values of the key fields."""
+        return {name: getattr(self, name) for name in self._meta.key_names}
 
     def __str__(self) -> str:
         try:
@@ -189,11 +193,15 @@ class Record(metaclass=RecordBase):
 
 
 def _holds(field: AnyField, value: Any, stored: Stored | None) -> bool:
-    """Whether a key value surely makes the same key as the stored one."""
+    """Whether a key value is surely that of the stored key, which may spell it otherwise."""
     if value is None and stored is None:
         # Of a record that was stored before the class had this key field.
         return True
     try:
-        return type(value) is field.type and field.encode(value) == stored
+        if type(value) is field.type and field.encode(value) == stored:
+            return True
+        return (
+            field.is_spelled and stored is not None and field.is_same(field.decode(stored), value)
+        )
     except ValueError:
         return False

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
+from itertools import product
 from typing import Any
 
 from popoto.engine import keys
@@ -11,7 +13,10 @@ from popoto.engine.moments import later_text
 from popoto.exceptions import QueryException
 from popoto.fields.describing import describe
 from popoto.fields.key_field_mixin import VALID_KEYFIELD_TYPES
+from popoto.fields.spelling import has_others
+from popoto.models.record.composites import MOST_SPELLINGS
 from popoto.models.record.options import ModelOptions
+from popoto.models.record.record import Record
 
 
 def record_key(options: ModelOptions, key: Any) -> str | None:
@@ -42,6 +47,32 @@ def record_key(options: ModelOptions, key: Any) -> str | None:
     if name != options.model_name:
         raise QueryException(f"{options.model_name}: {_of_another_model(options, key)}")
     return key
+
+
+def other_spellings(options: ModelOptions, values: Mapping[str, Any]) -> Sequence[str]:
+    """The keys that values equal to these key values would make by other texts.
+
+    Nobody looks at more than a thousand: that takes three Decimals in one key.
+    """
+    if not any(has_others(field.type, values[field.name]) for field in options.spelled_keys):
+        return ()
+    spelled = [field.spellings(values[field.name]) for field in options.key_fields]
+    count = math.prod(map(len, spelled))
+    if not 1 < count <= MOST_SPELLINGS:
+        return ()
+    found = [
+        keys.SEPARATOR.join((options.model_name, *map(keys.escape, texts)))
+        for texts in product(*spelled)
+    ]
+    return found[1:]
+
+
+def other_keys(instance: Record) -> Sequence[str]:
+    """The keys that values equal to the key values of an instance would make by other texts."""
+    for field in instance._meta.spelled_keys:
+        if has_others(field.type, getattr(instance, field.name)):
+            return other_spellings(instance._meta, instance._key_values)
+    return ()
 
 
 def _of_another_model(options: ModelOptions, key: str) -> str:
@@ -86,17 +117,18 @@ def key_value(options: ModelOptions, given: Any) -> dict[str, Any] | None:
 def record_keys(options: ModelOptions, values: Mapping[str, Any]) -> list[str]:
     """The keys under which a record with these key values may be stored: ours comes first.
 
-    Others only where popoto 1.9 and later name a value in another way.
+    Others only where equal values have other texts, or popoto 1.9 and later name a value in
+    another way.
     """
-    own = options.record_key(values)
+    own = [options.record_key(values), *other_spellings(options, values)]
     others = [later_text(values[name]) for name in options.key_names]
     if not any(others):
-        return [own]
-    parts = own.split(keys.SEPARATOR)
+        return own
+    parts = own[0].split(keys.SEPARATOR)
     for place, text in enumerate(others, 1):
         if text is not None:
             parts[place] = keys.escape(text)
-    return [own, keys.SEPARATOR.join(parts)]
+    return [*own, keys.SEPARATOR.join(parts)]
 
 
 def told_by_key(options: ModelOptions, key: str, names: Sequence[str]) -> dict[str, Any] | None:

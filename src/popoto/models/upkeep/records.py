@@ -106,7 +106,8 @@ def _identity_problem(
 
 def _same_part(key_field: Any, value: Any, part: str) -> bool:
     """Whether a key part stands for a value, perhaps as another writer renders it."""
-    if part in (keys.escape(text) for text in (key_field.text_of(value), later_text(value) or "")):
+    texts = (key_field.text_of(value), *key_field.spellings(value), later_text(value) or "")
+    if part in map(keys.escape, texts):
         return True
     try:
         return value is not None and bool(key_field.coerce(keys.unescape(part)) == value)

@@ -250,6 +250,8 @@ def _prepared(operations: Sequence[Op], company: Company[Op]) -> Plan[list[Op]]:
     unknown = [operation for operation in operations if operation.unknown_key is not None]
     refused: set[int] = set()
     if unknown:
+        for operation in unknown:
+            yield from operation.find_key()
         found = yield from read_stored(
             [(operation.options, operation.unknown_key or "") for operation in unknown]
         )

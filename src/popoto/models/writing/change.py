@@ -61,6 +61,11 @@ class Change(Operation):
         self.old_key = key
         self.names = self.options.stored_names
 
+    def go_to(self, key: str) -> None:
+        super().go_to(key)
+        if self.known is None or self.upsert:
+            self.old_key = self.key
+
     # What is known --------------------------------------------------------------------
 
     def now(self, name: str) -> Stored | None:

@@ -16,6 +16,7 @@ from popoto.engine.codec import NIL
 from popoto.exceptions import MatchExistsError, UniquenessError
 from popoto.fields.describing import describe
 from popoto.fields.keeping.entries import Entry, SlotEntry
+from popoto.models.record.composites import other_slots
 from popoto.models.record.options import ModelOptions
 
 #: A claim as something that can be compared between records.
@@ -44,11 +45,14 @@ def put_claims(
         if value is None or value == NIL or (names is not None and field.name not in names):
             continue
         claimed = field.value_entry(key, field.decode(value))
-        for set_key in filter(None, (claimed.key, claimed.named_later)):
-            batch.guard("claim", set_key, key, old_key, field.name, value, *field.text_keys)
+        for set_key in (*field.value_set_keys(field.decode(value)), claimed.named_later):
+            if set_key:
+                batch.guard("claim", set_key, key, old_key, field.name, value, *field.text_keys)
     for entry in entries:
         if isinstance(entry, SlotEntry) and entry.alternative:
             entry.guard(batch, old_key)
+            for other in other_slots(entry, options.by_name):
+                other.guard(batch, old_key)
 
 
 def claim_of(step: Step) -> Claim | None:

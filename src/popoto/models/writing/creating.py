@@ -257,7 +257,7 @@ def _refuse_key_changes(instance: Record, changes: Mapping[str, Any]) -> None:
         name = key_field.name
         if name in changes:
             old = getattr(instance, name)
-            if key_field.text_of(changes[name]) != key_field.text_of(old):
+            if not key_field.is_same(changes[name], old):
                 raise KeyMutationError(
                     f"{key_field.label} is part of the record key: update_or_create cannot "
                     f"change it from {old!r} to {changes[name]!r}"

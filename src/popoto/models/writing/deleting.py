@@ -13,6 +13,7 @@ from popoto.fields.keeping.commit import Commit
 from popoto.models.beside.expiry import put_removal
 from popoto.models.record.dependants import dependants_of
 from popoto.models.record.record import Record
+from popoto.models.record.record_keys import other_keys
 from popoto.models.record.stored_form import decoded_values, key_field_that_differs
 from popoto.models.writing.hooks import call_delete_hooks
 from popoto.models.writing.keywords import check_keywords
@@ -44,7 +45,9 @@ class Deletion(Operation):
         self.hook_arguments = hook_arguments
         #: records that may refer to this one all the same, since their turn is still to come
         self.spared: Sequence[str] = ()
-        self.unknown_key = self.key if self.known is None else None
+        if self.known is None:
+            self.unknown_key = self.key
+            self.other_keys = other_keys(instance)
 
     def take_stored(self, stored: Mapping[str, Stored] | None) -> None:
         is_another = (

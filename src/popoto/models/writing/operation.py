@@ -8,6 +8,7 @@ from typing import Any
 from popoto.engine import looking_up
 from popoto.engine.batch import Batch, GuardFailure, QueuedCommits, Step
 from popoto.engine.codec import Stored
+from popoto.engine.keys import without_prefix
 from popoto.engine.request import Argument, Plan, Reply, Request
 from popoto.exceptions import AlreadyExistsError, NotStoredError
 from popoto.models.record.loading import indexed_of
@@ -65,6 +66,24 @@ class Operation:
 
     #: the key whose stored bytes have to be read before the first try; None = none
     unknown_key: str | None = None
+
+    #: the keys that equal key values make by other texts, where none is known to be stored
+    other_keys: Sequence[str] = ()
+
+    def find_key(self) -> Plan[None]:
+        """Go to the key of equal values, where that is stored and the own one is not."""
+        if not self.other_keys:
+            return
+        every = (self.key, *self.other_keys)
+        there = yield from looked_up([("EXISTS", key) for key in every], self.options.shard)
+        self.go_to(next((key for key, is_there in zip(every, there, strict=True) if is_there), ""))
+
+    def go_to(self, key: str) -> None:
+        """Write under this key; "" = under the own one."""
+        if key:
+            self.key = key
+            if self.unknown_key is not None:
+                self.unknown_key = key
 
     def take_stored(self, stored: Mapping[str, Stored] | None) -> None:
         """Believe that this is stored (None: nothing). Raises where that ends the matter."""
@@ -136,6 +155,10 @@ class Operation:
     def left(self) -> tuple[str, str | None] | None:
         """The key that no record has any more because of it, and the one it has instead."""
         return None
+
+    def told_key(self, failure: GuardFailure) -> str:
+        """The record key that a failed guard tells."""
+        return without_prefix(text_of(failure.details[0]), self.options.shard)
 
     def leave(self, queued: QueuedCommits) -> None:
         """Say what will be stored under its keys once a caller's pipeline is carried out."""

@@ -145,7 +145,7 @@ def check_key_change(instance: Record) -> None:
         if before is None or before == NIL:
             continue
         old, new = key_field.decode(before), values[name]
-        if new is None or key_field.text_of(old) != key_field.text_of(_coerced(key_field, new)):
+        if new is None or not key_field.is_same(old, _coerced(key_field, new)):
             raise KeyMutationError(
                 f"{key_field.label} is part of the record key and changed from {describe(old)} "
                 f"to {describe(new)}; save(migrate_key=True) moves the record to the new key"

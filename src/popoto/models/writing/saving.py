@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from types import MappingProxyType
-from typing import Any
 
 from popoto.engine.batch import Batch, GuardFailure, KeyArgument, QueuedCommits, Step
 from popoto.engine.codec import Stored
@@ -19,6 +18,7 @@ from popoto.models.reading.related import report_referrers
 from popoto.models.record.decision import Decision
 from popoto.models.record.loading import as_stored, read_commands, stored_of
 from popoto.models.record.record import Record
+from popoto.models.record.record_keys import other_keys
 from popoto.models.record.stored_form import changed_values, encoded, encoded_values
 from popoto.models.writing.change import Change
 from popoto.models.writing.claims import matched, taken
@@ -65,6 +65,8 @@ class Saving(Change):
             self.old_key = instance._redis_key or self.key
         #: whether the key was to change, even where the record turns out to be gone
         self.migrates = self.has_sequel = self.old_key != self.key
+        if self.options.spelled_keys and (self.known is None or self.migrates):
+            self.other_keys = other_keys(instance)
         if self.known is not None and not self.partial:
             self.changed = changed_values(instance, self.names)
         else:
@@ -80,7 +82,8 @@ class Saving(Change):
 
     @property
     def keys(self) -> tuple[str, ...]:
-        return (self.key,) if self.key == self.old_key else (self.key, self.old_key)
+        own = (self.key,) if self.key == self.old_key else (self.key, self.old_key)
+        return (*own, *self.other_keys) if self.other_keys else own
 
     @property
     def needs_record(self) -> bool:
@@ -178,11 +181,11 @@ class Saving(Change):
         if known is None:
             if self.request.unmatched is not None:
                 self.request.unmatched.put(batch)
-            guard_absent(batch, options, self.key, self.note, known=self.knows_leftovers)
+            self._guard_key(batch)
             self._put_new(batch)
         elif self.old_key != self.key:
             self.guard_bytes(batch, options.index_names)
-            guard_absent(batch, options, self.key, self.note, known=self.knows_leftovers)
+            self._guard_key(batch)
             self._put_move(batch)
         else:
             decision = options.decision(frozenset(self.changed))
@@ -195,6 +198,13 @@ class Saving(Change):
         if options.commit_hooks:
             self._call_commit_hooks(batch)
         return batch
+
+    def _guard_key(self, batch: Batch) -> None:
+        """Demand that no record is stored under a new key, nor under that of equal values."""
+        guard_absent(batch, self.options, self.key, self.note, known=self.knows_leftovers)
+        for key in self.other_keys:
+            if key != self.old_key:
+                batch.guard("absent", key)
 
     def _shows(self, decision: Decision) -> bool:
         """Whether stored bytes tell that the commit was carried out, if its reply is lost.
@@ -277,7 +287,7 @@ class Saving(Change):
         elif what == "holds":
             self.refresh(failure.stored(self.options.index_names))
         else:
-            self._meet_existing(failure.stored(self.options.index_names))
+            self._meet_existing(failure.stored(self.options.index_names), self.told_key(failure))
 
     def _learn_unexpected(self, failure: GuardFailure) -> None:
         """Raise the conflict, unless the stored bytes say in another form what was expected."""
@@ -301,8 +311,11 @@ class Saving(Change):
         self.upsert = False
         self.old_key = self.key
 
-    def _meet_existing(self, current: Mapping[str, Stored]) -> None:
-        """A record is stored under the key of a new instance, or of a moving one."""
+    def _meet_existing(self, current: Mapping[str, Stored], key: str = "") -> None:
+        """A record is stored under the key of a new instance, or of a moving one.
+
+        `key`: where that is, if the key values have several texts.
+        """
         if self.request.create_only or self.migrates:
             raise already_exists(
                 self,
@@ -319,6 +332,7 @@ class Saving(Change):
             )
         self.known = current
         self.upsert = True
+        self.go_to(key)
         # What is left under the key from now on is this record's, should it go as well.
         self.knows_leftovers, self.leftovers = self.queued, ()
 
@@ -383,13 +397,3 @@ class Saving(Change):
         instance._redis_key = self.key
         if persisted:
             instance._is_persisted = True
-
-
-class Creation(Saving):
-    """The save of a record that must not be stored yet. Its result is the instance."""
-
-    what = "create"
-
-    def finish(self, replies: Sequence[Reply]) -> Any:
-        super().finish(replies)
-        return self.instance

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from popoto.engine.request import Plan
+from popoto.engine.request import Plan, Reply
 from popoto.exceptions import ModelException
 from popoto.models.record.record import Record
 from popoto.models.writing.cascading import carry_out_deletions
@@ -13,7 +13,7 @@ from popoto.models.writing.company import Company
 from popoto.models.writing.operation import Nothing, Operation
 from popoto.models.writing.preparing import checked_names, prepared_save
 from popoto.models.writing.save_request import SaveRequest
-from popoto.models.writing.saving import Creation, Saving
+from popoto.models.writing.saving import Saving
 
 
 class _Together(Company[Operation]):
@@ -34,6 +34,16 @@ class _Together(Company[Operation]):
 
     def claimed_by(self, operation: Operation) -> str:
         return f"the {operation.title} in this transaction"
+
+
+class Creation(Saving):
+    """The save of a record that must not be stored yet. Its result is the instance."""
+
+    what = "create"
+
+    def finish(self, replies: Sequence[Reply]) -> Any:
+        super().finish(replies)
+        return self.instance
 
 
 def saving(instance: Record, request: SaveRequest) -> Operation:
