@@ -258,6 +258,14 @@ def test_batches_add_up_and_one_entry_is_made() -> None:
     assert made.agent_id == "default"
 
 
+def test_consumers_that_come_as_far_at_once_make_one_entry() -> None:
+    async def at_once() -> None:
+        await asyncio.gather(*(crystallization_handler(events(8)) for _ in range(10)))
+
+    asyncio.run(at_once())
+    assert PolicyEntry.query.count() == 1
+
+
 def test_evidence_is_counted_once_or_not_at_all(proxy: FaultProxy) -> None:
     learn(events(1))
     before = proxy.sent(b"HINCRBY")

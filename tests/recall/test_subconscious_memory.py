@@ -86,6 +86,21 @@ def test_a_system_message_is_replaced_in_the_list(
     assert len(result.records) == 1
 
 
+def test_what_was_written_behind_the_memories_stays(api: Api, memory: SubconsciousMemory) -> None:
+    Memory.create(agent_id="ada", content='Deploys ] happen "on" Mondays.')
+    given = [system("Be brief."), user("When?")]
+    api(memory.inject_context, given)
+    given[0]["content"] += "\n\nAnswer in French."
+    api(memory.inject_context, given)
+    text = given[0]["content"]
+    assert text.startswith("Be brief.\n\nAnswer in French.\n\nRelevant context:\n")
+    assert text.count("Mondays") == 1
+    given[0]["content"] = "Be brief.\n\nRelevant context:\n[what somebody has cut"
+    api(memory.inject_context, given)
+    assert given[0]["content"].startswith("Be brief.\n\nRelevant context:\n[\n")
+    assert "has cut" not in given[0]["content"]
+
+
 def test_nothing_to_inject(api: Api, memory: SubconsciousMemory) -> None:
     for given in (None, [], [user("When?")], [system("s")], [user("")]):
         messages, result = api(memory.inject_context, given)

@@ -270,16 +270,16 @@ async def _crystallized(group: _Group, told: Mapping[str, str], successes: int, 
         "state_fingerprint": state_fingerprint,
         "action_type": action_type,
     }
-    query: Any = PolicyEntry.query
-    if await query.filter(**names).async_exists():
-        return
-    entry = PolicyEntry(
+    # The server decides whether there is one: another consumer may have come as far.
+    entry, is_new = await PolicyEntry.async_get_or_create(
         **names,
-        state_features=_object(told.get("state_features")),
-        action_spec=_object(told.get("action_spec")),
+        defaults={
+            "state_features": _object(told.get("state_features")),
+            "action_spec": _object(told.get("action_spec")),
+        },
     )
-    await entry.async_save()
-    await async_initialize_q_value(entry, bound)
+    if is_new:
+        await async_initialize_q_value(entry, bound)
 
 
 def _object(text: str | None) -> dict[str, Any]:

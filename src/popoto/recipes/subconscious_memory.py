@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from functools import reduce
 from typing import Any, Final, TypeAlias, cast
@@ -208,7 +209,23 @@ def _text_of_part(part: Any) -> str:
 def _with_block(content: Any, block: str) -> Any:
     """A message's content with a block of memories, in place of an earlier one."""
     if content is None or isinstance(content, str):
-        return (content or "").split(_HEADING, 1)[0] + block
+        return _without_block(content or "") + block
     parts = cast("Sequence[Any]", content)
     kept = [part for part in parts if not _text_of_part(part).startswith(_HEADING)]
     return [*kept, {"type": "text", "text": block}]
+
+
+def _without_block(text: str) -> str:
+    """A text without the block of memories that an earlier call has put in.
+
+    What stands behind the block stays: it ends where its JSON does. Where that was changed by
+    somebody, nobody can tell its end, and everything behind the heading goes.
+    """
+    before, heading, block = text.partition(_HEADING)
+    if not heading:
+        return text
+    try:
+        _, end = json.JSONDecoder().raw_decode(block)
+    except ValueError:
+        return before
+    return before + block[end:]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterable, Mapping
+from functools import partial
 from typing import Any
 
 from popoto.engine import keys
@@ -78,7 +79,7 @@ def _forget_in(
     if not references:
         return
     for reference in references - (yield from _in_use(options)):
-        trace.removed += yield Call(lambda reference=reference: _deleted(store, reference))
+        trace.removed += yield Call(partial(_deleted, store, reference))
 
 
 def _in_use(options: Any) -> Plan[set[str]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Final, NamedTuple, cast
+from typing import Any, Final, NamedTuple
 
 from popoto.engine import keys
 from popoto.engine.db_key import DB_key
@@ -104,13 +104,14 @@ def _sorted_out(options: ModelOptions, lookup: str, value: Any) -> tuple[list[st
     """The record keys among what was given, and the values of the one key field."""
     given: Iterable[Any] = (value,)
     if lookup == "in":
-        is_one = isinstance(value, (str, bytes, Mapping, DB_key)) or hasattr(value, "_meta")
-        if is_one or not isinstance(value, Iterable):
+        told: object = value
+        is_one = isinstance(told, (str, bytes, Mapping, DB_key)) or hasattr(told, "_meta")
+        if is_one or not isinstance(told, Iterable):
             raise QueryException(
                 f"{options.model_name}: pk__in takes several: pass a list, tuple or set, not "
-                f"{describe(cast('object', value))}"
+                f"{describe(value)}"
             )
-        given = cast("Iterable[Any]", value)
+        given = value
     wanted: list[str] = []
     values: list[Any] = []
     for each in given:
