@@ -109,6 +109,7 @@ __all__ = [
     "EventStreamMixin",
     "ExistenceFilter",
     "Expression",
+    "F",
     "Field",
     "FloatField",
     "FrequencySketch",

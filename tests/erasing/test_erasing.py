@@ -61,7 +61,7 @@ def test_what_is_of_others_stays_as_it_is_to_the_last_byte(
     lived(BOB)
     before = of_one(BOB, contents_of(redis_client))
     files = files_of_bob(directory)
-    popoto.erase(ANN)
+    popoto.erase(ANN, [Memory, Deed])
     after = of_one(BOB, contents_of(redis_client))
     assert after.keys() == before.keys()
     for key, value in before.items():
@@ -133,7 +133,7 @@ async def test_events_go_and_dead_letters_too(redis_client: redis.Redis) -> None
             await consumer.process_batch()
         await consumer.process_batch()
     assert redis_client.xlen("dead:stream:mutations") == 1
-    popoto.erase(ANN)
+    popoto.erase(ANN, [Memory, Deed])
     assert keys_with(redis_client, ANN, "mine") == []
     assert redis_client.xlen(f"stream:deeds:{BOB}") == 1
 
@@ -144,7 +144,7 @@ def test_events_of_records_that_were_deleted_long_ago_go_as_well(
     remember(ANN, "mine").delete()
     Deed.create(agent=ANN, number=1).delete()
     assert keys_with(redis_client, ANN)
-    popoto.erase(ANN)
+    popoto.erase(ANN, [Memory, Deed])
     assert keys_with(redis_client, ANN, "mine") == []
 
 
@@ -153,7 +153,7 @@ def test_what_missing_records_left_goes_as_well(redis_client: redis.Redis, direc
     for key in redis_client.scan_iter("Memory:*"):
         redis_client.delete(key)
     redis_client.delete(f"Deed:{ANN}:0")
-    popoto.erase(ANN)
+    popoto.erase(ANN, [Memory, Deed])
     assert [key for key in keys_with(redis_client, ANN) if b"stream" not in key] == []
 
 
@@ -179,27 +179,27 @@ def test_words_of_a_large_index_are_not_told_by_its_log(redis_client: redis.Redi
     assert keys_with(redis_client, ANN, "Tale:mine") == []
 
 
-class Page(Model):
+class Leaflet(Model):
     title = KeyField()
     writer = KeyField()
 
 
-class Remark(Model):
+class Marginalia(Model):
     number = KeyField(type=int)
-    page = Relationship(model=Page, null=True)
+    page = Relationship(model=Leaflet, null=True)
 
 
 def test_records_of_others_that_refer_to_it_stay_and_are_reported(
     redis_client: redis.Redis,
 ) -> None:
-    page = Page.create(title="start", writer=ANN)
-    Remark.create(number=1, page=page)
-    Remark.create(number=2)
-    report = Page.erase(writer=ANN)
+    page = Leaflet.create(title="start", writer=ANN)
+    Marginalia.create(number=1, page=page)
+    Marginalia.create(number=2)
+    report = Leaflet.erase(writer=ANN)
     assert report.traces["references"].remaining == 1
     assert not report.is_complete
     assert "NOT COMPLETE" in str(report)
-    assert Remark.query.count() == 2
+    assert Marginalia.query.count() == 2
 
 
 # Contents --------------------------------------------------------------------------------------

@@ -42,13 +42,13 @@ def written_in(module: str, name: str, meta: str = "") -> Any:
 
 
 def test_two_modules_with_a_model_of_one_name_are_told() -> None:
-    kept = written_in("shop.models", "Customer")
-    said = r"billing\.models\.Customer.*shop\.models\.Customer"
+    kept = written_in("shop.models", "Patron")
+    said = r"billing\.models\.Patron.*shop\.models\.Patron"
     with pytest.warns(UserWarning, match=said) as seen:
-        written_in("billing.models", "Customer")
+        written_in("billing.models", "Patron")
     assert "Meta.name" in str(seen[0].message)
     assert (seen[0].filename, seen[0].lineno) == ("billing.models.py", 4)
-    assert kept._meta.model_name == "Customer"
+    assert kept._meta.model_name == "Patron"
 
 
 def test_a_definition_that_is_made_again_in_its_module_is_quiet() -> None:

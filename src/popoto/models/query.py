@@ -297,9 +297,10 @@ class Query(TypedTuples, QueryOperations, Generic[Row]):
         """All records, `chunk_size` at a time; see `QueryBuilder.iterator`."""
         return self._everything.iterator(chunk_size)
 
-    def async_iterator(self, chunk_size: int = 1000) -> AsyncIterator[Row]:
+    async def async_iterator(self, chunk_size: int = 1000) -> AsyncIterator[Row]:
         """`iterator` for asyncio."""
-        return self._everything.async_iterator(chunk_size)
+        async for each in self._everything.async_iterator(chunk_size):
+            yield each
 
     def __iter__(self) -> Iterator[Row]:
         return iter(self._everything)
