@@ -8,6 +8,7 @@ import subprocess
 import sys
 import textwrap
 import tomllib
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -554,7 +555,7 @@ def test_a_last_emptying_that_fails_is_a_warning_and_the_process_is_led_back(
 
 
 def test_a_server_that_ends_with_the_last_test_is_told_as_a_warning(tmp_path: Path) -> None:
-    with start_server() as server:
+    with closing(start_server()) as server:
         session = Session(tmp_path, server.url)
         outcome = session.run(
             """
