@@ -15,10 +15,12 @@ from hypothesis import strategies as st
 
 from popoto import (
     AutoKeyField,
+    DecimalField,
     IndexedField,
     KeyField,
     KeyMutationError,
     Model,
+    ModelException,
     SortedField,
     SortedKeyField,
     StringField,
@@ -495,3 +497,29 @@ def test_an_index_agrees_with_python(
     else:
         model.create(code=other)
     assert model.check_indexes()["total"] == 0
+
+
+def test_of_three_decimals_a_unique_index_takes_texts_as_written(api: Api) -> None:
+    """They have more than 1,000 texts together; of two, all are looked at."""
+
+    class Two(Model):
+        name = KeyField()
+        a = DecimalField()
+        b = DecimalField()
+
+        class Meta:
+            indexes = ((("a", "b"), True),)
+
+    class Three(Two):
+        c = DecimalField(default=Decimal(1))
+
+        class Meta:
+            indexes = ((("a", "b", "c"), True),)
+
+    for model in (Two, Three):
+        api(model.create, name="x", a=Decimal("1.0"), b=Decimal(2))
+    with pytest.raises(ModelException, match="unique"):
+        api(Two.create, name="y", a=Decimal("1.00"), b=Decimal(2))
+    api(Three.create, name="y", a=Decimal("1.00"), b=Decimal(2))
+    with pytest.raises(ModelException, match="unique"):
+        api(Three.create, name="z", a=Decimal("1.00"), b=Decimal(2))

@@ -24,6 +24,7 @@ from popoto import (
     ModelException,
     Relationship,
     SortedField,
+    StringField,
     UniqueField,
 )
 from popoto.exceptions import ProtectedError
@@ -569,3 +570,27 @@ def test_what_lets_go_of_its_reference_keeps_everything_else(
     assert 900 < redis_client.ttl("Ticket:b") <= 1000
     assert [each.seat for each in api(Ticket.query.all)] == ["1", "1"]
     assert api(Ticket.check_indexes)["total"] == 0
+
+
+class Guarded(StringField):
+    """Refuses that its record is deleted."""
+
+    def on_commit(self, instance: Any, batch: Any, commit: Any) -> None:
+        if commit.operation == "delete":
+            raise ModelException(f"{commit.key} is kept for the auditors")
+
+
+class Audit(Model):
+    name = KeyField()
+    team = Relationship(Team, on_delete=CASCADE)
+    reason = Guarded(default="")
+
+
+def test_what_a_dependant_refuses_is_no_matter_of_a_row(api: Api) -> None:
+    """The rows are the teams; of the audit, nobody has asked."""
+    reds, blues = (Team.create(name=name) for name in ("reds", "blues"))
+    Audit.create(name="a", team=reds)
+    with pytest.raises(ModelException, match="kept for the auditors"):
+        api(Team.bulk_delete, [reds, blues])
+    assert Team.query.count() == 2
+    assert Audit.query.count() == 1

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager
 from typing import Any
 
 import pytest
@@ -10,8 +11,10 @@ import redis
 
 from popoto import EmbeddingField, KeyField, Model, StringField, transaction
 from popoto.embeddings import LateInteractionProvider
+from popoto.engine.looking_up import lacking_in
+from popoto.engine.run import run
 from popoto.redis_db import get_REDIS_DB
-from tests.driver import Api
+from tests.driver import Api, RoundTrips
 from tests.vectors.wordwise import Wordwise, plain
 
 WORDS = "$EmbeddingF:Story:meaning:words"
@@ -180,6 +183,30 @@ def test_another_model_begins_anew(api: Api, provider: Wordwise) -> None:
     get_REDIS_DB().hset(WORDS, "Story:b:here", b"\x01old")
     assert api(story.reembed) == 2
     assert kept() == {"a": [CAT], "b": [VET]}
+
+
+def test_words_of_another_model_go_also_where_their_vectors_are_not_made_anew(
+    api: Api, provider: Wordwise, store: Any
+) -> None:
+    """Else words of the one model would be compared with vectors of the other."""
+    story = model_of(provider, store=store)
+    story.create(name="a", text="cat")
+    provider.model_name = "another"  # type: ignore[misc]
+    provider.error = RuntimeError("down")
+    with pytest.raises(RuntimeError, match="down"):
+        api(story.reembed)
+    assert kept() == {}
+
+
+def test_nobody_is_asked_for_what_nobody_lacks(
+    redis_client: redis.Redis, round_trips: Callable[[], AbstractContextManager[RoundTrips]]
+) -> None:
+    redis_client.hset("known", "a", "1")
+    with round_trips() as seen:
+        assert run(lacking_in("known", [], "known")) == []
+        assert seen.sends == 0
+        assert run(lacking_in("known", ["a", "b"], "known")) == ["b"]
+        assert seen.sends == 1
 
 
 def test_what_no_record_has_is_told_and_cleaned(api: Api, story: Any) -> None:

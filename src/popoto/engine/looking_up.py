@@ -45,6 +45,13 @@ def looked_up(
     return asked(request, kinds, writes=before_writing)
 
 
+def lacking_in(key: str, names: Sequence[str], shard: str) -> Plan[list[str]]:
+    """Those of these names that a hash does not have. One round trip; none for no names."""
+    looks = [("HEXISTS", key, name) for name in names]
+    replies = (yield from looked_up(looks, shard)) if looks else []
+    return [name for name, exists in zip(names, replies, strict=True) if not exists]
+
+
 def members_of(key: str, shard: str) -> Plan[list[str]]:
     """The members of a set, each once, as long as they are there all the time.
 

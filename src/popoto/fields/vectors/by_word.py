@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 from popoto.engine import keys
 from popoto.engine.batch import Batch
-from popoto.engine.looking_up import looked_up
+from popoto.engine.looking_up import lacking_in, looked_up
 from popoto.engine.request import Plan
 from popoto.fields.keeping.adjusting import Queued, carried_out
 from popoto.fields.keeping.entries import CompanionEntry
@@ -64,9 +64,7 @@ class WordKeeper:
 
     def lacking(self, record_keys: Sequence[str]) -> Plan[list[str]]:
         """Those of these records of whose words nothing is known. One round trip."""
-        looks = [("HEXISTS", self._key, key) for key in record_keys]
-        replies = (yield from looked_up(looks, self._shard)) if looks else []
-        return [key for key, exists in zip(record_keys, replies, strict=True) if not exists]
+        return lacking_in(self._key, record_keys, self._shard)
 
     def begin_anew(self, owner: Any) -> Plan[None]:
         """Drop all words. `owner`: the model."""

@@ -10,7 +10,7 @@ from typing import Any
 
 from popoto.engine import keys
 from popoto.engine.batch import Batch, KeyArgument
-from popoto.engine.looking_up import asked, looked_up
+from popoto.engine.looking_up import asked, lacking_in, looked_up
 from popoto.engine.request import Plan, Request, ScriptCall
 from popoto.fields.keeping.adjusting import Queued, carried_out
 from popoto.fields.keeping.entries import Carried, Entry
@@ -159,11 +159,7 @@ class ServerKeeper(VectorKeeper):
     # Catching up ---------------------------------------------------------------------------
 
     def lacking(self, keys: Sequence[str]) -> Plan[list[str]]:
-        looks = [("HEXISTS", self._vectors, key) for key in keys]
-        if not looks:
-            return []
-        replies = yield from looked_up(looks, self.place.shard)
-        return [key for key, exists in zip(keys, replies, strict=True) if not exists]
+        return lacking_in(self._vectors, keys, self.place.shard)
 
     def described(self) -> Plan[Described | None]:
         (reply,) = yield from looked_up(

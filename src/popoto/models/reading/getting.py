@@ -26,6 +26,7 @@ from popoto.models.record.loading import (
     new_instance,
     read_commands,
     stored_of,
+    stored_of_each,
 )
 from popoto.models.record.options import ModelOptions
 from popoto.models.record.record import Record
@@ -196,10 +197,8 @@ def _holds(instance: Record, key: str | None, values: Mapping[str, Any]) -> Plan
 def _read_together(model: type[Record], wanted: Sequence[str | None]) -> Plan[list[Any]]:
     """The records with these keys, in one round trip; None for missing ones."""
     options = model._meta
-    width = 1 + len(options.list_names)
-    commands = [
-        command for key in wanted if key is not None for command in read_commands(options, key)
-    ]
+    given = [key for key in wanted if key is not None]
+    commands = [command for key in given for command in read_commands(options, key)]
     replies: list[ReadReply] = []
     if commands:
         try:
@@ -208,22 +207,14 @@ def _read_together(model: type[Record], wanted: Sequence[str | None]) -> Plan[li
             if not str(error).startswith("WRONGTYPE"):
                 raise
             # Which of them it is, read_record says.
-            for key in wanted:
-                if key is not None:
-                    yield from read_record(options, key)
+            for key in given:
+                yield from read_record(options, key)
             raise
-    found: list[Any] = []
-    position = 0
-    for key in wanted:
-        instance = None
-        if key is not None:
-            lists = replies[position + 1 : position + width]
-            stored = stored_of(options, replies[position], lists)
-            position += width
-            if stored is not None:
-                instance = new_instance(model, key, stored, resolves_references=True)
-        found.append(instance)
-    return found
+    read = (
+        None if stored is None else new_instance(model, key, stored, resolves_references=True)
+        for key, stored in stored_of_each(options, given, replies)
+    )
+    return [None if key is None else next(read) for key in wanted]
 
 
 def get_many(

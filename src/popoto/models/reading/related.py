@@ -11,7 +11,7 @@ from popoto.engine.request import Plan
 from popoto.exceptions import QueryException
 from popoto.fields.field import Field
 from popoto.fields.reference import is_read, is_reference, loaded
-from popoto.models.record.loading import ReadReply, new_instance, read_commands, stored_of
+from popoto.models.record.loading import ReadReply, new_instance, read_commands, stored_of_each
 from popoto.models.record.options import ModelOptions
 from popoto.models.record.record import Record
 from popoto.models.record.reversing import relationships_to
@@ -97,17 +97,14 @@ def _attach(instances: Sequence[Any], name: str) -> Plan[list[Any]]:
     options = model._meta
     commands = [command for key in waiting for command in read_commands(options, key)]
     replies: list[ReadReply] = yield from looked_up(commands, options.shard)
-    width = 1 + len(options.list_names)
-    for position, (key, holders) in enumerate(waiting.items()):
-        start = position * width
-        stored = stored_of(options, replies[start], replies[start + 1 : start + width])
+    for key, stored in stored_of_each(options, waiting, replies):
         if stored is None:
-            for instance in holders:
+            for instance in waiting[key]:
                 _leave_dangling(instance, name, key)
             continue
         target = new_instance(model, key, stored, resolves_references=True)
         attached.append(target)
-        for instance in holders:
+        for instance in waiting[key]:
             vars(instance)[name] = target
     return attached
 

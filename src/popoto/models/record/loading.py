@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, TypeAlias, TypeVar
 
@@ -48,6 +48,16 @@ def stored_of(
     for name, items in zip(options.list_names, lists, strict=True):
         stored[name] = tuple(items)
     return stored
+
+
+def stored_of_each(
+    options: ModelOptions, record_keys: Iterable[str], replies: Sequence[ReadReply]
+) -> Iterator[tuple[str, dict[str, Stored] | None]]:
+    """Each key with its stored bytes, from the replies to `read_commands` of all of them."""
+    width = 1 + len(options.list_names)
+    for position, key in enumerate(record_keys):
+        values, *lists = replies[position * width : (position + 1) * width]
+        yield key, stored_of(options, values, lists)
 
 
 def new_instance(

@@ -135,9 +135,7 @@ class Erasing:
                     del self.subject.records[key]
 
     def _drop_note(self) -> Plan[None]:
-        noted = list(self._noted)
-        for first in range(0, len(noted), self.batch_size):
-            some = noted[first : first + self.batch_size]
+        for some in chunks(self._noted, self.batch_size):
             yield Request.of(("HDEL", self._note, *some), shard=self.options.shard, repeatable=True)
 
     # Records -------------------------------------------------------------------------------

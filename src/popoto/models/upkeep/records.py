@@ -170,8 +170,8 @@ def as_text(key: bytes) -> str | None:
         return None
 
 
-class RecordWalk:
-    """All hashes under the keys of a model, page by page, judged."""
+class KeyWalk:
+    """All keys that may be those of a model's records, by their form, page by page."""
 
     def __init__(self, options: ModelOptions, batch_size: int) -> None:
         self.options = options
@@ -180,8 +180,8 @@ class RecordWalk:
         self._scan = Scan(options.shard, pattern, max(SCAN_COUNT, batch_size))
         self._found: list[str] = []
 
-    def next(self) -> Plan[list[Judged] | None]:
-        """The next records (perhaps none of a page), or None at the end."""
+    def next(self) -> Plan[list[str] | None]:
+        """The next keys, or None at the end."""
         while not self._found:
             page = yield from self._scan.next()
             if page is None:
@@ -190,10 +190,23 @@ class RecordWalk:
             self._found = [text for text in texts if text is not None and self._may_be(text)]
         head = self._found[: self.batch_size]
         self._found = self._found[self.batch_size :]
-        return (yield from self.read(head))
+        return head
 
     def _may_be(self, key: str) -> bool:
         return key.count(keys.SEPARATOR) == self.options.db_key_length - 1
+
+
+class RecordWalk:
+    """All hashes under the keys of a model, page by page, judged."""
+
+    def __init__(self, options: ModelOptions, batch_size: int) -> None:
+        self.options = options
+        self._keys = KeyWalk(options, batch_size)
+
+    def next(self) -> Plan[list[Judged] | None]:
+        """The next records (perhaps none of a page), or None at the end."""
+        head = yield from self._keys.next()
+        return None if head is None else (yield from self.read(head))
 
     def read(self, record_keys: Sequence[str]) -> Plan[list[Judged]]:
         """The records under these keys, as far as they are hashes. One round trip."""

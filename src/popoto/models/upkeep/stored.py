@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from popoto.engine import keys
 from popoto.engine.request import Plan
-from popoto.engine.scanning import Scan, literally
 from popoto.models.record.options import ModelOptions
-from popoto.models.upkeep.records import SCAN_COUNT, as_text, read_entries
+from popoto.models.upkeep.records import KeyWalk, read_entries
 
 
 class StoredWalk:
@@ -16,25 +14,12 @@ class StoredWalk:
 
     def __init__(self, options: ModelOptions, batch_size: int) -> None:
         self.options = options
-        self.batch_size = batch_size
-        pattern = literally(options.model_name + keys.SEPARATOR) + b"*"
-        self._scan = Scan(options.shard, pattern, max(SCAN_COUNT, batch_size))
-        self._found: list[str] = []
+        self._keys = KeyWalk(options, batch_size)
 
     def next(self) -> Plan[dict[str, dict[str, bytes]] | None]:
         """The next records (perhaps none of a page), or None at the end."""
-        if not self._found:
-            page = yield from self._scan.next()
-            if page is None:
-                return None
-            length = self.options.db_key_length - 1
-            texts = (as_text(key) for key in page)
-            self._found = [
-                text for text in texts if text is not None and text.count(keys.SEPARATOR) == length
-            ]
-        head = self._found[: self.batch_size]
-        self._found = self._found[self.batch_size :]
-        return (yield from stored_records(self.options, head))
+        head = yield from self._keys.next()
+        return None if head is None else (yield from stored_records(self.options, head))
 
 
 def stored_records(

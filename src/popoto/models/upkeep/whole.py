@@ -8,7 +8,7 @@ from typing import NamedTuple
 from popoto.engine.codec import Stored
 from popoto.engine.looking_up import looked_up
 from popoto.engine.request import Plan
-from popoto.models.record.loading import new_instance, read_commands, stored_of
+from popoto.models.record.loading import new_instance, read_commands, stored_of_each
 from popoto.models.record.record import Record
 
 
@@ -23,15 +23,10 @@ class Whole(NamedTuple):
 def whole_records(model: type[Record], keys: Sequence[str]) -> Plan[list[Whole]]:
     """The records under these keys, as far as they are there. One round trip."""
     options = model._meta
-    commands = [read_commands(options, key) for key in keys]
-    replies = yield from looked_up(
-        [command for each in commands for command in each], options.shard
-    )
-    width = 1 + len(options.list_names)
+    commands = [command for key in keys for command in read_commands(options, key)]
+    replies = yield from looked_up(commands, options.shard)
     found: list[Whole] = []
-    for position, key in enumerate(keys):
-        values, *lists = replies[position * width : (position + 1) * width]
-        stored = stored_of(options, values, lists)
+    for key, stored in stored_of_each(options, keys, replies):
         if stored is not None:
             instance = new_instance(model, key, stored, resolves_references=False)
             found.append(Whole(key, stored, instance))

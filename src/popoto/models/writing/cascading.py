@@ -18,16 +18,17 @@ from popoto.engine.looking_up import looked_up
 from popoto.engine.request import Call, Plan
 from popoto.exceptions import BulkError, ModelException
 from popoto.models.record.dependants import dependants_of
-from popoto.models.record.loading import new_instance, read_commands, stored_of
+from popoto.models.record.loading import new_instance, read_commands, stored_of_each
 from popoto.models.record.overridden import own_call
 from popoto.models.record.record import Record
 from popoto.models.writing.carrying import MAX_ATTEMPTS, carry_out
 from popoto.models.writing.company import Company, gave_up
 from popoto.models.writing.deleting import Deletion, ReferredError
-from popoto.models.writing.depending import CHUNK, Relatives, chunks, find_relatives
+from popoto.models.writing.depending import CHUNK, Relatives, find_relatives
 from popoto.models.writing.operation import Operation
 from popoto.models.writing.queueing import queue_up
 from popoto.models.writing.relatives import Clearing, DependantDeletion, check_others, check_shards
+from popoto.models.writing.rows import chunks
 
 #: How many records go or change with others in one commit at most.
 MOST_TOGETHER = 1_000
@@ -283,14 +284,11 @@ def _read(model: type[Record], keys: Sequence[str]) -> Plan[list[Record]]:
     options = model._meta
     commands = [command for key in keys for command in read_commands(options, key)]
     replies = yield from looked_up(commands, options.shard, before_writing=True)
-    width = 1 + len(options.list_names)
-    found: list[Record] = []
-    for position, key in enumerate(keys):
-        values, *lists = replies[position * width : (position + 1) * width]
-        stored = stored_of(options, values, lists)
-        if stored is not None:
-            found.append(new_instance(model, key, stored, resolves_references=False))
-    return found
+    return [
+        new_instance(model, key, stored, resolves_references=False)
+        for key, stored in stored_of_each(options, keys, replies)
+        if stored is not None
+    ]
 
 
 def _on_cluster() -> Plan[bool]:

@@ -6,9 +6,8 @@ them again.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from itertools import islice
-from typing import Any, NamedTuple, TypeVar
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, NamedTuple
 
 from popoto.engine.codec import Stored
 from popoto.engine.looking_up import looked_up
@@ -18,8 +17,7 @@ from popoto.fields.field import Field
 from popoto.fields.on_delete import OnDelete
 from popoto.models.record.dependants import dependants_of
 from popoto.models.record.record import Record
-
-Item = TypeVar("Item")
+from popoto.models.writing.rows import chunks
 
 #: How many sets, or records, one request asks for.
 CHUNK = 500
@@ -150,12 +148,6 @@ def _referrers(field: Field[Any], keys: Sequence[str]) -> Plan[list[tuple[str, l
             if int(cursor) == 0:
                 del cursors[key]
     return [(key, list(members)) for key, members in found.items()]
-
-
-def chunks(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
-    """The items in lists of this size."""
-    source = iter(items)
-    return iter(lambda: list(islice(source, size)), [])
 
 
 def _by_field(holders: Sequence[Holder]) -> list[tuple[Field[Any], list[Holder]]]:
