@@ -61,7 +61,7 @@ class ClusterClient(redis.Redis):
             pairs = zip(args[1::2], args[2::2], strict=True)
             return all([self.execute_command("SET", *pair) for pair in pairs])
         words, slot = self.physical(args)
-        return self._node_of(slot).execute_command(*words, **options)
+        return self.node_of(slot).execute_command(*words, **options)
 
     def pipeline(self, transaction: bool = True, shard_hint: str | None = None) -> Any:
         return ClusterPipeline(self, transaction)
@@ -77,23 +77,26 @@ class ClusterClient(redis.Redis):
             if _type is None or self.type(key) == _type.lower().encode():
                 yield key
 
-    def physical(self, words: Words) -> tuple[list[Any], int]:
-        """A command with the tags in front of its keys, and the slot of the first of them."""
+    def physical(self, words: Words, *, looks: bool = True) -> tuple[list[Any], int]:
+        """A command with the tags in front of its keys, and the slot of the first of them.
+
+        `looks` says whether what the name does not tell may be looked for among what is stored.
+        """
         named = list(words)
         positions = _key_positions(named)
         for position in positions:
-            named[position] = self._physical(named[position])
-        return named, key_slot(_bytes(named[positions[0]])) if positions else 0
+            named[position] = self._physical(_bytes(named[position]), looks)
+        return named, key_slot(named[positions[0]]) if positions else 0
 
-    def _node_of(self, slot: int) -> redis.Redis:
+    def node_of(self, slot: int) -> redis.Redis:
         return self.nodes[min(slot // (SLOTS // len(self.nodes)), len(self.nodes) - 1)]
 
-    def _physical(self, key: Any) -> bytes:
-        name = _bytes(key)
+    def _physical(self, name: bytes, looks: bool) -> bytes:
         tag = self._tag(name.decode(errors="surrogateescape"))
         if tag is not None:
             return f"{{{tag}}}".encode() + name
-        stored = (found for each in self.nodes for found in each.keys(b"{*}" + _literally(name)))
+        asked = self.nodes if looks else []
+        stored = (found for each in asked for found in each.keys(b"{*}" + _literally(name)))
         return next((found for found in stored if logical(found) == name), name)
 
     def _tag(self, name: str) -> str | None:
@@ -116,7 +119,7 @@ class ClusterClient(redis.Redis):
 
 
 class ClusterPipeline(redis.client.Pipeline):
-    """A transaction where all keys are in one slot, else command after command."""
+    """A transaction where all keys are in one slot, else a pipeline for each node."""
 
     def __init__(self, owner: ClusterClient, transaction: bool) -> None:
         super().__init__(owner.connection_pool, owner.response_callbacks, transaction, None)
@@ -126,14 +129,15 @@ class ClusterPipeline(redis.client.Pipeline):
     def execute(self, raise_on_error: bool = True) -> list[Any]:
         queued: list[tuple[Words, dict[str, Any]]] = list(self.command_stack)
         self.reset()
-        if not queued:
-            return []
-        named = [(self.owner.physical(words), options) for words, options in queued]
-        if len({slot for (_, slot), _ in named}) == 1:
-            real = self.owner._node_of(named[0][0][1]).pipeline(transaction=self.whole)
-            real.command_stack = [(tuple(words), options) for (words, _), options in named]
-            return real.execute(raise_on_error)
-        replies = [_or_error(self.owner.execute_command, *words, **opts) for words, opts in queued]
+        named = [self.owner.physical(words, looks=False) for words, _ in queued]
+        whole = self.whole and len({slot for _, slot in named}) == 1
+        replies: list[Any] = [None] * len(queued)
+        for each in self.owner.nodes:
+            mine = [at for at, (_, slot) in enumerate(named) if self.owner.node_of(slot) is each]
+            real = each.pipeline(transaction=whole)
+            real.command_stack = [(tuple(named[at][0]), queued[at][1]) for at in mine]
+            for at, reply in zip(mine, real.execute(raise_on_error=False), strict=True):
+                replies[at] = reply
         if raise_on_error:
             self.raise_first_error(queued, replies)
         return replies
@@ -154,13 +158,6 @@ def _key_positions(words: Words) -> Sequence[int]:
     if name in {"OBJECT", "XGROUP", "XINFO", "BITOP"}:
         return (2,)
     return (1,)
-
-
-def _or_error(function: Callable[..., Any], *args: Any, **options: Any) -> Any:
-    try:
-        return function(*args, **options)
-    except redis.ResponseError as error:
-        return error
 
 
 def _together(replies: list[Any]) -> Any:
