@@ -171,7 +171,7 @@ def _together(replies: list[Any]) -> Any:
         names = dict.fromkeys(name for reply in replies for name in reply)
         return {n: _together([reply[n] for reply in replies if n in reply]) for n in names}
     if first and isinstance(first[0], bool):
-        return [all(each) for each in zip(*replies, strict=True)]
+        return [any(each) for each in zip(*replies, strict=True)]
     if first and isinstance(first[0], tuple):  # PUBSUB NUMSUB
         return [(each[0][0], sum(n for _, n in each)) for each in zip(*replies, strict=True)]
     return [entry for reply in replies for entry in reply]
