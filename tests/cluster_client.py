@@ -8,7 +8,7 @@ off where it answers. A name that belongs to no model stays as it is.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import redis
@@ -47,7 +47,7 @@ class ClusterClient(redis.Redis):
         super().close()
 
     def execute_command(self, *args: Any, **options: Any) -> Any:
-        name, _, detail = str(args[0]).upper().partition(" ")
+        name = str(args[0]).upper().split(" ")[0]
         if name == "KEYS":
             return self._keys(args[1])
         if name in EVERY_NODE:
@@ -59,7 +59,7 @@ class ClusterClient(redis.Redis):
             return sum(replies) if name != "MGET" else [reply for (reply,) in replies]
         if name == "MSET":
             pairs = zip(args[1::2], args[2::2], strict=True)
-            return all([self.execute_command("SET", *pair) for pair in pairs])
+            return all(self.execute_command("SET", *pair) for pair in pairs)
         words, slot = self.physical(args)
         return self.node_of(slot).execute_command(*words, **options)
 
