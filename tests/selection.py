@@ -6,6 +6,7 @@ None is left out silently: the last lines of a run say how many, and why.
 from __future__ import annotations
 
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -22,6 +23,15 @@ FIXTURES = {
     "server_url": "names one server",
     "ports": "starts a cluster of its own on every engine",
 }
+#: Directories of tests that are the same on every engine.
+DIRECTORIES = {
+    "connection": "starts the servers that it connects to",
+    "embedded": "is about the embedded server",
+    "faults": "breaks servers and connections of its own",
+    "typing": "asks type checkers",
+}
+#: Fixtures of every test, which ask for the server's address whatever it is.
+EVERYWHERE = {"_fresh_server", "_raw_client"}
 LEFT_OUT: pytest.StashKey[Counter[str]] = pytest.StashKey()
 
 
@@ -70,13 +80,21 @@ def _reason(item: pytest.Item) -> str | None:
     for name, reason in MARKERS.items():
         if item.get_closest_marker(name) is not None:
             return reason
+    inside = item.path.parent.relative_to(Path(__file__).parent).parts
+    if not inside:
+        return "is about programs and files, which start what they need"
+    if inside[0] in DIRECTORIES:
+        return DIRECTORIES[inside[0]]
     asked = _asked(item)
     return next((reason for name, reason in FIXTURES.items() if name in asked), None)
 
 
 def _asked(item: pytest.Item) -> set[str]:
-    """The fixtures that a test names; those that every test has lead to a server by themselves."""
+    """The fixtures that a test asks for, and those that fixtures of its own ask for."""
     if not isinstance(item, pytest.Function):
         return set()
+    known = item._fixtureinfo
     used = [mark.args for mark in item.iter_markers("usefixtures")]
-    return {*item._fixtureinfo.argnames, *(name for args in used for name in args)}
+    own = set(known.names_closure) - EVERYWHERE
+    inner = [each.argnames for name in own for each in known.name2fixturedefs.get(name, ())]
+    return {*known.argnames, *(name for names in (*used, *inner) for name in names)}

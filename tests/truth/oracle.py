@@ -103,12 +103,13 @@ def snapshot(client: redis.Redis) -> State:
     is_cluster = isinstance(client, ClusterClient)
     nodes: Sequence[redis.Redis] = client.nodes if is_cluster else [client]
     answers = [cast("list[Any]", each.eval(_SNAPSHOT, 0, "*")) for each in nodes]
-    state = State(min(int(answer[0]) for answer in answers))
-    for raw_key, kind, lives, content in (entry for answer in answers for entry in answer[1:]):
-        key = _text(logical(raw_key) if is_cluster else raw_key)
-        state.keys[key] = Key(
-            kind.decode(), None if lives < 0 else lives, _content(kind.decode(), content)
-        )
+    state = State(int(answers[0][0]))
+    for moment, *entries in answers:
+        later = int(moment) - state.now
+        for raw_key, kind, lives, content in entries:
+            key = _text(logical(raw_key) if is_cluster else raw_key)
+            left = None if lives < 0 else lives + later
+            state.keys[key] = Key(kind.decode(), left, _content(kind.decode(), content))
     return state
 
 
