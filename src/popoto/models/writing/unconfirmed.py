@@ -34,7 +34,7 @@ def not_carried_out(change: Change, queued: QueuedCommits | None) -> Plan[list[s
     written = queued.written.get(key, {}) if queued is not None else {}
     lost: list[str] = []
     for name, reply in zip(names, replies, strict=True):
-        stored: Stored = tuple(reply) if name in lists else reply
+        stored: Stored | None = tuple(reply) if name in lists else reply
         found = written.get(name, stored)
         # Neither what was queued nor what was there before is another writer's.
         if found == change.instance._stored.get(name):
