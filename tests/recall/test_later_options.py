@@ -174,6 +174,7 @@ def pages() -> dict[str, Page]:
     make("secret", "nuts", "mid", agent="bob")
     make("far", "figs", "mid")
     make("behind", "kiwis", "secret")
+    make("beside", "limes", "secret")
     made["cited"] = Page.create(agent_id="ada", name="cited", body="x", source=made["tiger"])
     return made
 
@@ -374,6 +375,12 @@ def test_its_own_block_is_replaced_in_every_format(api: Api, style: str) -> None
     again, _ = api(memory.inject_context, first)
     after = f"Be.\n\nAnswer in French.\n\nRelevant context:\n{result.formatted}"
     assert again[0]["content"] == after
+
+
+def test_a_memory_shows_the_field_that_it_writes(api: Api) -> None:
+    Noted.create(agent_id="ada", name="n", content="tea")
+    memory = SubconsciousMemory(Noted, "ada", output_format="content", content_field="name")
+    assert api(memory.inject_context, [{"role": "user", "content": "tea"}])[1].formatted == "- n"
 
 
 def test_records_without_a_text_are_no_block(api: Api) -> None:
