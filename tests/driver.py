@@ -112,6 +112,14 @@ def start_server() -> Server:
     return ClusterServer() if engine() == "cluster" else embedded.start()
 
 
+def client_in_use() -> redis.Redis:
+    """A client of the server that popoto uses now, which knows keys by their logical names."""
+    connection = redis_db.connection()
+    if isinstance(connection, ClusterConnection):
+        return ClusterClient([port for _, port in connection.topology.seeds])
+    return redis_db.get_REDIS_DB()
+
+
 def client_of(url: str) -> redis.Redis:
     """redis-py's client, which knows keys by their logical names."""
     if engine() == "cluster":
