@@ -13,8 +13,7 @@ from popoto import EmbeddingField, KeyField, Model, StringField, transaction
 from popoto.embeddings import LateInteractionProvider
 from popoto.engine.looking_up import lacking_in
 from popoto.engine.run import run
-from tests.driver import client_in_use
-from tests.driver import Api, RoundTrips
+from tests.driver import Api, RoundTrips, client_in_use
 from tests.vectors.wordwise import Wordwise, plain
 
 WORDS = "$EmbeddingF:Story:meaning:words"
@@ -198,6 +197,7 @@ def test_words_of_another_model_go_also_where_their_vectors_are_not_made_anew(
     assert kept() == {}
 
 
+@pytest.mark.single_server("its names belong to no model and so to no shard")
 def test_nobody_is_asked_for_what_nobody_lacks(
     redis_client: redis.Redis, round_trips: Callable[[], AbstractContextManager[RoundTrips]]
 ) -> None:

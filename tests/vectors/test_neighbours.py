@@ -20,8 +20,7 @@ from popoto import EmbeddingField, IndexedField, KeyField, Model, ModelException
 from popoto.fields.vectors import nearness
 from popoto.memory.vectors.matrix import View
 from popoto.models.reading.ranking import comparing
-from tests.driver import client_in_use
-from tests.driver import Api
+from tests.driver import Api, client_in_use
 from tests.vectors.provider import Known
 from tests.vectors.stand_in import Index
 
