@@ -33,13 +33,18 @@ _NEEDED: Final = {
 
 
 def looked_up(
-    commands: Sequence[tuple[Argument, ...]], shard: str, *, before_writing: bool = False
+    commands: Sequence[tuple[Argument, ...]],
+    shard: str,
+    *,
+    before_writing: bool = False,
+    shards: Sequence[str] | None = None,
 ) -> Plan[list[Any]]:
     """The replies to reading commands; ModelException for a key that another program uses.
 
-    `before_writing`: what is written next depends on them, so that nothing is.
+    `before_writing`: what is written next depends on them, so that nothing is. `shards`: that of
+    each command, where they are for several.
     """
-    request = Request(commands, shard, repeatable=True)
+    request = Request(commands, shard, repeatable=True, shards=shards)
     # Gone through only where it is needed.
     kinds = ((_text(key), _NEEDED[str(name)]) for name, key, *_ in commands if str(name) in _NEEDED)
     return asked(request, kinds, writes=before_writing)
@@ -77,7 +82,10 @@ def asked(
             raise
         wanted = list(kinds)
         found: list[bytes] = yield Request(
-            [("TYPE", key) for key, _ in wanted], request.shard, repeatable=True
+            [("TYPE", key) for key, _ in wanted],
+            request.shard,
+            repeatable=True,
+            shards=request.shards,
         )
         for (key, expected), kind in zip(wanted, found, strict=True):
             is_one = kind.decode("ascii", "replace")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os  # noqa: F401  # pyright: ignore[reportUnusedImport]  # who used 1.6 patches it here
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, ClassVar, Literal, cast
 
 from popoto import clock
@@ -167,6 +168,17 @@ class EmbeddingField(VectorsOfModels, Field[int]):
             )
             self._keeper = _KEEPERS[self.store](place, self.precision)
         return self._keeper
+
+    def keeper_in(self, shard: str) -> VectorKeeper:
+        """Who keeps the vectors of one shard's records."""
+        own = self.keeper
+        if shard == own.place.shard:
+            return own
+        return _KEEPERS[self.store](replace(own.place, shard=shard), self.precision)
+
+    def words_in(self, shard: str) -> WordKeeper:
+        """Who keeps the vectors of the words of one shard's records."""
+        return WordKeeper(self.model_name, self.name, shard)
 
     @property
     def words(self) -> WordKeeper:

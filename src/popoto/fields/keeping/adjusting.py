@@ -34,6 +34,8 @@ class Adjustment:
 
     def __init__(self, instance: Any) -> None:
         self.instance = instance
+        #: those of the shard that it happens in
+        self.options: Any = instance._meta
         #: who does it, when and why, for the history of the record; None where none is kept
         self.noting: Noting | None = instance._meta.noting(self.cause)
 
@@ -51,6 +53,9 @@ class Adjustment:
             f"{self.what} requires a saved model instance: {key!r} is not stored any more "
             "(deleted or expired); nothing was written"
         )
+
+    def check_shard(self) -> None:
+        """Raise where it concerns more than one shard of a cluster."""
 
     def put(self, batch: Batch, key: str, values: Mapping[str, Any]) -> None:
         """Queue guards and commands; `values` are the stored ones of `names`.

@@ -27,6 +27,7 @@ from popoto.models.record.meta import check_meta, meta_settings, record_name
 from popoto.models.record.names_of_models import note_name
 from popoto.models.record.options import ModelOptions
 from popoto.models.record.reversing import attach_all
+from popoto.models.record.sharding import options_of
 
 AUTO_KEY = "_auto_key"
 #: Names of methods that came after popoto 1.6, whose models may have fields of these names.
@@ -62,7 +63,7 @@ class RecordBase(ABCMeta):
         if not isinstance(meta, type | None):
             raise ModelException(f"{name}.Meta must be a class, got {describe(meta)}")
         settings = meta_settings(cls, meta)
-        options = ModelOptions(record_name(name, settings))
+        options = options_of(record_name(name, settings), settings)
         options.meta = meta
         options.parents = parents
         options.base_meta = next(
