@@ -17,7 +17,7 @@ from popoto.models.reading.projecting import projected
 from popoto.models.reading.read_hooks import read_hooks
 from popoto.models.reading.related import attach_references
 from popoto.models.reading.spec import QuerySpec, check_count, check_values
-from popoto.models.reading.spreading import check_in_one_shard
+from popoto.models.reading.spreading import check_in_one_shard, fetch_of
 from popoto.models.record.loading import always_loaded, new_instance
 
 logger = logging.getLogger("POPOTO.Query")
@@ -55,7 +55,8 @@ class Execution:
 
     def matches(self) -> Plan[Fetch]:
         """What matches, in whatever order, in all shards."""
-        return (yield from self.unordered())
+        operand = yield from self._operand()
+        return (yield from fetch_of(self.spec, operand))
 
     def _operand(self) -> Plan[Operand]:
         spec = self.spec
