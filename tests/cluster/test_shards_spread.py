@@ -1,4 +1,4 @@
-"""Queries that leave it to several shards answer as those of the same records on a single server."""
+"""Queries to several shards answer as those of the same records on a single server."""
 
 from __future__ import annotations
 
