@@ -14,8 +14,10 @@ from popoto import (
     CyclicDecayField,
     DecayingSortedField,
     EmbeddingField,
+    ExistenceFilter,
     Field,
     FloatField,
+    FrequencySketch,
     GeoField,
     IndexedField,
     IntField,
@@ -29,6 +31,7 @@ from popoto import (
     StringField,
 )
 from popoto.fields.event_stream import EventStreamMixin
+from tests.memory.words import text_of
 from tests.models.shop import Shop, Town
 from tests.vectors.provider import Known
 
@@ -132,6 +135,8 @@ class Memory(AccessTrackerMixin, PredictionLedgerMixin, EventStreamMixin, Model)
     ways = CoOccurrenceField(symmetric=False)
     words = BM25Field(source="text")
     meaning = EmbeddingField(source="text", provider=MEANINGS, store="server")
+    known = ExistenceFilter(capacity=1000, fingerprint_fn=text_of)
+    counts = FrequencySketch(width=100, depth=3, fingerprint_fn=text_of)
 
     class Meta:
         shard_by = "agent"

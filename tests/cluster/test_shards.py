@@ -22,7 +22,12 @@ from popoto import (
     redis_db,
     transaction,
 )
+from popoto.engine.request import Plan, Request
+from popoto.engine.run import run
 from popoto.exceptions import AlreadyExistsError, KeyMutationError, QueryException, UniquenessError
+from popoto.fields.keeping.shards import forget_empty
+from popoto.models.writing.save_request import SaveRequest
+from popoto.models.writing.single import save
 from popoto.redis_db import POPOTO_REDIS_DB
 from tests.driver import Api
 
@@ -310,3 +315,76 @@ def test_what_cannot_be_in_shards_is_refused_when_the_class_is_made() -> None:
     with pytest.raises(ModelException, match=r"Meta.indexes: \('a', 'b'\) is unique.*'agent'"):
         model("agent", a=StringField(), b=StringField(), meta={"unique_together": (("a", "b"),)})
     model("agent", code=StringField(), meta={"unique_together": (("agent", "code"),)})
+
+
+# Which shards there are ------------------------------------------------------------------------
+
+
+def test_a_shard_that_was_taken_out_meanwhile_is_put_back(nodes: list[redis.Redis]) -> None:
+    """Somebody empties the model between the registration and the commit of a first record."""
+    registrations = 0
+
+    def with_rival() -> Plan[int]:
+        nonlocal registrations
+        plan = save(Note(agent="ann", number=1), SaveRequest())
+        step = next(plan)
+        while True:
+            answer = yield step
+            if isinstance(step, Request) and step.shard == "Note":
+                registrations += 1
+                if registrations == 1:
+                    yield from forget_empty(Note._meta)
+                    assert registered(nodes) == set()
+            try:
+                step = plan.send(answer)
+            except StopIteration:
+                return registrations
+
+    assert run(with_rival()) == 2
+    assert registered(nodes) == {b"ann"}
+
+
+def test_shards_without_records_are_forgotten(nodes: list[redis.Redis]) -> None:
+    some(1)
+    Note.query.filter(agent="bob").delete()
+    assert registered(nodes) == {agent.encode() for agent in AGENTS}
+    assert Note.query.filter().count() == 3
+    run(forget_empty(Note._meta))
+    assert registered(nodes) == {b"ann", b"cleo", b"dan"}
+    Note.create(agent="bob", number=1)
+    assert Note.query.filter().count() == 4
+
+
+def test_only_the_first_record_of_a_shard_is_registered(monkeypatch: pytest.MonkeyPatch) -> None:
+    Note.create(agent="ann", number=1)
+    sent: list[Any] = []
+    kind = type(redis_db.connection())
+    call = kind.call
+    monkeypatch.setattr(
+        kind,
+        "call",
+        lambda self, args, **keywords: sent.append(args[0]) or call(self, args, **keywords),
+    )
+    Note.create(agent="ann", number=2)
+    assert sent == ["EVALSHA"]
+
+
+class Private(Model):
+    agent = KeyField()
+    name = KeyField()
+
+    class Meta:
+        name = "Note"
+        shard_by = "agent"
+        require_partition = "agent"
+
+
+def test_who_has_to_name_the_partition_never_asks_all_shards(api: Api) -> None:
+    record = api(Private.create, agent="ann", name="a")
+    for query in (Private.query.filter(), Private.query.filter(agent__in=["ann", "bob"])):
+        for method in (query.all, query.count, query.exists, query.keys, query.delete):
+            with pytest.raises(QueryException, match="require_partition names agent"):
+                api(method)
+    assert api(Private.query.filter(agent="ann").all) == [record]
+    assert api(Private.query.get, record.pk) == record
+    api(record.delete)

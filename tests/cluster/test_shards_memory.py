@@ -6,14 +6,17 @@ import pytest
 import redis
 
 from popoto import (
+    BM25Field,
     ConfidenceField,
     ContextAssembler,
     ModelException,
     ObservationProtocol,
+    RecallProposal,
     clock,
     transaction,
 )
 from popoto.exceptions import QueryException
+from popoto.memory.bm25.formula import inverse_frequency
 from tests.driver import Api
 
 from .models import Memory, holder
@@ -137,3 +140,51 @@ def test_contexts_of_one_agent(api: Api) -> None:
         ann = {"agent": "ann"}
         result = api(assembler.assemble, partition_filters=ann, assess_quality=True)
         assert {each.agent for each in result.records} == {"ann"}
+
+
+def test_what_is_asked_of_all_agents(api: Api) -> None:
+    first, second = (Memory.query.get(f"Memory:{agent}:sleep") for agent in ("ann", "bob"))
+    with clock.using(NOW):
+        api(RecallProposal.create_batch, [first], "why", "p")
+    with clock.using(NOW + 60):
+        api(RecallProposal.create_batch, [second], "why", "p")
+    assert api(RecallProposal.get_pending, Memory, "p") == [(first.pk, NOW), (second.pk, NOW + 60)]
+    with clock.using(NOW + 90):
+        assert api(RecallProposal.expire_stale, Memory, "p", 60) == [first.pk]
+    assert api(RecallProposal.get_pending, Memory, "p") == [(second.pk, NOW + 60)]
+    for record, outcome in ((first, "used"), (second, "dismissed")):
+        api(Memory.record_prediction, record, {"x": 4})
+        api(Memory.auto_resolve, record, outcome)
+        api(ConfidenceField.update_confidence, record, "sure", 0.9)
+    errors = [(second.pk, 0.5), (first.pk, 0.3)]
+    assert api(Memory.get_highest_errors, Memory) == errors
+    assert api(Memory.get_highest_errors, Memory, limit=1)[0][0] == second.pk
+    assert api(Memory.error_summary, Memory)["__all__"]["count"] == 2
+    assert api(ConfidenceField.get_confidence_filtered, Memory, "sure", "*:sleep").keys() == {
+        first.pk,
+        second.pk,
+        "Memory:cleo:sleep",
+    }
+    assert api(Memory.known.might_exist_batch, Memory, ["cat", "taxes", "dog"]) == {
+        "cat": True,
+        "taxes": True,
+        "dog": False,
+    }
+    assert api(Memory.known.fill_ratio, Memory) > 0
+    assert api(Memory.counts.get_frequency, Memory, "cat") == 3
+    assert api(BM25Field.get_idf, Memory, "words", ["cat", "taxes", "dog"]) == {
+        "cat": inverse_frequency(9, 3),
+        "taxes": inverse_frequency(9, 1),
+        "dog": inverse_frequency(9, 0),
+    }
+
+
+def test_nothing_is_known_before_there_is_any_shard(api: Api, nodes: list[redis.Redis]) -> None:
+    for node in nodes:
+        node.flushall()
+    assert api(RecallProposal.get_pending, Memory, "p") == []
+    assert api(Memory.get_highest_errors, Memory) == []
+    assert api(Memory.known.might_exist, Memory, "cat") is False
+    assert api(Memory.known.fill_ratio, Memory) == 0
+    assert api(Memory.counts.get_frequency, Memory, "cat") == 0
+    assert api(BM25Field.get_idf, Memory, "words", ["cat"]) == {"cat": inverse_frequency(0, 0)}

@@ -84,8 +84,13 @@ class Queued(Adjustment):
 
     needs_record = False
 
-    def __init__(self, owner: Any, what: str, queue: Callable[[Batch], object]) -> None:
+    def __init__(
+        self, owner: Any, what: str, queue: Callable[[Batch], object], options: Any = None
+    ) -> None:
+        """`options`: those of the shard, where `owner` is a model with several."""
         super().__init__(owner)
+        if options is not None:
+            self.options = options
         self.what = what
         self.queue = queue
 
@@ -114,18 +119,20 @@ class Touching(Adjustment):
         self.noting = noting
 
 
-def changed(owner: Any, what: str, pipeline: Any, *commands: tuple[Argument, ...]) -> Plan[Any]:
+def changed(
+    owner: Any, what: str, pipeline: Any, *commands: tuple[Argument, ...], options: Any = None
+) -> Plan[Any]:
     """Carry commands out, the first one's reply; or hand them to a pipeline or a transaction.
 
-    `owner` is a model, or an instance of one. On a caller's own pipeline they are what they are
-    anywhere else.
+    `owner` is a model, or an instance of one; `options` are those of the shard, where a model has
+    several. On a caller's own pipeline they are what they are anywhere else.
     """
     if pipeline is None or isinstance(pipeline, Collector):
         found = yield from carried_out(
-            [Queued(owner, what, lambda batch: _append(batch, commands))], pipeline
+            [Queued(owner, what, lambda batch: _append(batch, commands), options)], pipeline
         )
         return found[0] if pipeline is None else pipeline
-    prefix = prefix_in(pipeline, owner._meta.shard)
+    prefix = prefix_in(pipeline, (options or owner._meta).shard)
     _append(pipeline, [tagged(command, prefix) for command in commands])
     return pipeline
 

@@ -7,20 +7,23 @@ no process remembers anything, and a shard that is not in the set holds no recor
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from typing import Self, TypeVar
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Final, Self, TypeVar
 
 from popoto.engine.keys import shards_key
 from popoto.engine.looking_up import members_of
 from popoto.engine.nodes import on_cluster
 from popoto.engine.request import Plan, Request
+from popoto.engine.together import together
 
 __all__ = [
+    "TOGETHER",
     "InShards",
     "are_apart",
     "by_shard",
     "every_shard",
     "forget_empty",
+    "in_every_shard",
     "known_shards",
     "register",
 ]
@@ -46,6 +49,10 @@ class InShards:
         """These options as they are for the records in whose keys the shard field has this text."""
         return self
 
+    def of_values(self, values: Mapping[str, Any]) -> Self:
+        """These options as they are for records with these values, if they tell the shard."""
+        return self
+
     @property
     def is_spread(self) -> bool:
         """Whether they are those of several shards together, which is no place on a cluster."""
@@ -54,6 +61,10 @@ class InShards:
 
 Options = TypeVar("Options", bound=InShards)
 Item = TypeVar("Item")
+Answer = TypeVar("Answer")
+
+#: So many shards are asked at the same time.
+TOGETHER: Final = 256
 
 
 def are_apart(options: InShards) -> Plan[bool]:
@@ -76,6 +87,18 @@ def every_shard(options: Options) -> Plan[list[Options]]:
     if options.is_spread and (yield from on_cluster()):
         return (yield from known_shards(options))
     return [options]
+
+
+def in_every_shard(options: Options, ask: Callable[[Options], Plan[Answer]]) -> Plan[list[Answer]]:
+    """What each shard that holds records of a model answers.
+
+    Reads are one round trip to each node, after one that asks which shards there are.
+    """
+    shards = yield from every_shard(options)
+    answers: list[Answer] = []
+    for first in range(0, len(shards), TOGETHER):
+        answers += yield from together(*map(ask, shards[first : first + TOGETHER]))
+    return answers
 
 
 def by_shard(

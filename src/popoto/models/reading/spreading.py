@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Sequence
-from typing import Final, TypeVar
+from typing import TypeVar
 
 from popoto.engine.nodes import on_cluster
 from popoto.engine.request import Plan
 from popoto.engine.together import together
 from popoto.exceptions import QueryException
 from popoto.fields.asking.operands import Operand
-from popoto.fields.keeping.shards import known_shards
+from popoto.fields.keeping.shards import TOGETHER, known_shards
 from popoto.models.reading.calls import PAGE, Reading, Row
 from popoto.models.reading.fetching import Fetch
 from popoto.models.reading.fixing import fixed_shards
@@ -28,9 +28,6 @@ from popoto.models.record.options import ModelOptions
 __all__ = ["Spread", "check_in_one_shard", "fetch_of", "in_each_shard", "shards_asked"]
 
 Answer = TypeVar("Answer")
-
-#: So many shards are asked at the same time.
-_TOGETHER: Final = 256
 
 
 def fetch_of(spec: QuerySpec, operand: Operand) -> Plan[Fetch]:
@@ -106,8 +103,8 @@ class Spread(Fetch):
         """The answers of these shards, or of all."""
         fetches = self.fetches if asked is None else asked
         answers: list[Answer] = []
-        for first in range(0, len(fetches), _TOGETHER):
-            answers += yield from together(*map(question, fetches[first : first + _TOGETHER]))
+        for first in range(0, len(fetches), TOGETHER):
+            answers += yield from together(*map(question, fetches[first : first + TOGETHER]))
         return answers
 
     def _with_order(self, reading: Reading, order: Order) -> Reading:

@@ -62,6 +62,11 @@ class ShardedOptions(ModelOptions):
             self._views[text] = view
         return view
 
+    def of_values(self, values: Mapping[str, Any]) -> Self:
+        if self._shard_by not in values:
+            return self
+        return self.in_shard(self.text_of(values[self._shard_by]))
+
     def text_of(self, value: Any) -> str:
         """The text that a value of the shard field has in keys."""
         # By way of a key: texts that make one key must not make two shards.

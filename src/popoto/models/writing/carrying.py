@@ -26,7 +26,15 @@ from popoto.fields.keeping.shards import register
 from popoto.models.writing.claims import claim_of, claimed_names, taken
 from popoto.models.writing.company import Company, Op
 from popoto.models.writing.contents import prepare_contents
-from popoto.models.writing.joining import Joined, Refusal, Released, Rival, join, refuse_rival
+from popoto.models.writing.joining import (
+    MOST_ARGUMENTS,
+    Joined,
+    Refusal,
+    Released,
+    Rival,
+    join,
+    refuse_rival,
+)
 from popoto.models.writing.lateness import MOST_LOSSES, refuse_when_late, see_through
 from popoto.models.writing.operation import Operation, read_stored, text_of
 
@@ -189,13 +197,16 @@ class _Work(Generic[Op]):
         were written before are noted.
         """
         passes = True
-        for call in calls:
-            (reply,) = yield Request.of(
-                call.batch.call(checks=True),
-                shard=call.operations[0].options.shard,
+        for together in _checked_together(calls):
+            options = together[0].operations[0].options
+            replies = yield Request(
+                [call.batch.call(checks=True) for call in together],
+                options.model_name if len(together) > 1 else options.shard,
                 repeatable=True,
+                shards=[call.operations[0].options.shard for call in together],
             )
-            passes = self._has_passed(call, reply) and passes
+            for call, reply in zip(together, replies, strict=True):
+                passes = self._has_passed(call, reply) and passes
         if not passes:
             return
         for call in calls:
@@ -281,6 +292,19 @@ def _told_apart(operations: Sequence[Op], company: Company[Op]) -> list[Op]:
                 continue
         found.append(operation)
     company.end_round()
+    return found
+
+
+def _checked_together(calls: Sequence[Joined[Op]]) -> list[list[Joined[Op]]]:
+    """Calls of several shards, as far as they are as small together as one may be."""
+    found: list[list[Joined[Op]]] = []
+    size = 0
+    for call in calls:
+        if not found or size + call.size > MOST_ARGUMENTS:
+            found.append([])
+            size = 0
+        found[-1].append(call)
+        size += call.size
     return found
 
 
