@@ -24,7 +24,7 @@ from popoto.cli.arguments import (
     add_quiet,
     add_server,
     find_models,
-    no_url,
+    path_of,
     use_server,
 )
 from popoto.cli.belongings import json_of_belongings
@@ -83,7 +83,7 @@ def run(options: argparse.Namespace) -> int:
         for model in models:
             export = Export(model, options.batch_size)
             label = f"exporting {model.__name__}"
-            with progress(label, model.query.count(), quiet=options.quiet) as report:
+            with progress(label, count_of(model), quiet=options.quiet) as report:
                 for number, line in enumerate(export.lines(), 1):
                     file.write(line + "\n")
                     report(number)
@@ -104,20 +104,44 @@ def _opened(name: str | None) -> Generator[TextIO]:
             output.reconfigure(encoding="utf-8", newline="\n")
         yield output
         return
-    path = Path(name)
-    try:
-        descriptor, part = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    except OSError as error:
-        raise UsageProblem(f"cannot write {no_url(name, 'a file')!r}: {error}") from error
-    os.close(descriptor)
+    # A symbolic link stays, and its target is written.
+    path = Path(os.path.realpath(path_of(name, "a file")))
     opened: Any = gzip.open if path.suffix == ".gz" else open
     try:
-        with opened(part, "wt", encoding="utf-8", newline="\n") as file:
+        if path.exists() and not path.is_file() and not path.is_dir():
+            # A device or a pipe is written to, and keeps its place.
+            with opened(path, "wt", encoding="utf-8", newline="\n") as file:
+                yield file
+            return
+        with (
+            _put_in_place(path) as part,
+            opened(part, "wt", encoding="utf-8", newline="\n") as file,
+        ):
             yield file
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise UsageProblem(f"cannot write {name!r}: {error}") from error
+
+
+@contextmanager
+def _put_in_place(path: Path) -> Generator[str]:
+    """A file beside its place, which takes that once it is complete."""
+    if path.is_dir():
+        raise IsADirectoryError("this is a directory")
+    descriptor, part = tempfile.mkstemp(prefix=f".{path.name}"[:100] + ".", dir=path.parent)
+    os.close(descriptor)
+    try:
+        yield part
         Path(part).replace(path)
     except BaseException:
         Path(part).unlink(missing_ok=True)
         raise
+
+
+def count_of(model: AnyModel) -> int:
+    """How many records a model has, in all partitions."""
+    return carry_out(Execution(QuerySpec(model, at_large=True)).count())
 
 
 class Export:
@@ -137,6 +161,10 @@ class Export:
 
     def lines(self) -> Iterator[str]:
         """A line for each record. Memory holds a batch of records, and the keys of all."""
+        return map(dump, self.records())
+
+    def records(self) -> Iterator[dict[str, Json]]:
+        """What the lines hold."""
         execution = Execution(QuerySpec(self.model, tracked=False, at_large=True))
         fetch, _ = carry_out(execution.compile())
         # By key, whatever the model's own order is: that would have to read all records first.
@@ -147,7 +175,7 @@ class Export:
             for (row, told), (moment, of_fields) in zip(rows, expiries, strict=True):
                 if moment != _GONE:
                     self.written += 1
-                    yield dump(self._line(row, told, moment, of_fields))
+                    yield self._line(row, told, moment, of_fields)
 
     # What records have beside their values -----------------------------------------------
 

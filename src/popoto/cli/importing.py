@@ -13,7 +13,6 @@ from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 from redis.exceptions import ResponseError
@@ -27,11 +26,12 @@ from popoto.cli.arguments import (
     add_server,
     find_models,
     no_url,
+    path_of,
     use_server,
 )
 from popoto.cli.belongings import belongings_of
 from popoto.cli.exits import DONE, PROBLEMS, UsageProblem
-from popoto.cli.expiries import is_unknown_command, moment_of
+from popoto.cli.expiries import LAST_SECOND, is_unknown_command, moment_of
 from popoto.cli.jsonlines import BadJson, Json, Stored, load, value_of
 from popoto.cli.lines import LONGEST, Lines, size
 from popoto.cli.output import complain, progress, say
@@ -85,7 +85,7 @@ def run(options: argparse.Namespace) -> int:
     models = {model._meta.model_name: model for model in find_models(options.models)}
     use_server(options.url)
     with (
-        _opened(options.file) as (file, length, position),
+        opened(options.file) as (file, length, position),
         progress("importing", length, quiet=options.quiet) as report,
     ):
         lines = Lines(file, options.max_line)
@@ -93,7 +93,7 @@ def run(options: argparse.Namespace) -> int:
         with _told_what_was_done(work, lines):
             work.carry_out(lines)
     if lines.failure is not None:
-        raise _cannot_read(options.file, lines.failure) from lines.failure
+        raise cannot_read(options.file, lines.failure) from lines.failure
     if lines.are_complete and not options.quiet:
         say(work.summary())
     return PROBLEMS if work.problems else DONE
@@ -111,18 +111,19 @@ def _told_what_was_done(work: Import, lines: Lines) -> Generator[None]:
             complain(f"The import has ended early. Until then: {work.summary()}")
 
 
-def _cannot_read(name: str, error: Exception) -> UsageProblem:
+def cannot_read(name: str, error: Exception) -> UsageProblem:
+    """What is said of a file that cannot be read."""
     return UsageProblem(f"cannot read {no_url(name, 'a file')!r}: {error}")
 
 
 @contextmanager
-def _opened(name: str) -> Generator[tuple[BinaryIO, int, Callable[[], int]]]:
+def opened(name: str) -> Generator[tuple[BinaryIO, int, Callable[[], int]]]:
     """The input, how many bytes it has, and how many of them were read."""
     if name == "-":
         yield sys.stdin.buffer, 0, lambda: 0
         return
     try:
-        with Path(name).open("rb") as raw:
+        with path_of(name, "a file").open("rb") as raw:
             size = os.fstat(raw.fileno()).st_size
             if not name.endswith(".gz"):
                 yield raw, size, raw.tell
@@ -131,7 +132,7 @@ def _opened(name: str) -> Generator[tuple[BinaryIO, int, Callable[[], int]]]:
                 yield cast("BinaryIO", unpacked), size, raw.tell
     except OSError as error:
         # A server that cannot be reached is none of these.
-        raise _cannot_read(name, error) from error
+        raise cannot_read(name, error) from error
 
 
 @dataclass
@@ -244,7 +245,7 @@ class Import:
             return None, {}
         values = self._values(model, cast("dict[str, Json]", fields))
         end = moment and datetime.datetime.fromtimestamp(
-            math.ceil(moment.timestamp()), datetime.UTC
+            min(math.ceil(moment.timestamp()), LAST_SECOND), datetime.UTC
         )
         instance = model(**values, _ttl=None, _expire_at=end)
         if "beside" in entries and model._meta.keeps_belongings:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final
 
 from redis.exceptions import ResponseError
@@ -23,12 +23,14 @@ _NEEDED: Final = {
     "SCARD": "set",
     "SMEMBERS": "set",
     "SSCAN": "set",
+    "ZCARD": "zset",
     "ZMSCORE": "zset",
     "ZRANGE": "zset",
     "ZRANGEBYSCORE": "zset",
     "ZRANK": "zset",
     "ZREVRANGE": "zset",
     "ZREVRANGEBYSCORE": "zset",
+    "ZSCORE": "zset",
 }
 
 
@@ -45,9 +47,17 @@ def looked_up(
     each command, where they are for several.
     """
     request = Request(commands, shard, repeatable=True, shards=shards)
-    # Gone through only where it is needed.
-    kinds = ((_text(key), _NEEDED[str(name)]) for name, key, *_ in commands if str(name) in _NEEDED)
-    return asked(request, kinds, writes=before_writing)
+    read = needed((name, key) for name, key, *_ in commands)
+    if shards is None:
+        return asked(request, read, writes=before_writing)
+    pairs = zip(commands, shards, strict=True)
+    places = (each for command, each in pairs if str(command[0]) in _NEEDED)
+    return asked(request, read, writes=before_writing, shards=places)
+
+
+def needed(commands: Iterable[tuple[Argument, Argument]]) -> Iterator[tuple[str, str]]:
+    """The keys, and the types that they need, of reading commands. Gone through only on errors."""
+    return ((_text(key), _NEEDED[str(name)]) for name, key in commands if str(name) in _NEEDED)
 
 
 def lacking_in(key: str, names: Sequence[str], shard: str) -> Plan[list[str]]:
@@ -72,27 +82,46 @@ def members_of(key: str, shard: str) -> Plan[list[str]]:
 
 
 def asked(
-    request: Request, kinds: Iterable[tuple[str, str]], *, writes: bool = False
+    request: Request,
+    kinds: Iterable[tuple[str, str]],
+    *,
+    writes: bool = False,
+    shards: Iterable[str] | None = None,
 ) -> Plan[list[Any]]:
-    """The replies to a request that needs keys of these types; ModelException for another one."""
+    """The replies to a request that needs keys of these types; ModelException for another one.
+
+    `shards`: that of each key, where the request is for several.
+    """
     try:
         replies: list[Any] = yield request
     except ResponseError as error:
-        if "WRONGTYPE" not in str(error):
-            raise
-        wanted = list(kinds)
-        found: list[bytes] = yield Request(
-            [("TYPE", key) for key, _ in wanted],
-            request.shard,
-            repeatable=True,
-            shards=request.shards,
-        )
-        for (key, expected), kind in zip(wanted, found, strict=True):
-            is_one = kind.decode("ascii", "replace")
-            if is_one not in (expected, "none"):
-                raise wrong_kind(key, is_one, expected, writes=writes) from error
+        yield from name_stranger(error, kinds, request.shard, writes=writes, shards=shards)
         raise
     return replies
+
+
+def name_stranger(
+    error: ResponseError,
+    kinds: Iterable[tuple[str, str]],
+    shard: str,
+    *,
+    writes: bool = False,
+    shards: Iterable[str] | None = None,
+) -> Plan[None]:
+    """Raise ModelException if an error is that of a key, among these, which has another type."""
+    if "WRONGTYPE" not in str(error):
+        return
+    wanted = list(kinds)
+    found: list[bytes] = yield Request(
+        [("TYPE", key) for key, _ in wanted],
+        shard,
+        repeatable=True,
+        shards=None if shards is None else list(shards),
+    )
+    for (key, expected), kind in zip(wanted, found, strict=True):
+        is_one = kind.decode("ascii", "replace")
+        if is_one not in (expected, "none"):
+            raise wrong_kind(key, is_one, expected, writes=writes) from error
 
 
 def _text(key: Argument) -> str:

@@ -20,6 +20,8 @@ __all__ = [
     "Measuring",
     "RetrievalQuality",
     "Yardstick",
+    "confidence_command",
+    "confidence_of",
     "familiarity",
     "measured",
 ]
@@ -192,8 +194,7 @@ class Measuring:
         for each in self._confident:
             for shard, group in self._groups.items():
                 for record in group:
-                    values = [getattr(record, name) for name in each.partition_by]
-                    self._put(("HGET", each.partition_key(values), record.pk), shard)
+                    self._put(confidence_command(each, record), shard)
 
     def _put(self, command: tuple[Argument, ...], shard: str) -> None:
         self.commands.append(command)
@@ -229,7 +230,7 @@ class Measuring:
         evidence = replies[last:]
         for each in self._confident:
             for key, bytes_ in zip(keys, evidence, strict=True):
-                confidences[key] = _confidence(bytes_, each.initial_confidence)
+                confidences[key] = confidence_of(bytes_, each.initial_confidence)
         scores = {
             each.name: {
                 key: None if score is None else float(score)
@@ -249,7 +250,14 @@ class _Stored:
     scores: Mapping[str, Mapping[str, float | None]]
 
 
-def _confidence(evidence: bytes | None, initial: float) -> float:
+def confidence_command(field: Any, record: Any) -> tuple[Argument, ...]:
+    """The command that reads what a confidence field knows of a record."""
+    values = [getattr(record, name) for name in field.partition_by]
+    return "HGET", field.partition_key(values), record.pk
+
+
+def confidence_of(evidence: bytes | None, initial: float) -> float:
+    """The confidence that evidence tells; the initial one where there is none, or none to read."""
     if evidence is None:
         return initial
     try:
