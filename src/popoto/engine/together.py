@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
+from redis.exceptions import ResponseError
+
+from popoto.engine.keys import SEPARATOR
 from popoto.engine.request import Call, Plan, Request
 
 __all__ = ["together"]
@@ -12,8 +16,9 @@ __all__ = ["together"]
 def together(*plans: Plan[Any]) -> Plan[list[Any]]:
     """The results of these plans, in order.
 
-    Reads of one shard that they ask for at the same time are one request, which waits for the calls
-    that others of them make first. Where it fails, each of them is told.
+    Reads of one model that they ask for at the same time are one request, which waits for the calls
+    that others of them make first. Where it fails, each of them is told; where a server refuses
+    what is for several shards, each asks alone, to be told of its own.
     """
     results: list[Any] = [None] * len(plans)
     steps: dict[int, Request | Call] = {}
@@ -41,13 +46,20 @@ def together(*plans: Plan[Any]) -> Plan[list[Any]]:
             else:
                 go_on(place, reply)
             continue
-        commands = [command for request in joined.values() for command in request.commands]
-        shard = next(iter(joined.values())).shard
+        request = _as_one(list(joined.values()))
         try:
-            replies = yield Request(commands, shard, repeatable=True)
+            replies = yield request
         except Exception as error:  # noqa: BLE001 - the plans that asked are told
-            for place in joined:
-                go_on(place, error=error)
+            for place, own in joined.items():
+                if request.shards is None or not isinstance(error, ResponseError):
+                    go_on(place, error=error)
+                    continue
+                try:
+                    reply = yield own
+                except Exception as own_error:  # noqa: BLE001 - as above
+                    go_on(place, error=own_error)
+                else:
+                    go_on(place, reply)
             continue
         first = 0
         for place, request in joined.items():
@@ -63,6 +75,22 @@ def _joined(steps: dict[int, Request | Call]) -> dict[int, Request]:
     for place, step in steps.items():
         if not isinstance(step, Request) or not step.repeatable or step.upkeep:
             continue
-        if not found or step.shard == next(iter(found.values())).shard:
+        if not found or _model_of(step) == _model_of(next(iter(found.values()))):
             found[place] = step
     return found
+
+
+def _model_of(request: Request) -> str:
+    return request.shard.partition(SEPARATOR)[0]
+
+
+def _as_one(requests: Sequence[Request]) -> Request:
+    """Reads of one model as one request."""
+    commands = [command for request in requests for command in request.commands]
+    first = requests[0].shard
+    if all(each.shard == first and each.shards is None for each in requests):
+        return Request(commands, first, repeatable=True)
+    shards = [
+        shard for each in requests for shard in each.shards or [each.shard] * len(each.commands)
+    ]
+    return Request(commands, _model_of(requests[0]), repeatable=True, shards=shards)

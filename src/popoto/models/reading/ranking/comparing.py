@@ -36,8 +36,11 @@ class Search:
     similar: Array = None
 
     @classmethod
-    def of(cls, field: AnyField, text: str) -> Plan[Search | None]:
-        """None where nothing can be similar: no provider, no vectors, a question of length 0."""
+    def of(cls, field: AnyField, text: str, shard: str) -> Plan[Search | None]:
+        """In one shard; None where nothing can be similar.
+
+        That is without a provider, without vectors, and for a question of length 0.
+        """
         provider = field.provider
         if provider is None:
             return None
@@ -45,7 +48,7 @@ class Search:
             (vector,) = yield from embedded(provider, [text], "query")
         except Exception as error:
             raise provider_failure(field.label, error, "nothing was searched") from error
-        keeper: VectorKeeper = field.keeper
+        keeper: VectorKeeper = field.keeper_in(shard)
         seen = yield from keeper.seen()
         view = seen.view
         if vector is None or view is None or not vector.any():

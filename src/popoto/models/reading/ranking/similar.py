@@ -30,6 +30,7 @@ from popoto.models.reading.ranking.comparing import Search
 from popoto.models.reading.ranking.composite import composite_score
 from popoto.models.reading.ranking.scored import Scored, finished
 from popoto.models.reading.spec import QuerySpec
+from popoto.models.reading.spreading import check_in_one_shard
 from popoto.models.record.record_keys import told_by_key
 
 __all__ = [
@@ -90,7 +91,8 @@ def _best(
     temperature = checked_temperature(options, asked.temperature)
     refuse_order(spec, "semantic_search")
     rule = checked_rule(options, asked.aggregate)
-    found = yield from Search.of(field, text)
+    yield from check_in_one_shard(spec, "semantic_search()")
+    found = yield from Search.of(field, text, options.shard)
     if found is None:
         return None
     fetch = yield from execution.unordered()
@@ -111,7 +113,8 @@ def similarities(spec: QuerySpec, text: Any) -> Plan[dict[str, float]]:
     """The positive similarities of a model's records to a text, by record key."""
     if not is_asked(text):
         return {}
-    found = yield from Search.of(embedding_field(spec), text)
+    yield from check_in_one_shard(spec, "a search by meaning")
+    found = yield from Search.of(embedding_field(spec), text, spec.options.shard)
     if found is None:
         return {}
     yield from found.compare()
