@@ -240,7 +240,7 @@ class Erasing:
         walk = StoredWalk(options, self.batch_size)
         page = yield from walk.next()
         while page is not None:
-            records = yield from whole_records(self.model, list(page))
+            records = yield from whole_records(self.model, self.options, list(page))
             trace.looked_at += len(records)
             for renewal in renewals:
                 yield from renewal.add([each.instance for each in records])
