@@ -74,14 +74,12 @@ def test_each_agent_is_ranked_by_itself(api: Api) -> None:
 @pytest.mark.parametrize(
     "ranking",
     [
-        lambda api, query: api(query.keyword_search, "cat"),
-        lambda api, query: api(query.semantic_search, "cat"),
         lambda api, query: api(query.recall, "cat", signals=["words"]),
-        lambda api, query: api(query.composite_score, {"rank": 1}),
-        lambda api, query: api(query.fuse, x=[("Memory:ann:play", 1.0)]),
+        lambda api, query: api(query.composite_score, {"rank": 1}, normalize=True),
+        lambda api, query: api(query.semantic_search, "cat", indexes={"rank": 1}, normalize=True),
     ],
 )
-def test_a_ranking_says_which_shard(api: Api, ranking) -> None:
+def test_a_ranking_of_what_one_shard_knows_says_which(api: Api, ranking) -> None:
     with pytest.raises(QueryException, match=r"Meta.shard_by is 'agent'.*filter\(agent=…\)"):
         ranking(api, Memory.query)
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import logging
+from pathlib import Path
 from typing import Any
 
 import pytest
 import redis
 
+from popoto.cli import main
 from popoto.engine import keys
+from tests.cluster_nodes import cluster_url
 from tests.driver import Api
 
 from .models import Memory, Note, holder
@@ -123,9 +126,8 @@ def test_vectors_that_are_missing_are_made_in_every_shard(
     assert api(Memory.embed_missing) == 4
     assert api(Memory.check_indexes)["total"] == 0
     for agent in ("ann", "bob"):
-        assert [each.name for each in Memory.query.filter(agent=agent).semantic_search("cat")][
-            0
-        ] == "m0"
+        found = Memory.query.filter(agent=agent).semantic_search("cat")
+        assert found[0].name == "m0"
 
 
 def test_vectors_are_made_anew_in_every_shard(api: Api, nodes: list[redis.Redis]) -> None:
@@ -133,3 +135,65 @@ def test_vectors_are_made_anew_in_every_shard(api: Api, nodes: list[redis.Redis]
     assert api(Memory.reembed) == 0
     assert api(Memory.reembed, anew=True) == 4
     assert api(Memory.check_indexes)["total"] == 0
+
+
+# Erasing, and moving elsewhere ------------------------------------------------------------------
+
+
+def keys_with(nodes: list[redis.Redis], text: str) -> list[bytes]:
+    """The keys of the cluster that are named so, or hold it."""
+    found: list[bytes] = []
+    for node in nodes:
+        for key in node.keys("*"):
+            # Of entries that went, a stream keeps the bytes for a while.
+            is_stream = node.type(key) == b"stream"
+            held = repr(node.xrange(key)).encode() if is_stream else node.dump(key)
+            if text.encode() in key or text.encode() in (held or b""):
+                found.append(key)
+    return found
+
+
+def test_a_subject_is_erased_from_its_shard_and_forgotten(
+    api: Api, nodes: list[redis.Redis]
+) -> None:
+    for agent in ("annabella", "bob"):
+        for name in ("one", "two"):
+            Memory.create(agent=agent, name=name, text="the cat sleeps")
+    report = api(Memory.erase, agent="annabella")
+    assert report.is_complete
+    assert report.records == 2
+    assert keys_with(nodes, "annabella") == []
+    assert api(Memory.query.count) == 2
+
+
+def test_a_subject_is_erased_wherever_it_is(api: Api, nodes: list[redis.Redis]) -> None:
+    for agent in ("ann", "bob"):
+        for name in ("spoken", "kept"):
+            Memory.create(agent=agent, name=name, text="taxes are due")
+    report = api(Memory.erase, name="spoken")
+    assert (report.records, report.is_complete) == (2, True)
+    assert keys_with(nodes, "spoken") == []
+    assert {each.pk for each in Memory.query.all()} == {"Memory:ann:kept", "Memory:bob:kept"}
+    assert api(Memory.check_indexes)["total"] == 0
+
+
+def test_what_is_exported_from_all_shards_is_imported_into_them(
+    nodes: list[redis.Redis], ports: list[int], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    remember()
+    before = {each.pk: each.to_dict() for each in Memory.query.all()}
+    name, place = "tests.cluster.models:Memory", str(tmp_path / "all.jsonl")
+    server = ["--url", cluster_url(ports), "--quiet"]
+    assert main(["export", name, "--output", place, *server]) == 0
+    for node in nodes:
+        node.flushall()
+    assert main(["import", name, place, *server]) == 0
+    assert {each.pk: each.to_dict() for each in Memory.query.all()} == before
+    assert Memory.check_indexes()["total"] == 0
+
+
+def test_the_doctor_looks_at_every_shard(
+    ports: list[int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["doctor", "tests.cluster.models:Note", "--url", cluster_url(ports)]) == 0
+    assert "Note: 12 records, nothing left" in capsys.readouterr().out

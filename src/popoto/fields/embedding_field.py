@@ -229,7 +229,7 @@ class EmbeddingField(VectorsOfModels, Field[int]):
         return Marking(self, shard) if self.store == "server" else None
 
     def forgetting(self, subject: Subject) -> Plan[Mapping[str, Trace]]:
-        return {"vectors": (yield from self.keeper.forgetting(subject))}
+        return {"vectors": (yield from self.keeper_in(subject.shard).forgetting(subject))}
 
     def _dimensions_of(self, stored: bytes) -> Any:
         """How many numbers the vector has, by the record; 0 where that cannot be read."""

@@ -73,7 +73,7 @@ def _empty_shard(
         cursor = pages[0].cursor
         if cursor == "0":
             break
-    return (yield from _delete_leftovers(options, batch_size))
+    return (yield from delete_leftovers(options, batch_size))
 
 
 def _forget_missing(options: ModelOptions, missing: Sequence[str]) -> Plan[None]:
@@ -92,7 +92,7 @@ def _instance_of(model: type[Record], key: str, values: Sequence[bytes | None]) 
     return new_instance(model, key, stored, resolves_references=False)
 
 
-def _delete_leftovers(options: ModelOptions, batch_size: int) -> Plan[int]:
+def delete_leftovers(options: ModelOptions, batch_size: int) -> Plan[int]:
     """Delete what is left of a model without records; the records among it that no index knew.
 
     Where another writer has created records meanwhile, theirs stay, and only entries without

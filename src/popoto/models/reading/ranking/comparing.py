@@ -14,7 +14,7 @@ from popoto.memory.vectors.arrays import Array
 from popoto.memory.vectors.matrix import View
 from popoto.models.reading.planning import AnyField
 
-__all__ = ["Search"]
+__all__ = ["Search", "question_of"]
 
 #: A search of more products than this leaves the event loop alone meanwhile.
 _MOST_AT_ONCE = 4_000_000
@@ -36,24 +36,12 @@ class Search:
     similar: Array = None
 
     @classmethod
-    def of(cls, field: AnyField, text: str, shard: str) -> Plan[Search | None]:
-        """In one shard; None where nothing can be similar.
-
-        That is without a provider, without vectors, and for a question of length 0.
-        """
-        provider = field.provider
-        if provider is None:
-            return None
-        try:
-            (vector,) = yield from embedded(provider, [text], "query")
-        except Exception as error:
-            raise provider_failure(field.label, error, "nothing was searched") from error
+    def of(cls, field: AnyField, vector: Array, shard: str) -> Plan[Search | None]:
+        """In one shard; None where it has no vectors."""
         keeper: VectorKeeper = field.keeper_in(shard)
         seen = yield from keeper.seen()
         view = seen.view
-        if vector is None or view is None or not vector.any():
-            return None
-        return cls.against(field, seen, view, vector)
+        return None if view is None else cls.against(field, seen, view, vector)
 
     @classmethod
     def against(cls, field: AnyField, seen: Seen, view: View, vector: Array) -> Search:
@@ -97,6 +85,18 @@ class Search:
         work = 0 if matrix.waiting() <= _FEW else _MOST_AT_ONCE + 1
         found: list[str] | None = yield from _at_ease(work, find)
         return found
+
+
+def question_of(field: AnyField, text: str) -> Plan[Array | None]:
+    """The vector of a question; None without a provider, and for one of length 0."""
+    provider = field.provider
+    if provider is None:
+        return None
+    try:
+        (vector,) = yield from embedded(provider, [text], "query")
+    except Exception as error:
+        raise provider_failure(field.label, error, "nothing was searched") from error
+    return vector if vector is not None and vector.any() else None
 
 
 def _at_ease(work: int, function: Callable[[], Any]) -> Plan[Any]:
