@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 
 import pytest
 
-from popoto import clock, redis_db
+from popoto import BM25Field, clock, redis_db
 from tests.driver import Api
 
 from .models import Memory
@@ -119,3 +119,17 @@ def test_they_are_merged_by_score(
         assert here or offset
         for (_, one), (_, other) in zip(here, there, strict=True):
             assert math.isclose(one, other, rel_tol=1e-6)
+
+
+def test_words_count_in_their_shard(api: Api) -> None:
+    Memory.create(agent="ann", name="long", text="cat cat cat and a garden full of other cats")
+    by_shard = [
+        (each._bm25_score, each.pk)
+        for agent in AGENTS
+        for each in Memory.query.filter(agent=agent).keyword_search("cat garden", limit=9)
+    ]
+    found = api(Memory.query.filter().keyword_search, "cat garden", limit=5)
+    expected = sorted(by_shard, key=lambda each: (-each[0], each[1]))[:5]
+    assert [(each._bm25_score, each.pk) for each in found] == expected
+    pairs = BM25Field.search(Memory, "words", "cat garden", limit=5)
+    assert [(score, key) for key, score in pairs] == expected
