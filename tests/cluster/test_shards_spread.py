@@ -171,26 +171,39 @@ def test_what_a_query_does_is_told(api: Api, notes: list[Note]) -> None:
     assert "shard" not in str(one)
 
 
-def test_every_node_is_asked_once(monkeypatch: pytest.MonkeyPatch, notes: list[Note]) -> None:
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch, notes: list[Note]) -> list[int]:
+    """How many commands went together, each time that any did. Nodes know the scripts."""
+    Note.query.filter(topic="odd").count()
     asked: list[int] = []
     kind = type(redis_db.connection())
-    call_many = kind.call_many
+    call, call_many = kind.call, kind.call_many
 
-    def counted(self: Any, commands: Any, **keywords: Any) -> Any:
+    def counted(self: Any, command: Any, **keywords: Any) -> Any:
+        asked.append(1)
+        return call(self, command, **keywords)
+
+    def counted_many(self: Any, commands: Any, **keywords: Any) -> Any:
         asked.append(len(commands))
         return call_many(self, commands, **keywords)
 
-    monkeypatch.setattr(kind, "call_many", counted)
+    monkeypatch.setattr(kind, "call", counted)
+    monkeypatch.setattr(kind, "call_many", counted_many)
+    return asked
+
+
+def test_all_shards_are_asked_together(asked: list[int], notes: list[Note]) -> None:
     assert Note.query.filter(topic="odd").count() == 12
     assert len(Note.query.filter(topic="odd").order_by("-rank").limit(2).all()) == 2
     assert len(Note.query.get_many([each.pk for each in notes])) == 24
-    assert asked == [4, 4, 48]
+    assert asked == [1, 4, 1, 4, 48]
 
 
-def test_scripts_are_taught_to_every_node(api: Api, nodes: list[redis.Redis], notes: Any) -> None:
+def test_scripts_are_taught_to_every_node(asked: list[int], nodes: list[redis.Redis]) -> None:
     for node in nodes:
         node.script_flush()
-    assert api(Note.query.filter(topic="odd").count) == 12
+    assert Note.query.filter(topic="odd").count() == 12
+    assert asked == [1, 4, 4]
 
 
 def test_a_key_of_another_program_is_named(api: Api, nodes: list[redis.Redis]) -> None:
