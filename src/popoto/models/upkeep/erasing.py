@@ -9,12 +9,13 @@ what mentions them elsewhere is forgotten by who keeps it, and all is looked for
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, Self, TypeAlias
 
 from popoto.engine import keys
 from popoto.engine.batch import Batch
 from popoto.engine.codec import DecodeError
+from popoto.engine.keys import as_text, text_of
 from popoto.engine.looking_up import looked_up
 from popoto.engine.request import Plan, Request
 from popoto.engine.scanning import Scan, literally
@@ -25,19 +26,20 @@ from popoto.fields.history.forgetting import forget_in_histories
 from popoto.fields.keeping.commit import defined_by_bases
 from popoto.fields.keeping.forgetting import Subject, Trace
 from popoto.models.beside.leftovers import take_away, while_missing
-from popoto.models.record.loading import new_instance
+from popoto.models.record.loading import StoredView, new_instance
 from popoto.models.record.meta import check_subject
 from popoto.models.record.options import ModelOptions
 from popoto.models.record.record import Record
 from popoto.models.upkeep.cleaning import clean_indexes
 from popoto.models.upkeep.erasure import Erasure
-from popoto.models.upkeep.records import SCAN_COUNT, as_text
+from popoto.models.upkeep.records import SCAN_COUNT
 from popoto.models.upkeep.referring import references_to
 from popoto.models.upkeep.registry import Registry, check_own_keys
 from popoto.models.upkeep.stored import StoredWalk, stored_records
 from popoto.models.upkeep.walk import EntryWalk
 from popoto.models.upkeep.whole import whole_records
 from popoto.models.writing.bulk import delete_batch
+from popoto.models.writing.conditions import Condition
 from popoto.models.writing.rows import Rows, chunks
 
 _Forgetting: TypeAlias = Callable[[Subject], Plan[Mapping[str, Trace]]]
@@ -102,15 +104,14 @@ class Erasing:
         """Go on with what an erasure that did not come to its end has noted, whoever's it was."""
         (flat,) = yield from looked_up([("HGETALL", self._note)], self.options.shard)
         noted = {
-            key.decode("utf-8"): _Noted.read(told)
-            for key, told in zip(flat[::2], flat[1::2], strict=True)
+            text_of(key): _Noted.read(told) for key, told in zip(flat[::2], flat[1::2], strict=True)
         }
         for some in chunks(noted, self.batch_size):
             stored = yield from stored_records(self.options, some)
             # Under the key of one that was deleted there may be another's by now.
             still = {key: each for key, each in stored.items() if noted[key].holds(each)}
             self._noted.update(dict.fromkeys(some))
-            yield from self._delete(still)
+            yield from self._delete(still, {name for key in still for name in noted[key].of})
         self.subject.records.update({key: each.contents for key, each in noted.items()})
 
     def _take_note(self, found: Mapping[str, Mapping[str, bytes]]) -> Plan[None]:
@@ -150,16 +151,26 @@ class Erasing:
             found = {key: each for key, each in page.items() if self._is_meant(each)}
             if found:
                 yield from self._take_note(found)
-                yield from self._delete(found)
+                yield from self._delete(found, self.subject.values)
             page = yield from walk.next()
 
-    def _delete(self, found: Mapping[str, Mapping[str, bytes]]) -> Plan[None]:
+    def _delete(self, found: Mapping[str, Mapping[str, bytes]], names: Iterable[str]) -> Plan[None]:
+        """Delete these records, as long as the fields of these names say whose they are."""
         instances = [
             new_instance(self.model, key, dict(each), resolves_references=False)
             for key, each in found.items()
         ]
-        rows = Rows(f"{self.options.model_name}.erase")
-        self.traces["records"].removed += yield from delete_batch(self.model, instances, rows)
+        rows = Rows(f"{self.options.model_name}.erase", skips_missing=True)
+        self.traces["records"].removed += yield from delete_batch(
+            self.model, instances, rows, condition=self._still(found, frozenset(names))
+        )
+
+    def _still(self, found: Mapping[str, Mapping[str, bytes]], names: frozenset[str]) -> Condition:
+        seen = {key: StoredView(self.options, key, each) for key, each in found.items()}
+        return Condition(
+            names,
+            lambda view: all(view.value(name) == seen[view.key].value(name) for name in names),
+        )
 
     def _is_meant(self, stored: Mapping[str, bytes]) -> bool:
         return all(

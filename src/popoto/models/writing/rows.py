@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from itertools import islice
@@ -32,8 +33,8 @@ from popoto.models.reading.pages import Pages
 from popoto.models.reading.spec import QuerySpec
 from popoto.models.record.record import Record
 from popoto.models.writing.company import Company, gave_up
+from popoto.models.writing.conditions import Condition
 from popoto.models.writing.operation import Operation
-from popoto.models.writing.save_request import Condition
 
 Item = TypeVar("Item")
 
@@ -47,7 +48,7 @@ def chunks(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
     if isinstance(size, bool) or not isinstance(size, int) or size < 1:
         raise ValueError(f"batch_size must be an int of 1 or more, got {size!r}")
     source = iter(items)
-    return iter(lambda: list(islice(source, size)), [])
+    return iter(lambda: list(islice(source, min(size, sys.maxsize))), [])
 
 
 class Rows(Company[Operation]):
