@@ -29,7 +29,8 @@ def recalled(api: Api, model: Any, text: str, limit: int) -> list[str]:
 
 
 def recalled_of_all(api: Api, model: Any, text: str, limit: int) -> list[str]:
-    return _names(api(model.query.recall, text, limit=limit))
+    signals = ["words", "meaning"]  # the others have no values for all agents together
+    return _names(api(model.query.recall, text, limit=limit, signals=signals))
 
 
 def by_words(api: Api, model: Any, text: str, limit: int) -> list[str]:
