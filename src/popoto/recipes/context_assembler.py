@@ -32,6 +32,7 @@ from popoto.recipes.assembling.quality import (
     measured,
 )
 from popoto.recipes.assembling.retrieving import mode_of
+from popoto.recipes.assembling.settings import tell_of_settings
 
 __all__ = [
     "COMPETITIVE_SUPPRESSION_SIGNAL",
@@ -94,6 +95,7 @@ class ContextAssembler:
     `strict_budget`        not even the first record is kept if it does not fit, and shorter ones
                            that follow what does not fit are
 
+    A weight of what the model does not have, and an unknown format, give a warning at once.
     Methods have native asyncio twins, ``async_…``.
     """
 
@@ -129,6 +131,7 @@ class ContextAssembler:
         self.suppression_signal = suppression_signal
         self.proactive_items = proactive_items
         self.strict_budget = strict_budget
+        tell_of_settings(model_class, score_weights, output_format)
 
     # Assembling -----------------------------------------------------------------
 
