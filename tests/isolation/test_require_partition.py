@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -30,6 +31,7 @@ from popoto import (
     SortedField,
     StringField,
 )
+from popoto.cli import main
 from popoto.cli.exporting import Export
 from popoto.embeddings import AbstractEmbeddingProvider
 from popoto.exceptions import QueryException
@@ -339,3 +341,18 @@ def test_what_cannot_be_required(wrong: object) -> None:
 
             class Meta:
                 require_partition = wrong
+
+
+def test_commands_are_of_all_partitions(
+    notes: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model, path = f"{__name__}:Note", str(tmp_path / "notes")
+    assert main(["export", model, "-o", path]) == 0
+    assert "Note: 2 records" in capsys.readouterr().err
+    assert main(["models", model]) == 0
+    told = capsys.readouterr().out
+    assert "records: 2" in told
+    # These have keys of all records together.
+    for name in ("$FS:Note:counts", "$BM25:Note:words", "$EmbeddingF:Note:vector:note"):
+        assert name in told
+    assert main(["verify", model, "--against", path]) == 0

@@ -1,4 +1,4 @@
-"""The command `popoto`: serve, models, indexes, doctor, shell, export, import, erase.
+"""The command `popoto`: serve, models, indexes, doctor, shell, export, import, verify, erase.
 
 Results go to the standard output; remarks, problems and progress to the standard error.
 A module for each command; `main` says what their failures mean.
@@ -15,15 +15,27 @@ from collections.abc import Sequence
 import redis.exceptions
 
 import popoto
-from popoto.cli import doctor, erasing, exporting, importing, indexes, schema, serve, shell
+from popoto.cli import (
+    doctor,
+    erasing,
+    exporting,
+    importing,
+    indexes,
+    schema,
+    serve,
+    shell,
+    verifying,
+)
 from popoto.cli.arguments import Parser
+from popoto.cli.digests import Digest, digest
 from popoto.cli.exits import INTERRUPTED, PROBLEMS, UNREACHABLE, USAGE, UsageProblem
 from popoto.cli.output import complain
 from popoto.embedded import EmbeddedServerError
 from popoto.exceptions import ConfigurationError, ModelException, QueryException
 
-__all__ = ["main"]
+__all__ = ["Digest", "digest", "main"]
 
+_COMMANDS = (serve, schema, indexes, doctor, shell, exporting, importing, verifying, erasing)
 _EXIT_CODES = """\
 exit codes: 0 done, or healthy; 1 problems were found; 2 wrong use; 3 the server cannot be
 reached. The server is the one of --url, else of REDIS_URL, else 127.0.0.1:6379.
@@ -73,6 +85,16 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"popoto {popoto.__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for command in (serve, schema, indexes, doctor, shell, exporting, importing, erasing):
+    for command in (
+        serve,
+        schema,
+        indexes,
+        doctor,
+        shell,
+        exporting,
+        importing,
+        verifying,
+        erasing,
+    ):
         command.add_to(commands)
     return parser

@@ -83,7 +83,7 @@ def run(options: argparse.Namespace) -> int:
         for model in models:
             export = Export(model, options.batch_size)
             label = f"exporting {model.__name__}"
-            with progress(label, model.query.count(), quiet=options.quiet) as report:
+            with progress(label, count_of(model), quiet=options.quiet) as report:
                 for number, line in enumerate(export.lines(), 1):
                     file.write(line + "\n")
                     report(number)
@@ -120,6 +120,11 @@ def _opened(name: str | None) -> Generator[TextIO]:
         raise
 
 
+def count_of(model: AnyModel) -> int:
+    """How many records a model has, in all partitions."""
+    return carry_out(Execution(QuerySpec(model, at_large=True)).count())
+
+
 class Export:
     """The export of one model's records. `problems` counts the fields that cannot be read."""
 
@@ -137,6 +142,10 @@ class Export:
 
     def lines(self) -> Iterator[str]:
         """A line for each record. Memory holds a batch of records, and the keys of all."""
+        return map(dump, self.records())
+
+    def records(self) -> Iterator[dict[str, Json]]:
+        """What the lines hold."""
         execution = Execution(QuerySpec(self.model, tracked=False, at_large=True))
         fetch, _ = carry_out(execution.compile())
         # By key, whatever the model's own order is: that would have to read all records first.
@@ -147,7 +156,7 @@ class Export:
             for (row, told), (moment, of_fields) in zip(rows, expiries, strict=True):
                 if moment != _GONE:
                     self.written += 1
-                    yield dump(self._line(row, told, moment, of_fields))
+                    yield self._line(row, told, moment, of_fields)
 
     # What records have beside their values -----------------------------------------------
 

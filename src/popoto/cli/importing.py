@@ -85,7 +85,7 @@ def run(options: argparse.Namespace) -> int:
     models = {model._meta.model_name: model for model in find_models(options.models)}
     use_server(options.url)
     with (
-        _opened(options.file) as (file, length, position),
+        opened(options.file) as (file, length, position),
         progress("importing", length, quiet=options.quiet) as report,
     ):
         lines = Lines(file, options.max_line)
@@ -93,7 +93,7 @@ def run(options: argparse.Namespace) -> int:
         with _told_what_was_done(work, lines):
             work.carry_out(lines)
     if lines.failure is not None:
-        raise _cannot_read(options.file, lines.failure) from lines.failure
+        raise cannot_read(options.file, lines.failure) from lines.failure
     if lines.are_complete and not options.quiet:
         say(work.summary())
     return PROBLEMS if work.problems else DONE
@@ -111,12 +111,13 @@ def _told_what_was_done(work: Import, lines: Lines) -> Generator[None]:
             complain(f"The import has ended early. Until then: {work.summary()}")
 
 
-def _cannot_read(name: str, error: Exception) -> UsageProblem:
+def cannot_read(name: str, error: Exception) -> UsageProblem:
+    """What is said of a file that cannot be read."""
     return UsageProblem(f"cannot read {no_url(name, 'a file')!r}: {error}")
 
 
 @contextmanager
-def _opened(name: str) -> Generator[tuple[BinaryIO, int, Callable[[], int]]]:
+def opened(name: str) -> Generator[tuple[BinaryIO, int, Callable[[], int]]]:
     """The input, how many bytes it has, and how many of them were read."""
     if name == "-":
         yield sys.stdin.buffer, 0, lambda: 0
@@ -131,7 +132,7 @@ def _opened(name: str) -> Generator[tuple[BinaryIO, int, Callable[[], int]]]:
                 yield cast("BinaryIO", unpacked), size, raw.tell
     except OSError as error:
         # A server that cannot be reached is none of these.
-        raise _cannot_read(name, error) from error
+        raise cannot_read(name, error) from error
 
 
 @dataclass

@@ -15,6 +15,7 @@ from popoto.cli.arguments import (
     use_server,
 )
 from popoto.cli.exits import DONE
+from popoto.cli.exporting import count_of
 from popoto.cli.output import progress, say, table
 from popoto.cli.watching import stored_keys, watched
 from popoto.engine import keys
@@ -27,6 +28,7 @@ from popoto.models.upkeep.records import SCAN_COUNT, as_text
 from popoto.models.upkeep.registry import Registry
 
 _SIZE_COMMANDS = {b"set": "SCARD", b"zset": "ZCARD", b"hash": "HLEN"}
+# Keys kept of all records together ("whole") are of any type.
 _LAYOUT_TYPES = {"set": b"set", "zset": b"zset", "hash": b"hash", "names": b"hash"}
 
 
@@ -110,7 +112,7 @@ class IndexSizes:
 
 def show_indexes(model: AnyModel) -> None:
     """The number of records of a model, and the sizes of its indexes."""
-    records = model.query.count()
+    records = count_of(model)
     with progress(f"counting {model.__name__}", stored_keys()) as report:
         sizes = carry_out(watched(index_sizes(model._meta), report))
     say(f"  records: {records:,}")
@@ -158,7 +160,9 @@ def _count(
 
 def _name_of(registry: Registry, key: str, kind: bytes) -> str:
     """What the index that a key belongs to is called."""
-    families = [each for each in registry.candidates(key) if _LAYOUT_TYPES[each.layout] == kind]
+    families = [
+        each for each in registry.candidates(key) if _LAYOUT_TYPES.get(each.layout, kind) == kind
+    ]
     if not families:
         return "(other keys of the model)"
     family: KeyFamily = families[0]

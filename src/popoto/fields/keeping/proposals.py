@@ -74,7 +74,8 @@ class ProposalEntry(Carried):
         put(batch, "PENDING", self.key, pending_stem(self.model_name), self.member)
 
     def told(self, reply: Reply) -> object:
-        return told_scores(reply)
+        # In order: the partitions are a set, which each server tells as it likes.
+        return sorted(told_scores(reply) or []) or None
 
     def restore(self, batch: Batch, told: Any) -> None:
         self._withdraw(batch)

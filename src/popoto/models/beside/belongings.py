@@ -130,7 +130,8 @@ def _parts(kind: str, reply: Reply) -> list[Any]:
     if kind == "string":
         return [read]
     if kind == "hash":
-        return [list(pair) for pair in zip(read[::2], read[1::2], strict=True)]
+        # In order, so that equal records are told alike by different servers.
+        return sorted(list(pair) for pair in zip(read[::2], read[1::2], strict=True))
     if kind == "zset":
         return [[member, float(score)] for member, score in zip(read[::2], read[1::2], strict=True)]
     return sorted(read) if kind == "set" else list(read)

@@ -24,10 +24,11 @@ def tell_of_settings(model: Any, weights: Mapping[str, float], output_format: st
         refuse = refuse if options.strict is None else options.strict
         for problem in _unknown_weights(options, weights):
             tell(problem, refuse=refuse)
-    if output_format not in FORMATS:
+    formats = ("content", *FORMATS)
+    if output_format not in formats:
         tell(
             f"ContextAssembler(output_format={output_format!r}): there is no such format, so the "
-            f"text is structured; {closest(str(output_format), FORMATS, 'formats')}",
+            f"text is structured; {closest(str(output_format), formats, 'formats')}",
             refuse=refuse,
         )
 
