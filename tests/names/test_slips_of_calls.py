@@ -226,13 +226,13 @@ def test_a_subscriber_tells_of_names_that_it_does_not_read() -> None:
         class Deaf(Subscriber):
             sub_chanel_names = ("news",)
 
-    with pytest.warns(UserWarning, match=r"handel: nothing reads it.*'handle'"):
+    with pytest.warns(UserWarning, match=r"pre_handel: nothing reads it.*'pre_handle'"):
 
         class Mute(Subscriber):
-            def handel(self, channel: str, data: Any) -> None:
+            def pre_handel(self, channel: str, data: Any) -> None:
                 return None
 
-    with pytest.warns(UserWarning, match=r"Deaf\(channel=…\): a Subscriber takes no keywords"):
+    with pytest.warns(UserWarning, match=r"Deaf\(channel=…\): a Subscriber takes no such keyword"):
         Deaf(channel="news").close()
 
 

@@ -47,7 +47,7 @@ class Publisher(ABC):  # noqa: B024  # a base class, and of use by itself
         if any("__init__" in vars(base) for base in following if base is not object):
             super().__init__(*args, **kwargs)
             return
-        for name in kwargs:
+        for name in (each for each in kwargs if "chan" in each):
             tell(
                 f"{type(self).__name__}({name}=…): a Publisher takes channel_name alone, so it "
                 "has no effect",

@@ -76,12 +76,13 @@ class Subscriber(ABC):
 
     def __init_subclass__(cls, **keywords: Any) -> None:
         super().__init_subclass__(**keywords)
-        tell_of_slips(cls, ("sub_channel_names", "sub_channel_patterns", "pre_handle", "handle"))
+        tell_of_slips(cls, ("sub_channel_names", "sub_channel_patterns", "pre_handle"))
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        for name in kwargs:
+        # Others may be for a class of the user's own.
+        for name in (each for each in kwargs if "chan" in each):
             tell(
-                f"{type(self).__name__}({name}=…): a Subscriber takes no keywords, so it has no "
+                f"{type(self).__name__}({name}=…): a Subscriber takes no such keyword, so it has no "
                 "effect; channels are those of sub_channel_names and sub_channel_patterns",
                 refuse=is_strict(),
             )
