@@ -82,8 +82,8 @@ class Subscriber(ABC):
         # Others may be for a class of the user's own.
         for name in (each for each in kwargs if "chan" in each):
             tell(
-                f"{type(self).__name__}({name}=…): a Subscriber takes no such keyword, so it has no "
-                "effect; channels are those of sub_channel_names and sub_channel_patterns",
+                f"{type(self).__name__}({name}=…): a Subscriber takes no such keyword, so it "
+                "has no effect; channels are those of sub_channel_names and sub_channel_patterns",
                 refuse=is_strict(),
             )
         for name in ("sub_channel_names", "sub_channel_patterns"):
