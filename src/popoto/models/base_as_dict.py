@@ -26,7 +26,8 @@ class AsDictMethods(Record, is_base=True):
         dict, down to `max_depth` levels (None = all); the key again where the target
         is missing or stands higher up already. Capped lists are plain lists.
 
-        What `include` or `exclude` name and no field is gives a warning; a strict model refuses it.
+        Names that are no fields say nothing; one that looks like a field's gives a warning, and a
+        strict model refuses it.
 
         With `json` every value is one that `json.dumps` takes: dates and times in ISO form,
         Decimals, UUIDs and timedeltas as text, bytes in base64, sets as sorted lists, tuples

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from popoto._unknown_names import closest, is_strict, tell
+from popoto._unknown_names import is_strict, slip_of, tell
 from popoto.exceptions import ModelException
 from popoto.fields.capped_list import is_capped
 from popoto.fields.field import Field
@@ -43,7 +43,7 @@ def to_dict(
 
 
 def _names(instance: Record, keyword: str, given: Iterable[str]) -> frozenset[str]:
-    """The names that were given. What is no field is told of, and left out."""
+    """The names that were given. What is none is left out, and told of if a field is meant."""
     options = instance._meta
     if isinstance(given, (str, bytes)):
         raise ModelException(
@@ -51,11 +51,13 @@ def _names(instance: Record, keyword: str, given: Iterable[str]) -> frozenset[st
         )
     names = frozenset(given)
     for name in sorted(names - options.by_name.keys(), key=str):
-        tell(
-            f"{options.model_name}.to_dict({keyword}=…): there is no field {name!r}; "
-            f"{closest(str(name), options.by_name, 'fields')}",
-            refuse=is_strict() if options.strict is None else options.strict,
-        )
+        meant = slip_of(str(name), options.by_name)
+        if meant is not None:
+            tell(
+                f"{options.model_name}.to_dict({keyword}=…): there is no field {name!r}; did you "
+                f"mean {meant!r}?",
+                refuse=is_strict() if options.strict is None else options.strict,
+            )
     return names
 
 

@@ -67,7 +67,9 @@ def _taken(model: type[Record], value: object) -> Record:
         return value
     if not isinstance(value, Mapping):
         raise PydanticCustomError(
-            "record_type", "Input should be a record ({model}) or an object", {"model": model.__name__}
+            "record_type",
+            "Input should be a record ({model}) or an object",
+            {"model": model.__name__},
         )
     made = record_of(model, value)
     if isinstance(made, Record):
