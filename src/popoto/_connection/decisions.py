@@ -165,15 +165,6 @@ def _given_up(
     return with_remedy(error)
 
 
-def _brief(error: Exception) -> Exception:
-    """An error of redis-py without its way through redis-py, and without the tries before it.
-
-    They would say the same several times over. `__context__` still has what the system said.
-    """
-    error.__suppress_context__ = True
-    return error.with_traceback(None)
-
-
 def connect_again(error: Exception, url: str, patience: float) -> Steps[None]:
     """Try to connect for a little longer, where a little longer is likely to help."""
     deadline = time.monotonic() + patience
@@ -188,7 +179,7 @@ def connect_again(error: Exception, url: str, patience: float) -> Steps[None]:
         else:
             return
     if policy.is_connect_failure(error):
-        raise policy.connect_failure(error, url) from _brief(error)
+        raise policy.connect_failure(error, url) from policy.brief(error)
     raise with_remedy(error) if isinstance(error, RedisError) else error
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, cast
 from uuid import UUID
 
 from popoto.models.record.from_json import is_required, record_of
@@ -61,7 +61,7 @@ def core_schema(source: type[Record]) -> Any:
 
 def _taken(model: type[Record], value: object) -> Record:
     """A record of a value that Pydantic has met. Raises its ValidationError, by fields."""
-    from pydantic_core import InitErrorDetails, PydanticCustomError, ValidationError  # optional
+    from pydantic_core import PydanticCustomError, ValidationError  # optional
 
     if isinstance(value, model):
         return value
@@ -71,12 +71,15 @@ def _taken(model: type[Record], value: object) -> Record:
             "Input should be a record ({model}) or an object",
             {"model": model.__name__},
         )
-    made = record_of(model, value)
+    made = record_of(model, cast("Mapping[str, Any]", value))
     if isinstance(made, Record):
         return made
-    problems: list[InitErrorDetails] = []
+    problems: list[Any] = []
     for kind, name, given, problem in made:
-        told = PydanticCustomError(f"record_{kind}", "{problem}", {"problem": problem})
-        details: Any = {"type": "missing" if kind == "missing" else told, "input": given}
-        problems.append({**details, "loc": () if name is None else (name,)})
+        word: Any = f"record_{kind}"
+        told = PydanticCustomError(word, "{problem}", {"problem": problem})
+        place = () if name is None else (name,)
+        problems.append(
+            {"type": "missing" if kind == "missing" else told, "loc": place, "input": given}
+        )
     raise ValidationError.from_exception_data(model.__name__, problems)
