@@ -15,7 +15,7 @@ from typing import Any
 from popoto._stock import is_replaced
 from popoto.engine.looking_up import looked_up
 from popoto.engine.nodes import on_cluster
-from popoto.engine.request import Plan
+from popoto.engine.request import Plan, Request
 from popoto.exceptions import BulkError, ModelException
 from popoto.models.record.dependants import dependants_of
 from popoto.models.record.loading import new_instance, read_commands, stored_of_each
@@ -142,6 +142,9 @@ class _Departure:
     def _relatives(self, *, is_apart: bool) -> Plan[Sequence[Operation]]:
         """What else goes into the commit; where it cannot, it is carried out before."""
         roots = [each for each in _deletions(self.waiting) if each.known is not None]
+        if is_apart:
+            # What goes before goes for nothing if the record is not there.
+            roots = yield from _still_stored(roots)
         others = [each for each in self.waiting if not isinstance(each, Deletion)]
         found = yield from find_relatives(
             {each.key: type(each.instance) for each in roots},
@@ -197,7 +200,7 @@ class _Departure:
 
     def _follow(self, keys: Sequence[str]) -> Plan[None]:
         """Let the rules hold for those, too, that came to refer before the records had gone."""
-        models = {each.key: type(each.instance) for each in self.family.done}
+        models = {each.key: type(each.instance) for each in self.family.done if each.left}
         roots = {key: models[key] for key in keys if key in models}
         found = yield from find_relatives(roots, self.later, self._outcome, protects=False)
         if found.number:
@@ -322,3 +325,15 @@ def _read(model: type[Record], keys: Sequence[str]) -> Plan[list[Record]]:
         for key, stored in stored_of_each(options, keys, replies)
         if stored is not None
     ]
+
+
+def _still_stored(deletions: Sequence[Deletion]) -> Plan[list[Deletion]]:
+    if not deletions:
+        return []
+    there = yield Request(
+        [("EXISTS", each.key) for each in deletions],
+        deletions[0].options.shard,
+        repeatable=True,
+        shards=[each.options.shard for each in deletions],
+    )
+    return [each for each, exists in zip(deletions, there, strict=True) if exists]

@@ -7,7 +7,6 @@ from typing import Any
 
 from popoto.engine.batch import Batch, KeyArgument
 from popoto.engine.codec import EncodeError, Stored
-from popoto.engine.keys import without_prefix
 from popoto.engine.request import Plan, Request
 from popoto.exceptions import (
     KeyMutationError,
@@ -63,7 +62,7 @@ def _updated(
                 yield from give_up(view, late, lost)
                 raise
             for failure in Batch.failures(reply):
-                place = keys.index(without_prefix(text_of(failure.details[0]), view.shard))
+                place = keys.index(text_of(failure.details[0]))
                 rows.refuse_row(rows.seen + place, given[place], failure.error())
             rows.end_round()
             rows.note_written(rows.seen + keys.index(key) for key in together)
