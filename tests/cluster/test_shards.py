@@ -301,6 +301,13 @@ def test_a_reference_is_read_when_it_is_looked_at() -> None:
     assert Note.query.get("Note:bob:1").reply_to.author.age == 3
 
 
+def test_a_record_lets_go_of_one_in_another_shard(api: Api) -> None:
+    first = api(Note.create, agent="ann", number=1)
+    second = api(Note.create, agent="bob", number=1, reply_to=first)
+    assert api(first.delete) is True
+    assert api(second.refresh).reply_to is None
+
+
 # Queries that say which shard ------------------------------------------------------------------
 
 
