@@ -102,10 +102,18 @@ class Note(Model):
     tags = ListField(max_length=3)
     author = Relationship(model=Person)
     reply_to = Relationship(model="Note", on_delete="SET_NULL")
+    rests_on = Relationship(model="Note", on_delete="PROTECT")
 
     class Meta:
         shard_by = "agent"
         indexes = ((("agent", "code"), True),)
+
+
+class Pin(Model):
+    """On one node, and gone with the note that it is about."""
+
+    number = KeyField(type=int)
+    note = Relationship(model=Note, on_delete="CASCADE")
 
 
 #: What texts mean: animals, weather, money.
@@ -146,7 +154,7 @@ class Memory(AccessTrackerMixin, PredictionLedgerMixin, EventStreamMixin, Model)
 #: Models with `Meta.shard_by`.
 SHARDED = (Note, Memory)
 
-MODELS = (Shop, Town, Person, City, House, Hooked, Order)
+MODELS = (Shop, Town, Person, City, House, Hooked, Order, Pin)
 
 
 def holder(nodes: list[redis.Redis], tag: str) -> redis.Redis:

@@ -71,6 +71,22 @@ def test_each_agent_is_ranked_by_itself(api: Api) -> None:
     assert "rain" not in names(api(cleo.semantic_search, "cat", limit=9))
 
 
+def test_agents_take_turns_in_what_a_process_remembers(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("popoto.fields.vectors.on_server._MOST_SHARDS", 1)
+    for _ in range(2):
+        for agent, known in (("ann", 2), ("bob", 3), ("cleo", 4)):
+            query = Memory.query.filter(agent=agent)
+            assert len(api(query.semantic_search, "the cat sleeps", min_score=-2, limit=9)) == known
+
+
+def test_records_of_all_agents_are_tracked(api: Api) -> None:
+    found = api(Memory.query.filter(name="sleep").all)
+    assert [each.agent for each in found] == list(AGENTS)
+    assert [api(each.confirm_access) for each in found] == [1, 1, 1]
+
+
 @pytest.mark.parametrize(
     "ranking",
     [

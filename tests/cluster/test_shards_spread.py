@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import datetime
+from decimal import Decimal
+from typing import Any
+
 import pytest
 import redis
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from popoto import Q
+from popoto import Q, redis_db
 from popoto.exceptions import QueryException
 from tests.driver import Api
 from tests.queries.test_random_queries import (
@@ -19,7 +23,7 @@ from tests.queries.test_random_queries import (
     worlds,
 )
 
-from .models import Note, Person
+from .models import Note, Person, holder
 
 pytestmark = [pytest.mark.cluster, pytest.mark.slow]
 
@@ -165,3 +169,66 @@ def test_what_a_query_does_is_told(api: Api, notes: list[Note]) -> None:
     one = api(Note.query.filter(topic="odd", agent="ann").explain)
     assert (one.shards, one.commands, one.round_trips) == (1, 1, 1)
     assert "shard" not in str(one)
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch, notes: list[Note]) -> list[int]:
+    """How many commands went together, each time that any did. Nodes know the scripts."""
+    Note.query.filter(topic="odd").count()
+    asked: list[int] = []
+    kind = type(redis_db.connection())
+    call, call_many = kind.call, kind.call_many
+
+    def counted(self: Any, command: Any, **keywords: Any) -> Any:
+        asked.append(1)
+        return call(self, command, **keywords)
+
+    def counted_many(self: Any, commands: Any, **keywords: Any) -> Any:
+        asked.append(len(commands))
+        return call_many(self, commands, **keywords)
+
+    monkeypatch.setattr(kind, "call", counted)
+    monkeypatch.setattr(kind, "call_many", counted_many)
+    return asked
+
+
+def test_all_shards_are_asked_together(asked: list[int], notes: list[Note]) -> None:
+    assert Note.query.filter(topic="odd").count() == 12
+    assert len(Note.query.filter(topic="odd").order_by("-rank").limit(2).all()) == 2
+    assert len(Note.query.get_many([each.pk for each in notes])) == 24
+    assert asked == [1, 4, 1, 4, 48]
+
+
+def test_scripts_are_taught_to_every_node(asked: list[int], nodes: list[redis.Redis]) -> None:
+    for node in nodes:
+        node.script_flush()
+    assert Note.query.filter(topic="odd").count() == 12
+    assert asked == [1, 4, 4]
+
+
+def test_a_key_of_another_program_is_named(api: Api, nodes: list[redis.Redis]) -> None:
+    Note.create(agent="ann", number=1, topic="odd")
+    Note.create(agent="bob", number=1)
+    key = "{Note:bob}$IndexF:Note:topic:odd"
+    holder(nodes, "Note:bob").set(key, "theirs")
+    with pytest.raises(QueryException, match="topic:odd' is a string instead of a set"):
+        api(Note.query.filter(topic="odd").count)
+    holder(nodes, "Note:bob").delete(key)
+
+
+def test_records_around_another_one_are_found_in_every_shard(
+    api: Api, nodes: list[redis.Redis]
+) -> None:
+    values = {
+        **dict.fromkeys(["price", "rank", "age", "level"], 1),
+        "day": datetime.date(2024, 1, 1),
+        "exact": Decimal(1),
+    }
+    here, beside, _ = (
+        Spread.create(kind=kind, number=number, place=(10.0, 10.0 + number), **values)
+        for kind, number in (("a", 0), ("b", 0), ("c", 1))
+    )
+    near = Spread.query.filter(place_member=here, place_radius=5, place_radius_unit="km")
+    assert api(near.order_by("kind").all) == [here, beside]
+    for node in nodes:
+        node.flushall()

@@ -17,8 +17,9 @@ def together(*plans: Plan[Any]) -> Plan[list[Any]]:
     """The results of these plans, in order.
 
     Reads of one model that they ask for at the same time are one request, which waits for the calls
-    that others of them make first. Where it fails, each of them is told; where a server refuses
-    what is for several shards, each asks alone, to be told of its own.
+    that others of them make first; of several shards it goes to each node. Where the server refuses
+    it, each of them asks for its own part alone, so that each is told what concerns it; where it
+    fails otherwise, each is told of that.
     """
     results: list[Any] = [None] * len(plans)
     steps: dict[int, Request | Call] = {}
@@ -31,35 +32,32 @@ def together(*plans: Plan[Any]) -> Plan[list[Any]]:
             steps.pop(place, None)
             results[place] = done.value
 
+    def alone(place: int) -> Plan[None]:
+        try:
+            reply = yield steps[place]
+        except Exception as error:  # noqa: BLE001 - the plan that asked is told
+            go_on(place, error=error)
+        else:
+            go_on(place, reply)
+
     for place in range(len(plans)):
         go_on(place)
     while steps:
         calls = [place for place, step in steps.items() if isinstance(step, Call)]
         joined = {} if calls else _joined(steps)
         if len(joined) < 2:
-            place = next(iter(calls or joined or steps))
-            step = steps[place]
-            try:
-                reply = yield step
-            except Exception as error:  # noqa: BLE001 - the plan that asked is told
-                go_on(place, error=error)
-            else:
-                go_on(place, reply)
+            yield from alone(next(iter(calls or joined or steps)))
             continue
         request = _as_one(list(joined.values()))
         try:
             replies = yield request
+        except ResponseError:
+            for place in joined:
+                yield from alone(place)
+            continue
         except Exception as error:  # noqa: BLE001 - the plans that asked are told
-            for place, own in joined.items():
-                if request.shards is None or not isinstance(error, ResponseError):
-                    go_on(place, error=error)
-                    continue
-                try:
-                    reply = yield own
-                except Exception as own_error:  # noqa: BLE001 - as above
-                    go_on(place, error=own_error)
-                else:
-                    go_on(place, reply)
+            for place in joined:
+                go_on(place, error=error)
             continue
         first = 0
         for place, request in joined.items():

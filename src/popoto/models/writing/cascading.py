@@ -328,10 +328,12 @@ def _read(model: type[Record], keys: Sequence[str]) -> Plan[list[Record]]:
 
 
 def _still_stored(deletions: Sequence[Deletion]) -> Plan[list[Deletion]]:
-    found: list[Deletion] = []
-    for shard, several in groupby(deletions, key=lambda each: each.options.shard):
-        asked = list(several)
-        commands = [("EXISTS", each.key) for each in asked]
-        there = yield from Request.of(*commands, shard=shard, repeatable=True).plan()
-        found += [each for each, exists in zip(asked, there, strict=True) if exists]
-    return found
+    if not deletions:
+        return []
+    there = yield Request(
+        [("EXISTS", each.key) for each in deletions],
+        deletions[0].options.shard,
+        repeatable=True,
+        shards=[each.options.shard for each in deletions],
+    )
+    return [each for each, exists in zip(deletions, there, strict=True) if exists]
