@@ -303,7 +303,8 @@ class Import:
         ]
         if commands:
             try:
-                shards = shards_of(model._meta, [str(each[1]) for each in commands])
+                keys = [str(instance.pk) for instance, ends in mine for _ in ends]
+                shards = shards_of(model._meta, keys)
                 carry_out(Request(commands, model._meta.shard, shards=shards).plan())
             except ResponseError as error:
                 if not is_unknown_command(error):
