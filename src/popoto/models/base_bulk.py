@@ -314,8 +314,8 @@ class BulkMethods(Record, is_base=True):
         ``companions`` (other keys of missing records) and ``abandoned_indexes`` (of fields
         that the model does not have any more), ``shared_values`` (records that share a
         unique value with another one), ``unidentified_records`` (whose keys do not follow
-        from the key fields, as if one had been renamed) and ``unregistered_shards``. Then ``wrong_values`` (entries
-        whose record holds another value) and ``missing_entries`` (that records lack, or have
+        from the key fields, as if one had been renamed) and ``unregistered_shards``. Then
+        ``wrong_values`` (entries whose record holds another value) and ``missing_entries`` (that records lack, or have
         with another score). ``total`` is the sum of all these: 0 means healthy.
         ``unreadable_records``, not in the total, counts hashes that cannot be indexed in
         whole or in part.
