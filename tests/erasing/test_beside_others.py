@@ -47,6 +47,7 @@ def cut_off() -> None:
     raise CutOffError
 
 
+@pytest.mark.single_server("counts what one server is asked")
 def test_wherever_it_is_cut_off_the_next_one_finishes(
     redis_client: redis.Redis, directory: Path
 ) -> None:
@@ -108,6 +109,7 @@ def test_another_record_under_the_key_of_one_that_is_gone_is_spared(
     assert Memory.check_indexes()["total"] == 0
 
 
+@pytest.mark.single_server("counts what one server is asked")
 @pytest.mark.parametrize("number", [12, 25])
 def test_what_is_written_of_the_subject_meanwhile_is_found_too(
     number: int, redis_client: redis.Redis
