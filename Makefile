@@ -108,7 +108,7 @@ coverage: $(VENV)/.dev peer ## every test, and then the lines and branches that 
 mutants: $(VENV)/.dev ## changes that no test notices (PACKAGE=src/popoto/engine TESTS=tests/unit SAMPLE=200 SEED=1)
 	@$(RUN) -m tools.mutants $(PACKAGE) $(TESTS) --sample $(SAMPLE) --seed $(SEED) $(ARGS)
 
-test-fast: $(VENV)/.dev ## models, fields and queries in less than a minute
+test-fast: $(VENV)/.dev ## models, fields and queries in about a minute
 	@$(PYTEST) $(PARALLEL) -m 'not slow and not cluster and not interop' $(FAST) $(ARGS)
 
 test-redis: $(VENV)/.dev peer ## every test on the machine's redis-server instead of the embedded Valkey

@@ -94,6 +94,7 @@ TENSIONS = {
 }
 
 
+@pytest.mark.slow(25)
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     seed=st.integers(0, 2**32),
