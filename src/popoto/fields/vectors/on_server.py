@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from popoto import redis_db
 from popoto.engine import keys
 from popoto.engine.batch import Batch, KeyArgument
 from popoto.engine.looking_up import asked, lacking_in, looked_up
@@ -71,7 +72,9 @@ class ServerKeeper(VectorKeeper):
 
     @property
     def _following(self) -> Following:
-        return _FOLLOWING.setdefault((self.place.model_name, self._vectors), Following())
+        """The primary's vectors in memory; apart from them those of replicas, which lag."""
+        place = self.place.model_name, self._vectors, redis_db.reads_replicas()
+        return _FOLLOWING.setdefault(place, Following())
 
     # In a commit ---------------------------------------------------------------------------
 
@@ -125,7 +128,9 @@ class ServerKeeper(VectorKeeper):
             yield Request.of(
                 ("HSET", self._note, "epoch", _new_epoch()), shard=shard, repeatable=True
             )
-        self._following.drop(list(subject.records), self._following.version)
+        for place, following in list(_FOLLOWING.items()):
+            if place[:2] == (self.place.model_name, self._vectors):
+                following.drop(list(subject.records), following.version)
         return Trace(len(vectors), 0, len(left))
 
     # Searching -----------------------------------------------------------------------------
@@ -137,7 +142,9 @@ class ServerKeeper(VectorKeeper):
         return Seen.of(following.matrix, described, moment)
 
     def forget(self, keys: Iterable[str], seen: Seen) -> None:
-        self._following.drop(keys, seen.moment)
+        # A replica may not have them yet.
+        if not redis_db.reads_replicas():
+            self._following.drop(keys, seen.moment)
 
     def changes_since(self, epoch: str, version: int) -> Plan[list[Any]]:
         """What has changed since then; see following.lua."""
@@ -207,7 +214,8 @@ class Following:
             described = _described(note[2:])
             if self._take(asked, note[0], described, size, changes) and len(changes) < 3 * _PAGE:
                 break
-        if len(self._versions) > size + _MOST_GONE + size // 8:
+        has_many_gone = len(self._versions) > size + _MOST_GONE + size // 8
+        if has_many_gone and not redis_db.reads_replicas():
             known, moment = set(self._versions), self.version
             living = {member.decode("utf-8") for member in (yield from keeper.members())}
             self.drop(known - living, moment)
@@ -260,12 +268,12 @@ class Following:
                     self.matrix.drop(key)
 
 
-#: By model and key. What is in memory follows the server, whoever asks.
-_FOLLOWING: dict[tuple[str, str], Following] = {}
+#: By model and key, and whether of replicas. What is in memory follows the server, whoever asks.
+_FOLLOWING: dict[tuple[str, str, bool], Following] = {}
 
 
 def forget_followed(model_name: str | None) -> None:
     """Forget the vectors in memory of the models of this name, or of all."""
-    for name, key in list(_FOLLOWING):
-        if model_name in (None, name):
-            del _FOLLOWING[name, key]
+    for place in list(_FOLLOWING):
+        if model_name in (None, place[0]):
+            del _FOLLOWING[place]

@@ -8,6 +8,7 @@ from typing import Any
 
 import redis.exceptions
 
+from popoto import redis_db
 from popoto.engine.batch import Batch
 from popoto.engine.outcome import other_form
 from popoto.engine.request import Argument, Plan, Request, ScriptCall
@@ -179,10 +180,10 @@ class _Ranking:
         """The best among these.
 
         Records that are gone would count among the documents. So where any are met, they go
-        first, and the question is asked again.
+        first, and the question is asked again. Not where replicas are read.
         """
         options = self.fetch.options
-        for _ in range(MOST_ASKED):
+        for _ in range(0 if redis_db.reads_replicas() else MOST_ASKED):
             reply = yield from self._reply(node, reading, sweeps=True)
             if reply[0] == b"due":
                 if (yield from sweep(options, reply[1])) == 0:
@@ -251,7 +252,9 @@ class _Ranking:
         # Of those that conditions are to leave out, more are needed.
         factor, more = (1.25, 16) if isinstance(node, Everything) else (8, 64)
         wanted = int(self.count * factor) + more
+        # What the primary has told says nothing of a replica.
         is_walked = self.field.cache and not isinstance(node, RecordKeys)
+        is_walked = is_walked and not redis_db.reads_replicas()
         return (remembered(self.stem) if is_walked and wanted <= MOST_NAMED else None), wanted
 
     def _foretold(self, known: Remembered | None, wanted: int) -> list[Argument]:
