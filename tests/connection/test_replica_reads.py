@@ -401,6 +401,22 @@ def test_a_replica_belongs_to_its_primary(there: Place, api: Api, server_url: st
         api(Note.query.using(replica=True).filter(agent="b").count)
 
 
+def test_a_pool_in_the_place_of_ours_has_no_replica(
+    behind: Place, api: Api, server_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    query = Note.query.using(replica=True).filter(agent="b")
+    assert api(query.count) == 1
+    client, path = redis_db.POPOTO_REDIS_DB, server_url.removeprefix("unix://")
+    with redis_db.using(server_url):
+        ours = redis_db.get_REDIS_DB().connection_pool
+    for pool in (ours, redis.Redis(unix_socket_path=path).connection_pool):
+        monkeypatch.setattr(client, "connection_pool", pool)
+        with pytest.raises(ConfigurationError, match="no replica of"):
+            api(query.count)
+    monkeypatch.undo()
+    assert api(query.count) == 1
+
+
 def test_a_replica_is_read_in_the_database_of_its_primary(behind: Place, api: Api) -> None:
     redis_db.use_database(3)
     assert api(Note.query.using(replica=True).filter(agent="b").count) == 0

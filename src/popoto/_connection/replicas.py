@@ -22,7 +22,6 @@ from redis.exceptions import (
     AuthenticationError,
     BusyLoadingError,
     ClusterDownError,
-    MasterDownError,
     RedisError,
     TryAgainError,
 )
@@ -56,8 +55,7 @@ logger = logging.getLogger("POPOTO-REDIS_DB")
 NOT_NOW: Final = (
     AskError,  # of which MovedError is one
     BusyLoadingError,
-    ClusterDownError,
-    MasterDownError,
+    ClusterDownError,  # and a replica that has lost its primary
     TryAgainError,
 )
 """Answers of a replica that cannot say it now."""

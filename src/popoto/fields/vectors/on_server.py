@@ -72,9 +72,7 @@ class ServerKeeper(VectorKeeper):
 
     @property
     def _following(self) -> Following:
-        """The primary's vectors in memory; apart from them those of replicas, which lag."""
-        place = self.place.model_name, self._vectors, redis_db.reads_replicas()
-        return _FOLLOWING.setdefault(place, Following())
+        return _FOLLOWING.setdefault((self.place.model_name, self._vectors), Following())
 
     # In a commit ---------------------------------------------------------------------------
 
@@ -128,9 +126,7 @@ class ServerKeeper(VectorKeeper):
             yield Request.of(
                 ("HSET", self._note, "epoch", _new_epoch()), shard=shard, repeatable=True
             )
-        for place, following in list(_FOLLOWING.items()):
-            if place[:2] == (self.place.model_name, self._vectors):
-                following.drop(list(subject.records), following.version)
+        self._following.drop(list(subject.records), self._following.version)
         return Trace(len(vectors), 0, len(left))
 
     # Searching -----------------------------------------------------------------------------
@@ -142,7 +138,7 @@ class ServerKeeper(VectorKeeper):
         return Seen.of(following.matrix, described, moment)
 
     def forget(self, keys: Iterable[str], seen: Seen) -> None:
-        # A replica may not have them yet.
+        # What a replica lacks may not have come to it yet.
         if not redis_db.reads_replicas():
             self._following.drop(keys, seen.moment)
 
@@ -268,12 +264,12 @@ class Following:
                     self.matrix.drop(key)
 
 
-#: By model and key, and whether of replicas. What is in memory follows the server, whoever asks.
-_FOLLOWING: dict[tuple[str, str, bool], Following] = {}
+#: By model and key. What is in memory follows the server, whoever asks.
+_FOLLOWING: dict[tuple[str, str], Following] = {}
 
 
 def forget_followed(model_name: str | None) -> None:
     """Forget the vectors in memory of the models of this name, or of all."""
-    for place in list(_FOLLOWING):
-        if model_name in (None, place[0]):
-            del _FOLLOWING[place]
+    for name, key in list(_FOLLOWING):
+        if model_name in (None, name):
+            del _FOLLOWING[name, key]

@@ -252,9 +252,7 @@ class _Ranking:
         # Of those that conditions are to leave out, more are needed.
         factor, more = (1.25, 16) if isinstance(node, Everything) else (8, 64)
         wanted = int(self.count * factor) + more
-        # What the primary has told says nothing of a replica.
         is_walked = self.field.cache and not isinstance(node, RecordKeys)
-        is_walked = is_walked and not redis_db.reads_replicas()
         return (remembered(self.stem) if is_walked and wanted <= MOST_NAMED else None), wanted
 
     def _foretold(self, known: Remembered | None, wanted: int) -> list[Argument]:
