@@ -7,9 +7,13 @@ MAKEFLAGS += --no-print-directory
 
 VENV := .venv
 RUN := $(VENV)/bin/python
-PYTEST := $(RUN) -m pytest
-# One server for each worker process. A file's tests stay together, because some files start clusters.
-PARALLEL := -n 2 --dist loadfile
+# Compiled modules are kept, also where PYTHONDONTWRITEBYTECODE is set, but not beside the sources: the tests
+# start hundreds of processes, each of which would compile popoto for itself.
+COMPILED := PYTHONDONTWRITEBYTECODE= PYTHONPYCACHEPREFIX='$(CURDIR)/$(VENV)/compiled'
+PYTEST := $(COMPILED) $(RUN) -m pytest
+# One server for each worker process, and one worker more than cores: some tests wait. A file's tests stay together;
+# tests/order.py says which files come first.
+PARALLEL := -n 3 --dist loadfile --no-loadscope-reorder
 # What a change to models, fields or queries is likely to break; the rest starts processes and servers.
 FAST := $(addprefix tests/,unit models fields queries in_place transactions bulk acceptance truth test_source_rules.py)
 PIP_FLAGS := --quiet --disable-pip-version-check --no-input
@@ -115,11 +119,11 @@ test-redis: $(VENV)/.dev peer ## every test on the machine's redis-server instea
 	@POPOTO_TEST_ENGINE=redis POPOTO_TEST_REDIS_SERVER='$(REDIS_SERVER)' $(PYTEST) $(PARALLEL) $(ARGS)
 
 test-oldest: .venv-oldest/.installed peer ## every test with the oldest dependencies that pyproject.toml allows
-	@.venv-oldest/bin/python -m pytest $(PARALLEL) $(ARGS)
+	@$(COMPILED) .venv-oldest/bin/python -m pytest $(PARALLEL) $(ARGS)
 
 test-newest: .venv-newest/.installed peer ## every test with the newest redis-py and hiredis, pre-releases too
 	@.venv-newest/bin/python -m pip install $(PIP_FLAGS) --pre --upgrade redis hiredis
-	@.venv-newest/bin/python -m pytest $(PARALLEL) $(ARGS)
+	@$(COMPILED) .venv-newest/bin/python -m pytest $(PARALLEL) $(ARGS)
 
 peer: .venv-peer/.installed .venv-peer-1.8.0/.installed .venv-peer-1.10.1/.installed ## environments of the published popoto 1.6.1, 1.8.0, 1.10.1
 

@@ -24,6 +24,7 @@ may have been carried out, `NothingWrittenError` that it was not.
 from __future__ import annotations
 
 import asyncio
+import difflib
 import logging
 import os
 from collections.abc import Generator
@@ -37,7 +38,7 @@ import redis.asyncio as redis_asyncio
 from popoto._connection.asynchronous import AsyncConnection
 from popoto._connection.asynchronous_clients import AsyncClient
 from popoto._connection.clients import Client, client_of_pool, make_client
-from popoto._connection.replicas import with_replica
+from popoto._connection.replicas import reads_replicas, replica_reads, with_replica
 from popoto._connection.resp import Argument, Command, Reply
 from popoto._connection.settings import Settings, from_arguments, from_url, with_database
 from popoto._connection.sync import SyncConnection
@@ -79,13 +80,34 @@ __all__ = [
 
 logger = logging.getLogger("POPOTO-REDIS_DB")
 
+#: What is read from the environment, here and where it is needed.
+_VARIABLES: Final = (
+    "POPOTO_CONTENT_PATH",
+    "POPOTO_LOG_LEVEL",
+    "POPOTO_SENTRY_DSN",
+    "POPOTO_TEST_DB",
+)
+
 ENCODING: Final = "utf-8"
 """How text becomes bytes in keys and values."""
 
 
 def _log_level_from_environment() -> None:
     name = os.environ.get("POPOTO_LOG_LEVEL", "").strip().upper()
-    logger.setLevel(logging.getLevelNamesMapping().get(name, logging.WARNING))
+    level = logging.getLevelNamesMapping().get(name or "WARNING")
+    logger.setLevel(logging.WARNING if level is None else level)
+    if level is None:
+        logger.warning("POPOTO_LOG_LEVEL is no level of logging: %r. Using WARNING.", name)
+
+
+def _tell_of_variables() -> None:
+    """Log variables of the environment that look like one of ours."""
+    for name in os.environ:
+        if not name.startswith("POPOTO_") or name in _VARIABLES:
+            continue
+        near = difflib.get_close_matches(name, _VARIABLES, n=1, cutoff=0.85)
+        if near:
+            logger.warning("popoto does not read %s; did you mean %s?", name, near[0])
 
 
 def _beginning_of_time() -> int:
@@ -103,11 +125,10 @@ def _settings_from_environment() -> Settings:
 
 
 _log_level_from_environment()
+_tell_of_variables()
 
 BEGINNING_OF_TIME: Final = _beginning_of_time()
 REDIS_URL: Final = os.environ.get("REDIS_URL", "").strip()
-
-_reads_replicas: ContextVar[bool] = ContextVar("popoto_reads_replicas", default=False)
 
 _override: ContextVar[Target | None] = ContextVar("popoto_connection", default=None)
 
@@ -150,7 +171,7 @@ def connection(*, reads: bool = False) -> SyncConnection:
     else:
         found = _client_of_models()
         client = found if isinstance(found, Client) else target_of(found).client
-    return client.replica_reads() if reads and _reads_replicas.get() else client.raw
+    return client.replica_reads() if reads and reads_replicas() else client.raw
 
 
 async def async_connection(*, reads: bool = False) -> AsyncConnection:
@@ -163,27 +184,9 @@ async def async_connection(*, reads: bool = False) -> AsyncConnection:
         elif not isinstance(found, AsyncClient):
             target = target_of(found)
         else:
-            return found.replica_reads() if reads and _reads_replicas.get() else found.raw
+            return found.replica_reads() if reads and reads_replicas() else found.raw
     client = target.async_client()
-    return client.replica_reads() if reads and _reads_replicas.get() else client.raw
-
-
-@contextmanager
-def replica_reads() -> Generator[None]:
-    """Inside the `with` block replicas are asked whatever writes nothing, in this thread or task.
-
-    What queries would put right in passing stays then: they write nothing at all.
-    """
-    token = _reads_replicas.set(True)
-    try:
-        yield
-    finally:
-        _reads_replicas.reset(token)
-
-
-def reads_replicas() -> bool:
-    """Whether what is under way asks replicas, and so must not write."""
-    return _reads_replicas.get()
+    return client.replica_reads() if reads and reads_replicas() else client.raw
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -11,6 +12,7 @@ import redis
 import popoto
 from popoto import IndexedField, IntField, KeyField, ListField, Model, StringField
 from popoto.engine.batch import Batch
+from popoto.exceptions import ConflictError
 from popoto.models.writing.saving import Saving
 from popoto.redis_db import POPOTO_REDIS_DB, get_async_redis_db
 from tests.driver import Api
@@ -276,15 +278,67 @@ def test_whatever_follows_a_dropped_pipeline_starts_from_what_is_stored(
     assert violations(redis_client, Page) == []
 
 
-def test_of_a_creation_that_was_dropped_another_creators_values_stay(api: Api) -> None:
+def save(api: Api, page: Page) -> None:
+    api(page.save)
+
+
+def save_in_bulk(api: Api, page: Page) -> None:
+    api(Page.bulk_create, [page])
+
+
+def save_in_a_transaction(api: Api, page: Page) -> None:
+    transaction = popoto.transaction()
+    transaction.save(page)
+    api(transaction.commit)
+
+
+def move(api: Api, page: Page) -> None:
+    page.name = "b"
+    api(page.save, migrate_key=True)
+
+
+@pytest.mark.parametrize("how", [save, save_in_bulk, save_in_a_transaction, move])
+@pytest.mark.parametrize("fate", ["dropped", "late"])
+def test_of_a_creation_that_came_to_nothing_another_creators_values_stay(
+    api: Api, redis_client: redis.Redis, fate: str, how: Callable[[Api, Page], None]
+) -> None:
     """Whether the pipeline was executed, and they came after it, nobody can tell."""
+    page = Page(name="a", topic="mine", text="mine", links=["mine"], visits=5)
+    pipeline = pipeline_of(api)
+    api(page.save, pipeline=pipeline)
+    api(Page.create, name="a", topic="theirs", text="theirs", links=["theirs"], visits=1)
+    if fate == "late":
+        with pytest.raises(redis.ResponseError, match="nothing was written"):
+            execute(api, pipeline)
+    how(api, page)
+    for each in (page, api(Page.query.get, name=page.name)):
+        assert (each.topic, each.text, each.links, each.visits) == (
+            *("theirs", "theirs"),
+            *(["theirs"], 1),
+        )
+    assert violations(redis_client, Page) == []
+    page.topic = page.text = "mine, again"
+    api(page.save)
+    found = api(Page.query.get, name=page.name)
+    assert (found.topic, found.text, found.links) == ("mine, again", "mine, again", ["theirs"])
+    assert violations(redis_client, Page) == []
+
+
+def test_what_was_assigned_since_is_written_over_another_creators_value(api: Api) -> None:
     page = Page(name="a", topic="mine", text="mine")
     api(page.save, pipeline=pipeline_of(api))
     api(Page.create, name="a", topic="theirs", text="theirs")
+    page.text = "mine, again"
     api(page.save)
+    assert (page.topic, page.text) == ("theirs", "mine, again")
     found = api(Page.query.get, name="a")
-    assert (found.topic, found.text) == ("theirs", "theirs")
-    page.topic = page.text = "mine, again"
-    api(page.save)
-    found = api(Page.query.get, name="a")
-    assert (found.topic, found.text) == ("mine, again", "mine, again")
+    assert (found.topic, found.text) == ("theirs", "mine, again")
+
+
+def test_a_save_that_is_refused_takes_nothing_over(api: Api) -> None:
+    page = Page(name="a", topic="mine", text="mine")
+    api(page.save, pipeline=pipeline_of(api))
+    api(Page.create, name="a", topic="theirs", text="theirs")
+    with pytest.raises(ConflictError):
+        api(page.save, expected={"visits": 7})
+    assert (page.topic, page.text) == ("mine", "mine")

@@ -12,7 +12,9 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import replace
 from typing import Any, Final
 
@@ -44,6 +46,8 @@ __all__ = [
     "Turns",
     "make_replica_reads",
     "node_options",
+    "reads_replicas",
+    "replica_reads",
     "settings_of_replica",
     "told_replicas",
     "url_of_replica",
@@ -71,6 +75,27 @@ _FRESH: Final = 2.0
 
 CONFIGURED: Final[Address] = ("", 0)
 """In place of an address, where one replica was configured."""
+
+
+_reads_replicas: ContextVar[bool] = ContextVar("popoto_reads_replicas", default=False)
+
+
+@contextmanager
+def replica_reads() -> Generator[None]:
+    """Inside the `with` block replicas are asked whatever writes nothing, in this thread or task.
+
+    What queries would put right in passing stays then: they write nothing at all.
+    """
+    token = _reads_replicas.set(True)
+    try:
+        yield
+    finally:
+        _reads_replicas.reset(token)
+
+
+def reads_replicas() -> bool:
+    """Whether what is under way asks replicas, and so must not write."""
+    return _reads_replicas.get()
 
 
 # What is asked for -----------------------------------------------------------------------------

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os  # noqa: F401  # pyright: ignore[reportUnusedImport]  # who used 1.6 patches it here
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar, Literal, cast
 
 from popoto import clock
 from popoto._stock import stock
-from popoto.embeddings.abstract import LateInteractionProvider
+from popoto.embeddings.abstract import LateInteractionProvider, check_provider
 from popoto.embeddings.default import get_default_provider, set_default_provider
 from popoto.engine import keys
 from popoto.engine.batch import Batch
@@ -23,6 +23,7 @@ from popoto.fields.keeping.families import KeyFamily, companion_family
 from popoto.fields.keeping.forgetting import Subject, Trace
 from popoto.fields.keeping.renewing import Renewal
 from popoto.fields.keeping.stand_in import StandIn
+from popoto.fields.keywords import unknown_source
 from popoto.fields.vectors.by_word import WordKeeper
 from popoto.fields.vectors.catching_up import embed_records
 from popoto.fields.vectors.embedding import Embedded, Unembedded, Unvectored
@@ -132,6 +133,12 @@ class EmbeddingField(VectorsOfModels, Field[int]):
         if self.on_failure not in ("raise", "save"):
             raise ModelException(f"{kind}(on_failure={self.on_failure!r}): 'raise' or 'save'")
         self.nearness.check(kind)
+        check_provider(self._provider, f"{kind}(provider=…)")
+
+    def without_effect(self, model: Any) -> Iterator[str]:
+        source = self.source
+        if source is not None and source not in model._meta.by_name and not hasattr(model, source):
+            yield unknown_source(self.label, source, model)
 
     def bind(self, model_name: str, name: str) -> None:
         super().bind(model_name, name)

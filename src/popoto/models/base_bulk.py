@@ -242,7 +242,9 @@ class BulkMethods(Record, is_base=True):
         """Delete many records with everything that belongs to them; returns how many were given.
 
         Takes a query, instances, or one instance. Each batch goes in one atomic step; hooks
-        and events follow for each record. Two round trips for a query of up to 2,000 records.
+        and events follow for each record. Records of a query that are gone or have stopped to
+        match when it comes to deleting are left out, and not counted (unless the model has a
+        `delete` of its own). Two round trips for a query of up to 2,000 records.
         """
         return run(bulk.bulk_delete(cls, queryset_or_instances, batch_size, progress))
 

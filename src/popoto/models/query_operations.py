@@ -76,7 +76,10 @@ class QueryOperations(QueryRankings):
     # Changes ------------------------------------------------------------------------------
 
     def delete(self, batch_size: int = 1000) -> int:
-        """Delete the results, with all their entries; returns how many. See `bulk_delete`."""
+        """Delete the results, with all their entries; returns how many. See `bulk_delete`.
+
+        A record that has stopped matching is left out.
+        """
         self._check_writes("delete()")
         number: int = self._model.bulk_delete(self._results_of(), batch_size=batch_size)
         return number
@@ -113,7 +116,8 @@ class QueryOperations(QueryRankings):
     ) -> int:
         """Let the time of the results begin anew; returns how many were renewed.
 
-        See `Model.renew_ttl`. Two round trips, and one for each further batch.
+        A record that has stopped matching is left out. See `Model.renew_ttl`. Two round trips,
+        and one for each further batch.
         """
         self._check_writes("renew_ttl()")
         query = self._results_of()

@@ -15,12 +15,15 @@ from popoto.recipes.assembling.asked import Asked
 from popoto.recipes.assembling.choosing import Budget, length_as_tokens, within
 from popoto.recipes.assembling.effects import take_effect
 from popoto.recipes.assembling.formats import (
-    FORMATS,
+    checked_content_field,
+    format_content,
     format_natural,
     format_structured,
     format_xml,
+    rendering,
 )
 from popoto.recipes.assembling.gathering import Gathered, gathered, probed
+from popoto.recipes.assembling.gating import checked_gate
 from popoto.recipes.assembling.quality import (
     FOK_WEIGHT_CUE_FAMILIARITY,
     FOK_WEIGHT_PARTIAL_RETRIEVAL,
@@ -32,6 +35,7 @@ from popoto.recipes.assembling.quality import (
     measured,
 )
 from popoto.recipes.assembling.retrieving import mode_of
+from popoto.recipes.assembling.traversing import check_traversed
 
 __all__ = [
     "COMPETITIVE_SUPPRESSION_SIGNAL",
@@ -44,6 +48,7 @@ __all__ = [
     "AssemblyResult",
     "ContextAssembler",
     "RetrievalQuality",
+    "format_content",
     "format_natural",
     "format_structured",
     "format_xml",
@@ -79,13 +84,22 @@ class ContextAssembler:
     `surfacing_threshold`  the least score in its `CyclicDecayField` of a record that surfaces
                            unasked; `Defaults.DEFAULT_SURFACING_THRESHOLD` if left out
     `propagation_depth`    how many associations away records are lifted
-    `output_format`        structured (JSON), xml or natural; anything else is structured
+    `output_format`        structured (JSON), xml, natural or content (the texts alone); anything
+                           else is structured
     `token_counter`        called with the text of one record (its attributes are the record's),
                            and with that of all that are chosen; without it an estimate counts that
                            is rather too high
     `retrieval_mode`       how cues pull: hybrid (by words and meaning: a `BM25Field` and an
                            `EmbeddingField`), lexical (by words), composite (by `score_weights`
                            alone), or auto: the first of them that the model's fields allow
+    `confidence_gate_threshold`   how sure one has to be of the best that cues pull, by the model's
+                           `ConfidenceField`; what the gate said is `metadata["gate"]`
+    `confidence_gate_mode` where one is not: refuse (nothing that cues pull is shown, and nothing
+                           learns from it), or flag (`metadata["gate"]["gated"]` says so)
+    `graph_traversal_relationship_fields`   relationships of the model to itself: records that are
+                           at most `propagation_depth` steps away are lifted as associated ones are
+    `content_field`        the field that the format content shows; without it the source of the
+                           model's `BM25Field` or `EmbeddingField`, else `content` or `text`
     `suppression_signal`   what those that were pulled and not kept learn, if the model has a
                            `ConfidenceField` (`Defaults.COMPETITIVE_SUPPRESSION_SIGNAL`); None:
                            nothing
@@ -94,7 +108,8 @@ class ContextAssembler:
     `strict_budget`        not even the first record is kept if it does not fit, and shorter ones
                            that follow what does not fit are
 
-    Methods have native asyncio twins, ``async_…``.
+    Methods have native asyncio twins, ``async_…``. Raises QueryException for settings that the
+    model does not allow.
     """
 
     def __init__(
@@ -109,6 +124,10 @@ class ContextAssembler:
         token_counter: Callable[[Any], Any] | None = None,
         *,
         retrieval_mode: str = "auto",
+        confidence_gate_threshold: float | None = None,
+        confidence_gate_mode: str = "refuse",
+        graph_traversal_relationship_fields: Sequence[str] | None = None,
+        content_field: str | None = None,
         suppression_signal: float | type[Defaults] | None = Defaults,
         proactive_items: int | None = None,
         strict_budget: bool = False,
@@ -126,9 +145,16 @@ class ContextAssembler:
         self.output_format = output_format
         self._token_counter = token_counter or length_as_tokens
         self.retrieval_mode = retrieval_mode
+        self.confidence_gate_threshold = confidence_gate_threshold
+        self.confidence_gate_mode = confidence_gate_mode
+        self.graph_traversal_relationship_fields = graph_traversal_relationship_fields
+        self.content_field = content_field
         self.suppression_signal = suppression_signal
         self.proactive_items = proactive_items
         self.strict_budget = strict_budget
+        # Said here already, though settings may change until they are used.
+        self._asked(None, None, None)
+        self._render()
 
     # Assembling -----------------------------------------------------------------
 
@@ -175,7 +201,7 @@ class ContextAssembler:
         asked = self._asked(cues, agent_id, filters)
         found = yield from gathered(asked)
         merged = self._merged(found)
-        render = FORMATS.get(self.output_format, format_structured)
+        render = self._render()
         kept, tokens = within(merged[: max(self.max_items, 0)], self._budget(), render)
         pulled_keys = {record.pk for record in found.pull}
         proactive = [record for record in kept if record.pk not in pulled_keys]
@@ -185,10 +211,14 @@ class ContextAssembler:
             "token_count": tokens,
             "total_candidates": len(merged),
         }
+        if found.gate is not None:
+            metadata["gate"] = found.gate
         measuring: Measuring | None = None
         if assess_quality:
             known = Cue.all_of(asked.cues, found.familiar)
-            measuring = Measuring(self.model_class, kept, found.pull, known, self._yardstick())
+            measuring = Measuring(
+                self.model_class, kept, found.considered, known, self._yardstick()
+            )
         looks = measuring.commands if measuring else ()
         replies = yield from self._effects(found, kept, proactive, agent_id, looks)
         if measuring:
@@ -214,7 +244,15 @@ class ContextAssembler:
             self.max_items,
             self.surfacing_threshold,
             self.propagation_depth,
+            check_traversed(self.model_class, self.graph_traversal_relationship_fields),
+            checked_gate(
+                self.model_class, self.confidence_gate_threshold, self.confidence_gate_mode
+            ),
         )
+
+    def _render(self) -> Callable[[Sequence[Any]], str]:
+        style = self.output_format
+        return rendering(style, checked_content_field(self.model_class, self.content_field, style))
 
     def _merged(self, found: Gathered) -> list[Any]:
         """The candidates, each once: those that were pulled, and those that push forward.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from functools import reduce
 from typing import Any, Final, TypeAlias, cast
@@ -11,36 +12,49 @@ from popoto.fields.asking.conditions import Q
 from popoto.fields.observation import ObservationProtocol
 from popoto.memory.text.sentences import sentences
 from popoto.recipes.context_assembler import AssemblyResult, ContextAssembler
+from popoto.recipes.default_memory import DefaultMemory
 
-__all__ = ["DEFAULT_EXTRACTION_MIN_LENGTH", "DEFAULT_SYSTEM_PREAMBLE", "SubconsciousMemory"]
+__all__ = [
+    "DEFAULT_EXTRACTION_MIN_LENGTH",
+    "DEFAULT_SCORE_WEIGHTS",
+    "DEFAULT_SYSTEM_PREAMBLE",
+    "SubconsciousMemory",
+]
 
 DEFAULT_EXTRACTION_MIN_LENGTH: Final = 10
+DEFAULT_SCORE_WEIGHTS: Final[Mapping[str, float]] = {"relevance": 1.0}
 DEFAULT_SYSTEM_PREAMBLE: Final = "You are a helpful assistant."
 
 Message: TypeAlias = dict[str, Any]
 
 _HEADING: Final = "\n\nRelevant context:\n"
+#: Memories as lines, or as elements of XML. None of them contains what ends it.
+_LINES: Final = re.compile(r"(?:- .*\n)*- .*|(?:\d+\. .*\n)*\d+\. .*|(?s:<records>.*?</records>)")
 
 
 class SubconsciousMemory:
     """Puts what an agent remembers in front of its model, and keeps what the model says.
 
-    `model_class`            the memories, with fields for their text, importance and agent
-    `agent_id`               whose memories they are
-    `score_weights`, `max_items`, `max_tokens`   as for `ContextAssembler`
+    `model_class`            the memories, with fields for their text, importance and agent;
+                             `DefaultMemory` if left out
+    `agent_id`               whose memories they are; it has to be told
+    `score_weights`, `max_items`, `max_tokens`   as for `ContextAssembler`; by default the field
+                             `relevance` counts, if there is one
     `extraction_min_length`  sentences that are shorter are not kept
     `system_preamble`        what a system message begins with, where there is none yet
     `content_field`, `importance_field`, `agent_id_field`   names of the fields
-    `keeps_repeated`          whether a sentence is kept that the agent has a memory of already
+    `keeps_repeated`         whether a sentence is kept that the agent has a memory of already
+    `output_format`          how memories are shown (`ContextAssembler`): by default structured, and
+                             of `DefaultMemory` the texts alone (content)
 
     Methods that ask the server have native asyncio twins, ``async_…``.
     """
 
     def __init__(
         self,
-        model_class: Any,
-        agent_id: str,
-        score_weights: Mapping[str, float],
+        model_class: Any = None,
+        agent_id: str | None = None,
+        score_weights: Mapping[str, float] | None = None,
         max_items: int = 10,
         max_tokens: int | None = 4000,
         extraction_min_length: int = DEFAULT_EXTRACTION_MIN_LENGTH,
@@ -50,10 +64,20 @@ class SubconsciousMemory:
         agent_id_field: str = "agent_id",
         *,
         keeps_repeated: bool = True,
+        output_format: str | None = None,
     ) -> None:
-        self.model_class = model_class
+        if agent_id is None:
+            raise ValueError(
+                "SubconsciousMemory needs agent_id, or all agents would share their memories: "
+                'SubconsciousMemory(agent_id="ada")'
+            )
+        if output_format is None:
+            output_format = "content" if model_class is None else "structured"
+        self.model_class: Any = DefaultMemory if model_class is None else model_class
         self.agent_id = agent_id
-        self.score_weights = score_weights
+        self.score_weights = (
+            _usual_weights(self.model_class) if score_weights is None else score_weights
+        )
         self.max_items = max_items
         self.max_tokens = max_tokens
         self.extraction_min_length = extraction_min_length
@@ -62,8 +86,14 @@ class SubconsciousMemory:
         self.importance_field = importance_field
         self.agent_id_field = agent_id_field
         self.keeps_repeated = keeps_repeated
+        self.output_format = output_format
         self._assembler = ContextAssembler(
-            model_class, score_weights, max_items=max_items, max_tokens=max_tokens
+            self.model_class,
+            self.score_weights,
+            max_items=max_items,
+            max_tokens=max_tokens,
+            output_format=output_format,
+            content_field=content_field if output_format == "content" else None,
         )
 
     # Before the turn --------------------------------------------------------------
@@ -104,7 +134,7 @@ class SubconsciousMemory:
     def _injected(
         self, messages: list[Message], result: AssemblyResult
     ) -> tuple[list[Message], AssemblyResult]:
-        if not result.records:
+        if not result.formatted or not result.records:
             return messages, result
         block = _HEADING + result.formatted
         first = messages[0]
@@ -191,6 +221,11 @@ class SubconsciousMemory:
         return {record.pk: outcome for record in records}
 
 
+def _usual_weights(model: Any) -> dict[str, float]:
+    weights = DEFAULT_SCORE_WEIGHTS.items()
+    return {name: weight for name, weight in weights if name in model._meta.by_name}
+
+
 def _text_of(content: Any) -> str:
     """The text of a message, whose content may be a list of parts."""
     if isinstance(content, str):
@@ -218,12 +253,14 @@ def _with_block(content: Any, block: str) -> Any:
 def _without_block(text: str) -> str:
     """A text without the block of memories that an earlier call has put in.
 
-    What stands behind the block stays: it ends where its JSON does. Where that was changed by
-    somebody, nobody can tell its end, and everything behind the heading goes.
+    What stands behind the block stays: it ends where its JSON, its XML or its lines do. Where that
+    was changed by somebody, nobody can tell its end, and everything behind the heading goes.
     """
     before, heading, block = text.partition(_HEADING)
     if not heading:
         return text
+    if (lines := _LINES.match(block)) is not None:
+        return before + block[lines.end() :]
     try:
         _, end = json.JSONDecoder().raw_decode(block)
     except ValueError:

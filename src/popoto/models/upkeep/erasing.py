@@ -9,7 +9,7 @@ what mentions them elsewhere is forgotten by who keeps it, and all is looked for
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, Self, TypeAlias
 
 from popoto.engine import keys
@@ -25,7 +25,7 @@ from popoto.fields.history.forgetting import forget_in_histories
 from popoto.fields.keeping.commit import defined_by_bases
 from popoto.fields.keeping.forgetting import Subject, Trace
 from popoto.models.beside.leftovers import take_away, while_missing
-from popoto.models.record.loading import new_instance
+from popoto.models.record.loading import StoredView, new_instance
 from popoto.models.record.meta import check_subject
 from popoto.models.record.options import ModelOptions
 from popoto.models.record.record import Record
@@ -38,6 +38,7 @@ from popoto.models.upkeep.stored import StoredWalk, stored_records
 from popoto.models.upkeep.walk import EntryWalk
 from popoto.models.upkeep.whole import whole_records
 from popoto.models.writing.bulk import delete_batch
+from popoto.models.writing.conditions import Condition
 from popoto.models.writing.rows import Rows, chunks
 
 _Forgetting: TypeAlias = Callable[[Subject], Plan[Mapping[str, Trace]]]
@@ -110,7 +111,7 @@ class Erasing:
             # Under the key of one that was deleted there may be another's by now.
             still = {key: each for key, each in stored.items() if noted[key].holds(each)}
             self._noted.update(dict.fromkeys(some))
-            yield from self._delete(still)
+            yield from self._delete(still, {name for key in still for name in noted[key].of})
         self.subject.records.update({key: each.contents for key, each in noted.items()})
 
     def _take_note(self, found: Mapping[str, Mapping[str, bytes]]) -> Plan[None]:
@@ -150,16 +151,26 @@ class Erasing:
             found = {key: each for key, each in page.items() if self._is_meant(each)}
             if found:
                 yield from self._take_note(found)
-                yield from self._delete(found)
+                yield from self._delete(found, self.subject.values)
             page = yield from walk.next()
 
-    def _delete(self, found: Mapping[str, Mapping[str, bytes]]) -> Plan[None]:
+    def _delete(self, found: Mapping[str, Mapping[str, bytes]], names: Iterable[str]) -> Plan[None]:
+        """Delete these records, as long as the fields of these names say whose they are."""
         instances = [
             new_instance(self.model, key, dict(each), resolves_references=False)
             for key, each in found.items()
         ]
-        rows = Rows(f"{self.options.model_name}.erase")
-        self.traces["records"].removed += yield from delete_batch(self.model, instances, rows)
+        rows = Rows(f"{self.options.model_name}.erase", skips_missing=True)
+        self.traces["records"].removed += yield from delete_batch(
+            self.model, instances, rows, condition=self._still(found, frozenset(names))
+        )
+
+    def _still(self, found: Mapping[str, Mapping[str, bytes]], names: frozenset[str]) -> Condition:
+        seen = {key: StoredView(self.options, key, each) for key, each in found.items()}
+        return Condition(
+            names,
+            lambda view: all(view.value(name) == seen[view.key].value(name) for name in names),
+        )
 
     def _is_meant(self, stored: Mapping[str, bytes]) -> bool:
         return all(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any, TypeVar
 
@@ -28,6 +28,7 @@ from popoto.models.record.record import Record
 from popoto.models.record.stored_form import changed_values
 from popoto.models.writing.carrying import carry_out
 from popoto.models.writing.cascading import carry_out_deletions
+from popoto.models.writing.conditions import Condition
 from popoto.models.writing.creating import save_as_defined
 from popoto.models.writing.deleting import Deletion
 from popoto.models.writing.depending import find_relatives
@@ -303,8 +304,13 @@ def bulk_delete(
     model: type[Record], given: Any, batch_size: int, progress: Progress | None
 ) -> Plan[int]:
     """The plan of `Model.bulk_delete`; see there."""
-    rows = Rows(f"{model._meta.model_name}.bulk_delete", progress=progress)
-    return (yield from telling(rows, _deleted(model, Matches(model, given, batch_size), rows)))
+    batches = Matches(model, given, batch_size)
+    rows = Rows(
+        f"{model._meta.model_name}.bulk_delete",
+        progress=progress,
+        skips_missing=batches.is_query,
+    )
+    return (yield from telling(rows, _deleted(model, batches, rows)))
 
 
 def _deleted(model: type[Record], batches: Matches, rows: Rows) -> Plan[int]:
@@ -312,40 +318,45 @@ def _deleted(model: type[Record], batches: Matches, rows: Rows) -> Plan[int]:
     batch = yield from batches.next()
     while batch is not None:
         rows.check_instances(model, batch)
-        yield from delete_batch(model, batch, rows, later)
-        rows.end_batch(len(batch), len(batch))
+        deleted = yield from delete_batch(model, batch, rows, later, batches.condition)
+        # Of what was found, a record may have gone, or stopped to match, since.
+        is_exact = batches.is_query and not is_replaced(model, "delete")
+        rows.end_batch(deleted if is_exact else len(batch), len(batch))
         batch = yield from batches.next()
     return rows.done
 
 
-def leaving(
-    model: type[Record], wanted: Plan[Sequence[str]], batch_size: int
-) -> Plan[frozenset[str]]:
+def leaving(model: type[Record], wanted: Plan[Sequence[str]], batch_size: int) -> Plan[set[str]]:
     """The keys of all records that are to be deleted, if others may have a say in that.
 
     Raises ProtectedError before any of them is, whichever batch it comes in.
     """
     if not dependants_of(model):
-        return frozenset()
+        return set()
     keys = yield from wanted
     if len(keys) > batch_size:
         yield from find_relatives(dict.fromkeys(keys, model))
-    return frozenset(keys)
+    return set(keys)
 
 
 def delete_batch(
-    model: type[Record], instances: Sequence[Any], rows: Rows, later: Collection[str] = ()
+    model: type[Record],
+    instances: Sequence[Any],
+    rows: Rows,
+    later: set[str] | None = None,
+    condition: Condition | None = None,
 ) -> Plan[int]:
     """Delete these records; how many of them existed. One call for up to some 15,000.
 
-    `later`: those that are deleted after them.
+    `later`: those that are deleted after them, without those that stay. `condition`: what they
+    have to meet when they are, unless the model's class has a `delete` of its own.
     """
     if is_replaced(model, "delete"):
         return (yield from _deleted_by_themselves(instances, rows))
     deletions: dict[str, Deletion] = {}
     repeated: list[Deletion] = []
     for position, instance in enumerate(instances, rows.seen):
-        deletion = Deletion(instance, {})
+        deletion = Deletion(instance, {}, condition)
         deletion.position = position
         if deletions.setdefault(deletion.key, deletion) is not deletion:
             repeated.append(deletion)

@@ -23,6 +23,7 @@ from popoto.models.record.overridden import own_call
 from popoto.models.record.record import Record
 from popoto.models.writing.carrying import MAX_ATTEMPTS, carry_out
 from popoto.models.writing.company import Company, gave_up
+from popoto.models.writing.conditions import UnmatchedError
 from popoto.models.writing.deleting import Deletion, ReferredError
 from popoto.models.writing.depending import CHUNK, Relatives, find_relatives
 from popoto.models.writing.operation import Operation
@@ -34,22 +35,27 @@ from popoto.models.writing.rows import chunks
 MOST_TOGETHER = 1_000
 
 
+class _StaysError(Exception):
+    """A record that was to go does not match any more: those that depend on it stay as well."""
+
+
 def carry_out_deletions(
     operations: Sequence[Operation],
     company: Company[Operation],
     *,
-    later: Collection[str] = (),
+    later: set[str] | None = None,
     is_transaction: bool = False,
 ) -> Plan[list[Operation]]:
     """Carry out operations, deletions among them, with what follows for other records.
 
-    `later`: records that are deleted after these, and have no say therefore. In a transaction
-    everything goes into its one step. Raises ProtectedError. One call more for the first record
-    that anybody depends on, and those of `find_relatives`.
+    `later`: records that are deleted after these, and have no say therefore; those that stay, as
+    they do not match any more, are taken out of it. In a transaction everything goes into its one
+    step. Raises ProtectedError. One call more for the first record that anybody depends on, and
+    those of `find_relatives`.
     """
     if not any(dependants_of(type(each.instance)) for each in _deletions(operations)):
         return (yield from carry_out(operations, company))
-    departure = _Departure(operations, company, later, is_transaction=is_transaction)
+    departure = _Departure(operations, company, later or set(), is_transaction=is_transaction)
     return (yield from departure.carry_out())
 
 
@@ -82,12 +88,12 @@ class _Departure:
         self,
         operations: Sequence[Operation],
         company: Company[Operation],
-        later: Collection[str],
+        later: set[str],
         *,
         is_transaction: bool,
     ) -> None:
         self.waiting = list(operations)
-        self.family = _Family(company, operations)
+        self.family = _Family(company, operations, later)
         self.later = later
         self.is_transaction = is_transaction
         #: how many records that depended on others have gone or changed before
@@ -102,19 +108,20 @@ class _Departure:
             try:
                 relatives = (yield from self._relatives(is_apart=is_apart)) if is_sought else ()
                 self.family.is_one_step |= bool(relatives)
+                self.family.has_relatives = bool(relatives)
                 yield from carry_out([*relatives, *self.waiting], self.family)
             except BulkError as error:
                 if not all(isinstance(each.error, ReferredError) for each in error.errors):
                     raise
-            except ReferredError:
+            except (ReferredError, _StaysError):
                 pass
             else:
                 if is_apart:
                     yield from self._follow(roots)
                 return self.family.done
             is_sought = True
-            done = {id(each) for each in self.family.done}
-            self.waiting = [each for each in self.waiting if id(each) not in done]
+            settled = {id(each) for each in self.family.done} | self.family.staying
+            self.waiting = [each for each in self.waiting if id(each) not in settled]
         raise gave_up(self.waiting[0].title, MAX_ATTEMPTS, self._outcome)
 
     def _spans_shards(self) -> bool:
@@ -147,6 +154,7 @@ class _Departure:
             relatives = yield from _operations(found)
             check_shards([*self.waiting, *relatives], is_cluster=is_apart)
         elif is_apart or found.number > MOST_TOGETHER or _deletes_itself(found):
+            yield from self._look_again(roots)
             yield from self._carry_out_before(found)
             return ()
         else:
@@ -154,6 +162,18 @@ class _Departure:
         # Also those that only an index takes for dependants.
         _spare(found, [*roots, *_deletions(relatives)], spared | found.strangers)
         return relatives
+
+    def _look_again(self, roots: Sequence[Deletion]) -> Plan[None]:
+        """See whether all of them are to go yet, before others do for their sake."""
+        conditional = {each.key: each for each in roots if each.condition is not None}
+        for model, several in groupby(conditional.values(), key=lambda each: type(each.instance)):
+            for instance in (yield from _read(model, [each.key for each in several])):
+                deletion = conditional[str(instance._redis_key)]
+                try:
+                    deletion.check(instance._stored)
+                except UnmatchedError as error:
+                    self.family.has_relatives = True
+                    self.family.refuse(deletion, error)
 
     def _carry_out_before(self, found: Relatives) -> Plan[None]:
         company = Company[Operation]()
@@ -186,10 +206,16 @@ class _Departure:
 class _Family(Company[Operation]):
     """The operations that were asked for, of which a company is told, among their relatives."""
 
-    def __init__(self, company: Company[Operation], own: Sequence[Operation]) -> None:
+    def __init__(
+        self, company: Company[Operation], own: Sequence[Operation], later: set[str]
+    ) -> None:
         self._company = company
+        self._later = later
         self._own = {id(each) for each in own}
         self.done: list[Operation] = []
+        #: those that do not match any more, and whether others would go for their sake
+        self.staying: set[int] = set()
+        self.has_relatives = False
         self.is_one_step = company.is_one_step
         self.needs_replies = company.needs_replies
         self.may_show = company.may_show
@@ -202,6 +228,11 @@ class _Family(Company[Operation]):
         if id(operation) not in self._own:
             raise error
         self._company.refuse(operation, error)
+        if isinstance(error, UnmatchedError):
+            self.staying.add(id(operation))
+            self._later.discard(operation.key)
+            if self.has_relatives:
+                raise _StaysError from error
 
     def give_up(self, operations: Sequence[Operation], attempts: int) -> None:
         self._company.give_up(operations, attempts)

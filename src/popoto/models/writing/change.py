@@ -100,6 +100,11 @@ class Change(Operation):
                 known[name] = now
         self.known = known
 
+    def take_over(self, name: str, now: Stored) -> None:
+        """Another writer has stored this, which the instance has once it is written."""
+        self.known = {**(self.known or {}), name: now}
+        vars(self.instance).pop(name, None)
+
     def refuse_other_key_values(self, current: Mapping[str, Stored]) -> None:
         """Raise where the record under the key is another one, whose values make the same key."""
         differs = key_field_that_differs(self.instance, current)

@@ -15,6 +15,7 @@ from popoto.models.record.dependants import dependants_of
 from popoto.models.record.record import Record
 from popoto.models.record.record_keys import other_keys
 from popoto.models.record.stored_form import decoded_values, key_field_that_differs
+from popoto.models.writing.conditions import Condition
 from popoto.models.writing.hooks import call_delete_hooks
 from popoto.models.writing.keywords import check_keywords
 from popoto.models.writing.operation import Operation, text_of
@@ -31,11 +32,16 @@ class ReferredError(ConflictError):
 
 
 class Deletion(Operation):
-    """A delete. A record that is gone is no error: the result says whether there was one."""
+    """A delete. A record that is gone is no error: the result says whether there was one.
+
+    One that does not meet `condition` (any more) stays.
+    """
 
     what = cause = "delete"
 
-    def __init__(self, instance: Record, hook_arguments: dict[str, Any]) -> None:
+    def __init__(
+        self, instance: Record, hook_arguments: dict[str, Any], condition: Condition | None = None
+    ) -> None:
         stored_key = instance._redis_key if instance._is_stored else None
         super().__init__(instance, stored_key or instance.db_key.redis_key)
         if hook_arguments:
@@ -43,6 +49,10 @@ class Deletion(Operation):
         #: what is believed to be stored; None = nothing
         self.known: Mapping[str, Stored] | None = instance._stored if instance._is_stored else None
         self.hook_arguments = hook_arguments
+        self.condition = condition
+        self._guarded: Sequence[str] = self.options.index_names
+        if condition is not None:
+            self._guarded = list(dict.fromkeys([*self._guarded, *condition.fields(self.options)]))
         #: records that may refer to this one all the same, since their turn is still to come
         self.spared: Sequence[str] = ()
         if self.known is None:
@@ -58,12 +68,17 @@ class Deletion(Operation):
         )
         self.known = None if is_another else stored
 
+    def check(self, stored: Mapping[str, Stored]) -> None:
+        """Raise UnmatchedError where a record that holds this is to stay."""
+        if self.condition is not None:
+            self.condition.check(self.options, self.key, stored)
+
     def batch(self) -> Batch | None:
         known, options = self.known, self.options
         if known is None:
             return None
         batch = Batch(self.noting)
-        batch.guard_holds(self.key, known, options.index_names)
+        batch.guard_holds(self.key, known, self._guarded)
         for field in dependants_of(type(self.instance)):
             batch.guard("unreferred", field.value_set_prefix + self.key, *self.spared)
         values = decoded_values(options, known)
@@ -79,7 +94,8 @@ class Deletion(Operation):
 
     def learn(self, failure: GuardFailure, step: Step | None) -> None:
         if step is not None and failure.what == "holds":
-            self.take_stored(failure.stored(self.options.index_names))
+            self.check(failure.stored(self.options.hash_names))
+            self.take_stored(failure.stored(self._guarded))
         elif step is not None and failure.what == "exists":
             self.known = None
         elif step is not None and failure.what == "referred":

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from popoto.engine.batch import Batch, GuardFailure, QueuedCommits, Step
+from popoto.engine.codec import Stored
 from popoto.engine.request import Plan, Reply
 from popoto.exceptions import ModelException
 from popoto.fields.field import LEFT_OUT
@@ -16,6 +17,7 @@ from popoto.models.record.record import Record
 from popoto.models.record.stored import stored_key
 from popoto.models.writing.adjusting import carry_or_queue
 from popoto.models.writing.carrying import carry_out
+from popoto.models.writing.conditions import Condition
 from popoto.models.writing.keywords import Lifetime, Moment
 from popoto.models.writing.operation import Operation, not_stored
 from popoto.models.writing.rows import Matches, Rows, telling
@@ -26,7 +28,13 @@ class Renewal(Operation):
 
     what = "renew_ttl"
 
-    def __init__(self, instance: Record, ttl: Lifetime, expire_at: Moment) -> None:
+    def __init__(
+        self,
+        instance: Record,
+        ttl: Lifetime,
+        expire_at: Moment,
+        condition: Condition | None = None,
+    ) -> None:
         name = instance._meta.model_name
         super().__init__(instance, stored_key(instance, f"{name}.renew_ttl()"))
         ask_expiry(instance, ttl=ttl, expire_at=expire_at)
@@ -36,6 +44,10 @@ class Renewal(Operation):
                 f"{name}.renew_ttl(): neither Meta.ttl nor this record says how long it lives; "
                 "give ttl= (seconds, a timedelta, or None for ever) or expire_at="
             )
+        self._condition = condition
+        #: what is believed to be stored in the fields that decide it
+        self._known: Mapping[str, Stored] = instance._stored
+        self._demanded = condition.fields(self.options) if condition is not None else ()
         problem = coerce_and_check(instance, (), null_check=False)
         if problem is not None:
             raise problem
@@ -50,7 +62,10 @@ class Renewal(Operation):
 
     def batch(self) -> Batch:
         batch = Batch(self.noting)
-        batch.guard("exists", self.key)
+        if self._demanded:
+            batch.guard_holds(self.key, self._known, self._demanded)
+        else:
+            batch.guard("exists", self.key)
         # Whatever the model's policy is: it is what was asked for.
         put_expiry(batch, self.instance, self.key, is_new=False, replaces=True)
         return batch
@@ -58,7 +73,10 @@ class Renewal(Operation):
     def learn(self, failure: GuardFailure, step: Step | None) -> None:
         if step is None or failure.what == "type":
             raise failure.error()
-        raise not_stored(self.key)
+        if failure.what != "holds" or self._condition is None:
+            raise not_stored(self.key)
+        self._known = failure.stored(self.options.hash_names)
+        self._condition.check(self.options, self.key, self._known)
 
     def finish(self, replies: Sequence[Reply]) -> None:
         self.queue_up()
@@ -89,7 +107,8 @@ def renew_all(
 def _renewed(matches: Matches, rows: Rows, ttl: Lifetime, expire_at: Moment) -> Plan[int]:
     batch = yield from matches.next()
     while batch is not None:
-        renewals = [Renewal(instance, ttl, expire_at) for instance in batch]
+        condition = matches.condition
+        renewals = [Renewal(instance, ttl, expire_at, condition) for instance in batch]
         done = yield from carry_out(renewals, rows)
         rows.end_batch(len(done), len(batch))
         batch = yield from matches.next()

@@ -32,8 +32,8 @@ from popoto.models.reading.pages import Pages
 from popoto.models.reading.spec import QuerySpec
 from popoto.models.record.record import Record
 from popoto.models.writing.company import Company, gave_up
+from popoto.models.writing.conditions import Condition
 from popoto.models.writing.operation import Operation
-from popoto.models.writing.save_request import Condition
 
 Item = TypeVar("Item")
 

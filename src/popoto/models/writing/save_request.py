@@ -2,21 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from popoto.fields.asking.operands import View
 from popoto.models.reading.absence import Absence
+from popoto.models.writing.conditions import Condition
 from popoto.models.writing.expecting import Expected
-
-
-@dataclass(slots=True, frozen=True)
-class Condition:
-    """What has to hold of a stored record for it to be written, and the fields that decide it."""
-
-    needs: frozenset[str]
-    holds: Callable[[View], bool]
 
 
 @dataclass(slots=True)

@@ -13,7 +13,8 @@ from popoto.models.writing.operation import looked_up
 def not_carried_out(change: Change, queued: QueuedCommits | None) -> Plan[list[str]]:
     """The fields whose queued value is not stored, and where no other writer stored one since.
 
-    `queued`: what waits in the pipeline into which the change goes, where it goes into one.
+    Where one did, the instance has that value from now on. `queued`: what waits in the pipeline
+    into which the change goes, where it goes into one; then nothing is taken over.
     """
     unconfirmed = change.instance._unconfirmed or {}
     names = [name for name in unconfirmed if name not in change.changed]
@@ -33,9 +34,13 @@ def not_carried_out(change: Change, queued: QueuedCommits | None) -> Plan[list[s
     written = queued.written.get(key, {}) if queued is not None else {}
     lost: list[str] = []
     for name, reply in zip(names, replies, strict=True):
-        stored: Stored = tuple(reply) if name in lists else reply
+        stored: Stored | None = tuple(reply) if name in lists else reply
         found = written.get(name, stored)
         # Neither what was queued nor what was there before is another writer's.
-        if found != change.instance._stored.get(name) and found in unconfirmed[name]:
+        if found == change.instance._stored.get(name):
+            continue
+        if found in unconfirmed[name]:
             lost.append(name)
+        elif queued is None and found is not None:
+            change.take_over(name, found)
     return lost

@@ -16,10 +16,9 @@ from typing import Any, cast
 from popoto.engine.batch import Batch, GuardFailure, KeyArgument, QueuedCommits, Step
 from popoto.engine.codec import NIL, Stored
 from popoto.engine.request import Plan, Reply
-from popoto.exceptions import KeyMutationError, ModelException, NotStoredError, ValidationError
+from popoto.exceptions import KeyMutationError, ModelException, ValidationError
 from popoto.fields.stored_number import F
 from popoto.models.record.decision import Decision
-from popoto.models.record.loading import StoredView
 from popoto.models.record.options import AnyField, ModelOptions
 from popoto.models.record.record import Record
 from popoto.models.record.stored_form import decoded_values
@@ -29,10 +28,6 @@ from popoto.models.writing.saving import Saving
 
 #: No field is stored like this: demanded where what is stored has to be told first.
 _NOT_KNOWN = b"\xc1 not known"
-
-
-class UnmatchedError(NotStoredError):
-    """A record does not meet the conditions any more under which it was to be written."""
 
 
 def numbers_of(instance: Record, names: Iterable[str] | None) -> dict[str, F]:
@@ -120,9 +115,7 @@ class Updating(Saving):
         self._demanded: frozenset[str] = frozenset()
         self._demanded_now: frozenset[str] = frozenset()
         if self._condition is not None:
-            own = self.options.hash_names
-            needed = self._condition.needs.intersection(own).difference(self.options.key_names)
-            self._demanded = frozenset(needed)
+            self._demanded = frozenset(self._condition.fields(self.options))
 
     def add(self, numbers: Mapping[str, F]) -> None:
         """Take up which numbers are added to. Raises ValidationError."""
@@ -245,11 +238,8 @@ class Updating(Saving):
             if name in stored:
                 known[name] = stored[name]
         self.known = known
-        view = StoredView(self.options, self.old_key, {**known, **stored})
-        if self._condition is not None and not self._condition.holds(view):
-            raise UnmatchedError(
-                f"{self.old_key!r} does not match the conditions any more; it was not written"
-            )
+        if self._condition is not None:
+            self._condition.check(self.options, self.old_key, {**known, **stored})
         for name, amount in self._amounts.items():
             if not self._adds_on_server(name):
                 self._sum(name, amount)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from popoto.models.reading.spec import QuerySpec
+from popoto.recipes.assembling.gating import Gate
 
 __all__ = ["Asked"]
 
@@ -23,6 +24,9 @@ class Asked:
     max_items: int
     threshold: float
     depth: int
+    #: relationships of the model to itself that associate its records
+    traversed: tuple[str, ...] = ()
+    gate: Gate | None = None
 
     @property
     def spec(self) -> QuerySpec:

@@ -6,11 +6,28 @@ import json
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final, cast
+from functools import partial
+from typing import Any, Final, TypeAlias, cast
 
+from popoto.exceptions import QueryException
+from popoto.fields.describing import describe
 from popoto.models.record.as_dict import to_dict
 
-__all__ = ["FORMATS", "format_natural", "format_structured", "format_xml", "values_of"]
+__all__ = [
+    "FORMATS",
+    "checked_content_field",
+    "format_content",
+    "format_natural",
+    "format_structured",
+    "format_xml",
+    "rendering",
+    "values_of",
+]
+
+Render: TypeAlias = Callable[[Sequence[Any]], str]
+
+#: How fields are called that hold the text of a record, where no index of texts tells it.
+_CONTENTS: Final = ("content", "text")
 
 #: What XML does not allow in a text, and in the name of an element.
 _NO_XML: Final = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -82,8 +99,62 @@ def format_natural(records: Sequence[Any]) -> str:
     return "\n".join(lines)
 
 
-FORMATS: Final[Mapping[str, Callable[[Sequence[Any]], str]]] = {
+def format_content(records: Sequence[Any], content_field: str | None = None) -> str:
+    r"""A line for each record with nothing but its text: ``- text``.
+
+    `content_field` names the text; without it, it is that of which the model's `BM25Field` or
+    `EmbeddingField` is made, else `content` or `text`. Ends of lines are written as in
+    `format_natural`. A record without a text has no line.
+    """
+    texts = (_text_of(record, content_field) for record in records)
+    return "\n".join(f"- {_NO_LINE.sub(_spelled, text)}" for text in texts if text)
+
+
+def _text_of(record: Any, name: str | None) -> str:
+    if isinstance(record, Mapping):
+        values = cast("Mapping[str, Any]", record)
+        names = [name] if name is not None else [each for each in _CONTENTS if each in values]
+        text = values.get(names[0]) if names else None
+    else:
+        name = _content_field_of(type(record)) if name is None else name
+        text = None if name is None else getattr(record, name)
+    return "" if text is None else str(text).strip()
+
+
+def _content_field_of(model: Any) -> str | None:
+    """The field that holds the text of a model's records."""
+    options = model._meta
+    sources = [each.source for word in ("keywords", "embedding") for each in options.listed(word)]
+    names = [*sources, *(each.name for each in options.listed("content")), *_CONTENTS]
+    return next((name for name in names if name in options.by_name), None)
+
+
+def checked_content_field(model: Any, name: Any, output_format: str) -> str | None:
+    """The field that `content` shows. Raises QueryException for none, where it has to be one."""
+    if name is not None and name not in model._meta.by_name:
+        raise QueryException(
+            f"content_field names {describe(name)}, which is no field of {model.__name__}; "
+            f"fields are {', '.join(model._meta.by_name)}"
+        )
+    found = _content_field_of(model) if name is None else name
+    if found is None and output_format == "content":
+        raise QueryException(
+            f"output_format='content' shows the text of records, and nothing tells which field of "
+            f"{model.__name__} holds it: name it, content_field=..."
+        )
+    return found
+
+
+FORMATS: Final[Mapping[str, Render]] = {
     "structured": format_structured,
     "xml": format_xml,
     "natural": format_natural,
+    "content": format_content,
 }
+
+
+def rendering(output_format: str, content_field: str | None) -> Render:
+    """The format of a name; that of any other name is `structured`."""
+    if output_format == "content":
+        return partial(format_content, content_field=content_field)
+    return FORMATS.get(output_format, format_structured)

@@ -8,12 +8,13 @@ from typing import Any, Final
 
 from popoto.engine.request import Plan
 from popoto.engine.together import together
-from popoto.memory.composite.signals import Signal
+from popoto.memory.composite.signals import Signal, given
 from popoto.models.reading.ranking.asked import Scoring
 from popoto.models.reading.ranking.composite import composite_score
 from popoto.recipes.assembling.asked import Asked
 from popoto.recipes.assembling.quality import familiarity
 from popoto.recipes.assembling.retrieving import retrieval
+from popoto.recipes.assembling.traversing import traversed
 
 __all__ = ["Gathered", "gathered", "probed"]
 
@@ -22,24 +23,34 @@ _LEAST_ACTIVATION: Final = 0.01
 
 @dataclass(frozen=True, slots=True)
 class Gathered:
-    """Candidates by where they came from, best first, and how familiar each cue is."""
+    """Candidates by where they came from, best first, and how familiar each cue is.
+
+    `considered`: what was pulled before the gate decided. `gate`: what that said, if there is one.
+    """
 
     pull: Sequence[Any]
     push: Sequence[Any]
     familiar: Sequence[float]
+    considered: Sequence[Any]
+    gate: dict[str, Any] | None = None
 
 
 def gathered(asked: Asked) -> Plan[Gathered]:
     """Everything that may stand in a context.
 
     Two round trips: one to rank, and one to read what was ranked and what associations lift. One
-    where records are ranked by signals alone, and the model has no associations.
+    where records are ranked by signals alone, and no associations are followed. Walking along
+    relationships is one more for each step, and a gate is one more.
     """
     cues = list(asked.cues.values())
     push, familiar, pull = yield from together(
         _push(asked), familiarity(asked.model, cues), _pulled(asked, 2 * asked.max_items)
     )
-    return Gathered((yield from _read(pull, familiar)), push, familiar)
+    pulled = yield from _read(pull, familiar)
+    if asked.gate is None:
+        return Gathered(pulled, push, familiar, pulled)
+    told = yield from asked.gate.decided(asked.model, pulled)
+    return Gathered([] if asked.gate.refuses(told) else pulled, push, familiar, pulled, told)
 
 
 def probed(asked: Asked, limit: int) -> Plan[Gathered]:
@@ -48,7 +59,8 @@ def probed(asked: Asked, limit: int) -> Plan[Gathered]:
     familiar, pull = yield from together(
         familiarity(asked.model, cues), _pulled(asked, limit, lifts=False)
     )
-    return Gathered((yield from _read(pull, familiar)), [], familiar)
+    pulled = yield from _read(pull, familiar)
+    return Gathered(pulled, [], familiar, pulled)
 
 
 def _read(pull: Plan[list[Any]], familiar: Sequence[float]) -> Plan[list[Any]]:
@@ -65,16 +77,19 @@ def _pulled(asked: Asked, limit: int, *, lifts: bool = True) -> Plan[Plan[list[A
         return _at_hand([])
     way = retrieval(asked)
     fields = asked.model._meta.listed("edges") if lifts else ()
-    if not fields and way.reads_at_once:
-        return _at_hand((yield from way.read([], limit, None)))
+    follows = bool(fields or (lifts and asked.traversed))
+    if not follows and way.reads_at_once:
+        return _at_hand((yield from way.read([], limit)))
     ranking = yield from way.ranked(limit)
     if not ranking:
         return _at_hand([])
-    lift: Signal | None = None
+    lifting: list[Signal] = []
+    seeds = [key for key, _ in ranking[: asked.max_items]]
     if fields:
-        seeds = [key for key, _ in ranking[: asked.max_items]]
-        lift = fields[0].spreading_signal(seeds, asked.depth, _LEAST_ACTIVATION)
-    return way.read(ranking, limit, lift)
+        lifting.append(fields[0].spreading_signal(seeds, asked.depth, _LEAST_ACTIVATION))
+    if lifts and asked.traversed:
+        lifting.append(given((yield from traversed(asked, seeds))))
+    return way.read(ranking, limit, lifting)
 
 
 def _at_hand(records: list[Any]) -> Plan[list[Any]]:

@@ -20,6 +20,8 @@ __all__ = [
     "Measuring",
     "RetrievalQuality",
     "Yardstick",
+    "confidence_command",
+    "confidence_of",
     "familiarity",
     "measured",
 ]
@@ -184,8 +186,7 @@ class Measuring:
             ]
             for each in self._confident:
                 for record in looked_at:
-                    values = [getattr(record, name) for name in each.partition_by]
-                    self.commands.append(("HGET", each.partition_key(values), record.pk))
+                    self.commands.append(confidence_command(each, record))
 
     def quality(self, replies: Sequence[Any]) -> RetrievalQuality:
         """By what the commands have replied."""
@@ -210,7 +211,7 @@ class Measuring:
         columns, evidence = replies[: len(self._sorted)], replies[len(self._sorted) :]
         for each in self._confident:
             for key, bytes_ in zip(keys, evidence, strict=True):
-                confidences[key] = _confidence(bytes_, each.initial_confidence)
+                confidences[key] = confidence_of(bytes_, each.initial_confidence)
         scores = {
             each.name: {
                 key: None if score is None else float(score)
@@ -230,7 +231,14 @@ class _Stored:
     scores: Mapping[str, Mapping[str, float | None]]
 
 
-def _confidence(evidence: bytes | None, initial: float) -> float:
+def confidence_command(field: Any, record: Any) -> tuple[Argument, ...]:
+    """The command that reads what a confidence field knows of a record."""
+    values = [getattr(record, name) for name in field.partition_by]
+    return "HGET", field.partition_key(values), record.pk
+
+
+def confidence_of(evidence: bytes | None, initial: float) -> float:
+    """The confidence that evidence tells; the initial one where there is none, or none to read."""
     if evidence is None:
         return initial
     try:

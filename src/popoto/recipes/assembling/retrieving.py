@@ -9,7 +9,7 @@ associations lift, and sees to it that they match.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, Final, TypeAlias, cast
 
@@ -47,7 +47,7 @@ _APART: Final = 1e-9
 class Retrieval(ABC):
     """The best candidates for what is asked: ranked first, by keys alone, and read once.
 
-    `lift`: what reading adds to the scores of some, which may come along that were not ranked.
+    `lifting`: what reading adds to the scores of some, which may come along that were not ranked.
     """
 
     #: what full activation by an association adds, in scores of the ranking
@@ -63,7 +63,7 @@ class Retrieval(ABC):
         """Keys and scores of at most so many records, best first; some may be gone."""
 
     @abstractmethod
-    def read(self, ranking: Ranking, limit: int, lift: Signal | None) -> Plan[list[Any]]:
+    def read(self, ranking: Ranking, limit: int, lifting: Sequence[Signal] = ()) -> Plan[list[Any]]:
         """At most so many of these records, best first. One round trip."""
 
 
@@ -76,9 +76,9 @@ class BySignals(Retrieval):
     def ranked(self, limit: int) -> Plan[Ranking]:
         return composite_ranking(self.asked.spec, Scoring(self.asked.weights, limit))
 
-    def read(self, ranking: Ranking, limit: int, lift: Signal | None) -> Plan[list[Any]]:
+    def read(self, ranking: Ranking, limit: int, lifting: Sequence[Signal] = ()) -> Plan[list[Any]]:
         # Ranked anew: with a lift, others than the first so many may be among the best.
-        further = [] if lift is None else [(lift, self.lift_weight)]
+        further = [(lift, self.lift_weight) for lift in lifting]
         scoring = Scoring(self.asked.weights, limit, further=further)
         return composite_score(self.asked.spec, scoring)
 
@@ -119,10 +119,8 @@ class ByText(Retrieval):
         # Equal ones stay in this order, whoever reads them.
         return [(key, score - place * _APART) for place, (key, score) in enumerate(best)]
 
-    def read(self, ranking: Ranking, limit: int, lift: Signal | None) -> Plan[list[Any]]:
-        further = [(given(dict(ranking)), 1.0)]
-        if lift is not None:
-            further.append((lift, self.lift_weight))
+    def read(self, ranking: Ranking, limit: int, lifting: Sequence[Signal] = ()) -> Plan[list[Any]]:
+        further = [(given(dict(ranking)), 1.0), *((lift, self.lift_weight) for lift in lifting)]
         late = None if self._recall is None else self._recall.late
         if late is None:
             plan = composite_score(self.asked.spec, Scoring(None, limit, further=further))
