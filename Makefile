@@ -29,8 +29,11 @@ PACKAGE := src/popoto/engine
 TESTS := tests/unit tests/models tests/queries
 SAMPLE := 0
 SEED := 1
+# What `make fuzz` searches (tests/hostile/test_TARGET.py; none: all of them), and how long each.
+TARGET :=
+MINUTES := 1
 
-.PHONY: help demo kitchen test coverage mutants test-fast test-redis test-oldest test-newest peer lint rules formatting floors scripts format types pyright mypy bench bench-recall docs clean
+.PHONY: help demo kitchen test coverage mutants fuzz test-fast test-redis test-oldest test-newest peer lint rules formatting floors scripts format types pyright mypy bench bench-recall docs clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z][a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -87,6 +90,12 @@ $(VENV)/.recall: pyproject.toml | $(VENV)/bin/python
 	@.venv-newest/bin/python -m pip install $(PIP_FLAGS) --editable '.[dev]'
 	@touch $@
 
+.venv-fuzz/.installed: pyproject.toml
+	@echo "installing popoto and atheris into .venv-fuzz"
+	@python=$$(.ci/python) && "$$python" -m venv .venv-fuzz
+	@.venv-fuzz/bin/python -m pip install $(PIP_FLAGS) --editable '.[embedded,embeddings,dataframe,stemming]' atheris hypothesis pytest
+	@touch $@
+
 # ── What people run ────────────────────────────────────────────────────────────────────────────
 
 demo: $(VENV)/.demo ## 28,000 airports, found; an agent's memory over twelve weeks; a journal read in and asked
@@ -107,6 +116,9 @@ coverage: $(VENV)/.dev peer ## every test, and then the lines and branches that 
 
 mutants: $(VENV)/.dev ## changes that no test notices (PACKAGE=src/popoto/engine TESTS=tests/unit SAMPLE=200 SEED=1)
 	@$(RUN) -m tools.mutants $(PACKAGE) $(TESTS) --sample $(SAMPLE) --seed $(SEED) $(ARGS)
+
+fuzz: .venv-fuzz/.installed ## hostile input, searched by coverage (TARGET=stored_bytes MINUTES=5; all targets, a minute each)
+	@.venv-fuzz/bin/python -m tools.fuzz $(TARGET) --minutes $(MINUTES)
 
 test-fast: $(VENV)/.dev ## models, fields and queries in less than a minute
 	@$(PYTEST) $(PARALLEL) -m 'not slow and not cluster and not interop' $(FAST) $(ARGS)
@@ -169,4 +181,4 @@ docs: $(VENV)/.docs ## the documentation site, into site/
 	@echo 'and then http://localhost:8000/'
 
 clean: ## remove what the other targets made
-	@rm -rf $(VENV) .venv-peer .venv-peer-* .venv-oldest .venv-newest site dist .coverage .coverage.* .mutants .pytest_cache .ruff_cache .mypy_cache .import_linter_cache .hypothesis
+	@rm -rf $(VENV) .venv-peer .venv-peer-* .venv-oldest .venv-newest .venv-fuzz .fuzz site dist .coverage .coverage.* .mutants .pytest_cache .ruff_cache .mypy_cache .import_linter_cache .hypothesis

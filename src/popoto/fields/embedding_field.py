@@ -12,7 +12,8 @@ from popoto.embeddings.abstract import LateInteractionProvider, check_provider
 from popoto.embeddings.default import get_default_provider, set_default_provider
 from popoto.engine import keys
 from popoto.engine.batch import Batch
-from popoto.engine.codec import NIL, Stored
+from popoto.engine.codec import NIL, DecodeError, Stored
+from popoto.engine.keys import text_of
 from popoto.engine.looking_up import looked_up
 from popoto.engine.request import Plan
 from popoto.exceptions import ModelException
@@ -221,6 +222,13 @@ class EmbeddingField(VectorsOfModels, Field[int]):
     def forgetting(self, subject: Subject) -> Plan[Mapping[str, Trace]]:
         return {"vectors": (yield from self.keeper.forgetting(subject))}
 
+    def _dimensions_of(self, stored: bytes) -> Any:
+        """How many numbers the vector has, by the record; 0 where that cannot be read."""
+        try:
+            return self.decode(stored)
+        except DecodeError:
+            return 0
+
     # Saving ---------------------------------------------------------------------
 
     def unprepared(
@@ -231,7 +239,7 @@ class EmbeddingField(VectorsOfModels, Field[int]):
             return None
         text = text_at_hand(instance, source)
         stored: Any = commit.known.get(self.name)
-        dimensions = None if stored is None else self.decode(stored)
+        dimensions = None if stored is None else self._dimensions_of(stored)
         task = "embed"
         if text is None or text == "":
             task = "clear"
@@ -339,7 +347,7 @@ class EmbeddingField(VectorsOfModels, Field[int]):
         (found,) = yield from looked_up(
             [("ZRANGE", self.missing_key, 0, -1)], self.keeper.place.shard
         )
-        return [key.decode("utf-8") for key in found]
+        return [text_of(key) for key in found]
 
     def embed(self, instances: Sequence[Any], *, are_marked: bool) -> Plan[int]:
         """Give these stored records vectors of their texts; how many have one now.
