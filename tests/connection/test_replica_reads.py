@@ -65,6 +65,12 @@ class Place:
             assert client.wait(1, 10_000) == 1
 
 
+def link_status(sentinel: int) -> str:
+    """What a sentinel says of the replica's connection to the primary."""
+    with node(sentinel) as client:
+        return str(client.sentinel_slaves("main")[0]["master-link-status"])
+
+
 @contextmanager
 def place_of(kind: str) -> Iterator[Place]:
     with ExitStack() as stack:
@@ -76,6 +82,12 @@ def place_of(kind: str) -> Iterator[Place]:
         settings = {"url": group.url}
         if kind == "configured":
             settings["replica_url"] = f"redis://127.0.0.1:{group.replicas[0]}"
+        else:
+            wait_until(
+                lambda: link_status(group.sentinels[0]) == "ok",
+                time.monotonic() + 30,
+                "the sentinel never saw the replica follow",
+            )
         yield Place(kind, group.primary, group.replicas[0], settings)
 
 
@@ -357,12 +369,11 @@ def test_sentinels_say_which_replicas_hear_from_the_primary(api: Api) -> None:
         with node(place.replica) as replica:
             replica.replicaof("127.0.0.1", free_ports(1)[0])
         sentinel = int(place.settings["url"].rpartition("/main")[0].rpartition(":")[2])
-        with node(sentinel) as client:
-            wait_until(
-                lambda: client.sentinel_slaves("main")[0]["master-link-status"] != "ok",
-                time.monotonic() + 20,
-                "the sentinel never noticed",
-            )
+        wait_until(
+            lambda: link_status(sentinel) != "ok",
+            time.monotonic() + 30,
+            "the sentinel never noticed",
+        )
         Note.create(name="b2", agent="b")
         assert api(Note.query.using(replica=True).filter(agent="b").count) == 2
         redis_db.set_REDIS_DB_settings()

@@ -35,6 +35,8 @@ from popoto.stores.default import set_default_store
 from tests.driver import Api
 from tests.erasing.models import ANN, Memory, lived
 
+pytestmark = pytest.mark.single_server("makes users of one server")
+
 #: As docs/production.md has them, and without what looks through all keys.
 RULES = "-@all +@read +@write +@connection +@transaction +@pubsub +time -@dangerous"
 RULES += " -scan -randomkey"
