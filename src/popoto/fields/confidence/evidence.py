@@ -62,6 +62,7 @@ class Learning(Adjustment):
     ) -> None:
         super().__init__(instance)
         self.field = field
+        self.computed = (field.name,)
         self.signal = signal
         #: whether it counts only where it lowers the confidence
         self.lowers = lowers

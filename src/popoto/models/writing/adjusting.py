@@ -97,7 +97,9 @@ class Adjusting(Operation):
         return self.adjustment.finish(replies)
 
     def leave(self, queued: QueuedCommits) -> None:
-        """The record's own fields stay as they are."""
+        """The record's own fields stay as they are, but for what the server will compute."""
+        computed = queued.computed.setdefault(self.key, {})
+        computed.update(dict.fromkeys(self.adjustment.computed, self.what))
 
     def queue_up(self) -> None:
         self.adjustment.queue_up()
