@@ -26,6 +26,7 @@ from popoto.testing.faults import FaultProxy
 from tools.soak import quiet
 from tools.soak.books import Books
 from tools.soak.crew import Crew
+from tools.soak.models import Counter
 from tools.soak.trouble import Trouble
 
 #: How long lanes work before all is looked at, and how long commands wait for a reply.
@@ -49,6 +50,7 @@ def main() -> int:
         redis_db.set_REDIS_DB_settings(url=f"{proxy.url}?socket_timeout={_SOCKET_SECONDS}")
         trouble = Trouble(server, proxy, books, given.seed, given.pause)
         crew = Crew(books, given.seed, given.threads, given.tasks)
+        Counter(name="all").save()
         with crew:
             end = start + given.minutes * 60
             is_first = True
@@ -58,7 +60,7 @@ def main() -> int:
                     trouble.each()
                 crew.rest()
                 trouble.end()
-                quiet.look(client, crew.lanes, crew.sums, books, crew.tasks)
+                quiet.look(client, crew.lanes, crew.sums, crew.post, books, crew.tasks)
                 crew.go_on()
                 is_first = False
         quiet.growth(books)

@@ -6,8 +6,8 @@ import threading
 from collections import Counter
 from dataclasses import dataclass, field
 
-#: How many violations are told in words.
-_MOST_TOLD = 20
+#: How many violations of a kind are told in words.
+_MOST_TOLD = 5
 
 
 @dataclass
@@ -61,7 +61,7 @@ class Books:
         """A promise was broken."""
         with self._lock:
             self.violations[kind] += 1
-            if len(self.told) < _MOST_TOLD:
+            if self.violations[kind] <= _MOST_TOLD:
                 self.told.append(f"{kind}: {story}")
 
     @property

@@ -11,6 +11,7 @@ from typing import Self
 from tools.soak import items, memories
 from tools.soak.books import Books
 from tools.soak.lane import Gate, Lane, drive
+from tools.soak.messages import Post
 from tools.soak.rivals import Rivals, Sums
 
 #: How often what a lane does is done on all three.
@@ -24,6 +25,7 @@ class Crew:
         self.books = books
         self.gate = Gate()
         self.sums = Sums()
+        self.post = Post()
         self.lanes = [
             Lane(f"{kind}{number}", books, self.gate, seed * 1000 + place, is_async=kind == "task")
             for place, (kind, number) in enumerate(
@@ -48,6 +50,7 @@ class Crew:
         self.gate.open()
         for thread in self._threads:
             thread.join(120)
+        self.post.close()
 
     def rest(self) -> None:
         """Return when nothing is under way."""
@@ -89,7 +92,8 @@ class Crew:
             self._failures.append(traceback.format_exc())
 
     def _of(self, lane: Lane) -> Mapping[Callable[[], Awaitable[None]], int]:
-        bound = {_bound(work, lane): weight for work, weight in _WORK.items()}
+        work = _WORK | {self.post.consume: 2, self.post.publish: 2}
+        bound = {_bound(each, lane): weight for each, weight in work.items()}
         return bound | Rivals(lane, self.sums).work
 
 

@@ -9,12 +9,15 @@ from typing import Any
 import redis
 
 import popoto
+from popoto import redis_db
 from popoto.exceptions import UniquenessError
 from tools.soak.lane import Lane
 from tools.soak.models import Box, Item, Label, Lease, Parcel, Part
 
 #: A query is a read before it is a write: without an answer nothing was written.
 UNANSWERED = (redis.ConnectionError, redis.TimeoutError)
+#: Seconds.
+LONGEST_LEASE = 2
 TOPICS = ("tea", "cake: lemon", "bread*", "", "jam [red]")
 
 
@@ -114,6 +117,41 @@ async def push(lane: Lane) -> None:
         "push",
         lambda: lane.call(item.tags.push, tag),
         {place: {**before, "tags": [tag, *before["tags"]][:4]}},
+    )
+
+
+async def find_or_create(lane: Lane) -> None:
+    """What is there is found; what is not is created once."""
+    names = [*lane.known(Item)[:1], lane.fresh("item")]
+    name, values = lane.chances.choice(names), _values(lane)
+    place = (Item, name)
+    there = lane.truth.get(place)
+    await lane.write(
+        "get_or_create",
+        lambda: lane.call(Item.get_or_create, lane=lane.name, name=name, defaults=values),
+        {place: there or values},
+        *UNANSWERED,
+    )
+
+
+async def drop_pipeline(lane: Lane) -> None:
+    """A save that waits in a pipeline, which is thrown away, and is saved after all."""
+    item = await _any(lane, Item)
+    if item is None or lane.is_async:
+        return
+    place = (Item, item.name)
+    before = dict(lane.truth[place] or {})
+    item.note, item.topic = note, topic = lane.fresh("note"), lane.chances.choice(TOPICS)
+    pipeline = redis_db.POPOTO_REDIS_DB.pipeline()
+    if not await lane.write(
+        "save (dropped pipeline)", lambda: lane.call(item.save, pipeline=pipeline), {}, *UNANSWERED
+    ):
+        return
+    await lane.look(place)
+    await lane.write(
+        "save (after it)",
+        lambda: lane.call(item.save),
+        {place: {**before, "note": note, "topic": topic}},
     )
 
 
@@ -228,7 +266,7 @@ async def ask(lane: Lane) -> None:
 async def lease(lane: Lane) -> None:
     """A record that ends by itself; its unique value is free again then."""
     name = lane.fresh("lease")
-    seconds = lane.chances.choice((1, 2, 3))
+    seconds = lane.chances.randint(1, LONGEST_LEASE)
     code = lane.chances.choice(("one", "two", "three")) + lane.name
     before = time.time()
     if await lane.write(
@@ -312,6 +350,8 @@ WORK: dict[Callable[[Lane], Awaitable[None]], int] = {
     increment: 4,
     push: 3,
     delete: 4,
+    find_or_create: 2,
+    drop_pipeline: 1,
     move: 2,
     in_bulk: 2,
     together: 3,

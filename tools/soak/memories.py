@@ -27,7 +27,8 @@ async def _any(lane: Lane) -> Any:
 
 def _text(lane: Lane) -> str:
     """With one word that no other text has."""
-    return f"{lane.chances.choice(('tea', 'rain', 'python'))} and {lane.fresh('word')}"
+    word = lane.fresh("word").replace("-", "q")
+    return f"{lane.chances.choice(('tea', 'rain', 'python'))} and {word}"
 
 
 def word_of(text: str) -> str:

@@ -7,6 +7,7 @@ import os
 import re
 import tempfile
 import threading
+import time
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -15,7 +16,9 @@ import redis
 from popoto import cli
 from tools.soak import rivals
 from tools.soak.books import Books, Measure
+from tools.soak.items import LONGEST_LEASE
 from tools.soak.lane import Lane
+from tools.soak.messages import Post
 from tools.soak.models import MODELS, STREAM, Item, Lease, Seat
 
 _PAGE_SIZE = os.sysconf("SC_PAGE_SIZE")
@@ -32,7 +35,12 @@ _OWNED = re.compile(
 
 
 def look(
-    client: redis.Redis, lanes: Iterable[Lane], sums: rivals.Sums, books: Books, tasks: int
+    client: redis.Redis,
+    lanes: Iterable[Lane],
+    sums: rivals.Sums,
+    post: Post,
+    books: Books,
+    tasks: int,
 ) -> None:
     """Check every promise that needs quiet, and measure."""
     for lane in lanes:
@@ -46,6 +54,7 @@ def look(
     rivals.check(sums, books)
     _look_at_claims(books)
     _look_at_stream(client, lanes, books)
+    post.check(client, books)
     _look_at_keys(client, books)
     _export(books)
     books.measures.append(measure(client, tasks))
@@ -53,7 +62,8 @@ def look(
 
 
 def sweep() -> None:
-    """Let what expired records left be taken away, as queries do."""
+    """Let all leases end, and what they left be taken away, as queries do."""
+    time.sleep(LONGEST_LEASE + 0.1)
     for _ in range(_SWEEPS):
         Lease.query.count()
 

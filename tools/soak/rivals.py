@@ -72,12 +72,11 @@ class Rivals:
     async def count(self) -> None:
         """Add to a number that all add to."""
         field_name = self.lane.chances.choice(("total", "score"))
-        counter = Counter(name="all")
-        loaded = await self.lane.read("get", lambda: self.lane.call(Counter.query.get, name="all"))
+        counter = await self.lane.read("get", lambda: self.lane.call(Counter.query.get, name="all"))
         await self._summed(
             field_name,
             "atomic_increment (all)",
-            lambda: self.lane.call((loaded or counter).atomic_increment, field_name, 1),
+            lambda: self.lane.call(counter.atomic_increment, field_name, 1),
             lambda _: 1,
         )
 
@@ -128,7 +127,7 @@ def check(sums: Sums, books: Books) -> None:
     """Compare what all have told with what is stored. Jobs that were taken are put away."""
     counter = Counter.query.get(name="all")
     for name in ("total", "score"):
-        sums.compare(books, name, getattr(counter, name) if counter is not None else 0)
+        sums.compare(books, name, getattr(counter, name))
     taken = Job.query.filter(state="taken").count()
     sums.compare(books, "offered", Job.query.count() + sums.possible["put away"])
     sums.compare(books, "taken", taken + sums.possible["put away"])
