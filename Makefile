@@ -25,8 +25,10 @@ PACKAGE := src/popoto/engine
 TESTS := tests/unit tests/models tests/queries
 SAMPLE := 0
 SEED := 1
+# How long `make soak` works.
+MINUTES := 5
 
-.PHONY: help demo kitchen test coverage mutants test-fast test-redis test-oldest test-newest peer lint rules formatting floors scripts format types pyright mypy bench bench-recall docs clean
+.PHONY: help demo kitchen test coverage mutants soak test-fast test-redis test-oldest test-newest peer lint rules formatting floors scripts format types pyright mypy bench bench-recall docs clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z][a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -103,6 +105,9 @@ coverage: $(VENV)/.dev peer ## every test, and then the lines and branches that 
 
 mutants: $(VENV)/.dev ## changes that no test notices (PACKAGE=src/popoto/engine TESTS=tests/unit SAMPLE=200 SEED=1)
 	@$(RUN) -m tools.mutants $(PACKAGE) $(TESTS) --sample $(SAMPLE) --seed $(SEED) $(ARGS)
+
+soak: $(VENV)/.dev ## mixed work on all features with faults on, every promise looked at meanwhile (MINUTES=5 ARGS='--seed 1')
+	@$(RUN) -m tools.soak --minutes $(MINUTES) $(ARGS)
 
 test-fast: $(VENV)/.dev ## models, fields and queries in less than a minute
 	@$(PYTEST) $(PARALLEL) -m 'not slow and not cluster and not interop' $(FAST) $(ARGS)

@@ -24,8 +24,7 @@ def write(url: str, number: int) -> None:
             code=f"{lane}-{name}-{turn % 2}",
             slot=f"{name}-{turn}",
         )
-        Memory.create(overwrite=True, agent=lane, name=name, text=f"tea for {turn}")
-        memory = Memory.query.get(agent=lane, name=name)
+        memory = Memory.create(overwrite=True, agent=lane, name=name, text=f"tea for {turn}")
         ConfidenceField.update_confidence(memory, "certainty", 0.8)
         with popoto.transaction() as changes:
             item.rank = -turn

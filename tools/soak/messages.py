@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import redis
 
@@ -22,7 +22,7 @@ _CLAIM_SECONDS = 0.5
 
 
 class _Hearing(Subscriber):
-    sub_channel_names = (CHANNEL,)
+    sub_channel_names: ClassVar[list[str]] = [CHANNEL]
 
     def __init__(self) -> None:
         super().__init__()

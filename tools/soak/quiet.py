@@ -52,10 +52,10 @@ def look(
             problems = {name: number for name, number in found.items() if number}
             books.violation("index drift", f"{model.__name__}: {problems}")
     rivals.check(sums, books)
-    _look_at_claims(books)
+    look_at_claims(books)
     _look_at_stream(client, lanes, books)
     post.check(client, books)
-    _look_at_keys(client, books)
+    look_at_keys(client, books)
     _export(books)
     books.measures.append(measure(client, tasks))
     books.checks += 1
@@ -68,7 +68,8 @@ def sweep() -> None:
         Lease.query.count()
 
 
-def _look_at_claims(books: Books) -> None:
+def look_at_claims(books: Books) -> None:
+    """No two records share a unique value."""
     for model, name in ((Item, "code"), (Lease, "code"), (Seat, "holder")):
         values = [each[name] for each in model.query.values(name)]
         twice = {value for value in values if value is not None and values.count(value) > 1}
@@ -84,7 +85,7 @@ def _look_at_stream(client: redis.Redis, lanes: Iterable[Lane], books: Books) ->
         books.violation(kind, f"{found} events of {told} writes")
 
 
-def _look_at_keys(client: redis.Redis, books: Books) -> None:
+def look_at_keys(client: redis.Redis, books: Books) -> None:
     """A key is a model's, or ends by itself."""
     keys = [key.decode("utf-8", "replace") for key in client.scan_iter(count=1000)]
     strange = [key for key in keys if not _OWNED.search(key) and client.ttl(key) == -1]

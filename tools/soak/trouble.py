@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 from popoto.embedded import EmbeddedServer
 from popoto.testing.faults import FaultProxy, crashes, kill_server, paused_server
+from popoto.testing.faults.planned import When
 from tools.soak import child
 from tools.soak.books import Books
 
@@ -67,7 +68,7 @@ class Trouble:
 
     def _on_the_wire(self) -> None:
         matching, times = self.chances.choice(_MATCHING), self.chances.randrange(1, 6)
-        proxy, when = self.proxy, {"times": times, "chance": 0.5}
+        proxy, when = self.proxy, When(times=times, chance=0.5)
         kind = self.chances.choice(
             ("delay", "delay reply", "lose reply", "cut", "half-close", "drip", "stall")
         )
