@@ -7,9 +7,13 @@ MAKEFLAGS += --no-print-directory
 
 VENV := .venv
 RUN := $(VENV)/bin/python
-PYTEST := $(RUN) -m pytest
-# One server for each worker process. A file's tests stay together, because some files start clusters.
-PARALLEL := -n 2 --dist loadfile
+# Compiled modules are kept, also where PYTHONDONTWRITEBYTECODE is set, but not beside the sources: the tests
+# start hundreds of processes, each of which would compile popoto for itself.
+COMPILED := PYTHONDONTWRITEBYTECODE= PYTHONPYCACHEPREFIX='$(CURDIR)/$(VENV)/compiled'
+PYTEST := $(COMPILED) $(RUN) -m pytest
+# One server for each worker process, and one worker more than cores: some tests wait. A file's tests stay together;
+# tests/order.py says which files come first.
+PARALLEL := -n 3 --dist loadfile --no-loadscope-reorder
 # What a change to models, fields or queries is likely to break; the rest starts processes and servers.
 FAST := $(addprefix tests/,unit models fields queries in_place transactions bulk acceptance truth test_source_rules.py)
 PIP_FLAGS := --quiet --disable-pip-version-check --no-input
@@ -25,10 +29,12 @@ PACKAGE := src/popoto/engine
 TESTS := tests/unit tests/models tests/queries
 SAMPLE := 0
 SEED := 1
-# How long `make soak` works.
-MINUTES := 5
+# What `make fuzz` searches (tests/hostile/test_TARGET.py; none: all of them).
+TARGET :=
+# How long `make soak` works (5), and `make fuzz` at each target (1).
+MINUTES :=
 
-.PHONY: help demo kitchen test coverage mutants soak test-fast test-redis test-oldest test-newest peer lint rules formatting floors scripts format types pyright mypy bench bench-recall docs clean
+.PHONY: help demo kitchen test coverage mutants soak fuzz test-fast test-redis test-oldest test-newest peer lint rules formatting floors scripts format types pyright mypy bench bench-recall docs clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z][a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -85,6 +91,12 @@ $(VENV)/.recall: pyproject.toml | $(VENV)/bin/python
 	@.venv-newest/bin/python -m pip install $(PIP_FLAGS) --editable '.[dev]'
 	@touch $@
 
+.venv-fuzz/.installed: pyproject.toml
+	@echo "installing popoto and atheris into .venv-fuzz"
+	@python=$$(.ci/python) && "$$python" -m venv .venv-fuzz
+	@.venv-fuzz/bin/python -m pip install $(PIP_FLAGS) --editable '.[embedded,embeddings,dataframe,stemming]' atheris hypothesis pytest
+	@touch $@
+
 # ── What people run ────────────────────────────────────────────────────────────────────────────
 
 demo: $(VENV)/.demo ## 28,000 airports, found; an agent's memory over twelve weeks; a journal read in and asked
@@ -107,7 +119,10 @@ mutants: $(VENV)/.dev ## changes that no test notices (PACKAGE=src/popoto/engine
 	@$(RUN) -m tools.mutants $(PACKAGE) $(TESTS) --sample $(SAMPLE) --seed $(SEED) $(ARGS)
 
 soak: $(VENV)/.dev ## mixed work on all features with faults on, every promise looked at meanwhile (MINUTES=5 ARGS='--seed 1')
-	@$(RUN) -m tools.soak --minutes $(MINUTES) $(ARGS)
+	@$(RUN) -m tools.soak --minutes $(or $(MINUTES),5) $(ARGS)
+
+fuzz: .venv-fuzz/.installed ## hostile input, searched by coverage (TARGET=stored_bytes MINUTES=5; all targets, a minute each)
+	@.venv-fuzz/bin/python -m tools.fuzz $(TARGET) --minutes $(or $(MINUTES),1)
 
 test-fast: $(VENV)/.dev ## models, fields and queries in less than a minute
 	@$(PYTEST) $(PARALLEL) -m 'not slow and not cluster and not interop' $(FAST) $(ARGS)
@@ -120,11 +135,11 @@ test-redis: $(VENV)/.dev peer ## every test on the machine's redis-server instea
 	@POPOTO_TEST_ENGINE=redis POPOTO_TEST_REDIS_SERVER='$(REDIS_SERVER)' $(PYTEST) $(PARALLEL) $(ARGS)
 
 test-oldest: .venv-oldest/.installed peer ## every test with the oldest dependencies that pyproject.toml allows
-	@.venv-oldest/bin/python -m pytest $(PARALLEL) $(ARGS)
+	@$(COMPILED) .venv-oldest/bin/python -m pytest $(PARALLEL) $(ARGS)
 
 test-newest: .venv-newest/.installed peer ## every test with the newest redis-py and hiredis, pre-releases too
 	@.venv-newest/bin/python -m pip install $(PIP_FLAGS) --pre --upgrade redis hiredis
-	@.venv-newest/bin/python -m pytest $(PARALLEL) $(ARGS)
+	@$(COMPILED) .venv-newest/bin/python -m pytest $(PARALLEL) $(ARGS)
 
 peer: .venv-peer/.installed .venv-peer-1.8.0/.installed .venv-peer-1.10.1/.installed ## environments of the published popoto 1.6.1, 1.8.0, 1.10.1
 
@@ -170,4 +185,4 @@ docs: $(VENV)/.docs ## the documentation site, into site/
 	@echo 'and then http://localhost:8000/'
 
 clean: ## remove what the other targets made
-	@rm -rf $(VENV) .venv-peer .venv-peer-* .venv-oldest .venv-newest site dist .coverage .coverage.* .mutants .pytest_cache .ruff_cache .mypy_cache .import_linter_cache .hypothesis
+	@rm -rf $(VENV) .venv-peer .venv-peer-* .venv-oldest .venv-newest .venv-fuzz .fuzz site dist .coverage .coverage.* .mutants .pytest_cache .ruff_cache .mypy_cache .import_linter_cache .hypothesis

@@ -19,12 +19,18 @@ from popoto import redis_db
 from popoto.testing.faults import FaultProxy
 from tests.cluster_nodes import cluster, cluster_url, node
 from tests.driver import Api, RoundTrips, count_round_trips, start_server
+from tests.order import slowest_files_first
 
 # How long one example takes says how busy the machine is. A test that hangs is ended by pytest.
 hypothesis.settings.register_profile(
     "busy", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
 )
 hypothesis.settings.load_profile("busy")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if hasattr(config, "workerinput"):  # one process of several
+        slowest_files_first(items)
 
 
 def pytest_collection_finish() -> None:
@@ -75,19 +81,23 @@ def round_trips(_raw_client: redis.Redis) -> Callable[[], AbstractContextManager
     return lambda: count_round_trips(_raw_client)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def ports() -> Iterator[list[int]]:
-    """The ports of a cluster of three nodes, started for the module that asks for it."""
+    """The ports of a cluster of three nodes, one for each test process that asks for it.
+
+    A test may move slots. One that stops or adds nodes starts a cluster of its own.
+    """
     with cluster(3) as ports:
         yield ports
 
 
 @pytest.fixture
 def on_the_cluster(ports: list[int], _fresh_server: None) -> None:
-    """Popoto talks to the cluster, which is empty."""
+    """Popoto talks to the cluster, which is empty and has not been taught any script."""
     for port in ports:
         with node(port) as client:
             client.flushall()
+            client.script_flush()
     redis_db.set_REDIS_DB_settings(url=cluster_url(ports))
 
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 
 from popoto._unknown_names import set_strict
-from popoto.embeddings.abstract import AbstractEmbeddingProvider
+from popoto.embeddings.abstract import AbstractEmbeddingProvider, check_provider
 from popoto.embeddings.default import set_default_provider
 from popoto.engine.blocking import set_may_block
-from popoto.stores.abstract import AbstractContentStore
+from popoto.exceptions import ConfigurationError
+from popoto.stores.abstract import AbstractContentStore, check_store
 from popoto.stores.default import set_content_path, set_default_store
 
 __all__ = ["configure"]
@@ -35,8 +36,14 @@ def configure(
                           at the beginning
 
     Fields see it at once. What was stored elsewhere stays there. Touches no file and no
-    server.
+    server. What is no provider or no store is told of; a flag that is not True or False raises
+    ConfigurationError, and nothing is changed then.
     """
+    check_provider(embedding_provider, "configure(embedding_provider=…)")
+    check_store(content_store, "configure(content_store=…)")
+    for name, flag in (("strict", strict), ("blocking_relationships", blocking_relationships)):
+        if not isinstance(flag, bool | None):
+            raise ConfigurationError(f"configure({name}=…) must be True or False, got {flag!r}")
     if embedding_provider is not None:
         set_default_provider(embedding_provider)
     if content_store is not None:

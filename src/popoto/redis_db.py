@@ -22,6 +22,7 @@ may have been carried out, `NothingWrittenError` that it was not.
 from __future__ import annotations
 
 import asyncio
+import difflib
 import logging
 import os
 from collections.abc import Generator
@@ -74,13 +75,34 @@ __all__ = [
 
 logger = logging.getLogger("POPOTO-REDIS_DB")
 
+#: What is read from the environment, here and where it is needed.
+_VARIABLES: Final = (
+    "POPOTO_CONTENT_PATH",
+    "POPOTO_LOG_LEVEL",
+    "POPOTO_SENTRY_DSN",
+    "POPOTO_TEST_DB",
+)
+
 ENCODING: Final = "utf-8"
 """How text becomes bytes in keys and values."""
 
 
 def _log_level_from_environment() -> None:
     name = os.environ.get("POPOTO_LOG_LEVEL", "").strip().upper()
-    logger.setLevel(logging.getLevelNamesMapping().get(name, logging.WARNING))
+    level = logging.getLevelNamesMapping().get(name or "WARNING")
+    logger.setLevel(logging.WARNING if level is None else level)
+    if level is None:
+        logger.warning("POPOTO_LOG_LEVEL is no level of logging: %r. Using WARNING.", name)
+
+
+def _tell_of_variables() -> None:
+    """Log variables of the environment that look like one of ours."""
+    for name in os.environ:
+        if not name.startswith("POPOTO_") or name in _VARIABLES:
+            continue
+        near = difflib.get_close_matches(name, _VARIABLES, n=1, cutoff=0.85)
+        if near:
+            logger.warning("popoto does not read %s; did you mean %s?", name, near[0])
 
 
 def _beginning_of_time() -> int:
@@ -97,6 +119,7 @@ def _settings_from_environment() -> Settings:
 
 
 _log_level_from_environment()
+_tell_of_variables()
 
 BEGINNING_OF_TIME: Final = _beginning_of_time()
 REDIS_URL: Final = os.environ.get("REDIS_URL", "").strip()

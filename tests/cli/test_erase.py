@@ -73,7 +73,8 @@ def test_where_nobody_can_be_asked_it_has_to_be_told_yes(server_url: str) -> Non
     [
         (["agent"], 0, ""),
         (["agent=ann", "number"], 2, "field=value"),
-        (["agnt=ann"], 1, "Unknown field"),
+        (["agnt=ann"], 2, "Unknown field"),
+        (["agent=ann", "agent=bob"], 2, "named twice"),
     ],
 )
 def test_wrong_use(

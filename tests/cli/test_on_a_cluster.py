@@ -6,19 +6,22 @@ from pathlib import Path
 
 import pytest
 
-from popoto import redis_db
 from popoto.cli import main
+from popoto.redis_db import POPOTO_REDIS_DB
 from tests.cli.running import ZOO, exported, imported
 from tests.cli.zoo import Keeper, Ticket
-from tests.cluster_nodes import cluster_url, node
+from tests.cluster_nodes import node
 
-pytestmark = [pytest.mark.cluster, pytest.mark.slow]
+pytestmark = [
+    pytest.mark.cluster,
+    pytest.mark.slow,
+    pytest.mark.usefixtures("on_the_cluster"),
+]
 
 
 def test_records_move_and_indexes_are_kept(
     ports: list[int], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    redis_db.set_REDIS_DB_settings(url=cluster_url(ports))
     Keeper.bulk_create(Keeper(badge=number, name="n") for number in range(30))
     Ticket.create(rank=1)
     path = tmp_path / "zoo.jsonl"
@@ -31,10 +34,7 @@ def test_records_move_and_indexes_are_kept(
     assert [line.partition('"expires"')[0] for line in exported(path).splitlines()] == [
         line.partition('"expires"')[0] for line in text.splitlines()
     ]
-    for port in ports:
-        with node(port) as client:
-            client.delete("{Keeper}$IndexF:Keeper:name:n")
-            break
+    POPOTO_REDIS_DB.delete("{Keeper}$IndexF:Keeper:name:n")
     assert main(["indexes", "rebuild", ZOO]) == 0
     assert main(["indexes", "check", ZOO]) == 0
     assert main(["models", f"{ZOO}:Keeper"]) == 0

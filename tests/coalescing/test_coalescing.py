@@ -18,7 +18,6 @@ from popoto.engine.request import Request
 from popoto.engine.run import asend
 from popoto.exceptions import NothingWrittenError, OutcomeUnknownError, UniquenessError
 from popoto.testing.faults import FaultProxy
-from tests.cluster_nodes import cluster_url
 from tests.driver import RoundTrips
 
 Counter = Callable[[], AbstractContextManager[RoundTrips]]
@@ -191,9 +190,8 @@ class Person(popoto.Model):
 
 @pytest.mark.cluster
 @pytest.mark.slow
-async def test_on_a_cluster_each_shard_has_a_pipeline(
-    ports: list[int], monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.usefixtures("on_the_cluster")
+async def test_on_a_cluster_each_shard_has_a_pipeline(monkeypatch: pytest.MonkeyPatch) -> None:
     sent: list[int] = []
     call_many = AsyncClusterConnection.call_many
 
@@ -202,7 +200,6 @@ async def test_on_a_cluster_each_shard_has_a_pipeline(
         return await call_many(self, commands, **options)
 
     monkeypatch.setattr(AsyncClusterConnection, "call_many", counted)
-    redis_db.set_REDIS_DB_settings(url=cluster_url(ports))
     await asyncio.gather(
         *(product(str(number)).async_save() for number in range(10)),
         *(Person(name=str(number)).async_save() for number in range(20)),

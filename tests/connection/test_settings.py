@@ -171,6 +171,14 @@ def test_other_variables() -> None:
     done = run(code, BEGINNING_OF_TIME="then", POPOTO_LOG_LEVEL="loud")
     assert done.stdout == "0 30\n"
     assert "BEGINNING_OF_TIME" in done.stderr
+    assert "POPOTO_LOG_LEVEL is no level of logging: 'LOUD'" in done.stderr
+
+
+def test_a_variable_that_looks_like_ours_is_told_of() -> None:
+    done = run("import popoto", POPOTO_CONTENT_PTAH="/tmp", POPOTO_PORT_6379_TCP="tcp://a:1")
+    assert done.stderr == (
+        "popoto does not read POPOTO_CONTENT_PTAH; did you mean POPOTO_CONTENT_PATH?\n"
+    )
 
 
 # ── Embedded ─────────────────────────────────────────────────────────────────

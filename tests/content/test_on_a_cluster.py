@@ -6,11 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from popoto import ContentField, KeyField, Model, redis_db
-from tests.cluster_nodes import cluster_url
+from popoto import ContentField, KeyField, Model
 from tests.driver import Api
 
-pytestmark = [pytest.mark.cluster, pytest.mark.slow]
+pytestmark = [
+    pytest.mark.cluster,
+    pytest.mark.slow,
+    pytest.mark.usefixtures("on_the_cluster"),
+]
 
 
 class Letter(Model):
@@ -21,11 +24,6 @@ class Letter(Model):
 class Reply(Model):
     name = KeyField()
     body = ContentField()
-
-
-@pytest.fixture(autouse=True)
-def _on_the_cluster(ports: list[int], _fresh_server: None) -> None:
-    redis_db.set_REDIS_DB_settings(url=cluster_url(ports))
 
 
 def test_texts_are_stored_moved_and_collected(api: Api, directory: Path) -> None:

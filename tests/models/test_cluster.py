@@ -2,47 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
-import redis
 
-from popoto import ModelException, redis_db
-from tests.cluster_nodes import cluster, cluster_url
+from popoto import ModelException
+from tests.cluster_nodes import stored_keys
 from tests.driver import Api
 
 from .shop import FULL, OTHER, Shop, Town, assign, plain
 
-pytestmark = [pytest.mark.cluster, pytest.mark.slow]
+pytestmark = [
+    pytest.mark.cluster,
+    pytest.mark.slow,
+    pytest.mark.usefixtures("on_the_cluster"),
+]
 
 
-@pytest.fixture(scope="module")
-def nodes() -> Iterator[list[int]]:
-    with cluster() as ports:
-        yield ports
-
-
-@pytest.fixture(autouse=True)
-def on_the_cluster(nodes: list[int], _fresh_server: None) -> Iterator[list[redis.Redis]]:
-    clients = [redis.Redis(port=port) for port in nodes]
-    for client in clients:
-        client.flushall()
-    redis_db.set_REDIS_DB_settings(url=cluster_url(nodes))
-    yield clients
-    for client in clients:
-        client.close()
-
-
-def stored(clients: list[redis.Redis]) -> list[bytes]:
-    return sorted(key for client in clients for key in client.keys("*"))
-
-
-def test_the_life_of_a_record(api: Api, on_the_cluster: list[redis.Redis]) -> None:
+def test_the_life_of_a_record(api: Api, ports: list[int]) -> None:
     api(Town.create, name="berlin")
     record = api(Shop.create, **FULL)
     assert plain(api(Shop.query.get, name="a"))["note"] == "n"
-    assert all(key.startswith((b"{Shop}", b"{Town}")) for key in stored(on_the_cluster))
+    assert all(key.startswith((b"{Shop}", b"{Town}")) for key in stored_keys(ports))
     assert api(Shop.query.get, name="a").town.name == "berlin"
     (found,) = api(Shop.query.filter(kind="books", rank__gte=5).all)
     assign(found, OTHER)
@@ -59,15 +40,15 @@ def test_the_life_of_a_record(api: Api, on_the_cluster: list[redis.Redis]) -> No
     assert api(record.delete) is False
     assert api(found.delete) is True
     api(Town.query.all)[0].delete()
-    assert stored(on_the_cluster) == []
+    assert stored_keys(ports) == set()
 
 
-def test_expired_records_are_swept(api: Api, on_the_cluster: list[redis.Redis]) -> None:
+def test_expired_records_are_swept(api: Api, ports: list[int]) -> None:
     api(Shop.create, **FULL, _ttl=0)
     api(Shop.create, **{**FULL, "name": "b"})
     assert [each.name for each in api(Shop.query.filter(kind="books").all)] == ["b"]
     api(api(Shop.query.get, name="b").delete)
-    assert stored(on_the_cluster) == []
+    assert stored_keys(ports) == set()
 
 
 def test_of_two_creators_one_wins(api: Api) -> None:

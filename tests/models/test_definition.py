@@ -114,9 +114,9 @@ def test_methods_properties_and_nested_classes_are_kept() -> None:
 def test_a_private_plain_attribute_is_kept_and_not_stored() -> None:
     class Shelf(Model):
         name = KeyField()
-        _max_access_log = 5
+        _max_books = 5
 
-    assert Shelf._max_access_log == 5
+    assert Shelf._max_books == 5
     assert Shelf._meta.field_names == ["name"]
 
 

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
-import redis
 
 import popoto
 from popoto import (
@@ -16,15 +13,17 @@ from popoto import (
     Model,
     ModelException,
     Relationship,
-    redis_db,
 )
 from popoto.exceptions import ProtectedError
 from popoto.models.transactions import Transaction
-from tests.cluster_nodes import cluster, cluster_url
 from tests.driver import Api, at_the
 from tests.interference import before_each_commit
 
-pytestmark = [pytest.mark.cluster, pytest.mark.slow]
+pytestmark = [
+    pytest.mark.cluster,
+    pytest.mark.slow,
+    pytest.mark.usefixtures("on_the_cluster"),
+]
 
 
 class Band(Model):
@@ -46,23 +45,6 @@ class Poster(Model):
 class Contract(Model):
     name = KeyField()
     band = Relationship(Band, on_delete=PROTECT)
-
-
-@pytest.fixture(scope="module")
-def nodes() -> Iterator[list[int]]:
-    with cluster() as ports:
-        yield ports
-
-
-@pytest.fixture(autouse=True)
-def on_the_cluster(nodes: list[int], _fresh_server: None) -> Iterator[list[redis.Redis]]:
-    clients = [redis.Redis(port=port) for port in nodes]
-    for client in clients:
-        client.flushall()
-    redis_db.set_REDIS_DB_settings(url=cluster_url(nodes))
-    yield clients
-    for client in clients:
-        client.close()
 
 
 def stored() -> dict[str, int]:

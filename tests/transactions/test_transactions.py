@@ -25,7 +25,6 @@ from popoto.exceptions import (
     ValidationError,
 )
 from popoto.models.transactions import Transaction
-from tests.cluster_nodes import cluster_url
 from tests.driver import Api, RoundTrips
 
 Counter = Callable[[], AbstractContextManager[RoundTrips]]
@@ -481,8 +480,8 @@ def test_hooks_and_companions_take_part(api: Api) -> None:
 
 @pytest.mark.cluster
 @pytest.mark.slow
-def test_on_a_cluster_a_transaction_concerns_one_shard(ports: list[int]) -> None:
-    redis_db.set_REDIS_DB_settings(url=cluster_url(ports))
+@pytest.mark.usefixtures("on_the_cluster")
+def test_on_a_cluster_a_transaction_concerns_one_shard() -> None:
     both = Api(is_async=True), Api(is_async=False)
     for number, api in enumerate(both):
         first, second = account(f"a{number}"), account(f"b{number}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import os
 import re
 import sys
 from pathlib import Path
@@ -11,7 +12,8 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias
 
 from popoto import redis_db
-from popoto.cli.exits import UsageProblem
+from popoto.cli.exits import USAGE, UsageProblem
+from popoto.cli.output import complain
 from popoto.models.base import Model, ModelBase
 
 if TYPE_CHECKING:
@@ -19,6 +21,12 @@ if TYPE_CHECKING:
     AnyModel: TypeAlias = type[Model]
 else:
     Commands = AnyModel = Any
+
+
+#: More records than this are handled at once by nobody, and some numbers the server does not take.
+_GREATEST = 2**31 - 1
+_COLON = re.compile("://|:")
+_SPACES = " \t\n\r\v\f\x1c\x1d\x1e\x1f\x85\xa0\u2028\u2029\u3000"
 
 
 def add_models(parser: argparse.ArgumentParser) -> None:
@@ -56,8 +64,8 @@ def add_batch_size(parser: argparse.ArgumentParser) -> None:
 def positive(text: str) -> int:
     """A number of 1 or more."""
     number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"must be 1 or more, not {number}")
+    if not 1 <= number <= _GREATEST:
+        raise argparse.ArgumentTypeError(f"must be from 1 to {_GREATEST:,}, not {number}")
     return number
 
 
@@ -68,22 +76,45 @@ def use_server(url: str | None) -> None:
 
 
 class Parser(argparse.ArgumentParser):
-    """Tells what is wrong with arguments, but not what may be a connection URL."""
+    """Tells in one line what is wrong with arguments, but not what may be a connection URL."""
 
     def error(self, message: str) -> NoReturn:
         """End the process with code 2."""
-        super().error(_URL.sub("***", message))
+        start = _start_of_url(message)
+        told = message if start is None else f"{message[:start]}***"
+        complain(f"{self.prog}: error: {told} ({self.prog} --help tells more)")
+        self.exit(USAGE)
 
 
-#: From the word that looks like a URL on: a password may hold spaces.
-_URL = re.compile(r"\S*(?:://|:.*@).*", re.DOTALL)
+def _start_of_url(text: str) -> int | None:
+    """Where a word begins that looks like a URL; all behind it may be of its password."""
+    last = text.rfind("@")
+    for found in _COLON.finditer(text):
+        if found.end() - found.start() == len("://") or found.start() < last:
+            return max(text.rfind(each, 0, found.start()) for each in _SPACES) + 1
+    return None
 
 
 def no_url(text: str, what: str) -> str:
     """The text, unless it is a connection URL, which no message may tell. Raises UsageProblem."""
-    if _URL.search(text):
+    if _start_of_url(text) is not None:
         raise UsageProblem(f"{what} is expected, and not a connection URL, which goes to --url")
     return text
+
+
+def path_of(text: str, what: str) -> Path:
+    """A path that the file system can be asked for. Raises UsageProblem."""
+    if not no_url(text, what) or "\0" in text or not _can_be_told(text):
+        raise UsageProblem(f"{what} is expected, and not {text!r}")
+    return Path(text)
+
+
+def _can_be_told(name: str) -> bool:
+    try:
+        os.fsencode(name)
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def find_models(text: str) -> list[AnyModel]:
@@ -104,7 +135,10 @@ def find_models(text: str) -> list[AnyModel]:
 
 def load_module(name: str) -> ModuleType:
     """Import a module as `python -m` does: also from the current directory."""
-    here = str(Path.cwd())
+    try:
+        here = str(Path.cwd())
+    except FileNotFoundError as error:
+        raise UsageProblem("the current directory does not exist any more") from error
     if here not in sys.path:
         sys.path.insert(0, here)
     try:

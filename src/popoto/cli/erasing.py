@@ -22,6 +22,10 @@ from popoto.cli.arguments import (
 )
 from popoto.cli.exits import DONE, PROBLEMS, UsageProblem
 from popoto.cli.output import complain, say, table
+from popoto.engine.request import Plan
+from popoto.engine.run import run as carry_out
+from popoto.exceptions import ModelException
+from popoto.models.upkeep.erasing import erasing
 from popoto.models.upkeep.erasure import Erasure
 
 
@@ -63,9 +67,9 @@ def run(options: argparse.Namespace) -> int:
     if not (options.yes or _says_yes(meant)):
         complain("nothing was removed")
         return PROBLEMS
-    reports = [
-        model.erase(batch_size=options.batch_size, **conditions) for model, conditions in meant
-    ]
+    # All of them, before anything is removed.
+    plans = [_plan(model, conditions, options.batch_size) for model, conditions in meant]
+    reports = [carry_out(plan) for plan in plans]
     is_complete = all(report.is_complete for report in reports)
     if options.json:
         say(json.dumps([_as_json(report) for report in reports], indent=2, default=str))
@@ -78,6 +82,14 @@ def run(options: argparse.Namespace) -> int:
     return DONE if is_complete else PROBLEMS
 
 
+def _plan(model: AnyModel, conditions: Mapping[str, str], batch_size: int) -> Plan[Erasure]:
+    try:
+        return erasing(model, conditions, batch_size)
+    except ModelException as error:
+        # The words name no field, or no value of it.
+        raise UsageProblem(str(error)) from error
+
+
 def conditions_of(model: AnyModel, words: list[str]) -> Mapping[str, str]:
     """The fields and values that these words mean for a model; none where it has no subject."""
     if len(words) == 1 and "=" not in words[0]:
@@ -88,6 +100,8 @@ def conditions_of(model: AnyModel, words: list[str]) -> Mapping[str, str]:
         name, separator, value = word.partition("=")
         if not separator or not name:
             raise UsageProblem(f"{no_url(word, 'a subject')!r} is not of the form field=value")
+        if name in found:
+            raise UsageProblem(f"{name!r} is named twice: of whom are the records?")
         found[name] = value
     return found
 

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import datetime
+from typing import Final
 
 from redis.exceptions import ResponseError
 
 from popoto.cli.jsonlines import BadJson, Json
 
+LAST_SECOND: Final = 253_402_300_799
+"""Of the year 9999, in epoch seconds; no moment has a text that is later."""
+
 
 def text_of_moment(milliseconds: int) -> str:
-    """A moment (epoch milliseconds) in UTC, as ISO text."""
-    seconds, rest = divmod(milliseconds, 1000)
+    """A moment (epoch milliseconds) in UTC, as ISO text; none is later than the year 9999."""
+    seconds, rest = divmod(min(milliseconds, LAST_SECOND * 1000), 1000)
     moment = datetime.datetime.fromtimestamp(seconds, datetime.UTC)
     return moment.replace(microsecond=rest * 1000).isoformat(timespec="milliseconds")
 

@@ -24,7 +24,7 @@ from popoto.cli.arguments import (
     add_quiet,
     add_server,
     find_models,
-    no_url,
+    path_of,
     use_server,
 )
 from popoto.cli.belongings import json_of_belongings
@@ -104,16 +104,35 @@ def _opened(name: str | None) -> Generator[TextIO]:
             output.reconfigure(encoding="utf-8", newline="\n")
         yield output
         return
-    path = Path(name)
-    try:
-        descriptor, part = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    except OSError as error:
-        raise UsageProblem(f"cannot write {no_url(name, 'a file')!r}: {error}") from error
-    os.close(descriptor)
+    # A symbolic link stays, and its target is written.
+    path = Path(os.path.realpath(path_of(name, "a file")))
     opened: Any = gzip.open if path.suffix == ".gz" else open
     try:
-        with opened(part, "wt", encoding="utf-8", newline="\n") as file:
+        if path.exists() and not path.is_file() and not path.is_dir():
+            # A device or a pipe is written to, and keeps its place.
+            with opened(path, "wt", encoding="utf-8", newline="\n") as file:
+                yield file
+            return
+        with (
+            _put_in_place(path) as part,
+            opened(part, "wt", encoding="utf-8", newline="\n") as file,
+        ):
             yield file
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise UsageProblem(f"cannot write {name!r}: {error}") from error
+
+
+@contextmanager
+def _put_in_place(path: Path) -> Generator[str]:
+    """A file beside its place, which takes that once it is complete."""
+    if path.is_dir():
+        raise IsADirectoryError("this is a directory")
+    descriptor, part = tempfile.mkstemp(prefix=f".{path.name}"[:100] + ".", dir=path.parent)
+    os.close(descriptor)
+    try:
+        yield part
         Path(part).replace(path)
     except BaseException:
         Path(part).unlink(missing_ok=True)

@@ -13,7 +13,6 @@ from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 from redis.exceptions import ResponseError
@@ -27,11 +26,12 @@ from popoto.cli.arguments import (
     add_server,
     find_models,
     no_url,
+    path_of,
     use_server,
 )
 from popoto.cli.belongings import belongings_of
 from popoto.cli.exits import DONE, PROBLEMS, UsageProblem
-from popoto.cli.expiries import is_unknown_command, moment_of
+from popoto.cli.expiries import LAST_SECOND, is_unknown_command, moment_of
 from popoto.cli.jsonlines import BadJson, Json, Stored, load, value_of
 from popoto.cli.lines import LONGEST, Lines, size
 from popoto.cli.output import complain, progress, say
@@ -123,7 +123,7 @@ def opened(name: str) -> Generator[tuple[BinaryIO, int, Callable[[], int]]]:
         yield sys.stdin.buffer, 0, lambda: 0
         return
     try:
-        with Path(name).open("rb") as raw:
+        with path_of(name, "a file").open("rb") as raw:
             size = os.fstat(raw.fileno()).st_size
             if not name.endswith(".gz"):
                 yield raw, size, raw.tell
@@ -245,7 +245,7 @@ class Import:
             return None, {}
         values = self._values(model, cast("dict[str, Json]", fields))
         end = moment and datetime.datetime.fromtimestamp(
-            math.ceil(moment.timestamp()), datetime.UTC
+            min(math.ceil(moment.timestamp()), LAST_SECOND), datetime.UTC
         )
         instance = model(**values, _ttl=None, _expire_at=end)
         if "beside" in entries and model._meta.keeps_belongings:

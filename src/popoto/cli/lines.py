@@ -10,6 +10,8 @@ from typing import Final, Protocol
 LONGEST: Final = 16 * 1024 * 1024
 """Bytes of a line, unless the command is told otherwise."""
 
+#: A terabyte, which no memory holds.
+_MOST: Final = 1024**4
 _UNITS: Final = {"": 1, "k": 1024, "m": 1024**2, "g": 1024**3}
 
 
@@ -58,6 +60,8 @@ class Lines:
 def size(text: str) -> int:
     """A number of bytes: 5000, 500k, 64M, 1G."""
     number, unit = (text[:-1], text[-1:].lower()) if text[-1:].isalpha() else (text, "")
-    if not (number.isascii() and number.isdigit()) or unit not in _UNITS or not int(number):
+    is_size = number.isascii() and number.isdigit() and len(number) < 19 and unit in _UNITS
+    found = int(number) * _UNITS[unit] if is_size else 0
+    if not 1 <= found <= _MOST:
         raise argparse.ArgumentTypeError(f"must be a number of bytes, such as 64M, not {text!r}")
-    return int(number) * _UNITS[unit]
+    return found

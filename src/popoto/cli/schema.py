@@ -19,12 +19,13 @@ from popoto.cli.exporting import count_of
 from popoto.cli.output import progress, say, table
 from popoto.cli.watching import stored_keys, watched
 from popoto.engine import keys
+from popoto.engine.keys import as_text
 from popoto.engine.request import Plan, Request
 from popoto.engine.run import run as carry_out
 from popoto.engine.scanning import Scan, literally
 from popoto.fields.keeping.families import KeyFamily
 from popoto.models.record.options import ModelOptions
-from popoto.models.upkeep.records import SCAN_COUNT, as_text
+from popoto.models.upkeep.records import SCAN_COUNT
 from popoto.models.upkeep.registry import Registry
 
 _SIZE_COMMANDS = {b"set": "SCARD", b"zset": "ZCARD", b"hash": "HLEN"}

@@ -11,7 +11,7 @@ from typing import Final
 from urllib.parse import quote
 
 from popoto import embedded
-from popoto.cli.arguments import Commands, no_url
+from popoto.cli.arguments import Commands, path_of
 from popoto.cli.exits import DONE, UsageProblem
 from popoto.cli.output import complain, say
 
@@ -48,7 +48,8 @@ def run(options: argparse.Namespace) -> int:
     """Serve until a signal comes."""
     if options.temporary and options.directory:
         raise UsageProblem("serve either a directory or --temporary")
-    no_url(options.directory or "", "a directory")
+    if options.directory is not None:
+        path_of(options.directory, "a directory")
     stopped = _told_by_signals()
     directory = None if options.temporary else options.directory or "popoto-data"
     with embedded.start(directory) as server:

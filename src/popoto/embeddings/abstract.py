@@ -7,11 +7,14 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, ClassVar, NamedTuple
 
+from popoto._unknown_names import is_strict, tell
+
 __all__ = [
     "AbstractEmbeddingProvider",
     "LateInteractionProvider",
     "TextVectors",
     "batches",
+    "check_provider",
     "vectors",
 ]
 
@@ -48,6 +51,16 @@ class AbstractEmbeddingProvider(ABC):
     @abstractmethod
     def max_batch_size(self) -> int:
         """How many texts one call of the service takes."""
+
+
+def check_provider(provider: object, where: str) -> None:
+    """Tell of what is neither None nor a provider, in fact if not by its class."""
+    if provider is not None and not callable(getattr(provider, "embed", None)):
+        tell(
+            f"{where} takes a provider, with a method embed(texts), such as OllamaProvider(); "
+            f"{provider!r} cannot embed",
+            refuse=is_strict(),
+        )
 
 
 class TextVectors(NamedTuple):

@@ -11,6 +11,7 @@ from redis.client import Pipeline
 from popoto import redis_db
 from popoto.engine.codec import Stored
 from popoto.engine.keys import shard_prefix
+from popoto.engine.looking_up import asked, needed
 from popoto.engine.outcome import CommitReply, GuardFailure, refused_commands
 from popoto.engine.request import Argument, Plan, Reply, Request, ScriptCall, tagged
 from popoto.engine.scripts import COMMIT, Script, finding
@@ -247,11 +248,16 @@ class Batch(Pipeline):
 def outcomes(
     batches: Sequence[Batch], shard: str, *, upkeep: bool = False
 ) -> Plan[list[list[Reply] | GuardFailure]]:
-    """The outcomes of batches, each in a step of its own, that may be repeated. One round trip."""
+    """The outcomes of batches, each in a step of its own, that may be repeated. One round trip.
+
+    ModelException for a key of another type than one of their commands reads.
+    """
     if not batches:
         return []
     calls = [batch.call() for batch in batches]
-    replies = yield Request(calls, shard, repeatable=True, upkeep=upkeep)
+    request = Request(calls, shard, repeatable=True, upkeep=upkeep)
+    read = needed((name, key) for batch in batches for name, key, _ in batch.commands if key)
+    replies = yield from asked(request, read)
     return [Batch.outcome(reply) for reply in replies]
 
 

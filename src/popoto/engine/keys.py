@@ -13,6 +13,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
+from popoto.exceptions import StoredDataError
+
 SEPARATOR = ":"
 ESCAPED_SEPARATOR = "{&#58;}"
 _POINTER = "$IdxPtr:"
@@ -35,6 +37,25 @@ def unescape(part: str) -> str:
     if "/" not in part and "{" not in part:
         return part
     return _ESCAPED.sub(lambda match: match.group(1) or SEPARATOR, part)
+
+
+def text_of(key: bytes) -> str:
+    """A record key that a server has told. Raises StoredDataError for bytes that are no text."""
+    try:
+        return key.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise StoredDataError(
+            f"{key!r} stands where record keys stand, and is no text: popoto has not written it. "
+            "Remove it, and what stands under that name."
+        ) from error
+
+
+def as_text(key: bytes) -> str | None:
+    """A key of ours as text; None for bytes that no key of ours is made of."""
+    try:
+        return key.decode("utf-8")
+    except UnicodeDecodeError:
+        return None
 
 
 def join(*parts: object) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final
 
 from redis.exceptions import ResponseError
@@ -23,12 +23,14 @@ _NEEDED: Final = {
     "SCARD": "set",
     "SMEMBERS": "set",
     "SSCAN": "set",
+    "ZCARD": "zset",
     "ZMSCORE": "zset",
     "ZRANGE": "zset",
     "ZRANGEBYSCORE": "zset",
     "ZRANK": "zset",
     "ZREVRANGE": "zset",
     "ZREVRANGEBYSCORE": "zset",
+    "ZSCORE": "zset",
 }
 
 
@@ -40,9 +42,13 @@ def looked_up(
     `before_writing`: what is written next depends on them, so that nothing is.
     """
     request = Request(commands, shard, repeatable=True)
-    # Gone through only where it is needed.
-    kinds = ((_text(key), _NEEDED[str(name)]) for name, key, *_ in commands if str(name) in _NEEDED)
-    return asked(request, kinds, writes=before_writing)
+    read = needed((name, key) for name, key, *_ in commands)
+    return asked(request, read, writes=before_writing)
+
+
+def needed(commands: Iterable[tuple[Argument, Argument]]) -> Iterator[tuple[str, str]]:
+    """The keys, and the types that they need, of reading commands. Gone through only on errors."""
+    return ((_text(key), _NEEDED[str(name)]) for name, key in commands if str(name) in _NEEDED)
 
 
 def lacking_in(key: str, names: Sequence[str], shard: str) -> Plan[list[str]]:
@@ -73,18 +79,23 @@ def asked(
     try:
         replies: list[Any] = yield request
     except ResponseError as error:
-        if "WRONGTYPE" not in str(error):
-            raise
-        wanted = list(kinds)
-        found: list[bytes] = yield Request(
-            [("TYPE", key) for key, _ in wanted], request.shard, repeatable=True
-        )
-        for (key, expected), kind in zip(wanted, found, strict=True):
-            is_one = kind.decode("ascii", "replace")
-            if is_one not in (expected, "none"):
-                raise wrong_kind(key, is_one, expected, writes=writes) from error
+        yield from name_stranger(error, kinds, request.shard, writes=writes)
         raise
     return replies
+
+
+def name_stranger(
+    error: ResponseError, kinds: Iterable[tuple[str, str]], shard: str, *, writes: bool = False
+) -> Plan[None]:
+    """Raise ModelException if an error is that of a key, among these, which has another type."""
+    if "WRONGTYPE" not in str(error):
+        return
+    wanted = list(kinds)
+    found: list[bytes] = yield Request([("TYPE", key) for key, _ in wanted], shard, repeatable=True)
+    for (key, expected), kind in zip(wanted, found, strict=True):
+        is_one = kind.decode("ascii", "replace")
+        if is_one not in (expected, "none"):
+            raise wrong_kind(key, is_one, expected, writes=writes) from error
 
 
 def _text(key: Argument) -> str:

@@ -50,6 +50,8 @@ class AutoFieldMixin(Field[str]):
         "auto_uuid_length": _UUID_LENGTH,
     }
 
+    takes_no_default: ClassVar[str] = "it makes a value of its own for each record"
+
     strategy: str
     auto_uuid_length: int
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
 from popoto._stock import stock
@@ -24,6 +24,7 @@ from popoto.fields.keeping.commit import Commit
 from popoto.fields.keeping.entries import Entry
 from popoto.fields.keeping.families import KeyFamily
 from popoto.fields.keeping.forgetting import Subject, Trace
+from popoto.fields.keywords import unknown_source
 from popoto.fields.partitioned_field_mixin import PartitionedFieldMixin
 from popoto.fields.valueless_field_mixin import ValuelessFieldMixin
 from popoto.memory.bm25.documents import lengths_key, put_document
@@ -144,6 +145,10 @@ class BM25Field(PartitionedFieldMixin[str], ValuelessFieldMixin[str], Field[str]
     def check_model(self, fields: Mapping[str, Any], indexes: Sequence[Any]) -> None:
         PartitionedFieldMixin.check_model(self, fields, indexes)
         ValuelessFieldMixin.check_model(self, fields, indexes)
+
+    def without_effect(self, model: Any) -> Iterator[str]:
+        if self.source not in model._meta.by_name:
+            yield unknown_source(self.label, self.source, model)
 
     # Indexing ---------------------------------------------------------------------
 

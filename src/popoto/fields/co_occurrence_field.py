@@ -27,13 +27,13 @@ from popoto.fields.keeping.adjusting import carried_out
 from popoto.fields.keeping.entries import Entry
 from popoto.fields.keeping.families import KeyFamily, Layout
 from popoto.fields.keeping.proposals import ProposalEntry, pending_family
-from popoto.fields.unindexed_field_mixin import UnindexedFieldMixin
+from popoto.fields.valueless_field_mixin import ValuelessFieldMixin
 from popoto.memory.composite.signals import Signal, spreading
 
 __all__ = ["CoOccurrenceField"]
 
 
-class CoOccurrenceField(UnindexedFieldMixin[Any], Field[Any]):
+class CoOccurrenceField(ValuelessFieldMixin[Any], Field[Any]):
     """Weighted edges between keys, normally those of records. The attribute itself is None.
 
     `symmetric`     an edge leads both ways, with one weight
@@ -54,6 +54,7 @@ class CoOccurrenceField(UnindexedFieldMixin[Any], Field[Any]):
     shown_keywords: ClassVar[tuple[str, ...]] = ("symmetric", "max_edges", "decay_factor")
 
     values_are = "edges to other records"
+    follows_from = "link() and strengthen()"
 
     symmetric: bool
     max_edges: int

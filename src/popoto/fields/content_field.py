@@ -28,7 +28,7 @@ from popoto.fields.keeping.commit import Commit
 from popoto.fields.keeping.forgetting import Subject, Trace, nothing
 from popoto.fields.keeping.stand_in import StandIn
 from popoto.fields.unindexed_field_mixin import UnindexedFieldMixin
-from popoto.stores.abstract import AbstractContentStore
+from popoto.stores.abstract import AbstractContentStore, check_store
 from popoto.stores.default import get_default_store, set_default_store
 
 __all__ = ["ContentField", "ContentReference", "get_default_store", "set_default_store"]
@@ -75,6 +75,7 @@ class ContentField(UnindexedFieldMixin[str], Field[str]):
                 f"ContentField(store={self._store!r}): give a content store, or 'filesystem' "
                 "for the default one"
             )
+        check_store(self._store, f"{type(self).__name__}(store=…)")
 
     @property
     def registries(self) -> frozenset[str]:

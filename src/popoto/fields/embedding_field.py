@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import os  # noqa: F401  # pyright: ignore[reportUnusedImport]  # who used 1.6 patches it here
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar, Literal, cast
 
 from popoto import clock
 from popoto._stock import stock
-from popoto.embeddings.abstract import LateInteractionProvider
+from popoto.embeddings.abstract import LateInteractionProvider, check_provider
 from popoto.embeddings.default import get_default_provider, set_default_provider
 from popoto.engine import keys
 from popoto.engine.batch import Batch
-from popoto.engine.codec import NIL, Stored
+from popoto.engine.codec import NIL, DecodeError, Stored
+from popoto.engine.keys import text_of
 from popoto.engine.looking_up import looked_up
 from popoto.engine.request import Plan
 from popoto.exceptions import ModelException
@@ -23,6 +24,7 @@ from popoto.fields.keeping.families import KeyFamily, companion_family
 from popoto.fields.keeping.forgetting import Subject, Trace
 from popoto.fields.keeping.renewing import Renewal
 from popoto.fields.keeping.stand_in import StandIn
+from popoto.fields.keywords import unknown_source
 from popoto.fields.vectors.by_word import WordKeeper
 from popoto.fields.vectors.catching_up import embed_records
 from popoto.fields.vectors.embedding import Embedded, Unembedded, Unvectored
@@ -132,6 +134,12 @@ class EmbeddingField(VectorsOfModels, Field[int]):
         if self.on_failure not in ("raise", "save"):
             raise ModelException(f"{kind}(on_failure={self.on_failure!r}): 'raise' or 'save'")
         self.nearness.check(kind)
+        check_provider(self._provider, f"{kind}(provider=…)")
+
+    def without_effect(self, model: Any) -> Iterator[str]:
+        source = self.source
+        if source is not None and source not in model._meta.by_name and not hasattr(model, source):
+            yield unknown_source(self.label, source, model)
 
     def bind(self, model_name: str, name: str) -> None:
         super().bind(model_name, name)
@@ -214,6 +222,13 @@ class EmbeddingField(VectorsOfModels, Field[int]):
     def forgetting(self, subject: Subject) -> Plan[Mapping[str, Trace]]:
         return {"vectors": (yield from self.keeper.forgetting(subject))}
 
+    def _dimensions_of(self, stored: bytes) -> Any:
+        """How many numbers the vector has, by the record; 0 where that cannot be read."""
+        try:
+            return self.decode(stored)
+        except DecodeError:
+            return 0
+
     # Saving ---------------------------------------------------------------------
 
     def unprepared(
@@ -224,7 +239,7 @@ class EmbeddingField(VectorsOfModels, Field[int]):
             return None
         text = text_at_hand(instance, source)
         stored: Any = commit.known.get(self.name)
-        dimensions = None if stored is None else self.decode(stored)
+        dimensions = None if stored is None else self._dimensions_of(stored)
         task = "embed"
         if text is None or text == "":
             task = "clear"
@@ -332,7 +347,7 @@ class EmbeddingField(VectorsOfModels, Field[int]):
         (found,) = yield from looked_up(
             [("ZRANGE", self.missing_key, 0, -1)], self.keeper.place.shard
         )
-        return [key.decode("utf-8") for key in found]
+        return [text_of(key) for key in found]
 
     def embed(self, instances: Sequence[Any], *, are_marked: bool) -> Plan[int]:
         """Give these stored records vectors of their texts; how many have one now.

@@ -20,6 +20,7 @@ from popoto.fields.asking.asked import Asked
 from popoto.fields.coercion import CHECKED_TYPES
 from popoto.fields.deferred import read_deferred
 from popoto.fields.describing import describe
+from popoto.fields.keywords import check_keywords
 from popoto.fields.on_delete import OnDelete
 from popoto.fields.spelling import FORMS, SPELLED
 from popoto.fields.type_variables import Value
@@ -59,7 +60,8 @@ class Field(Asked[Value], Generic[Value], metaclass=FieldBase):
     `type`        the Python type of values; one of `VALID_FIELD_TYPES`
     `null`        whether None may be saved (default True)
     `default`     a value, or a callable called once per instance; mutable values are copied
-    `max_length`  longest text that may be saved; no limit by default
+    `max_length`  longest text that may be saved; no limit by default (of other types it limits
+                  nothing, which a warning says)
     `unique`      no two records may hold the same value; None is exempt
     `indexed`     keeps a set of records per value, as `IndexedField` does
     """
@@ -88,6 +90,8 @@ class Field(Asked[Value], Generic[Value], metaclass=FieldBase):
         # Assignment is checked but not intercepted: instances store plain attributes.
         def __set__(self, instance: object, value: Value | None) -> None: ...
 
+    #: The only values there may be, as an annotation `Literal` says; None: any of the type.
+    choices: frozenset[Any] | None = None
     #: Whether loaded instances have the value from the beginning, untouched.
     is_present: ClassVar[bool] = False
     #: The model class that the field belongs to, once that exists.
@@ -120,6 +124,7 @@ class Field(Asked[Value], Generic[Value], metaclass=FieldBase):
             setattr(self, name, value)
         self.type = real_type(self.type)
         self.check_options(options)
+        check_keywords(self, options)
 
     def check_options(self, options: Mapping[str, Any]) -> None:
         """Refuse options that cannot work. `options` are those given by the caller."""
@@ -137,6 +142,14 @@ class Field(Asked[Value], Generic[Value], metaclass=FieldBase):
                 f"{type(self).__name__}(unique=True) is not supported: make it unique with "
                 "Meta.indexes = (((name,), True),)"
             )
+
+    #: Why no default can stand for a value here; "" where one can.
+    takes_no_default: ClassVar[str] = ""
+
+    @property
+    def limits_nothing(self) -> bool:
+        """Whether `max_length` has nothing to limit here."""
+        return self.type is not str
 
     @property
     def never_null(self) -> str:
@@ -173,6 +186,7 @@ class Field(Asked[Value], Generic[Value], metaclass=FieldBase):
             and cls.problem is Field.problem
             and not self.has_own_check
             and self.max_length is None
+            and self.choices is None
             and self.type not in CHECKED_TYPES
         )
         #: Whether values change before they are stored, and whether even untouched ones may.

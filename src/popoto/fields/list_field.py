@@ -55,6 +55,10 @@ class ListField(TypedField[Items]):
             )
         self.in_hash = capacity is None
 
+    @property
+    def limits_nothing(self) -> bool:
+        return False
+
     def codec(self) -> tuple[Callable[[Any], Stored], Callable[[Any], Any]]:
         if self.in_hash:
             return super().codec()

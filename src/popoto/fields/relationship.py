@@ -127,6 +127,10 @@ class Relationship(Field["Target | str | None"], Generic[Target]):
         Relationship._bound.add(self)
 
     @property
+    def limits_nothing(self) -> bool:
+        return True
+
+    @property
     def target_model(self) -> Any:
         return self.model
 

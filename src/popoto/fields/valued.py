@@ -69,6 +69,7 @@ class Valued:
         null: bool
         value: Any
         max_length: int | None
+        choices: frozenset[Any] | None
         default: Any
         sorted: bool
         indexed: bool
@@ -178,6 +179,12 @@ class Valued:
                 coerce(self.type, value)
             except CoercionError as error:
                 return str(error)
+        return self._beyond(value)
+
+    def _beyond(self, value: Any) -> str | None:
+        """Why a value of the right type is none that this field may have, or None."""
+        if self.choices is not None and value not in self.choices:
+            return f"it is none of {', '.join(sorted(map(repr, self.choices - {None})))}"
         if self.max_length is not None and self.type is str and len(value) > self.max_length:
             return f"its length {len(value)} exceeds max_length={self.max_length}"
         return None

@@ -11,6 +11,7 @@ from typing import Any, Generic, Literal, TypeVar, overload
 
 from popoto import redis_db
 from popoto._unknown_names import tell
+from popoto.engine.keys import text_of
 from popoto.engine.request import Call, Plan
 from popoto.engine.run import arun, run
 from popoto.exceptions import QueryException
@@ -382,7 +383,7 @@ class Query(TypedTuples, QueryOperations, Generic[Row]):
         """The keys of the records that match, for other plans."""
         found = tuple(Q(**{name: value}) for name, value in conditions)
         matches = yield from Execution(QuerySpec(self.model_class, found)).keys()
-        return [key.decode("utf-8") for key in matches]
+        return [text_of(key) for key in matches]
 
     def filter_for_keys_set(self, **lookups: Any) -> set[bytes]:
         """The keys of the records that match, as a set."""

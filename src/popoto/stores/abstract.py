@@ -4,11 +4,24 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 
-__all__ = ["AbstractContentStore", "ContentReferenceError"]
+from popoto._unknown_names import is_strict, tell
+
+__all__ = ["AbstractContentStore", "ContentReferenceError", "check_store"]
 
 
 class ContentReferenceError(ValueError, FileNotFoundError):
     """A text that no `save` of the store has returned, so there is no content behind it."""
+
+
+def check_store(store: object, where: str) -> None:
+    """Tell of what is neither None nor a store, in fact if not by its class."""
+    methods = ("save", "load", "delete", "exists")
+    if store is not None and not all(callable(getattr(store, name, None)) for name in methods):
+        tell(
+            f"{where} takes a content store, with methods {', '.join(methods)}, such as "
+            f"FilesystemStore(path); {store!r} cannot keep texts",
+            refuse=is_strict(),
+        )
 
 
 class AbstractContentStore(ABC):

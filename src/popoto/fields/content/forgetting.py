@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any
 
 from popoto.engine import keys
+from popoto.engine.codec import DecodeError
 from popoto.engine.looking_up import looked_up, members_of
 from popoto.engine.request import Call, Plan
 from popoto.fields.content.collecting import collect, references_to
@@ -28,10 +29,11 @@ def references_in(options: Any, stored: Mapping[str, bytes]) -> list[str]:
     found: list[str] = []
     for field in options.content_fields:
         raw = stored.get(field.name)
-        text = None if raw is None else decode_text(raw)
-        if text:
-            found.append(text)
-    return found
+        if raw is not None:
+            # What is no text refers to nothing.
+            with contextlib.suppress(DecodeError):
+                found.append(decode_text(raw) or "")
+    return [each for each in found if each]
 
 
 def forget_contents(options: Any, subject: Subject) -> Plan[Mapping[str, Trace]]:

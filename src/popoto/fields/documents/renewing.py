@@ -5,8 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Protocol
 
+from redis.exceptions import ResponseError
+
 from popoto.engine.batch import Batch, GuardFailure, outcomes
 from popoto.engine.keys import SEPARATOR
+from popoto.engine.keys import as_text as as_term
+from popoto.engine.looking_up import looked_up, name_stranger
 from popoto.engine.request import Argument, Plan, Request, ScriptCall
 from popoto.engine.scanning import Scan, literally
 from popoto.exceptions import StoredDataError
@@ -92,7 +96,7 @@ class Reindexing:
         yield from self._purge(stems)
         for stem in stems:
             number = [lengths_key(stem), f"{stem}:n", f"{stem}:avgdl"]
-            yield self._upkeep(ScriptCall(RECOMPUTE, number, []))
+            yield from self._carried_out(stem, ScriptCall(RECOMPUTE, number, []))
             key = f"{stem}:analyzer"
             yield self._upkeep(("SET", key, self._mark) if self._mark else ("DEL", key))
         return ()
@@ -135,10 +139,9 @@ class Reindexing:
         yield from self._purge_all("inv:")
         for stem in stems:
             # Terms of which no postings are left.
-            (terms,) = yield Request.of(
-                ("ZRANGE", f"{stem}:df", 0, -1), shard=self._shard, repeatable=True
-            )
-            yield from self._purge_of(stem, [f"inv:{term.decode('utf-8')}" for term in terms])
+            (terms,) = yield from looked_up([("ZRANGE", f"{stem}:df", 0, -1)], self._shard)
+            names = [text for term in terms if (text := as_term(term)) is not None]
+            yield from self._purge_of(stem, [f"inv:{name}" for name in names])
 
     def _purge_all(self, kind: str) -> Plan[None]:
         for page in (yield from self._pages()):
@@ -157,4 +160,18 @@ class Reindexing:
             members = [name.removeprefix("tf:") for name in some if name.startswith("tf:")]
             arguments: list[Argument] = [len(terms), *terms, *members]
             keys = [stem, *(f"{stem}:{name}" for name in some)]
-            yield self._upkeep(ScriptCall(PURGE, keys, arguments))
+            yield from self._carried_out(stem, ScriptCall(PURGE, keys, arguments))
+
+    def _carried_out(self, stem: str, call: ScriptCall) -> Plan[None]:
+        try:
+            yield self._upkeep(call)
+        except ResponseError as error:
+            # Of documents' terms, the script looks at more than it is told of.
+            names = [name for page in (yield from self._pages()) for name in page]
+            kinds = [(name, "zset") for name in names if self._is_ordered(stem, name)]
+            yield from name_stranger(error, kinds, self._shard)
+            raise
+
+    def _is_ordered(self, stem: str, key: str) -> bool:
+        of, rest = self._parted(key)
+        return of == stem and (rest in ("df", "dl") or rest.startswith(("tf:", "inv:")))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from popoto._stock import stock
@@ -65,6 +65,10 @@ class Kept(Valued):
 
         `indexes` are those of its `Meta`. Raises ModelException.
         """
+
+    def without_effect(self, model: Any) -> Iterator[str]:
+        """What is to be said of keywords that do nothing in this model, once its class is made."""
+        return iter(())
 
     # Entries --------------------------------------------------------------------
 

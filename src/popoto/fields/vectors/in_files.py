@@ -15,7 +15,7 @@ from popoto.engine.request import Call, Plan
 from popoto.fields.keeping.forgetting import Subject, Trace
 from popoto.fields.vectors.keeper import Described, Seen, VectorKeeper
 from popoto.memory.vectors.arrays import Array
-from popoto.memory.vectors.files import Signature, VectorDirectory, vector_name
+from popoto.memory.vectors.files import Signature, VectorDirectory, read_json, vector_name
 from popoto.memory.vectors.matrix import Matrix
 from popoto.stores.default import content_path
 
@@ -150,13 +150,12 @@ class FollowedDirectory:
     def described(self) -> Described | None:
         """As it was noted, if a provider has told the name of its model."""
         try:
-            with open(self.directory.at(_ABOUT), encoding="utf-8") as file:
-                found: object = json.load(file)
+            found = read_json(self.directory.at(_ABOUT))
         except (OSError, ValueError):
             return None
         entries = cast("dict[str, object]", found) if isinstance(found, dict) else {}
         model, dimensions = entries.get("model"), entries.get("dimensions")
-        if not isinstance(model, str) or not isinstance(dimensions, int):
+        if not isinstance(model, str) or type(dimensions) is not int or dimensions < 1:
             return None
         return Described(model, dimensions, "float32")
 

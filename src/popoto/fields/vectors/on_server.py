@@ -10,8 +10,10 @@ from typing import Any
 
 from popoto.engine import keys
 from popoto.engine.batch import Batch, KeyArgument
+from popoto.engine.keys import as_text
 from popoto.engine.looking_up import asked, lacking_in, looked_up
 from popoto.engine.request import Plan, Request, ScriptCall
+from popoto.exceptions import StoredDataError
 from popoto.fields.keeping.adjusting import Queued, carried_out
 from popoto.fields.keeping.entries import Carried, Entry
 from popoto.fields.keeping.families import KeyFamily, companion_family
@@ -165,7 +167,7 @@ class ServerKeeper(VectorKeeper):
         (reply,) = yield from looked_up(
             [("HMGET", self._note, "model", "dimensions", "form")], self.place.shard
         )
-        return _described(reply)
+        return _described(self._note, reply)
 
     def begin_anew(self, owner: Any, described: Described) -> Plan[None]:
         epoch = _new_epoch()
@@ -181,11 +183,17 @@ def _new_epoch() -> str:
     return secrets.token_hex(8)
 
 
-def _described(reply: Sequence[bytes | None]) -> Described | None:
+def _described(key: str, reply: Sequence[bytes | None]) -> Described | None:
     model, dimensions, form = reply
     if dimensions is None:
         return None
-    return Described((model or b"").decode(), int(dimensions), (form or b"float32").decode())
+    try:
+        return Described((model or b"").decode(), int(dimensions), (form or b"float32").decode())
+    except ValueError as error:
+        raise StoredDataError(
+            f"the key {key!r} does not tell what vectors are made with ({error}). "
+            "Delete it and the vectors beside it, and call reembed()."
+        ) from error
 
 
 class Following:
@@ -204,12 +212,12 @@ class Following:
         while True:
             asked = self._epoch, self.version
             note, size, changes = yield from keeper.changes_since(*asked)
-            described = _described(note[2:])
+            described = _described(keeper._note, note[2:])
             if self._take(asked, note[0], described, size, changes) and len(changes) < 3 * _PAGE:
                 break
         if len(self._versions) > size + _MOST_GONE + size // 8:
             known, moment = set(self._versions), self.version
-            living = {member.decode("utf-8") for member in (yield from keeper.members())}
+            living = {as_text(member) for member in (yield from keeper.members())}
             self.drop(known - living, moment)
         return described
 
@@ -222,7 +230,7 @@ class Following:
         changes: list[Any],
     ) -> bool:
         """Take changes over, each unless a later one is known. False: ask again."""
-        epoch = (epoch_told or b"").decode()
+        epoch = (epoch_told or b"").decode("ascii", "replace")
         with self.matrix.lock:
             if epoch != self._epoch:
                 self._epoch, self.version, self._versions = epoch, 0, {}
@@ -234,7 +242,9 @@ class Following:
                 self.matrix.reserve(size + size // _SPARE, described.dimensions)
             for place in range(0, len(changes), 3):
                 version = int(float(changes[place + 1]))
-                self._put(changes[place].decode("utf-8"), version, changes[place + 2], described)
+                key = as_text(changes[place])
+                if key is not None:
+                    self._put(key, version, changes[place + 2], described)
                 self.version = max(self.version, version)
         return True
 

@@ -7,7 +7,6 @@ there they are what a word is made of.
 
 from __future__ import annotations
 
-import itertools
 import re
 import unicodedata
 from collections.abc import Iterator
@@ -21,6 +20,11 @@ _NAMES: Final = re.compile(r"(?<!\w)[a-z](?:\+\+|#)")
 _ASCII: Final = re.compile(r"[a-z0-9]+(?:[-_.,'/:@&][a-z0-9]+)*")
 _THOUSANDS: Final = re.compile(r"(?<=\d),(?=\d{3}(?!\d))")
 _SEPARATORS: Final = re.compile(r"[-_.,'/:@&]")
+#: So many marks on one letter no language has (UAX #15, stream-safe text). Marks are put in order
+#: one by one, which takes the square of their number: hours for a text that is made of them.
+_MOST_MARKS: Final = 30
+#: What may be a run of more; halfwidth sound marks are letters that become marks.
+_MANY_MARKS: Final = re.compile(rf"(?:[^\w\x00-\x7f]|[\uff9e\uff9f]){{{_MOST_MARKS + 1},}}")
 #: Scripts that put no spaces between words, or of which words are found better by pairs.
 _PAIRED: Final = (
     (0x0E00, 0x0EFF),  # Thai, Lao
@@ -44,9 +48,26 @@ def folded(text: str) -> str:
     """A text in the form in which texts are compared."""
     if text.isascii():
         return text.lower()
+    text = _MANY_MARKS.sub(_with_fewer_marks, text)
     text = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
     text = text.replace("\u2019", "'").replace("\u00ad", "")
     return text if text.isascii() else unicodedata.normalize("NFC", _without_accents(text))
+
+
+def _with_fewer_marks(found: re.Match[str]) -> str:
+    """A run without the marks behind the thirtieth in a row."""
+    kept: list[str] = []
+    marks = 0
+    for each in found.group():
+        marks = marks + 1 if _is_combining(each) else 0
+        if marks <= _MOST_MARKS:
+            kept.append(each)
+    return "".join(kept)
+
+
+@lru_cache(maxsize=8192)
+def _is_combining(character: str) -> bool:
+    return unicodedata.combining(unicodedata.normalize("NFKD", character)[0]) > 0
 
 
 def _without_accents(text: str) -> str:
@@ -86,15 +107,11 @@ def _parts(run: str) -> tuple[str, ...]:
 
 def _pairs(run: str) -> tuple[str, ...]:
     """Pairs of neighbouring characters, each with its marks; a lone one as it is."""
-    clusters: list[str] = []
-    for each in run:
-        if clusters and _kind(each) == "mark":
-            clusters[-1] += each
-        else:
-            clusters.append(each)
-    if len(clusters) == 1:
+    starts = [at for at, each in enumerate(run) if not at or _kind(each) != "mark"]
+    if len(starts) == 1:
         return (run,)
-    return tuple(one + other for one, other in itertools.pairwise(clusters))
+    ends = (*starts[2:], len(run))
+    return tuple(run[start:end] for start, end in zip(starts, ends, strict=False))
 
 
 def _runs(text: str) -> Iterator[tuple[str, bool]]:

@@ -33,8 +33,9 @@ def array_of(vector: Iterable[Any]) -> Array:
     """A vector as an array of float32. Raises ValueError unless it is one of finite numbers."""
     np = numpy()
     try:
-        found = np.asarray(vector, dtype=np.float32)
-    except (TypeError, ValueError) as error:
+        with np.errstate(over="ignore"):
+            found = np.asarray(vector, dtype=np.float32)
+    except (TypeError, ValueError, OverflowError) as error:
         raise ValueError(f"no vector of numbers: {error}") from error
     if found.ndim != 1 or not found.size:
         raise ValueError(f"no vector, but an array of shape {found.shape}")
@@ -79,4 +80,6 @@ def unpacked(data: bytes, form: str, dimensions: int) -> Array:
     kind = np.dtype(FORMS[form])
     if len(data) != dimensions * kind.itemsize:
         raise ValueError(f"{len(data)} bytes are no vector of {dimensions} {form}")
-    return array_of(np.frombuffer(data, dtype=kind).astype(np.float32) * np.float32(scale))
+    with np.errstate(all="ignore"):
+        # What that makes infinite, or no number, is refused.
+        return array_of(np.frombuffer(data, dtype=kind).astype(np.float32) * np.float32(scale))

@@ -13,6 +13,7 @@ import json
 import logging
 import os
 import re
+import stat
 import tempfile
 import time
 from collections.abc import Callable, Generator, Iterable, Mapping
@@ -23,7 +24,7 @@ from popoto.memory.vectors.arrays import Array, array_of, numpy
 if os.name == "posix":
     import fcntl
 
-__all__ = ["SUFFIX", "Signature", "VectorDirectory", "legacy_name", "vector_name"]
+__all__ = ["SUFFIX", "Signature", "VectorDirectory", "legacy_name", "read_json", "vector_name"]
 
 logger = logging.getLogger("POPOTO.embedding")
 
@@ -32,6 +33,18 @@ _INDEX = "_index.json"
 _TEMPORARY = re.compile(r"tmp[A-Za-z0-9_]+\.npy")
 #: The longest name of a file that common file systems take.
 _LONGEST_NAME = 255
+#: No link is followed, and no pipe waited for.
+_READ: int = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+#: Bytes of an index, or of a note, that are read.
+_LARGEST_TEXT = 1 << 30
+_MOST_NUMBERS = 1 << 20
+_MAGIC = b"\x93NUMPY"
+#: As `numpy.save` writes it for a vector. NumPy's own reader evaluates what stands there.
+_HEADER = re.compile(
+    rb"\{'descr': '([<>]f[248])', 'fortran_order': (?:False|True), "
+    rb"'shape': \(([0-9]{1,7}),\), \}\s*"
+)
+_LONGEST_HEADER = 1024
 
 #: By what one version of a file is told from another: its number, size and time.
 Signature = tuple[int, int, int]
@@ -49,9 +62,10 @@ def legacy_name(key: str) -> str:
 
 def _legacy_key(name: str) -> str | None:
     try:
-        return bytes.fromhex(name.removesuffix(SUFFIX)).decode("utf-8") or None
+        key = bytes.fromhex(name.removesuffix(SUFFIX)).decode("utf-8")
     except ValueError:
         return None
+    return key if key and _is_name_of(name, key) else None
 
 
 class VectorDirectory:
@@ -69,8 +83,7 @@ class VectorDirectory:
     def read_index(self) -> dict[str, str]:
         """File name -> record key; empty, with a warning, where it cannot be read."""
         try:
-            with open(self.at(_INDEX), encoding="utf-8") as file:
-                found: object = json.load(file)
+            found = read_json(self.at(_INDEX))
         except FileNotFoundError:
             return {}
         except (OSError, ValueError) as error:
@@ -169,7 +182,7 @@ class VectorDirectory:
 
     def load(self, name: str) -> Array:
         """One vector. Raises ValueError for what is none, OSError. Nothing in it is carried out."""
-        with open(self.at(name), "rb") as file:
+        with _plain_file(self.at(name)) as file:
             return _read_vector(file, os.fstat(file.fileno()).st_size)
 
     def dimensions_of(self, key: str) -> int | None:
@@ -217,7 +230,10 @@ class VectorDirectory:
             return None
 
     def keys_of(self, names: Iterable[str]) -> dict[str, str]:
-        """The record keys of files, as far as known. Those of an earlier scheme enter the index."""
+        """The record keys of files, as far as known. Those of an earlier scheme enter the index.
+
+        A file whose name is not made of the key that the index tells is nobody's.
+        """
         index = self.read_index()
         found: dict[str, str] = {}
         learned = False
@@ -229,7 +245,8 @@ class VectorDirectory:
                     continue
                 index[name] = key
                 learned = True
-            found[name] = key
+            if _is_name_of(name, key):
+                found[name] = key
         if learned:
             self.write_index(index)
         return found
@@ -283,17 +300,47 @@ def _signature(found: os.stat_result) -> Signature:
     return found.st_ino, found.st_size, found.st_mtime_ns
 
 
+def _is_name_of(name: str, key: str) -> bool:
+    try:
+        return name in (vector_name(key), legacy_name(key))
+    except UnicodeEncodeError:
+        return False
+
+
+def _plain_file(path: str) -> BinaryIO:
+    """A file that is one, opened. Raises OSError, ValueError for what is none."""
+    handle = os.open(path, _READ)
+    if not stat.S_ISREG(os.fstat(handle).st_mode):
+        os.close(handle)
+        raise ValueError("this is no plain file")
+    return os.fdopen(handle, "rb")
+
+
+def read_json(path: str) -> object:
+    """What a file of JSON says. Raises OSError, ValueError for what is none."""
+    with _plain_file(path) as file:
+        text = file.read(_LARGEST_TEXT + 1)
+    if len(text) > _LARGEST_TEXT:
+        raise ValueError(f"it has more than {_LARGEST_TEXT:,} bytes")
+    try:
+        return json.loads(text.decode("utf-8"))
+    except RecursionError as error:
+        raise ValueError("it is nested too deep") from error
+
+
 def _read_vector(file: BinaryIO, size: int) -> Array:
     """The one-dimensional array of a .npy file, whose header must tell just what is there."""
     np = numpy()
-    form = np.lib.format
-    version = form.read_magic(file)
-    if version not in ((1, 0), (2, 0)):
-        raise ValueError(f"version {version} of the format")
-    read = form.read_array_header_1_0 if version == (1, 0) else form.read_array_header_2_0
-    shape, _, kind = read(file)
-    if len(shape) != 1 or kind.kind != "f":
-        raise ValueError(f"no vector of floats, but {kind} of shape {shape}")
-    if size - file.tell() != shape[0] * kind.itemsize:
-        raise ValueError("the file is cut off, or goes on behind the vector")
-    return array_of(np.frombuffer(file.read(), dtype=kind).astype(np.float32))
+    start = file.read(len(_MAGIC) + 2)
+    if start[:-2] != _MAGIC or start[-2:] not in (b"\x01\x00", b"\x02\x00"):
+        raise ValueError(f"no file of an array in version 1 or 2 of the format, but {start!r}")
+    length = int.from_bytes(file.read(2 if start[-2:] == b"\x01\x00" else 4), "little")
+    header = _HEADER.fullmatch(file.read(min(length, _LONGEST_HEADER)))
+    if header is None:
+        raise ValueError("the header is none of a vector of floats")
+    kind, numbers = np.dtype(header[1].decode("ascii")), int(header[2])
+    if numbers > _MOST_NUMBERS or size - file.tell() != numbers * kind.itemsize:
+        raise ValueError("the file is cut off, or goes on behind the vector, or is too long")
+    with np.errstate(over="ignore"):
+        # What is too large becomes infinite, and is refused.
+        return array_of(np.frombuffer(file.read(), dtype=kind).astype(np.float32))

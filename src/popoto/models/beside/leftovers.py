@@ -19,6 +19,7 @@ from redis.exceptions import ResponseError
 
 from popoto.engine import keys
 from popoto.engine.batch import Batch, GuardFailure, outcomes
+from popoto.engine.keys import as_text, text_of
 from popoto.engine.looking_up import looked_up
 from popoto.engine.request import Command, Plan, Request
 from popoto.engine.scanning import Scan, literally
@@ -93,9 +94,9 @@ def _all_of(options: ModelOptions, key: str, note: bytes) -> Batch:
 
 
 def _told(reported: Reported) -> list[tuple[str, bytes]]:
-    """Keys, and their notes, of records that are missing."""
+    """Keys, and their notes, of missing records; without what can be no record's key."""
     pairs = zip(reported[::2], reported[1::2], strict=True)
-    return [(key.decode("utf-8"), note) for key, note in pairs]
+    return [(text, note) for key, note in pairs if (text := as_text(key)) is not None]
 
 
 # Expired and dead records that a query has met -------------------------------------------------
@@ -141,7 +142,8 @@ def repair(
     looked_at = key_kinds(node)
     sets: dict[str, list[str]] = {}
     for set_key, member in zip(stood[::2], stood[1::2], strict=True):
-        sets.setdefault(member.decode("utf-8"), []).append(set_key.decode("utf-8"))
+        if (text := as_text(member)) is not None:
+            sets.setdefault(text, []).append(text_of(set_key))
     batches: list[Batch] = []
     for key, note in _told(dead):
         if key not in done:

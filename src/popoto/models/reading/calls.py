@@ -10,7 +10,7 @@ from typing import Any
 import redis.exceptions
 
 from popoto.engine.codec import Stored
-from popoto.engine.keys import capped_list_key
+from popoto.engine.keys import capped_list_key, text_of
 from popoto.engine.request import Argument, Command, Plan, Request, ScriptCall
 from popoto.engine.scripts import QUERY
 from popoto.engine.tree import Everything, Keys, Node, RecordKeys, all_of, encode, key_kinds
@@ -169,7 +169,7 @@ class QueryCalls:
                     stored[name] = tuple(items)
             # Empty for a match that another condition found.
             distance = float(distances[position]) if distances and distances[position] else None
-            rows.append(Row(key.decode("utf-8"), stored, distance))
+            rows.append(Row(text_of(key), stored, distance))
         return rows
 
     def again(self, keys: Sequence[bytes], reading: Reading) -> Plan[list[Row]]:
@@ -197,7 +197,7 @@ class QueryCalls:
         commands: list[Command] = []
         for key in record_keys:
             commands.append(("HMGET", key, *reading.hash_names))
-            text = key.decode("utf-8")
+            text = text_of(key)
             commands += [
                 ("LRANGE", capped_list_key(text, name), 0, -1) for name in reading.list_names
             ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from typing import Any
 
+from popoto.engine.keys import text_of
 from popoto.engine.request import Plan
 from popoto.engine.tree import Nothing
 from popoto.exceptions import StoredDataError
@@ -143,7 +144,7 @@ class Fetch(QueryCalls):
             return None
         values: dict[str, dict[str, Any]] = {}
         for key in (yield from self.keys(Order("any"))):
-            text = key.decode("utf-8")
+            text = text_of(key)
             told = told_by_key(options, text, names)
             if told is None:
                 return None

@@ -20,6 +20,7 @@ from popoto.fields.describing import describe
 from popoto.fields.field import Field
 from popoto.models.record.value_types import (
     ValueType,
+    choices_of,
     described,
     evaluated,
     is_of_the_class,
@@ -91,6 +92,7 @@ def _apply_annotation(model_name: str, name: str, field: Field[Any], annotation:
             return
         annotation = arguments[0]
     said = value_type(annotation)
+    field.choices = choices_of(annotation)
     _apply_null(f"{model_name}.{name}", field, said)
     if said.type is object or said.type is field.type or _fits(field, said):
         return
@@ -201,6 +203,7 @@ def _made(model_name: str, name: str, annotation: Any, cls: Any, api: type) -> F
         _apply_annotation(model_name, name, field, evaluates)
     elif said.is_storable:
         field = Field(type=typing.cast("type[Any]", said.type), null=said.is_optional)
+        field.choices = choices_of(evaluates)
     elif hasattr(api, name) or callable(values.get(name)):
         # ``query: Query[Self]`` says of what type is what is there.
         return None

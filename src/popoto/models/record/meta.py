@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final, cast
 
 from popoto._unknown_names import closest, is_strict, tell
@@ -12,6 +12,7 @@ from popoto.fields.coercion import is_list
 from popoto.fields.describing import describe
 from popoto.memory.history.noting import History
 from popoto.memory.recall.declared import Recall
+from popoto.models.record.annotations import own_annotations
 from popoto.models.record.field_names import known_field
 from popoto.models.record.isolation import Isolation
 from popoto.models.record.options import ModelOptions
@@ -73,15 +74,8 @@ def _own_settings(model_name: str, meta: type, inherited: Mapping[str, Any]) -> 
     """The options of one `Meta` class. Tells of those that there are not."""
     own = {name: getattr(meta, name) for name in dir(meta) if not name.startswith("_")}
     strict = _checked_strict(model_name, own.get("strict", inherited.get("strict")))
-    for name in own.keys() - META_OPTIONS:
-        meant = _CALLED_ELSEWHERE.get(name)
-        hint = (
-            f"did you mean {meant!r}?" if meant else closest(name, sorted(META_OPTIONS), "options")
-        )
-        tell(
-            f"{model_name}.Meta.{name}: there is no such option, so it has no effect; {hint}",
-            refuse=is_strict() if strict is None else strict,
-        )
+    for problem in _without_effect(meta, own):
+        tell(f"{model_name}.Meta.{problem}", refuse=is_strict() if strict is None else strict)
     if "ordering" in own:
         if "order_by" in own:
             raise ModelException(
@@ -89,6 +83,23 @@ def _own_settings(model_name: str, meta: type, inherited: Mapping[str, Any]) -> 
             )
         own["order_by"] = _from_ordering(model_name, own.pop("ordering"))
     return own
+
+
+def _without_effect(meta: type, own: Mapping[str, Any]) -> Iterator[str]:
+    """What is to be said of lines in a `Meta` class that say nothing to us."""
+    for name in own.keys() - META_OPTIONS:
+        meant = _CALLED_ELSEWHERE.get(name)
+        hint = (
+            f"did you mean {meant!r}?" if meant else closest(name, sorted(META_OPTIONS), "options")
+        )
+        yield f"{name}: there is no such option, so it has no effect; {hint}"
+    for name in own_annotations(meta).keys() - own.keys():
+        yield f"{name} has an annotation and no value, so it has no effect; write {name} = …"
+    for name in vars(meta):
+        if name.startswith("_") and name.lstrip("_") in META_OPTIONS:
+            yield f"{name} has no effect; did you mean {name.lstrip('_')!r}?"
+    if own.get("replica_timeout") is not None and own.get("wait_for_replicas") is None:
+        yield "replica_timeout has no effect without wait_for_replicas"
 
 
 def _from_ordering(model_name: str, ordering: object) -> object:
@@ -110,6 +121,14 @@ def _checked_strict(model_name: str, strict: object) -> bool | None:
     raise ModelException(f"{model_name}.Meta.strict must be True or False, got {strict!r}")
 
 
+def checked_abstract(model_name: str, settings: Mapping[str, Any]) -> bool:
+    """Whether a class has no records of its own."""
+    abstract: object = settings.get("abstract", False)
+    if abstract is None or (isinstance(abstract, int) and abstract in (0, 1)):
+        return bool(abstract)
+    raise ModelException(f"{model_name}.Meta.abstract must be True or False, got {abstract!r}")
+
+
 def record_name(class_name: str, settings: Mapping[str, Any]) -> str:
     """The name under which a class keeps its records: `Meta.name`, or that of the class."""
     name: object = settings.get("name")
@@ -125,8 +144,6 @@ def record_name(class_name: str, settings: Mapping[str, Any]) -> str:
 
 def check_meta(model_name: str, options: ModelOptions, meta: Mapping[str, Any]) -> None:
     """Take over the options of a `Meta` class. Raises ModelException for wrong ones."""
-    if "abstract" in meta:
-        options.abstract = bool(meta["abstract"])
     options.strict = _checked_strict(model_name, meta.get("strict"))
     _take_expiry(model_name, options, meta)
     options.wait = _checked_wait(model_name, meta)

@@ -23,10 +23,11 @@ from popoto.models.record.annotations import (
 )
 from popoto.models.record.field_names import check_field_name
 from popoto.models.record.known_models import find_model, take_note
-from popoto.models.record.meta import check_meta, meta_settings, record_name
+from popoto.models.record.meta import check_meta, checked_abstract, meta_settings, record_name
 from popoto.models.record.names_of_models import note_name
 from popoto.models.record.options import ModelOptions
 from popoto.models.record.reversing import attach_all
+from popoto.models.record.slips import tell_of_slips
 
 AUTO_KEY = "_auto_key"
 #: Names of methods that came after popoto 1.6, whose models may have fields of these names.
@@ -68,7 +69,7 @@ class RecordBase(ABCMeta):
         options.base_meta = next(
             (parent._meta for parent in parents if hasattr(parent, "_meta")), None
         )
-        options.abstract = bool(settings.get("abstract", False))
+        options.abstract = checked_abstract(name, settings)
         options.model = cls
         options.api_names = _api_names(_root(cls))
         inherited = _inherited_fields(cls, options.model_name)
@@ -87,6 +88,7 @@ class RecordBase(ABCMeta):
         cls._has_own_init = is_replaced(cls, "__init__")
         cls._has_own_setattr = cls.__setattr__ is not object.__setattr__
         options.adopt_mixins(cls)
+        tell_of_slips(cls, options, namespace)
         take_back = take_note(cls)
         try:
             attach_all(cls)

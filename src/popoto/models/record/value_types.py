@@ -99,6 +99,25 @@ def value_type(annotation: Any) -> ValueType:
     return ValueType(found if isinstance(found, type) else None, is_optional=False)
 
 
+def choices_of(annotation: Any) -> frozenset[Any] | None:
+    """The values that an annotation allows: those of a Literal, None among them where it may be."""
+    origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
+    if origin is Literal:
+        return frozenset(arguments)
+    if origin is Annotated:
+        return choices_of(arguments[0])
+    if origin not in _UNIONS:
+        behind = getattr(annotation, "__supertype__", None) or _aliased(annotation)
+        return None if behind is None else choices_of(behind)
+    allowed: frozenset[Any] = frozenset()
+    for each in arguments:
+        values = frozenset({None}) if each in (None, type(None)) else choices_of(each)
+        if values is None:
+            return None
+        allowed |= values
+    return allowed
+
+
 def _aliased(annotation: Any) -> Any:
     """What stands behind ``type Name = str``, a statement of Python 3.12."""
     return annotation.__value__ if type(annotation).__name__ == "TypeAliasType" else None

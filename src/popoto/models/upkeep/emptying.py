@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from popoto.engine.batch import Batch, GuardFailure, outcomes
-from popoto.engine.keys import SEPARATOR
+from popoto.engine.keys import SEPARATOR, as_text
 from popoto.engine.looking_up import members_of
 from popoto.engine.outcome import wrong_kind
 from popoto.engine.request import Plan, Request
@@ -16,7 +16,7 @@ from popoto.models.record.loading import new_instance, stored_of
 from popoto.models.record.options import ModelOptions
 from popoto.models.record.record import Record
 from popoto.models.upkeep.cleaning import clean_indexes
-from popoto.models.upkeep.records import SCAN_COUNT, as_text, read_entries
+from popoto.models.upkeep.records import SCAN_COUNT, read_entries
 from popoto.models.upkeep.registry import Registry
 from popoto.models.writing.bulk import delete_batch, leaving
 from popoto.models.writing.rows import Progress, Rows, chunks, telling

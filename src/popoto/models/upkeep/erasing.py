@@ -15,6 +15,7 @@ from typing import Any, NamedTuple, Self, TypeAlias
 from popoto.engine import keys
 from popoto.engine.batch import Batch
 from popoto.engine.codec import DecodeError
+from popoto.engine.keys import as_text, text_of
 from popoto.engine.looking_up import looked_up
 from popoto.engine.request import Plan, Request
 from popoto.engine.scanning import Scan, literally
@@ -31,7 +32,7 @@ from popoto.models.record.options import ModelOptions
 from popoto.models.record.record import Record
 from popoto.models.upkeep.cleaning import clean_indexes
 from popoto.models.upkeep.erasure import Erasure
-from popoto.models.upkeep.records import SCAN_COUNT, as_text
+from popoto.models.upkeep.records import SCAN_COUNT
 from popoto.models.upkeep.referring import references_to
 from popoto.models.upkeep.registry import Registry, check_own_keys
 from popoto.models.upkeep.stored import StoredWalk, stored_records
@@ -103,8 +104,7 @@ class Erasing:
         """Go on with what an erasure that did not come to its end has noted, whoever's it was."""
         (flat,) = yield from looked_up([("HGETALL", self._note)], self.options.shard)
         noted = {
-            key.decode("utf-8"): _Noted.read(told)
-            for key, told in zip(flat[::2], flat[1::2], strict=True)
+            text_of(key): _Noted.read(told) for key, told in zip(flat[::2], flat[1::2], strict=True)
         }
         for some in chunks(noted, self.batch_size):
             stored = yield from stored_records(self.options, some)

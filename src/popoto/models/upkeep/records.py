@@ -10,6 +10,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 from popoto.engine import keys
 from popoto.engine.codec import DecodeError
+from popoto.engine.keys import as_text
 from popoto.engine.moments import later_text
 from popoto.engine.request import Argument, Plan, Request, ScriptCall
 from popoto.engine.scanning import Scan, literally
@@ -160,14 +161,6 @@ def read_entries(
 
 def _ascii(word: bytes) -> str:
     return word.decode("ascii")
-
-
-def as_text(key: bytes) -> str | None:
-    """A key of ours as text; None for bytes that no key of ours is made of."""
-    try:
-        return key.decode("utf-8")
-    except UnicodeDecodeError:
-        return None
 
 
 class KeyWalk:

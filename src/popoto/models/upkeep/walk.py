@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from popoto.engine import keys
 from popoto.engine.batch import Batch
+from popoto.engine.keys import as_text
 from popoto.engine.request import Plan, Request
 from popoto.engine.scanning import Scan, literally
 from popoto.fields.keeping.entries import SetEntry, SlotEntry
@@ -20,7 +21,6 @@ from popoto.models.upkeep.records import (
     Found,
     IndexPage,
     Judged,
-    as_text,
     judge,
     read_entries,
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from itertools import islice
@@ -47,7 +48,7 @@ def chunks(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
     if isinstance(size, bool) or not isinstance(size, int) or size < 1:
         raise ValueError(f"batch_size must be an int of 1 or more, got {size!r}")
     source = iter(items)
-    return iter(lambda: list(islice(source, size)), [])
+    return iter(lambda: list(islice(source, min(size, sys.maxsize))), [])
 
 
 class Rows(Company[Operation]):

@@ -9,6 +9,7 @@ from typing import Any, Final, TypeAlias
 import redis.exceptions
 
 from popoto import clock
+from popoto.engine.keys import text_of
 from popoto.engine.request import Argument, Plan, Request, ScriptCall
 from popoto.engine.tree import Keys, Node, Nothing, RecordKeys, ScoreRange, all_of, encode
 from popoto.exceptions import QueryException
@@ -143,7 +144,7 @@ def _signals(spec: QuerySpec, asked: Scoring) -> list[Weighted]:
 
 
 def _text(key: Any) -> str:
-    return key.decode("utf-8") if isinstance(key, bytes) else str(key)
+    return text_of(key) if isinstance(key, bytes) else str(key)
 
 
 def signal_named(spec: QuerySpec, name: Any) -> Signal:

@@ -9,6 +9,7 @@ from typing import Any
 import redis.exceptions
 
 from popoto.engine.batch import Batch
+from popoto.engine.keys import as_text, text_of
 from popoto.engine.outcome import other_form
 from popoto.engine.request import Argument, Plan, Request, ScriptCall
 from popoto.engine.tree import (
@@ -112,7 +113,7 @@ def keyword_ranking(
 
 
 def _text(key: Any) -> str:
-    return key.decode("utf-8") if isinstance(key, bytes) else str(key)
+    return text_of(key) if isinstance(key, bytes) else str(key)
 
 
 def _terms(field: AnyField, query_text: str | None) -> list[str]:
@@ -273,9 +274,10 @@ def forget_words(options: ModelOptions, field: AnyField, stem: str, dead: Report
     """Take out of an index what missing records have left, whatever partition they name."""
     batches: list[Batch] = []
     for key in dead[::2]:
-        batch = while_missing(key.decode("utf-8"))
-        field.document(stem, key.decode("utf-8")).remove(batch)
-        batches.append(batch)
+        if (text := as_text(key)) is not None:
+            batch = while_missing(text)
+            field.document(stem, text).remove(batch)
+            batches.append(batch)
     yield from take_away(options, batches, is_asked_for=False)
 
 

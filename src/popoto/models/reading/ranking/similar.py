@@ -7,6 +7,7 @@ from dataclasses import replace
 from itertools import islice
 from typing import Any, TypeAlias
 
+from popoto.engine.keys import text_of
 from popoto.engine.request import Plan
 from popoto.engine.tree import Everything
 from popoto.exceptions import QueryException
@@ -261,7 +262,7 @@ def _rows(reading: Reading, fetch: Fetch, ranked: _Ranked, count: int) -> Plan[l
         if is_all or len(found) >= count or asked < window:
             return found[:count]
     matches = yield from fetch.keys(Order("any"))
-    best = yield from ranked.among([key.decode("utf-8") for key in matches])
+    best = yield from ranked.among([text_of(key) for key in matches])
     found, _ = yield from _first_rows(reading, fetch, None, best, count, is_all=True)
     return found[:count]
 

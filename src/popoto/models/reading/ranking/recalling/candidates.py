@@ -8,6 +8,7 @@ from typing import Any, Self
 
 import redis.exceptions
 
+from popoto.engine.keys import as_text
 from popoto.engine.request import Argument, Plan, Request, ScriptCall
 from popoto.engine.tree import Keys, Members, Node, RecordKeys, ScoreRange, all_of, encode
 from popoto.memory.bm25.formula import inverse_frequency
@@ -134,7 +135,7 @@ class Asking:
             Candidate(row, float(each[2]), float(each[3]) if each[3] else None, tuple(each[4]))
             for row, each in zip(rows, found, strict=True)
         )
-        gone = frozenset(key.decode("utf-8") for key in dead[::2])
+        gone = frozenset(text for key in dead[::2] if (text := as_text(key)) is not None)
         return Told(int(documents), float(average), tuple(map(int, holders)), candidates, gone)
 
     def _reply(

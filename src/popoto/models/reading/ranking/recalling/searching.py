@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from popoto import clock
+from popoto.engine.keys import text_of
 from popoto.engine.request import Plan
 from popoto.engine.together import together
 from popoto.engine.tree import Everything, Node, RecordKeys
@@ -86,7 +87,7 @@ class Search:
         if not is_whole and (not operand.exact or isinstance(node, RecordKeys)):
             keys = yield from fetch.keys(Order("any"))
             node, conditions = RecordKeys(tuple(keys)), Everything()
-            matches = frozenset(key.decode("utf-8") for key in keys)
+            matches = frozenset(text_of(key) for key in keys)
         asking = Asking(fetch, conditions, question, signals.memory, reading, clock.now())
         return cls(found, signals, asking, node, matches)
 
@@ -120,7 +121,7 @@ class Search:
         yield from self._look_at([*near, *also], meaning, associated)
         if meaning is not None and self._are_few(near):
             keys = yield from self.asking.fetch.keys(Order("any"))
-            near = meaning.best_of((key.decode("utf-8") for key in keys), self.reach)
+            near = meaning.best_of((text_of(key) for key in keys), self.reach)
             yield from self._look_at(near, meaning, associated)
         self._note_reach(near, associated)
         order = yield from self._in_order(meaning, associated)
@@ -151,7 +152,7 @@ class Search:
         if matches is not None:
             return matches
         keys = yield from fetch.keys(Order("any"), limit=_MOST_MATCHES)
-        found = frozenset(key.decode("utf-8") for key in keys)
+        found = frozenset(text_of(key) for key in keys)
         return found.__contains__ if len(keys) < _MOST_MATCHES else None
 
     def _take_unseen(self, meaning: Meaning | None, matches: Callable[[str], bool]) -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Final, TypeAlias
 
 from popoto.engine.codec import Stored
+from popoto.engine.keys import text_of
 from popoto.engine.looking_up import looked_up
 from popoto.engine.request import Plan
 from popoto.exceptions import StoredDataError
@@ -80,7 +81,7 @@ class Sequences:
             if rank is not None
         ]
         replies = yield from looked_up(ranges, shard) if ranges else _none()
-        return [[key.decode("utf-8") for key in reply] for reply in replies]
+        return [[text_of(key) for key in reply] for reply in replies]
 
     def _index_of(self, scores: Scores, key: str) -> str | None:
         """The sorted set of the session of a candidate; None where it has none."""

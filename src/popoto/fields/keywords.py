@@ -1,0 +1,60 @@
+"""Keywords of a field whose values say nothing: wrong ones are refused, idle ones told of."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from popoto._unknown_names import closest, is_strict, tell
+from popoto.exceptions import ModelException
+from popoto.fields.describing import describe
+
+
+def check_keywords(field: Any, options: Mapping[str, Any]) -> None:
+    """Refuse values that a keyword cannot have, and tell of keywords that do nothing here.
+
+    `options` are those given by the caller. Raises ModelException, or UnknownNameError where
+    what does nothing is refused.
+    """
+    kind = type(field).__name__
+    for name, value in options.items():
+        if isinstance(field.field_defaults.get(name), bool) and not _is_flag(value):
+            raise ModelException(f"{kind}({name}={value!r}): {name} is True or False")
+    if "max_length" in options:
+        _check_max_length(kind, field.max_length)
+    for name, remedy in _idle(field, options):
+        tell(
+            f"{kind}({name}={describe(options[name])}) has no effect; {remedy}", refuse=is_strict()
+        )
+
+
+def unknown_source(label: str, source: str, model: Any) -> str:
+    """What is to be said of a `source` that a model does not have."""
+    hint = closest(source, model._meta.by_name, "fields")
+    return f"{label}: its source {source!r} is no field of the model, so nothing is indexed; {hint}"
+
+
+def _is_flag(value: object) -> bool:
+    return value is None or (isinstance(value, int) and value in (0, 1))
+
+
+def _check_max_length(kind: str, given: object) -> None:
+    if given is not None and (type(given) is not int or given < 1):
+        raise ModelException(
+            f"{kind}(max_length={given!r}): it is a number of characters, 1 or more; leave it out "
+            "for no limit"
+        )
+
+
+def _idle(field: Any, options: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """The keywords that were given and do nothing in this field, each with a remedy."""
+    if options.get("value") is not None:
+        yield "value", "default=… is the value of a record that is given none"
+    if options.get("auto") and not hasattr(field, "get_new_auto_key_value"):
+        yield "auto", "AutoKeyField makes values of its own"
+    if options.get("sorted") and "sorted" not in field.registries:
+        yield "sorted", "SortedField keeps an order"
+    if options.get("max_length") is not None and field.limits_nothing:
+        yield "max_length", f"it limits texts, and values are of type {field.type.__name__}"
+    if options.get("default") is not None and field.takes_no_default:
+        yield "default", field.takes_no_default

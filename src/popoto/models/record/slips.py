@@ -1,0 +1,157 @@
+"""Slips in the body of a model that Python takes without a word: idle hooks and settings."""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+from collections.abc import Iterator, Mapping, Sequence
+from types import CodeType, FunctionType
+from typing import Any, Final
+
+from popoto._unknown_names import is_strict, tell, warn_caller
+from popoto.exceptions import ModelException
+from popoto.models.record.meta import META_OPTIONS
+from popoto.models.record.options import ModelOptions
+
+#: What a model may define for popoto to call.
+HOOKS: Final = ("pre_save", "is_valid", "compute_filter_score", "compute_prediction_error")
+#: Those, and the methods under which plain functions are called; none of them can be awaited.
+_CALLED_PLAINLY: Final = (*HOOKS, "save", "delete", "create")
+#: From which likeness on a name is taken for a slip of a hook's, or of a setting's.
+_LIKENESS: Final = 0.9
+_LIKENESS_OF_SETTINGS: Final = 0.8
+#: What other libraries call before or after they write or read.
+_TIMES: Final = ("pre", "post", "before", "after", "on")
+_ACTS: Final = ("init", "create", "save", "saved", "update", "delete", "deleted", "load", "loaded")
+_CALLED_ELSEWHERE: Final = frozenset(
+    f"{twin}{time}_{act}" for twin in ("", "async_") for time in _TIMES for act in _ACTS
+)
+#: By the mixin that reads them, settings and hooks that a model's body may have.
+SETTINGS: Final[Mapping[str, Sequence[str]]] = {
+    "AccessTrackerMixin": ("_max_access_log", "_track_reads", "_max_staged"),
+    "EventStreamMixin": (
+        "_stream_name",
+        "_stream_partition_field",
+        "_stream_max_length",
+        "_stream_exact_length",
+        "_stream_metadata_fields",
+    ),
+    "WriteFilterMixin": ("_wf_min_threshold", "_wf_priority_threshold", "compute_filter_score"),
+    "PredictionLedgerMixin": (
+        "_pl_partition",
+        "_pl_confidence_error_threshold",
+        "_pl_confidence_low_signal",
+        "_pl_auto_resolve_errors",
+        "compute_prediction_error",
+    ),
+}
+#: What the inner class of a model is called elsewhere.
+_OPTIONS_ELSEWHERE: Final = frozenset({"Config", "Metadata", "Options"})
+#: Attributes of instances that a class sets for all of them elsewhere.
+_SET_BY_META: Final = {"_ttl": "Meta.ttl", "_expire_at": "save(expire_at=…)"}
+
+
+def tell_of_slips(cls: type, options: ModelOptions, body: Mapping[str, Any]) -> None:
+    """Tell of what the body of a class defines, and nothing will ever read.
+
+    Raises ModelException for a hook that is a coroutine function, and UnknownNameError for
+    settings where unknown names are refused.
+    """
+    refuse = is_strict() if options.strict is None else options.strict
+    for name, value in body.items():
+        plain = getattr(value, "__func__", value)
+        if name in _CALLED_PLAINLY and inspect.iscoroutinefunction(plain):
+            raise ModelException(
+                f"{cls.__name__}.{name} is called by plain code, which cannot await it: define it "
+                "without async"
+            )
+        if isinstance(value, FunctionType) and not name.startswith("_"):
+            _tell_of_hook(cls, name, body)
+        elif isinstance(value, type) and _looks_like_meta(name, value):
+            tell(
+                f"{cls.__name__}.{name}: options go into a class named Meta, so this one has no "
+                "effect",
+                refuse=refuse,
+            )
+    if not options.abstract:
+        for field in options.by_name.values():
+            for problem in field.without_effect(cls):
+                tell(problem, refuse=refuse)
+    for problem in _idle_settings(cls, options, body):
+        tell(f"{cls.__name__}.{problem}", refuse=refuse)
+
+
+def _looks_like_meta(name: str, inner: type) -> bool:
+    is_near = bool(difflib.get_close_matches(name, ("Meta",), cutoff=0.7))
+    is_meant = is_near or name in _OPTIONS_ELSEWHERE
+    return is_meant and any(option in vars(inner) for option in META_OPTIONS)
+
+
+def _tell_of_hook(cls: type, name: str, body: Mapping[str, Any]) -> None:
+    bases: Sequence[type] = cls.__mro__[1:]
+    if name in HOOKS or any(name in vars(base) for base in bases):
+        return
+    near = difflib.get_close_matches(name, HOOKS, n=1, cutoff=_LIKENESS)
+    if not near and name not in _CALLED_ELSEWHERE:
+        return
+    if any(name in _names_in(value) for value in body.values()):
+        return
+    meant = (
+        f"did you mean {near[0]!r}?"
+        if near
+        else "what is to run with every save goes into pre_save() or into a save() of the class's "
+        "own, and with every delete into a delete()"
+    )
+    warn_caller(f"{cls.__name__}.{name}(): popoto calls no method of this name; {meant}")
+
+
+def _names_in(value: Any) -> Iterator[str]:
+    """The names that a method of a class body speaks of."""
+    value = getattr(value, "fget", value)
+    function = inspect.unwrap(getattr(value, "__func__", value)) if callable(value) else value
+    code: object = getattr(function, "__code__", None)
+    if isinstance(code, CodeType):
+        yield from _names_of(code)
+
+
+def _names_of(code: CodeType) -> Iterator[str]:
+    yield from code.co_names
+    for constant in code.co_consts:
+        if isinstance(constant, str):
+            yield constant
+        elif isinstance(constant, CodeType):
+            yield from _names_of(constant)
+
+
+def _idle_settings(cls: type, options: ModelOptions, body: Mapping[str, Any]) -> Iterator[str]:
+    """What is to be said of settings in a class body that nothing reads."""
+    bases = {base.__name__ for base in cls.__mro__}
+    known = {name: mixin for mixin, names in SETTINGS.items() for name in names}
+    own = [name for mixin, names in SETTINGS.items() if mixin in bases for name in names]
+    for name, value in body.items():
+        if name in _SET_BY_META and name not in options.by_name:
+            yield (
+                f"{name} is set anew on every instance, so it has no effect here; use "
+                + (_SET_BY_META[name])
+            )
+        elif name in known and known[name] not in bases and not options.abstract:
+            yield (
+                f"{name} is read by {known[name]} alone, which is none of the bases, so it has no "
+                f"effect: class {cls.__name__}({known[name]}, Model)"
+            )
+        elif name not in known and _is_setting(cls, name, value, options):
+            near = difflib.get_close_matches(name, own, n=1, cutoff=_LIKENESS_OF_SETTINGS)
+            if near:
+                yield f"{name} is no setting of its mixins; did you mean {near[0]!r}?"
+
+
+def _is_setting(cls: type, name: str, value: object, options: ModelOptions) -> bool:
+    """Whether an attribute looks as if it was to set something."""
+    bases: Sequence[type] = cls.__mro__[1:]
+    return (
+        name.startswith("_")
+        and not name.startswith("__")
+        and name not in options.by_name
+        and not isinstance(value, (FunctionType, staticmethod, classmethod, property))
+        and not any(name in vars(base) for base in bases)
+    )

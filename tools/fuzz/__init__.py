@@ -1,0 +1,1 @@
+"""Properties of `tests/hostile`, searched by a fuzzer that is led by coverage (`make fuzz`)."""
