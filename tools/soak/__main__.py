@@ -31,7 +31,7 @@ from tools.soak.trouble import Trouble
 
 #: How long lanes work before all is looked at, and how long commands wait for a reply.
 _ROUND_SECONDS = 15.0
-_SOCKET_SECONDS = 1.0
+_SOCKET_SECONDS = 2.0
 
 
 def main() -> int:
@@ -58,9 +58,9 @@ def main() -> int:
                 _round(crew, trouble, min(end, time.monotonic() + _ROUND_SECONDS))
                 if is_first and given.minutes < 1:
                     trouble.each()
-                crew.rest()
                 trouble.end()
-                quiet.look(client, crew.lanes, crew.sums, crew.post, books, crew.tasks)
+                crew.rest()
+                quiet.look(quiet.Scene(client, crew.lanes, crew.sums, crew.post, crew.tasks), books)
                 crew.go_on()
                 is_first = False
         quiet.growth(books)

@@ -12,7 +12,7 @@ import random
 import threading
 import time
 from collections.abc import Callable, Coroutine, Mapping
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 import redis
 
@@ -23,8 +23,11 @@ from tools.soak.books import Books
 Place: TypeAlias = tuple[type[Any], str]
 Values: TypeAlias = Mapping[str, Any] | None
 
+T = TypeVar("T")
+
 #: How long a lane waits for a server that does not come back.
 _PATIENCE = 60.0
+_TRIES = 10
 
 
 class Gate:
@@ -232,3 +235,13 @@ def drive(work: Coroutine[Any, Any, Any]) -> Any:
     except StopIteration as end:
         return end.value
     raise RuntimeError("work of a thread has waited for an event loop")
+
+
+def patiently(work: Callable[[], T]) -> T:
+    """What looks at much may take longer than lanes wait, on a busy machine: then once more."""
+    for _ in range(_TRIES):
+        try:
+            return work()
+        except redis.TimeoutError:
+            time.sleep(1)
+    return work()

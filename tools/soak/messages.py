@@ -12,7 +12,7 @@ import redis
 from popoto import Publisher, StreamConsumer, Subscriber
 from tools.soak.books import Books
 from tools.soak.items import UNANSWERED
-from tools.soak.lane import Lane
+from tools.soak.lane import Lane, patiently
 from tools.soak.models import STREAM
 
 CHANNEL = "soak"
@@ -81,7 +81,7 @@ class Post:
         """All events have been handled, and the subscriber hears."""
         time.sleep(_CLAIM_SECONDS)
         consumer = self._consumer("last")
-        while consumer.process_batch_sync():
+        while patiently(consumer.process_batch_sync):
             pass
         sent = {each.decode() for each, _ in client.xrange(f"stream:{STREAM}")}
         if not sent <= self.seen:
@@ -93,7 +93,7 @@ class Post:
                 books.violation("subscriber is deaf", f"check {self._number}")
                 break
             # What is sent before it has subscribed again is lost.
-            self._publisher.publish({"number": self._number})
+            patiently(lambda: self._publisher.publish({"number": self._number}))
             for _ in range(20):
                 self._subscriber()
 

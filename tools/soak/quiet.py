@@ -8,8 +8,9 @@ import re
 import tempfile
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import redis
 
@@ -17,7 +18,7 @@ from popoto import cli
 from tools.soak import rivals
 from tools.soak.books import Books, Measure
 from tools.soak.items import LONGEST_LEASE
-from tools.soak.lane import Lane
+from tools.soak.lane import Lane, patiently
 from tools.soak.messages import Post
 from tools.soak.models import MODELS, STREAM, Item, Lease, Seat
 
@@ -34,30 +35,33 @@ _OWNED = re.compile(
 )
 
 
-def look(
-    client: redis.Redis,
-    lanes: Iterable[Lane],
-    sums: rivals.Sums,
-    post: Post,
-    books: Books,
-    tasks: int,
-) -> None:
+class Scene(NamedTuple):
+    """All that is looked at."""
+
+    client: redis.Redis
+    lanes: Sequence[Lane]
+    sums: rivals.Sums
+    post: Post
+    tasks: int
+
+
+def look(scene: Scene, books: Books) -> None:
     """Check every promise that needs quiet, and measure."""
-    for lane in lanes:
+    for lane in scene.lanes:
         lane.forget_absent()
     sweep()
     for model in MODELS:
-        found = model.check_indexes()
+        found = patiently(model.check_indexes)
         if found["total"]:
             problems = {name: number for name, number in found.items() if number}
             books.violation("index drift", f"{model.__name__}: {problems}")
-    rivals.check(sums, books)
-    look_at_claims(books)
-    _look_at_stream(client, lanes, books)
-    post.check(client, books)
-    look_at_keys(client, books)
-    _export(books)
-    books.measures.append(measure(client, tasks))
+    rivals.check(scene.sums, books)
+    patiently(lambda: look_at_claims(books))
+    _look_at_stream(scene, books)
+    scene.post.check(scene.client, books)
+    look_at_keys(scene.client, books)
+    patiently(lambda: _export(books))
+    books.measures.append(measure(scene.client, scene.tasks))
     books.checks += 1
 
 
@@ -65,7 +69,7 @@ def sweep() -> None:
     """Let all leases end, and what they left be taken away, as queries do."""
     time.sleep(LONGEST_LEASE + 0.1)
     for _ in range(_SWEEPS):
-        Lease.query.count()
+        patiently(Lease.query.count)
 
 
 def look_at_claims(books: Books) -> None:
@@ -77,9 +81,9 @@ def look_at_claims(books: Books) -> None:
             books.violation("uniqueness", f"{model.__name__}.{name}: {twice}")
 
 
-def _look_at_stream(client: redis.Redis, lanes: Iterable[Lane], books: Books) -> None:
-    told = sum(lane.events for lane in lanes)
-    found = client.xlen(f"stream:{STREAM}")
+def _look_at_stream(scene: Scene, books: Books) -> None:
+    told = sum(lane.events for lane in scene.lanes)
+    found = scene.client.xlen(f"stream:{STREAM}")
     if found != told:
         kind = "lost acknowledged write" if found < told else "written after an error"
         books.violation(kind, f"{found} events of {told} writes")
@@ -136,7 +140,7 @@ def growth(books: Books) -> None:
 def empty(client: redis.Redis, books: Books) -> None:
     """Delete all by the models: no key is left that does not end by itself."""
     for model in MODELS:
-        model.delete_all()
+        patiently(model.delete_all)
     client.delete(f"stream:{STREAM}")
     left = [key for key in client.scan_iter(count=1000) if client.ttl(key) == -1]
     if left:

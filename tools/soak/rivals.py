@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from popoto.exceptions import ConflictError, UniquenessError
 from tools.soak.books import Books
 from tools.soak.items import UNANSWERED
-from tools.soak.lane import Lane
+from tools.soak.lane import Lane, patiently
 from tools.soak.models import Counter, Job, Seat
 
 HOLDERS = ("first", "second", "third")
@@ -125,10 +125,12 @@ class Rivals:
 
 def check(sums: Sums, books: Books) -> None:
     """Compare what all have told with what is stored. Jobs that were taken are put away."""
-    counter = Counter.query.get(name="all")
+    counter = patiently(lambda: Counter.query.get(name="all"))
     for name in ("total", "score"):
         sums.compare(books, name, getattr(counter, name))
-    taken = Job.query.filter(state="taken").count()
-    sums.compare(books, "offered", Job.query.count() + sums.possible["put away"])
-    sums.compare(books, "taken", taken + sums.possible["put away"])
-    sums.add("put away", Job.query.filter(state="taken").delete(), certain=True)
+    taken = Job.query.filter(state="taken")
+    number = patiently(taken.count)
+    sums.compare(books, "offered", patiently(Job.query.count) + sums.possible["put away"])
+    sums.compare(books, "taken", number + sums.possible["put away"])
+    patiently(taken.delete)
+    sums.add("put away", number, certain=True)

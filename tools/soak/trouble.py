@@ -116,7 +116,7 @@ class Trouble:
 
     def _pause_server(self) -> None:
         with paused_server(self.server):
-            time.sleep(self.chances.uniform(0.1, 1.6))
+            time.sleep(self.chances.uniform(0.1, 3.0))
         self.books.fault("server stopped")
 
     def _kill_client(self) -> None:
