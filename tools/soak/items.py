@@ -6,16 +6,12 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-import redis
-
 import popoto
 from popoto import redis_db
 from popoto.exceptions import UniquenessError
 from tools.soak.lane import Lane
 from tools.soak.models import Box, Item, Label, Lease, Parcel, Part
 
-#: A query is a read before it is a write: without an answer nothing was written.
-UNANSWERED = (redis.ConnectionError, redis.TimeoutError)
 #: Seconds.
 LONGEST_LEASE = 2
 TOPICS = ("tea", "cake: lemon", "bread*", "", "jam [red]")
@@ -86,7 +82,6 @@ async def update(lane: Lane) -> None:
         "query.update",
         lambda: lane.call(query.update, note=note, rank=popoto.F("rank") + step),
         {place: {**before, "note": note, "rank": before["rank"] + step}},
-        *UNANSWERED,
     )
 
 
@@ -130,7 +125,6 @@ async def find_or_create(lane: Lane) -> None:
         "get_or_create",
         lambda: lane.call(Item.get_or_create, lane=lane.name, name=name, defaults=values),
         {place: there or values},
-        *UNANSWERED,
     )
 
 
@@ -144,7 +138,7 @@ async def drop_pipeline(lane: Lane) -> None:
     item.note, item.topic = note, topic = lane.fresh("note"), lane.chances.choice(TOPICS)
     pipeline = redis_db.POPOTO_REDIS_DB.pipeline()
     if not await lane.write(
-        "save (dropped pipeline)", lambda: lane.call(item.save, pipeline=pipeline), {}, *UNANSWERED
+        "save (dropped pipeline)", lambda: lane.call(item.save, pipeline=pipeline), {}
     ):
         return
     await lane.look(place)
@@ -312,13 +306,11 @@ async def pack(lane: Lane) -> None:
             lambda o=other: lane.call(o[0].create, lane=lane.name, name=o[1], box=box),
             {other: {}},
         )
-    await lane.write(
-        "delete (cascade)", lambda: lane.call(box.delete), {place: None, part: None}, *UNANSWERED
-    )
+    await lane.write("delete (cascade)", lambda: lane.call(box.delete), {place: None, part: None})
     for each in (place, part, label):
         await lane.look(each)
     left = Label.query.filter(lane=lane.name, name=label[1])
-    await lane.write("query.delete", lambda: lane.call(left.delete), {label: None}, *UNANSWERED)
+    await lane.write("query.delete", lambda: lane.call(left.delete), {label: None})
 
 
 async def post(lane: Lane) -> None:

@@ -25,6 +25,8 @@ Values: TypeAlias = Mapping[str, Any] | None
 
 T = TypeVar("T")
 
+#: What a write looks at first was not told: then nothing was written.
+_UNANSWERED = (redis.ConnectionError, redis.TimeoutError)
 #: How long a lane waits for a server that does not come back.
 _PATIENCE = 60.0
 _TRIES = 10
@@ -136,7 +138,7 @@ class Lane:
         except OutcomeUnknownError as error:
             self.books.error(error)
             return await self._settle(kind, changes)
-        except (NothingWrittenError, *refusals) as error:
+        except (NothingWrittenError, *_UNANSWERED, *refusals) as error:
             self.books.error(error)
             return False
         except (redis.RedisError, ModelException) as error:

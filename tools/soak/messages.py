@@ -11,7 +11,6 @@ import redis
 
 from popoto import Publisher, StreamConsumer, Subscriber
 from tools.soak.books import Books
-from tools.soak.items import UNANSWERED
 from tools.soak.lane import Lane, patiently
 from tools.soak.models import STREAM
 
@@ -73,9 +72,7 @@ class Post:
     async def publish(self, lane: Lane) -> None:
         """Send something to whom it may concern."""
         publisher = Publisher(channel_name=CHANNEL)
-        await lane.write(
-            "publish", lambda: lane.call(publisher.publish, {"from": lane.name}), {}, *UNANSWERED
-        )
+        await lane.write("publish", lambda: lane.call(publisher.publish, {"from": lane.name}), {})
 
     def check(self, client: redis.Redis, books: Books) -> None:
         """All events have been handled, and the subscriber hears."""

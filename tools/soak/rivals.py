@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 
 from popoto.exceptions import ConflictError, UniquenessError
 from tools.soak.books import Books
-from tools.soak.items import UNANSWERED
 from tools.soak.lane import Lane, patiently
 from tools.soak.models import Counter, Job, Seat
 
@@ -111,7 +110,7 @@ class Rivals:
             told.append(number_of(await work()))
 
         doubts = self.lane.doubts
-        if await self.lane.write(kind, working, {}, ConflictError, *UNANSWERED):
+        if await self.lane.write(kind, working, {}, ConflictError):
             self.sums.add(what, told[0], certain=True)
         elif self.lane.doubts > doubts:
             # Of jobs, nobody knows how many they were.
