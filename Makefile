@@ -33,8 +33,10 @@ SEED := 1
 TARGET :=
 # How long `make soak` works (5), and `make fuzz` at each target (1).
 MINUTES :=
+# Whose packages `make audit` and `make sbom` look at; none: all that users ask for.
+EXTRAS :=
 
-.PHONY: help demo kitchen test coverage mutants soak fuzz test-fast test-redis test-oldest test-newest peer lint rules formatting floors scripts format types pyright mypy bench bench-recall docs clean
+.PHONY: help demo kitchen test coverage mutants soak fuzz audit sbom test-fast test-redis test-oldest test-newest peer lint rules formatting floors scripts format types pyright mypy bench bench-recall docs clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z][a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -97,6 +99,12 @@ $(VENV)/.recall: pyproject.toml | $(VENV)/bin/python
 	@.venv-fuzz/bin/python -m pip install $(PIP_FLAGS) --editable '.[embedded,embeddings,dataframe,stemming]' atheris hypothesis pytest
 	@touch $@
 
+.venv-audit/.installed: Makefile
+	@echo "installing pip-audit and the library of CycloneDX into .venv-audit"
+	@python=$$(.ci/python) && "$$python" -m venv .venv-audit
+	@.venv-audit/bin/python -m pip install $(PIP_FLAGS) --upgrade pip pip-audit 'cyclonedx-python-lib[json-validation]>=11'
+	@touch $@
+
 # ── What people run ────────────────────────────────────────────────────────────────────────────
 
 demo: $(VENV)/.demo ## 28,000 airports, found; an agent's memory over twelve weeks; a journal read in and asked
@@ -123,6 +131,12 @@ soak: $(VENV)/.dev ## mixed work on all features with faults on, every promise l
 
 fuzz: .venv-fuzz/.installed ## hostile input, searched by coverage (TARGET=stored_bytes MINUTES=5; all targets, a minute each)
 	@.venv-fuzz/bin/python -m tools.fuzz $(TARGET) --minutes $(or $(MINUTES),1)
+
+audit: .venv-audit/.installed ## what is known against the packages that popoto brings (EXTRAS='cli otel'; all by default)
+	@.venv-audit/bin/python -m tools.packages.audit $(EXTRAS)
+
+sbom: .venv-audit/.installed ## the software bill of materials, build/sbom.cdx.json (CycloneDX; EXTRAS as for audit)
+	@.venv-audit/bin/python -m tools.packages.bill build/sbom.cdx.json $(EXTRAS)
 
 test-fast: $(VENV)/.dev ## models, fields and queries in less than a minute
 	@$(PYTEST) $(PARALLEL) -m 'not slow and not cluster and not interop' $(FAST) $(ARGS)
@@ -185,4 +199,4 @@ docs: $(VENV)/.docs ## the documentation site, into site/
 	@echo 'and then http://localhost:8000/'
 
 clean: ## remove what the other targets made
-	@rm -rf $(VENV) .venv-peer .venv-peer-* .venv-oldest .venv-newest .venv-fuzz .fuzz site dist .coverage .coverage.* .mutants .pytest_cache .ruff_cache .mypy_cache .import_linter_cache .hypothesis
+	@rm -rf $(VENV) .venv-peer .venv-peer-* .venv-oldest .venv-newest .venv-fuzz .venv-audit .fuzz build site dist .coverage .coverage.* .mutants .pytest_cache .ruff_cache .mypy_cache .import_linter_cache .hypothesis

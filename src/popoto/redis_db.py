@@ -36,8 +36,9 @@ import redis.asyncio as redis_asyncio
 from popoto._connection.asynchronous import AsyncConnection
 from popoto._connection.asynchronous_clients import AsyncClient
 from popoto._connection.clients import Client, client_of_pool, make_client
+from popoto._connection.environment import settings_of
 from popoto._connection.resp import Argument, Command, Reply
-from popoto._connection.settings import Settings, from_arguments, from_url, with_database
+from popoto._connection.settings import from_arguments, from_url, with_database
 from popoto._connection.sync import SyncConnection
 from popoto._connection.targets import Target, is_mock, target_of
 from popoto._connection.waiting import DEFAULT_REPLICA_TIMEOUT, Wait, acknowledged, checked_wait
@@ -114,10 +115,6 @@ def _beginning_of_time() -> int:
         return 0
 
 
-def _settings_from_environment() -> Settings:
-    return from_url(REDIS_URL or "redis://127.0.0.1:6379/0")
-
-
 _log_level_from_environment()
 _tell_of_variables()
 
@@ -132,7 +129,10 @@ def _overriding_client() -> Client | None:
     return target.client if target is not None else None
 
 
-_client = make_client(_settings_from_environment())
+_settings, environment_problem = settings_of(REDIS_URL)
+"""What is wrong with REDIS_URL, for the command `popoto`; elsewhere that was an error."""
+
+_client = make_client(_settings)
 _client.override = _overriding_client
 
 POPOTO_REDIS_DB: redis.Redis = _client

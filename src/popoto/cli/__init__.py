@@ -32,6 +32,7 @@ from popoto.cli.exits import INTERRUPTED, PROBLEMS, UNREACHABLE, USAGE, UsagePro
 from popoto.cli.output import complain
 from popoto.embedded import EmbeddedServerError
 from popoto.exceptions import ConfigurationError, ModelException, QueryException
+from popoto.redis_db import environment_problem
 
 __all__ = ["Digest", "digest", "main"]
 
@@ -51,6 +52,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     logging.getLogger().addHandler(logging.NullHandler())
     options = _parser().parse_args(arguments)
     try:
+        if environment_problem is not None and getattr(options, "url", None) is None:
+            raise UsageProblem(f"REDIS_URL: {environment_problem}")  # noqa: TRY301  # told below
         code: int = options.run(options)
         # Here, where a pipe that is closed can still be noticed.
         sys.stdout.flush()
