@@ -36,7 +36,7 @@ MINUTES :=
 # Whose packages `make audit` and `make sbom` look at; none: all that users ask for.
 EXTRAS :=
 
-.PHONY: help demo kitchen test coverage mutants soak fuzz audit sbom test-fast test-redis test-oldest test-newest peer lint rules formatting floors scripts format types pyright mypy bench bench-recall docs clean
+.PHONY: help demo kitchen test coverage mutants soak fuzz audit sbom test-fast test-redis test-cluster test-oldest test-newest peer lint rules formatting floors scripts format types pyright mypy bench bench-recall docs clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z][a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -147,6 +147,9 @@ test-redis: $(VENV)/.dev peer ## every test on the machine's redis-server instea
 		echo 'Install one (Debian: apt-get install redis-server), or name yours: make test-redis REDIS_SERVER=/path'; \
 		exit 1; }
 	@POPOTO_TEST_ENGINE=redis POPOTO_TEST_REDIS_SERVER='$(REDIS_SERVER)' $(PYTEST) $(PARALLEL) $(ARGS)
+
+test-cluster: $(VENV)/.dev ## every test that is not about one server on a Redis Cluster: three primaries and their replicas
+	@POPOTO_TEST_ENGINE=cluster $(PYTEST) $(PARALLEL) $(ARGS)
 
 test-oldest: .venv-oldest/.installed peer ## every test with the oldest dependencies that pyproject.toml allows
 	@$(COMPILED) .venv-oldest/bin/python -m pytest $(PARALLEL) $(ARGS)

@@ -53,6 +53,8 @@ _TWO_KEYS = frozenset(
 )
 _COUNTED_KEYS = frozenset({"ZDIFFSTORE", "ZINTERSTORE", "ZUNIONSTORE"})
 _ONLY_KEYS = frozenset({"PFMERGE", "SDIFFSTORE", "SINTERSTORE", "SUNIONSTORE"})
+#: Names of two words, of which a key is the next: "XGROUP CREATE".
+_KEY_AFTER_TWO_WORDS = ("XGROUP ", "XINFO ", "OBJECT ", "MEMORY USAGE")
 #: Commands whose first argument is no key.
 _WITHOUT_KEY = frozenset({"PUBLISH"})
 #: Commands that a script may not call. They follow the commit in a round trip of their own.
@@ -277,8 +279,7 @@ def _where_keys_stand(name: str, words: Sequence[Argument]) -> str | None:
         return "kv" * (count // 2)
     if name == "BITOP":
         return "v".ljust(count, "k")
-    # A name of two words: "XGROUP CREATE".
-    return "k".ljust(count, "v") if name.startswith("XGROUP ") else None
+    return "k".ljust(count, "v") if count and name.startswith(_KEY_AFTER_TWO_WORDS) else None
 
 
 def _as_text(key: object) -> str:

@@ -7,7 +7,6 @@ from typing import Any
 
 from popoto.engine.batch import Batch, KeyArgument
 from popoto.engine.codec import EncodeError, Stored
-from popoto.engine.keys import without_prefix
 from popoto.engine.request import Plan, Request
 from popoto.exceptions import (
     KeyMutationError,
@@ -61,7 +60,7 @@ def _updated(
             yield from give_up(options, late, lost)
             raise
         for failure in Batch.failures(reply):
-            place = keys.index(without_prefix(text_of(failure.details[0]), options.shard))
+            place = keys.index(text_of(failure.details[0]))
             rows.refuse_row(rows.seen + place, given[place], failure.error())
         rows.end_round()
         rows.end_batch(len(given), len(given))
