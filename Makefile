@@ -138,7 +138,7 @@ audit: .venv-audit/.installed ## what is known against the packages that popoto 
 sbom: .venv-audit/.installed ## the software bill of materials, build/sbom.cdx.json (CycloneDX; EXTRAS as for audit)
 	@.venv-audit/bin/python -m tools.packages.bill build/sbom.cdx.json $(EXTRAS)
 
-test-fast: $(VENV)/.dev ## models, fields and queries in less than a minute
+test-fast: $(VENV)/.dev ## models, fields and queries in about a minute
 	@$(PYTEST) $(PARALLEL) -m 'not slow and not cluster and not interop' $(FAST) $(ARGS)
 
 test-redis: $(VENV)/.dev peer ## every test on the machine's redis-server instead of the embedded Valkey
