@@ -20,8 +20,7 @@ from popoto import EmbeddingField, IndexedField, KeyField, Model, ModelException
 from popoto.fields.vectors import nearness
 from popoto.memory.vectors.matrix import View
 from popoto.models.reading.ranking import comparing
-from popoto.redis_db import get_REDIS_DB
-from tests.driver import Api
+from tests.driver import Api, client_in_use
 from tests.vectors.provider import Known
 from tests.vectors.stand_in import Index
 
@@ -229,7 +228,7 @@ def test_boosts_lift_what_is_not_near(
 
 def test_records_that_are_gone_make_room(api: Api, filled: Any) -> None:
     best = [name for name, _ in nearest(filled, "300", TEXTS, 5)]
-    get_REDIS_DB().delete(*(f"Memory:{name}" for name in best))
+    client_in_use().delete(*(f"Memory:{name}" for name in best))
     left = {name: text for name, text in TEXTS.items() if name not in best}
     for _ in range(2):
         assert scored(api(filled.query.semantic_search, "300")) == nearest(filled, "300", left)
