@@ -70,9 +70,12 @@ class View:
                 # All that are as good as the last one, so that keys decide among them.
                 border = np.partition(scores, len(scores) - wanted)[len(scores) - wanted]
                 chosen = np.flatnonzero(scores >= border)
-            pairs = zip(scores[chosen].tolist(), places[chosen].tolist(), strict=True)
-            keys = self.keys
-            found = [(score, key) for score, place in pairs if (key := keys[place]) is not None]
+            pairs: list[tuple[float, int]] = list(
+                zip(scores[chosen].tolist(), places[chosen].tolist(), strict=True)
+            )
+            found = [
+                (score, key) for score, place in pairs if (key := self.keys[place]) is not None
+            ]
             found.sort(reverse=True)
             yield from ((key, score) for score, key in found[done:])
             done = len(found)
