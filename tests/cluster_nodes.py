@@ -65,6 +65,11 @@ def cluster_url(ports: list[int]) -> str:
     return "redis+cluster://" + ",".join(f"127.0.0.1:{port}" for port in ports)
 
 
+def ports_of(url: str) -> list[int]:
+    """The ports that `cluster_url` has named."""
+    return [int(address.rpartition(":")[2]) for address in url.split(",")]
+
+
 def node(port: int) -> redis.Redis:
     """A plain client of one node."""
     return redis.Redis(port=port, socket_timeout=5, socket_connect_timeout=1)

@@ -6,7 +6,6 @@ import gc
 import os
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
-from urllib.parse import urlsplit
 
 # popoto reads this when it is imported; no test may reach the server that a user's URL names.
 os.environ.pop("REDIS_URL", None)
@@ -18,8 +17,10 @@ import redis
 from popoto import redis_db
 from popoto.testing.faults import FaultProxy
 from tests.cluster_nodes import cluster, cluster_url, node
-from tests.driver import Api, RoundTrips, count_round_trips, start_server
+from tests.driver import Api, RoundTrips, client_of, count_round_trips, start_server
 from tests.order import slowest_files_first
+
+pytest_plugins = ["tests.selection"]
 
 # How long one example takes says how busy the machine is. A test that hangs is ended by pytest.
 hypothesis.settings.register_profile(
@@ -49,7 +50,7 @@ def server_url() -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def _raw_client(server_url: str) -> Iterator[redis.Redis]:
-    with redis.Redis.from_url(server_url) as client:
+    with client_of(server_url) as client:
         yield client
 
 
@@ -57,7 +58,7 @@ def _raw_client(server_url: str) -> Iterator[redis.Redis]:
 def _fresh_server(server_url: str, _raw_client: redis.Redis) -> None:
     """Popoto talks to the private server, which is empty, whatever the last test did."""
     _raw_client.flushall()
-    redis_db.set_REDIS_DB_settings(unix_socket_path=urlsplit(server_url).path)
+    redis_db.set_REDIS_DB_settings(url=server_url)
     redis_db._POPOTO_ASYNC_REDIS_DB = None
 
 

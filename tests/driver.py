@@ -11,7 +11,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Coroutine, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MethodType
@@ -21,6 +21,10 @@ import pytest
 import redis
 
 from popoto import embedded, redis_db
+from popoto._connection.asynchronous import AsyncClusterConnection
+from popoto._connection.sync import ClusterConnection
+from tests.cluster_client import ClusterClient
+from tests.cluster_nodes import cluster, cluster_url, ports_of
 
 Parameters = ParamSpec("Parameters")
 Result = TypeVar("Result")
@@ -82,14 +86,45 @@ class RedisServer:
                 return False
 
 
+class ClusterServer:
+    """Three primaries, each with a replica, of the embedded Valkey."""
+
+    def __init__(self) -> None:
+        self._running = ExitStack()
+        self.url = cluster_url(self._running.enter_context(cluster(3, replicas=3)))
+
+    def close(self) -> None:
+        self._running.close()
+
+
+def engine() -> str:
+    """What POPOTO_TEST_ENGINE names: `embedded` (Valkey, the default), `redis` or `cluster`."""
+    named = os.environ.get("POPOTO_TEST_ENGINE", "embedded")
+    if named not in ("embedded", "redis", "cluster"):
+        raise ValueError(f"POPOTO_TEST_ENGINE={named!r}: 'embedded', 'redis' or 'cluster'")
+    return named
+
+
 def start_server() -> Server:
-    """The engine that POPOTO_TEST_ENGINE names: `embedded` (Valkey, the default) or `redis`."""
-    engine = os.environ.get("POPOTO_TEST_ENGINE", "embedded")
-    if engine == "embedded":
-        return embedded.start()
-    if engine == "redis":
+    """A server, or a cluster, of the engine that the tests are to run on."""
+    if engine() == "redis":
         return RedisServer(os.environ.get("POPOTO_TEST_REDIS_SERVER", "redis-server"))
-    raise ValueError(f"POPOTO_TEST_ENGINE={engine!r}: expected 'embedded' or 'redis'")
+    return ClusterServer() if engine() == "cluster" else embedded.start()
+
+
+def client_in_use() -> redis.Redis:
+    """A client of the server that popoto uses now, which knows keys by their logical names."""
+    connection = redis_db.connection()
+    if isinstance(connection, ClusterConnection):
+        return ClusterClient([port for _, port in connection.topology.seeds])
+    return redis_db.get_REDIS_DB()
+
+
+def client_of(url: str) -> redis.Redis:
+    """redis-py's client, which knows keys by their logical names."""
+    if engine() == "cluster":
+        return ClusterClient(ports_of(url))
+    return redis.Redis.from_url(url)
 
 
 # ── Both ways of calling ─────────────────────────────────────────────────────
@@ -137,7 +172,7 @@ class Api:
 # ── Counters ─────────────────────────────────────────────────────────────────
 
 # Sent when a connection is opened, which is no part of an operation; INFO is the counter's own.
-NOT_COUNTED = ("auth", "client|setinfo", "hello", "info", "select")
+NOT_COUNTED = ("auth", "client|setinfo", "cluster|slots", "hello", "info", "select")
 
 
 @dataclass
@@ -156,7 +191,10 @@ def count_round_trips(raw: redis.Redis) -> Iterator[RoundTrips]:
     seen = RoundTrips()
     before = _commands_carried_out(raw)
     with pytest.MonkeyPatch.context() as patch:
-        for kind in (redis_db.SyncConnection, redis_db.AsyncConnection):
+        for kind in (
+            *(redis_db.SyncConnection, redis_db.AsyncConnection),
+            *(ClusterConnection, AsyncClusterConnection),
+        ):
             for name in ("call", "call_many"):
                 patch.setattr(kind, name, _counting(getattr(kind, name), seen))
         yield seen

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from popoto.exceptions import UnknownNameError
 
-__all__ = ["closest", "is_strict", "set_strict", "tell", "warn_caller"]
+__all__ = ["closest", "is_strict", "set_strict", "slip_of", "tell", "tell_of_slips", "warn_caller"]
 
 #: Frames of these are passed over: what they were asked for was written by the caller.
 _NOT_THE_CALLER = tuple(f"{Path(file).parent}/" for file in (__file__, asyncio.__file__))
@@ -45,6 +45,47 @@ def tell(message: str, *, refuse: bool) -> None:
     if refuse:
         raise UnknownNameError(message)
     warn_caller(message)
+
+
+def tell_of_slips(cls: type, known: Iterable[str]) -> None:
+    """Tell of attributes in the body of a class that look like a known one, and are none."""
+    names = list(known)
+    for name in vars(cls):
+        if name.startswith("__") or any(hasattr(base, name) for base in cls.__mro__[1:]):
+            continue
+        near = difflib.get_close_matches(name, names, n=1, cutoff=0.85)
+        meant = near[0] if near else slip_of(name, names)
+        if meant is not None:
+            tell(
+                f"{cls.__name__}.{name}: nothing reads it; did you mean {meant!r}?",
+                refuse=_strict,
+            )
+
+
+def slip_of(name: str, known: Iterable[str]) -> str | None:
+    """The known name that somebody meant who wrote this one in haste; None where none is likely.
+
+    Stricter than `closest`: other words, plurals and numbered names are none.
+    """
+    return next((each for each in known if len(each) > 3 and _is_slip(name, each)), None)
+
+
+def _is_slip(name: str, meant: str) -> bool:
+    longer, shorter = sorted((name, meant), key=len, reverse=True)
+    pairs = zip(name, meant, strict=False)
+    first = next((at for at, (one, other) in enumerate(pairs) if one != other), -1)
+    if len(longer) - len(shorter) == 1:
+        at = first if first >= 0 else len(shorter)
+        is_plural = at == len(shorter) and longer[at] == "s"
+        is_one_more = longer[:at] + longer[at + 1 :] == shorter
+        return is_one_more and longer[at].isalpha() and not is_plural and len(shorter) > 4
+    if len(longer) != len(shorter) or first < 0:
+        return False
+    swapped = name[:first] + name[first : first + 2][::-1] + name[first + 2 :]
+    if swapped == meant:
+        return True
+    is_one_other = name[first + 1 :] == meant[first + 1 :] and len(name) > 5
+    return is_one_other and name[first].isalpha() and meant[first].isalpha()
 
 
 def warn_caller(message: str) -> None:

@@ -182,6 +182,7 @@ class Aged(Model):
     apart = DecayingSortedField(partition_by="topic")
 
 
+@pytest.mark.single_server("its script takes record keys as 1.6 does, without a hash tag")
 def test_a_text_that_only_looks_like_a_decimal_counts_one(redis_client: redis.Redis) -> None:
     with clock.using(NOW - 4 * DAY):
         record = Aged.create(name="x", base="2.5")

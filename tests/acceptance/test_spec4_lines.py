@@ -318,6 +318,7 @@ def test_20_8_weights_that_assemble_better_are_found() -> None:
     assert better >= 4
 
 
+@pytest.mark.single_server("on a cluster dead letters stay in the slot of their stream")
 def test_20_9_what_is_delivered_too_often_is_a_dead_letter(redis_client: redis.Redis) -> None:
     def fail(entries: Any) -> None:
         raise RuntimeError("no")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import hashlib
 from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
@@ -29,6 +30,7 @@ from popoto import (
 )
 from popoto.exceptions import AlreadyExistsError, UniquenessError
 from popoto.fields.spelling import decimal_text, spellings
+from popoto.models.db_key import DB_key
 from tests.driver import Api
 
 UTC = datetime.UTC
@@ -338,6 +340,37 @@ def test_what_stands_under_another_text_is_found_and_brought_to_the_one(
     assert redis_client.keys("$IndexF:Equal:state:*") == [one]
     assert redis_client.keys("$UniquF:Equal:code:*") == [claim]
     assert api(model.check_indexes)["total"] == 0
+
+
+#: A value of each type that is none of those.
+OTHER: dict[type[Any], Any] = {
+    int: 7,
+    float: 7.5,
+    datetime.datetime: NOON + datetime.timedelta(days=1),
+    datetime.time: datetime.time(13, tzinfo=UTC),
+}
+
+
+@pytest.mark.parametrize(("kind", "value", "text", "asked"), BEFORE.values(), ids=BEFORE)
+def test_a_group_under_another_text_is_taken(
+    api: Api, redis_client: redis.Redis, kind: type[Any], value: Any, text: str, asked: Any
+) -> None:
+    model = MODELS[kind]
+    record = api(model.create, code=value, first=value, second="x")
+    ((digest, key),) = redis_client.hgetall("$Index:Equal:first:second").items()
+    joined = f"{DB_key.unclean(text)}:x".encode()
+    former = hashlib.sha256(joined).hexdigest()[:16]
+    assert former.encode() != digest
+    redis_client.hdel("$Index:Equal:first:second", digest)
+    redis_client.hset("$Index:Equal:first:second", former, key)
+    with pytest.raises(UniquenessError, match="Unique index violation"):
+        api(model.create, code=OTHER[kind], first=asked, second="x")
+    assert api(model.query.count) == 1
+    api(model.rebuild_indexes)
+    assert redis_client.hgetall("$Index:Equal:first:second") == {digest: key}
+    record.second = "y"
+    api(record.save)
+    api(model.create, code=OTHER[kind], first=asked, second="x")
 
 
 @pytest.mark.parametrize(("kind", "value", "text", "asked"), BEFORE.values(), ids=BEFORE)

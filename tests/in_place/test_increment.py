@@ -237,14 +237,14 @@ def test_a_sorted_field_whose_partition_another_writer_changed(
     assert not redis_client.exists("$SortF:Account:rank:red")
 
 
-def test_indexed_and_composite_indexes_follow(api: Api) -> None:
+def test_indexed_and_composite_indexes_follow(api: Api, redis_client: redis.Redis) -> None:
     record = account(level=1, count=1)
     api(record.atomic_increment, "level", 1)
     api(record.atomic_increment, "count", 1)
     assert not Account.query.filter(level=1).count()
     assert Account.query.filter(level=2).count() == 1
     assert Account._meta.compute_index_hash(stored(record), ("team", "count")) in {
-        digest.decode() for digest in redis_db.POPOTO_REDIS_DB.hkeys("$Index:Account:team:count")
+        digest.decode() for digest in redis_client.hkeys("$Index:Account:team:count")
     }
     record.delete()
     assert not [key for key in redis_db.scan_keys("*") if b"Account" in key]

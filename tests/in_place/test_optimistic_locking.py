@@ -209,6 +209,7 @@ def test_bytes_that_cannot_be_read_are_not_what_is_expected(
         api(mine.save, expected=["effort"])
 
 
+@pytest.mark.single_server("its records are of several models, which no step covers on a cluster")
 def test_a_transaction_expects_values_and_not_bytes(api: Api, redis_client: redis.Redis) -> None:
     Ticket.create(name="t", effort=4.0)
     expected = Ticket.query.get(name="t")

@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 
-import popoto
 from popoto import (
     AccessTrackerMixin,
     BM25Field,
@@ -34,6 +33,8 @@ from popoto import (
 from popoto.cli import main
 from popoto.cli.exporting import Export
 from popoto.embeddings import AbstractEmbeddingProvider
+from popoto.engine.request import Request
+from popoto.engine.run import run
 from popoto.exceptions import QueryException
 from popoto.models.query import Query
 from popoto.models.query_builder import QueryBuilder
@@ -163,7 +164,7 @@ AT_LARGE: dict[str, Read] = {
 }
 #: What of `Query` and its builder asks nothing by itself.
 NO_READS = {"filter", "filtered", "options", "offset", "computed_sort", "prefetch_related"}
-NO_READS |= {"select_related", "keys_of"}
+NO_READS |= {"select_related", "keys_of", "using"}
 #: Tried under another name.
 ALSO = {"get", "get_many", "get_untracked", "filter_for_keys_set", "iterator", "async_iterator"}
 
@@ -193,8 +194,8 @@ def test_no_query_is_of_more_than_one_partition(api: Api, notes: None, name: str
 
 
 def stored() -> list[dict[bytes, bytes]]:
-    client = popoto.POPOTO_REDIS_DB
-    found = [client.hmget(key, "agent", "number") for key in ("Note:a1", "Note:b1")]
+    asked = [("HMGET", key, "agent", "number") for key in ("Note:a1", "Note:b1")]
+    found = run(Request.of(*asked, shard="Note", repeatable=True).plan())
     return [{b"agent": each[0][1:], b"number": each[1]} for each in found]
 
 

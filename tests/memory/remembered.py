@@ -21,7 +21,8 @@ from popoto import (
     StringField,
     clock,
 )
-from popoto.redis_db import POPOTO_REDIS_DB
+from popoto.engine.request import Request
+from popoto.engine.run import run
 from tests.driver import Api
 
 NOW = 1_700_000_000.25
@@ -55,7 +56,7 @@ def fact(name: str = "a", **values: Any) -> Fact:
     """A stored fact whose history is empty."""
     with clock.using(NOW):
         made = Fact.create(name=name, **values)
-    POPOTO_REDIS_DB.delete(f"$History:Fact:{made.pk}")
+    run(Request.of(("DEL", f"$History:Fact:{made.pk}"), shard="Fact").plan())
     return made
 
 

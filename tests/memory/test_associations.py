@@ -231,8 +231,8 @@ def test_activation_is_that_of_a_plain_search(
 ) -> None:
     graph: dict[str, dict[str, float]] = {}
     for name in "abcdef":
-        for other in weights(wide, name):
-            wide.unlink(Node, name, other)
+        for other, _ in wide.get_linked(Wide, name, limit=-1):
+            wide.unlink(Wide, name, other)
     for (source, target), weight in edges.items():
         wide.link(Wide, source, target, weight)
         graph.setdefault(source, {})[target] = weight

@@ -28,7 +28,6 @@ from popoto import (
     WriteFilterMixin,
     clock,
 )
-from popoto.redis_db import POPOTO_REDIS_DB
 from tests.driver import Api
 from tests.memory.words import text_of
 
@@ -71,7 +70,7 @@ def test_the_latest_records_are_read_from_the_index(
         (b"Fact:new", NOW + 2 * DAY),
         (b"Fact:older", NOW + DAY),
     ]
-    assert POPOTO_REDIS_DB.zrangebyscore(key, NOW, NOW + DAY) == [b"Fact:oldest", b"Fact:older"]
+    assert redis_client.zrangebyscore(key, NOW, NOW + DAY) == [b"Fact:oldest", b"Fact:older"]
     with clock.using(NOW + 9 * DAY):
         facts[0].touch("relevance")
     assert redis_client.zrevrange(key, 0, 0) == [b"Fact:oldest"]

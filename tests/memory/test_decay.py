@@ -105,6 +105,7 @@ def test_scores_of_the_contract(base: float, days: float, rate: float, score: fl
     assert decay_score(NOW - days * DAY, NOW, rate, base) == pytest.approx(score, rel=1e-5)
 
 
+@pytest.mark.single_server("its script takes record keys as 1.6 does, without a hash tag")
 @pytest.mark.parametrize(("base", "days", "rate", "score"), WORKED)
 def test_the_script_of_the_contract_gives_the_same_scores(
     base: float, days: float, rate: float, score: float, redis_client: redis.Redis
@@ -117,6 +118,7 @@ def test_the_script_of_the_contract_gives_the_same_scores(
     assert float(found[1]) == pytest.approx(score, rel=1e-5, abs=1e-12)
 
 
+@pytest.mark.single_server("its script takes record keys as 1.6 does, without a hash tag")
 @pytest.mark.parametrize(
     ("field", "value", "base"),
     [
@@ -159,6 +161,7 @@ def test_only_numbers_are_bases(
     assert float(found[1]) == pytest.approx(base / 2)
 
 
+@pytest.mark.single_server("its script takes record keys as 1.6 does, without a hash tag")
 @pytest.mark.parametrize(
     "stored", [b"", b"\xc1", b"garbage", b"\x81\xabas_encodable\xa15", b"\xc4\x011", b"\xdf"]
 )

@@ -149,6 +149,7 @@ def test_what_is_sent_does_not_change_where_none_is_kept(redis_client: redis.Red
     assert words(plain(keeps=True)) == {"NOTE", "NOTED", "XADD"}
 
 
+@pytest.mark.single_server("watches what one server is sent")
 def test_a_save_takes_the_plain_script_where_none_is_kept(redis_client: redis.Redis) -> None:
     class Calm(Model):
         name = KeyField()

@@ -282,6 +282,7 @@ def write_everything(api: Api, one: Fact, other: Fact) -> None:
     api(Calm.bulk_update, api(Calm.bulk_create, [Calm(name=name) for name in "xyz"]), note="new")
 
 
+@pytest.mark.single_server("notes what scripts do under a key of one server")
 def test_after_the_first_write_nothing_is_left_that_a_server_could_refuse(
     redis_client: redis.Redis, api: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:

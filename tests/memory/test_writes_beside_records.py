@@ -79,6 +79,7 @@ def test_none_is_sent_again_once_its_reply_was_lost(
     assert proxy.sent(marker) == before + 1
 
 
+@pytest.mark.single_server("here it waits in vain, and a cluster has replicas")
 @each_write
 def test_all_wait_for_replicas_where_that_is_asked_for(
     api: Api, hint: Hint, marker: bytes, write: Write

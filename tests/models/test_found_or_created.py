@@ -401,6 +401,7 @@ def test_a_create_of_the_class_itself_gives_its_own_values(api: Api) -> None:
     assert api(OwnCreate.get_or_create, word="a")[0].also == 1
 
 
+@pytest.mark.single_server("the field asks redis-py for a key, which has a hash tag on a cluster")
 def test_fields_with_answers_of_their_own_find_and_create(api: Api) -> None:
     assert api(OwnAnswers.get_or_create, word="a")[1] is True
     assert api(OwnAnswers.get_or_create, word="a")[1] is False

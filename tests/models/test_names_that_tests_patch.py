@@ -137,6 +137,7 @@ async def test_a_mock_of_the_asyncio_client_is_looked_past_as_well(kind: type) -
     assert Thing.query.count() == 1
 
 
+@pytest.mark.single_server("a cluster has one database")
 def test_models_follow_the_server_that_a_client_of_redis_py_leads_to(
     redis_client: redis.Redis,
 ) -> None:

@@ -232,6 +232,7 @@ def test_a_guard_that_fails_when_the_pipeline_runs(
     assert healthy(redis_client)
 
 
+@pytest.mark.single_server("a transaction of a cluster keeps to one slot")
 def test_other_commands_of_the_caller_stay_in_place(
     api: Api, pipe: Pipe, redis_client: redis.Redis
 ) -> None:

@@ -344,6 +344,7 @@ def test_who_may_not_write_pointers_cannot_rebuild(
     assert not redis_client.sismember(SETS["state"], KEY)
 
 
+@pytest.mark.single_server("on a cluster scripts also ask whether their slot is on its way")
 def test_what_no_pointer_names_is_asked_for_in_one_command(
     round_trips: Callable[[], AbstractContextManager[RoundTrips]],
 ) -> None:

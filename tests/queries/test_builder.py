@@ -178,6 +178,7 @@ def test_query_is_asked_directly(api: Api) -> None:
     assert query.filter_for_keys_set(kind="odd") == {b"Product:1:odd", b"Product:3:odd"}
 
 
+@pytest.mark.single_server("on a cluster every key of the server has a hash tag")
 def test_keys_of_everything(api: Api, redis_client: Any, caplog: Any) -> None:
     stock(2)
     redis_client.delete("Product:1:odd")
@@ -259,6 +260,7 @@ def test_records_that_popoto_1_6_replaced_are_found(api: Api, redis_client: Any)
     assert api(Owner.query.count) == 3
 
 
+@pytest.mark.slow
 def test_large_models_are_read_in_the_order_of_their_keys(
     api: Api, round_trips: Counter, redis_client: Any
 ) -> None:

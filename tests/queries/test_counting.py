@@ -36,6 +36,7 @@ def fill(count: int) -> list[str]:
     return [f"Crate:{name}" for name in range(count)]
 
 
+@pytest.mark.single_server("on a cluster scripts also ask whether their slot is on its way")
 @pytest.mark.parametrize("make", COUNTS, ids=lambda make: str(COUNTS.index(make)))
 def test_many_records_are_counted_without_looking_for_each(
     api: Api, round_trips: Counter, make: Callable[[], Any]

@@ -52,7 +52,7 @@ WRONG_KEYS: list[tuple[Callable[[], Any], dict[str, str], str]] = [
     (
         lambda: Seat.query.filter(note="n"),
         {"Seat:b": "hash"},
-        "a key of one of its records is no hash",
+        "'Seat:b' is a string instead of a hash",
     ),
 ]
 

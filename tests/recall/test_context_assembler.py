@@ -301,8 +301,10 @@ def test_suppression_is_by_a_signal_or_not_at_all(api: Api, three: list[U]) -> N
 def test_settings_that_cannot_work_are_told(api: Api, four: list[F]) -> None:
     with pytest.raises(QueryException, match="partition filter"):
         assembled(api, ContextAssembler(F, {"rel": 1}), {"a": "known"})
+    with pytest.warns(UserWarning, match="F has no 'nothing'"):
+        assembler = ContextAssembler(F, {"nothing": 1})
     with pytest.raises(QueryException, match="no field"):
-        assembled(api, ContextAssembler(F, {"nothing": 1}), {"a": "known"}, agent_id="a")
+        assembled(api, assembler, {"a": "known"}, agent_id="a")
     for mode in ("lexical", "hybrid"):
         with pytest.raises(QueryException, match="needs a BM25Field"):
             assembled(api, ContextAssembler(F, {}, retrieval_mode=mode), {"a": "known"})

@@ -334,6 +334,9 @@ def test_what_is_associated_with_cues_is_lifted_and_brought_in(
         assert found.explain().results[0]["associations"].value == pytest.approx(activation)
 
 
+@pytest.mark.single_server(
+    "its records are of two models, which no script sees together on a cluster"
+)
 def test_what_cues_lead_to_meets_the_conditions_too(api: Api, twins: dict[str, Lore]) -> None:
     Worded.create(name="stray", text="a stray cat")
     for target in (twins["b"].pk, twins["c"].pk, "Worded:stray"):
@@ -460,6 +463,7 @@ def test_without_vectors_or_a_provider_words_decide(api: Api) -> None:
     assert "has no embedding provider" in found.explain().notes[0]
 
 
+@pytest.mark.single_server("two definitions share keys under different names")
 def test_vectors_of_another_model_are_refused(api: Api) -> None:
     filled(Meant)
 

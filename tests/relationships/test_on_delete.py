@@ -162,6 +162,7 @@ WAYS = [
 ]
 
 
+@pytest.mark.single_server("its records are of several models, which no step covers on a cluster")
 @pytest.mark.parametrize("way", WAYS)
 def test_the_rules_hold_whichever_way_a_record_is_deleted(
     api: Api, way: Callable[[Api, Team], None], redis_client: redis.Redis
@@ -180,6 +181,7 @@ def test_the_rules_hold_whichever_way_a_record_is_deleted(
     assert redis_client.keys("*") == []
 
 
+@pytest.mark.single_server("its records are of several models, which no step covers on a cluster")
 @pytest.mark.parametrize("way", WAYS)
 def test_what_is_protected_refuses_before_anything_is_written(
     api: Api, way: Callable[[Api, Team], None]
@@ -227,6 +229,7 @@ def test_records_that_go_as_well_protect_none(api: Api) -> None:
     assert stored(api) == {}
 
 
+@pytest.mark.single_server("its records are of several models, which no step covers on a cluster")
 @pytest.mark.parametrize("order", ["first", "last"])
 def test_a_transaction_may_delete_who_protects_as_well(api: Api, order: str) -> None:
     note = api(Note.create, name="n")
@@ -238,6 +241,7 @@ def test_a_transaction_may_delete_who_protects_as_well(api: Api, order: str) -> 
     assert stored(api) == {}
 
 
+@pytest.mark.single_server("its records are of several models, which no step covers on a cluster")
 def test_a_transaction_may_lead_them_elsewhere(api: Api) -> None:
     team = family(api)
     users = list(team.users)
@@ -251,6 +255,7 @@ def test_a_transaction_may_lead_them_elsewhere(api: Api) -> None:
     assert api(User.query.filter(team="Team:blues").count) == 4
 
 
+@pytest.mark.single_server("its records are of several models, which no step covers on a cluster")
 @pytest.mark.parametrize("partial", [False, True])
 def test_a_transaction_may_not_let_them_refer_to_what_it_deletes(api: Api, partial: bool) -> None:
     team = family(api)
@@ -286,6 +291,7 @@ def test_a_circle_goes_in_a_pipeline_too(api: Api) -> None:
     assert stored(api) == {"Node": 1}
 
 
+@pytest.mark.slow
 def test_a_circle_of_many_goes(api: Api) -> None:
     number = 1100
     Node.bulk_create(
@@ -311,6 +317,7 @@ def test_a_record_that_would_go_and_change_goes(api: Api) -> None:
     assert stored(api) == {}
 
 
+@pytest.mark.slow(4)
 @pytest.mark.parametrize("number", [1, 2500])
 def test_thousands_of_dependants_go_in_bounded_batches(
     api: Api, number: int, round_trips: Counter
@@ -328,6 +335,7 @@ def test_thousands_of_dependants_go_in_bounded_batches(
     assert api(Note.query.filter(team=None).count) == number
 
 
+@pytest.mark.single_server("its records are of several models, which no step covers on a cluster")
 def test_a_record_that_nobody_depends_on_goes_in_one_round_trip(
     api: Api, round_trips: Counter
 ) -> None:

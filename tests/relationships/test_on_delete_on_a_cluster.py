@@ -92,6 +92,14 @@ def test_what_is_protected_on_another_node_refuses_before_anything_is_written(
     assert stored() == {"Band": 1, "Song": 3, "Poster": 3, "Contract": 1}
 
 
+def test_a_record_that_is_gone_already_takes_nobody_along(api: Api, band: Band) -> None:
+    gone = Band.query.get("Band:b")
+    band.delete()
+    Song.create(name="orphan", band="Band:b")
+    assert api(gone.delete) is False
+    assert stored() == {"Poster": 3, "Song": 1}
+
+
 def test_who_comes_to_depend_on_it_before_it_goes_follows_it(
     api: Api, band: Band, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -86,6 +86,7 @@ def nobody_refers_to_what_is_gone() -> bool:
     return True
 
 
+@pytest.mark.single_server("its records are of several models, which no step covers on a cluster")
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("number", [1, 2, 3])
 def test_who_comes_to_depend_on_it_before_the_commit_goes_too(
@@ -113,6 +114,7 @@ def test_who_comes_to_depend_on_it_before_the_commit_goes_too(
     assert nobody_refers_to_what_is_gone()
 
 
+@pytest.mark.single_server("its records are of several models, which no step covers on a cluster")
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("number", [1, 2])
 def test_who_comes_to_protect_it_before_the_commit_does(
@@ -130,6 +132,7 @@ def test_who_comes_to_protect_it_before_the_commit_does(
     assert (Dock.query.count(), Ship.query.count(), Crane.query.count()) == (1, 1, 1)
 
 
+@pytest.mark.single_server("its records are of several models, which no step covers on a cluster")
 @pytest.mark.parametrize("way", WAYS)
 def test_who_stops_depending_on_it_before_the_commit_stays(
     api: Api, monkeypatch: pytest.MonkeyPatch, dock: Dock, way: Callable[[Api, Dock], bool]
@@ -180,6 +183,7 @@ def test_dependants_may_change_otherwise_and_go(
     assert ship("again", tonnage=1).flag == "again"
 
 
+@pytest.mark.single_server("its records are of several models, which no step covers on a cluster")
 def test_a_record_that_is_deleted_meanwhile_takes_nobody_along(
     api: Api, monkeypatch: pytest.MonkeyPatch, dock: Dock, redis_client: redis.Redis
 ) -> None:
@@ -194,6 +198,7 @@ def test_a_record_that_is_deleted_meanwhile_takes_nobody_along(
     assert Ship.query.count() == 1
 
 
+@pytest.mark.single_server("its records are of several models, which no step covers on a cluster")
 def test_who_comes_each_time_is_a_conflict(
     api: Api, monkeypatch: pytest.MonkeyPatch, dock: Dock
 ) -> None:
@@ -212,6 +217,8 @@ def test_who_comes_each_time_is_a_conflict(
     assert Ship.query.count() == number
 
 
+@pytest.mark.slow
+@pytest.mark.single_server("its records are of several models, which no step covers on a cluster")
 def test_thousands_that_others_join_go_all_the_same(
     api: Api, monkeypatch: pytest.MonkeyPatch, dock: Dock
 ) -> None:
@@ -231,6 +238,7 @@ def test_thousands_that_others_join_go_all_the_same(
         assert nobody_refers_to_what_is_gone()
 
 
+@pytest.mark.single_server("its records are of several models, which no step covers on a cluster")
 def test_who_protects_it_half_way_is_told_with_what_was_deleted_before(
     api: Api, monkeypatch: pytest.MonkeyPatch, dock: Dock
 ) -> None:
@@ -253,6 +261,7 @@ def interrupt() -> None:
     raise Interrupted
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [1, 2, 3, 4, 5])
 def test_what_a_crash_leaves_is_whole_and_finished_by_repeating(
     api: Api, monkeypatch: pytest.MonkeyPatch, dock: Dock, number: int
@@ -270,6 +279,7 @@ def test_what_a_crash_leaves_is_whole_and_finished_by_repeating(
     assert (Dock.query.count(), Ship.query.count(), Sailor.query.count()) == (0, 0, 0)
 
 
+@pytest.mark.single_server("its records are of several models, which no step covers on a cluster")
 def test_many_writers_at_once_leave_nobody_behind() -> None:
     """Ships are moved between docks while docks are deleted and built again."""
     names = [f"d{each}" for each in range(4)]

@@ -467,12 +467,12 @@ def test_readers_see_all_or_nothing() -> None:
     assert seen == {100}
 
 
-def test_hooks_and_companions_take_part(api: Api) -> None:
+def test_hooks_and_companions_take_part(api: Api, redis_client: redis.Redis) -> None:
     ann = account("ann", log=["a", "b"])
     new = Account(name="new", email="new@", log=["x"])
     committed(api, lambda transaction: [transaction.delete(ann), transaction.save(new)])
     assert list(Account.query.get(name="new").log) == ["x"]
-    assert not redis_db.POPOTO_REDIS_DB.exists("Account:ann::log")
+    assert not redis_client.exists("Account:ann::log")
 
 
 # Cluster ---------------------------------------------------------------------------------

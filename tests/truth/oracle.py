@@ -33,6 +33,7 @@ from popoto.fields.relationship import Relationship
 from popoto.fields.shortcuts import ListField, SortedField, SortedKeyField
 from popoto.fields.sorted_field_mixin import SortedFieldMixin
 from popoto.fields.unique_field_mixin import UniqueFieldMixin
+from tests.cluster_client import ClusterClient, logical
 
 __all__ = ["State", "record_key", "records", "snapshot", "violations"]
 
@@ -95,14 +96,20 @@ class State:
 
 
 def snapshot(client: redis.Redis) -> State:
-    """Everything on the server, as it is at one moment (one script, so nothing moves)."""
-    answer = cast("list[Any]", client.eval(_SNAPSHOT, 0, "*"))
-    state = State(int(answer[0]))
-    for raw_key, kind, lives, content in answer[1:]:
-        key = raw_key.decode("utf-8", "surrogateescape")
-        state.keys[key] = Key(
-            kind.decode(), None if lives < 0 else lives, _content(kind.decode(), content)
-        )
+    """Everything on the server, as it is at one moment (one script, so nothing moves).
+
+    Of a cluster, node after node, under the logical names.
+    """
+    is_cluster = isinstance(client, ClusterClient)
+    nodes: Sequence[redis.Redis] = client.nodes if is_cluster else [client]
+    answers = [cast("list[Any]", each.eval(_SNAPSHOT, 0, "*")) for each in nodes]
+    state = State(int(answers[0][0]))
+    for moment, *entries in answers:
+        later = int(moment) - state.now
+        for raw_key, kind, lives, content in entries:
+            key = _text(logical(raw_key) if is_cluster else raw_key)
+            left = None if lives < 0 else lives + later
+            state.keys[key] = Key(kind.decode(), left, _content(kind.decode(), content))
     return state
 
 

@@ -41,6 +41,9 @@ WITH_KEYS: list[tuple[Any, ...]] = [
     ("BITOP", "AND", "k", "l", "m"),
     ("XGROUP CREATE", "k", "g", "$", "MKSTREAM"),
     ("XGROUP DESTROY", "k", "g"),
+    ("XINFO STREAM", "k", "FULL"),
+    ("OBJECT ENCODING", "k"),
+    ("MEMORY USAGE", "k", "SAMPLES", 0),
 ]
 
 
@@ -73,6 +76,7 @@ def carried_out(batch: Batch) -> list[Any]:
     return outcome
 
 
+@pytest.mark.single_server("its names belong to no model and so to no shard")
 def test_they_are_carried_out_as_a_pipeline_would(redis_client: redis.Redis) -> None:
     redis_client.mset({"a": "1", "b": "2"})
     redis_client.sadd("s", "x", "y")
@@ -200,6 +204,7 @@ def test_a_key_is_declared_once_wherever_it_is_named() -> None:
     assert batch.call(every=True).arguments[0] == "every"
 
 
+@pytest.mark.single_server("its names belong to no model and so to no shard")
 def test_what_failed_is_told_by_position_and_details(redis_client: redis.Redis) -> None:
     redis_client.hset("k", mapping={"a": "1", "b": "2"})
     batch = Batch()

@@ -26,6 +26,7 @@ def test_the_model_is_the_first_part_or_follows_the_kind_of_index(
     assert DB_key(*parts)._shard == model
 
 
+@pytest.mark.single_server("its names belong to no model and so to no shard")
 def test_existence_is_asked_for(redis_client: redis.Redis) -> None:
     redis_client.set("Thing:a", "x")
     assert DB_key("Thing", "a").exists() is True

@@ -50,6 +50,7 @@ def test_a_pattern_that_means_just_this_text(redis_client: redis.Redis, text: st
     assert list(redis_client.scan_iter(literally(text))) == [text.encode()]
 
 
+@pytest.mark.single_server("its names belong to no model and so to no shard")
 def test_pages_of_a_server(redis_client: redis.Redis) -> None:
     redis_client.mset({f"k{number}": 1 for number in range(500)})
     scan = Scan("Thing", b"k*", 100)

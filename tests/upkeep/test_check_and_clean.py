@@ -219,6 +219,7 @@ def test_a_record_created_meanwhile_is_not_hurt() -> None:
     assert Animal.query.filter(mood__in=["happy", "None"]).count() == 2
 
 
+@pytest.mark.single_server("a walk over the keys of three nodes takes three times as many")
 def test_round_trips_of_a_small_model(
     api: Api, round_trips: Callable[[], AbstractContextManager[RoundTrips]]
 ) -> None:

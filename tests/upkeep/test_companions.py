@@ -77,6 +77,7 @@ LIVING = {
 }
 
 
+@pytest.mark.single_server("stages how one server's walk over its keys goes")
 @pytest.mark.usefixtures("met")
 @BATCHES
 def test_they_are_counted(api: Api, redis_client: redis.Redis, notes: int, batch_size: int) -> None:
@@ -88,6 +89,7 @@ def test_they_are_counted(api: Api, redis_client: redis.Redis, notes: int, batch
     assert state(redis_client) == before
 
 
+@pytest.mark.single_server("stages how one server's walk over its keys goes")
 @pytest.mark.usefixtures("met")
 @BATCHES
 def test_they_are_cleaned_away(
@@ -98,6 +100,7 @@ def test_they_are_cleaned_away(
     assert api(Coin.check_indexes)["total"] == 0
 
 
+@pytest.mark.single_server("stages how one server's walk over its keys goes")
 @pytest.mark.usefixtures("met")
 @BATCHES
 def test_a_rebuild_takes_them_away(
@@ -108,6 +111,7 @@ def test_a_rebuild_takes_them_away(
     assert api(Coin.check_indexes)["total"] == 0
 
 
+@pytest.mark.single_server("stages how one server's walk over its keys goes")
 @pytest.mark.usefixtures("met")
 @BATCHES
 def test_they_go_with_all_records(

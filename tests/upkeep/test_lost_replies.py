@@ -15,6 +15,8 @@ from tests.driver import Api, expires_fields
 
 from .zoo import Animal, animal, state
 
+pytestmark = pytest.mark.single_server("a proxy stands before one server")
+
 
 @pytest.fixture
 def lossy(proxy: FaultProxy, monkeypatch: pytest.MonkeyPatch) -> FaultProxy:

@@ -13,8 +13,7 @@ from popoto import EmbeddingField, KeyField, Model, StringField, transaction
 from popoto.embeddings import LateInteractionProvider
 from popoto.engine.looking_up import lacking_in
 from popoto.engine.run import run
-from popoto.redis_db import get_REDIS_DB
-from tests.driver import Api, RoundTrips
+from tests.driver import Api, RoundTrips, client_in_use
 from tests.vectors.wordwise import Wordwise, plain
 
 WORDS = "$EmbeddingF:Story:meaning:words"
@@ -43,7 +42,7 @@ def model_of(provider: Any, **options: Any) -> Any:
 
 def kept() -> dict[str, list[int]]:
     """The signs of the words of each record."""
-    raw: redis.Redis = get_REDIS_DB()
+    raw: redis.Redis = client_in_use()
     found = raw.hgetall(WORDS)
     assert all(data[0] == 1 for data in found.values())
     return {key.decode().split(":")[1]: list(data[1:]) for key, data in found.items()}
@@ -101,7 +100,7 @@ def test_bulk_and_transactions_keep_them(api: Api, story: Any) -> None:
         made[1].delete()
     assert kept() == {"a": [RAIN], "c": [RAIN]}
     assert api(story.delete_all) == 2
-    assert get_REDIS_DB().exists(WORDS) == 0
+    assert client_in_use().exists(WORDS) == 0
 
 
 def test_where_the_provider_fails_there_are_none_and_they_are_caught_up(
@@ -146,7 +145,7 @@ def test_wrong_vectors_of_words_are_refused(
 def test_a_field_may_do_without(api: Api, provider: Wordwise, store: Any) -> None:
     story = model_of(provider, store=store, late_interaction=False)
     api(story.create, name="a", text="cat")
-    assert get_REDIS_DB().exists(WORDS) == 0
+    assert client_in_use().exists(WORDS) == 0
     assert not story._meta.by_name["meaning"].tells_words
 
 
@@ -180,7 +179,7 @@ def test_another_model_begins_anew(api: Api, provider: Wordwise) -> None:
     story.create(name="a", text="cat")
     story.create(name="b", text="vet")
     provider.model_name = "another"  # type: ignore[misc]
-    get_REDIS_DB().hset(WORDS, "Story:b:here", b"\x01old")
+    client_in_use().hset(WORDS, "Story:b:here", b"\x01old")
     assert api(story.reembed) == 2
     assert kept() == {"a": [CAT], "b": [VET]}
 
@@ -198,6 +197,7 @@ def test_words_of_another_model_go_also_where_their_vectors_are_not_made_anew(
     assert kept() == {}
 
 
+@pytest.mark.single_server("its names belong to no model and so to no shard")
 def test_nobody_is_asked_for_what_nobody_lacks(
     redis_client: redis.Redis, round_trips: Callable[[], AbstractContextManager[RoundTrips]]
 ) -> None:
@@ -211,13 +211,13 @@ def test_nobody_is_asked_for_what_nobody_lacks(
 
 def test_what_no_record_has_is_told_and_cleaned(api: Api, story: Any) -> None:
     story.create(name="a", text="cat")
-    get_REDIS_DB().hset(WORDS, "Story:gone:here", b"\x01a")
+    client_in_use().hset(WORDS, "Story:gone:here", b"\x01a")
     api(story.clean_indexes)
     assert kept() == {"a": [CAT]}
 
 
 def test_a_new_record_has_not_what_an_earlier_one_has_left(story: Any, provider: Wordwise) -> None:
-    get_REDIS_DB().hset(WORDS, "Story:a:here", b"\x01a")
+    client_in_use().hset(WORDS, "Story:a:here", b"\x01a")
     provider.error = RuntimeError("down")
     story.create(name="a", text="cat")
     assert kept() == {}
@@ -225,7 +225,7 @@ def test_a_new_record_has_not_what_an_earlier_one_has_left(story: Any, provider:
 
 def test_a_key_of_another_kind_is_told_before_anything_is_written(provider: Wordwise) -> None:
     story = model_of(provider, store="server")
-    get_REDIS_DB().set(WORDS, "x")
+    client_in_use().set(WORDS, "x")
     with pytest.raises(Exception, match=r"meaning:words|WRONGTYPE"):
         story.create(name="a", text="cat")
     assert story.query.count() == 0

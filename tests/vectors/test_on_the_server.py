@@ -278,6 +278,7 @@ def test_to_begin_anew_is_not_sent_again_once_its_reply_was_lost(
     assert proxy.sent(b"REFORM") == before + 1
 
 
+@pytest.mark.single_server("here it waits in vain, and a cluster has replicas")
 def test_to_begin_anew_waits_for_replicas_where_that_is_asked_for(api: Api, served: Any) -> None:
     # Without a record nothing else is written.
     with popoto.wait_for_replicas(1, timeout=0.01), pytest.raises(NotReplicatedError):

@@ -179,7 +179,7 @@ def connect_again(error: Exception, url: str, patience: float) -> Steps[None]:
         else:
             return
     if policy.is_connect_failure(error):
-        raise policy.connect_failure(error, url) from error
+        raise policy.connect_failure(error, url) from policy.brief(error)
     raise with_remedy(error) if isinstance(error, RedisError) else error
 
 

@@ -121,6 +121,15 @@ def connect_failure(error: BaseException, url: str) -> NothingWrittenError:
     )
 
 
+def brief(error: Exception) -> Exception:
+    """An error of redis-py without its way through redis-py, and without the tries before it.
+
+    They would say the same several times over. `__context__` still has what the system said.
+    """
+    error.__suppress_context__ = True
+    return error.with_traceback(None)
+
+
 def half_sent(error: BaseException, url: str) -> NothingWrittenError:
     """The error for a single command of which the server cannot have received the end."""
     return NothingWrittenError(

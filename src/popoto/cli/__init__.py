@@ -1,4 +1,5 @@
-"""The command `popoto`: serve, models, indexes, doctor, shell, export, import, verify, erase.
+"""The command `popoto`: serve, models, indexes, doctor, shell, export, import, verify, erase,
+scripts.
 
 Results go to the standard output; remarks, problems and progress to the standard error.
 A module for each command; `main` says what their failures mean.
@@ -22,6 +23,7 @@ from popoto.cli import (
     importing,
     indexes,
     schema,
+    scripting,
     serve,
     shell,
     verifying,
@@ -32,10 +34,13 @@ from popoto.cli.exits import INTERRUPTED, PROBLEMS, UNREACHABLE, USAGE, UsagePro
 from popoto.cli.output import complain
 from popoto.embedded import EmbeddedServerError
 from popoto.exceptions import ConfigurationError, ModelException, QueryException
+from popoto.redis_db import environment_problem
 
 __all__ = ["Digest", "digest", "main"]
 
-_COMMANDS = (serve, schema, indexes, doctor, shell, exporting, importing, verifying, erasing)
+_COMMANDS = (
+    *(serve, schema, indexes, doctor, shell, exporting, importing, verifying, erasing, scripting),
+)
 _EXIT_CODES = """\
 exit codes: 0 done, or healthy; 1 problems were found; 2 wrong use; 3 the server cannot be
 reached. The server is the one of --url, else of REDIS_URL, else 127.0.0.1:6379.
@@ -51,6 +56,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     logging.getLogger().addHandler(logging.NullHandler())
     options = _parser().parse_args(arguments)
     try:
+        if environment_problem is not None and getattr(options, "url", None) is None:
+            raise UsageProblem(f"REDIS_URL: {environment_problem}")  # noqa: TRY301  # told below
         code: int = options.run(options)
         # Here, where a pipe that is closed can still be noticed.
         sys.stdout.flush()
@@ -85,16 +92,6 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"popoto {popoto.__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for command in (
-        serve,
-        schema,
-        indexes,
-        doctor,
-        shell,
-        exporting,
-        importing,
-        verifying,
-        erasing,
-    ):
+    for command in _COMMANDS:
         command.add_to(commands)
     return parser

@@ -53,6 +53,8 @@ _TWO_KEYS = frozenset(
 )
 _COUNTED_KEYS = frozenset({"ZDIFFSTORE", "ZINTERSTORE", "ZUNIONSTORE"})
 _ONLY_KEYS = frozenset({"PFMERGE", "SDIFFSTORE", "SINTERSTORE", "SUNIONSTORE"})
+#: Names of two words, of which a key is the next: "XGROUP CREATE".
+_KEY_AFTER_TWO_WORDS = ("XGROUP ", "XINFO ", "OBJECT ", "MEMORY USAGE")
 #: Commands whose first argument is no key.
 _WITHOUT_KEY = frozenset({"PUBLISH"})
 #: Commands that a script may not call. They follow the commit in a round trip of their own.
@@ -277,8 +279,7 @@ def _where_keys_stand(name: str, words: Sequence[Argument]) -> str | None:
         return "kv" * (count // 2)
     if name == "BITOP":
         return "v".ljust(count, "k")
-    # A name of two words: "XGROUP CREATE".
-    return "k".ljust(count, "v") if name.startswith("XGROUP ") else None
+    return "k".ljust(count, "v") if count and name.startswith(_KEY_AFTER_TWO_WORDS) else None
 
 
 def _as_text(key: object) -> str:
@@ -293,7 +294,7 @@ class QueuedCommits:
     server holds now. Kept on the pipeline, for as long as its commands are queued.
     """
 
-    __slots__ = ("_stack", "records", "taught", "versions", "written")
+    __slots__ = ("_stack", "computed", "records", "taught", "versions", "written")
 
     def __init__(self, stack: object) -> None:
         self._stack = stack
@@ -303,6 +304,8 @@ class QueuedCommits:
         self.versions: dict[str, list[Mapping[str, Stored]]] = {}
         #: record key -> the fields that the commits write, and what they hold after the latest
         self.written: dict[str, dict[str, Stored]] = {}
+        #: record key -> fields whose values the server will compute, and what does so
+        self.computed: dict[str, dict[str, str]] = {}
         #: prefixes of the shards whose nodes are sent a script's text by this pipeline, with
         #: the script's digest
         self.taught: set[tuple[str, str]] = set()

@@ -135,8 +135,3 @@ def pointer(key: str) -> tuple[str, str] | None:
 def shard_prefix(shard: str, *, is_cluster: bool) -> str:
     """What stands in front of every physical key of a shard: a hash tag, on a cluster only."""
     return f"{{{shard}}}" if is_cluster else ""
-
-
-def without_prefix(key: str, shard: str) -> str:
-    """A key as it is named here, where a script has told its physical name."""
-    return key.removeprefix(shard_prefix(shard, is_cluster=True))

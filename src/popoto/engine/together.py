@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from redis.exceptions import ResponseError
+
 from popoto.engine.request import Call, Plan, Request
 
 __all__ = ["together"]
@@ -13,7 +15,8 @@ def together(*plans: Plan[Any]) -> Plan[list[Any]]:
     """The results of these plans, in order.
 
     Reads of one shard that they ask for at the same time are one request, which waits for the calls
-    that others of them make first. Where it fails, each of them is told.
+    that others of them make first. Where the server refuses it, each of them asks for its own part
+    alone, so that each is told what concerns it; where it fails otherwise, each is told of that.
     """
     results: list[Any] = [None] * len(plans)
     steps: dict[int, Request | Call] = {}
@@ -26,25 +29,30 @@ def together(*plans: Plan[Any]) -> Plan[list[Any]]:
             steps.pop(place, None)
             results[place] = done.value
 
+    def alone(place: int) -> Plan[None]:
+        try:
+            reply = yield steps[place]
+        except Exception as error:  # noqa: BLE001 - the plan that asked is told
+            go_on(place, error=error)
+        else:
+            go_on(place, reply)
+
     for place in range(len(plans)):
         go_on(place)
     while steps:
         calls = [place for place, step in steps.items() if isinstance(step, Call)]
         joined = {} if calls else _joined(steps)
         if len(joined) < 2:
-            place = next(iter(calls or joined or steps))
-            step = steps[place]
-            try:
-                reply = yield step
-            except Exception as error:  # noqa: BLE001 - the plan that asked is told
-                go_on(place, error=error)
-            else:
-                go_on(place, reply)
+            yield from alone(next(iter(calls or joined or steps)))
             continue
         commands = [command for request in joined.values() for command in request.commands]
         shard = next(iter(joined.values())).shard
         try:
             replies = yield Request(commands, shard, repeatable=True)
+        except ResponseError:
+            for place in joined:
+                yield from alone(place)
+            continue
         except Exception as error:  # noqa: BLE001 - the plans that asked are told
             for place in joined:
                 go_on(place, error=error)

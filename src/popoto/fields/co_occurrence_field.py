@@ -374,6 +374,8 @@ def _family(section: str, name: str, stem: str, layout: Layout) -> KeyFamily:
 
 
 def _apart(source: Any, target: Any) -> tuple[str, str]:
+    if source is None or target is None:
+        raise ValueError("an edge leads from a key to a key, got None")
     one, other = str(source), str(target)
     if one == other:
         raise ValueError(f"an edge from {one!r} to itself is a self-loop: link two keys")

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from popoto import clock
+from popoto._unknown_names import is_strict, tell
 from popoto.engine.batch import Batch
 from popoto.engine.request import Plan, Reply
 from popoto.engine.run import arun, run
@@ -103,9 +104,10 @@ class ObservationProtocol:
     ) -> None:
         """Let records learn what became of them.
 
-        `outcome_map` has an outcome (`VALID_OUTCOMES`) for record keys; records that it leaves out
-        count as deferred. Records that are not stored are left out. Proposals of the records are
-        resolved, those of one `partition` or, without, wherever they are pending.
+        `outcome_map` has an outcome (`VALID_OUTCOMES`) for record keys (or records); records that
+        it leaves out count as deferred, and what is no such key is told of. Records that are not
+        stored are left out. Proposals of the records are resolved, those of one `partition` or,
+        without, wherever they are pending.
 
         Raises ValueError for an outcome that is none, before anything is done. All effects on the
         records of one model are one step: one command, whatever their number. `pipeline` may be a
@@ -138,6 +140,7 @@ def _observing(
                 f"Invalid outcome {outcome!r} for {key!r}; "
                 f"outcomes are {', '.join(sorted(VALID_OUTCOMES))}"
             )
+    outcomes = _by_key(instances, outcome_map)
     adjustments: list[Adjustment] = []
     seen: set[str] = set()
     for instance in instances:
@@ -145,8 +148,30 @@ def _observing(
             # Never stored, or shown twice.
             continue
         seen.add(instance.pk)
-        adjustments += _effects(instance, outcome_map.get(instance.pk, "deferred"), partition)
+        adjustments += _effects(instance, outcomes.get(instance.pk, "deferred"), partition)
     yield from carried_out(adjustments, pipeline, skips_missing=True)
+
+
+def _by_key(instances: Sequence[Any], outcome_map: Mapping[Any, str]) -> Mapping[str, str]:
+    """The outcomes by record key. Tells of keys that can be that of no such record."""
+    names = {type(instance).__name__: instance._meta.model_name for instance in instances}
+    outcomes: dict[str, str] = {}
+    for key, outcome in outcome_map.items():
+        if hasattr(key, "_meta"):
+            found = key.pk
+        else:
+            found = key.decode("utf-8", "surrogateescape") if isinstance(key, bytes) else key
+        if not isinstance(found, str) or not found.startswith(
+            tuple(f"{name}:" for name in names.values())
+        ):
+            tell(
+                f"on_context_used(): {key!r} is the key of no record of "
+                f"{', '.join(names)}, so its outcome has no effect; use record.pk",
+                refuse=is_strict(),
+            )
+            continue
+        outcomes[found] = outcome
+    return outcomes
 
 
 def _effects(instance: Any, outcome: str, partition: str | None) -> Iterator[Adjustment]:
@@ -208,6 +233,7 @@ class _Outcome(Adjustment):
         self.noting = instance._meta.noting(_CAUSE, outcome)
         self.parts = parts
         self.names = tuple(dict.fromkeys(name for part in parts for name in part.names))
+        self.computed = tuple(dict.fromkeys(name for part in parts for name in part.computed))
         self._ends: list[int] = []
 
     def put(self, batch: Batch, key: str, values: Mapping[str, Any]) -> None:

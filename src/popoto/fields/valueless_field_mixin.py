@@ -19,6 +19,10 @@ class ValuelessFieldMixin(UnindexedFieldMixin[MixedIn]):
     takes_no_default: ClassVar[str] = "it keeps no values"
 
     @property
+    def is_orderable(self) -> bool:
+        return False
+
+    @property
     def _takes_no_value(self) -> str:
         return f"it takes no value: what it keeps follows from {self.follows_from}"
 

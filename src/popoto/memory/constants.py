@@ -5,14 +5,31 @@ The values are those of popoto 1.6.1 (where its documentation names others, its 
 
 from __future__ import annotations
 
+from popoto._unknown_names import closest, is_strict, tell
+
 __all__ = ["Defaults", "InteractionWeight", "TemporalPeriod"]
 
 
-class Defaults:
+class _Known(type):
+    """Tells of names to which somebody assigns, and that nothing reads."""
+
+    def __setattr__(cls, name: str, value: object) -> None:
+        if not name.startswith("_") and not hasattr(cls, name):
+            names = [each for each in dir(cls) if each.isupper()]
+            tell(
+                f"{cls.__name__} has no {name!r}, so nothing reads it; "
+                f"{closest(name, names, 'its names')}",
+                refuse=is_strict(),
+            )
+        super().__setattr__(name, value)
+
+
+class Defaults(metaclass=_Known):
     """What holds where neither an argument nor a subclass says otherwise.
 
     Plain class attributes: assign to them before the model class is made for what fields
-    take at construction, at any time for what is taken at each call (all others).
+    take at construction, at any time for what is taken at each call (all others). A name that
+    there is not gives a warning.
     """
 
     #: Exponent of the decay of `DecayingSortedField` and `CyclicDecayField`; above 0.

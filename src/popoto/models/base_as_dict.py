@@ -26,6 +26,9 @@ class AsDictMethods(Record, is_base=True):
         dict, down to `max_depth` levels (None = all); the key again where the target
         is missing or stands higher up already. Capped lists are plain lists.
 
+        Names that are no fields say nothing; one that looks like a field's gives a warning, and a
+        strict model refuses it.
+
         With `json` every value is one that `json.dumps` takes: dates and times in ISO form,
         Decimals, UUIDs and timedeltas as text, bytes in base64, sets as sorted lists, tuples
         as lists, members of an Enum as their values; NaN and infinities as text. Raises
@@ -39,10 +42,14 @@ class AsDictMethods(Record, is_base=True):
 
     @classmethod
     def __get_pydantic_core_schema__(cls, source: Any, handler: Any) -> Any:
-        """Records in types that Pydantic reads: an instance, shown as `to_dict(json=True)`."""
+        """Records in types that Pydantic reads, the body of a request for one.
+
+        An instance is taken as it is; an object of JSON makes one that is not stored yet, and
+        what is wrong with it is told by field. Shown as `to_dict(json=True)`.
+        """
         return json_schema.core_schema(source)
 
     @classmethod
     def __get_pydantic_json_schema__(cls, schema: Any, handler: Any) -> dict[str, Any]:
         """What Pydantic and FastAPI say of records in OpenAPI."""
-        return json_schema.of_model(cls)
+        return json_schema.of_model(cls, is_input=handler.mode == "validation")

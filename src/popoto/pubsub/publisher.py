@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 import redis.asyncio.client
 import redis.client
 
+from popoto._unknown_names import is_strict, tell
 from popoto.exceptions import PublisherException
 from popoto.pubsub.messages import packed
 from popoto.redis_db import POPOTO_REDIS_DB, get_async_redis_db
@@ -45,6 +46,13 @@ class Publisher(ABC):  # noqa: B024  # a base class, and of use by itself
         following = bases[bases.index(Publisher) + 1 :]
         if any("__init__" in vars(base) for base in following if base is not object):
             super().__init__(*args, **kwargs)
+            return
+        for name in (each for each in kwargs if "chan" in each):
+            tell(
+                f"{type(self).__name__}({name}=…): a Publisher takes channel_name alone, so it "
+                "has no effect",
+                refuse=is_strict(),
+            )
 
     @property
     def channel_name(self) -> str:

@@ -21,6 +21,7 @@ import redis.asyncio.client
 import redis.client
 
 from popoto import redis_db
+from popoto._unknown_names import is_strict, tell, tell_of_slips
 from popoto.exceptions import SubscriberException
 from popoto.pubsub.messages import unpacked
 from popoto.redis_db import POPOTO_REDIS_DB
@@ -73,7 +74,21 @@ class Subscriber(ABC):
 
     pubsub: redis.client.PubSub
 
+    def __init_subclass__(cls, **keywords: Any) -> None:
+        super().__init_subclass__(**keywords)
+        tell_of_slips(cls, ("sub_channel_names", "sub_channel_patterns", "pre_handle"))
+
     def __init__(self, *args: Any, **kwargs: Any) -> None:
+        # Others may be for a class of the user's own.
+        for name in (each for each in kwargs if "chan" in each):
+            tell(
+                f"{type(self).__name__}({name}=…): a Subscriber takes no such keyword, so it "
+                "has no effect; channels are those of sub_channel_names and sub_channel_patterns",
+                refuse=is_strict(),
+            )
+        for name in ("sub_channel_names", "sub_channel_patterns"):
+            if isinstance(getattr(self, name), (str, bytes)):
+                raise SubscriberException(f"{type(self).__name__}.{name} must be a list of names")
         self._is_closed = False
         self._is_reading = False
         self._early: deque[dict[str, Any]] = deque()

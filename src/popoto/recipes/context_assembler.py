@@ -35,6 +35,7 @@ from popoto.recipes.assembling.quality import (
     measured,
 )
 from popoto.recipes.assembling.retrieving import mode_of
+from popoto.recipes.assembling.settings import tell_of_settings
 from popoto.recipes.assembling.traversing import check_traversed
 
 __all__ = [
@@ -108,6 +109,8 @@ class ContextAssembler:
     `strict_budget`        not even the first record is kept if it does not fit, and shorter ones
                            that follow what does not fit are
 
+    A weight of what the model does not have, and an unknown format, give a warning at once.
+    Methods have native asyncio twins, ``async_…``.
     Methods have native asyncio twins, ``async_…``. Raises QueryException for settings that the
     model does not allow.
     """
@@ -152,6 +155,7 @@ class ContextAssembler:
         self.suppression_signal = suppression_signal
         self.proactive_items = proactive_items
         self.strict_budget = strict_budget
+        tell_of_settings(model_class, score_weights, output_format)
         # Said here already, though settings may change until they are used.
         self._asked(None, None, None)
         self._render()

@@ -89,6 +89,12 @@ class Q:
     def __ror__(self, other: bool) -> Q:
         return Q._join(OR, as_q(other), self)
 
+    def __bool__(self) -> bool:
+        """False for one without conditions. Raises TypeError for others; see `Expression`."""
+        if not self.is_empty:
+            _cannot_be_tested(self)
+        return False
+
     def __invert__(self) -> Q:
         inverted = self._copy()
         inverted.negated = not self.negated

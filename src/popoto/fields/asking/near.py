@@ -110,6 +110,7 @@ def _near(field: Placed, given: dict[str, Any]) -> Operand:
             f"got {describe(radius)}"
         )
     member: str | None = None
+    _check_one_centre(field, given)
     if "_member" in given:
         centre, member = _member(field, given["_member"])
     elif "" in given:
@@ -137,6 +138,16 @@ def _near(field: Placed, given: dict[str, Any]) -> Operand:
     if given.get("_with_distances"):
         operand.extra["distance_unit"] = unit
     return operand
+
+
+def _check_one_centre(field: Placed, given: dict[str, Any]) -> None:
+    """Refuse centres of which all but one would be dropped."""
+    by_pair = any(part in given for part in ("_latitude", "_longitude"))
+    names = [f"{field.name}{part}" for part in ("", "_member") if part in given]
+    if by_pair:
+        names.append(f"{field.name}_latitude and {field.name}_longitude")
+    if len(names) > 1:
+        raise QueryException(f"{field.label}: {' or '.join(names)}, not more than one of them")
 
 
 def _member(field: Placed, value: Any) -> tuple[Coordinates, str]:

@@ -187,6 +187,10 @@ def spread(
     most: int,
 ) -> Plan[dict[str, float]]:
     """The keys that activation from the seeds reaches."""
+    if isinstance(seeds, (str, bytes)):
+        raise TypeError(f"propagate() takes several keys: pass a list, not {describe(seeds)}")
+    if isinstance(depth, bool) or not isinstance(depth, int):
+        raise TypeError(f"depth must be a whole number of hops, got {describe(depth)}")
     names = list(dict.fromkeys(map(str, seeds)))
     for label, value in (("decay_per_hop", decay), ("threshold", threshold)):
         if not isinstance(value, (int, float)) or not math.isfinite(value):

@@ -11,6 +11,7 @@ import redis.exceptions
 
 from popoto.engine.codec import Stored
 from popoto.engine.keys import capped_list_key, text_of
+from popoto.engine.looking_up import members_of
 from popoto.engine.request import Argument, Command, Plan, Request, ScriptCall
 from popoto.engine.scripts import QUERY
 from popoto.engine.tree import Everything, Keys, Node, RecordKeys, all_of, encode, key_kinds
@@ -150,10 +151,26 @@ class QueryCalls:
             for key, kind in zip(expected, kinds, strict=True)
             if kind.decode() not in ("none", expected[key])
         ]
+        if not wrong:
+            wrong = yield from self._records_of_another_kind()
         found = "; ".join(wrong) or "a key of one of its records is no hash"
         return QueryException(
             f"{options.model_name} cannot be queried: {found}. Rename or delete that key."
         )
+
+    def _records_of_another_kind(self) -> Plan[list[str]]:
+        """The first record whose key is no hash. O(records): somebody has to find that key."""
+        options = self.options
+        keys = yield from members_of(options.class_set_key, options.shard)
+        for first in range(0, len(keys), PAGE):
+            page = keys[first : first + PAGE]
+            kinds: list[bytes] = yield Request(
+                [("TYPE", key) for key in page], options.shard, repeatable=True
+            )
+            for key, kind in zip(page, kinds, strict=True):
+                if kind not in (b"none", b"hash"):
+                    return [f"{key!r} is a {kind.decode()} instead of a hash"]
+        return []
 
     def rows_of(self, page: Page, reading: Reading) -> list[Row]:
         width = len(reading.hash_names)

@@ -109,8 +109,11 @@ def _parse_one(options: ModelOptions, name: Any, nulls: str | None) -> ByField:
         )
     if not field.is_orderable:
         raise QueryException(
-            f"{field.label} cannot be ordered by: {type(field).__name__} values of type "
-            f"{field.type.__name__} have no order"
+            f"{field.label} cannot be ordered by: "
+            + (
+                field.takes_no_default
+                or f"{type(field).__name__} values of type {field.type.__name__} have no order"
+            )
         )
     if nulls is None:
         return ByField(field_name, descending, field.puts_nulls_last(descending=descending))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from popoto._unknown_names import is_strict, slip_of, tell
 from popoto.exceptions import ModelException
 from popoto.fields.capped_list import is_capped
 from popoto.fields.field import Field
@@ -24,8 +25,8 @@ def to_dict(
 ) -> dict[str, Any]:
     """See `Model.to_dict`; `path` holds the keys of the records above this one."""
     options = instance._meta
-    wanted = None if include is None else set(include)
-    unwanted = set(exclude or ())
+    wanted = None if include is None else _names(instance, "include", include)
+    unwanted = _names(instance, "exclude", exclude or ())
     path = path | {instance.pk}
     found: dict[str, Any] = {}
     for name, field in options.explicit_fields.items():
@@ -39,6 +40,25 @@ def to_dict(
                 value = _in_json(field, value)
             found[name] = list(value) if is_capped(value) else value
     return found
+
+
+def _names(instance: Record, keyword: str, given: Iterable[str]) -> frozenset[str]:
+    """The names that were given. What is none is left out, and told of if a field is meant."""
+    options = instance._meta
+    if isinstance(given, (str, bytes)):
+        raise ModelException(
+            f"{options.model_name}.to_dict({keyword}={given!r}): give a list of names"
+        )
+    names = frozenset(given)
+    for name in sorted(names - options.by_name.keys(), key=str):
+        meant = slip_of(str(name), options.by_name)
+        if meant is not None:
+            tell(
+                f"{options.model_name}.to_dict({keyword}=…): there is no field {name!r}; did you "
+                f"mean {meant!r}?",
+                refuse=is_strict() if options.strict is None else options.strict,
+            )
+    return names
 
 
 def _in_json(field: Field[Any], value: Any) -> Any:

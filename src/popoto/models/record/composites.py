@@ -48,28 +48,33 @@ class CompositeIndex:
 
 
 def other_slots(entry: SlotEntry, fields: Mapping[str, Field[Any]]) -> Iterator[SlotEntry]:
-    """The slots of equal values that have other texts: those of Decimals."""
+    """The slots of equal values that have other texts, as Decimals have, and what was written
+    before equal values had one text.
+    """
     # Any: the entry has names and bytes in turn.
     names: list[Any] = [*entry.values[::2]]
     stored: list[Any] = [*entry.values[1::2]]
-    if not any(fields[name].type is Decimal for name in names):
-        return
-    values = {name: fields[name].decode(raw) for name, raw in zip(names, stored, strict=True)}
     choices = [
-        [*map(Decimal, field.spellings(values[name]))]
-        if (field := fields[name]).type is Decimal and field.is_spelled
-        else [values[name]]
-        for name in names
+        _spelled(fields[name], fields[name].decode(raw))
+        for name, raw in zip(names, stored, strict=True)
     ]
-    if math.prod(map(len, choices)) > MOST_SPELLINGS:
+    if not 1 < math.prod(map(len, choices)) <= MOST_SPELLINGS:
         return
     for chosen in product(*choices):
-        equal = dict(zip(names, chosen, strict=True))
-        digest = composite_digest(names, equal, fields)
-        if digest is not None and digest != entry.digest:
-            yield entry._replace(
-                digest=digest, alternative=_exact_digest(_stored(names, equal, fields))
-            )
+        digest = _digest_of(text for text, _ in chosen)
+        if digest != entry.digest:
+            equal = {name: value for name, (_, value) in zip(names, chosen, strict=True)}
+            exact = _exact_digest(_stored(names, equal, fields))
+            yield entry._replace(digest=digest, alternative=exact)
+
+
+def _spelled(field: Field[Any], value: Any) -> list[tuple[str, Any]]:
+    """The texts of the values that equal one, each with a value of it; at least its own."""
+    if not field.is_spelled:
+        return [(str(value), value)]
+    # Of Decimals each text is a value that may be stored; of others they are the same value.
+    texts = field.spellings(value) or (field.text_of(value),)
+    return [(text, Decimal(text) if field.type is Decimal else value) for text in texts]
 
 
 def _stored(
@@ -99,5 +104,9 @@ def composite_digest(
             return None
         field = fields.get(name)
         texts.append(field.text_of(value) if field and field.is_spelled else str(value))
+    return _digest_of(texts)
+
+
+def _digest_of(texts: Iterable[str]) -> str:
     text = keys.SEPARATOR.join(texts)
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:INDEX_HASH_LENGTH]

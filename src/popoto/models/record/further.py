@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from popoto._stock import is_replaced
-from popoto._unknown_names import closest, is_strict, tell
+from popoto._unknown_names import closest, is_strict, slip_of, tell
 from popoto.fields.field import LEFT_OUT, LeftOut
 from popoto.models.record.annotations import own_annotations
 from popoto.models.record.metaclass import RecordBase
@@ -17,6 +17,10 @@ from popoto.models.record.reversing import Reverse
 
 #: What asks for an expiry wherever values are given, and where instances keep it.
 EXPIRY: Final = {"ttl": "_ttl", "expire_at": "_expire_at"}
+
+
+#: So many names of attributes are remembered as known, for each model.
+_MOST_FAMILIAR: Final = 500
 
 
 def refuses_unknown(options: ModelOptions) -> bool:
@@ -40,6 +44,7 @@ def set_further(instance: Record, values: Mapping[str, Any]) -> None:
         hint = _hint(cls, name)
         if hint is not None:
             tell(hint, refuse=refuses_unknown(instance._meta))
+            vars(instance)["_told"] = vars(instance).get("_told", frozenset()) | {name}
         if not _is_fixed(cls, name):
             setattr(instance, name, value)
 
@@ -53,6 +58,32 @@ def ask_expiry(instance: Record, *, ttl: Any = LEFT_OUT, expire_at: Any = LEFT_O
     if instance._meta.ttl_policy != "reset":
         # Also the same expiry as before is meant anew.
         vars(instance)["_applied_expiry"] = None
+
+
+def tell_of_attributes(instance: Record) -> None:
+    """Tell of attributes that look like a field's name, before a save that leaves them out.
+
+    Raises UnknownNameError where the model is strict.
+    """
+    options = instance._meta
+    attributes = vars(instance)
+    if options.familiar_names.issuperset(attributes):
+        return
+    cls = type(instance)
+    told: frozenset[str] = attributes.get("_told", frozenset())
+    for name in [each for each in attributes if each not in options.familiar_names]:
+        if name in told:
+            continue
+        meant = None if name.startswith("_") else slip_of(name, options.by_name)
+        if meant is None or hasattr(cls, name) or _is_declared(cls, name):
+            if len(options.familiar_names) < _MOST_FAMILIAR:
+                options.familiar_names.add(name)
+            continue
+        tell(
+            f"{options.model_name}: the record has an attribute {name!r}, which is no field, so "
+            f"it is not stored; did you mean {meant!r}?",
+            refuse=refuses_unknown(options),
+        )
 
 
 def check_further(

@@ -166,6 +166,8 @@ class ModelOptions:
 
     def _compile(self) -> None:
         fields = self.by_name = {**self.explicit_fields, **self.hidden_fields}  # only read
+        #: names of attributes that are no slip of a field's name; see `tell_of_attributes`
+        self.familiar_names: set[str] = {*fields}
         of_all: list[AnyField] = [*fields.values()]
         self.formatting_fields = [field for field in of_all if field.formats]
         self.companion_fields = [field for field in of_all if field.companion_keys("")]

@@ -15,7 +15,7 @@ from typing import Any
 from popoto import redis_db
 from popoto._stock import is_replaced
 from popoto.engine.looking_up import looked_up
-from popoto.engine.request import Call, Plan
+from popoto.engine.request import Call, Plan, Request
 from popoto.exceptions import BulkError, ModelException
 from popoto.models.record.dependants import dependants_of
 from popoto.models.record.loading import new_instance, read_commands, stored_of_each
@@ -141,6 +141,9 @@ class _Departure:
     def _relatives(self, *, is_apart: bool) -> Plan[Sequence[Operation]]:
         """What else goes into the commit; where it cannot, it is carried out before."""
         roots = [each for each in _deletions(self.waiting) if each.known is not None]
+        if is_apart:
+            # What goes before goes for nothing if the record is not there.
+            roots = yield from _still_stored(roots)
         others = [each for each in self.waiting if not isinstance(each, Deletion)]
         found = yield from find_relatives(
             {each.key: type(each.instance) for each in roots},
@@ -196,7 +199,7 @@ class _Departure:
 
     def _follow(self, keys: Sequence[str]) -> Plan[None]:
         """Let the rules hold for those, too, that came to refer before the records had gone."""
-        models = {each.key: type(each.instance) for each in self.family.done}
+        models = {each.key: type(each.instance) for each in self.family.done if each.left}
         roots = {key: models[key] for key in keys if key in models}
         found = yield from find_relatives(roots, self.later, self._outcome, protects=False)
         if found.number:
@@ -320,6 +323,16 @@ def _read(model: type[Record], keys: Sequence[str]) -> Plan[list[Record]]:
         for key, stored in stored_of_each(options, keys, replies)
         if stored is not None
     ]
+
+
+def _still_stored(deletions: Sequence[Deletion]) -> Plan[list[Deletion]]:
+    found: list[Deletion] = []
+    for shard, several in groupby(deletions, key=lambda each: each.options.shard):
+        asked = list(several)
+        commands = [("EXISTS", each.key) for each in asked]
+        there = yield from Request.of(*commands, shard=shard, repeatable=True).plan()
+        found += [each for each, exists in zip(asked, there, strict=True) if exists]
+    return found
 
 
 def _on_cluster() -> Plan[bool]:

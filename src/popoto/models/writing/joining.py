@@ -12,7 +12,6 @@ from operator import itemgetter
 from typing import Generic, NamedTuple, TypeAlias
 
 from popoto.engine.batch import Batch, CommitReply, GuardFailure, KeyArgument, Step
-from popoto.engine.keys import without_prefix
 from popoto.engine.request import Plan
 from popoto.exceptions import ModelException
 from popoto.models.writing import claims
@@ -146,12 +145,11 @@ class Joined(Generic[Op]):
 
     def _naming(self, key: str) -> list[Op]:
         """The operations whose commands name a key."""
-        name = without_prefix(key, self.operations[0].options.shard)
         found = {
             bisect_right(self._starts, position, key=itemgetter(1)) - 1: None
             for position, (_, named, arguments) in enumerate(self.batch.commands)
-            if named == name
-            or any(isinstance(each, KeyArgument) and each == name for each in arguments)
+            if named == key
+            or any(isinstance(each, KeyArgument) and each == key for each in arguments)
         }
         return [self.operations[position] for position in found or (0,)]
 

@@ -8,7 +8,6 @@ from typing import Any
 from popoto.engine import looking_up
 from popoto.engine.batch import Batch, GuardFailure, QueuedCommits, Step
 from popoto.engine.codec import Stored
-from popoto.engine.keys import without_prefix
 from popoto.engine.request import Argument, Plan, Reply, Request
 from popoto.exceptions import AlreadyExistsError, NotStoredError
 from popoto.models.record.loading import indexed_of
@@ -158,7 +157,7 @@ class Operation:
 
     def told_key(self, failure: GuardFailure) -> str:
         """The record key that a failed guard tells."""
-        return without_prefix(text_of(failure.details[0]), self.options.shard)
+        return text_of(failure.details[0])
 
     def leave(self, queued: QueuedCommits) -> None:
         """Say what will be stored under its keys once a caller's pipeline is carried out."""

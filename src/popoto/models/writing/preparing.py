@@ -18,6 +18,7 @@ from popoto.fields.describing import describe
 from popoto.models.record import overridden
 from popoto.models.record.checking import coerce_and_check, logger, refusal
 from popoto.models.record.field_names import known_field
+from popoto.models.record.further import tell_of_attributes
 from popoto.models.record.options import ModelOptions
 from popoto.models.record.record import Record
 from popoto.models.writing.keywords import check_keywords
@@ -61,6 +62,7 @@ def _prepared(
             f"{instance._meta.model_name}.save(update_fields=…, recreate=True): a record that is "
             "written again is written whole; leave update_fields out"
         )
+    tell_of_attributes(instance)
     key = instance._record_key
     if instance._is_stored and key != instance._redis_key and not request.migrate_key:
         check_key_change(instance)

@@ -7,7 +7,6 @@ from typing import Any
 
 from popoto.engine.batch import Batch, KeyArgument
 from popoto.engine.codec import EncodeError, Stored
-from popoto.engine.keys import without_prefix
 from popoto.engine.request import Plan, Request
 from popoto.exceptions import (
     KeyMutationError,
@@ -32,6 +31,7 @@ def raw_update(
 ) -> Plan[int]:
     """The plan of `Model.raw_update`; see there."""
     options = model._meta
+    options.isolation.check_keys_tell("raw_update()")
     batches = chunks(redis_keys, batch_size)
     pairs: list[Any] = [
         part for name, value in values.items() for part in (name, _raw(options, name, value))
@@ -61,7 +61,7 @@ def _updated(
             yield from give_up(options, late, lost)
             raise
         for failure in Batch.failures(reply):
-            place = keys.index(without_prefix(text_of(failure.details[0]), options.shard))
+            place = keys.index(text_of(failure.details[0]))
             rows.refuse_row(rows.seen + place, given[place], failure.error())
         rows.end_round()
         rows.end_batch(len(given), len(given))

@@ -88,6 +88,7 @@ class ByText(Retrieval):
 
     Three more, at most, where many records match conditions on other fields than those of the key;
     and what it costs to look before and after, where the model tells the order of its records.
+    Vectors of records that are gone cost two or more, where too few others are found.
     """
 
     lift_weight = WEIGHTS["associations"]
@@ -96,6 +97,7 @@ class ByText(Retrieval):
         super().__init__(asked)
         self._signals = OF_TEXT if meaning else (WORDS, LENGTH)
         self._recall: UnderWay | None = None
+        self._by_signals: list[Ranking] = []
 
     def ranked(self, limit: int) -> Plan[Ranking]:
         asked, spec = self.asked, self.asked.spec
@@ -108,10 +110,12 @@ class ByText(Retrieval):
         plans: list[Plan[Any]] = [recall_ranking(spec, recalling)]
         if asked.weights:
             plans.append(composite_ranking(spec, Scoring(asked.weights, 2 * _REACH * limit)))
-        found, *by_signals = yield from together(*plans)
-        recall = self._recall = cast("UnderWay", found)
-        scores = recall.best
-        for ranking in by_signals:
+        self._recall, *self._by_signals = yield from together(*plans)
+        return self._ranking()
+
+    def _ranking(self) -> Ranking:
+        scores = cast("UnderWay", self._recall).best
+        for ranking in self._by_signals:
             for place, (key, _) in enumerate(ranking):
                 if key in scores:
                     scores[key] += _OF_SIGNALS * (1 - place / len(ranking))
@@ -120,6 +124,20 @@ class ByText(Retrieval):
         return [(key, score - place * _APART) for place, (key, score) in enumerate(best)]
 
     def read(self, ranking: Ranking, limit: int, lifting: Sequence[Signal] = ()) -> Plan[list[Any]]:
+        records = yield from self._read(ranking, limit, lifting)
+        recall = self._recall
+        if recall is None or recall.replace is None or len(records) >= limit:
+            return records
+        # All that match have been read: of those that nobody had looked at, the others are gone.
+        unread = recall.scores.unseen & {key for key, _ in ranking}
+        gone = unread.difference(record.pk for record in records)
+        if not gone:
+            return records
+        yield from recall.replace(gone)
+        recall.rank()
+        return (yield from self._read(self._ranking(), limit, lifting))
+
+    def _read(self, ranking: Ranking, limit: int, lifting: Sequence[Signal]) -> Plan[list[Any]]:
         further = [(given(dict(ranking)), 1.0), *((lift, self.lift_weight) for lift in lifting)]
         late = None if self._recall is None else self._recall.late
         if late is None:

@@ -3,7 +3,8 @@
 -- where there is one, it has to follow. Where there is none, looking is one EXISTS for all records.
 --
 -- Three forms: a field of the record (1.8.0), a key that begins like the record (1.8.1, 1.8.2), a
--- key that ends like it (1.9 on).
+-- key that ends like it (1.9 on). On a cluster, where these versions do not work, they name the set
+-- without its hash tag, as all that is stored does.
 
 local function make_pointing()
   local pointing, are_there = {looks = {}}, false
@@ -65,7 +66,7 @@ local function make_pointing()
 
   function pointing.POINT(_, first, last)
     for at = first, are_there and last or 0, 5 do
-      local set = key_at(at + 4)
+      local set = string.sub(key_at(at + 4), #prefix + 1)
       for index = at, at + 1 do
         if is_pointer(key_at(index)) then
           call('SET', key_at(index), set)

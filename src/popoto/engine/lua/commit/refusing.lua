@@ -5,8 +5,12 @@ local failures = {2}
 local function make_refusing()
   local refusing = {}
 
-  -- The reply for one guard that failed, by its number; 0 = the look at the types of keys.
+  -- The reply for one guard that failed, by its number; 0 = the look at the types of keys. A key
+  -- among the details comes first; callers know it without its hash tag.
   function refusing.refusal(number, what, details)
+    if prefix ~= '' and string.sub(details[1] or '', 1, #prefix) == prefix then
+      details[1] = string.sub(details[1], #prefix + 1)
+    end
     if mode == 'error' then
       return redis.error_reply('POPOTO ' .. what .. ' guard failed, nothing was written: '
         .. tostring(details[1] or ''))

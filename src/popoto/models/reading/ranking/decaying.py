@@ -11,6 +11,7 @@ from typing import Any, Final
 import redis.exceptions
 
 from popoto import clock
+from popoto._unknown_names import closest, is_strict, tell
 from popoto.engine.request import Argument, Plan, Request, ScriptCall
 from popoto.engine.tree import AllOf, ScoreRange
 from popoto.exceptions import QueryException
@@ -55,6 +56,12 @@ def top_by_decay(
     field = _decay_field(options, field_name)
     rate = field.decay_rate if decay_rate is None else _checked_rate(options, decay_rate)
     base = field.base_score_field if base_score_field is None else base_score_field
+    if base and base not in options.by_name:
+        tell(
+            f"{options.model_name}: base_score_field={base!r} is no field, so every record counts "
+            f"1.0; {closest(base, options.by_name, 'fields')}",
+            refuse=is_strict() if options.strict is None else options.strict,
+        )
     execution = Execution(spec)
     count = number_of_results(execution, "n", n)
     now, story = clock.now(), Story()

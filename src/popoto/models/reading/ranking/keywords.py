@@ -8,23 +8,22 @@ from typing import Any
 
 import redis.exceptions
 
+from popoto import redis_db
 from popoto.engine.batch import Batch
 from popoto.engine.keys import as_text, text_of
 from popoto.engine.outcome import other_form
 from popoto.engine.request import Argument, Plan, Request, ScriptCall
 from popoto.engine.tree import (
-    AllOf,
     Everything,
     Keys,
     Node,
     Nothing,
     RecordKeys,
-    ScoreRange,
     encode,
 )
 from popoto.exceptions import QueryException
 from popoto.fields.describing import describe
-from popoto.memory.bm25.documents import changes_key, lengths_key, postings_key
+from popoto.memory.bm25.documents import lengths_key, postings_key
 from popoto.memory.bm25.remembered import (
     MOST_NAMED,
     NOTHING_ALONG,
@@ -53,7 +52,7 @@ __all__ = [
     "MOST_ASKED",
     "MOST_CANDIDATES",
     "forget_words",
-    "index_keys",
+    "index_kinds",
     "keyword_field",
     "keyword_ranking",
     "keyword_search",
@@ -180,10 +179,10 @@ class _Ranking:
         """The best among these.
 
         Records that are gone would count among the documents. So where any are met, they go
-        first, and the question is asked again.
+        first, and the question is asked again. Not where replicas are read.
         """
         options = self.fetch.options
-        for _ in range(MOST_ASKED):
+        for _ in range(0 if redis_db.reads_replicas() else MOST_ASKED):
             reply = yield from self._reply(node, reading, sweeps=True)
             if reply[0] == b"due":
                 if (yield from sweep(options, reply[1])) == 0:
@@ -210,13 +209,8 @@ class _Ranking:
         except redis.exceptions.ResponseError as error:
             if "WRONGTYPE" not in str(error):
                 raise
-            looked_at = [
-                lengths_key(self.stem),
-                changes_key(self.stem),
-                *(postings_key(self.stem, each) for each in self.terms),
-            ]
-            whole = AllOf((node, *map(ScoreRange, looked_at)))
-            raise (yield from self.fetch.wrong_kind(whole)) from error
+            kinds = index_kinds(self.stem, self.terms)
+            raise (yield from self.fetch.wrong_kind(node, others=kinds)) from error
         if reply[0] == b"form":
             raise other_analyzer(self.field, self.stem, reply[1])
         if known and reply[0] != b"due" and known.take(self.terms, reply[3], along, replies):
@@ -243,7 +237,7 @@ class _Ranking:
         arguments += [keys.position(self.stem), field.analyzer.mark]
         arguments += [repr(float(field.k1)), repr(float(field.b)), 1 if sweeps else 0]
         arguments += [len(self.terms), *self.terms, *foretold]
-        for key in index_keys(self.stem, self.terms):
+        for key in index_kinds(self.stem, self.terms):
             keys.position(key)
         return ScriptCall(SEARCH, list(keys.positions), arguments)
 
@@ -261,13 +255,17 @@ class _Ranking:
         return known.foretold(self.terms, wanted, float(self.field.k1), float(self.field.b))
 
 
-_PARTS = ("n", "avgdl", "analyzer", "changes")
+_PARTS = {"n": "string", "avgdl": "string", "analyzer": "string", "changes": "zset"}
 
 
-def index_keys(stem: str, terms: Sequence[str]) -> list[str]:
-    """The keys of an index that a question about these terms looks at, beside its stem."""
-    parts = [f"{stem}:{each}" for each in _PARTS]
-    return [lengths_key(stem), *parts, *(postings_key(stem, term) for term in terms)]
+def index_kinds(stem: str, terms: Sequence[str]) -> dict[str, str]:
+    """The keys of an index that a question about these terms looks at, beside its stem.
+
+    With the kind of key that each is.
+    """
+    parts = {f"{stem}:{name}": kind for name, kind in _PARTS.items()}
+    sets = (lengths_key(stem), *(postings_key(stem, term) for term in terms))
+    return parts | dict.fromkeys(sets, "zset")
 
 
 def forget_words(options: ModelOptions, field: AnyField, stem: str, dead: Reported) -> Plan[None]:

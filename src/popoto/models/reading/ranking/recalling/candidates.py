@@ -8,9 +8,10 @@ from typing import Any, Self
 
 import redis.exceptions
 
+from popoto import redis_db
 from popoto.engine.keys import as_text
 from popoto.engine.request import Argument, Plan, Request, ScriptCall
-from popoto.engine.tree import Keys, Members, Node, RecordKeys, ScoreRange, all_of, encode
+from popoto.engine.tree import Keys, Members, Node, RecordKeys, all_of, encode
 from popoto.memory.bm25.formula import inverse_frequency
 from popoto.memory.recall.formula import COMMON_SHARE, K1, LEAST_COMMON, B
 from popoto.memory.recall.scripts import RECALL
@@ -22,7 +23,7 @@ from popoto.models.reading.ranking.keywords import (
     MOST_ASKED,
     MOST_CANDIDATES,
     forget_words,
-    index_keys,
+    index_kinds,
     other_analyzer,
 )
 from popoto.models.reading.ranking.recalling.asked import MemorySignal
@@ -113,7 +114,7 @@ class Asking:
     def _of(self, node: Node, keys: Sequence[str] | None, most: int) -> Plan[Told]:
         """As for a search by words: records that are gone go first, as they would count."""
         options = self.fetch.options
-        for _ in range(MOST_ASKED):
+        for _ in range(0 if redis_db.reads_replicas() else MOST_ASKED):
             reply = yield from self._reply(node, keys, most, sweeps=True)
             if reply[0] == b"due":
                 if (yield from sweep(options, reply[1])) == 0:
@@ -183,23 +184,20 @@ class Asking:
         if question is None:
             return [0, ""]
         place = keys.position(question.stem)
-        for key in index_keys(question.stem, question.terms):
+        for key in index_kinds(question.stem, question.terms):
             keys.position(key)
         return [place, question.field.analyzer.mark]
 
     def _wrong_kind(self, node: Node) -> Plan[Exception]:
-        question = self.question
-        looked_at: list[Node] = []
-        if question is not None:
-            lengths, *parts = index_keys(question.stem, question.terms)
-            looked_at = [ScoreRange(key) for key in (lengths, *parts[3:])]
         kinds = {
             pair[0]: pair[1]
             for each in self.memory
             for pair in each.signal.keys
             if pair is not None
         }
-        return (yield from self.fetch.wrong_kind(all_of([node, *looked_at]), others=kinds))
+        if self.question is not None:
+            kinds |= index_kinds(self.question.stem, self.question.terms)
+        return (yield from self.fetch.wrong_kind(node, others=kinds))
 
 
 def common_terms(question: Question, told: Told) -> frozenset[str]:

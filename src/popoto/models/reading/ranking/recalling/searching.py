@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 from popoto import clock
 from popoto.engine.keys import text_of
+from popoto.engine.looking_up import looked_up
 from popoto.engine.request import Plan
 from popoto.engine.together import together
 from popoto.engine.tree import Everything, Node, RecordKeys
@@ -109,8 +110,7 @@ class Search:
             self._take(told, meaning, associated)
             self.recall.reach[WORDS] = len(told.found)
         if matching is not None:
-            self._take_unseen(meaning, matching)
-            self._begin_late(told, meaning, None)
+            self._take_unseen(told, meaning, matching)
             return
         near = meaning.best(self.reach) if meaning is not None else []
         if meaning is not None and self.matches is not None:
@@ -118,7 +118,10 @@ class Search:
         also = sorted(associated, key=lambda key: (-associated[key], key))[: self.reach]
         if self.matches is not None:
             also = [key for key in also if key in self.matches]
-        yield from self._look_at([*near, *also], meaning, associated)
+        gone = yield from self._look_at([*near, *also], meaning, associated)
+        if meaning is not None and not gone.isdisjoint(near):
+            near = yield from self._living(meaning, gone)
+            yield from self._look_at(near, meaning, associated)
         if meaning is not None and self._are_few(near):
             keys = yield from self.asking.fetch.keys(Order("any"))
             near = meaning.best_of((text_of(key) for key in keys), self.reach)
@@ -155,13 +158,53 @@ class Search:
         found = frozenset(text_of(key) for key in keys)
         return found.__contains__ if len(keys) < _MOST_MATCHES else None
 
-    def _take_unseen(self, meaning: Meaning | None, matches: Callable[[str], bool]) -> None:
-        """Take the nearest in as they are: whether they are there is seen when they are read."""
-        scores = self.recall.scores
-        if meaning is not None:
-            near = meaning.best_that(matches, self.reach)
-            scores.unseen.update(key for key in near if key not in scores.candidates)
-            scores.put(MEANING, meaning.of(scores.unseen))
+    def _take_unseen(
+        self, told: Told | None, meaning: Meaning | None, matches: Callable[[str], bool]
+    ) -> None:
+        """Take the nearest in as they are: whether they are there is seen when they are read.
+
+        Who reads them says which are gone, and gets others for these (`recall.replace`).
+        """
+        near = meaning.best_that(matches, self.reach) if meaning is not None else []
+
+        def take(keys: Iterable[str]) -> None:
+            scores = self.recall.scores
+            scores.unseen = {key for key in keys if key not in scores.candidates}
+            if meaning is not None:
+                scores.put(MEANING, meaning.of(scores.unseen))
+            self._begin_late(told, meaning, None)
+
+        def replace(gone: Collection[str]) -> Plan[None]:
+            if meaning is not None:
+                take((yield from self._living(meaning, gone, matches)))
+
+        take(near)
+        self.recall.replace = replace
+
+    def _living(
+        self,
+        meaning: Meaning,
+        gone: Collection[str],
+        matches: Callable[[str], bool] = lambda _: True,
+    ) -> Plan[list[str]]:
+        """The nearest that exist, where some of the nearest do not. One request, if these are few.
+
+        Vectors may outlive their records: those of expired ones, and those in files.
+        """
+        options, away = self.asking.fetch.options, set(gone)
+        window = self.reach
+        while True:
+            window *= 2
+            near = meaning.best_that(lambda key: key not in away and matches(key), window)
+            commands = [("EXISTS", key) for key in near]
+            exist: Sequence[Any] = ()
+            if commands:
+                exist = yield from looked_up(commands, options.shard)
+            living = [key for key, is_there in zip(near, exist, strict=True) if is_there]
+            away.update(set(near).difference(living))
+            if len(near) < window or len(living) >= self.reach:
+                meaning.keeper.forget(away, meaning.seen)
+                return living[: self.reach]
 
     def _in_order(
         self, meaning: Meaning | None, associated: Mapping[str, float]
@@ -238,13 +281,16 @@ class Search:
 
     def _look_at(
         self, keys: Iterable[str], meaning: Meaning | None, associated: Mapping[str, float]
-    ) -> Plan[None]:
-        """Take those of these records in that match; the others are dropped. No or one request."""
+    ) -> Plan[frozenset[str]]:
+        """Take those of these records in that match; the others are dropped. No or one request.
+
+        The result are those that do not exist.
+        """
         recall = self.recall
         known = recall.scores.candidates.keys() | recall.dropped.keys() | recall.unnamed
         wanted = [key for key in dict.fromkeys(keys) if key not in known]
         if not wanted:
-            return
+            return frozenset()
         told = yield from self.asking.each(wanted)
         self._take(told, meaning, associated)
         for key in wanted:
@@ -256,6 +302,7 @@ class Search:
                 recall.dropped[key] = "gone" if key in told.gone else "condition"
         if meaning is not None and told.gone:
             meaning.keeper.forget(told.gone, meaning.seen)
+        return told.gone
 
     def _are_few(self, near: Sequence[str]) -> bool:
         """Whether conditions have left too few of the nearest records."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -36,6 +36,8 @@ class UnderWay:
     fetch: Fetch | None = None
     #: the words that are still to be compared
     late: LateInteraction | None = None
+    #: takes others in for candidates that nobody has looked at, and that turned out to be gone
+    replace: Callable[[Collection[str]], Plan[None]] | None = None
     telling: str = ""
     least: float | None = None
     ranked: list[tuple[str, float]] = field(default_factory=list[tuple[str, float]])
