@@ -101,6 +101,7 @@ def test_the_log_of_a_large_index_is_looked_at_as_well(
     assert redis_client.exists("$BM25:Leaf:words:@a:changes") == (others != 999)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("operation", OPERATIONS)
 def test_an_error_at_any_command_before_the_first_write_leaves_everything_as_it_was(
     redis_client: redis.Redis, operation: str
