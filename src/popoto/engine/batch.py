@@ -294,7 +294,7 @@ class QueuedCommits:
     server holds now. Kept on the pipeline, for as long as its commands are queued.
     """
 
-    __slots__ = ("_stack", "records", "taught", "versions", "written")
+    __slots__ = ("_stack", "computed", "records", "taught", "versions", "written")
 
     def __init__(self, stack: object) -> None:
         self._stack = stack
@@ -304,6 +304,8 @@ class QueuedCommits:
         self.versions: dict[str, list[Mapping[str, Stored]]] = {}
         #: record key -> the fields that the commits write, and what they hold after the latest
         self.written: dict[str, dict[str, Stored]] = {}
+        #: record key -> fields whose values the server will compute, and what does so
+        self.computed: dict[str, dict[str, str]] = {}
         #: prefixes of the shards whose nodes are sent a script's text by this pipeline, with
         #: the script's digest
         self.taught: set[tuple[str, str]] = set()

@@ -233,6 +233,7 @@ class _Outcome(Adjustment):
         self.noting = instance._meta.noting(_CAUSE, outcome)
         self.parts = parts
         self.names = tuple(dict.fromkeys(name for part in parts for name in part.names))
+        self.computed = tuple(dict.fromkeys(name for part in parts for name in part.computed))
         self._ends: list[int] = []
 
     def put(self, batch: Batch, key: str, values: Mapping[str, Any]) -> None:

@@ -173,6 +173,7 @@ def _creating(instances: Sequence[Any], partition: str | None, pipeline: Any) ->
 
 
 def _resolving(instance: Any, outcome: str, partition: str | None, pipeline: Any) -> Plan[Any]:
+    instance._meta.isolation.check_had(instance, "the proposals")
     command = ("ZREM", _key_of(model_name_of(instance), partition), instance.pk)
     noting = instance._meta.noting("resolve", outcome)
     if noting is not None:
@@ -187,9 +188,15 @@ def _resolving(instance: Any, outcome: str, partition: str | None, pipeline: Any
     return (yield from changed(instance, "resolve()", pipeline, command))
 
 
+def _check_partition(model_class: Any, partition: str | None, what: str) -> None:
+    if partition is None:
+        model_class._meta.isolation.check_at_large(f"{what} without a partition", "partition=…")
+
+
 def _expiring(
     model_class: Any, partition: str | None, ttl: float, pipeline: Any
 ) -> Plan[list[str]]:
+    _check_partition(model_class, partition, "expire_stale()")
     key, shard = _key_of(_name_of(model_class), partition), model_class._meta.shard
     latest = repr(clock.now() - ttl)
     (members,) = yield from looked_up(
@@ -202,10 +209,7 @@ def _expiring(
 
 
 def _reading(model_class: Any, partition: str | None) -> Plan[list[tuple[str, float]]]:
-    if partition is None:
-        model_class._meta.isolation.check_at_large(
-            "get_pending() without a partition", "partition=…"
-        )
+    _check_partition(model_class, partition, "get_pending()")
     (flat,) = yield from looked_up(
         [("ZRANGE", _key_of(_name_of(model_class), partition), 0, -1, "WITHSCORES")],
         model_class._meta.shard,

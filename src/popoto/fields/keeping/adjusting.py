@@ -25,6 +25,8 @@ class Adjustment:
     what: str = "adjustment"
     #: the fields whose stored values decide where it happens: those of a partition
     names: tuple[str, ...] = ()
+    #: the fields of the record whose values the server computes
+    computed: tuple[str, ...] = ()
     #: whether an instance that was only constructed does, where a record is stored under its key
     takes_constructed: bool = False
     #: whether it is one of a stored record; if not, `instance` may be the model

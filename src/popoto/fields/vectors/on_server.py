@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from popoto import redis_db
 from popoto.engine import keys
 from popoto.engine.batch import Batch, KeyArgument
 from popoto.engine.keys import as_text
@@ -138,8 +139,18 @@ class ServerKeeper(VectorKeeper):
         moment = following.version
         return Seen.of(following.matrix, described, moment)
 
+    def at_hand(self) -> Seen | None:
+        if not self.place.is_cached:
+            return None
+        following = self._following
+        # The number first: what changes meanwhile is newer than that.
+        moment = following.version
+        return Seen.of(following.matrix, None, moment)
+
     def forget(self, keys: Iterable[str], seen: Seen) -> None:
-        self._following.drop(keys, seen.moment)
+        # What a replica lacks may not have come to it yet.
+        if not redis_db.reads_replicas():
+            self._following.drop(keys, seen.moment)
 
     def changes_since(self, epoch: str, version: int) -> Plan[list[Any]]:
         """What has changed since then; see following.lua."""
@@ -215,7 +226,8 @@ class Following:
             described = _described(keeper._note, note[2:])
             if self._take(asked, note[0], described, size, changes) and len(changes) < 3 * _PAGE:
                 break
-        if len(self._versions) > size + _MOST_GONE + size // 8:
+        has_many_gone = len(self._versions) > size + _MOST_GONE + size // 8
+        if has_many_gone and not redis_db.reads_replicas():
             known, moment = set(self._versions), self.version
             living = {as_text(member) for member in (yield from keeper.members())}
             self.drop(known - living, moment)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from popoto import redis_db
 from popoto.engine.batch import Batch
 from popoto.engine.request import Plan, Request
 from popoto.models.record.record import Record
@@ -13,9 +14,11 @@ from popoto.models.record.record import Record
 def read_hooks(model: type[Record], instances: Iterable[Any]) -> Plan[None]:
     """Call `on_read` of instances that have it, all in one round trip.
 
-    One more for what no script may call.
+    One more for what no script may call. They write, so reads of replicas call none.
     """
     if not hasattr(model, "on_read") or getattr(model, "_track_reads", True) is False:
+        return
+    if redis_db.reads_replicas():
         return
     batch = Batch()
     for instance in instances:

@@ -42,6 +42,8 @@ class QuerySpec:
     related: tuple[str, ...] = ()
     #: of every partition, also where the model requires one: for upkeep
     at_large: bool = False
+    #: whether replicas are asked
+    replica: bool = False
 
     @property
     def options(self) -> ModelOptions:

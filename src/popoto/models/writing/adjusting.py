@@ -97,7 +97,9 @@ class Adjusting(Operation):
         return self.adjustment.finish(replies)
 
     def leave(self, queued: QueuedCommits) -> None:
-        """The record's own fields stay as they are."""
+        """The record's own fields stay as they are, but for what the server will compute."""
+        computed = queued.computed.setdefault(self.key, {})
+        computed.update(dict.fromkeys(self.adjustment.computed, self.what))
 
     def queue_up(self) -> None:
         self.adjustment.queue_up()
@@ -110,6 +112,7 @@ def _key_of(adjustment: Adjustment) -> str:
         return ""
     if instance._is_stored and instance._redis_key is not None:
         return str(instance._redis_key)
+    instance._meta.isolation.check_had(instance, adjustment.what)
     values = [getattr(instance, name) for name in instance._meta.key_names]
     if not adjustment.takes_constructed or any(value is None for value in values):
         raise adjustment.unsaved()

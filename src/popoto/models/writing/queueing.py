@@ -13,6 +13,7 @@ from redis.client import Pipeline
 
 from popoto.engine.batch import Batch, GuardFailure, QueuedCommits, queue
 from popoto.engine.request import Plan, Request
+from popoto.exceptions import ModelException
 from popoto.fields.describing import describe
 from popoto.models.writing.claims import claim_of
 from popoto.models.writing.contents import prepare_contents
@@ -32,19 +33,37 @@ def queue_up(operation: Operation, pipeline: Any) -> Plan[Any]:
     """Queue an operation on the caller's pipeline, and return that. Looks at the server now."""
     operation.queued = True
     queued = QueuedCommits.of(pipeline)
-    yield from operation.find_key()
+    yield from operation.find_key(queued.records)
     yield from operation.look(queued)
     yield from prepare_contents((operation,))
     if not operation.is_ready:
         yield from operation.get_ready()
     batch = operation.batch()
     if batch is not None:
+        _refuse_what_is_computed(operation, batch, queued)
         yield from _check_claims_now(operation, batch)
         queue(pipeline, batch, operation.options.shard)
         operation.leave(queued)
         queued.note(operation.keys)
     operation.queue_up()
     return pipeline
+
+
+def _refuse_what_is_computed(operation: Operation, batch: Batch, queued: QueuedCommits) -> None:
+    """Refuse what depends on a number that the server will compute earlier in this pipeline.
+
+    Its guards would ask for the number as it is now, and fail when the pipeline runs.
+    """
+    for name, key, arguments in batch.guards:
+        computed = queued.computed.get(str(key), {})
+        for field_name in arguments[::2] if name == "holds" and computed else ():
+            if field_name in computed:
+                raise ModelException(
+                    f"{operation.what} of {key!r} cannot wait in this pipeline behind "
+                    f"{computed[str(field_name)]}: what stands beside the record follows from "
+                    f"{field_name!r}, which is not known before that is done. Nothing of it was "
+                    "queued. Queue it first, or execute the pipeline before it"
+                )
 
 
 def _check_claims_now(operation: Operation, batch: Batch) -> Plan[None]:

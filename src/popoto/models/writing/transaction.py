@@ -8,7 +8,9 @@ from typing import Any
 from popoto.engine.request import Plan, Reply
 from popoto.exceptions import ModelException
 from popoto.models.record.record import Record
+from popoto.models.writing.adjusting import Adjusting
 from popoto.models.writing.cascading import carry_out_deletions
+from popoto.models.writing.change import Change
 from popoto.models.writing.company import Company
 from popoto.models.writing.operation import Nothing, Operation
 from popoto.models.writing.preparing import checked_names, prepared_save
@@ -59,10 +61,24 @@ def saving(instance: Record, request: SaveRequest) -> Operation:
     )
 
 
+def _refuse_moves_of_what_is_adjusted(operations: Sequence[Operation]) -> None:
+    """Refuse what would be adjusted in one partition while the record moves to another one."""
+    for each in operations:
+        names = each.adjustment.names if isinstance(each, Adjusting) else ()
+        for other in operations if names else ():
+            if each.key in other.keys and isinstance(other, Change) and other.gives_up(names):
+                raise ModelException(
+                    f"{each.what} of {each.key!r} and the {other.title} cannot be in one "
+                    f"transaction: what is adjusted stands where {', '.join(names)} lead to, and "
+                    "that is changed here; nothing was written. Do one after the other"
+                )
+
+
 def commit(operations: Sequence[Operation]) -> Plan[list[Any]]:
     """Carry all operations out in one step; their results, in order."""
     for position, operation in enumerate(operations):
         operation.position = position
+    _refuse_moves_of_what_is_adjusted(operations)
     company = _Together(len(operations))
     yield from carry_out_deletions(operations, company, is_transaction=True)
     return [operation.result for operation in operations]

@@ -175,6 +175,8 @@ class Measuring:
         self.cues = cues
         self.yardstick = yardstick
         looked_at = list({record.pk: record for record in (*records, *candidates)}.values())
+        for record in looked_at:
+            model._meta.isolation.check_had(record, "the quality")
         self._keys: list[str] = [record.pk for record in looked_at]
         by_name = {each.name: each for each in model._meta.listed("sorted")}
         self._sorted = [by_name[name] for name in yardstick.weights or {} if name in by_name]

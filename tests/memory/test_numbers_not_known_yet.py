@@ -1,0 +1,134 @@
+"""A confidence that the server will compute, and what else is done to its record in one go."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from popoto import (
+    ConfidenceField,
+    DecayingSortedField,
+    IndexedField,
+    IntField,
+    KeyField,
+    Model,
+    ModelException,
+    ObservationProtocol,
+    get_redis,
+    transaction,
+)
+
+
+class Idea(Model):
+    name = KeyField()
+    place = IndexedField(default="here")
+    count = IntField(default=0)
+    sure = ConfidenceField(partition_by="place")
+    rank = DecayingSortedField(base_score_field="sure", partition_by="place")
+
+
+class Plain(Model):
+    name = KeyField()
+    place = IndexedField(default="here")
+    sure = ConfidenceField(partition_by="place")
+
+
+def learn(record: Any, pipeline: Any) -> None:
+    ConfidenceField.update_confidence(record, "sure", 0.9, pipeline=pipeline)
+
+
+def observe(record: Any, pipeline: Any) -> None:
+    ObservationProtocol.on_context_used([record], {record.pk: "contradicted"}, pipeline=pipeline)
+
+
+def delete(record: Any, pipeline: Any) -> None:
+    record.delete(pipeline=pipeline)
+
+
+def move(record: Any, pipeline: Any) -> None:
+    record.place = "there"
+    record.save(pipeline=pipeline)
+
+
+def change(record: Any, pipeline: Any) -> None:
+    record.count += 1
+    record.save(pipeline=pipeline)
+
+
+@pytest.mark.parametrize("adjust", [learn, observe])
+@pytest.mark.parametrize("write", [delete, move, change])
+@pytest.mark.parametrize("is_another", [False, True])
+def test_a_pipeline_refuses_at_once_what_its_guards_would(
+    adjust: Callable[..., None], write: Callable[..., None], is_another: bool
+) -> None:
+    idea = Idea.create(name="a")
+    other: Any = Idea.query.get(name="a") if is_another else idea
+    pipeline = get_redis().pipeline()
+    adjust(idea, pipeline)
+    waiting = len(pipeline)
+    with pytest.raises(ModelException, match=r"cannot wait in this pipeline behind .*'sure'"):
+        write(other, pipeline)
+    assert len(pipeline) == waiting
+    pipeline.execute()
+    assert ConfidenceField.get_confidence(idea, "sure") != 0.5
+    assert Idea.check_indexes()["total"] == 0
+    write(other, None)
+    assert Idea.check_indexes()["total"] == 0
+
+
+@pytest.mark.parametrize("write", [move, change])
+def test_the_other_way_round_both_are_done(write: Callable[..., None]) -> None:
+    idea = Idea.create(name="a")
+    pipeline = get_redis().pipeline()
+    write(idea, pipeline)
+    learn(idea, pipeline)
+    pipeline.execute()
+    loaded: Any = Idea.query.get(name="a")
+    assert ConfidenceField.get_confidence(loaded, "sure") == 0.9
+    assert Idea.check_indexes()["total"] == 0
+
+
+def test_where_nothing_follows_from_a_confidence_both_are_done() -> None:
+    for write in (delete, move):
+        record = Plain.create(name="a", place="here")
+        pipeline = get_redis().pipeline()
+        learn(record, pipeline)
+        write(record, pipeline)
+        pipeline.execute()
+        assert Plain.check_indexes()["total"] == 0
+        Plain.delete_all()
+
+
+@pytest.mark.parametrize("model", [Idea, Plain])
+@pytest.mark.parametrize("learns_first", [True, False])
+def test_a_transaction_moves_no_record_while_it_learns(model: Any, learns_first: bool) -> None:
+    record = model.create(name="a")
+    together = transaction()
+    record.place = "there"
+    if learns_first:
+        learn(record, together)
+    together.save(record)
+    if not learns_first:
+        learn(record, together)
+    with pytest.raises(ModelException, match="cannot be in one transaction"):
+        together.commit()
+    loaded = model.query.get(name="a")
+    assert (loaded.place, ConfidenceField.get_confidence(loaded, "sure")) == ("here", 0.5)
+    assert model.check_indexes()["total"] == 0
+
+
+def test_a_transaction_changes_or_deletes_it_and_learns() -> None:
+    idea = Idea.create(name="a")
+    with transaction() as together:
+        learn(idea, together)
+        idea.count = 3
+        together.save(idea)
+    loaded: Any = Idea.query.get(name="a")
+    assert (loaded.count, ConfidenceField.get_confidence(loaded, "sure")) == (3, 0.9)
+    with transaction() as together:
+        learn(loaded, together)
+        together.delete(loaded)
+    assert Idea.query.count() == 0
+    assert Idea.check_indexes()["total"] == 0
