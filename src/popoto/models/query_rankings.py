@@ -141,9 +141,10 @@ class QueryRankings(QueryRecall):
         a provider or without vectors. Raises QueryException, RuntimeError when the provider fails,
         VectorMismatchError where another model has made the vectors.
 
-        The provider is asked once. Then, with vectors on the server, one command for what has
-        changed since the last search, and one for the records; conditions that leave out most of
-        the nearest cost two more. Compares with every vector in memory.
+        The provider is asked once. Then one round trip: for the records, and, with vectors on the
+        server, for what has changed since the last search. One more where that changes which are
+        the nearest, or vectors are many; conditions that leave out most of these cost two more.
+        Compares with every vector in memory, twice where some have changed.
         """
         asked = Scoring(
             *(indexes, limit, aggregate, min_score, post_filter, co_occurrence_boost),

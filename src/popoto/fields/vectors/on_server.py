@@ -139,6 +139,14 @@ class ServerKeeper(VectorKeeper):
         moment = following.version
         return Seen.of(following.matrix, described, moment)
 
+    def at_hand(self) -> Seen | None:
+        if not self.place.is_cached:
+            return None
+        following = self._following
+        # The number first: what changes meanwhile is newer than that.
+        moment = following.version
+        return Seen.of(following.matrix, None, moment)
+
     def forget(self, keys: Iterable[str], seen: Seen) -> None:
         # What a replica lacks may not have come to it yet.
         if not redis_db.reads_replicas():
