@@ -203,6 +203,12 @@ class QueryBuilder(TypedTuples, QueryOperations, Generic[Row]):
         One round trip for each relationship, whatever the number of results; a
         name may lead further (``restaurant__owner``).
         """
+        if not names:
+            known = ", ".join(sorted(self._spec.options.relationship_field_names)) or "none"
+            raise QueryException(
+                f"select_related needs the relationships that are to be read; those of "
+                f"{self._spec.options.model_name} are: {known}"
+            )
         return self._with(related=(*self._spec.related, *names))
 
     prefetch_related = select_related

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
@@ -189,20 +190,22 @@ def spread(
     """The keys that activation from the seeds reaches."""
     if isinstance(seeds, (str, bytes)):
         raise TypeError(f"propagate() takes several keys: pass a list, not {describe(seeds)}")
-    if isinstance(depth, bool) or not isinstance(depth, int):
-        raise TypeError(f"depth must be a whole number of hops, got {describe(depth)}")
+    try:
+        hops = operator.index(depth)
+    except TypeError as error:
+        raise TypeError(f"depth must be a whole number of hops, got {describe(depth)}") from error
     names = list(dict.fromkeys(map(str, seeds)))
     for label, value in (("decay_per_hop", decay), ("threshold", threshold)):
         if not isinstance(value, (int, float)) or not math.isfinite(value):
             raise ValueError(f"{label} must be a finite number, got {describe(value)}")
-    if not names or depth < 0:
+    if not names or hops < 0:
         return {}
-    if depth == 0:
+    if hops == 0:
         return dict.fromkeys(names, 1.0)
     keys = [edges.key_of(name) for name in names]
     arguments: list[Argument] = [
         edges.stem,
-        int(depth),
+        hops,
         repr(float(decay)),
         repr(float(threshold)),
         most,

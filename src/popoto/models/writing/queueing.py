@@ -33,7 +33,7 @@ def queue_up(operation: Operation, pipeline: Any) -> Plan[Any]:
     """Queue an operation on the caller's pipeline, and return that. Looks at the server now."""
     operation.queued = True
     queued = QueuedCommits.of(pipeline)
-    yield from operation.find_key()
+    yield from operation.find_key(queued.records)
     yield from operation.look(queued)
     yield from prepare_contents((operation,))
     if not operation.is_ready:
