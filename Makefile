@@ -29,13 +29,14 @@ PACKAGE := src/popoto/engine
 TESTS := tests/unit tests/models tests/queries
 SAMPLE := 0
 SEED := 1
-# What `make fuzz` searches (tests/hostile/test_TARGET.py; none: all of them), and how long each.
+# What `make fuzz` searches (tests/hostile/test_TARGET.py; none: all of them).
 TARGET :=
-MINUTES := 1
+# How long `make soak` works (5), and `make fuzz` at each target (1).
+MINUTES :=
 # Whose packages `make audit` and `make sbom` look at; none: all that users ask for.
 EXTRAS :=
 
-.PHONY: help demo kitchen test coverage mutants fuzz audit sbom test-fast test-redis test-cluster test-oldest test-newest peer lint rules formatting floors scripts format types pyright mypy bench bench-recall docs clean
+.PHONY: help demo kitchen test coverage mutants soak fuzz audit sbom test-fast test-redis test-cluster test-oldest test-newest peer lint rules formatting floors scripts format types pyright mypy bench bench-recall docs clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z][a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -125,8 +126,11 @@ coverage: $(VENV)/.dev peer ## every test, and then the lines and branches that 
 mutants: $(VENV)/.dev ## changes that no test notices (PACKAGE=src/popoto/engine TESTS=tests/unit SAMPLE=200 SEED=1)
 	@$(RUN) -m tools.mutants $(PACKAGE) $(TESTS) --sample $(SAMPLE) --seed $(SEED) $(ARGS)
 
+soak: $(VENV)/.dev ## mixed work on all features with faults on, every promise looked at meanwhile (MINUTES=5 ARGS='--seed 1')
+	@$(RUN) -m tools.soak --minutes $(or $(MINUTES),5) $(ARGS)
+
 fuzz: .venv-fuzz/.installed ## hostile input, searched by coverage (TARGET=stored_bytes MINUTES=5; all targets, a minute each)
-	@.venv-fuzz/bin/python -m tools.fuzz $(TARGET) --minutes $(MINUTES)
+	@.venv-fuzz/bin/python -m tools.fuzz $(TARGET) --minutes $(or $(MINUTES),1)
 
 audit: .venv-audit/.installed ## what is known against the packages that popoto brings (EXTRAS='cli otel'; all by default)
 	@.venv-audit/bin/python -m tools.packages.audit $(EXTRAS)
@@ -134,7 +138,7 @@ audit: .venv-audit/.installed ## what is known against the packages that popoto 
 sbom: .venv-audit/.installed ## the software bill of materials, build/sbom.cdx.json (CycloneDX; EXTRAS as for audit)
 	@.venv-audit/bin/python -m tools.packages.bill build/sbom.cdx.json $(EXTRAS)
 
-test-fast: $(VENV)/.dev ## models, fields and queries in less than a minute
+test-fast: $(VENV)/.dev ## models, fields and queries in about a minute
 	@$(PYTEST) $(PARALLEL) -m 'not slow and not cluster and not interop' $(FAST) $(ARGS)
 
 test-redis: $(VENV)/.dev peer ## every test on the machine's redis-server instead of the embedded Valkey

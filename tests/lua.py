@@ -16,26 +16,8 @@ import redis
 from redis.exceptions import ResponseError
 
 from popoto import embedded
-from popoto.engine import scripts as engine_scripts
+from popoto.cli.scripting import SCRIPTS
 from popoto.engine.scripts import Script
-from popoto.memory import commands
-from popoto.memory.associations import scripts as edge_scripts
-from popoto.memory.bloom import scripts as bloom_scripts
-from popoto.memory.bm25 import scripts as bm25_scripts
-from popoto.memory.composite import signals
-from popoto.memory.decay import scripts as decay_scripts
-from popoto.memory.recall import scripts as recall_scripts
-from popoto.memory.sketch import scripts as sketch_scripts
-
-_MODULES = (
-    *(engine_scripts, commands, decay_scripts, edge_scripts, signals),
-    *(bloom_scripts, sketch_scripts, bm25_scripts, recall_scripts),
-)
-SCRIPTS = list(
-    dict.fromkeys(
-        each for module in _MODULES for each in vars(module).values() if isinstance(each, Script)
-    )
-) + [engine_scripts.finding(each) for each in (engine_scripts.COMMIT, commands.MEMORY)]
 
 
 def _words(text: str) -> frozenset[str]:

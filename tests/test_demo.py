@@ -11,6 +11,9 @@ import airportsdata
 import pytest
 import redis
 
+# Each test starts processes that import everything.
+pytestmark = pytest.mark.slow(4)
+
 ROOT = Path(__file__).parents[1]
 PARTS = ("airports", "colleague", "castaway")
 UNREACHABLE = {
@@ -35,7 +38,6 @@ def demo(part: str, url: str | None) -> subprocess.CompletedProcess[str]:
     )
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("part", PARTS)
 def test_a_part_fits_a_screen_of_a_server_of_its_own(part: str) -> None:
     shown = demo(part, "")
@@ -46,12 +48,10 @@ def test_a_part_fits_a_screen_of_a_server_of_its_own(part: str) -> None:
     assert max(map(len, lines)) <= 80
 
 
-@pytest.mark.slow
 def test_an_empty_url_says_the_same_as_none() -> None:
     assert demo("colleague", "").stdout == demo("colleague", None).stdout != ""
 
 
-@pytest.mark.slow
 def test_the_airports_are_found_and_gone_from_a_server_of_ones_own(
     server_url: str, redis_client: redis.Redis
 ) -> None:

@@ -89,6 +89,7 @@ def page(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> ModuleType:
     return module
 
 
+@pytest.mark.slow(0.5)
 @pytest.mark.usefixtures("levels")
 @pytest.mark.parametrize("document", list(with_samples()))
 def test_the_samples_of_a_page_do_what_the_page_says(

@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tools.mutants.changes import mutants_of
 
 ROOT = Path(__file__).parents[1]
@@ -63,6 +65,7 @@ def test_every_kind_of_change_is_made_once(tmp_path: Path) -> None:
     }
 
 
+@pytest.mark.slow(30)
 def test_survivors_are_told_with_line_and_change(tmp_path: Path) -> None:
     package = tmp_path / "src" / "demo"
     package.mkdir(parents=True)

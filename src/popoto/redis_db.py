@@ -11,6 +11,8 @@ operation. Importing this module reads the environment and connects to nothing.
                     `rediss+sentinel` use TLS. Query options are those of redis-py, and `timeout`:
                     seconds to wait for a free connection (20). `wait_for_replicas` and
                     `replica_timeout`: see docs/high-availability.md.
+`REDIS_REPLICA_URL` a replica of the server of REDIS_URL, for `query.using(replica=True)`; clusters
+                    and sentinels tell theirs themselves
 `BEGINNING_OF_TIME` a floor for time-series queries, in seconds since 1970 (0)
 `POPOTO_LOG_LEVEL`  level of the logger POPOTO-REDIS_DB (WARNING)
 =================== =========================================================================
@@ -37,6 +39,7 @@ from popoto._connection.asynchronous import AsyncConnection
 from popoto._connection.asynchronous_clients import AsyncClient
 from popoto._connection.clients import Client, client_of_pool, make_client
 from popoto._connection.environment import settings_of
+from popoto._connection.replicas import reads_replicas, replica_reads, with_replica
 from popoto._connection.resp import Argument, Command, Reply
 from popoto._connection.settings import from_arguments, from_url, with_database
 from popoto._connection.sync import SyncConnection
@@ -67,6 +70,8 @@ __all__ = [
     "get_REDIS_DB",
     "get_async_redis_db",
     "print_redis_info",
+    "reads_replicas",
+    "replica_reads",
     "scan_keys",
     "set_REDIS_DB_settings",
     "set_async_redis_db_settings",
@@ -129,7 +134,9 @@ def _overriding_client() -> Client | None:
     return target.client if target is not None else None
 
 
-_settings, environment_problem = settings_of(REDIS_URL)
+_settings, environment_problem = settings_of(
+    REDIS_URL, os.environ.get("REDIS_REPLICA_URL", "").strip()
+)
 """What is wrong with REDIS_URL, for the command `popoto`; elsewhere that was an error."""
 
 _client = make_client(_settings)
@@ -154,24 +161,33 @@ def __getattr__(name: str) -> redis_asyncio.Redis | None:
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
-def connection() -> SyncConnection:
-    """How raw commands reach the current server: the one of `using`, else the global one."""
+def connection(*, reads: bool = False) -> SyncConnection:
+    """How raw commands reach the current server: the one of `using`, else the global one.
+
+    `reads`: they write nothing, so that within `replica_reads` replicas may answer.
+    """
     target = _override.get()
     if target is not None:
-        return target.client.raw
-    client = _client_of_models()
-    return client.raw if isinstance(client, Client) else target_of(client).client.raw
+        client = target.client
+    else:
+        found = _client_of_models()
+        client = found if isinstance(found, Client) else target_of(found).client
+    return client.replica_reads() if reads and reads_replicas() else client.raw
 
 
-async def async_connection() -> AsyncConnection:
+async def async_connection(*, reads: bool = False) -> AsyncConnection:
     """As `connection`, for the running event loop. Opens no connection yet."""
     target = _override.get()
-    if target is not None:
-        return target.async_client().raw
-    client = _async_client()
-    if is_mock(client):  # which models look past
-        return (_async_target or target_of(_client_of_models())).async_client().raw
-    return client.raw if isinstance(client, AsyncClient) else target_of(client).async_client().raw
+    if target is None:
+        found = _async_client()
+        if is_mock(found):  # which models look past
+            target = _async_target or target_of(_client_of_models())
+        elif not isinstance(found, AsyncClient):
+            target = target_of(found)
+        else:
+            return found.replica_reads() if reads and reads_replicas() else found.raw
+    client = target.async_client()
+    return client.replica_reads() if reads and reads_replicas() else client.raw
 
 
 @contextmanager
@@ -204,7 +220,8 @@ def set_REDIS_DB_settings(  # noqa: N802
 
     Takes the arguments of `redis.Redis`, of which those not given have redis-py's defaults
     (localhost:6379, database 0) and not the previous values, with `wait_for_replicas` and
-    `replica_timeout`; or `url` alone, in the forms of REDIS_URL. `socket_timeout` and
+    `replica_timeout`; or `url` instead, in the forms of REDIS_URL. `replica_url` names a replica,
+    as REDIS_REPLICA_URL does. `socket_timeout` and
     `socket_connect_timeout` default to 5 s; None means no limit. `retry` and its kin are
     accepted and not used, since they would repeat writes.
     `env_partition_name` has no effect.
@@ -337,15 +354,18 @@ def _scan_page(reply: Reply) -> tuple[bytes, list[bytes]]:
 
 
 def _client_of(arguments: tuple[Any, ...], url: str | None, options: dict[str, Any]) -> Client:
+    replica_url = options.pop("replica_url", None)
     if url is not None:
         if arguments or options:
             raise TypeError("url says everything; pass no other connection argument with it.")
-        return make_client(from_url(url))
+        return make_client(with_replica(from_url(url), replica_url))
     settings = from_arguments(arguments, options)
     pool = options.get("connection_pool")
     if isinstance(pool, redis.ConnectionPool):
+        if replica_url is not None:
+            raise TypeError("a connection_pool has no replica_url; say where it leads by url=...")
         return client_of_pool(pool, settings.wait)
-    return make_client(settings)
+    return make_client(with_replica(settings, replica_url))
 
 
 def _client_of_models() -> redis.Redis:

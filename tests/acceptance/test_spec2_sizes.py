@@ -25,6 +25,7 @@ def fill(count: int) -> None:
     )
 
 
+@pytest.mark.slow(4)
 @pytest.mark.timeout(20)
 def test_ten_thousand_values_in_a_list(api: Api) -> None:
     fill(5000)
@@ -34,6 +35,7 @@ def test_ten_thousand_values_in_a_list(api: Api) -> None:
     assert api(Item.query.filter(name__in=names, limit=3).all)[2].name == "n00002"
 
 
+@pytest.mark.slow(4)
 @pytest.mark.timeout(20)
 def test_a_chain_of_a_thousand_alternatives(api: Api) -> None:
     fill(2000)
@@ -50,6 +52,7 @@ def test_a_chain_of_a_thousand_conditions(api: Api) -> None:
     assert api(Item.query.filter(chain).count) == 10
 
 
+@pytest.mark.slow
 def test_conditions_nested_beyond_reason_are_refused(api: Api) -> None:
     fill(10)
     deep = reduce(lambda inner, i: ~(inner & Q(rank__lt=100 + i)), range(500), Q(cat="c1"))

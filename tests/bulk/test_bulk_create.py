@@ -328,6 +328,7 @@ def test_one_round_trip_for_each_batch(
     assert seen.sends == 2
 
 
+@pytest.mark.slow
 def test_a_batch_too_large_for_one_step_is_written_in_several(api: Api) -> None:
     class Wide(Model):
         name = KeyField()

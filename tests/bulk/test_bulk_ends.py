@@ -86,6 +86,7 @@ def test_the_results_of_a_query_are_changed_and_no_others(
     assert Sheet.query.count() == 5 - len(expected)
 
 
+@pytest.mark.slow
 def test_a_query_is_read_page_by_page(
     api: Api, redis_client: redis.Redis, round_trips: Counter
 ) -> None:

@@ -50,6 +50,7 @@ def stored() -> list[str]:
 # One call -----------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow(4)
 def test_ten_thousand_rows_are_one_step(redis_client: redis.Redis) -> None:
     Article.create(sku="first", barcode="taken")
     with pytest.raises(BulkError) as refused:
@@ -269,6 +270,7 @@ def test_every_bulk_operation_does(
     assert lost.value.done == 10
 
 
+@pytest.mark.slow
 def test_emptying_does(api: Api, redis_client: redis.Redis, before_write: Before) -> None:
     rows = Article.bulk_create(articles(2_000, shelf="odd"))
     redis_client.delete("$IndexF:Article:shelf:odd")

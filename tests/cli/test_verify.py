@@ -20,6 +20,8 @@ from tests.driver import Server, start_server
 from tests.erasing.models import ANN, BOB, PROVIDER, Memory, lived
 from tests.truth.remembering import fill
 
+pytestmark = pytest.mark.single_server("compares two servers, one of which may be a cluster")
+
 FACTS = "tests.cli.memories:Fact"
 MEMORIES = "tests.erasing.models:Memory"
 KEEPERS = f"{ZOO}:Keeper"

@@ -26,6 +26,8 @@ from tests.embedded.processes import (
     server_pid,
 )
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize("number", [2, 5, 8])
 def test_processes_that_start_at_once_share_one_server(tmp_path: Path, number: int) -> None:

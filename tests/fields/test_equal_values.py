@@ -342,6 +342,24 @@ def test_what_stands_under_another_text_is_found_and_brought_to_the_one(
     assert api(model.check_indexes)["total"] == 0
 
 
+def test_equal_keys_of_one_pipeline_are_one_record(api: Api, redis_client: redis.Redis) -> None:
+    model = MODELS[Decimal].keyed
+    with redis_client.pipeline() as pipeline:
+        api(model(only=Decimal("1.5"), text="first").save, pipeline=pipeline)
+        api(model(only=Decimal("1.50"), text="second").save, pipeline=pipeline)
+        with pytest.raises(AlreadyExistsError):
+            api(model.create, only=Decimal("1.500"), pipeline=pipeline)
+        pipeline.execute()
+    assert redis_client.keys("Keyed:*") == [b"Keyed:1.5"]
+    assert api(model.query.get, only=Decimal("1.5")).text == "second"
+    with redis_client.pipeline() as pipeline:
+        api(model(only=Decimal("1.50")).delete, pipeline=pipeline)
+        api(model(only=Decimal("1.500"), text="third").save, pipeline=pipeline)
+        pipeline.execute()
+    assert redis_client.keys("Keyed:*") == [b"Keyed:1.500"]
+    assert api(model.check_indexes)["total"] == 0
+
+
 #: A value of each type that is none of those.
 OTHER: dict[type[Any], Any] = {
     int: 7,

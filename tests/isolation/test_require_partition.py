@@ -164,7 +164,7 @@ AT_LARGE: dict[str, Read] = {
 }
 #: What of `Query` and its builder asks nothing by itself.
 NO_READS = {"filter", "filtered", "options", "offset", "computed_sort", "prefetch_related"}
-NO_READS |= {"select_related", "keys_of"}
+NO_READS |= {"select_related", "keys_of", "using"}
 #: Tried under another name.
 ALSO = {"get", "get_many", "get_untracked", "filter_for_keys_set", "iterator", "async_iterator"}
 

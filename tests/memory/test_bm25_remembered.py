@@ -15,6 +15,8 @@ from popoto.memory.bm25 import remembered
 from tests.driver import Api, RoundTrips
 from tests.memory.test_bm25_reference import same, scores
 
+pytestmark = pytest.mark.slow
+
 pytest.importorskip("numpy")
 
 STEM = "$BM25:Page:words"

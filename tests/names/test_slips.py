@@ -117,6 +117,11 @@ def test_a_misspelt_setting_is_told_of() -> None:
         made(EventStreamMixin, _stream_nme="boxes")
 
 
+def test_events_that_lack_what_they_are_to_tell_are_told_of() -> None:
+    with pytest.warns(UserWarning, match=r"_stream_metadata_fields names 'nmae'.*'name'"):
+        made(EventStreamMixin, _stream_metadata_fields=("nmae",))
+
+
 def test_a_time_to_live_of_the_class_is_told_of() -> None:
     with pytest.warns(UserWarning, match=r"Box\._ttl .*use Meta\.ttl"):
         made(_ttl=60)

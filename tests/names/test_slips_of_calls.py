@@ -26,6 +26,7 @@ from popoto import (
     Publisher,
     Q,
     QueryException,
+    StreamConsumer,
     StringField,
     Subscriber,
     SubscriberException,
@@ -137,6 +138,11 @@ def test_a_base_score_that_there_is_not_is_told_of(api: Api) -> None:
         api(Note.query.top_by_decay, "decay", base_score_field="cuont")
 
 
+def test_related_records_are_named(api: Api) -> None:
+    with pytest.raises(QueryException, match="select_related needs the relationships"):
+        api(Note.query.select_related().all)
+
+
 # Dicts -------------------------------------------------------------------------------------------
 
 
@@ -240,6 +246,12 @@ def test_channels_are_a_list_of_names() -> None:
     for name in ("sub_channel_names", "sub_channel_patterns"):
         with pytest.raises(SubscriberException, match=f"{name} must be a list"):
             type("Heard", (Subscriber,), {name: "news"})()
+
+
+def test_a_consumer_has_a_handler_that_can_be_called() -> None:
+    wrong: Any = None
+    with pytest.raises(TypeError, match="end among the dead letters"):
+        StreamConsumer("stream:notes", "group", "one", wrong)
 
 
 def test_a_publisher_tells_of_keywords_that_it_does_not_take() -> None:

@@ -157,6 +157,7 @@ def test_foreign_keys_change_nothing(
     assert (after.sends, after.commands) == (before.sends, before.commands)
 
 
+@pytest.mark.slow
 def test_large_results_are_read_in_pages(api: Api, round_trips: Counter) -> None:
     Thing.bulk_create([Thing(cat="a", name=number, price=float(number)) for number in range(4500)])
     with round_trips() as seen:

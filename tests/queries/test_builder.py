@@ -260,6 +260,7 @@ def test_records_that_popoto_1_6_replaced_are_found(api: Api, redis_client: Any)
     assert api(Owner.query.count) == 3
 
 
+@pytest.mark.slow
 def test_large_models_are_read_in_the_order_of_their_keys(
     api: Api, round_trips: Counter, redis_client: Any
 ) -> None:

@@ -314,6 +314,7 @@ def test_what_is_no_field_is_refused_also_where_it_would_not_matter(
     assert seen.sends == 0
 
 
+@pytest.mark.slow
 def test_a_large_order_of_keys_that_lacks_a_record_is_not_trusted(
     api: Api, redis_client: redis.Redis
 ) -> None:

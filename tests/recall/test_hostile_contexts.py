@@ -177,6 +177,7 @@ def test_what_is_stored_is_shown_as_data(api: Api, style: str) -> None:
         assert len(result.formatted.splitlines()) == len(attacks)
 
 
+@pytest.mark.slow(3)
 def test_very_long_texts_take_no_place_from_others(api: Api) -> None:
     for number, text in enumerate(("x" * 1_000_000, "<" * 1_000_000, "short")):
         Note.create(agent_id="a", name=str(number), text=text, s=-number)

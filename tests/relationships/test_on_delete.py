@@ -291,6 +291,7 @@ def test_a_circle_goes_in_a_pipeline_too(api: Api) -> None:
     assert stored(api) == {"Node": 1}
 
 
+@pytest.mark.slow
 def test_a_circle_of_many_goes(api: Api) -> None:
     number = 1100
     Node.bulk_create(
@@ -316,6 +317,7 @@ def test_a_record_that_would_go_and_change_goes(api: Api) -> None:
     assert stored(api) == {}
 
 
+@pytest.mark.slow(4)
 @pytest.mark.parametrize("number", [1, 2500])
 def test_thousands_of_dependants_go_in_bounded_batches(
     api: Api, number: int, round_trips: Counter

@@ -217,6 +217,7 @@ def test_who_comes_each_time_is_a_conflict(
     assert Ship.query.count() == number
 
 
+@pytest.mark.slow
 @pytest.mark.single_server("its records are of several models, which no step covers on a cluster")
 def test_thousands_that_others_join_go_all_the_same(
     api: Api, monkeypatch: pytest.MonkeyPatch, dock: Dock
@@ -260,6 +261,7 @@ def interrupt() -> None:
     raise Interrupted
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [1, 2, 3, 4, 5])
 def test_what_a_crash_leaves_is_whole_and_finished_by_repeating(
     api: Api, monkeypatch: pytest.MonkeyPatch, dock: Dock, number: int

@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 import pytest
 
 from popoto import (
+    CASCADE,
     IndexedField,
     IntField,
     KeyField,
@@ -252,6 +253,31 @@ def test_a_refused_model_leaves_no_trace(api: Api, reds: Team) -> None:
     del caught
 
 
+def test_a_refused_model_takes_back_what_it_gave() -> None:
+    def define() -> None:
+        class Umpire(Model):
+            team = Relationship(Team)
+            boss = Relationship(Team, related_name="city")
+
+    with pytest.raises(ModelException):
+        define()
+    assert not hasattr(Team, "umpires")
+
+
+def test_a_name_that_one_model_chose_is_not_anothers_plural(api: Api, reds: Team) -> None:
+    class Backer(Model):
+        name = KeyField()
+        team = Relationship(Team, related_name="patrons")
+
+    class Patron(Model):
+        name = KeyField()
+        team = Relationship(Team)
+
+    api(Backer.create, name="b", team=reds)
+    api(Patron.create, name="p", team=reds)
+    assert [type(each) for each in reds.patrons] == [Backer]
+
+
 def test_two_models_may_not_inherit_one_chosen_name() -> None:
     class Thing(Model):
         team = Relationship(Team, related_name="things_")
@@ -327,6 +353,21 @@ def test_fields_that_are_added_later_have_and_keep_it(api: Api) -> None:
         Club._meta.add_field("visitors", StringField())
     Club._meta.add_field("guests", StringField())
     assert api(Club.query.get, "Club:x").guests is None
+
+
+def test_a_delete_knows_a_field_that_was_added_after_another_delete(api: Api) -> None:
+    class Lodge(Model):
+        name = KeyField()
+
+    class Sleeper(Model):
+        name = KeyField()
+
+    api(api(Lodge.create, name="x").delete)
+    Sleeper._meta.add_field("lodge", Relationship(Lodge, on_delete=CASCADE))
+    lodge = api(Lodge.create, name="x")
+    api(Sleeper.create, name="s", lodge=lodge)
+    api(lodge.delete)
+    assert api(Sleeper.query.count) == 0
 
 
 @pytest.mark.parametrize("again", ["both", "the one referred to", "the one that refers"])
@@ -409,3 +450,12 @@ def test_a_model_of_another_module_is_found_by_its_name_too(api: Api) -> None:
     with pytest.raises(ModelException, match="is not free on Organ"):
         defined_in("second", "Bellows", organ=Relationship("Organ", related_name="pipes_"))
     assert type(organ(name="x").pipes_[0]) is pipe
+
+
+@pytest.mark.filterwarnings("ignore:.*keeps its records under the name")
+def test_of_two_models_of_one_name_the_first_keeps_the_name_at_a_third() -> None:
+    hall = defined_in("first", "Hall")
+    seat = defined_in("second", "Seat", hall=Relationship(hall, related_name="seats_"))
+    later = defined_in("third", "Seat", hall=Relationship(hall, related_name="seats_"))
+    assert hall.seats_.fields == [seat._meta.by_name["hall"]]
+    assert later is not seat

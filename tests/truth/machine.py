@@ -118,6 +118,11 @@ def changed_keys(base: Values, attributes: Values) -> bool:
     return any(base[name] is not None and base[name] != attributes[name] for name in KEYS)
 
 
+def is_another(value: Any, before: Any) -> bool:
+    """Whether a save has to write it. 0.0 and -0.0 are equal, and yet not the same."""
+    return value != before or (type(value) is type(before) is float and str(value) != str(before))
+
+
 @dataclass
 class Saving:
     """What one save has to do: remove `old`, store `values` under `key`."""
@@ -180,7 +185,8 @@ def expected_save(
         names = [
             name
             for name in NAMES
-            if name not in {**unknown, **base} or attributes[name] != {**unknown, **base}[name]
+            if name not in {**unknown, **base}
+            or is_another(attributes[name], {**unknown, **base}[name])
         ]
         loose: Values = {}
         for name, before in copy.waiting.items():

@@ -47,6 +47,7 @@ def test_after_the_first_write_nothing_is_left_that_a_server_could_refuse(
 
 
 @pytest.mark.single_server("notes what scripts do under a key of one server")
+@pytest.mark.slow
 @pytest.mark.parametrize("operation", OPERATIONS.values(), ids=OPERATIONS)
 def test_an_error_at_any_command_before_the_first_write_leaves_everything_as_it_was(
     redis_client: redis.Redis, operation: Operation

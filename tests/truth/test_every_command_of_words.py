@@ -104,6 +104,7 @@ def test_the_log_of_a_large_index_is_looked_at_as_well(
 
 
 @pytest.mark.single_server("notes what scripts do under a key of one server")
+@pytest.mark.slow
 @pytest.mark.parametrize("operation", OPERATIONS)
 def test_an_error_at_any_command_before_the_first_write_leaves_everything_as_it_was(
     redis_client: redis.Redis, operation: str

@@ -299,6 +299,7 @@ async def _create_many(count: int, emails: int, prefix: str) -> list[Any]:
     )
 
 
+@pytest.mark.slow
 def test_600_gathered_creations_of_400_addresses(redis_client: redis.Redis) -> None:
     results = asyncio.run(_create_many(600, 400, "n"))
     assert len(winners(results)) == 400
@@ -368,7 +369,7 @@ print(won, found, flush=True)
 """
 
 
-@pytest.mark.slow
+@pytest.mark.slow(4)
 def test_processes_share_what_is_unique(server_url: str, redis_client: redis.Redis) -> None:
     root = Path(__file__).parents[2]
     socket = server_url.removeprefix("unix://")

@@ -94,7 +94,7 @@ def lines_to_refuse(checker: str) -> set[tuple[str, int]]:
     return {(name, number) for name, number, mark in marks if mark and mark[1] in (None, checker)}
 
 
-@pytest.mark.slow
+@pytest.mark.slow(25)
 @pytest.mark.parametrize(
     ("checker", "find"), [("mypy", findings_of_mypy), ("pyright", findings_of_pyright)]
 )

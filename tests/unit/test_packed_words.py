@@ -50,6 +50,7 @@ def test_of_each_text_the_nearest_word_counts() -> None:
     assert nearest_words(asked, []).shape == (2, 0)
 
 
+@pytest.mark.slow(4)
 @given(st.data())
 def test_it_is_the_cosine_with_the_signs(data: st.DataObject) -> None:
     size = data.draw(st.integers(1, 20))

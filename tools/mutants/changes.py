@@ -72,7 +72,7 @@ def mutants_of(root: Path, path: str) -> list[Mutant]:
         first = starts[node.lineno - 1] + node.col_offset
         last = starts[(node.end_lineno or 0) - 1] + (node.end_col_offset or 0)
         changed = text[:first] + replacement.encode() + text[last:]
-        if ast.dump(ast.parse(changed)) == ast.dump(module):
+        if _means_the_same(node, replacement):
             continue
         before = text.splitlines()[node.lineno - 1].decode().strip()
         after = changed.splitlines()[node.lineno - 1].decode().strip()
@@ -80,6 +80,13 @@ def mutants_of(root: Path, path: str) -> list[Mutant]:
             after = f"{after} … {replacement}"
         found.append(Mutant(path, node.lineno, statement, place, before, after, changed))
     return sorted(found, key=lambda mutant: mutant.line)
+
+
+def _means_the_same(node: _Code, replacement: str) -> bool:
+    """As a float does that is too large for adding one."""
+    statement = ast.parse(replacement).body[0]
+    new = statement.value if isinstance(statement, ast.Expr) else statement
+    return ast.dump(new) == ast.dump(node)
 
 
 def _changes(node: ast.AST, place: str, lines: range) -> Iterator[tuple[str, range, _Code, str]]:

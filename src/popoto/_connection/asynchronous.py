@@ -155,7 +155,8 @@ class AsyncClusterConnection(AsyncConnection):
         """What redis-py's own cluster client takes to reach the same cluster."""
         self._url = url
         self._topology = topology
-        self._make_pool = make_pool
+        self.make_pool = make_pool
+        """Makes the connections to one node."""
         self._pools: dict[Address, AsyncPool] = {}
         self._asking = asyncio.Lock()
 
@@ -218,7 +219,13 @@ class AsyncClusterConnection(AsyncConnection):
     async def per_node(self) -> list[AsyncConnection]:
         """One connection per primary."""
         await self._refresh()
-        return [AsyncConnection(self._node_pool(address)) for address in self._topology.primaries]
+        return [AsyncConnection(self.node_pool(address)) for address in self._topology.primaries]
+
+    async def replicas_for(self, commands: Sequence[Command]) -> Sequence[Address]:
+        """The replicas that may be asked for this, of one shard."""
+        self._topology.look_for_replicas()
+        await self._refresh()
+        return self._topology.replicas(slot_of(commands[0]))
 
     def pools(self) -> list[AsyncPool]:
         """The pools in use, one per node."""
@@ -278,17 +285,18 @@ class AsyncClusterConnection(AsyncConnection):
 
     async def _ask(self, ask: Ask) -> list[Reply]:
         return await exchange(
-            self._node_pool(ask.address),
+            self.node_pool(ask.address),
             ask.data,
             ask.count,
             repeatable=ask.repeatable,
             blocks_for=ask.blocks_for,
         )
 
-    def _node_pool(self, address: Address) -> AsyncPool:
+    def node_pool(self, address: Address) -> AsyncPool:
+        """The connections to one node."""
         pool = self._pools.get(address)
         if pool is None:
-            pool = self._pools[address] = self._make_pool(address)
+            pool = self._pools[address] = self.make_pool(address)
         return pool
 
     async def _refresh(self) -> None:

@@ -21,10 +21,11 @@ from redis.exceptions import RedisClusterException, RedisError, WatchError
 from popoto._connection import decisions, policy
 from popoto._connection.asynchronous import AsyncClusterConnection, AsyncConnection
 from popoto._connection.asynchronous_pools import AsyncPool, make_async_pool
+from popoto._connection.asynchronous_replicas import AsyncReplicaReads, make_async_replica_reads
 from popoto._connection.clients import Client, check_one_slot, interpreted, of_cluster
 from popoto._connection.pools import pool_for_engine
 from popoto._connection.refusals import with_remedy
-from popoto._connection.settings import Address, accepted_options
+from popoto._connection.settings import Address, Settings, accepted_options
 from popoto._connection.steps import Steps, carry_out_async
 from popoto._connection.sync import ClusterConnection
 
@@ -43,7 +44,11 @@ class AsyncClient(redis_asyncio.Redis):
     source: redis.ConnectionPool
     """The sync pool whose settings it follows."""
 
+    settings: Settings | None = None
+    """Those of the sync client that it follows, where they are known."""
+
     _cluster_client: RedisCluster | None = None
+    _replica_reads: AsyncReplicaReads | None = None
 
     async def execute_command(self, *args: Any, **options: Any) -> Any:
         """Send a command, and again if it is a read whose reply was lost."""
@@ -78,10 +83,18 @@ class AsyncClient(redis_asyncio.Redis):
         made.source = self.source
         return made
 
+    def replica_reads(self) -> AsyncReplicaReads:
+        """How its replicas are read. As of the sync client."""
+        if self._replica_reads is None:
+            self._replica_reads = make_async_replica_reads(self.raw, self.settings)
+        return self._replica_reads
+
     async def aclose(self, close_connection_pool: bool | None = None) -> None:
         """Close every connection, of a pool of ours whatever is said. It may be used again."""
         await super().aclose(close_connection_pool)
         await self.raw.close()
+        if self._replica_reads is not None:
+            await self._replica_reads.close()
         await self.close_cluster_client()
 
     async def close_cluster_client(self) -> None:
@@ -92,7 +105,8 @@ class AsyncClient(redis_asyncio.Redis):
 
     def retire(self) -> None:
         """Close what is idle, and each other connection when its command is done."""
-        for pool in (self.connection_pool, *self.raw.pools()):
+        of_replicas = self._replica_reads.pools() if self._replica_reads is not None else ()
+        for pool in (self.connection_pool, *self.raw.pools(), *of_replicas):
             if isinstance(pool, AsyncPool):
                 pool.retire()
 
@@ -200,6 +214,7 @@ def make_async_client(client: Client) -> AsyncClient:
     pool = make_async_pool(source, url)
     made = AsyncClient(connection_pool=pool)
     made.source = source
+    made.settings = client.settings_of_pool()
     if isinstance(client.raw, ClusterConnection):
         cluster = client.raw
 

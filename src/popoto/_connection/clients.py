@@ -25,6 +25,7 @@ from popoto._connection import decisions, policy
 from popoto._connection.hiding import passwords, without_secrets
 from popoto._connection.pools import Pool, make_pool
 from popoto._connection.refusals import with_remedy
+from popoto._connection.replicas import ReplicaReads, make_replica_reads
 from popoto._connection.resp import Command, Reply
 from popoto._connection.routing import slot_of
 from popoto._connection.settings import Address, Options, Settings, pool_arguments
@@ -61,6 +62,7 @@ class Client(redis.Redis):
     """What redis-py's own cluster client takes; None if this is no cluster."""
 
     _cluster_client: RedisCluster | None = None
+    _replica_reads: tuple[SyncConnection, object, ReplicaReads] | None = None
 
     def _current(self) -> Client:
         return (self.override() if self.override is not None else None) or self
@@ -110,6 +112,20 @@ class Client(redis.Redis):
         made.raw = current.raw
         return made
 
+    def replica_reads(self) -> ReplicaReads:
+        """How its replicas are read. Opens nothing. Raises ConfigurationError without any."""
+        found, pool = self._replica_reads, self.connection_pool
+        if found is None or found[0] is not self.raw or found[1] is not pool:
+            made = make_replica_reads(self.raw, self.settings_of_pool())
+            self._replica_reads = found = (self.raw, pool, made)
+        return found[2]
+
+    def settings_of_pool(self) -> Settings | None:
+        """What its pool was made from. None for one that was put in the place of ours."""
+        pool, settings = self.connection_pool, self.settings
+        is_ours = isinstance(pool, Pool) and settings is not None and pool.url == settings.url
+        return settings if is_ours else None
+
     def current_settings(self) -> Settings:
         """What leads to where this client leads now, its pool exchanged or not."""
         pool = self.connection_pool
@@ -131,7 +147,7 @@ class Client(redis.Redis):
                 if name not in ("raw", "override", "target")
             }
         )
-        self._cluster_client = None
+        self._cluster_client = self._replica_reads = None
         self.cluster_options = other.cluster_options
         self.settings = other.settings
         self.raw = other.raw if other.raw.is_cluster else SyncConnection(self, other.raw.wait)

@@ -7,6 +7,7 @@ from itertools import pairwise
 from pathlib import PurePath
 from typing import Final
 
+from popoto._connection.replicas import with_replica
 from popoto._connection.settings import Settings, from_url
 from popoto.exceptions import ConfigurationError
 
@@ -15,14 +16,14 @@ __all__ = ["settings_of"]
 _DEFAULT: Final = "redis://127.0.0.1:6379/0"
 
 
-def settings_of(url: str) -> tuple[Settings, ConfigurationError | None]:
-    """The settings of REDIS_URL, and what is wrong with it.
+def settings_of(url: str, replica_url: str = "") -> tuple[Settings, ConfigurationError | None]:
+    """The settings of REDIS_URL with REDIS_REPLICA_URL, and what is wrong with them.
 
     Raises ConfigurationError for a wrong one. Not in the command `popoto`: that tells of it in a
     line, and not at all where `--url` names another server.
     """
     try:
-        return from_url(url or _DEFAULT), None
+        return with_replica(from_url(url or _DEFAULT), replica_url), None
     except ConfigurationError as error:
         if not _is_the_command():
             raise

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import threading
+import time
 from collections.abc import Iterable, Sequence
 from typing import Final, cast
 
@@ -58,6 +59,10 @@ _WITHOUT_KEYS: Final = frozenset(
 _WITHOUT_NAME: Final = frozenset({"", "?"})
 
 
+#: Seconds for which it is good who is a replica of whom.
+_REPLICAS_FRESH: Final = 10.0
+
+
 def slot_of(command: Command) -> int | None:
     """The hash slot that a command belongs to; None if it names no key."""
     name = _bytes(command[0]).upper()
@@ -84,6 +89,18 @@ def _bytes(part: Argument) -> bytes:
     return part if isinstance(part, bytes) else str(part).encode()
 
 
+def _unexpected(asked: Address) -> redis.RedisError:
+    return redis.RedisError(f"Unexpected answer to CLUSTER SLOTS from {asked[0]}:{asked[1]}.")
+
+
+def _node_address(node: Reply, asked: Address) -> Address | None:
+    """Where a node of the answer to CLUSTER SLOTS is; None for what is no node."""
+    if not isinstance(node, list) or len(node) < 2 or not isinstance(node[1], int):
+        return None
+    named = node[0].decode() if isinstance(node[0], bytes) else ""
+    return (asked[0] if named in _WITHOUT_NAME else named), node[1]
+
+
 class Topology:
     """Which primary serves which slot, as far as known. Safe among threads."""
 
@@ -98,6 +115,8 @@ class Topology:
         self.lock = threading.Lock()
         self._served_by: dict[int, Address] = {}
         self._primaries: tuple[Address, ...] = ()
+        self._replicas: dict[Address, tuple[Address, ...]] = {}
+        self._replicas_due = 0.0
 
     @property
     def primaries(self) -> tuple[Address, ...]:
@@ -122,6 +141,16 @@ class Topology:
             )
         return address
 
+    def look_for_replicas(self) -> None:
+        """Whoever reads of replicas wants to hear of new ones, of which nobody tells."""
+        if time.monotonic() >= self._replicas_due:
+            self.stale = True
+
+    def replicas(self, slot: int | None) -> tuple[Address, ...]:
+        """The replicas of the primary for a slot, as far as known."""
+        primary = self._served_by.get(slot) if slot is not None else None
+        return self._replicas.get(primary, ()) if primary is not None else ()
+
     def by_node(self, commands: Sequence[Command]) -> dict[Address, list[int]]:
         """The positions of commands, by the node that serves their keys."""
         positions: dict[Address, list[int]] = {}
@@ -134,25 +163,22 @@ class Topology:
         if isinstance(reply, RedisError):
             raise reply
         if not isinstance(reply, list):
-            raise redis.RedisError(
-                f"Unexpected answer to CLUSTER SLOTS from {asked[0]}:{asked[1]}."
-            )
+            raise _unexpected(asked)
         served_by: dict[int, Address] = {}
+        replicas: dict[Address, tuple[Address, ...]] = {}
         for span in reply:
-            if not isinstance(span, list) or not isinstance(span[2], list):
-                raise redis.RedisError(
-                    f"Unexpected answer to CLUSTER SLOTS from {asked[0]}:{asked[1]}."
-                )
-            first, last, (host, port, *_) = span[0], span[1], span[2]
-            if not isinstance(first, int) or not isinstance(last, int) or not isinstance(port, int):
-                raise redis.RedisError(
-                    f"Unexpected answer to CLUSTER SLOTS from {asked[0]}:{asked[1]}."
-                )
-            named = host.decode() if isinstance(host, bytes) else ""
-            name = asked[0] if named in _WITHOUT_NAME else named
-            served_by.update(dict.fromkeys(range(first, last + 1), (name, port)))
+            if not isinstance(span, list) or len(span) < 3:
+                raise _unexpected(asked)
+            first, last, *nodes = span
+            primary, *others = (_node_address(node, asked) for node in nodes)
+            if not isinstance(first, int) or not isinstance(last, int) or primary is None:
+                raise _unexpected(asked)
+            served_by.update(dict.fromkeys(range(first, last + 1), primary))
+            replicas[primary] = tuple(each for each in others if each is not None)
         self._served_by = served_by
         self._primaries = tuple(dict.fromkeys(served_by.values()))
+        self._replicas = replicas
+        self._replicas_due = time.monotonic() + _REPLICAS_FRESH
         self.stale = False
 
     def redirected(self, error: AskError, asked: Address) -> Address:

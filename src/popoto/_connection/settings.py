@@ -88,6 +88,8 @@ class Settings:
     """For how many replicas writes wait."""
 
     migration_timeout: float = DEFAULT_MIGRATION_TIMEOUT
+    replica: Settings | None = None
+    """Where the replica of a single server is."""
 
 
 def from_url(url: str) -> Settings:

@@ -218,6 +218,12 @@ class ClusterConnection(SyncConnection):
         self._refresh()
         return [_NodeConnection(self.node_pool(address)) for address in self.topology.primaries]
 
+    def replicas_for(self, commands: Sequence[Command]) -> Sequence[Address]:
+        """The replicas that may be asked for this, of one shard."""
+        self.topology.look_for_replicas()
+        self._refresh()
+        return self.topology.replicas(slot_of(commands[0]))
+
     def close(self) -> None:
         """Close the connections that are not in use."""
         for pool in list(self._pools.values()):

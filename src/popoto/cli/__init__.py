@@ -1,4 +1,5 @@
-"""The command `popoto`: serve, models, indexes, doctor, shell, export, import, verify, erase.
+"""The command `popoto`: serve, models, indexes, doctor, shell, export, import, verify, erase,
+scripts.
 
 Results go to the standard output; remarks, problems and progress to the standard error.
 A module for each command; `main` says what their failures mean.
@@ -22,6 +23,7 @@ from popoto.cli import (
     importing,
     indexes,
     schema,
+    scripting,
     serve,
     shell,
     verifying,
@@ -36,7 +38,9 @@ from popoto.redis_db import environment_problem
 
 __all__ = ["Digest", "digest", "main"]
 
-_COMMANDS = (serve, schema, indexes, doctor, shell, exporting, importing, verifying, erasing)
+_COMMANDS = (
+    *(serve, schema, indexes, doctor, shell, exporting, importing, verifying, erasing, scripting),
+)
 _EXIT_CODES = """\
 exit codes: 0 done, or healthy; 1 problems were found; 2 wrong use; 3 the server cannot be
 reached. The server is the one of --url, else of REDIS_URL, else 127.0.0.1:6379.
@@ -88,16 +92,6 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"popoto {popoto.__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for command in (
-        serve,
-        schema,
-        indexes,
-        doctor,
-        shell,
-        exporting,
-        importing,
-        verifying,
-        erasing,
-    ):
+    for command in _COMMANDS:
         command.add_to(commands)
     return parser

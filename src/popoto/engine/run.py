@@ -88,7 +88,7 @@ async def _acall(call: Call) -> object:
 
 def send(request: Request) -> list[Reply]:
     """Send one request; the first error of the server is raised."""
-    connection = redis_db.connection()
+    connection = redis_db.connection(reads=not request.writes)
     is_cluster, repeatable = connection.is_cluster, request.repeatable
     commands = request.physical(is_cluster=is_cluster)
     wait = wanted(request, connection.wait)
@@ -134,4 +134,5 @@ async def asend(request: Request) -> list[Reply]:
 
     Requests of other tasks that wait in the same turn of the loop go along.
     """
-    return checked(request, await send_together(await redis_db.async_connection(), request))
+    connection = await redis_db.async_connection(reads=not request.writes)
+    return checked(request, await send_together(connection, request))

@@ -72,6 +72,7 @@ class AccessTrackerMixin:
     def _at_key(self, kind: str) -> str:
         """The key of what is tracked of this record: staged, access_log or meta."""
         record: Any = self
+        record._meta.isolation.check_had(record, "the reads")
         return _key_of(type(self), kind, record.pk)
 
     # Staging --------------------------------------------------------------------

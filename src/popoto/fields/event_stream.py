@@ -7,6 +7,7 @@ import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from popoto._unknown_names import is_strict, slip_of, tell
 from popoto.engine.batch import Batch, append, prefix_in
 from popoto.engine.request import Plan, Request, tagged
 from popoto.engine.run import arun, run
@@ -77,6 +78,15 @@ class EventStreamMixin:
                 f"{name}._stream_metadata_fields must be a tuple of field names, "
                 f"got {cls._stream_metadata_fields!r}"
             )
+        fields = settings._meta.by_name
+        for each in cls._stream_metadata_fields:
+            meant = None if hasattr(cls, str(each)) else slip_of(str(each), fields)
+            if meant is not None:
+                tell(
+                    f"{name}._stream_metadata_fields names {each!r}, which is no field, so events "
+                    f"have no value for it; did you mean {meant!r}?",
+                    refuse=is_strict(),
+                )
 
     def _get_stream_key(self) -> str:
         """The stream of this record. Raises ModelException for a setting that cannot work."""

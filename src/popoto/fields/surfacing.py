@@ -174,6 +174,7 @@ def _creating(instances: Sequence[Any], partition: str | None, pipeline: Any) ->
 
 
 def _resolving(instance: Any, outcome: str, partition: str | None, pipeline: Any) -> Plan[Any]:
+    instance._meta.isolation.check_had(instance, "the proposals")
     command = ("ZREM", _key_of(model_name_of(instance), partition), instance.pk)
     noting = instance._meta.noting("resolve", outcome)
     if noting is not None:
@@ -188,9 +189,15 @@ def _resolving(instance: Any, outcome: str, partition: str | None, pipeline: Any
     return (yield from changed(instance, "resolve()", pipeline, command))
 
 
+def _check_partition(model_class: Any, partition: str | None, what: str) -> None:
+    if partition is None:
+        model_class._meta.isolation.check_at_large(f"{what} without a partition", "partition=…")
+
+
 def _expiring(
     model_class: Any, partition: str | None, ttl: float, pipeline: Any
 ) -> Plan[list[str]]:
+    _check_partition(model_class, partition, "expire_stale()")
     key = _key_of(_name_of(model_class), partition)
     latest = repr(clock.now() - ttl)
     stale: list[str] = []
@@ -206,10 +213,7 @@ def _expiring(
 
 
 def _reading(model_class: Any, partition: str | None) -> Plan[list[tuple[str, float]]]:
-    if partition is None:
-        model_class._meta.isolation.check_at_large(
-            "get_pending() without a partition", "partition=…"
-        )
+    _check_partition(model_class, partition, "get_pending()")
     command = ("ZRANGE", _key_of(_name_of(model_class), partition), 0, -1, "WITHSCORES")
     options: Any = model_class._meta
     replies = yield from in_every_shard(options, lambda each: looked_up([command], each.shard))

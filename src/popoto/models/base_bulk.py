@@ -315,10 +315,10 @@ class BulkMethods(Record, is_base=True):
         that the model does not have any more), ``shared_values`` (records that share a
         unique value with another one), ``unidentified_records`` (whose keys do not follow
         from the key fields, as if one had been renamed) and ``unregistered_shards``. Then
-        ``wrong_values`` (entries whose record holds another value) and ``missing_entries`` (that records lack, or have
-        with another score). ``total`` is the sum of all these: 0 means healthy.
-        ``unreadable_records``, not in the total, counts hashes that cannot be indexed in
-        whole or in part.
+        ``wrong_values`` (entries whose record holds another value) and ``missing_entries``
+        (that records lack, or have with another score). ``total`` is the sum of all these: 0
+        means healthy. ``unreadable_records``, not in the total, counts hashes that cannot be
+        indexed in whole or in part.
 
         Safe next to writers: what is counted was so when it was looked at. Visits every key
         of the server twice, and every entry and record: some 3 round trips per 1,000.

@@ -13,7 +13,6 @@ from popoto import redis_db
 from popoto._unknown_names import tell
 from popoto.engine.keys import text_of
 from popoto.engine.request import Call, Plan
-from popoto.engine.run import arun, run
 from popoto.exceptions import QueryException
 from popoto.fields.asking.conditions import CombinedExpression, Expression, Filter, Q
 from popoto.models.beside.leftovers import sweep_missing
@@ -71,18 +70,20 @@ class Query(TypedTuples, QueryOperations, Generic[Row]):
         values. Raises QueryException for several matches, without any lookup, and for a value
         where several fields make the key. One command.
         """
-        return run(self._get(given, db_key, redis_key, lookups, attach=False))
+        return self._run(self._get(given, db_key, redis_key, lookups, attach=False))
 
     async def async_get(
         self, *given: Any, db_key: Any = None, redis_key: Any = None, **lookups: Any
     ) -> Row | None:
         """`get` for asyncio. Referenced records are read at once, in one more round trip."""
-        return await arun(self._get(given, db_key, redis_key, lookups, attach=True))
+        return await self._arun(self._get(given, db_key, redis_key, lookups, attach=True))
 
     def get_untracked(self, key: str) -> Row | None:
         """The record with this key, or None, without calling its read hook. One command."""
         self.options.isolation.check_keys_tell("get_untracked()")
-        found: Row | None = run(get_by_key(self.model_class, key, attach=False, tracked=False))
+        found: Row | None = self._run(
+            get_by_key(self.model_class, key, attach=False, tracked=False)
+        )
         return found
 
     def _get(
@@ -137,7 +138,7 @@ class Query(TypedTuples, QueryOperations, Generic[Row]):
 
         With `skip_none` missing ones are left out. One round trip per 1,000 keys.
         """
-        return run(get_many(self.model_class, redis_keys, skip_none))
+        return self._run(get_many(self.model_class, redis_keys, skip_none))
 
     @overload
     async def async_get_many(
@@ -155,7 +156,7 @@ class Query(TypedTuples, QueryOperations, Generic[Row]):
         self, redis_keys: Iterable[Any] | None, skip_none: bool = False
     ) -> list[Any]:
         """`get_many` for asyncio."""
-        return await arun(get_many(self.model_class, redis_keys, skip_none, attach=True))
+        return await self._arun(get_many(self.model_class, redis_keys, skip_none, attach=True))
 
     # Several records ---------------------------------------------------------------------
 
@@ -349,13 +350,13 @@ class Query(TypedTuples, QueryOperations, Generic[Row]):
         `clean`     deprecated: first remove what missing records left; use
                     `clean_indexes()`
         """
-        return run(self._keys(catchall, clean, unknown))
+        return self._run(self._keys(catchall, clean, unknown))
 
     async def async_keys(
         self, catchall: bool = False, clean: bool = False, **unknown: Any
     ) -> list[bytes]:
         """`keys` for asyncio."""
-        return await arun(self._keys(catchall, clean, unknown))
+        return await self._arun(self._keys(catchall, clean, unknown))
 
     def _keys(self, catchall: bool, clean: bool, unknown: Iterable[str]) -> Plan[list[bytes]]:
         options = self.options
@@ -375,6 +376,7 @@ class Query(TypedTuples, QueryOperations, Generic[Row]):
             )
             return found
         if clean:
+            self._check_writes("keys(clean=True)")
             logger.warning("keys(clean=True) is deprecated, use clean_indexes()")
             yield from sweep_missing(options)
         return (yield from Execution(QuerySpec(self.model_class)).keys())

@@ -11,7 +11,6 @@ from collections.abc import AsyncIterator, Callable, Generator, Iterable, Iterat
 from typing import Any, Generic, Literal, TypeVar, cast, overload
 
 from popoto.engine.request import Plan
-from popoto.engine.run import arun, run
 from popoto.exceptions import QueryException
 from popoto.fields.asking.conditions import CombinedExpression, Expression, Filter, Q, as_q
 from popoto.fields.describing import describe
@@ -194,12 +193,22 @@ class QueryBuilder(TypedTuples, QueryOperations, Generic[Row]):
         """Do not call the records' read hooks."""
         return self._with(tracked=False)
 
+    def using(self, *, replica: bool) -> QueryBuilder[Row]:
+        """Ask replicas, or the primary; see `QueryRuns.using`."""
+        return self._with(replica=replica)
+
     def select_related(self, *names: str) -> QueryBuilder[Row]:
         """Read the records that these relationships refer to along with the results.
 
         One round trip for each relationship, whatever the number of results; a
         name may lead further (``restaurant__owner``).
         """
+        if not names:
+            known = ", ".join(sorted(self._spec.options.relationship_field_names)) or "none"
+            raise QueryException(
+                f"select_related needs the relationships that are to be read; those of "
+                f"{self._spec.options.model_name} are: {known}"
+            )
         return self._with(related=(*self._spec.related, *names))
 
     prefetch_related = select_related
@@ -208,22 +217,22 @@ class QueryBuilder(TypedTuples, QueryOperations, Generic[Row]):
 
     def all(self) -> list[Row]:
         """The results. One command; one more for every 2,000 records."""
-        return run(self._all())
+        return self._run(self._all())
 
     async def async_all(self) -> list[Row]:
         """`all` for asyncio."""
-        return await arun(self._all())
+        return await self._arun(self._all())
 
     def _all(self) -> Plan[list[Row]]:
         return Execution(self._spec).results()
 
     def first(self) -> Row | None:
         """The first result, or None. One command."""
-        return run(self._first())
+        return self._run(self._first())
 
     async def async_first(self) -> Row | None:
         """`first` for asyncio."""
-        return await arun(self._first())
+        return await self._arun(self._first())
 
     def _first(self) -> Plan[Row | None]:
         limit = check_count(self._spec.options, "limit", self._spec.limit)
@@ -233,36 +242,36 @@ class QueryBuilder(TypedTuples, QueryOperations, Generic[Row]):
 
     def last(self) -> Row | None:
         """The last result, or None. Two commands; the keys of all matches are transferred."""
-        row: Row | None = run(Execution(self._spec).last())
+        row: Row | None = self._run(Execution(self._spec).last())
         return row
 
     async def async_last(self) -> Row | None:
         """`last` for asyncio."""
-        return await arun(Execution(self._spec).last())
+        return await self._arun(Execution(self._spec).last())
 
     def count(self) -> int:
         """How many records match, whatever the limit. One command."""
-        return run(Execution(self._spec).count())
+        return self._run(Execution(self._spec).count())
 
     async def async_count(self) -> int:
         """`count` for asyncio."""
-        return await arun(Execution(self._spec).count())
+        return await self._arun(Execution(self._spec).count())
 
     def exists(self) -> bool:
         """Whether there is any result. One command."""
-        return run(Execution(self._spec).exists())
+        return self._run(Execution(self._spec).exists())
 
     async def async_exists(self) -> bool:
         """`exists` for asyncio."""
-        return await arun(Execution(self._spec).exists())
+        return await self._arun(Execution(self._spec).exists())
 
     def keys(self) -> list[bytes]:
         """The record keys of the results. One command."""
-        return run(Execution(self._spec).keys())
+        return self._run(Execution(self._spec).keys())
 
     async def async_keys(self) -> list[bytes]:
         """`keys` for asyncio."""
-        return await arun(Execution(self._spec).keys())
+        return await self._arun(Execution(self._spec).keys())
 
     def iterator(self, chunk_size: int = 1000) -> Iterator[Row]:
         """Iterate over a large result, reading `chunk_size` records at a time.
@@ -271,13 +280,13 @@ class QueryBuilder(TypedTuples, QueryOperations, Generic[Row]):
         that stops matching meanwhile is left out.
         """
         steps = Chunks(self._spec, chunk_size)
-        while (chunk := run(steps.next())) is not None:
+        while (chunk := self._run(steps.next())) is not None:
             yield from chunk
 
     async def async_iterator(self, chunk_size: int = 1000) -> AsyncIterator[Row]:
         """`iterator` for asyncio."""
         steps = Chunks(self._spec, chunk_size)
-        while (chunk := await arun(steps.next())) is not None:
+        while (chunk := await self._arun(steps.next())) is not None:
             for row in chunk:
                 yield row
 
@@ -288,13 +297,13 @@ class QueryBuilder(TypedTuples, QueryOperations, Generic[Row]):
             self._results = self.all()
         elif self._hooks_wait:
             self._hooks_wait = False
-            run(read_hooks(self._spec.model, self._results))
+            self._run(read_hooks(self._spec.model, self._results))
         return self._results
 
     def _compared(self) -> list[Row]:
         """The shared results, where nobody is handed one of them: read hooks wait."""
         if self._results is None:
-            self._results = run(Execution(self._spec.changed(tracked=False)).results())
+            self._results = self._run(Execution(self._spec.changed(tracked=False)).results())
             self._hooks_wait = self._spec.tracked and self._spec.values is None
         return self._results
 

@@ -8,13 +8,11 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any
 
-from popoto.engine.run import arun, run
 from popoto.fields.field import LEFT_OUT
 from popoto.models.query_rankings import QueryRankings
 from popoto.models.reading import aggregating
 from popoto.models.reading.aggregating import field_name
 from popoto.models.reading.explaining import Explanation, explain
-from popoto.models.reading.spec import QuerySpec
 from popoto.models.writing.keywords import Lifetime, Moment
 from popoto.models.writing.renewing import renew_all
 
@@ -27,8 +25,6 @@ class QueryOperations(QueryRankings):
     such values. One command; one more for every 2,000 records.
     """
 
-    _spec: QuerySpec
-
     # Aggregates ------------------------------------------------------------------------
 
     def sum(self, field: Any) -> int | float | Decimal:
@@ -36,46 +32,46 @@ class QueryOperations(QueryRankings):
 
         Floats are added without intermediate rounding, Decimals keep every digit.
         """
-        return run(aggregating.total(self._spec, field_name(field)))
+        return self._run(aggregating.total(self._spec, field_name(field)))
 
     async def async_sum(self, field: Any) -> int | float | Decimal:
         """`sum` for asyncio."""
-        return await arun(aggregating.total(self._spec, field_name(field)))
+        return await self._arun(aggregating.total(self._spec, field_name(field)))
 
     def avg(self, field: Any) -> float | Decimal | None:
         """The mean of a field of type int, float or Decimal; None without any value.
 
         A Decimal for Decimals (to the precision of the current context), else a float.
         """
-        return run(aggregating.average(self._spec, field_name(field)))
+        return self._run(aggregating.average(self._spec, field_name(field)))
 
     async def async_avg(self, field: Any) -> float | Decimal | None:
         """`avg` for asyncio."""
-        return await arun(aggregating.average(self._spec, field_name(field)))
+        return await self._arun(aggregating.average(self._spec, field_name(field)))
 
     def min(self, field: Any) -> Any:
         """The least value of a field; None without any. O(log n) for a sorted field."""
-        return run(aggregating.extreme(self._spec, field_name(field), greatest=False))
+        return self._run(aggregating.extreme(self._spec, field_name(field), greatest=False))
 
     async def async_min(self, field: Any) -> Any:
         """`min` for asyncio."""
-        return await arun(aggregating.extreme(self._spec, field_name(field), greatest=False))
+        return await self._arun(aggregating.extreme(self._spec, field_name(field), greatest=False))
 
     def max(self, field: Any) -> Any:
         """The greatest value of a field; None without any. O(log n) for a sorted field."""
-        return run(aggregating.extreme(self._spec, field_name(field), greatest=True))
+        return self._run(aggregating.extreme(self._spec, field_name(field), greatest=True))
 
     async def async_max(self, field: Any) -> Any:
         """`max` for asyncio."""
-        return await arun(aggregating.extreme(self._spec, field_name(field), greatest=True))
+        return await self._arun(aggregating.extreme(self._spec, field_name(field), greatest=True))
 
     def group_count(self, field: Any) -> dict[Any, int]:
         """How many results have each value of a field (None included), most frequent first."""
-        return run(aggregating.group_count(self._spec, field_name(field)))
+        return self._run(aggregating.group_count(self._spec, field_name(field)))
 
     async def async_group_count(self, field: Any) -> dict[Any, int]:
         """`group_count` for asyncio."""
-        return await arun(aggregating.group_count(self._spec, field_name(field)))
+        return await self._arun(aggregating.group_count(self._spec, field_name(field)))
 
     # Changes ------------------------------------------------------------------------------
 
@@ -84,11 +80,13 @@ class QueryOperations(QueryRankings):
 
         A record that has stopped matching is left out.
         """
+        self._check_writes("delete()")
         number: int = self._model.bulk_delete(self._results_of(), batch_size=batch_size)
         return number
 
     async def async_delete(self, batch_size: int = 1000) -> int:
         """`delete` for asyncio."""
+        self._check_writes("delete()")
         results = self._results_of()
         number: int = await self._model.async_bulk_delete(results, batch_size=batch_size)
         return number
@@ -99,11 +97,13 @@ class QueryOperations(QueryRankings):
         A value may be ``F("stock") - 1``, of the number that is stored then. A record that has
         stopped matching is left out.
         """
+        self._check_writes("update()")
         number: int = self._model.bulk_update(self._results_of(), **changes)
         return number
 
     async def async_update(self, **changes: Any) -> int:
         """`update` for asyncio."""
+        self._check_writes("update()")
         number: int = await self._model.async_bulk_update(self._results_of(), **changes)
         return number
 
@@ -119,8 +119,9 @@ class QueryOperations(QueryRankings):
         A record that has stopped matching is left out. See `Model.renew_ttl`. Two round trips,
         and one for each further batch.
         """
+        self._check_writes("renew_ttl()")
         query = self._results_of()
-        return run(renew_all(self._model, query, ttl, expire_at, batch_size))
+        return self._run(renew_all(self._model, query, ttl, expire_at, batch_size))
 
     async def async_renew_ttl(
         self,
@@ -130,8 +131,9 @@ class QueryOperations(QueryRankings):
         batch_size: int = 1000,
     ) -> int:
         """`renew_ttl` for asyncio."""
+        self._check_writes("renew_ttl()")
         query = self._results_of()
-        return await arun(renew_all(self._model, query, ttl, expire_at, batch_size))
+        return await self._arun(renew_all(self._model, query, ttl, expire_at, batch_size))
 
     @property
     def _model(self) -> Any:
@@ -149,8 +151,8 @@ class QueryOperations(QueryRankings):
 
         Reads no record. Sends nothing, unless a condition asks for related records first.
         """
-        return run(explain(self._spec))
+        return self._run(explain(self._spec))
 
     async def async_explain(self) -> Explanation:
         """`explain` for asyncio."""
-        return await arun(explain(self._spec))
+        return await self._arun(explain(self._spec))

@@ -9,7 +9,6 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from popoto.engine.request import Plan
-from popoto.engine.run import arun, run
 from popoto.models.query_recall import QueryRecall
 from popoto.models.reading.ranking.asked import Scoring
 from popoto.models.reading.ranking.composite import composite_score
@@ -23,7 +22,6 @@ from popoto.models.reading.ranking.keywords import (
 )
 from popoto.models.reading.ranking.scored import Accepts
 from popoto.models.reading.ranking.similar import semantic_search
-from popoto.models.reading.spec import QuerySpec
 
 
 class QueryRankings(QueryRecall):
@@ -31,8 +29,6 @@ class QueryRankings(QueryRecall):
 
     Its conditions, limit, offset and values hold; see docs/queries.md.
     """
-
-    _spec: QuerySpec
 
     def top_by_decay(
         self,
@@ -59,7 +55,7 @@ class QueryRankings(QueryRecall):
         command more, and one for every 5,000 records that they find. The `explain()` of the
         list that is returned tells how it was found.
         """
-        return run(top_by_decay(self._spec, field_name, n, decay_rate, base_score_field))
+        return self._run(top_by_decay(self._spec, field_name, n, decay_rate, base_score_field))
 
     async def async_top_by_decay(
         self,
@@ -69,7 +65,9 @@ class QueryRankings(QueryRecall):
         base_score_field: str | None = None,
     ) -> Ranked[Any]:
         """`top_by_decay` for asyncio."""
-        return await arun(top_by_decay(self._spec, field_name, n, decay_rate, base_score_field))
+        return await self._arun(
+            top_by_decay(self._spec, field_name, n, decay_rate, base_score_field)
+        )
 
     def keyword_search(
         self, query_text: str | None, field: str | None = None, limit: int = 10
@@ -89,13 +87,13 @@ class QueryRankings(QueryRecall):
         records that they find. Work grows with the answer for most questions
         (`popoto/memory/bm25/search.lua`).
         """
-        return run(keyword_search(self._spec, query_text, field, limit))
+        return self._run(keyword_search(self._spec, query_text, field, limit))
 
     async def async_keyword_search(
         self, query_text: str | None, field: str | None = None, limit: int = 10
     ) -> list[Any]:
         """`keyword_search` for asyncio."""
-        return await arun(keyword_search(self._spec, query_text, field, limit))
+        return await self._arun(keyword_search(self._spec, query_text, field, limit))
 
     def _keyword_ranking(
         self,
@@ -143,16 +141,17 @@ class QueryRankings(QueryRecall):
         a provider or without vectors. Raises QueryException, RuntimeError when the provider fails,
         VectorMismatchError where another model has made the vectors.
 
-        The provider is asked once. Then, with vectors on the server, one command for what has
-        changed since the last search, and one for the records; conditions that leave out most of
-        the nearest cost two more. Compares with every vector in memory.
+        The provider is asked once. Then one round trip: for the records, and, with vectors on the
+        server, for what has changed since the last search. One more where that changes which are
+        the nearest, or vectors are many; conditions that leave out most of these cost two more.
+        Compares with every vector in memory, twice where some have changed.
         """
         asked = Scoring(
             *(indexes, limit, aggregate, min_score, post_filter, co_occurrence_boost),
             temperature=temperature,
             normalize=normalize,
         )
-        return run(semantic_search(self._spec, query_text, asked))
+        return self._run(semantic_search(self._spec, query_text, asked))
 
     async def async_semantic_search(
         self,
@@ -172,7 +171,7 @@ class QueryRankings(QueryRecall):
             temperature=temperature,
             normalize=normalize,
         )
-        return await arun(semantic_search(self._spec, query_text, asked))
+        return await self._arun(semantic_search(self._spec, query_text, asked))
 
     def composite_score(
         self,
@@ -212,7 +211,7 @@ class QueryRankings(QueryRecall):
             *(indexes, limit, aggregate, min_score, post_filter),
             *(co_occurrence_boost, similarity_boost, temperature, normalize),
         )
-        return run(composite_score(self._spec, asked))
+        return self._run(composite_score(self._spec, asked))
 
     async def async_composite_score(
         self,
@@ -231,7 +230,7 @@ class QueryRankings(QueryRecall):
             *(indexes, limit, aggregate, min_score, post_filter),
             *(co_occurrence_boost, similarity_boost, temperature, normalize),
         )
-        return await arun(composite_score(self._spec, asked))
+        return await self._arun(composite_score(self._spec, asked))
 
     def fuse(
         self,
@@ -255,7 +254,7 @@ class QueryRankings(QueryRecall):
 
         One command; more where records of the lists are gone or meet no condition.
         """
-        return run(fuse(self._spec, ranked_lists, k, limit, post_filter, weights))
+        return self._run(fuse(self._spec, ranked_lists, k, limit, post_filter, weights))
 
     async def async_fuse(
         self,
@@ -266,4 +265,4 @@ class QueryRankings(QueryRecall):
         **ranked_lists: Iterable[tuple[str | bytes, Any]] | None,
     ) -> list[Any]:
         """`fuse` for asyncio."""
-        return await arun(fuse(self._spec, ranked_lists, k, limit, post_filter, weights))
+        return await self._arun(fuse(self._spec, ranked_lists, k, limit, post_filter, weights))

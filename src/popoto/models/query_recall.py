@@ -5,17 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, Literal, overload
 
-from popoto.engine.run import arun, run
+from popoto.models.query_runs import QueryRuns
 from popoto.models.reading.ranking.recalling.asked import Recalling
 from popoto.models.reading.ranking.recalling.explaining import Recalled
 from popoto.models.reading.ranking.recalling.recall import recall
-from popoto.models.reading.spec import QuerySpec
 
 
-class QueryRecall:
+class QueryRecall(QueryRuns):
     """Recall among the results of the query that `_spec` describes."""
-
-    _spec: QuerySpec
 
     @overload
     def recall(
@@ -101,7 +98,7 @@ class QueryRecall:
         asked once.
         """
         asked = Recalling(text, limit, field, signals, weights, cues, min_score)
-        return run(recall(self._spec, asked, explain=explain))
+        return self._run(recall(self._spec, asked, explain=explain))
 
     @overload
     async def async_recall(
@@ -159,4 +156,4 @@ class QueryRecall:
     ) -> list[Any]:
         """`recall` for asyncio."""
         asked = Recalling(text, limit, field, signals, weights, cues, min_score)
-        return await arun(recall(self._spec, asked, explain=explain))
+        return await self._arun(recall(self._spec, asked, explain=explain))

@@ -64,7 +64,8 @@ class StreamConsumer:
 
     On a cluster give the whole key (``{Order}stream:mutations`` for the events of a model
     `Order`). The dead letters of a key without hash tag are there in ``dead:{STREAM_KEY}``.
-    Needs Redis 6.2. Raises ValueError for numbers that make no sense.
+    Needs Redis 6.2. Raises ValueError for numbers that make no sense, and TypeError for
+    a handler that cannot be called.
     """
 
     def __init__(
@@ -83,6 +84,11 @@ class StreamConsumer:
         clock: Callable[[], float] = time.time,
         sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
     ) -> None:
+        if not callable(handler):
+            raise TypeError(
+                f"handler must be a function of a list of entries, got {handler!r}: every entry "
+                "would fail, and end among the dead letters"
+            )
         if batch_size < 1:
             raise ValueError(f"batch_size must be 1 or more, got {batch_size!r}")
         numbers = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
@@ -205,19 +206,20 @@ def spread(
     """The keys that activation from the seeds reaches."""
     if isinstance(seeds, (str, bytes)):
         raise TypeError(f"propagate() takes several keys: pass a list, not {describe(seeds)}")
-    if isinstance(depth, bool) or not isinstance(depth, int):
-        raise TypeError(f"depth must be a whole number of hops, got {describe(depth)}")
+    try:
+        hops = operator.index(depth)
+    except TypeError as error:
+        raise TypeError(f"depth must be a whole number of hops, got {describe(depth)}") from error
     names = list(dict.fromkeys(map(str, seeds)))
     for label, value in (("decay_per_hop", decay), ("threshold", threshold)):
         if not isinstance(value, (int, float)) or not math.isfinite(value):
             raise ValueError(f"{label} must be a finite number, got {describe(value)}")
-    if not names or depth < 0:
+    if not names or hops < 0:
         return {}
-    if depth == 0:
+    if hops == 0:
         return dict.fromkeys(names, 1.0)
     options: Any = model._meta
-    numbers = (int(depth), repr(float(decay)), repr(float(threshold)), most)
-    head: list[Argument] = [edges.stem, *numbers]
+    head: list[Argument] = [edges.stem, hops, repr(float(decay)), repr(float(threshold)), most]
     found: dict[str, float] = {}
     # Edges join records of one shard, so that what one shard reaches is no other's.
     for view, together in (yield from by_shard(options, names)):

@@ -147,6 +147,7 @@ def _put_if(batch: Batch, condition: str, name: str, key: str, *arguments: Argum
 
 def evidence_of(instance: Any, field: Confidence) -> Plan[Evidence]:
     """A record's evidence; the initial confidence where there is none. One round trip."""
+    instance._meta.isolation.check_had(instance, "the confidence")
     saved: Mapping[str, Any] = instance._saved_field_values if instance._stored else {}
     values: list[Any] = [
         saved[name] if name in saved else getattr(instance, name) for name in field.partition_by

@@ -70,4 +70,7 @@ def _stem(field: Indexing, partition: Mapping[str, Any]) -> str:
             f"{field.label} is partitioned by {', '.join(field.partition_by)}: give a value for "
             f"{', '.join(missing)}"
         )
+    isolation = field.owner._meta.isolation
+    if not set(isolation.names) <= set(field.partition_by):
+        isolation.check_at_large("how much words tell", "a BM25Field that is partitioned by them")
     return field.stem([partition[name] for name in field.partition_by])

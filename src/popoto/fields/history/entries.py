@@ -111,7 +111,8 @@ def moment(seconds: float) -> str:
 
 
 def key_of(instance: Any) -> str:
-    """The key under which a record is stored."""
+    """The key under which a record is stored. Raises QueryException for one that nobody has."""
+    instance._meta.isolation.check_had(instance, "what is known")
     if instance._stored and instance._redis_key is not None:
         return str(instance._redis_key)
     return str(instance.pk)

@@ -211,6 +211,7 @@ def record(instance: Any, predicted: Any, pipeline: Any) -> Plan[Any]:
 
 
 def _stored(instance: Any) -> Plan[bytes | None]:
+    instance._meta.isolation.check_had(instance, "the prediction")
     replies: list[bytes | None] = yield from looked_up(
         [("HGET", entry_key(instance._meta.model_name, instance.pk), instance.pk)],
         instance._meta.shard,
@@ -228,6 +229,7 @@ def resolve(instance: Any, actual: Any, pipeline: Any) -> Plan[Any]:
     """The plan of `resolve_prediction`."""
     if actual is None:
         raise ValueError("actual must not be None")
+    instance._meta.isolation.check_had(instance, "the prediction")
     exists, stored = yield from looked_up(
         [
             ("EXISTS", instance.pk),

@@ -126,6 +126,10 @@ class VectorKeeper(ABC):
     def seen(self) -> Plan[Seen]:
         """The vectors as they are now."""
 
+    def at_hand(self) -> Seen | None:
+        """The vectors as this process knew them last, where it has to ask for what is new."""
+        return None
+
     def forget(self, keys: Iterable[str], seen: Seen) -> None:  # noqa: B027 - not all have to
         """Forget records that a search has found gone."""
 

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from popoto import redis_db
 from popoto.engine import keys
 from popoto.engine.batch import Batch, KeyArgument
 from popoto.engine.keys import as_text
@@ -146,8 +147,24 @@ class ServerKeeper(VectorKeeper):
         moment = following.version
         return Seen.of(following.matrix, described, moment)
 
+    def at_hand(self) -> Seen | None:
+        if not self.place.is_cached:
+            return None
+        name, shard = self.place.model_name, self.place.shard
+        places = ("",) if shard == name else (shard, "")
+        known = (_FOLLOWING.get((name, (each, self._vectors))) for each in places)
+        following = next((each for each in known if each is not None), None)
+        if following is None:
+            return None
+        # The number first: what changes meanwhile is newer than that.
+        moment = following.version
+        return Seen.of(following.matrix, None, moment)
+
     def forget(self, keys: Iterable[str], seen: Seen) -> None:
-        for following in _FOLLOWING.values():
+        # What a replica lacks may not have come to it yet.
+        if redis_db.reads_replicas():
+            return
+        for following in list(_FOLLOWING.values()):
             if following.matrix is seen.matrix:
                 following.drop(keys, seen.moment)
 
@@ -225,7 +242,8 @@ class Following:
             described = _described(keeper._note, note[2:])
             if self._take(asked, note[0], described, size, changes) and len(changes) < 3 * _PAGE:
                 break
-        if len(self._versions) > size + _MOST_GONE + size // 8:
+        has_many_gone = len(self._versions) > size + _MOST_GONE + size // 8
+        if has_many_gone and not redis_db.reads_replicas():
             known, moment = set(self._versions), self.version
             living = {as_text(member) for member in (yield from keeper.members())}
             self.drop(known - living, moment)

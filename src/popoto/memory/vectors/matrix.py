@@ -62,23 +62,24 @@ class View:
         passing = similarities > least if above else similarities >= least
         places = np.flatnonzero(passing)
         scores = similarities[places]
-        done, wanted = 0, 8
+        done, wanted = 0, 4
         while done < len(places):
             wanted = min(wanted * 4, len(places))
-            chosen = np.arange(len(places))
+            chosen = slice(None)
             if wanted < len(places):
                 # All that are as good as the last one, so that keys decide among them.
                 border = np.partition(scores, len(scores) - wanted)[len(scores) - wanted]
                 chosen = np.flatnonzero(scores >= border)
+            pairs: list[tuple[float, int]] = list(
+                zip(scores[chosen].tolist(), places[chosen].tolist(), strict=True)
+            )
             found = [
-                (key, float(scores[each]))
-                for each in chosen
-                if (key := self.keys[int(places[each])]) is not None
+                (score, key) for score, place in pairs if (key := self.keys[place]) is not None
             ]
-            found.sort(key=lambda each: (each[1], each[0]), reverse=True)
-            yield from found[done:]
+            found.sort(reverse=True)
+            yield from ((key, score) for score, key in found[done:])
             done = len(found)
-            if len(chosen) == len(places):
+            if isinstance(chosen, slice):
                 return
 
     def of(self, similarities: Array, keys: Iterable[str]) -> dict[str, float]:

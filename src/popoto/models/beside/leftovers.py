@@ -17,6 +17,7 @@ from typing import NamedTuple, TypeAlias
 
 from redis.exceptions import ResponseError
 
+from popoto import redis_db
 from popoto.engine import keys
 from popoto.engine.batch import Batch, GuardFailure, outcomes
 from popoto.engine.keys import as_text, text_of
@@ -105,8 +106,11 @@ def _told(reported: Reported) -> list[tuple[str, bytes]]:
 def sweep(options: ModelOptions, due: Reported) -> Plan[int]:
     """Remove what expired records left, as far as they are still gone; how many there were.
 
-    Two round trips at most; a record that was created again meanwhile is left alone.
+    Two round trips at most; a record that was created again meanwhile is left alone. Who reads
+    replicas writes nothing.
     """
+    if redis_db.reads_replicas():
+        return 0
     found = _told(due)
     batches = [_all_of(options, *each) for each in found]
     removed = yield from take_away(options, batches, is_asked_for=False)
@@ -136,8 +140,10 @@ def repair(
 
     Besides what follows from notes and keys, entries go from these indexes, and from those of
     which the query tells that they `stood` there: a set and a record key, by turns. What has
-    been swept is done with. One round trip.
+    been swept is done with. One round trip; none for who reads replicas.
     """
+    if redis_db.reads_replicas():
+        return
     done = {key for key, _ in _told(swept)}
     looked_at = key_kinds(node)
     sets: dict[str, list[str]] = {}

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from operator import attrgetter
 from typing import Any
 
+from popoto import redis_db
 from popoto.engine.batch import Batch
 from popoto.engine.request import Plan, Request
 from popoto.fields.keeping.shards import by_shard
@@ -15,9 +16,11 @@ from popoto.models.record.record import Record
 def read_hooks(model: type[Record], instances: Iterable[Any]) -> Plan[None]:
     """Call `on_read` of instances that have it, all of one shard in one round trip.
 
-    One more for what no script may call.
+    One more for what no script may call. They write, so reads of replicas call none.
     """
     if not hasattr(model, "on_read") or getattr(model, "_track_reads", True) is False:
+        return
+    if redis_db.reads_replicas():
         return
     for options, together in (yield from by_shard(model._meta, instances, attrgetter("pk"))):
         batch = Batch()

@@ -45,6 +45,8 @@ class QuerySpec:
     at_large: bool = False
     #: the shard that it asks, where its conditions do not say it
     within: ModelOptions | None = None
+    #: whether replicas are asked
+    replica: bool = False
 
     @property
     def options(self) -> ModelOptions:

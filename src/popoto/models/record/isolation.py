@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from popoto.exceptions import QueryException
 
 __all__ = ["Isolation"]
@@ -38,3 +40,13 @@ class Isolation:
         if not self.is_told_by_keys:
             conditions = ", ".join(f"{name}=…" for name in self.names)
             raise self.at_large(what, f"query.filter({conditions}), or make that a KeyField")
+
+    def check_had(self, instance: Any, what: str) -> None:
+        """Raises QueryException for an instance that was only given the key of a record.
+
+        Where keys do not tell the partition, any other's key will do for that. One that was read
+        or saved under its key has been let in.
+        """
+        if not self.is_told_by_keys and not instance._stored:
+            given = ", ".join(f"{name}=…" for name in self.names)
+            raise self.at_large(f"{what} of a record that was not read", f"query.get(…, {given})")

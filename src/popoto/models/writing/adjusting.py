@@ -117,6 +117,7 @@ def _key_of(adjustment: Adjustment) -> str:
         return ""
     if instance._is_stored and instance._redis_key is not None:
         return str(instance._redis_key)
+    instance._meta.isolation.check_had(instance, adjustment.what)
     values = [getattr(instance, name) for name in instance._meta.key_names]
     if not adjustment.takes_constructed or any(value is None for value in values):
         raise adjustment.unsaved()

@@ -78,13 +78,18 @@ class Operation:
     #: the keys that equal key values make by other texts, where none is known to be stored
     other_keys: Sequence[str] = ()
 
-    def find_key(self) -> Plan[None]:
-        """Go to the key of equal values, where that is stored and the own one is not."""
+    def find_key(self, waiting: Mapping[str, object] | None = None) -> Plan[None]:
+        """Go to the key of equal values, where that is stored and the own one is not.
+
+        `waiting` has what a pipeline leaves under keys; None: nothing.
+        """
         if not self.other_keys:
             return
         every = (self.key, *self.other_keys)
         there = yield from looked_up([("EXISTS", key) for key in every], self.options.shard)
-        self.go_to(next((key for key, is_there in zip(every, there, strict=True) if is_there), ""))
+        stored = {key: bool(is_there) for key, is_there in zip(every, there, strict=True)}
+        stored |= {key: left is not None for key, left in (waiting or {}).items() if key in stored}
+        self.go_to(next((key for key, is_there in stored.items() if is_there), ""))
 
     def go_to(self, key: str) -> None:
         """Write under this key; "" = under the own one."""

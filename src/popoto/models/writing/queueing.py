@@ -40,7 +40,7 @@ def queue_up(operation: Operation, pipeline: Any) -> Plan[Any]:
         operation.check_shard()
         # Nobody could do so when the pipeline runs.
         yield from register([options])
-    yield from operation.find_key()
+    yield from operation.find_key(queued.records)
     yield from operation.look(queued)
     yield from prepare_contents((operation,))
     if not operation.is_ready:

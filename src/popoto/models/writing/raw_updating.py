@@ -32,6 +32,7 @@ def raw_update(
 ) -> Plan[int]:
     """The plan of `Model.raw_update`; see there."""
     options = model._meta
+    options.isolation.check_keys_tell("raw_update()")
     batches = chunks(redis_keys, batch_size)
     pairs: list[Any] = [
         part for name, value in values.items() for part in (name, _raw(options, name, value))

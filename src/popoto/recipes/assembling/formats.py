@@ -29,11 +29,29 @@ Render: TypeAlias = Callable[[Sequence[Any]], str]
 #: How fields are called that hold the text of a record, where no index of texts tells it.
 _CONTENTS: Final = ("content", "text")
 
-#: What XML does not allow in a text, and in the name of an element.
+#: What ends a line, for Python or for whoever reads, or steers a terminal.
+_CONTROLS: Final = r"\x00-\x1f\x7f-\x9f\u2028\u2029"
+#: What is not seen, but read, or turns around how others are seen: a text could hide in it, and
+#: what stands behind it look otherwise than it is.
+_UNSEEN: Final = (
+    r"\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b\u200e\u200f\u202a-\u202e"
+    r"\u2060-\u206f\u3164\ufe00-\ufe0d\ufeff\uffa0\ufff0-\ufffb\U00013430-\U0001343f"
+    r"\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff"
+)
+#: Emoji and some scripts need joiners and variants, two in a row at most.
+_ROWS: Final = r"[\u200c\u200d\ufe0e\ufe0f]{3,}"
+#: What XML does not allow in a text, and in the name of an element. Parsers differ in letters that
+#: few names have.
 _NO_XML: Final = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-_NO_NAME: Final = re.compile(r"[^\w.-]|^(?=[\d.-])")
-#: What ends a line, for Python or for whoever reads, steers a terminal, or is no character.
-_NO_LINE: Final = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+_NO_NAME: Final = re.compile(
+    r"[^A-Za-z0-9_.\u00c0-\u00d6\u00d8-\u00f6\u00f8-\u0131\u0391-\u03a1\u03a3-\u03ce\u0401-\u040c"
+    r"\u040e-\u044f\u0451-\u045c\u3041-\u3094\u30a1-\u30fa\u4e00-\u9fa5\uac00-\ud7a3-]|^(?=[0-9.-])"
+)
+_REFERRED: Final = re.compile(rf"[{_CONTROLS}{_UNSEEN}]|{_ROWS}")
+#: What a line does not have as it is, and the beginning of what may be a tag or a token of a model.
+_NO_LINE: Final = re.compile(rf"[{_CONTROLS}{_UNSEEN}\ud800-\udfff]|{_ROWS}|<(?=[A-Za-z/!?|])")
+#: Of a text in JSON, what could be read as a tag by who does not read it as JSON.
+_IN_JSON: Final = {ord(each): f"\\u{ord(each):04x}" for each in "<>&"}
 
 
 def values_of(record: Any) -> Mapping[str, Any]:
@@ -48,8 +66,12 @@ def values_of(record: Any) -> Mapping[str, Any]:
 
 
 def format_structured(records: Sequence[Any]) -> str:
-    """A JSON array of objects, in ASCII; what JSON does not know is its text."""
-    return json.dumps([_plain(values_of(record)) for record in records], indent=2, default=str)
+    """A JSON array of objects, in ASCII; what JSON does not know is its text.
+
+    Signs of markup are written as JSON can write any character, so that no text holds a tag.
+    """
+    text = json.dumps([_plain(values_of(record)) for record in records], indent=2, default=str)
+    return text.translate(_IN_JSON)
 
 
 def _plain(value: Any) -> Any:
@@ -63,7 +85,10 @@ def _plain(value: Any) -> Any:
 
 
 def format_xml(records: Sequence[Any]) -> str:
-    """An element for each record in `<records>`, with one for each value."""
+    """An element for each record in `<records>`, with one for each value, on a line.
+
+    Ends of lines in values, and characters that are not seen, are references (``&#xa;``).
+    """
     lines = ["<records>"]
     for record in records:
         lines.append("  <record>")
@@ -76,17 +101,23 @@ def format_xml(records: Sequence[Any]) -> str:
 
 def _as_xml(value: Any) -> str:
     text = str(value).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    return _NO_XML.sub("\ufffd", text)
+    return _REFERRED.sub(_reference, _NO_XML.sub("\ufffd", text))
+
+
+def _reference(found: re.Match[str]) -> str:
+    return "".join(f"&#x{ord(each):x};" for each in found.group())
 
 
 def _spelled(found: re.Match[str]) -> str:
-    return repr(found.group())[1:-1]
+    text = found.group()
+    return r"\x3c" if text == "<" else text.encode("unicode_escape").decode("ascii")
 
 
 def format_natural(records: Sequence[Any]) -> str:
     r"""A line for each record: ``1. name: value, name: value``.
 
-    Ends of lines in values are written ``\n``, so that a line is a record; so are other controls.
+    Ends of lines in values are written ``\n``, so that a line is a record; so are other controls,
+    characters that are not seen, and ``<`` where a tag may begin.
     """
     lines: list[str] = []
     for number, record in enumerate(records, 1):

@@ -179,6 +179,7 @@ class Measuring:
         self.yardstick = yardstick
         self._groups: dict[str, list[Any]] = {}
         for record in {record.pk: record for record in (*records, *candidates)}.values():
+            model._meta.isolation.check_had(record, "the quality")
             self._groups.setdefault(record._meta.shard, []).append(record)
         self._keys: list[str] = [each.pk for group in self._groups.values() for each in group]
         by_name = {each.name: each for each in model._meta.listed("sorted")}

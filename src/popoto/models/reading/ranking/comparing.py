@@ -14,7 +14,7 @@ from popoto.memory.vectors.arrays import Array
 from popoto.memory.vectors.matrix import View
 from popoto.models.reading.planning import AnyField
 
-__all__ = ["Search", "question_of"]
+__all__ = ["Search"]
 
 #: A search of more products than this leaves the event loop alone meanwhile.
 _MOST_AT_ONCE = 4_000_000
@@ -39,9 +39,44 @@ class Search:
     def of(cls, field: AnyField, vector: Array, shard: str) -> Plan[Search | None]:
         """In one shard; None where it has no vectors."""
         keeper: VectorKeeper = field.keeper_in(shard)
-        seen = yield from keeper.seen()
-        view = seen.view
-        return None if view is None else cls.against(field, seen, view, vector)
+        return cls.among_seen(field, (yield from keeper.seen()), vector)
+
+    @staticmethod
+    def vector_of(field: AnyField, text: str) -> Plan[Array | None]:
+        """The vector of a question; None without a provider, and for one of length 0."""
+        if field.provider is None:
+            return None
+        try:
+            (vector,) = yield from embedded(field.provider, [text], "query")
+        except Exception as error:
+            raise provider_failure(field.label, error, "nothing was searched") from error
+        return None if vector is None or not vector.any() else vector
+
+    @classmethod
+    def among_seen(cls, field: AnyField, seen: Seen, vector: Array) -> Search | None:
+        """A question and what there is; None where there is nothing."""
+        return None if seen.view is None else cls.against(field, seen, seen.view, vector)
+
+    @classmethod
+    def foreseen(cls, field: AnyField, vector: Array, shard: str) -> Search | None:
+        """The question, compared with what this process knew last; None where that is long.
+
+        What of it holds is known once the server has told what has changed (`take_over`).
+        """
+        keeper: VectorKeeper = field.keeper_in(shard)
+        seen = keeper.at_hand()
+        view = None if seen is None else seen.view
+        if seen is None or view is None or view.rows.shape[1] != len(vector):
+            return None
+        if view.work > _MOST_AT_ONCE or keeper.place.is_approximate(len(view.places)):
+            return None
+        return cls(keeper, seen, view, vector, view.similarities(vector))
+
+    def take_over(self, foreseen: Search) -> None:
+        """Take a comparison over, if nothing has changed since it was made."""
+        one, other = self.seen, foreseen.seen
+        if one.moment == other.moment and self.view.numbering == foreseen.view.numbering:
+            self.view, self.similar = foreseen.view, foreseen.similar
 
     @classmethod
     def against(cls, field: AnyField, seen: Seen, view: View, vector: Array) -> Search:
@@ -85,18 +120,6 @@ class Search:
         work = 0 if matrix.waiting() <= _FEW else _MOST_AT_ONCE + 1
         found: list[str] | None = yield from _at_ease(work, find)
         return found
-
-
-def question_of(field: AnyField, text: str) -> Plan[Array | None]:
-    """The vector of a question; None without a provider, and for one of length 0."""
-    provider = field.provider
-    if provider is None:
-        return None
-    try:
-        (vector,) = yield from embedded(provider, [text], "query")
-    except Exception as error:
-        raise provider_failure(field.label, error, "nothing was searched") from error
-    return vector if vector is not None and vector.any() else None
 
 
 def _at_ease(work: int, function: Callable[[], Any]) -> Plan[Any]:

@@ -8,6 +8,7 @@ from typing import Any
 
 import redis.exceptions
 
+from popoto import redis_db
 from popoto.engine.batch import Batch
 from popoto.engine.keys import as_text, text_of
 from popoto.engine.outcome import other_form
@@ -198,10 +199,10 @@ class _Ranking:
         """The best among these.
 
         Records that are gone would count among the documents. So where any are met, they go
-        first, and the question is asked again.
+        first, and the question is asked again. Not where replicas are read.
         """
         options = self.fetch.options
-        for _ in range(MOST_ASKED):
+        for _ in range(0 if redis_db.reads_replicas() else MOST_ASKED):
             reply = yield from self._reply(node, reading, sweeps=True)
             if reply[0] == b"due":
                 if (yield from sweep(options, reply[1])) == 0:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any, TypeAlias
 
 from popoto.engine.keys import text_of
 from popoto.engine.request import Plan
+from popoto.engine.together import together
 from popoto.engine.tree import Everything
 from popoto.exceptions import QueryException
 from popoto.fields.describing import describe
-from popoto.memory.vectors.arrays import HAS_NUMPY
+from popoto.fields.vectors.keeper import VectorKeeper
+from popoto.memory.vectors.arrays import HAS_NUMPY, Array
 from popoto.models.reading.calls import Reading, Row
 from popoto.models.reading.executing import Execution
 from popoto.models.reading.fetching import Fetch
@@ -26,7 +28,7 @@ from popoto.models.reading.ranking.asked import (
     checked_temperature,
     refuse_order,
 )
-from popoto.models.reading.ranking.comparing import Search, question_of
+from popoto.models.reading.ranking.comparing import Search
 from popoto.models.reading.ranking.composite import composite_score
 from popoto.models.reading.ranking.scored import Found, Scored, best_of_shards, finished
 from popoto.models.reading.spec import QuerySpec
@@ -91,17 +93,17 @@ def _best(
     temperature = checked_temperature(options, asked.temperature)
     refuse_order(spec, "semantic_search")
     rule = checked_rule(options, asked.aggregate)
-    vector = yield from question_of(field, text)
+    vector = yield from Search.vector_of(field, text)
     if vector is None:
         return None
 
     def best(each: QuerySpec) -> Plan[Found | None]:
-        search = yield from Search.of(field, vector, each.options.shard)
+        fetch = yield from Execution(each).unordered()
+        search, ahead = yield from _searched(field, vector, fetch, reading, count)
         if search is None:
             return None
-        fetch = yield from Execution(each).unordered()
         ranked = _Ranked(search, asked, temperature, _JOINS[rule])
-        rows = yield from _rows(reading, fetch, ranked, count)
+        rows = yield from _rows(reading, fetch, ranked, count, ahead)
         return fetch, [(ranked.scores[row.key], row) for row in rows]
 
     found = yield from best_of_shards(spec, best, count, backwards=True)
@@ -121,7 +123,7 @@ def similarities(spec: QuerySpec, text: Any) -> Plan[dict[str, float]]:
     if not is_asked(text):
         return {}
     field = embedding_field(spec)
-    vector = yield from question_of(field, text)
+    vector = yield from Search.vector_of(field, text)
     found: dict[str, float] = {}
     if vector is None:
         return found
@@ -256,7 +258,57 @@ def _by_score(each: tuple[str, float]) -> tuple[float, str]:
 # Reading ---------------------------------------------------------------------------------------
 
 
-def _rows(reading: Reading, fetch: Fetch, ranked: _Ranked, count: int) -> Plan[list[Row]]:
+@dataclass(frozen=True, slots=True)
+class _Ahead:
+    """Rows that were read while the server told what has changed: those of these records."""
+
+    keys: list[str]
+    rows: list[Row]
+
+
+def _searched(
+    field: AnyField, vector: Array, fetch: Fetch, reading: Reading, count: int
+) -> Plan[tuple[Search | None, _Ahead | None]]:
+    """The question and what there is. One round trip, in which the best are read as well.
+
+    The best are those that this process knew last. Mostly they still are.
+    """
+    shard = fetch.options.shard
+    keeper: VectorKeeper = field.keeper_in(shard)
+    foreseen = Search.foreseen(field, vector, shard)
+    if foreseen is None:
+        return Search.among_seen(field, (yield from keeper.seen()), vector), None
+    best = foreseen.view.best(foreseen.similar, least=0.0, above=True)
+    keys = [key for key, _ in islice(best, _first_window(fetch, count))]
+    seen, rows = yield from together(keeper.seen(), _read_ahead(fetch, keys, reading))
+    found = Search.among_seen(field, seen, vector)
+    if found is not None:
+        found.take_over(foreseen)
+    return found, None if rows is None else _Ahead(keys, rows)
+
+
+def _read_ahead(fetch: Fetch, keys: Sequence[str], reading: Reading) -> Plan[list[Row] | None]:
+    """Rows that may not be needed; so it is no error if they cannot be read."""
+    if not keys:
+        return None
+    try:
+        return (yield from fetch.again([key.encode("utf-8") for key in keys], reading))
+    except QueryException:
+        return None
+
+
+def _is_all(fetch: Fetch) -> bool:
+    return isinstance(fetch.operand.node, Everything) and fetch.operand.exact
+
+
+def _first_window(fetch: Fetch, count: int) -> int:
+    """How many records the first request reads."""
+    return count if _is_all(fetch) else max(2 * count, _FIRST_WINDOW)
+
+
+def _rows(
+    reading: Reading, fetch: Fetch, ranked: _Ranked, count: int, ahead: _Ahead | None
+) -> Plan[list[Row]]:
     """The rows of the best records that match the query and exist.
 
     One round trip where there are no conditions, and nobody is gone. With conditions, one for a
@@ -264,7 +316,7 @@ def _rows(reading: Reading, fetch: Fetch, ranked: _Ranked, count: int) -> Plan[l
     With an index of neighbours, the nearest are looked at first, and others only where too few of
     these will do.
     """
-    is_all = isinstance(fetch.operand.node, Everything) and fetch.operand.exact
+    is_all = _is_all(fetch)
     window = max(2 * count, _FIRST_WINDOW)
     nearest = yield from ranked.nearest(window)
     if nearest is not None:
@@ -273,7 +325,9 @@ def _rows(reading: Reading, fetch: Fetch, ranked: _Ranked, count: int) -> Plan[l
             return found[:count]
     if nearest is None or is_all:
         best = yield from ranked.best()
-        found, asked = yield from _first_rows(reading, fetch, ranked, best, count, is_all=is_all)
+        found, asked = yield from _first_rows(
+            reading, fetch, ranked, best, count, is_all=is_all, ahead=ahead
+        )
         if is_all or len(found) >= count or asked < window:
             return found[:count]
     matches = yield from fetch.keys(Order("any"))
@@ -290,6 +344,7 @@ def _first_rows(
     count: int,
     *,
     is_all: bool,
+    ahead: _Ahead | None = None,
 ) -> Plan[tuple[list[Row], int]]:
     """Rows of the best as far as they match, and how many were asked for.
 
@@ -297,10 +352,13 @@ def _first_rows(
     """
     found: list[Row] = []
     asked: list[str] = []
-    window = count if is_all else max(2 * count, _FIRST_WINDOW)
+    window = _first_window(fetch, count)
     while keys := list(islice(best, window)):
         asked += keys
-        found += yield from fetch.again([key.encode("utf-8") for key in keys], reading)
+        if ahead is not None and keys == ahead.keys:
+            found += ahead.rows
+        else:
+            found += yield from fetch.again([key.encode("utf-8") for key in keys], reading)
         if len(found) >= count or not is_all:
             break
         window = max(2 * window, count - len(found))

@@ -8,6 +8,7 @@ from typing import Any, Self
 
 import redis.exceptions
 
+from popoto import redis_db
 from popoto.engine.keys import as_text
 from popoto.engine.request import Argument, Plan, Request, ScriptCall
 from popoto.engine.tree import Keys, Members, Node, RecordKeys, all_of, encode
@@ -113,7 +114,7 @@ class Asking:
     def _of(self, node: Node, keys: Sequence[str] | None, most: int) -> Plan[Told]:
         """As for a search by words: records that are gone go first, as they would count."""
         options = self.fetch.options
-        for _ in range(MOST_ASKED):
+        for _ in range(0 if redis_db.reads_replicas() else MOST_ASKED):
             reply = yield from self._reply(node, keys, most, sweeps=True)
             if reply[0] == b"due":
                 if (yield from sweep(options, reply[1])) == 0:

@@ -1,0 +1,53 @@
+"""Carrying out what a query asks, of the primary or of replicas. All of its methods do so."""
+
+from __future__ import annotations
+
+import copy
+from typing import Self, TypeVar
+
+from popoto import redis_db
+from popoto.engine.request import Plan
+from popoto.engine.run import arun, run
+from popoto.exceptions import QueryException
+from popoto.models.reading.spec import QuerySpec
+
+T = TypeVar("T")
+
+
+class QueryRuns:
+    """Runs plans where the query that `_spec` describes is to be answered."""
+
+    _spec: QuerySpec
+
+    def using(self, *, replica: bool) -> Self:
+        """Ask replicas (True) or the primary (False), who is asked if nothing is said.
+
+        A replica may not have the latest writes yet; see docs/high-availability.md. Nothing is
+        written: read hooks are not called, and what missing records left stays. What no replica
+        answers, the primary does. Raises ConfigurationError, when it asks, where no replica is
+        known and neither a cluster nor sentinels can tell.
+        """
+        found = copy.copy(self)
+        found._spec = self._spec.changed(replica=replica)
+        return found
+
+    def _run(self, plan: Plan[T]) -> T:
+        if not self._spec.replica:
+            return run(plan)
+        with redis_db.replica_reads():
+            return run(plan)
+
+    async def _arun(self, plan: Plan[T]) -> T:
+        if not self._spec.replica:
+            return await arun(plan)
+        with redis_db.replica_reads():
+            return await arun(plan)
+
+    def _check_writes(self, what: str) -> None:
+        """Raises QueryException where replicas are read: what they miss would be left as it is."""
+        if self._spec.replica:
+            raise QueryException(
+                f"{self._spec.options.model_name}: {what} writes, and using(replica=True) reads "
+                "replicas, which may not have all records yet. Leave it out, or say "
+                "using(replica=False)."
+            )
