@@ -53,6 +53,7 @@ def cut_off() -> None:
     raise CutOffError
 
 
+@pytest.mark.single_server("counts what one server is asked")
 def test_wherever_it_is_cut_off_the_next_one_finishes(
     redis_client: redis.Redis, directory: Path
 ) -> None:
@@ -148,6 +149,7 @@ def test_a_record_that_becomes_anothers_meanwhile_is_spared(
     assert Errand.query.get(number=1).agent == BOB
 
 
+@pytest.mark.single_server("counts what one server is asked")
 @pytest.mark.parametrize("number", [12, 25])
 def test_what_is_written_of_the_subject_meanwhile_is_found_too(
     number: int, redis_client: redis.Redis

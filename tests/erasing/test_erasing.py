@@ -119,6 +119,7 @@ def test_edges_and_histories_of_others_do_not_name_it_any_more(redis_client: red
     assert yours.history() == before
 
 
+@pytest.mark.single_server("a consumer names its stream, which has a hash tag on a cluster")
 async def test_events_go_and_dead_letters_too(redis_client: redis.Redis) -> None:
     remember(ANN, "mine")
     Deed.create(agent=ANN, number=1)

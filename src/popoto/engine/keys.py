@@ -18,6 +18,8 @@ from popoto.exceptions import StoredDataError
 SEPARATOR = ":"
 ESCAPED_SEPARATOR = "{&#58;}"
 _POINTER = "$IdxPtr:"
+#: What would end a hash tag before its end, or could not be read in one.
+_NOT_IN_TAGS = re.compile(r"[%{}\x00-\x1f\x7f]")
 _POINTS = "\0idxptr\0"
 
 _NEEDS_ESCAPE = re.compile(r"[/'?*^\[\]:-]")
@@ -130,6 +132,16 @@ def pointer(key: str) -> tuple[str, str] | None:
         return record, field_name
     record, found, field_name = key.rpartition(_POINTS)
     return (record, field_name) if found else None
+
+
+def shards_key(model_name: str) -> str:
+    """The set of the shards of a model that have one for each value of a field: key texts."""
+    return f"$Shards:{model_name}"
+
+
+def shard_name(model_name: str, text: str) -> str:
+    """The shard of the records whose shard field stands with this text in their keys."""
+    return f"{model_name}:" + _NOT_IN_TAGS.sub(lambda found: f"%{ord(found.group()):02X}", text)
 
 
 def shard_prefix(shard: str, *, is_cluster: bool) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os  # noqa: F401  # pyright: ignore[reportUnusedImport]  # who used 1.6 patches it here
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, ClassVar, Literal, cast
 
 from popoto import clock
@@ -145,7 +146,6 @@ class EmbeddingField(VectorsOfModels, Field[int]):
         super().bind(model_name, name)
         self.missing_key = keys.SEPARATOR.join(("$EmbeddingF", model_name, name, "missing"))
         self._keeper: VectorKeeper | None = None
-        self._words: WordKeeper | None = None
 
     # What it is -----------------------------------------------------------------
 
@@ -176,12 +176,21 @@ class EmbeddingField(VectorsOfModels, Field[int]):
             self._keeper = _KEEPERS[self.store](place, self.precision)
         return self._keeper
 
+    def keeper_in(self, shard: str) -> VectorKeeper:
+        """Who keeps the vectors of one shard's records."""
+        own = self.keeper
+        if shard == own.place.shard:
+            return own
+        return _KEEPERS[self.store](replace(own.place, shard=shard), self.precision)
+
+    def words_in(self, shard: str) -> WordKeeper:
+        """Who keeps the vectors of the words of one shard's records."""
+        return WordKeeper(self.model_name, self.name, shard)
+
     @property
     def words(self) -> WordKeeper:
         """Who keeps the vectors of words."""
-        if self._words is None:
-            self._words = WordKeeper(self.model_name, self.name, self.owner._meta.shard)
-        return self._words
+        return self.words_in(self.owner._meta.shard)
 
     @property
     def tells_words(self) -> bool:

@@ -23,6 +23,7 @@ from popoto.engine.tree import (
 )
 from popoto.exceptions import QueryException
 from popoto.fields.describing import describe
+from popoto.fields.keeping.shards import are_apart
 from popoto.memory.bm25.documents import lengths_key, postings_key
 from popoto.memory.bm25.remembered import (
     MOST_NAMED,
@@ -200,10 +201,12 @@ class _Ranking:
         return [(float(each[2]), row) for each, row in zip(found, rows, strict=True)]
 
     def _reply(self, node: Node, reading: Reading, *, sweeps: bool) -> Plan[list[Any]]:
-        known, wanted = self._known(node)
+        options = self.fetch.options
+        shard = options.shard if (yield from are_apart(options)) else ""
+        known, wanted = self._known(node, shard)
         along = known.along(self.terms) if known else NOTHING_ALONG
         call = self._call(node, reading, self._foretold(known, wanted), sweeps=sweeps)
-        request = Request((call, *along.commands), self.fetch.options.shard, repeatable=True)
+        request = Request((call, *along.commands), options.shard, repeatable=True)
         try:
             reply, *replies = yield request
         except redis.exceptions.ResponseError as error:
@@ -241,13 +244,14 @@ class _Ranking:
             keys.position(key)
         return ScriptCall(SEARCH, list(keys.positions), arguments)
 
-    def _known(self, node: Node) -> tuple[Remembered | None, int]:
+    def _known(self, node: Node, shard: str) -> tuple[Remembered | None, int]:
         """What this process remembers of the index, and how many documents it is to name."""
         # Of those that conditions are to leave out, more are needed.
         factor, more = (1.25, 16) if isinstance(node, Everything) else (8, 64)
         wanted = int(self.count * factor) + more
         is_walked = self.field.cache and not isinstance(node, RecordKeys)
-        return (remembered(self.stem) if is_walked and wanted <= MOST_NAMED else None), wanted
+        is_known = is_walked and wanted <= MOST_NAMED
+        return (remembered(self.stem, shard) if is_known else None), wanted
 
     def _foretold(self, known: Remembered | None, wanted: int) -> list[Argument]:
         if known is None:

@@ -32,6 +32,7 @@ from popoto.models.reading.ranking.comparing import Search
 from popoto.models.reading.ranking.composite import composite_score
 from popoto.models.reading.ranking.scored import Scored, finished
 from popoto.models.reading.spec import QuerySpec
+from popoto.models.reading.spreading import check_in_one_shard
 from popoto.models.record.record_keys import told_by_key
 
 __all__ = [
@@ -92,6 +93,7 @@ def _best(
     temperature = checked_temperature(options, asked.temperature)
     refuse_order(spec, "semantic_search")
     rule = checked_rule(options, asked.aggregate)
+    yield from check_in_one_shard(spec, "semantic_search()")
     vector = yield from Search.vector_of(field, text)
     if vector is None:
         return None
@@ -116,7 +118,8 @@ def similarities(spec: QuerySpec, text: Any) -> Plan[dict[str, float]]:
     """The positive similarities of a model's records to a text, by record key."""
     if not is_asked(text):
         return {}
-    found = yield from Search.of(embedding_field(spec), text)
+    yield from check_in_one_shard(spec, "a search by meaning")
+    found = yield from Search.of(embedding_field(spec), text, spec.options.shard)
     if found is None:
         return {}
     yield from found.compare()
@@ -261,8 +264,9 @@ def _searched(
 
     The best are those that this process knew last. Mostly they still are.
     """
-    keeper: VectorKeeper = field.keeper
-    foreseen = Search.foreseen(field, vector)
+    shard = fetch.options.shard
+    keeper: VectorKeeper = field.keeper_in(shard)
+    foreseen = Search.foreseen(field, vector, shard)
     if foreseen is None:
         return Search.among_seen(field, (yield from keeper.seen()), vector), None
     best = foreseen.view.best(foreseen.similar, least=0.0, above=True)
