@@ -40,6 +40,8 @@ class ClusterClient(redis.Redis):
         super().__init__(port=ports[0])
         self.nodes = [node(port) for port in ports[:primaries]]
         self._models: set[str] = set()
+        #: the models whose events go into a stream, by what the names of its keys begin with
+        self._streams: dict[str, str] = {}
 
     def close(self) -> None:
         for each in self.nodes:
@@ -103,14 +105,23 @@ class ClusterClient(redis.Redis):
         if name.startswith("{") and "}" in name and self._is_model(name[1:].partition("}")[0]):
             return None
         family, _, rest = name.partition(":")
+        if family == "stream":
+            self._look_at_models()
+            return self._streams.get(rest.partition(":")[0])
         model = rest.partition(":")[0] if family.startswith("$") else family
         return model if self._is_model(model) else None
 
     def _is_model(self, name: str) -> bool:
         if name not in self._models:
-            defined = (each for each in _below(Model) if hasattr(each, "_meta"))
-            self._models.update(each._meta.model_name for each in defined)
+            self._look_at_models()
         return name in self._models
+
+    def _look_at_models(self) -> None:
+        for each in _below(Model):
+            if hasattr(each, "_meta"):
+                self._models.add(each._meta.model_name)
+                if getattr(each, "_stream_name", None):
+                    self._streams[each._stream_name] = each._meta.model_name
 
     def _keys(self, pattern: Any) -> list[bytes]:
         wanted = _as_expression(_bytes(pattern))

@@ -554,6 +554,7 @@ def test_a_last_emptying_that_fails_is_a_warning_and_the_process_is_led_back(
     assert "led back to 0" in outcome.text
 
 
+@pytest.mark.single_server("ends a server of its own")
 def test_a_server_that_ends_with_the_last_test_is_told_as_a_warning(tmp_path: Path) -> None:
     with closing(start_server()) as server:
         session = Session(tmp_path, server.url)

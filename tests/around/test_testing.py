@@ -42,6 +42,7 @@ def test_the_database_in_use_now_is_flushed(server_url: str) -> None:
     assert redis_db.POPOTO_REDIS_DB.keys() == [b"a"]
 
 
+@pytest.mark.single_server("a cluster has one database")
 def test_database_0_is_never_flushed(redis_client: redis.Redis) -> None:
     redis_client.set("precious", 1)
     with pytest.raises(ValueError, match="Database 0"):
@@ -66,6 +67,7 @@ def test_the_database_of_the_url_is_never_flushed(
     flush_test_db()
 
 
+@pytest.mark.single_server("a cluster has one database")
 def test_a_number_below_0_is_refused() -> None:
     with pytest.raises(ValueError, match="from 0"):
         use_test_db(-1)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Any
 
+import pytest
 import redis
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
@@ -31,6 +32,7 @@ def tools(count: int) -> list[Tool]:
     ]
 
 
+@pytest.mark.single_server("on a cluster scripts also ask whether their slot is on its way")
 def test_what_many_records_ask_of_one_key_is_asked_once(api: Api, round_trips: Counter) -> None:
     api(Tool.create, name="first", kind="k0", serial="first", weight=0)
     with round_trips() as created:
@@ -98,6 +100,7 @@ def state(client: redis.Redis) -> dict[bytes, Any]:
     return {key: reads[client.type(key)](key) for key in sorted(client.keys())}
 
 
+@pytest.mark.single_server("its names belong to no model and so to no shard")
 @settings(
     max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )

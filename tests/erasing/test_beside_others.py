@@ -13,14 +13,20 @@ from pathlib import Path
 import pytest
 import redis
 
-from popoto import redis_db
+from popoto import IndexedField, KeyField, Model, redis_db
 from popoto.testing.faults import crashes
 from tests.driver import at_the
 from tests.erasing.looking import files_with, keys_with
 from tests.erasing.models import ANN, BOB, Deed, Memory, lived, remember
+from tests.interference import before_each_commit
 from tests.upkeep.zoo import meanwhile
 
 ROOT = Path(__file__).parents[2]
+
+
+class Errand(Model):
+    number = KeyField(type=int)
+    agent = IndexedField()
 
 
 class CutOffError(Exception):
@@ -47,6 +53,7 @@ def cut_off() -> None:
     raise CutOffError
 
 
+@pytest.mark.single_server("counts what one server is asked")
 def test_wherever_it_is_cut_off_the_next_one_finishes(
     redis_client: redis.Redis, directory: Path
 ) -> None:
@@ -108,6 +115,41 @@ def test_another_record_under_the_key_of_one_that_is_gone_is_spared(
     assert Memory.check_indexes()["total"] == 0
 
 
+def test_the_erasure_of_another_finishes_what_was_cut_off(
+    monkeypatch: pytest.MonkeyPatch, redis_client: redis.Redis
+) -> None:
+    Errand.create(number=1, agent=ANN)
+
+    def cut_off_once_noted() -> None:
+        if redis_client.exists("$Erasing:Errand"):
+            raise CutOffError
+
+    with monkeypatch.context() as patch:
+        before_each_commit(patch, cut_off_once_noted)
+        with pytest.raises(CutOffError):
+            Errand.erase(agent=ANN)
+    assert Errand.query.count() == 1
+    assert Errand.erase(agent=BOB).records == 1
+    assert Errand.query.count() == 0
+
+
+def test_a_record_that_becomes_anothers_meanwhile_is_spared(
+    monkeypatch: pytest.MonkeyPatch, redis_client: redis.Redis
+) -> None:
+    """It changed hands when it had been found, and before it was deleted."""
+    errand = Errand.create(number=1, agent=ANN)
+
+    def hand_over() -> None:
+        if redis_client.exists("$Erasing:Errand") and errand.agent == ANN:
+            errand.agent = BOB
+            errand.save()
+
+    before_each_commit(monkeypatch, hand_over)
+    assert Errand.erase(agent=ANN).records == 0
+    assert Errand.query.get(number=1).agent == BOB
+
+
+@pytest.mark.single_server("counts what one server is asked")
 @pytest.mark.parametrize("number", [12, 25])
 def test_what_is_written_of_the_subject_meanwhile_is_found_too(
     number: int, redis_client: redis.Redis

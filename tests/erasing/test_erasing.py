@@ -92,6 +92,7 @@ def test_the_report_says_what_was_looked_at_and_what_is_beyond_reach() -> None:
     assert kinds >= {"records", "index entries", "keys", "words", "vectors", "contents", "events"}
     assert kinds >= {"histories", "filters"}
     assert report.traces["records"].looked_at == 6
+    assert report.traces["filters"].looked_at == 3  # those of others, which stay in them
     assert report.subject == {"agent": ANN}
     assert "Memory of agent='ann1f0c': erased" in str(report)
     assert any("backups" in what for what in report.beyond_reach)
@@ -118,6 +119,7 @@ def test_edges_and_histories_of_others_do_not_name_it_any_more(redis_client: red
     assert yours.history() == before
 
 
+@pytest.mark.single_server("a consumer names its stream, which has a hash tag on a cluster")
 async def test_events_go_and_dead_letters_too(redis_client: redis.Redis) -> None:
     remember(ANN, "mine")
     Deed.create(agent=ANN, number=1)
@@ -155,6 +157,23 @@ def test_what_missing_records_left_goes_as_well(redis_client: redis.Redis, direc
     redis_client.delete(f"Deed:{ANN}:0")
     popoto.erase(ANN, [Memory, Deed])
     assert [key for key in keys_with(redis_client, ANN) if b"stream" not in key] == []
+
+
+def test_entries_that_missing_records_left_are_counted(redis_client: redis.Redis) -> None:
+    Deed.create(agent=ANN, number=1)
+    redis_client.delete(f"Deed:{ANN}:1")
+    report = Deed.erase(agent=ANN)
+    assert report.records == 0
+    assert report.traces["index entries"].removed >= 2
+
+
+def test_a_partition_of_proposals_of_which_its_list_alone_knows_goes_as_well(
+    redis_client: redis.Redis,
+) -> None:
+    """The proposals themselves have expired, or were deleted by hand."""
+    redis_client.sadd("$RP:Memory:partitions", ANN, BOB)
+    Memory.erase(agent=ANN)
+    assert redis_client.smembers("$RP:Memory:partitions") == {BOB.encode()}
 
 
 def test_records_that_no_index_knows_are_found(redis_client: redis.Redis) -> None:
@@ -317,6 +336,11 @@ def test_what_cannot_be_meant_is_refused(conditions: dict[str, Any], told: str) 
 def test_fields_whose_values_are_elsewhere_say_of_no_record_whose_it_is(field: str) -> None:
     with pytest.raises(ModelException, match="cannot say whose"):
         Memory.erase(**{field: "x"})
+
+
+def test_a_batch_without_rows_is_refused_also_where_nothing_is_stored() -> None:
+    with pytest.raises(ValueError, match="batch_size"):
+        Memory.erase(agent=ANN, batch_size=0)
 
 
 def test_models_that_do_not_say_it_are_refused_before_anything_is_removed() -> None:

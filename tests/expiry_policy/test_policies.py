@@ -251,6 +251,7 @@ def test_what_cannot_expire_alone(api: Api) -> None:
             api(record.expire_field, "token", ttl)
 
 
+@pytest.mark.single_server("puts words into the mouth of the connection to one server")
 def test_a_server_without_it_is_named(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     record = Session.create(name="s", token="secret")
 

@@ -91,6 +91,7 @@ def everything() -> dict[bytes, object]:
 # Results ---------------------------------------------------------------------------------
 
 
+@pytest.mark.single_server("its records are of several models, which no step covers on a cluster")
 def test_every_operation_is_carried_out_and_has_its_result(api: Api, round_trips: Counter) -> None:
     ann, bob, gone = account("ann", balance=10), account("bob"), account("gone")
     Receipt.create(text="to know the scripts")
@@ -231,6 +232,7 @@ def occupied_new_key(ann: Account, bob: Account) -> Block:
     return block
 
 
+@pytest.mark.single_server("its records are of several models, which no step covers on a cluster")
 @pytest.mark.parametrize(
     ("prepared", "error"),
     [
@@ -289,6 +291,7 @@ def test_what_is_wrong_before_the_server_is_asked_is_said_at_the_call() -> None:
     assert transaction.results == []
 
 
+@pytest.mark.single_server("its records are of several models, which no step covers on a cluster")
 def test_a_key_of_a_wrong_type_stops_everything(api: Api, redis_client: redis.Redis) -> None:
     redis_client.set("$Class:Account", "text")
     with pytest.raises(ModelException, match=r"\$Class:Account"):
@@ -302,6 +305,7 @@ def test_a_key_of_a_wrong_type_stops_everything(api: Api, redis_client: redis.Re
     assert redis_client.keys("*") == [b"$Class:Account"]
 
 
+@pytest.mark.single_server("its records are of several models, which no step covers on a cluster")
 def test_an_index_of_a_wrong_type_stops_an_increment(api: Api, redis_client: redis.Redis) -> None:
     ann = account("ann")
     redis_client.set("$SortF:Account:balance", "text")

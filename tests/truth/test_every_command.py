@@ -31,6 +31,7 @@ def told(asked: Asked) -> str:
     return f"{asked.how} {asked.name} {asked.key.decode('utf-8', 'replace')}"
 
 
+@pytest.mark.single_server("notes what scripts do under a key of one server")
 @pytest.mark.parametrize("operation", ALL.values(), ids=ALL)
 def test_after_the_first_write_nothing_is_left_that_a_server_could_refuse(
     redis_client: redis.Redis, api: Api, operation: Operation
@@ -45,6 +46,7 @@ def test_after_the_first_write_nothing_is_left_that_a_server_could_refuse(
     assert [told(each) for call in asked for each in unproven(call)] == []
 
 
+@pytest.mark.single_server("notes what scripts do under a key of one server")
 @pytest.mark.slow
 @pytest.mark.parametrize("operation", OPERATIONS.values(), ids=OPERATIONS)
 def test_an_error_at_any_command_before_the_first_write_leaves_everything_as_it_was(
@@ -55,6 +57,7 @@ def test_an_error_at_any_command_before_the_first_write_leaves_everything_as_it_
     api.close()
 
 
+@pytest.mark.single_server("notes what scripts do under a key of one server")
 def test_a_claim_that_a_missing_record_left_is_looked_at_too(redis_client: redis.Redis) -> None:
     fill()
     redis_client.delete("Ship:a", "Ship:a::log")
@@ -64,6 +67,7 @@ def test_a_claim_that_a_missing_record_left_is_looked_at_too(redis_client: redis
     assert Ship.query.get(call_sign="sign-a").name == "c"
 
 
+@pytest.mark.single_server("notes what scripts do under a key of one server")
 def test_a_count_that_comes_to_nothing_is_looked_at_too(redis_client: redis.Redis) -> None:
     """With the last record that it counts, its field goes out of its hash."""
     only = ship("a")
@@ -76,6 +80,7 @@ def test_a_count_that_comes_to_nothing_is_looked_at_too(redis_client: redis.Redi
     assert [told(each) for each in unproven(asked)] == []
 
 
+@pytest.mark.single_server("notes what scripts do under a key of one server")
 def test_entries_that_failed_are_looked_after_without_stopping_half_way(
     redis_client: redis.Redis,
 ) -> None:

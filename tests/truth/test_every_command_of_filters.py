@@ -12,6 +12,7 @@ from tests.memory.words import Note
 from tests.truth.traced import calls, is_write, traced, unproven
 
 
+@pytest.mark.single_server("notes what scripts do under a key of one server")
 @pytest.mark.parametrize("version", [1, 2])
 @pytest.mark.parametrize("beside", ["nothing", "records", "a rebuild"])
 def test_after_the_first_write_nothing_is_left_that_a_server_could_refuse(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 import redis
 
 from popoto.cli import main
@@ -14,6 +15,7 @@ from tests.truth.traced import calls, is_write, traced, unproven
 MODELS = "tests.cli.memories"
 
 
+@pytest.mark.single_server("notes what scripts do under a key of one server")
 def test_a_rebuild_that_mends_leaves_nothing_to_be_refused(redis_client: redis.Redis) -> None:
     fill()
     redis_client.delete("$WF:Fact:priority", "$PL:Fact:errors:default", "$RP:Fact:partitions")
@@ -29,6 +31,7 @@ def test_a_rebuild_that_mends_leaves_nothing_to_be_refused(redis_client: redis.R
     assert [told(each) for call in asked for each in unproven(call)] == []
 
 
+@pytest.mark.single_server("notes what scripts do under a key of one server")
 def test_an_import_leaves_nothing_to_be_refused(tmp_path: Path, redis_client: redis.Redis) -> None:
     fill()
     path = str(tmp_path / "facts")
@@ -41,6 +44,7 @@ def test_an_import_leaves_nothing_to_be_refused(tmp_path: Path, redis_client: re
     assert [told(each) for call in asked for each in unproven(call)] == []
 
 
+@pytest.mark.single_server("notes what scripts do under a key of one server")
 def test_a_check_and_an_export_write_nothing(tmp_path: Path, redis_client: redis.Redis) -> None:
     fill()
     with traced():

@@ -82,6 +82,7 @@ OPERATIONS: dict[str, Callable[[Filled], Any]] = {
 each_operation = pytest.mark.parametrize("operation", OPERATIONS.values(), ids=OPERATIONS)
 
 
+@pytest.mark.single_server("notes what scripts do under a key of one server")
 @each_operation
 def test_after_the_first_write_nothing_is_left_that_a_server_could_refuse(
     redis_client: redis.Redis, operation: Callable[[Filled], Any]
@@ -94,6 +95,7 @@ def test_after_the_first_write_nothing_is_left_that_a_server_could_refuse(
     assert [str(each) for call in asked for each in unproven(call)] == []
 
 
+@pytest.mark.single_server("notes what scripts do under a key of one server")
 @each_operation
 def test_an_error_at_any_command_before_the_first_write_leaves_everything_as_it_was(
     redis_client: redis.Redis, operation: Callable[[Filled], Any], monkeypatch: pytest.MonkeyPatch

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 import redis
 
 from popoto import EmbeddingField, KeyField, Model, StringField
@@ -16,6 +17,7 @@ class Sketch(Model):
     vector = EmbeddingField(source="text", provider=Known(TABLE), store="server")
 
 
+@pytest.mark.single_server("notes what scripts do under a key of one server")
 def test_after_the_first_write_nothing_is_left_that_a_server_could_refuse(
     redis_client: redis.Redis, api: Api
 ) -> None:

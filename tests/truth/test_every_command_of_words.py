@@ -68,6 +68,7 @@ OPERATIONS = {
 }
 
 
+@pytest.mark.single_server("notes what scripts do under a key of one server")
 @pytest.mark.parametrize("operation", OPERATIONS)
 def test_after_the_first_write_nothing_is_left_that_a_server_could_refuse(
     redis_client: redis.Redis, api: Api, operation: str
@@ -82,6 +83,7 @@ def test_after_the_first_write_nothing_is_left_that_a_server_could_refuse(
     assert [str(each) for call in asked for each in unproven(call)] == []
 
 
+@pytest.mark.single_server("notes what scripts do under a key of one server")
 @pytest.mark.parametrize("others", [998, 999, 2_030], ids=["begins", "ends", "is shortened"])
 def test_the_log_of_a_large_index_is_looked_at_as_well(
     redis_client: redis.Redis, others: int
@@ -101,6 +103,7 @@ def test_the_log_of_a_large_index_is_looked_at_as_well(
     assert redis_client.exists("$BM25:Leaf:words:@a:changes") == (others != 999)
 
 
+@pytest.mark.single_server("notes what scripts do under a key of one server")
 @pytest.mark.slow
 @pytest.mark.parametrize("operation", OPERATIONS)
 def test_an_error_at_any_command_before_the_first_write_leaves_everything_as_it_was(

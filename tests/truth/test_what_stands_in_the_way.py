@@ -322,6 +322,7 @@ class Visit(Model):
     number = Counting(type=int, default=0)
 
 
+@pytest.mark.single_server("its hook names keys of no model and so of no shard")
 @pytest.mark.parametrize(
     ("command", "told"),
     [

@@ -148,6 +148,9 @@ def wants_reconnect(connection: Any) -> bool:
 
 def readable(own_socket: socket.socket) -> Callable[[], bool]:
     """A function that says whether a socket has something to read, or has been closed."""
+    if own_socket.fileno() < 0:
+        # An event loop closes what was reset as soon as it notices, even if nobody has read yet.
+        return lambda: True
     if not hasattr(select, "poll"):  # Windows
         return lambda: bool(select.select([own_socket], [], [], 0)[0])
     poll = select.poll()
