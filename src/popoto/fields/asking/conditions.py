@@ -90,7 +90,7 @@ class Q:
         return Q._join(OR, as_q(other), self)
 
     def __bool__(self) -> bool:
-        """False for one without conditions, as in Django: ``if condition: query.filter(condition)``.
+        """False for one without conditions, as in Django: ``if q: query = query.filter(q)``.
 
         So ``Q(…) and Q(…)`` is the second one alone, as in Django: join them by ``&``.
         """
