@@ -6,15 +6,17 @@ Each key of the cluster has to carry its model's hash tag.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import TypeAlias
 
 import pytest
 import redis
 
 from popoto import redis_db
+from popoto.engine import keys
 from tests.cluster_nodes import cluster_url, node
 from tests.truth.oracle import violations
 
-from .models import MODELS
+from .models import MODELS, SHARDED
 
 
 @pytest.fixture
@@ -35,6 +37,7 @@ def _on_the_cluster(
     yield
     copy_of(nodes, redis_client)
     assert violations(redis_client, *MODELS) == []
+    check_shards(nodes, redis_client)
 
 
 @pytest.fixture
@@ -45,14 +48,58 @@ def state(nodes: list[redis.Redis], redis_client: redis.Redis) -> Callable[[], r
 
 def copy_of(nodes: list[redis.Redis], target: redis.Redis) -> redis.Redis:
     target.flushall()
-    known = {model._meta.model_name for model in MODELS}
+    for (model_name, text), found in by_shard(nodes).items():
+        if text is None:
+            assert model_name in {each._meta.model_name for each in MODELS}, found
+            copy_shard(found, target)
+    return target
+
+
+#: A shard, as the model's name and a text where it has several; and its keys, without the tag.
+Shard: TypeAlias = tuple[str, str | None]
+Keys: TypeAlias = list[tuple[redis.Redis, bytes, str]]
+
+
+def by_shard(nodes: list[redis.Redis]) -> dict[Shard, Keys]:
+    """Every key of the cluster, where it is and what it is called, by its hash tag."""
+    found: dict[Shard, Keys] = {}
+    sharded = {model._meta.model_name for model in SHARDED}
     for source in nodes:
         for key in source.keys("*"):
-            tag, _, name = key.decode().removeprefix("{").partition("}")
             assert key.startswith(b"{"), f"{key!r} carries no tag"
-            assert tag in known, f"{key!r} carries the tag of no model"
-            copy_key(source, key, target, name)
-    return target
+            tag, _, name = key.decode().removeprefix("{").partition("}")
+            model_name, _, text = tag.partition(":")
+            if model_name in sharded and not (text or tag.endswith(":")):
+                assert name == f"$Shards:{model_name}", f"{key!r} is in no shard"
+            shard = model_name, text if model_name in sharded else None
+            found.setdefault(shard, []).append((source, key, name))
+    return found
+
+
+def check_shards(nodes: list[redis.Redis], target: redis.Redis) -> None:
+    """Each shard by itself is as a single server would be, and registered if it has records."""
+    registered = {
+        model: {
+            keys.shard_name(model._meta.model_name, member.decode())
+            for node in nodes
+            for key in node.keys(f"{{{model._meta.model_name}}}$Shards:*")
+            for member in node.smembers(key)
+        }
+        for model in SHARDED
+    }
+    for (model_name, text), found in by_shard(nodes).items():
+        for model in SHARDED:
+            if model._meta.model_name == model_name and not found[0][2].startswith("$Shards:"):
+                target.flushall()
+                copy_shard(found, target)
+                assert violations(target, model) == []
+                if target.exists(f"$Class:{model_name}"):
+                    assert f"{model_name}:{text}" in registered[model]
+
+
+def copy_shard(found: Keys, target: redis.Redis) -> None:
+    for source, key, name in found:
+        copy_key(source, key, target, name)
 
 
 def copy_key(source: redis.Redis, key: bytes, target: redis.Redis, name: str) -> None:

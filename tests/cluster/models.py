@@ -7,18 +7,33 @@ from typing import Any
 import redis
 
 from popoto import (
+    AccessTrackerMixin,
+    BM25Field,
+    ConfidenceField,
+    CoOccurrenceField,
+    CyclicDecayField,
+    DecayingSortedField,
+    EmbeddingField,
+    ExistenceFilter,
     Field,
+    FloatField,
+    FrequencySketch,
     GeoField,
     IndexedField,
     IntField,
     KeyField,
+    ListField,
     Model,
+    PredictionLedgerMixin,
     Publisher,
     Relationship,
     SortedField,
+    StringField,
 )
 from popoto.fields.event_stream import EventStreamMixin
+from tests.memory.words import text_of
 from tests.models.shop import Shop, Town
+from tests.vectors.provider import Known
 
 
 class Person(Model):
@@ -74,7 +89,72 @@ class Order(EventStreamMixin, Model):
     _stream_name = "orders"
 
 
-MODELS = (Shop, Town, Person, City, House, Hooked, Order)
+class Note(Model):
+    """A model that is spread over the nodes."""
+
+    agent = KeyField()
+    number = KeyField(type=int)
+    topic = IndexedField(null=True)
+    rank = SortedField(type=int, null=True)
+    weight = SortedField(type=float, partition_by="topic", default=0.0)
+    code = StringField(null=True)
+    body = StringField(null=True)
+    tags = ListField(max_length=3)
+    author = Relationship(model=Person)
+    reply_to = Relationship(model="Note", on_delete="SET_NULL")
+    rests_on = Relationship(model="Note", on_delete="PROTECT")
+
+    class Meta:
+        shard_by = "agent"
+        indexes = ((("agent", "code"), True),)
+
+
+class Pin(Model):
+    """On one node, and gone with the note that it is about."""
+
+    number = KeyField(type=int)
+    note = Relationship(model=Note, on_delete="CASCADE")
+
+
+#: What texts mean: animals, weather, money.
+MEANINGS = Known(
+    {
+        "the cat sleeps": (1, 0, 0),
+        "a kitten plays": (0.9, 0.1, 0.1),
+        "rain falls on the garden": (0, 1, 0),
+        "taxes are due": (0, 0, 1),
+        "cat": (1, 0.1, 0),
+    }
+)
+
+
+class Memory(AccessTrackerMixin, PredictionLedgerMixin, EventStreamMixin, Model):
+    """What each agent remembers, with everything that memories have."""
+
+    agent = KeyField()
+    name = KeyField()
+    text = StringField(default="")
+    weight = FloatField(default=1.0)
+    rank = SortedField(type=float, default=0.0)
+    relevance = DecayingSortedField(base_score_field="weight", partition_by="agent")
+    rhythm = CyclicDecayField(cycles=[(100, 1.0)], pressure_rate=0.1)
+    sure = ConfidenceField()
+    both = CoOccurrenceField()
+    ways = CoOccurrenceField(symmetric=False)
+    words = BM25Field(source="text")
+    meaning = EmbeddingField(source="text", provider=MEANINGS, store="server")
+    known = ExistenceFilter(capacity=1000, fingerprint_fn=text_of)
+    counts = FrequencySketch(width=100, depth=3, fingerprint_fn=text_of)
+
+    class Meta:
+        shard_by = "agent"
+        history = True
+
+
+#: Models with `Meta.shard_by`.
+SHARDED = (Note, Memory)
+
+MODELS = (Shop, Town, Person, City, House, Hooked, Order, Pin)
 
 
 def holder(nodes: list[redis.Redis], tag: str) -> redis.Redis:

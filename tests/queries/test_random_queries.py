@@ -370,6 +370,7 @@ ORDERS = [
     "number",
     "tag",
 ]
+orders = st.none() | st.sampled_from([*ORDERS, *("-" + name for name in ORDERS)])
 
 
 @settings(
@@ -382,7 +383,7 @@ ORDERS = [
 )
 @given(
     world=worlds,
-    order=st.none() | st.sampled_from([*ORDERS, *("-" + name for name in ORDERS)]),
+    order=orders,
     nulls=st.sampled_from([None, None, "first", "last"]),
     limit=st.none() | st.integers(0, 6),
     offset=st.integers(0, 3),
@@ -397,12 +398,24 @@ def test_queries_answer_as_python_does(
     offset: int,
 ) -> None:
     redis_client.flushdb()
+    compare_with_python(api, Specimen, world, order, nulls, limit, offset)
+
+
+def compare_with_python(
+    api: Api,
+    model: type[Specimen],
+    world: tuple[list[Record], list[Case]],
+    order: str | None,
+    nulls: str | None,
+    limit: int | None,
+    offset: int,
+) -> None:
     rows, found = world
     records: list[Record] = []
     for number, row in enumerate(rows):
         record = {**row, "number": number}
         record["parent"] = None if row["parent"] is None else KEYS[row["parent"]]
-        instance = Specimen.create(**record)
+        instance = model.create(**record)
         record["key"] = instance.db_key.redis_key
         records.append(record)
 
@@ -422,7 +435,7 @@ def test_queries_answer_as_python_does(
         order, nulls = "number", None
         expected = in_order(matching, order, descending=False)
 
-    query = Specimen.query.filter(*(case.q for case in found))
+    query = model.query.filter(*(case.q for case in found))
     assert api(query.count) == len(matching)
     assert api(query.exists) is bool(matching)
     if order is not None:

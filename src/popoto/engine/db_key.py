@@ -55,9 +55,14 @@ class DB_key(list[Any]):  # noqa: N801  (the documented name)
         """The key as it is stored."""
         return join(*self)
 
+    #: where it is kept, of a record of a model with several shards
+    shard: str | None = None
+
     @property
     def _shard(self) -> str:
         """The model that the key belongs to: its first part, or the one after the kind of index."""
+        if self.shard is not None:
+            return self.shard
         is_index = len(self) > 1 and str(self[0]).startswith("$")
         return str(self[1 if is_index else 0])
 

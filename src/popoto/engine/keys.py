@@ -12,12 +12,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from urllib.parse import unquote
 
 from popoto.exceptions import StoredDataError
 
 SEPARATOR = ":"
 ESCAPED_SEPARATOR = "{&#58;}"
 _POINTER = "$IdxPtr:"
+#: What would end a hash tag before its end, or could not be read in one.
+_NOT_IN_TAGS = re.compile(r"[%{}\x00-\x1f\x7f]")
 _POINTS = "\0idxptr\0"
 
 _NEEDS_ESCAPE = re.compile(r"[/'?*^\[\]:-]")
@@ -130,6 +133,23 @@ def pointer(key: str) -> tuple[str, str] | None:
         return record, field_name
     record, found, field_name = key.rpartition(_POINTS)
     return (record, field_name) if found else None
+
+
+def shards_key(model_name: str) -> str:
+    """The set of the shards of a model that have one for each value of a field: key texts."""
+    return f"$Shards:{model_name}"
+
+
+def shard_name(model_name: str, text: str) -> str:
+    """The shard of the records whose shard field stands with this text in their keys."""
+    return f"{model_name}:" + _NOT_IN_TAGS.sub(lambda found: f"%{ord(found.group()):02X}", text)
+
+
+def text_of_shard(physical: bytes, model_name: str) -> str | None:
+    """The text by which a key's hash tag names a shard of the model; None for another key."""
+    tag = (as_text(physical) or "").partition("}")[0]
+    head = "{" + model_name + SEPARATOR
+    return unquote(tag.removeprefix(head)) if tag.startswith(head) else None
 
 
 def shard_prefix(shard: str, *, is_cluster: bool) -> str:

@@ -35,15 +35,24 @@ _NEEDED: Final = {
 
 
 def looked_up(
-    commands: Sequence[tuple[Argument, ...]], shard: str, *, before_writing: bool = False
+    commands: Sequence[tuple[Argument, ...]],
+    shard: str,
+    *,
+    before_writing: bool = False,
+    shards: Sequence[str] | None = None,
 ) -> Plan[list[Any]]:
     """The replies to reading commands; ModelException for a key that another program uses.
 
-    `before_writing`: what is written next depends on them, so that nothing is.
+    `before_writing`: what is written next depends on them, so that nothing is. `shards`: that of
+    each command, where they are for several.
     """
-    request = Request(commands, shard, repeatable=True)
+    request = Request(commands, shard, repeatable=True, shards=shards)
     read = needed((name, key) for name, key, *_ in commands)
-    return asked(request, read, writes=before_writing)
+    if shards is None:
+        return asked(request, read, writes=before_writing)
+    pairs = zip(commands, shards, strict=True)
+    places = (each for command, each in pairs if str(command[0]) in _NEEDED)
+    return asked(request, read, writes=before_writing, shards=places)
 
 
 def needed(commands: Iterable[tuple[Argument, Argument]]) -> Iterator[tuple[str, str]]:
@@ -73,25 +82,42 @@ def members_of(key: str, shard: str) -> Plan[list[str]]:
 
 
 def asked(
-    request: Request, kinds: Iterable[tuple[str, str]], *, writes: bool = False
+    request: Request,
+    kinds: Iterable[tuple[str, str]],
+    *,
+    writes: bool = False,
+    shards: Iterable[str] | None = None,
 ) -> Plan[list[Any]]:
-    """The replies to a request that needs keys of these types; ModelException for another one."""
+    """The replies to a request that needs keys of these types; ModelException for another one.
+
+    `shards`: that of each key, where the request is for several.
+    """
     try:
         replies: list[Any] = yield request
     except ResponseError as error:
-        yield from name_stranger(error, kinds, request.shard, writes=writes)
+        yield from name_stranger(error, kinds, request.shard, writes=writes, shards=shards)
         raise
     return replies
 
 
 def name_stranger(
-    error: ResponseError, kinds: Iterable[tuple[str, str]], shard: str, *, writes: bool = False
+    error: ResponseError,
+    kinds: Iterable[tuple[str, str]],
+    shard: str,
+    *,
+    writes: bool = False,
+    shards: Iterable[str] | None = None,
 ) -> Plan[None]:
     """Raise ModelException if an error is that of a key, among these, which has another type."""
     if "WRONGTYPE" not in str(error):
         return
     wanted = list(kinds)
-    found: list[bytes] = yield Request([("TYPE", key) for key, _ in wanted], shard, repeatable=True)
+    found: list[bytes] = yield Request(
+        [("TYPE", key) for key, _ in wanted],
+        shard,
+        repeatable=True,
+        shards=None if shards is None else list(shards),
+    )
     for (key, expected), kind in zip(wanted, found, strict=True):
         is_one = kind.decode("ascii", "replace")
         if is_one not in (expected, "none"):

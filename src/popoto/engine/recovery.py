@@ -9,7 +9,6 @@ from collections.abc import Sequence
 
 from redis.exceptions import NoScriptError, ResponseError
 
-from popoto.engine.keys import shard_prefix
 from popoto.engine.request import Argument, Call, Reply, Request, ScriptCall
 
 #: Positions among the replies, and the commands to send once more for them.
@@ -22,20 +21,21 @@ def scripts_to_teach(
     """What to send once more because the server did not know the script.
 
     The first call of each script carries its text, which teaches the server; those
-    after it go by digest again. All requests must concern one node.
+    after it go by digest again, to each shard. All requests must concern one node, except for
+    those on several shards.
     """
     positions: list[int] = []
     commands: list[list[Argument]] = []
-    taught: set[str] = set()
+    taught: set[tuple[str, str]] = set()
     position = -1
     for request in requests:
-        for command in request.commands:
+        for place, command in enumerate(request.commands):
             position += 1
             if isinstance(replies[position], NoScriptError) and isinstance(command, ScriptCall):
-                digest = command.script.digest
-                prefix = shard_prefix(request.shard, is_cluster=is_cluster)
-                commands.append(command.command(prefix, by_text=digest not in taught))
-                taught.add(digest)
+                prefix = request.prefix(place) if is_cluster else ""
+                lesson = command.script.digest, prefix if request.shards is not None else ""
+                commands.append(command.command(prefix, by_text=lesson not in taught))
+                taught.add(lesson)
                 positions.append(position)
     return positions, commands
 

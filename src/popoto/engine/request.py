@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Generator, Sequence
 from dataclasses import dataclass
+from itertools import repeat
 from typing import Any, TypeAlias, TypeVar
 
 from popoto import redis_db
@@ -52,6 +53,8 @@ Command: TypeAlias = tuple[Argument, ...] | ScriptCall
 class Request:
     """Commands for one shard, sent together in one round trip, not as a transaction.
 
+    With `shards`, one for each command, they are for several: one round trip for each node.
+
     `repeatable` says that carrying them out twice, or late, does no harm, so that they may
     be sent again after a lost reply: reads, and `upkeep`, which writes what follows from what
     the server holds at the time.
@@ -70,6 +73,8 @@ class Request:
     #: what was waited for, if anything, and how many replicas said that they have it
     waited: Wait | None = None
     replicas: int = 0
+    #: of reads on several shards, that of each command; `shard` is what they have in common then
+    shards: Sequence[str] | None = None
 
     @classmethod
     def of(
@@ -100,11 +105,17 @@ class Request:
                 command.command("") if isinstance(command, ScriptCall) else command
                 for command in self.commands
             ]
-        prefix = shard_prefix(self.shard, is_cluster=is_cluster)
+        shards = repeat(self.shard, len(self.commands)) if self.shards is None else self.shards
+        prefixes = (shard_prefix(shard, is_cluster=True) for shard in shards)
         return [
             command.command(prefix) if isinstance(command, ScriptCall) else tagged(command, prefix)
-            for command in self.commands
+            for command, prefix in zip(self.commands, prefixes, strict=True)
         ]
+
+    def prefix(self, place: int) -> str:
+        """What stands in front of the keys of one of the commands, on a cluster."""
+        shard = self.shard if self.shards is None else self.shards[place]
+        return shard_prefix(shard, is_cluster=True)
 
     def plan(self) -> Plan[list[Any]]:
         """A plan that sends just this and returns the replies, which its caller can name."""

@@ -45,7 +45,7 @@ class Scan:
         return [key[size:] for key in found if key.startswith(prefix)]
 
     def _command(self, prefix: bytes) -> tuple[Argument, ...]:
-        pattern = prefix + self._pattern
+        pattern = literally(prefix.decode("utf-8")) + self._pattern
         return ("SCAN", self._cursor, "MATCH", pattern, "COUNT", self.count)
 
     def _now(self) -> tuple[int, bytes, Reply]:

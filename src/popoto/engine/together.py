@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from redis.exceptions import ResponseError
 
+from popoto.engine.keys import SEPARATOR
 from popoto.engine.request import Call, Plan, Request
 
 __all__ = ["together"]
@@ -14,9 +16,10 @@ __all__ = ["together"]
 def together(*plans: Plan[Any]) -> Plan[list[Any]]:
     """The results of these plans, in order.
 
-    Reads of one shard that they ask for at the same time are one request, which waits for the calls
-    that others of them make first. Where the server refuses it, each of them asks for its own part
-    alone, so that each is told what concerns it; where it fails otherwise, each is told of that.
+    Reads of one model that they ask for at the same time are one request, which waits for the calls
+    that others of them make first; of several shards it goes to each node. Where the server refuses
+    it, each of them asks for its own part alone, so that each is told what concerns it; where it
+    fails otherwise, each is told of that.
     """
     results: list[Any] = [None] * len(plans)
     steps: dict[int, Request | Call] = {}
@@ -45,10 +48,9 @@ def together(*plans: Plan[Any]) -> Plan[list[Any]]:
         if len(joined) < 2:
             yield from alone(next(iter(calls or joined or steps)))
             continue
-        commands = [command for request in joined.values() for command in request.commands]
-        shard = next(iter(joined.values())).shard
+        request = _as_one(list(joined.values()))
         try:
-            replies = yield Request(commands, shard, repeatable=True)
+            replies = yield request
         except ResponseError:
             for place in joined:
                 yield from alone(place)
@@ -71,6 +73,22 @@ def _joined(steps: dict[int, Request | Call]) -> dict[int, Request]:
     for place, step in steps.items():
         if not isinstance(step, Request) or not step.repeatable or step.upkeep:
             continue
-        if not found or step.shard == next(iter(found.values())).shard:
+        if not found or _model_of(step) == _model_of(next(iter(found.values()))):
             found[place] = step
     return found
+
+
+def _model_of(request: Request) -> str:
+    return request.shard.partition(SEPARATOR)[0]
+
+
+def _as_one(requests: Sequence[Request]) -> Request:
+    """Reads of one model as one request."""
+    commands = [command for request in requests for command in request.commands]
+    first = requests[0].shard
+    if all(each.shard == first and each.shards is None for each in requests):
+        return Request(commands, first, repeatable=True)
+    shards = [
+        shard for each in requests for shard in each.shards or [each.shard] * len(each.commands)
+    ]
+    return Request(commands, _model_of(requests[0]), repeatable=True, shards=shards)

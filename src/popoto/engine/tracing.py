@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from popoto._version import __version__
+from popoto.engine.keys import SEPARATOR
 from popoto.engine.request import Plan, Request
 
 if TYPE_CHECKING:
@@ -106,8 +107,9 @@ def _watched(plan: Plan[T], span: Span) -> Plan[T]:
         while True:
             if isinstance(step, Request):
                 if not requests:
-                    span.update_name(f"{name} {step.shard}")
-                    span.set_attribute("db.collection.name", step.shard)
+                    model_name = step.shard.partition(SEPARATOR)[0]
+                    span.update_name(f"{name} {model_name}")
+                    span.set_attribute("db.collection.name", model_name)
                 requests += 1
                 commands += len(step.commands)
             try:

@@ -165,7 +165,10 @@ class ExistenceFilter(FingerprintField):
         )
         return (yield from self._found(model_class, fingerprints))
 
-    def _found(self, model_class: Any, fingerprints: list[Any]) -> Plan[list[bool]]:
+    def _found(
+        self, model_class: Any, fingerprints: list[Any], options: Any = None
+    ) -> Plan[list[bool]]:
+        """Whether each is known; `options`: in one shard."""
         keys = self._keys(model_class)
         calls: list[ScriptCall] = []
         arguments: list[Argument] = []
@@ -179,7 +182,10 @@ class ExistenceFilter(FingerprintField):
                 arguments += each
         if not calls:
             return []
-        return [reply == 1 for reply in (yield from self.asking(model_class, calls))]
+        shards = yield from self.asking(options or model_class._meta, calls)
+        if not shards:
+            return [False] * len(fingerprints)
+        return [1 in replies for replies in zip(*shards, strict=True)]
 
     def _filled(self, model_class: Any) -> Plan[float]:
         model_class._meta.isolation.check_at_large(
@@ -187,8 +193,9 @@ class ExistenceFilter(FingerprintField):
         )
         arguments: list[Argument] = [self.bloom.area, self.mark(1), self.mark(2)]
         call = ScriptCall(FILL, self._keys(model_class), arguments)
-        (bits,) = yield from self.asking(model_class, [call])
-        return float(bits / self.bloom.bits)
+        # Of several shards each has a filter of its own: the fullest one errs most often.
+        shards = yield from self.asking(model_class._meta, [call])
+        return float(max((bits for (bits,) in shards), default=0) / self.bloom.bits)
 
     def _keys(self, model_class: Any) -> list[str]:
         key = self.key_of(class_name_of(model_class))

@@ -94,8 +94,7 @@ class FrequencySketch(FingerprintField):
         for each in self.with_places(words_of(fingerprint)):
             arguments += each
         call = ScriptCall(ASK_SKETCH, [self.key_of(class_name_of(model_class))], arguments)
-        (count,) = yield from self.asking(model_class, [call])
-        return int(count)
+        return sum(int(count) for (count,) in (yield from self.asking(model_class._meta, [call])))
 
 
 def _check_number(name: str, value: object, most: int) -> None:

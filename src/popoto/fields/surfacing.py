@@ -14,6 +14,7 @@ from popoto.fields.keeping.adjusting import Adjustment, Queued, carried_out, cha
 from popoto.fields.keeping.naming import model_name_of
 from popoto.fields.keeping.noting import put_noted
 from popoto.fields.keeping.proposals import partitions_key, pending_stem
+from popoto.fields.keeping.shards import every_shard, in_every_shard
 
 __all__ = ["Proposing", "RecallProposal", "Withdrawing"]
 
@@ -197,24 +198,29 @@ def _expiring(
     model_class: Any, partition: str | None, ttl: float, pipeline: Any
 ) -> Plan[list[str]]:
     _check_partition(model_class, partition, "expire_stale()")
-    key, shard = _key_of(_name_of(model_class), partition), model_class._meta.shard
+    key = _key_of(_name_of(model_class), partition)
     latest = repr(clock.now() - ttl)
-    (members,) = yield from looked_up(
-        [("ZRANGEBYSCORE", key, "-inf", latest)], shard, before_writing=True
-    )
-    if members:
-        command = ("ZREMRANGEBYSCORE", key, "-inf", latest)
-        yield from changed(model_class, "expire_stale()", pipeline, command)
-    return [member.decode("utf-8", "replace") for member in members]
+    stale: list[str] = []
+    for options in (yield from every_shard(model_class._meta)):
+        (members,) = yield from looked_up(
+            [("ZRANGEBYSCORE", key, "-inf", latest)], options.shard, before_writing=True
+        )
+        if members:
+            command = ("ZREMRANGEBYSCORE", key, "-inf", latest)
+            yield from changed(model_class, "expire_stale()", pipeline, command, options=options)
+        stale += [member.decode("utf-8", "replace") for member in members]
+    return stale
 
 
 def _reading(model_class: Any, partition: str | None) -> Plan[list[tuple[str, float]]]:
     _check_partition(model_class, partition, "get_pending()")
-    (flat,) = yield from looked_up(
-        [("ZRANGE", _key_of(_name_of(model_class), partition), 0, -1, "WITHSCORES")],
-        model_class._meta.shard,
-    )
-    return [
+    command = ("ZRANGE", _key_of(_name_of(model_class), partition), 0, -1, "WITHSCORES")
+    options: Any = model_class._meta
+    replies = yield from in_every_shard(options, lambda each: looked_up([command], each.shard))
+    found = [
         (key.decode("utf-8", "replace"), float(moment))
+        for (flat,) in replies
         for key, moment in zip(flat[::2], flat[1::2], strict=True)
     ]
+    # Of several shards; of one they are in this order already.
+    return found if len(replies) == 1 else sorted(found, key=lambda each: (each[1], each[0]))

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from popoto.engine.request import Argument, Plan
+from popoto.engine.request import Plan
 from popoto.engine.run import arun, run
 from popoto.fields.constants import Defaults
 from popoto.recipes.assembling.asked import Asked
@@ -223,8 +223,7 @@ class ContextAssembler:
             measuring = Measuring(
                 self.model_class, kept, found.considered, known, self._yardstick()
             )
-        looks = measuring.commands if measuring else ()
-        replies = yield from self._effects(found, kept, proactive, agent_id, looks)
+        replies = yield from self._effects(found, kept, proactive, agent_id, measuring)
         if measuring:
             metadata["quality"] = measuring.quality(replies)
         metadata["timing_ms"] = round((time.perf_counter() - start) * 1000, 2)
@@ -285,7 +284,7 @@ class ContextAssembler:
         kept: Sequence[Any],
         proactive: Sequence[Any],
         agent: str | None,
-        looks: Sequence[tuple[Argument, ...]],
+        measuring: Measuring | None,
     ) -> Plan[Sequence[Any]]:
         keys = {record.pk for record in kept}
         signal: Any = self.suppression_signal
@@ -299,7 +298,8 @@ class ContextAssembler:
             [] if signal is None else losers,
             agent or "default",
             float(signal or 0.0),
-            looks,
+            measuring.commands if measuring else (),
+            measuring.shards if measuring else None,
         )
         return (yield from plan)
 

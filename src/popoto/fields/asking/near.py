@@ -150,7 +150,7 @@ def _check_one_centre(field: Placed, given: dict[str, Any]) -> None:
         raise QueryException(f"{field.label}: {' or '.join(names)}, not more than one of them")
 
 
-def _member(field: Placed, value: Any) -> tuple[Coordinates, str]:
+def _member(field: Placed, value: Any) -> tuple[Coordinates, str | None]:
     if not hasattr(value, "_meta") or value._meta.model_name != field.model_name:
         raise QueryException(
             f"{field.label}: {field.name}_member must be an instance of {field.model_name}, "
@@ -161,4 +161,7 @@ def _member(field: Placed, value: Any) -> tuple[Coordinates, str]:
         raise QueryException(
             f"{field.label}: {field.name}_member={value!r} has no position to search around"
         )
+    if value._meta.shard_by is not None:
+        # Other shards do not hold its position.
+        return position, None
     return position, value._redis_key or value.db_key.redis_key

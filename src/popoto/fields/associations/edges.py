@@ -12,10 +12,12 @@ from popoto import clock
 from popoto.engine.batch import Batch
 from popoto.engine.looking_up import asked, looked_up
 from popoto.engine.request import Argument, Plan, Reply, Request, ScriptCall
+from popoto.exceptions import ModelException
 from popoto.fields.describing import describe
 from popoto.fields.keeping.adjusting import Adjustment
 from popoto.fields.keeping.entries import Carried, scored, told_scores
 from popoto.fields.keeping.noting import put_noted
+from popoto.fields.keeping.shards import by_shard
 from popoto.memory.associations.scripts import PROPAGATE
 
 __all__ = ["EdgeChange", "EdgeEntry", "Edges", "linked", "spread"]
@@ -124,6 +126,20 @@ class EdgeChange(Adjustment):
         self.pk = pk
         self.arguments = arguments
         self.event = event
+        self.options = model._meta.at(pk)
+        if self.options.is_spread and name != "WEAKEN":
+            # What is no record is where its edge leads to.
+            self.options = self.options.at(str(arguments[0]))
+
+    def check_shard(self) -> None:
+        other = self.pk if self.name == "WEAKEN" else str(self.arguments[0])
+        place = self.options.at(other).shard_text
+        if place is not None and place != self.options.shard_text:
+            raise ModelException(
+                f"{self.options.model_name}: an edge joins records of one shard "
+                f"(Meta.shard_by is {self.options.shard_by!r}), and {self.pk!r} and {other!r} may "
+                "be on different nodes of the cluster; nothing was written"
+            )
 
     def put(self, batch: Batch, key: str, values: Mapping[str, Any]) -> None:
         self.edges.put(batch, self.name, self.pk, *self.arguments, signal=self.signal)
@@ -170,7 +186,7 @@ def linked(
         return []
     weights = ("+inf", repr(float(min_weight)), "WITHSCORES", "LIMIT", 0, max(limit, -1))
     (flat,) = yield from looked_up(
-        [("ZREVRANGEBYSCORE", edges.key_of(pk), *weights)], model._meta.shard
+        [("ZREVRANGEBYSCORE", edges.key_of(pk), *weights)], model._meta.at(pk).shard
     )
     return [
         (key.decode("utf-8", "replace"), float(weight))
@@ -202,20 +218,16 @@ def spread(
         return {}
     if hops == 0:
         return dict.fromkeys(names, 1.0)
-    keys = [edges.key_of(name) for name in names]
-    arguments: list[Argument] = [
-        edges.stem,
-        hops,
-        repr(float(decay)),
-        repr(float(threshold)),
-        most,
-        *names,
-    ]
-    call = ScriptCall(PROPAGATE, keys, arguments)
-    (flat,) = yield from asked(
-        Request.of(call, shard=model._meta.shard, repeatable=True), ((key, "zset") for key in keys)
-    )
-    return {
-        key.decode("utf-8", "replace"): float(activation)
-        for key, activation in zip(flat[::2], flat[1::2], strict=True)
-    }
+    options: Any = model._meta
+    head: list[Argument] = [edges.stem, hops, repr(float(decay)), repr(float(threshold)), most]
+    found: dict[str, float] = {}
+    # Edges join records of one shard, so that what one shard reaches is no other's.
+    for view, together in (yield from by_shard(options, names)):
+        keys = [edges.key_of(name) for name in together]
+        call = ScriptCall(PROPAGATE, keys, [*head, *together])
+        (flat,) = yield from asked(
+            Request.of(call, shard=view.shard, repeatable=True), ((key, "zset") for key in keys)
+        )
+        for key, activation in zip(flat[::2], flat[1::2], strict=True):
+            found[key.decode("utf-8", "replace")] = float(activation)
+    return found

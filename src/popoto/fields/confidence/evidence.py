@@ -14,6 +14,7 @@ from popoto.exceptions import UnsavedError
 from popoto.fields.adapting import text_in_key
 from popoto.fields.keeping.adjusting import Adjustment
 from popoto.fields.keeping.noting import put_noted
+from popoto.fields.keeping.shards import in_every_shard
 from popoto.memory.commands import put, told
 from popoto.memory.confidence.formula import Evidence
 
@@ -173,12 +174,17 @@ def filtered(model_class: Any, field: Confidence, pattern: str) -> Plan[dict[str
     model_class._meta.isolation.check_at_large(
         "get_confidence_filtered()", "get_confidence_data(record)"
     )
+    options: Any = model_class._meta
+    shards = yield from in_every_shard(options, lambda each: _filtered(each.shard, field, pattern))
+    return {key: evidence for found in shards for key, evidence in found.items()}
+
+
+def _filtered(shard: str, field: Confidence, pattern: str) -> Plan[dict[str, dict[str, Any]]]:
     found: dict[str, dict[str, Any]] = {}
     cursor = b"0"
     while True:
         ((cursor, flat),) = yield from looked_up(
-            [("HSCAN", field.data_key, cursor, "MATCH", pattern, "COUNT", 1000)],
-            model_class._meta.shard,
+            [("HSCAN", field.data_key, cursor, "MATCH", pattern, "COUNT", 1000)], shard
         )
         pairs: list[bytes] = flat
         for key, stored in zip(pairs[::2], pairs[1::2], strict=True):

@@ -8,6 +8,7 @@ from typing import Any, Protocol, cast
 from popoto.engine.looking_up import looked_up
 from popoto.engine.request import Plan, Request, ScriptCall
 from popoto.exceptions import QueryException
+from popoto.fields.keeping.shards import every_shard, in_every_shard
 from popoto.memory.bm25.documents import lengths_key
 from popoto.memory.bm25.formula import inverse_frequency
 from popoto.memory.bm25.scripts import RECOMPUTE
@@ -35,13 +36,13 @@ def inverse_frequencies(
         return {}
     stem = _stem(field, partition)
     terms = [_indexed_form(field, token) for token in asked]
-    number, holders = yield from looked_up(
-        [("GET", f"{stem}:n"), ("ZMSCORE", f"{stem}:df", *terms)], field.owner._meta.shard
-    )
-    documents = int(number or 0)
+    commands = [("GET", f"{stem}:n"), ("ZMSCORE", f"{stem}:df", *terms)]
+    options: Any = field.owner._meta.of_values(partition)
+    replies = yield from in_every_shard(options, lambda each: looked_up(commands, each.shard))
+    documents = sum(int(number or 0) for number, _ in replies)
+    held = [sum(float(counts[place] or 0) for _, counts in replies) for place in range(len(asked))]
     return {
-        token: inverse_frequency(documents, float(count or 0))
-        for token, count in zip(asked, holders, strict=True)
+        token: inverse_frequency(documents, count) for token, count in zip(asked, held, strict=True)
     }
 
 
@@ -52,7 +53,8 @@ def recomputed(field: Any, partition: Mapping[str, Any]) -> Plan[None]:
     stem = _stem(cast("Indexing", field), partition)
     keys = [lengths_key(stem), f"{stem}:n", f"{stem}:avgdl"]
     call = ScriptCall(RECOMPUTE, keys, [])
-    yield Request.of(call, shard=field.owner._meta.shard, repeatable=True, upkeep=True)
+    for options in (yield from every_shard(field.owner._meta.of_values(partition))):
+        yield Request.of(call, shard=options.shard, repeatable=True, upkeep=True)
 
 
 def _indexed_form(field: Indexing, token: str) -> str:

@@ -22,6 +22,7 @@ from popoto.fields.fingerprints.consulting import (
 from popoto.fields.fingerprints.renewing import Renewing
 from popoto.fields.keeping.commit import Commit
 from popoto.fields.keeping.families import KeyFamily
+from popoto.fields.keeping.shards import in_every_shard
 from popoto.fields.valueless_field_mixin import ValuelessFieldMixin
 from popoto.memory.commands import put
 from popoto.memory.hashing import item_bytes, new_version
@@ -144,9 +145,12 @@ class FingerprintField(ValuelessFieldMixin[None], Field[None]):
 
     # Asking -------------------------------------------------------------------------
 
-    def asking(self, model_class: Any, calls: Sequence[ScriptCall]) -> Plan[list[Any]]:
-        """The replies of scripts that read the words of a model. One round trip."""
-        replies = yield Request(calls, model_class._meta.shard, repeatable=True)
+    def asking(self, options: Any, calls: Sequence[ScriptCall]) -> Plan[list[list[Any]]]:
+        """The replies of scripts that read the words of a model, of each shard. One round trip."""
+        return (yield from in_every_shard(options, lambda each: self._asking(each.shard, calls)))
+
+    def _asking(self, shard: str, calls: Sequence[ScriptCall]) -> Plan[list[Any]]:
+        replies = yield Request(calls, shard, repeatable=True)
         found: list[Any] = []
         for (is_told, *rest), call in zip(replies, calls, strict=True):
             if not is_told:

@@ -36,6 +36,8 @@ class Adjustment:
 
     def __init__(self, instance: Any) -> None:
         self.instance = instance
+        #: those of the shard that it happens in
+        self.options: Any = instance._meta
         #: who does it, when and why, for the history of the record; None where none is kept
         self.noting: Noting | None = instance._meta.noting(self.cause)
 
@@ -53,6 +55,9 @@ class Adjustment:
             f"{self.what} requires a saved model instance: {key!r} is not stored any more "
             "(deleted or expired); nothing was written"
         )
+
+    def check_shard(self) -> None:
+        """Raise where it concerns more than one shard of a cluster."""
 
     def put(self, batch: Batch, key: str, values: Mapping[str, Any]) -> None:
         """Queue guards and commands; `values` are the stored ones of `names`.
@@ -81,8 +86,13 @@ class Queued(Adjustment):
 
     needs_record = False
 
-    def __init__(self, owner: Any, what: str, queue: Callable[[Batch], object]) -> None:
+    def __init__(
+        self, owner: Any, what: str, queue: Callable[[Batch], object], options: Any = None
+    ) -> None:
+        """`options`: those of the shard, where `owner` is a model with several."""
         super().__init__(owner)
+        if options is not None:
+            self.options = options
         self.what = what
         self.queue = queue
 
@@ -111,18 +121,20 @@ class Touching(Adjustment):
         self.noting = noting
 
 
-def changed(owner: Any, what: str, pipeline: Any, *commands: tuple[Argument, ...]) -> Plan[Any]:
+def changed(
+    owner: Any, what: str, pipeline: Any, *commands: tuple[Argument, ...], options: Any = None
+) -> Plan[Any]:
     """Carry commands out, the first one's reply; or hand them to a pipeline or a transaction.
 
-    `owner` is a model, or an instance of one. On a caller's own pipeline they are what they are
-    anywhere else.
+    `owner` is a model, or an instance of one; `options` are those of the shard, where a model has
+    several. On a caller's own pipeline they are what they are anywhere else.
     """
     if pipeline is None or isinstance(pipeline, Collector):
         found = yield from carried_out(
-            [Queued(owner, what, lambda batch: _append(batch, commands))], pipeline
+            [Queued(owner, what, lambda batch: _append(batch, commands), options)], pipeline
         )
         return found[0] if pipeline is None else pipeline
-    prefix = prefix_in(pipeline, owner._meta.shard)
+    prefix = prefix_in(pipeline, (options or owner._meta).shard)
     _append(pipeline, [tagged(command, prefix) for command in commands])
     return pipeline
 

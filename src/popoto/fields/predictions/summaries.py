@@ -10,6 +10,7 @@ from typing import Any, Final, TypeAlias
 from popoto.engine.looking_up import looked_up
 from popoto.engine.request import Plan
 from popoto.fields.describing import describe
+from popoto.fields.keeping.shards import in_every_shard
 from popoto.fields.predictions.ledger import entry_key, errors_key, unpacked
 from popoto.memory.prediction.formula import statistics_of
 
@@ -36,14 +37,18 @@ def highest_errors(model: Any, partition: str, limit: int) -> Plan[list[tuple[st
         model._meta.isolation.check_at_large("the default partition of predictions", "partition=…")
     if limit <= 0:
         return []
-    (flat,) = yield from looked_up(
-        [("ZREVRANGE", errors_key(model._meta.model_name, partition), 0, limit - 1, "WITHSCORES")],
-        model._meta.shard,
-    )
-    return [
+    options: Any = model._meta
+    command = ("ZREVRANGE", errors_key(options.model_name, partition), 0, limit - 1, "WITHSCORES")
+    replies = yield from in_every_shard(options, lambda each: looked_up([command], each.shard))
+    found = [
         (key.decode("utf-8", "replace"), float(error))
+        for (flat,) in replies
         for key, error in zip(flat[::2], flat[1::2], strict=True)
     ]
+    if len(replies) != 1:
+        # Of one shard they are in this order already.
+        found.sort(key=lambda each: (each[1], each[0]), reverse=True)
+    return found[:limit]
 
 
 def summary(
@@ -83,9 +88,11 @@ def _label_of(function: Callable[[str, float], Hashable], key: str, error: float
 
 
 def _entries(model: Any, errors: Sequence[tuple[str, float]]) -> Plan[list[bytes | None]]:
+    options: Any = model._meta
     found: list[bytes | None] = yield from looked_up(
-        [("HGET", entry_key(model._meta.model_name, key), key) for key, _ in errors],
-        model._meta.shard,
+        [("HGET", entry_key(options.model_name, key), key) for key, _ in errors],
+        options.shard,
+        shards=None if options.shard_by is None else [options.at(key).shard for key, _ in errors],
     )
     return found
 

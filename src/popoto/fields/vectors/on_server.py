@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import secrets
+import threading
+from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +15,7 @@ from popoto.engine import keys
 from popoto.engine.batch import Batch, KeyArgument
 from popoto.engine.keys import as_text
 from popoto.engine.looking_up import asked, lacking_in, looked_up
+from popoto.engine.nodes import on_cluster
 from popoto.engine.request import Plan, Request, ScriptCall
 from popoto.exceptions import StoredDataError
 from popoto.fields.keeping.adjusting import Queued, carried_out
@@ -35,6 +38,8 @@ _PAGE = 1000
 _SPARE = 8
 #: So many more records than there are may be remembered.
 _MOST_GONE = 256
+#: The vectors of so many shards on nodes of a cluster are in memory.
+_MOST_SHARDS = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,9 +77,11 @@ class ServerKeeper(VectorKeeper):
         self._changes = f"{stem}:changes"
         self._note = f"{stem}:note"
 
-    @property
-    def _following(self) -> Following:
-        return _FOLLOWING.setdefault((self.place.model_name, self._vectors), Following())
+    def _following(self) -> Plan[Following]:
+        """What is in memory of these vectors. Of shards on one server it is one matrix."""
+        name, shard = self.place.model_name, self.place.shard
+        is_apart = shard != name and (yield from on_cluster())
+        return followed(name, (shard if is_apart else "", self._vectors))
 
     # In a commit ---------------------------------------------------------------------------
 
@@ -128,13 +135,14 @@ class ServerKeeper(VectorKeeper):
             yield Request.of(
                 ("HSET", self._note, "epoch", _new_epoch()), shard=shard, repeatable=True
             )
-        self._following.drop(list(subject.records), self._following.version)
+        following = yield from self._following()
+        following.drop(list(subject.records), following.version)
         return Trace(len(vectors), 0, len(left))
 
     # Searching -----------------------------------------------------------------------------
 
     def seen(self) -> Plan[Seen]:
-        following = self._following if self.place.is_cached else Following()
+        following = (yield from self._following()) if self.place.is_cached else Following()
         described = yield from following.catch_up(self)
         moment = following.version
         return Seen.of(following.matrix, described, moment)
@@ -142,15 +150,23 @@ class ServerKeeper(VectorKeeper):
     def at_hand(self) -> Seen | None:
         if not self.place.is_cached:
             return None
-        following = self._following
+        name, shard = self.place.model_name, self.place.shard
+        places = ("",) if shard == name else (shard, "")
+        known = (_FOLLOWING.get((name, (each, self._vectors))) for each in places)
+        following = next((each for each in known if each is not None), None)
+        if following is None:
+            return None
         # The number first: what changes meanwhile is newer than that.
         moment = following.version
         return Seen.of(following.matrix, None, moment)
 
     def forget(self, keys: Iterable[str], seen: Seen) -> None:
         # What a replica lacks may not have come to it yet.
-        if not redis_db.reads_replicas():
-            self._following.drop(keys, seen.moment)
+        if redis_db.reads_replicas():
+            return
+        for following in list(_FOLLOWING.values()):
+            if following.matrix is seen.matrix:
+                following.drop(keys, seen.moment)
 
     def changes_since(self, epoch: str, version: int) -> Plan[list[Any]]:
         """What has changed since then; see following.lua."""
@@ -180,14 +196,14 @@ class ServerKeeper(VectorKeeper):
         )
         return _described(self._note, reply)
 
-    def begin_anew(self, owner: Any, described: Described) -> Plan[None]:
+    def begin_anew(self, owner: Any, options: Any, described: Described) -> Plan[None]:
         epoch = _new_epoch()
 
         def queue(batch: Batch) -> None:
             changes, note = KeyArgument(self._changes), KeyArgument(self._note)
             put(batch, "REFORM", self._vectors, changes, note, *described, epoch)
 
-        yield from carried_out([Queued(owner, "reembed()", queue)])
+        yield from carried_out([Queued(owner, "reembed()", queue, options)])
 
 
 def _new_epoch() -> str:
@@ -282,12 +298,25 @@ class Following:
                     self.matrix.drop(key)
 
 
-#: By model and key. What is in memory follows the server, whoever asks.
-_FOLLOWING: dict[tuple[str, str], Following] = {}
+#: By model, and by shard and key. What is in memory follows the server, whoever asks.
+_FOLLOWING: OrderedDict[tuple[str, tuple[str, str]], Following] = OrderedDict()
+_FOLLOWING_LOCK = threading.Lock()
+
+
+def followed(model_name: str, place: tuple[str, str]) -> Following:
+    """What is in memory of the vectors of one place. That of few shards is, the latest."""
+    with _FOLLOWING_LOCK:
+        found = _FOLLOWING.setdefault((model_name, place), Following())
+        _FOLLOWING.move_to_end((model_name, place))
+        shards = [each for each in _FOLLOWING if each[1][0]]
+        for each in shards[:-_MOST_SHARDS]:
+            del _FOLLOWING[each]
+        return found
 
 
 def forget_followed(model_name: str | None) -> None:
     """Forget the vectors in memory of the models of this name, or of all."""
-    for name, key in list(_FOLLOWING):
-        if model_name in (None, name):
-            del _FOLLOWING[name, key]
+    with _FOLLOWING_LOCK:
+        for each in list(_FOLLOWING):
+            if model_name in (None, each[0]):
+                del _FOLLOWING[each]

@@ -227,17 +227,18 @@ def _best_of(scores: Array, wanted: int) -> tuple[list[int], float]:
 
 # By index -------------------------------------------------------------------------------------
 
-_KNOWN: OrderedDict[str, Remembered] = OrderedDict()
+#: By shard of a model that has several on different nodes, and by index.
+_KNOWN: OrderedDict[tuple[str, str], Remembered] = OrderedDict()
 _KNOWN_LOCK = threading.Lock()
 
 
-def remembered(stem: str) -> Remembered | None:
+def remembered(stem: str, shard: str = "") -> Remembered | None:
     """What is known of an index; None without NumPy."""
     if not HAS_NUMPY:
         return None
     with _KNOWN_LOCK:
-        found = _KNOWN.setdefault(stem, Remembered(stem))
-        _KNOWN.move_to_end(stem)
+        found = _KNOWN.setdefault((shard, stem), Remembered(stem))
+        _KNOWN.move_to_end((shard, stem))
         return found
 
 

@@ -16,6 +16,8 @@ from popoto.models.reading.calls import Reading
 from popoto.models.reading.fetching import Fetch
 from popoto.models.reading.ordering import Order
 from popoto.models.reading.planning import Planner
+from popoto.models.reading.spec import QuerySpec
+from popoto.models.reading.spreading import check_in_one_shard
 from popoto.models.record.loading import StoredView
 from popoto.models.record.record import Record
 
@@ -34,9 +36,9 @@ class Absence:
     what nobody has looked at stands in the way.
     """
 
-    def __init__(self, model: type[Record], operand: Operand) -> None:
-        self.model = model
-        self.options = model._meta
+    def __init__(self, spec: QuerySpec, operand: Operand) -> None:
+        self.model = spec.model
+        self.options = spec.options
         #: whether the server needs no help of Python
         self.is_exact = operand.exact
         self._operand = operand
@@ -111,6 +113,9 @@ def absence(model: type[Record], lookup: Mapping[str, Any]) -> Plan[Absence]:
     """The absence of what a lookup asks for, as far as the server tells it.
 
     A field with a `filter_query` of its own names what it has found, not what others store later.
+    QueryException where records of several shards of a cluster may match.
     """
-    operand = yield from Planner(model).compile((Q(**lookup),))
-    return Absence(model, operand)
+    spec = QuerySpec(model, (Q(**lookup),))
+    operand = yield from Planner(model).compile(spec.conditions)
+    yield from check_in_one_shard(spec, "whether no record matches")
+    return Absence(spec, operand)

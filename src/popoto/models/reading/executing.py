@@ -17,6 +17,7 @@ from popoto.models.reading.projecting import projected
 from popoto.models.reading.read_hooks import read_hooks
 from popoto.models.reading.related import attach_references
 from popoto.models.reading.spec import QuerySpec, check_count, check_values
+from popoto.models.reading.spreading import check_in_one_shard, fetch_of
 from popoto.models.record.loading import always_loaded, new_instance
 
 logger = logging.getLogger("POPOTO.Query")
@@ -33,7 +34,7 @@ class Execution:
         self.offset = check_count(self.options, "offset", spec.offset) or 0
 
     def compile(self) -> Plan[tuple[Fetch, Order]]:
-        fetch = yield from self.unordered()
+        fetch = yield from self.matches()
         order_by = self.spec.order_by
         if self.spec.computed_sort is None:
             return fetch, ordering.choose(self.options, fetch.operand, order_by, self.spec.nulls)
@@ -44,7 +45,20 @@ class Execution:
         return fetch, ordering.by_key(self.options)
 
     def unordered(self) -> Plan[Fetch]:
-        """What matches, in whatever order."""
+        """What matches, in whatever order, in one shard.
+
+        QueryException where the conditions leave it to several shards of a cluster.
+        """
+        operand = yield from self._operand()
+        yield from check_in_one_shard(self.spec)
+        return Fetch(self.options, operand)
+
+    def matches(self) -> Plan[Fetch]:
+        """What matches, in whatever order, in all shards."""
+        operand = yield from self._operand()
+        return (yield from fetch_of(self.spec, operand))
+
+    def _operand(self) -> Plan[Operand]:
         spec = self.spec
         if spec.values is not None:
             check_values(self.options, spec.values)
@@ -55,16 +69,16 @@ class Execution:
         if self.options.isolation and not spec.at_large:
             check_fixed(self.options, spec.conditions)
         operand: Operand = yield from Planner(spec.model).compile(spec.conditions)
-        return Fetch(self.options, operand)
+        return operand
 
     def count(self) -> Plan[int]:
-        fetch = yield from self.unordered()
+        fetch = yield from self.matches()
         return (yield from fetch.count())
 
     def exists(self) -> Plan[bool]:
         if self.limit == 0:
             return False
-        fetch = yield from self.unordered()
+        fetch = yield from self.matches()
         if self.offset:
             return (yield from fetch.count()) > self.offset
         return (yield from fetch.exists())

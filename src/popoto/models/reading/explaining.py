@@ -22,6 +22,7 @@ from popoto.engine.tree import (
 )
 from popoto.models.reading.calls import PAGE
 from popoto.models.reading.executing import Execution
+from popoto.models.reading.fixing import fixed_shards
 from popoto.models.reading.ordering import Order
 from popoto.models.reading.spec import QuerySpec
 
@@ -34,7 +35,9 @@ class Explanation:
     `order`      what decides the order, and where
     `in_python`  what the server cannot decide and is filtered or ordered here
     `commands`   how many commands are sent
-    `round_trips`  how many round trips they take; one more for each further page of records.
+    `shards`     how many shards of a cluster are asked, of a model with `Meta.shard_by`
+    `round_trips`  how many round trips they take (of several shards, to each node); one more for
+                 each further page of records.
                  Related records that conditions ask for were read to explain the query: they
                  are not counted
     """
@@ -45,12 +48,15 @@ class Explanation:
     in_python: tuple[str, ...]
     commands: int
     round_trips: int
+    shards: int = 1
 
     def __str__(self) -> str:
         lines = [f"Query on {self.model_name}"]
         lines += [f"  {line}" for line in self.operands]
         lines.append(f"  order: {self.order}")
         lines += [f"  in Python: {each}" for each in self.in_python]
+        if self.shards != 1:
+            lines.append(f"  in each of {self.shards} shards, whose answers are merged")
         lines.append(
             f"  sends {self.commands} command(s) in {self.round_trips} round trip(s), and one "
             f"more for every further {PAGE} records"
@@ -79,13 +85,17 @@ def explain(spec: QuerySpec) -> Plan[Explanation]:
     if spec.related:
         in_python.append(f"related records are attached: {', '.join(spec.related)}")
     sends = _sends(execution, order, operand.node)
+    shards = len(fetch.shards)
+    # Which shards there are is asked for, unless conditions say so.
+    asked = int(fixed_shards(spec.options, spec.conditions) is None and shards != 1)
     return Explanation(
         spec.options.model_name,
         tuple(lines_of(operand.node)),
         _described(spec, order),
         tuple(in_python),
-        sends,
-        sends,
+        asked + sends * shards,
+        asked + sends,
+        shards,
     )
 
 

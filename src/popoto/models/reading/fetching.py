@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from typing import Any
 
 from popoto.engine.keys import text_of
@@ -13,6 +14,7 @@ from popoto.models.reading.calls import InexactOrder, QueryCalls, Reading, Row
 from popoto.models.reading.ordering import Order, by_key, ordered
 from popoto.models.reading.pages import Pages
 from popoto.models.record.loading import StoredView
+from popoto.models.record.options import ModelOptions
 from popoto.models.record.record_keys import told_by_key
 
 logger = logging.getLogger("POPOTO.Query")
@@ -20,6 +22,11 @@ logger = logging.getLogger("POPOTO.Query")
 
 class Fetch(QueryCalls):
     """One query under way."""
+
+    @property
+    def shards(self) -> Sequence[ModelOptions]:
+        """The shards that are asked."""
+        return (self.options,)
 
     # Counting ------------------------------------------------------------------------
 

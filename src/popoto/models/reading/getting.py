@@ -31,6 +31,7 @@ from popoto.models.record.loading import (
 from popoto.models.record.options import ModelOptions
 from popoto.models.record.record import Record
 from popoto.models.record.record_keys import key_value, other_spellings, record_key
+from popoto.models.record.sharding import shards_of
 
 #: How many records one `get_many` request reads.
 _GET_MANY_CHUNK = 1000
@@ -40,7 +41,7 @@ def read_record(options: ModelOptions, key: str) -> Plan[dict[str, Stored] | Non
     """The stored bytes of one record, or None."""
     try:
         replies: list[ReadReply] = yield Request(
-            read_commands(options, key), options.shard, repeatable=True
+            read_commands(options, key), options.at(key).shard, repeatable=True
         )
     except redis.exceptions.ResponseError as error:
         if str(error).startswith("WRONGTYPE"):
@@ -154,7 +155,12 @@ def _other_place(options: ModelOptions, values: Mapping[str, Any]) -> Plan[str |
     others = other_spellings(options, coerced)
     if not others:
         return None
-    there = yield Request([("EXISTS", each) for each in others], options.shard, repeatable=True)
+    there = yield Request(
+        [("EXISTS", each) for each in others],
+        options.shard,
+        repeatable=True,
+        shards=shards_of(options, others),
+    )
     return next((key for key, is_there in zip(others, there, strict=True) if is_there), None)
 
 
@@ -202,7 +208,8 @@ def _read_together(model: type[Record], wanted: Sequence[str | None]) -> Plan[li
     replies: list[ReadReply] = []
     if commands:
         try:
-            replies = yield Request(commands, options.shard, repeatable=True)
+            shards = shards_of(options, given, 1 + len(options.list_names))
+            replies = yield Request(commands, options.shard, repeatable=True, shards=shards)
         except redis.exceptions.ResponseError as error:
             if not str(error).startswith("WRONGTYPE"):
                 raise

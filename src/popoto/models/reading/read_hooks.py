@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from operator import attrgetter
 from typing import Any
 
 from popoto import redis_db
 from popoto.engine.batch import Batch
 from popoto.engine.request import Plan, Request
+from popoto.fields.keeping.shards import by_shard
 from popoto.models.record.record import Record
 
 
 def read_hooks(model: type[Record], instances: Iterable[Any]) -> Plan[None]:
-    """Call `on_read` of instances that have it, all in one round trip.
+    """Call `on_read` of instances that have it, all of one shard in one round trip.
 
     One more for what no script may call. They write, so reads of replicas call none.
     """
@@ -20,10 +22,11 @@ def read_hooks(model: type[Record], instances: Iterable[Any]) -> Plan[None]:
         return
     if redis_db.reads_replicas():
         return
-    batch = Batch()
-    for instance in instances:
-        instance.on_read(pipeline=batch)
-    if batch.commands:
-        yield Request.of(batch.call(), shard=model._meta.shard)
-    if batch.after:
-        yield Request(batch.after, model._meta.shard)
+    for options, together in (yield from by_shard(model._meta, instances, attrgetter("pk"))):
+        batch = Batch()
+        for instance in together:
+            instance.on_read(pipeline=batch)
+        if batch.commands:
+            yield Request.of(batch.call(), shard=options.shard)
+        if batch.after:
+            yield Request(batch.after, options.shard)

@@ -10,11 +10,13 @@ from popoto.engine.looking_up import looked_up
 from popoto.engine.request import Plan
 from popoto.exceptions import QueryException
 from popoto.fields.field import Field
+from popoto.fields.keeping.shards import every_shard
 from popoto.fields.reference import is_read, is_reference, loaded
 from popoto.models.record.loading import ReadReply, new_instance, read_commands, stored_of_each
 from popoto.models.record.options import ModelOptions
 from popoto.models.record.record import Record
 from popoto.models.record.reversing import relationships_to
+from popoto.models.record.sharding import shards_of
 
 logger = logging.getLogger("POPOTO.Relationship")
 
@@ -52,12 +54,13 @@ def related(instance: Record, name: str) -> Plan[Any]:
 def report_referrers(model: type[Record], old_key: str, new_key: str) -> Plan[None]:
     """Warn of records that still refer to a record by the key that it no longer has.
 
-    One round trip for each model with a relationship to this one; none without any.
+    One round trip for each model (and shard) with a relationship to this one; none without any.
     """
     for field in relationships_to(model):
-        (count,) = yield from looked_up(
-            [("SCARD", field.value_set_prefix + old_key)], field.model_name
-        )
+        count = 0
+        for options in (yield from every_shard(field.owner._meta)):
+            command = ("SCARD", field.value_set_prefix + old_key)
+            count += sum((yield from looked_up([command], options.shard)))
         if count:
             logger.warning(
                 "%s records of %s still refer to %s, which is %s now: assign and save %s of "
@@ -96,7 +99,8 @@ def _attach(instances: Sequence[Any], name: str) -> Plan[list[Any]]:
     model = field.target_model
     options = model._meta
     commands = [command for key in waiting for command in read_commands(options, key)]
-    replies: list[ReadReply] = yield from looked_up(commands, options.shard)
+    shards = shards_of(options, waiting, 1 + len(options.list_names))
+    replies: list[ReadReply] = yield from looked_up(commands, options.shard, shards=shards)
     for key, stored in stored_of_each(options, waiting, replies):
         if stored is None:
             for instance in waiting[key]:

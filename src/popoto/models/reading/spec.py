@@ -11,6 +11,7 @@ from popoto.exceptions import QueryException
 from popoto.fields.asking.conditions import Q
 from popoto.fields.describing import describe
 from popoto.models.reading.by_pk import PK
+from popoto.models.reading.fixing import fixed_shards
 from popoto.models.record.options import ModelOptions
 from popoto.models.record.record import Record
 
@@ -42,12 +43,24 @@ class QuerySpec:
     related: tuple[str, ...] = ()
     #: of every partition, also where the model requires one: for upkeep
     at_large: bool = False
+    #: the shard that it asks, where its conditions do not say it
+    within: ModelOptions | None = None
     #: whether replicas are asked
     replica: bool = False
 
     @property
     def options(self) -> ModelOptions:
-        return self.model._meta
+        """The model's options; of one with `Meta.shard_by`, those of the one shard that it asks.
+
+        Those of the model as a whole where it may ask several.
+        """
+        if self.within is not None:
+            return self.within
+        options = self.model._meta
+        if options.shard_by is None:
+            return options
+        shards = fixed_shards(options, self.conditions)
+        return shards[0] if shards is not None and len(shards) == 1 else options
 
     def changed(self, **changes: Any) -> QuerySpec:
         return dataclasses.replace(self, **changes)

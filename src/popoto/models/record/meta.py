@@ -16,6 +16,7 @@ from popoto.models.record.annotations import own_annotations
 from popoto.models.record.field_names import known_field
 from popoto.models.record.isolation import Isolation
 from popoto.models.record.options import ModelOptions
+from popoto.models.record.sharding import check_sharding
 from popoto.redis_db import DEFAULT_REPLICA_TIMEOUT, Wait, checked_wait
 
 #: What a later save does to a running time to live; see docs/ttl.md.
@@ -33,6 +34,7 @@ META_OPTIONS = frozenset(
         "replica_timeout",
         "require_partition",
         "self_repair",
+        "shard_by",
         "strict",
         "subject",
         "ttl",
@@ -164,6 +166,7 @@ def check_meta(model_name: str, options: ModelOptions, meta: Mapping[str, Any]) 
     _take_indexes(model_name, options, meta)
     _check_order_by(model_name, options)
     options.compile_indexes()
+    check_sharding(options)
 
 
 def _take_expiry(model_name: str, options: ModelOptions, meta: Mapping[str, Any]) -> None:

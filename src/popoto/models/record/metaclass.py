@@ -27,6 +27,7 @@ from popoto.models.record.meta import check_meta, checked_abstract, meta_setting
 from popoto.models.record.names_of_models import note_name
 from popoto.models.record.options import ModelOptions
 from popoto.models.record.reversing import attach_all
+from popoto.models.record.sharding import options_of
 from popoto.models.record.slips import tell_of_slips
 
 AUTO_KEY = "_auto_key"
@@ -63,7 +64,7 @@ class RecordBase(ABCMeta):
         if not isinstance(meta, type | None):
             raise ModelException(f"{name}.Meta must be a class, got {describe(meta)}")
         settings = meta_settings(cls, meta)
-        options = ModelOptions(record_name(name, settings))
+        options = options_of(record_name(name, settings), settings)
         options.meta = meta
         options.parents = parents
         options.base_meta = next(

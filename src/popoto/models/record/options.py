@@ -17,6 +17,7 @@ from popoto.fields.keeping.commit import defined_by_bases
 from popoto.fields.keeping.entries import Entry
 from popoto.fields.keeping.families import KeyFamily
 from popoto.fields.keeping.noting import note_save
+from popoto.fields.keeping.shards import InShards
 from popoto.memory.history.noting import History, Noting, history_key
 from popoto.memory.recall.declared import Recall
 from popoto.models.record.composites import CompositeIndex, composite_digest
@@ -32,7 +33,7 @@ AnyField = Field[Any]
 _MOST_DECISIONS = 256
 
 
-class ModelOptions:
+class ModelOptions(InShards):
     """Fields and `Meta` options of one model, and what follows from them.
 
     Derived facts are computed once, and again after `add_field`.
@@ -46,7 +47,6 @@ class ModelOptions:
 
     def __init__(self, model_name: str) -> None:
         self.model_name = model_name
-        #: what the keys of this model are tagged with on a cluster
         self.shard = model_name
         self.explicit_fields: dict[str, AnyField] = {}
         self.hidden_fields: dict[str, AnyField] = {}

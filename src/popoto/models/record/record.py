@@ -55,10 +55,13 @@ class Record(metaclass=RecordBase):
     def db_key(self) -> DB_key:
         """The key of the current values, as a list of its parts."""
         options = self._meta
-        return DB_key(
+        key = DB_key(
             options.model_name,
             [field.text_of(getattr(self, field.name)) for field in options.key_fields],
         )
+        if options.shard_by is not None:
+            key.shard = options.shard
+        return key
 
     @property
     def pk(self) -> str:

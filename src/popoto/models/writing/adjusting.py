@@ -11,6 +11,7 @@ from popoto.engine.codec import Stored
 from popoto.engine.request import Plan, Reply
 from popoto.exceptions import ModelException, NotStoredError, UnsavedError
 from popoto.fields.keeping.adjusting import Adjustment, Collector, Touching
+from popoto.fields.keeping.shards import are_apart
 from popoto.models.record.stored_form import decoded_values
 from popoto.models.writing.carrying import carry_out
 from popoto.models.writing.company import Company
@@ -46,6 +47,7 @@ class Adjusting(Operation):
     def __init__(self, adjustment: Adjustment) -> None:
         super().__init__(adjustment.instance, _key_of(adjustment))
         self.adjustment = adjustment
+        self.options = adjustment.options
         self.what = adjustment.what
         self.noting = adjustment.noting
         self.known: Mapping[str, Stored] = {}
@@ -58,6 +60,9 @@ class Adjusting(Operation):
     def keys(self) -> tuple[str, ...]:
         # Nothing of the record itself is written: others may write it in the same step.
         return ()
+
+    def check_shard(self) -> None:
+        self.adjustment.check_shard()
 
     def take_stored(self, stored: Mapping[str, Stored] | None) -> None:
         if stored is None:
@@ -156,7 +161,7 @@ def _operation_of(adjustment: Adjustment) -> Operation:
 def carry_or_queue(
     operations: Sequence[Operation], pipeline: Any = None, company: Company[Operation] | None = None
 ) -> Plan[list[Any]]:
-    """Carry operations out in one step for each model, or hand them to a pipeline or transaction.
+    """Carry operations out in one step for each shard, or hand them to a pipeline or transaction.
 
     Their results, in order; none where they are queued.
     """
@@ -171,7 +176,10 @@ def carry_or_queue(
         return []
     by_shard: dict[str, list[Operation]] = {}
     for operation in operations:
-        by_shard.setdefault(operation.options.shard, []).append(operation)
+        options = operation.options
+        is_apart = yield from are_apart(options)
+        place = options.shard if is_apart else options.model_name
+        by_shard.setdefault(place, []).append(operation)
     for together in by_shard.values():
         yield from carry_out(together, company or _TOGETHER)
     return [operation.result for operation in operations]

@@ -17,14 +17,24 @@ from collections.abc import Sequence
 from typing import Generic
 
 from popoto.engine.batch import Batch, CommitReply
+from popoto.engine.nodes import on_cluster
 from popoto.engine.outcome import refused_commands
 from popoto.engine.replication import most_demanding
 from popoto.engine.request import Call, Plan, Request
 from popoto.exceptions import ModelException, NothingWrittenError, OutcomeUnknownError
+from popoto.fields.keeping.shards import register
 from popoto.models.writing.claims import claim_of, claimed_names, taken
 from popoto.models.writing.company import Company, Op
 from popoto.models.writing.contents import prepare_contents
-from popoto.models.writing.joining import Joined, Refusal, Released, Rival, join, refuse_rival
+from popoto.models.writing.joining import (
+    MOST_ARGUMENTS,
+    Joined,
+    Refusal,
+    Released,
+    Rival,
+    join,
+    refuse_rival,
+)
 from popoto.models.writing.lateness import MOST_LOSSES, refuse_when_late, see_through
 from popoto.models.writing.operation import Operation, read_stored, text_of
 
@@ -47,8 +57,11 @@ def carry_out(operations: Sequence[Op], company: Company[Op]) -> Plan[list[Op]]:
     Where several calls are to be whole, each is sent twice, first to be checked.
     """
     work = _Work(operations, company)
+    if any(each.options.shard_by for each in operations) and (yield from on_cluster()):
+        work.waiting = _told_apart(operations, company)
+        work.is_apart = True
     if any(map(_is_unclear, operations)):
-        work.waiting = yield from _prepared(operations, company)
+        work.waiting = yield from _prepared(work.waiting, company)
     in_vain = 0
     while work.waiting:
         if in_vain == MAX_ATTEMPTS:
@@ -59,6 +72,9 @@ def carry_out(operations: Sequence[Op], company: Company[Op]) -> Plan[list[Op]]:
         before = len(work.waiting)
         yield from work.round()
         in_vain += len(work.waiting) == before
+    if work.is_apart:
+        # Once more: who empties a model may have taken them out before their records came.
+        yield from register([each.options for each in work.done if each.is_registered])
     return work.done
 
 
@@ -74,12 +90,16 @@ class _Work(Generic[Op]):
         self._gone: set[int] = set()
         self._released: Released = {}
         self._in_one_step = company.is_one_step
+        #: whether operations may concern shards on different nodes
+        self.is_apart = False
         #: replies that were lost, while what they were about was seen to be stored
         self._losses: list[OutcomeUnknownError] = []
 
     def round(self) -> Plan[None]:
         """Try once to carry out what waits."""
         company = self.company
+        if self.is_apart:
+            yield from self._register_shards()
         yield from prepare_contents(self.waiting)
         for operation in self.waiting:
             if not operation.is_ready:
@@ -98,12 +118,28 @@ class _Work(Generic[Op]):
         if len(calls) > 1 and company.is_whole:
             yield from self._in_parts(calls)
         else:
-            replies = yield from self._replies(calls)
-            for call, reply in zip(calls, replies or (), strict=bool(replies)):
-                yield from self._take(call, reply)
+            for together in self._by_shard(calls):
+                replies = yield from self._replies(together)
+                for call, reply in zip(together, replies or (), strict=bool(replies)):
+                    yield from self._take(call, reply)
         self._settle(rivals)
         self._leave_out_refused()
         company.end_round()
+
+    def _register_shards(self) -> Plan[None]:
+        entering = [each for each in self.waiting if each.enters_shard]
+        yield from register([each.options for each in entering])
+        for each in entering:
+            each.enters_shard, each.is_registered = False, True
+
+    def _by_shard(self, calls: list[Joined[Op]]) -> Sequence[list[Joined[Op]]]:
+        """Calls by the shard that they concern."""
+        if not self.is_apart:
+            return (calls,)
+        found: dict[str, list[Joined[Op]]] = {}
+        for call in calls:
+            found.setdefault(call.operations[0].options.shard, []).append(call)
+        return list(found.values())
 
     def _look_at_rivals(self, rivals: Sequence[Rival[Op]]) -> Plan[bool]:
         """Whether it had to be looked whether rivals hold what they are believed to hold."""
@@ -161,13 +197,16 @@ class _Work(Generic[Op]):
         were written before are noted.
         """
         passes = True
-        for call in calls:
-            (reply,) = yield Request.of(
-                call.batch.call(checks=True),
-                shard=call.operations[0].options.shard,
+        for together in _checked_together(calls):
+            options = together[0].operations[0].options
+            replies = yield Request(
+                [call.batch.call(checks=True) for call in together],
+                options.model_name if len(together) > 1 else options.shard,
                 repeatable=True,
+                shards=[call.operations[0].options.shard for call in together],
             )
-            passes = self._has_passed(call, reply) and passes
+            for call, reply in zip(together, replies, strict=True):
+                passes = self._has_passed(call, reply) and passes
         if not passes:
             return
         for call in calls:
@@ -238,6 +277,35 @@ def _concerns(refusal: Refusal, rival: Rival[Op]) -> bool:
         return False
     # A rival that holds the value itself keeps it.
     return text_of(refusal.failure.details[0]) not in rival.operation.keys
+
+
+def _told_apart(operations: Sequence[Op], company: Company[Op]) -> list[Op]:
+    """Tell operations that shards are on different nodes; those that concern one shard each."""
+    found: list[Op] = []
+    for operation in operations:
+        if operation.options.shard_by is not None:
+            operation.is_apart = True
+            try:
+                operation.check_shard()
+            except ModelException as error:
+                company.refuse(operation, error)
+                continue
+        found.append(operation)
+    company.end_round()
+    return found
+
+
+def _checked_together(calls: Sequence[Joined[Op]]) -> list[list[Joined[Op]]]:
+    """Calls of several shards, as far as they are as small together as one may be."""
+    found: list[list[Joined[Op]]] = []
+    size = 0
+    for call in calls:
+        if not found or size + call.size > MOST_ARGUMENTS:
+            found.append([])
+            size = 0
+        found[-1].append(call)
+        size += call.size
+    return found
 
 
 def _is_unclear(operation: Operation) -> bool:

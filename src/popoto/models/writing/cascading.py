@@ -12,15 +12,16 @@ from collections.abc import Collection, Iterator, Sequence
 from itertools import groupby
 from typing import Any
 
-from popoto import redis_db
 from popoto._stock import is_replaced
 from popoto.engine.looking_up import looked_up
-from popoto.engine.request import Call, Plan, Request
+from popoto.engine.nodes import on_cluster
+from popoto.engine.request import Plan, Request
 from popoto.exceptions import BulkError, ModelException
 from popoto.models.record.dependants import dependants_of
 from popoto.models.record.loading import new_instance, read_commands, stored_of_each
 from popoto.models.record.overridden import own_call
 from popoto.models.record.record import Record
+from popoto.models.record.sharding import shards_of
 from popoto.models.writing.carrying import MAX_ATTEMPTS, carry_out
 from popoto.models.writing.company import Company, gave_up
 from popoto.models.writing.conditions import UnmatchedError
@@ -100,7 +101,7 @@ class _Departure:
         self.before = 0
 
     def carry_out(self) -> Plan[list[Operation]]:
-        is_apart = (yield from _on_cluster()) and self._spans_shards()
+        is_apart = (yield from on_cluster()) and self._spans_shards()
         roots = [each.key for each in _deletions(self.waiting)]
         # No commit sees what other shards hold.
         is_sought = is_apart
@@ -127,7 +128,7 @@ class _Departure:
     def _spans_shards(self) -> bool:
         """Whether somebody who may depend on the records is kept on another shard."""
         return any(
-            field.model_name != each.options.shard
+            field.owner._meta.shard != each.options.shard
             for each in _deletions(self.waiting)
             for field in dependants_of(type(each.instance))
         )
@@ -317,7 +318,8 @@ def _read(model: type[Record], keys: Sequence[str]) -> Plan[list[Record]]:
     """The records under these keys, as far as they are there."""
     options = model._meta
     commands = [command for key in keys for command in read_commands(options, key)]
-    replies = yield from looked_up(commands, options.shard, before_writing=True)
+    shards = shards_of(options, keys, 1 + len(options.list_names))
+    replies = yield from looked_up(commands, options.shard, before_writing=True, shards=shards)
     return [
         new_instance(model, key, stored, resolves_references=False)
         for key, stored in stored_of_each(options, keys, replies)
@@ -326,19 +328,12 @@ def _read(model: type[Record], keys: Sequence[str]) -> Plan[list[Record]]:
 
 
 def _still_stored(deletions: Sequence[Deletion]) -> Plan[list[Deletion]]:
-    found: list[Deletion] = []
-    for shard, several in groupby(deletions, key=lambda each: each.options.shard):
-        asked = list(several)
-        commands = [("EXISTS", each.key) for each in asked]
-        there = yield from Request.of(*commands, shard=shard, repeatable=True).plan()
-        found += [each for each, exists in zip(asked, there, strict=True) if exists]
-    return found
-
-
-def _on_cluster() -> Plan[bool]:
-    answer: bool = yield Call(lambda: redis_db.connection().is_cluster, _on_async_cluster)
-    return answer
-
-
-async def _on_async_cluster() -> bool:
-    return (await redis_db.async_connection()).is_cluster
+    if not deletions:
+        return []
+    there = yield Request(
+        [("EXISTS", each.key) for each in deletions],
+        deletions[0].options.shard,
+        repeatable=True,
+        shards=[each.options.shard for each in deletions],
+    )
+    return [each for each, exists in zip(deletions, there, strict=True) if exists]

@@ -14,9 +14,11 @@ from popoto.engine.looking_up import looked_up
 from popoto.engine.request import Argument, Plan
 from popoto.exceptions import ProtectedError
 from popoto.fields.field import Field
+from popoto.fields.keeping.shards import every_shard
 from popoto.fields.on_delete import OnDelete
 from popoto.models.record.dependants import dependants_of
 from popoto.models.record.record import Record
+from popoto.models.record.sharding import shards_of
 from popoto.models.writing.rows import chunks
 
 #: How many sets, or records, one request asks for.
@@ -88,6 +90,7 @@ class Relatives:
                     [("EXISTS", each.key) for each in holders],
                     field.model_name,
                     before_writing=True,
+                    shards=shards_of(field.owner._meta, (each.key for each in holders)),
                 )
                 there += [each for each, n in zip(holders, replies, strict=True) if n]
             if len(there) > _MOST_HOLDERS:
@@ -132,14 +135,20 @@ def find_relatives(
 def _referrers(field: Field[Any], keys: Sequence[str]) -> Plan[list[tuple[str, list[str]]]]:
     """For each of these records, those that refer to it by this field."""
     found: dict[str, dict[str, None]] = {key: {} for key in keys}
-    cursors: dict[str, Argument] = dict.fromkeys(keys, 0)
+    for options in (yield from every_shard(field.owner._meta)):
+        yield from _find_referrers(field, options.shard, found)
+    return [(key, list(members)) for key, members in found.items()]
+
+
+def _find_referrers(field: Field[Any], shard: str, found: dict[str, dict[str, None]]) -> Plan[None]:
+    cursors: dict[str, Argument] = dict.fromkeys(found, 0)
     while cursors:
         replies = yield from looked_up(
             [
                 ("SSCAN", field.value_set_prefix + key, cursor, "COUNT", 1000)
                 for key, cursor in cursors.items()
             ],
-            field.model_name,
+            shard,
             before_writing=True,
         )
         for key, (cursor, page) in zip(list(cursors), replies, strict=True):
@@ -147,7 +156,6 @@ def _referrers(field: Field[Any], keys: Sequence[str]) -> Plan[list[tuple[str, l
             cursors[key] = cursor
             if int(cursor) == 0:
                 del cursors[key]
-    return [(key, list(members)) for key, members in found.items()]
 
 
 def _by_field(holders: Sequence[Holder]) -> list[tuple[Field[Any], list[Holder]]]:

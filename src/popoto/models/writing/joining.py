@@ -57,6 +57,7 @@ class Joined(Generic[Op]):
     def __init__(self) -> None:
         self.batch = _EMPTY
         self.operations: list[Op] = []
+        self.size = 0
         #: where the guards and the commands of each operation begin
         self._starts: list[tuple[int, int]] = []
 
@@ -183,6 +184,8 @@ def join(
 ) -> tuple[list[Joined[Op]], list[Rival[Op]]]:
     """The batches of operations, joined into as few calls as may be; and those that wait.
 
+    Shards on different nodes have calls of their own, whatever `in_one_step` says.
+
     Of operations that claim one value the first goes; what becomes of the others depends on it.
     """
     if len(operations) == 1:
@@ -192,7 +195,8 @@ def join(
     calls: list[Joined[Op]] = []
     rivals: list[Rival[Op]] = []
     claimed: dict[claims.Claim, Op] = {}
-    size = MOST_ARGUMENTS
+    #: by shard, where these are on different nodes
+    latest: dict[str, Joined[Op]] = {}
     for operation in operations:
         batch = operation.batch()
         if batch is not None and operation.options.has_claims:
@@ -201,11 +205,13 @@ def join(
                 rivals.append(rival)
                 continue
         length = 0 if batch is None or in_one_step else _size_of(batch)
-        if not calls or size + length > MOST_ARGUMENTS:
-            calls.append(Joined())
-            size = 0
-        calls[-1].add(operation, batch)
-        size += length
+        place = operation.options.shard if operation.is_apart else ""
+        under_way = latest.get(place)
+        if under_way is None or under_way.size + length > MOST_ARGUMENTS:
+            under_way = latest[place] = Joined()
+            calls.append(under_way)
+        under_way.add(operation, batch)
+        under_way.size += length
     return calls, rivals
 
 

@@ -34,6 +34,12 @@ class Operation:
     result: Any = None
     #: what it is called as the cause of a change, in histories
     cause: str = ""
+    #: whether its model has several shards, which are on different nodes
+    is_apart: bool = False
+    #: whether its record would be the first of its shard, which has to be registered before; and
+    #: whether it is
+    enters_shard: bool = False
+    is_registered: bool = False
 
     def __init__(self, instance: Record, key: str) -> None:
         self.instance = instance
@@ -62,6 +68,9 @@ class Operation:
         return False
 
     # Before the first try -----------------------------------------------------------
+
+    def check_shard(self) -> None:
+        """Raise where it concerns more than the shard that its record is in."""
 
     #: the key whose stored bytes have to be read before the first try; None = none
     unknown_key: str | None = None
@@ -213,9 +222,11 @@ def text_of(value: Reply) -> str:
     return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
 
 
-def looked_up(commands: Sequence[tuple[Argument, ...]], shard: str) -> Plan[list[Any]]:
+def looked_up(
+    commands: Sequence[tuple[Argument, ...]], shard: str, shards: Sequence[str] | None = None
+) -> Plan[list[Any]]:
     """What is read before something is written, which an error says was not."""
-    return (yield from looking_up.looked_up(commands, shard, before_writing=True))
+    return (yield from looking_up.looked_up(commands, shard, before_writing=True, shards=shards))
 
 
 def read_stored(
@@ -225,9 +236,10 @@ def read_stored(
 
     One round trip; one more where a hash has none of these fields.
     """
-    shard = records[0][0].shard
+    first = records[0][0]
+    shards = None if first.shard_by is None else [options.shard for options, _ in records]
     replies = yield from looked_up(
-        [("HMGET", key, *options.index_names) for options, key in records], shard
+        [("HMGET", key, *options.index_names) for options, key in records], first.shard, shards
     )
     found: list[Mapping[str, Stored] | None] = [
         indexed_of(options, values) for (options, _), values in zip(records, replies, strict=True)
@@ -235,7 +247,10 @@ def read_stored(
     bare = [place for place, stored in enumerate(found) if not stored]
     if bare:
         exist = yield Request(
-            [("EXISTS", records[place][1]) for place in bare], shard, repeatable=True
+            [("EXISTS", records[place][1]) for place in bare],
+            first.shard,
+            repeatable=True,
+            shards=None if shards is None else [shards[place] for place in bare],
         )
         for place, exists in zip(bare, exist, strict=True):
             if not exists:

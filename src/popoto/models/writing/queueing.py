@@ -11,10 +11,11 @@ from typing import Any
 from redis.asyncio.client import Pipeline as AsyncPipeline
 from redis.client import Pipeline
 
-from popoto.engine.batch import Batch, GuardFailure, QueuedCommits, queue
+from popoto.engine.batch import Batch, GuardFailure, QueuedCommits, prefix_in, queue
 from popoto.engine.request import Plan, Request
 from popoto.exceptions import ModelException
 from popoto.fields.describing import describe
+from popoto.fields.keeping.shards import register
 from popoto.models.writing.claims import claim_of
 from popoto.models.writing.contents import prepare_contents
 from popoto.models.writing.operation import Operation
@@ -33,6 +34,12 @@ def queue_up(operation: Operation, pipeline: Any) -> Plan[Any]:
     """Queue an operation on the caller's pipeline, and return that. Looks at the server now."""
     operation.queued = True
     queued = QueuedCommits.of(pipeline)
+    options = operation.options
+    if options.shard_by is not None and prefix_in(pipeline, options.shard):
+        operation.is_apart = operation.is_registered = True
+        operation.check_shard()
+        # Nobody could do so when the pipeline runs.
+        yield from register([options])
     yield from operation.find_key(queued.records)
     yield from operation.look(queued)
     yield from prepare_contents((operation,))

@@ -17,6 +17,7 @@ from popoto.exceptions import (
 from popoto.fields.coercion import CoercionError
 from popoto.fields.describing import describe
 from popoto.fields.keeping.noting import put_noted
+from popoto.fields.keeping.shards import by_shard
 from popoto.models.record.field_names import known_field
 from popoto.models.record.options import ModelOptions
 from popoto.models.record.record import Record
@@ -45,25 +46,27 @@ def raw_update(
 def _updated(
     options: ModelOptions, batches: Iterable[list[Any]], pairs: Sequence[Any], rows: Rows
 ) -> Plan[int]:
-    """Each batch is one call: a key that is no hash refuses it whole."""
+    """Each batch is one call for each shard: a key that is no hash refuses it whole."""
     noting = options.noting("raw_update")
     clocks = [] if noting is None else [field.name for field in options.listed("decay")]
     for given in batches:
         keys = [_checked_key(options, key) for key in given]
-        batch = Batch(noting)
-        for key in dict.fromkeys(keys):
-            _put_raw(batch, key, pairs, clocks)
-        late = refuse_when_late(options, [batch])
-        call = batch.call(every=True, replies=False)
-        try:
-            (reply,) = yield Request.write(call, shard=options.shard, wait=options.wait)
-        except OutcomeUnknownError as lost:
-            yield from give_up(options, late, lost)
-            raise
-        for failure in Batch.failures(reply):
-            place = keys.index(text_of(failure.details[0]))
-            rows.refuse_row(rows.seen + place, given[place], failure.error())
-        rows.end_round()
+        for view, together in (yield from by_shard(options, dict.fromkeys(keys))):
+            batch = Batch(noting)
+            for key in together:
+                _put_raw(batch, key, pairs, clocks)
+            late = refuse_when_late(view, [batch])
+            call = batch.call(every=True, replies=False)
+            try:
+                (reply,) = yield Request.write(call, shard=view.shard, wait=view.wait)
+            except OutcomeUnknownError as lost:
+                yield from give_up(view, late, lost)
+                raise
+            for failure in Batch.failures(reply):
+                place = keys.index(text_of(failure.details[0]))
+                rows.refuse_row(rows.seen + place, given[place], failure.error())
+            rows.end_round()
+            rows.note_written(rows.seen + keys.index(key) for key in together)
         rows.end_batch(len(given), len(given))
     return rows.done
 

@@ -88,7 +88,11 @@ class Rows(Company[Operation]):
         return self._on_error is None
 
     def carried_out(self, operations: Sequence[Operation]) -> None:
-        self._stored += [operation.position for operation in operations]
+        self.note_written(operation.position for operation in operations)
+
+    def note_written(self, positions: Iterable[int]) -> None:
+        """Take note of rows of this batch that are stored, whatever becomes of the others."""
+        self._stored += positions
 
     def written_by_itself(
         self, position: int, method: Plan[Any], is_written: Callable[[], bool]
@@ -197,7 +201,8 @@ class Rows(Company[Operation]):
     def check_instances(self, model: type[Record], batch: Sequence[Any]) -> None:
         """Refuse what is no instance of the model, before anything of the batch is looked at."""
         for position, instance in enumerate(batch, self.seen):
-            if getattr(instance, "_meta", None) is not model._meta or isinstance(instance, type):
+            options: object = getattr(instance, "_meta", None)
+            if getattr(options, "model", None) is not model or isinstance(instance, type):
                 # A mistake of the caller's, not a bad row: on_error is not asked.
                 raise ModelException(
                     f"{self.what}: row {position} is {describe(instance)}, no instance of "

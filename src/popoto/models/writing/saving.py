@@ -231,6 +231,7 @@ class Saving(Change):
     def _put_new(self, batch: Batch) -> None:
         self.refuse_deferred()
         new = self.options.entries(self.key, self.values(self.changed))
+        self.guard_shard(batch)
         self.put_claims(batch, new, None)
         self.put_hash(batch)
         self.options.put_member(batch, self.key)
@@ -283,7 +284,8 @@ class Saving(Change):
             self.knows_leftovers = self._looks_for_leftovers = self._follows_orphan = True
             self.is_ready = False
         elif what == "exists":
-            self._start_anew()
+            if not self.is_first(step):
+                self._start_anew()
         elif what == "holds":
             self.refresh(failure.stored(self.options.index_names))
         else:
@@ -374,8 +376,7 @@ class Saving(Change):
     def _take_over(self, *, persisted: bool) -> None:
         instance = self.instance
         stored = instance._stored
-        if not persisted or instance._unconfirmed is not None:
-            self.note_unconfirmed(persisted=persisted)
+        self.note_unconfirmed(persisted=persisted)
         if self.known is not None and not self._is_assumed:
             stored.update(
                 (name, now) for name, now in self.known.items() if name not in self.waiting

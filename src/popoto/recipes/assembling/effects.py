@@ -11,6 +11,7 @@ from popoto.engine.looking_up import looked_up
 from popoto.engine.request import Argument, Plan, Reply
 from popoto.fields.confidence.evidence import Learning
 from popoto.fields.keeping.adjusting import Adjustment, carried_out
+from popoto.fields.keeping.shards import are_apart
 from popoto.fields.surfacing import Proposing
 
 __all__ = ["take_effect"]
@@ -32,8 +33,9 @@ class _Looking(Adjustment):
     what = "assemble()"
     needs_record = False
 
-    def __init__(self, model: Any, commands: Sequence[tuple[Argument, ...]]) -> None:
+    def __init__(self, model: Any, options: Any, commands: Sequence[tuple[Argument, ...]]) -> None:
         super().__init__(model)
+        self.options = options
         self.commands = commands
         self.replies: Sequence[Any] = ()
 
@@ -55,11 +57,14 @@ def take_effect(
     partition: str,
     signal: float,
     looks: Sequence[tuple[Argument, ...]] = (),
+    shards: Sequence[str] | None = None,
 ) -> Plan[Sequence[Any]]:
     """All effects in one step; records that are gone meanwhile are left out. One command.
 
-    What is to be looked up is, in the same step; the replies.
+    What is to be looked up is, in the same step; the replies. Of records in several shards of a
+    cluster, it is before that, and each shard has a step. `shards`: that of each look.
     """
+    options: Any = model._meta
     effects: list[Adjustment] = []
     if hasattr(model, "on_read") and getattr(model, "_track_reads", True):
         effects += [_Staging(record) for record in shown]
@@ -67,8 +72,12 @@ def take_effect(
     effects += [Proposing(record, partition, now) for record in proactive]
     for field in model._meta.listed("confidence")[:1]:
         effects += [Learning(record, field, signal) for record in suppressed]
+    is_spread = len({*(shards or ())}) > 1 and (yield from are_apart(options))
+    seen: Sequence[Any] = ()
+    if looks and (is_spread or not effects):
+        seen, looks = (yield from looked_up(looks, options.shard, shards=shards)), ()
     if not effects:
-        return (yield from looked_up(looks, model._meta.shard)) if looks else ()
-    looking = _Looking(model, looks)
+        return seen
+    looking = _Looking(model, effects[0].options, looks)
     yield from carried_out([*effects, looking] if looks else effects, skips_missing=True)
-    return looking.replies
+    return looking.replies if looks else seen

@@ -44,7 +44,7 @@ def gathered(asked: Asked) -> Plan[Gathered]:
     """
     cues = list(asked.cues.values())
     push, familiar, pull = yield from together(
-        _push(asked), familiarity(asked.model, cues), _pulled(asked, 2 * asked.max_items)
+        _push(asked), _familiar(asked, cues), _pulled(asked, 2 * asked.max_items)
     )
     pulled = yield from _read(pull, familiar)
     if asked.gate is None:
@@ -56,11 +56,13 @@ def gathered(asked: Asked) -> Plan[Gathered]:
 def probed(asked: Asked, limit: int) -> Plan[Gathered]:
     """The best so many for the cues, without what associations lift. As many round trips."""
     cues = list(asked.cues.values())
-    familiar, pull = yield from together(
-        familiarity(asked.model, cues), _pulled(asked, limit, lifts=False)
-    )
+    familiar, pull = yield from together(_familiar(asked, cues), _pulled(asked, limit, lifts=False))
     pulled = yield from _read(pull, familiar)
     return Gathered(pulled, [], familiar, pulled)
+
+
+def _familiar(asked: Asked, cues: Sequence[Any]) -> Plan[list[float]]:
+    return familiarity(asked.model, cues, asked.spec.options)
 
 
 def _read(pull: Plan[list[Any]], familiar: Sequence[float]) -> Plan[list[Any]]:

@@ -41,7 +41,7 @@ class Gate:
             return told
         field = model._meta.listed("confidence")[0]
         asked = [confidence_command(field, pulled[0])]
-        (evidence,) = yield from looked_up(asked, model._meta.shard)
+        (evidence,) = yield from looked_up(asked, pulled[0]._meta.shard)
         told["gate_score"] = confidence_of(evidence, field.initial_confidence)
         told["gated"] = told["gate_score"] < self.threshold
         if told["gated"]:

@@ -133,13 +133,16 @@ def _of_records(
     return found if cls is RetrievalQuality else cls(**vars(found))
 
 
-def familiarity(model: Any, values: Sequence[Any]) -> Plan[list[float]]:
-    """How familiar the values of cues are: 1 or 0, and 0.5 where nothing can tell. One command."""
+def familiarity(model: Any, values: Sequence[Any], options: Any = None) -> Plan[list[float]]:
+    """How familiar the values of cues are: 1 or 0, and 0.5 where nothing can tell. One command.
+
+    `options`: to one shard of a model that has several.
+    """
     fields = model._meta.listed("existence")
     if not fields or not values:
         return [_UNKNOWN_FAMILIARITY] * len(values)
     asked = [str(value) for value in values]
-    asking: Plan[list[bool]] = fields[0]._found(model, asked)
+    asking: Plan[list[bool]] = fields[0]._found(model, asked, options)
     return [1.0 if each else 0.0 for each in (yield from asking)]
 
 
@@ -154,7 +157,7 @@ def measured(
     measuring = Measuring(model, records, candidates, cues, yardstick)
     if not measuring.commands:
         return measuring.quality([])
-    replies = yield from looked_up(measuring.commands, model._meta.shard)
+    replies = yield from looked_up(measuring.commands, model._meta.shard, shards=measuring.shards)
     return measuring.quality(replies)
 
 
@@ -174,21 +177,30 @@ class Measuring:
         self.candidates = candidates
         self.cues = cues
         self.yardstick = yardstick
-        looked_at = list({record.pk: record for record in (*records, *candidates)}.values())
-        for record in looked_at:
+        self._groups: dict[str, list[Any]] = {}
+        for record in {record.pk: record for record in (*records, *candidates)}.values():
             model._meta.isolation.check_had(record, "the quality")
-        self._keys: list[str] = [record.pk for record in looked_at]
+            self._groups.setdefault(record._meta.shard, []).append(record)
+        self._keys: list[str] = [each.pk for group in self._groups.values() for each in group]
         by_name = {each.name: each for each in model._meta.listed("sorted")}
         self._sorted = [by_name[name] for name in yardstick.weights or {} if name in by_name]
         self._confident = model._meta.listed("confidence")[:1]
         self.commands: list[tuple[Argument, ...]] = []
-        if looked_at:
-            self.commands += [
-                ("ZMSCORE", each.sorted_set_key, *self._keys) for each in self._sorted
-            ]
-            for each in self._confident:
-                for record in looked_at:
-                    self.commands.append(confidence_command(each, record))
+        #: of a model with several shards, that of each command
+        self.shards: list[str] | None = None if model._meta.shard_by is None else []
+        for each in self._sorted:
+            for shard, group in self._groups.items():
+                keys = [record.pk for record in group]
+                self._put(("ZMSCORE", each.sorted_set_key, *keys), shard)
+        for each in self._confident:
+            for shard, group in self._groups.items():
+                for record in group:
+                    self._put(confidence_command(each, record), shard)
+
+    def _put(self, command: tuple[Argument, ...], shard: str) -> None:
+        self.commands.append(command)
+        if self.shards is not None:
+            self.shards.append(shard)
 
     def quality(self, replies: Sequence[Any]) -> RetrievalQuality:
         """By what the commands have replied."""
@@ -210,7 +222,13 @@ class Measuring:
         confidences, keys = dict.fromkeys(self._keys, 1.0), self._keys
         if not replies:
             return _Stored(confidences, {})
-        columns, evidence = replies[: len(self._sorted)], replies[len(self._sorted) :]
+        width = len(self._groups)
+        last = len(self._sorted) * width
+        columns = [
+            [score for column in replies[first : first + width] for score in column]
+            for first in range(0, last, width)
+        ]
+        evidence = replies[last:]
         for each in self._confident:
             for key, bytes_ in zip(keys, evidence, strict=True):
                 confidences[key] = confidence_of(bytes_, each.initial_confidence)

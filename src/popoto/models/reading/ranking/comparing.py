@@ -36,12 +36,9 @@ class Search:
     similar: Array = None
 
     @classmethod
-    def of(cls, field: AnyField, text: str) -> Plan[Search | None]:
-        """None where nothing can be similar: no provider, no vectors, a question of length 0."""
-        vector = yield from cls.vector_of(field, text)
-        if vector is None:
-            return None
-        keeper: VectorKeeper = field.keeper
+    def of(cls, field: AnyField, vector: Array, shard: str) -> Plan[Search | None]:
+        """In one shard; None where it has no vectors."""
+        keeper: VectorKeeper = field.keeper_in(shard)
         return cls.among_seen(field, (yield from keeper.seen()), vector)
 
     @staticmethod
@@ -61,12 +58,12 @@ class Search:
         return None if seen.view is None else cls.against(field, seen, seen.view, vector)
 
     @classmethod
-    def foreseen(cls, field: AnyField, vector: Array) -> Search | None:
+    def foreseen(cls, field: AnyField, vector: Array, shard: str) -> Search | None:
         """The question, compared with what this process knew last; None where that is long.
 
         What of it holds is known once the server has told what has changed (`take_over`).
         """
-        keeper: VectorKeeper = field.keeper
+        keeper: VectorKeeper = field.keeper_in(shard)
         seen = keeper.at_hand()
         view = None if seen is None else seen.view
         if seen is None or view is None or view.rows.shape[1] != len(vector):

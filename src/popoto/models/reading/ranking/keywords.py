@@ -23,6 +23,7 @@ from popoto.engine.tree import (
 )
 from popoto.exceptions import QueryException
 from popoto.fields.describing import describe
+from popoto.fields.keeping.shards import are_apart
 from popoto.memory.bm25.documents import lengths_key, postings_key
 from popoto.memory.bm25.remembered import (
     MOST_NAMED,
@@ -44,7 +45,14 @@ from popoto.models.reading.ranking.asked import (
     refuse_order,
     the_field,
 )
-from popoto.models.reading.ranking.scored import Scored, best_of_parts, finished, keys_of
+from popoto.models.reading.ranking.scored import (
+    Found,
+    Scored,
+    best_of_parts,
+    best_of_shards,
+    finished,
+    keys_of,
+)
 from popoto.models.reading.spec import QuerySpec
 from popoto.models.record.options import ModelOptions
 
@@ -78,9 +86,17 @@ def keyword_search(
     terms = _terms(field, query_text)
     if count <= 0 or not terms:
         return []
-    fetch = yield from execution.unordered()
-    ranking = _Ranking(fetch, field, field.stem(partition), terms, count)
-    scored = yield from ranking.found(execution.reading(), is_all=is_all)
+    reading = execution.reading()
+
+    def best(each: QuerySpec) -> Plan[Found]:
+        fetch = yield from Execution(each).unordered()
+        ranking = _Ranking(fetch, field, field.stem(partition), terms, count)
+        return fetch, (yield from ranking.found(reading, is_all=is_all))
+
+    found = yield from best_of_shards(spec, best, count)
+    if found is None:
+        return []
+    fetch, scored = found
     return (yield from finished(execution, fetch, scored[execution.offset :], "_bm25_score"))
 
 
@@ -99,13 +115,17 @@ def keyword_ranking(
     terms = _terms(field, query_text)
     if count <= 0 or not terms:
         return []
-    fetch = yield from execution.unordered()
-    if allowed_keys is not None:
-        among = RecordKeys(tuple(_text(key) for key in allowed_keys))
-        fetch.operand.node, is_all = among, False
-    ranking = _Ranking(fetch, field, field.stem(partition), terms, count)
-    scored = yield from ranking.found(Reading(()), is_all=is_all)
-    return keys_of(scored)
+    among = None if allowed_keys is None else RecordKeys(tuple(map(_text, allowed_keys)))
+
+    def best(each: QuerySpec) -> Plan[Found]:
+        fetch = yield from Execution(each).unordered()
+        if among is not None:
+            fetch.operand.node = among
+        ranking = _Ranking(fetch, field, field.stem(partition), terms, count)
+        return fetch, (yield from ranking.found(Reading(()), is_all=is_all and among is None))
+
+    found = yield from best_of_shards(spec, best, count)
+    return [] if found is None else keys_of(found[1])
 
 
 # What is asked for -----------------------------------------------------------------------------
@@ -200,10 +220,12 @@ class _Ranking:
         return [(float(each[2]), row) for each, row in zip(found, rows, strict=True)]
 
     def _reply(self, node: Node, reading: Reading, *, sweeps: bool) -> Plan[list[Any]]:
-        known, wanted = self._known(node)
+        options = self.fetch.options
+        shard = options.shard if (yield from are_apart(options)) else ""
+        known, wanted = self._known(node, shard)
         along = known.along(self.terms) if known else NOTHING_ALONG
         call = self._call(node, reading, self._foretold(known, wanted), sweeps=sweeps)
-        request = Request((call, *along.commands), self.fetch.options.shard, repeatable=True)
+        request = Request((call, *along.commands), options.shard, repeatable=True)
         try:
             reply, *replies = yield request
         except redis.exceptions.ResponseError as error:
@@ -241,13 +263,14 @@ class _Ranking:
             keys.position(key)
         return ScriptCall(SEARCH, list(keys.positions), arguments)
 
-    def _known(self, node: Node) -> tuple[Remembered | None, int]:
+    def _known(self, node: Node, shard: str) -> tuple[Remembered | None, int]:
         """What this process remembers of the index, and how many documents it is to name."""
         # Of those that conditions are to leave out, more are needed.
         factor, more = (1.25, 16) if isinstance(node, Everything) else (8, 64)
         wanted = int(self.count * factor) + more
         is_walked = self.field.cache and not isinstance(node, RecordKeys)
-        return (remembered(self.stem) if is_walked and wanted <= MOST_NAMED else None), wanted
+        is_known = is_walked and wanted <= MOST_NAMED
+        return (remembered(self.stem, shard) if is_known else None), wanted
 
     def _foretold(self, known: Remembered | None, wanted: int) -> list[Argument]:
         if known is None:

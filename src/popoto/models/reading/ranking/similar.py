@@ -30,8 +30,9 @@ from popoto.models.reading.ranking.asked import (
 )
 from popoto.models.reading.ranking.comparing import Search
 from popoto.models.reading.ranking.composite import composite_score
-from popoto.models.reading.ranking.scored import Scored, finished
+from popoto.models.reading.ranking.scored import Found, Scored, best_of_shards, finished
 from popoto.models.reading.spec import QuerySpec
+from popoto.models.reading.spreading import in_each_shard
 from popoto.models.record.record_keys import told_by_key
 
 __all__ = [
@@ -95,13 +96,18 @@ def _best(
     vector = yield from Search.vector_of(field, text)
     if vector is None:
         return None
-    fetch = yield from execution.unordered()
-    found, ahead = yield from _searched(field, vector, fetch, reading, count)
-    if found is None:
-        return None
-    ranked = _Ranked(found, asked, temperature, _JOINS[rule])
-    rows = yield from _rows(reading, fetch, ranked, count, ahead)
-    return fetch, [(ranked.scores[row.key], row) for row in rows[execution.offset :]]
+
+    def best(each: QuerySpec) -> Plan[Found | None]:
+        fetch = yield from Execution(each).unordered()
+        search, ahead = yield from _searched(field, vector, fetch, reading, count)
+        if search is None:
+            return None
+        ranked = _Ranked(search, asked, temperature, _JOINS[rule])
+        rows = yield from _rows(reading, fetch, ranked, count, ahead)
+        return fetch, [(ranked.scores[row.key], row) for row in rows]
+
+    found = yield from best_of_shards(spec, best, count, backwards=True)
+    return None if found is None else (found[0], found[1][execution.offset :])
 
 
 def _with_indexes(spec: QuerySpec, text: str, asked: Scoring) -> Plan[list[Any]]:
@@ -116,11 +122,17 @@ def similarities(spec: QuerySpec, text: Any) -> Plan[dict[str, float]]:
     """The positive similarities of a model's records to a text, by record key."""
     if not is_asked(text):
         return {}
-    found = yield from Search.of(embedding_field(spec), text)
-    if found is None:
-        return {}
-    yield from found.compare()
-    return dict(found.view.best(found.similar, least=0.0, above=True))
+    field = embedding_field(spec)
+    vector = yield from Search.vector_of(field, text)
+    found: dict[str, float] = {}
+    if vector is None:
+        return found
+    for each in (yield from in_each_shard(spec)):
+        search = yield from Search.of(field, vector, each.options.shard)
+        if search is not None:
+            yield from search.compare()
+            found.update(search.view.best(search.similar, least=0.0, above=True))
+    return found
 
 
 # What is asked for -----------------------------------------------------------------------------
@@ -261,8 +273,9 @@ def _searched(
 
     The best are those that this process knew last. Mostly they still are.
     """
-    keeper: VectorKeeper = field.keeper
-    foreseen = Search.foreseen(field, vector)
+    shard = fetch.options.shard
+    keeper: VectorKeeper = field.keeper_in(shard)
+    foreseen = Search.foreseen(field, vector, shard)
     if foreseen is None:
         return Search.among_seen(field, (yield from keeper.seen()), vector), None
     best = foreseen.view.best(foreseen.similar, least=0.0, above=True)

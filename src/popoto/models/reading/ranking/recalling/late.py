@@ -13,7 +13,6 @@ from popoto.fields.vectors.embedding import Worded
 from popoto.memory.recall.formula import IN_CONTEXT
 from popoto.memory.vectors.arrays import Array, numpy
 from popoto.memory.vectors.words import count_words, nearest_words
-from popoto.models.reading.planning import AnyField
 from popoto.models.reading.ranking.recalling.asked import LATE
 from popoto.models.reading.ranking.recalling.scoring import Scores
 from popoto.models.reading.ranking.recalling.sequence import InOrder
@@ -30,7 +29,7 @@ _MOST_COMPARED: Final = 50
 class LateInteraction:
     """The words of a question, and the candidates that are to be compared with them."""
 
-    embedding: AnyField
+    keeper: WordKeeper
     asked: Worded
     #: what each word of the question tells; their sum is 1
     weights: Array
@@ -43,7 +42,7 @@ class LateInteraction:
     @classmethod
     def of(
         cls,
-        embedding: AnyField,
+        keeper: WordKeeper,
         asked: Worded,
         weights: Sequence[float],
         scores: Scores,
@@ -53,7 +52,7 @@ class LateInteraction:
         total = sum(weights)
         if not total or LATE not in scores.weights:
             return None
-        found = cls(embedding, asked, numpy().asarray(weights) / total, scores, order)
+        found = cls(keeper, asked, numpy().asarray(weights) / total, scores, order)
         found.best = [key for key, _ in scores.ranked()[:_MOST_COMPARED]]
         beside = [near for key in found.best for near in found._beside(key)]
         found.read_keys = list(dict.fromkeys([*found.best, *beside]))
@@ -64,8 +63,7 @@ class LateInteraction:
 
     def read(self) -> Plan[Mapping[str, bytes]]:
         """The words of these records. One round trip."""
-        keeper: WordKeeper = self.embedding.words
-        return (yield from keeper.read(self.read_keys))
+        return (yield from self.keeper.read(self.read_keys))
 
     def put(self, told: Mapping[str, bytes]) -> None:
         """Set what it says of each candidate, and what follows from that for its session.

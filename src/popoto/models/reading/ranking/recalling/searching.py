@@ -14,6 +14,7 @@ from popoto.engine.together import together
 from popoto.engine.tree import Everything, Node, RecordKeys
 from popoto.fields.associations.edges import spread
 from popoto.fields.constants import Defaults
+from popoto.fields.vectors.by_word import WordKeeper
 from popoto.fields.vectors.keeper import Seen, VectorKeeper
 from popoto.memory.recall.formula import telling_part
 from popoto.models.reading.fetching import Fetch
@@ -141,7 +142,8 @@ class Search:
         if told is not None and self.asking.question is not None:
             weights = telling_weights(words.words, self.asking.question, told)
         scores = self.recall.scores
-        self.recall.late = LateInteraction.of(self.signals.embedding, words, weights, scores, order)
+        keeper: WordKeeper = self.signals.embedding.words_in(self.asking.fetch.options.shard)
+        self.recall.late = LateInteraction.of(keeper, words, weights, scores, order)
 
     def _matching(self) -> Plan[Callable[[str], bool] | None]:
         """Whether a record matches by its key, where it need not be looked at; None where it must.
@@ -237,7 +239,7 @@ class Search:
         field = self.signals.embedding
         if field is None or field.provider is None:
             return (yield from no_vectors())
-        keeper: VectorKeeper = field.keeper
+        keeper: VectorKeeper = field.keeper_in(self.asking.fetch.options.shard)
         return (yield from keeper.seen())
 
     def _associated(self) -> Plan[dict[str, float]]:

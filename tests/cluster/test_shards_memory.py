@@ -1,0 +1,204 @@
+"""Memories of which each agent has a shard of its own, on a cluster of three nodes."""
+
+from __future__ import annotations
+
+import pytest
+import redis
+
+from popoto import (
+    BM25Field,
+    ConfidenceField,
+    ContextAssembler,
+    ModelException,
+    ObservationProtocol,
+    RecallProposal,
+    clock,
+    transaction,
+)
+from popoto.exceptions import QueryException
+from popoto.memory.bm25.formula import inverse_frequency
+from tests.driver import Api
+
+from .models import Memory, holder
+
+pytestmark = [pytest.mark.cluster, pytest.mark.slow]
+
+NOW = 1_700_000_000.0
+AGENTS = ("ann", "bob", "cleo")
+TEXTS = {
+    "sleep": "the cat sleeps",
+    "play": "a kitten plays",
+    "rain": "rain falls on the garden",
+    "tax": "taxes are due",
+}
+
+
+@pytest.fixture(autouse=True)
+def _remembered(_on_the_cluster: None) -> None:
+    """Each agent knows one thing more than the one before."""
+    for number, agent in enumerate(AGENTS):
+        for place, (name, text) in enumerate(list(TEXTS.items())[: number + 2]):
+            with clock.using(NOW - place * 3600):
+                Memory.create(agent=agent, name=name, text=text, rank=float(place + 1))
+
+
+def names(found: list[Memory]) -> list[str]:
+    return [each.name for each in found]
+
+
+def test_each_agent_is_ranked_by_itself(api: Api) -> None:
+    cleo, ann = Memory.query.filter(agent="cleo"), Memory.query.filter(agent="ann")
+    with clock.using(NOW):
+        for _ in range(3):
+            # Also by what this process remembers of each shard.
+            assert names(api(cleo.keyword_search, "cat garden")) == ["sleep", "rain"]
+            assert names(api(ann.keyword_search, "cat garden")) == ["sleep"]
+            assert names(api(cleo.semantic_search, "cat", limit=2)) == ["sleep", "play"]
+            assert names(api(ann.semantic_search, "cat", limit=9)) == ["sleep", "play"]
+        assert names(api(cleo.recall, "cat garden", limit=2)) == ["rain", "sleep"]
+        assert names(api(ann.recall, "garden", limit=2))[0] in ("sleep", "play")
+        assert names(api(cleo.top_by_decay, "relevance", n=2)) == ["sleep", "play"]
+        assert names(api(cleo.composite_score, {"rank": 1}, limit=2)) == ["tax", "rain"]
+        assert names(api(ann.composite_score, {"rank": 1, "relevance": 1}, limit=9)) == [
+            "play",
+            "sleep",
+        ]
+        assert names(api(ann.fuse, x=[("Memory:ann:play", 1.0), ("Memory:bob:play", 0.5)])) == [
+            "play"
+        ]
+    api(Memory.query.get("Memory:cleo:rain").delete)
+    assert names(api(cleo.keyword_search, "cat garden")) == ["sleep"]
+    assert "rain" not in names(api(cleo.semantic_search, "cat", limit=9))
+
+
+def test_agents_take_turns_in_what_a_process_remembers(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("popoto.fields.vectors.on_server._MOST_SHARDS", 1)
+    for _ in range(2):
+        for agent, known in (("ann", 2), ("bob", 3), ("cleo", 4)):
+            query = Memory.query.filter(agent=agent)
+            assert len(api(query.semantic_search, "the cat sleeps", min_score=-2, limit=9)) == known
+
+
+def test_records_of_all_agents_are_tracked(api: Api) -> None:
+    found = api(Memory.query.filter(name="sleep").all)
+    assert [each.agent for each in found] == list(AGENTS)
+    assert [api(each.confirm_access) for each in found] == [1, 1, 1]
+
+
+@pytest.mark.parametrize(
+    "ranking",
+    [
+        lambda api, query: api(query.recall, "cat", signals=["words"]),
+        lambda api, query: api(query.composite_score, {"rank": 1}, normalize=True),
+        lambda api, query: api(query.semantic_search, "cat", indexes={"rank": 1}, normalize=True),
+    ],
+)
+def test_a_ranking_of_what_one_shard_knows_says_which(api: Api, ranking) -> None:
+    with pytest.raises(QueryException, match=r"Meta.shard_by is 'agent'.*filter\(agent=…\)"):
+        ranking(api, Memory.query)
+
+
+def test_what_stands_beside_a_record(api: Api, nodes: list[redis.Redis]) -> None:
+    record = api(Memory.query.get, "Memory:ann:sleep")
+    with clock.using(NOW):
+        assert api(record.touch, "relevance") == NOW
+        assert api(record.strengthen_cycle, "rhythm", 3) == [[100, 3.0, 0]]
+        assert api(ConfidenceField.update_confidence, record, "sure", 0.9) == 0.9
+        assert api(ConfidenceField.get_confidence, record, "sure") == 0.9
+        assert api(record.confirm_access) == 1
+        assert record.access_count == 1
+        api(Memory.record_prediction, record, {"x": 4})
+        assert api(Memory.auto_resolve, record, "used") == 0.3
+        assert api(Memory.get_prediction_data, record)["resolved"] is True
+        ObservationProtocol.on_context_used([record], {record.pk: "acted"})
+        together = transaction()
+        record.touch("relevance", pipeline=together)
+        Memory.query.get("Memory:ann:play").touch("relevance", pipeline=together)
+        api(together.commit)
+    assert len(api(record.history)) > 2
+    node = holder(nodes, "Memory:ann")
+    assert all(key.startswith(b"{Memory:") for key in node.keys("*Memory:ann:sleep*"))
+    record.name = "moved"
+    api(record.save, migrate_key=True)
+    assert api(ConfidenceField.get_confidence, record, "sure") == 0.9
+    api(record.delete)
+    assert not node.keys("*:sleep")
+    assert not node.keys("*:moved")
+
+
+def test_edges_join_records_of_one_shard(api: Api) -> None:
+    sleep, play, other = "Memory:cleo:sleep", "Memory:cleo:play", "Memory:bob:play"
+    for field in (Memory.both, Memory.ways):
+        assert api(field.link, Memory, sleep, play, 0.5) == 0.5
+        assert api(field.bulk_link, Memory, [(sleep, "topic"), (other, "topic")], 0.25) == [
+            0.25,
+            0.25,
+        ]
+        assert api(field.get_linked, Memory, sleep) == [(play, 0.5), ("topic", 0.25)]
+        assert api(field.get_linked, Memory, other) == [("topic", 0.25)]
+        assert set(api(field.propagate, Memory, [sleep, other], 1)) == {play, "topic"}
+        for method in (field.link, field.strengthen):
+            with pytest.raises(ModelException, match="an edge joins records of one shard"):
+                api(method, Memory, sleep, other, 0.5)
+        assert api(field.weaken_all, Memory, sleep, 0.0001) == 2
+
+
+def test_contexts_of_one_agent(api: Api) -> None:
+    assembler = ContextAssembler(Memory, {"rank": 1, "relevance": 1}, max_items=2)
+    with clock.using(NOW):
+        result = api(assembler.assemble, {"topic": "cat"}, partition_filters={"agent": "cleo"})
+        assert len(result.records) == 2
+        assert {each.agent for each in result.records} == {"cleo"}
+        ann = {"agent": "ann"}
+        result = api(assembler.assemble, partition_filters=ann, assess_quality=True)
+        assert {each.agent for each in result.records} == {"ann"}
+
+
+def test_what_is_asked_of_all_agents(api: Api) -> None:
+    first, second = (Memory.query.get(f"Memory:{agent}:sleep") for agent in ("ann", "bob"))
+    with clock.using(NOW):
+        api(RecallProposal.create_batch, [first], "why", "p")
+    with clock.using(NOW + 60):
+        api(RecallProposal.create_batch, [second], "why", "p")
+    assert api(RecallProposal.get_pending, Memory, "p") == [(first.pk, NOW), (second.pk, NOW + 60)]
+    with clock.using(NOW + 90):
+        assert api(RecallProposal.expire_stale, Memory, "p", 60) == [first.pk]
+    assert api(RecallProposal.get_pending, Memory, "p") == [(second.pk, NOW + 60)]
+    for record, outcome in ((first, "used"), (second, "dismissed")):
+        api(Memory.record_prediction, record, {"x": 4})
+        api(Memory.auto_resolve, record, outcome)
+        api(ConfidenceField.update_confidence, record, "sure", 0.9)
+    errors = [(second.pk, 0.5), (first.pk, 0.3)]
+    assert api(Memory.get_highest_errors, Memory) == errors
+    assert api(Memory.get_highest_errors, Memory, limit=1)[0][0] == second.pk
+    assert api(Memory.error_summary, Memory)["__all__"]["count"] == 2
+    assert api(ConfidenceField.get_confidence_filtered, Memory, "sure", "*:sleep").keys() == {
+        first.pk,
+        second.pk,
+        "Memory:cleo:sleep",
+    }
+    assert api(Memory.known.might_exist_batch, Memory, ["cat", "taxes", "dog"]) == {
+        "cat": True,
+        "taxes": True,
+        "dog": False,
+    }
+    assert api(Memory.known.fill_ratio, Memory) > 0
+    assert api(Memory.counts.get_frequency, Memory, "cat") == 3
+    assert api(BM25Field.get_idf, Memory, "words", ["cat", "taxes", "dog"]) == {
+        "cat": inverse_frequency(9, 3),
+        "taxes": inverse_frequency(9, 1),
+        "dog": inverse_frequency(9, 0),
+    }
+
+
+def test_nothing_is_known_before_there_is_any_shard(api: Api, nodes: list[redis.Redis]) -> None:
+    for node in nodes:
+        node.flushall()
+    assert api(RecallProposal.get_pending, Memory, "p") == []
+    assert api(Memory.get_highest_errors, Memory) == []
+    assert api(Memory.known.might_exist, Memory, "cat") is False
+    assert api(Memory.known.fill_ratio, Memory) == 0
+    assert api(Memory.counts.get_frequency, Memory, "cat") == 0
+    assert api(BM25Field.get_idf, Memory, "words", ["cat"]) == {"cat": inverse_frequency(0, 0)}
