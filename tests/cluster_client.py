@@ -95,11 +95,14 @@ class ClusterClient(redis.Redis):
 
     def _physical(self, name: bytes, looks: bool) -> bytes:
         tag = self._tag(name.decode(errors="surrogateescape"))
-        if tag is not None:
+        is_stream = name.startswith(b"stream:")
+        if tag is not None and not is_stream:
             return f"{{{tag}}}".encode() + name
+        # Several models may have streams of one name.
         asked = self.nodes if looks else []
         stored = (found for each in asked for found in each.keys(b"{*}" + _literally(name)))
-        return next((found for found in stored if logical(found) == name), name)
+        other = name if tag is None else f"{{{tag}}}".encode() + name
+        return next((found for found in stored if logical(found) == name), other)
 
     def _tag(self, name: str) -> str | None:
         if name.startswith("{") and "}" in name and self._is_model(name[1:].partition("}")[0]):
@@ -162,7 +165,7 @@ def _key_positions(words: Words) -> Sequence[int]:
     if name in COUNTED_KEYS:
         return range(3, 3 + int(words[2]))
     if name in STREAMS:
-        first = [str(word).upper() for word in words].index("STREAMS") + 1
+        first = [_bytes(word).upper() for word in words].index(b"STREAMS") + 1
         return range(first, first + (len(words) - first) // 2)
     if name in TWO_KEYS:
         return (1, 2)

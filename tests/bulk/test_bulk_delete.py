@@ -134,6 +134,7 @@ def test_a_delete_of_the_models_own_is_called(api: Api) -> None:
     assert sorted(seen) == ["a", "b", "c"]
 
 
+@pytest.mark.single_server("counts what one server is asked")
 def test_round_trips(
     api: Api, round_trips: Callable[[], AbstractContextManager[RoundTrips]]
 ) -> None:

@@ -169,6 +169,7 @@ def test_what_is_created_again_meanwhile_is_another_record(
     assert Job.query.get(name="a").state == "new"
 
 
+@pytest.mark.single_server("its records are of several models, which no step covers on a cluster")
 @pytest.mark.parametrize("call", [3, 4])
 def test_one_that_stays_keeps_those_that_depend_on_it(
     api: Api, monkeypatch: pytest.MonkeyPatch, redis_client: redis.Redis, call: int
@@ -186,6 +187,7 @@ def close_mine() -> None:
     Mine.query.filter(name="a").update(state="closed")
 
 
+@pytest.mark.single_server("its records are of several models, which no step covers on a cluster")
 @pytest.mark.parametrize("is_late", [False, True])
 def test_also_where_they_are_too_many_for_its_commit(
     api: Api, monkeypatch: pytest.MonkeyPatch, redis_client: redis.Redis, is_late: bool

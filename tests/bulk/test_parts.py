@@ -191,6 +191,7 @@ def taken_meanwhile(client: redis.Redis) -> None:
     client.hset("Article:thief", mapping={"sku": b"\xa5thief", "barcode": b"\xa2b9"})
 
 
+@pytest.mark.single_server("stages what the connection to one server does")
 @pytest.mark.usefixtures("small_calls")
 def test_what_others_take_between_two_parts_is_told_with_what_is_stored(
     api: Api, redis_client: redis.Redis, before_write: Before
@@ -216,6 +217,7 @@ def fail(error: Exception) -> Callable[[], None]:
     return work
 
 
+@pytest.mark.single_server("stages what the connection to one server does")
 @pytest.mark.usefixtures("small_calls")
 @pytest.mark.parametrize("number", [1, 3])
 def test_a_connection_that_is_lost_between_two_parts_is_told_with_what_is_stored(
@@ -236,6 +238,7 @@ def test_a_connection_that_is_lost_between_two_parts_is_told_with_what_is_stored
     assert f"0-{done - 1}" in str(lost.value)
 
 
+@pytest.mark.single_server("stages what the connection to one server does")
 @pytest.mark.parametrize("kind", [OutcomeUnknownError, ResponseError])
 def test_other_errors_keep_their_class_and_tell_what_is_stored(
     api: Api, before_write: Before, kind: type[Exception]
@@ -257,6 +260,7 @@ WAYS: dict[str, Callable[[Api, list[Article]], Any]] = {
 }
 
 
+@pytest.mark.single_server("stages what the connection to one server does")
 @pytest.mark.parametrize("way", WAYS.values(), ids=WAYS)
 def test_every_bulk_operation_does(
     api: Api,

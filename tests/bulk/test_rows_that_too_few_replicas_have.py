@@ -15,6 +15,8 @@ from popoto import IntField, KeyField, Model, StringField
 from popoto.exceptions import BulkError, ModelException, NotReplicatedError
 from tests.driver import Api
 
+pytestmark = pytest.mark.single_server("here it waits in vain, and a cluster has replicas")
+
 
 class Entry(Model):
     name = KeyField()

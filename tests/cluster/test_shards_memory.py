@@ -90,14 +90,12 @@ def test_records_of_all_agents_are_tracked(api: Api) -> None:
 @pytest.mark.parametrize(
     "ranking",
     [
-        lambda api, query: api(query.keyword_search, "cat"),
-        lambda api, query: api(query.semantic_search, "cat"),
         lambda api, query: api(query.recall, "cat", signals=["words"]),
-        lambda api, query: api(query.composite_score, {"rank": 1}),
-        lambda api, query: api(query.fuse, x=[("Memory:ann:play", 1.0)]),
+        lambda api, query: api(query.composite_score, {"rank": 1}, normalize=True),
+        lambda api, query: api(query.semantic_search, "cat", indexes={"rank": 1}, normalize=True),
     ],
 )
-def test_a_ranking_says_which_shard(api: Api, ranking) -> None:
+def test_a_ranking_of_what_one_shard_knows_says_which(api: Api, ranking) -> None:
     with pytest.raises(QueryException, match=r"Meta.shard_by is 'agent'.*filter\(agent=…\)"):
         ranking(api, Memory.query)
 

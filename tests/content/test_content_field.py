@@ -520,6 +520,7 @@ def test_files_that_nothing_refers_to_are_collected_after_a_while(
     assert api(ContentField.garbage_collect, Note, min_age_seconds=0) == 0
 
 
+@pytest.mark.single_server("it asks redis-py for a key, which has a hash tag on a cluster")
 def test_collecting_spares_the_archive_of_other_models(api: Api, directory: Path) -> None:
     class Other(Model):
         name = KeyField()

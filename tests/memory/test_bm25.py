@@ -85,9 +85,11 @@ def test_it_is_a_field_without_values(redis_client: redis.Redis) -> None:
 
 
 def test_a_source_that_is_no_field_indexes_nothing(redis_client: redis.Redis) -> None:
-    class Lost(Model):
-        name = KeyField()
-        words = BM25Field(source="gone")
+    with pytest.warns(UserWarning, match="source 'gone' is no field"):
+
+        class Lost(Model):
+            name = KeyField()
+            words = BM25Field(source="gone")
 
     Lost.create(name="a")
     assert keys_of(redis_client) == set()

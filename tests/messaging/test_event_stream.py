@@ -158,6 +158,7 @@ def test_refused_saves_leave_no_event(api: Api, redis_client: redis.Redis) -> No
     assert ops(redis_client) == [("create", "Badge:a")]
 
 
+@pytest.mark.single_server("it names a stream that several models have, each its own on a cluster")
 def test_event_and_record_are_written_together_or_not_at_all(
     api: Api, redis_client: redis.Redis
 ) -> None:

@@ -83,6 +83,7 @@ def told(desk: Desk) -> Any:
     return next(iter(desk))[1]
 
 
+@pytest.mark.single_server("on a cluster PUBLISH counts the receivers of one node")
 def test_a_record_is_published_as_it_is(api: Api, desk: Desk) -> None:
     values: dict[str, Any] = {
         "number": "7",

@@ -52,6 +52,7 @@ class Heard:
         return self.pubsub.get_message(timeout=0.005) is None
 
 
+@pytest.mark.single_server("on a cluster PUBLISH counts the receivers of one node")
 def test_the_channel_is_the_class_name_unless_it_is_given(api: Api, heard: Heard) -> None:
     assert News().channel_name == "News"
     assert api(News().publish, {"a": 1}) == 1
@@ -166,6 +167,7 @@ def test_loading_a_model_with_publisher_first_decodes_nothing_yet() -> None:
     assert "text" not in vars(loaded)
 
 
+@pytest.mark.single_server("a cluster has one database")
 def test_publishing_follows_a_reconfiguration(api: Api, heard: Heard) -> None:
     settings = redis_db.POPOTO_REDIS_DB.connection_pool.connection_kwargs
     redis_db.set_REDIS_DB_settings(host="localhost", port=1)

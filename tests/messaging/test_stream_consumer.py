@@ -158,6 +158,7 @@ async def test_a_failed_batch_stays_pending_and_is_tried_again(redis_client: red
     assert redis_client.exists(f"dead:{STREAM}") == 0
 
 
+@pytest.mark.single_server("on a cluster dead letters stay in the slot of their stream")
 @pytest.mark.parametrize("max_retries", [0, 1, 3])
 async def test_after_the_last_retry_it_is_a_dead_letter(
     max_retries: int, redis_client: redis.Redis, caplog: pytest.LogCaptureFixture
@@ -186,6 +187,7 @@ async def test_after_the_last_retry_it_is_a_dead_letter(
     assert await process(one) == 0
 
 
+@pytest.mark.single_server("on a cluster dead letters stay in the slot of their stream")
 async def test_deliveries_to_others_count_as_tries(redis_client: redis.Redis) -> None:
     add(redis_client, 1)
     redis_client.xgroup_create(STREAM, "group", id="0")
@@ -199,6 +201,7 @@ async def test_deliveries_to_others_count_as_tries(redis_client: redis.Redis) ->
     assert redis_client.xlen(f"dead:{STREAM}") == 1
 
 
+@pytest.mark.single_server("on a cluster dead letters stay in the slot of their stream")
 async def test_one_bad_entry_takes_no_good_ones_along(redis_client: redis.Redis) -> None:
     add(redis_client, 1, "bad", 3)
     worker = Worker(lambda fields: fields["n"] == "bad")
@@ -244,6 +247,7 @@ async def test_many_blocked_entries_hide_no_abandoned_ones(redis_client: redis.R
     assert worker.batches == [["4", "5"]]
 
 
+@pytest.mark.single_server("on a cluster dead letters stay in the slot of their stream")
 async def test_two_consumers_bury_and_retry_each_entry_once(redis_client: redis.Redis) -> None:
     add(redis_client, *range(20))
     worker = Worker(lambda fields: True)
@@ -274,6 +278,7 @@ async def test_failed_entries_that_were_trimmed_away_are_given_up(
     assert pending(redis_client) == 0
 
 
+@pytest.mark.single_server("on a cluster dead letters stay in the slot of their stream")
 @pytest.mark.parametrize("exact", [True, False])
 async def test_the_dead_letter_stream_is_trimmed(exact: bool, redis_client: redis.Redis) -> None:
     add(redis_client, *range(300))
@@ -287,6 +292,7 @@ async def test_the_dead_letter_stream_is_trimmed(exact: bool, redis_client: redi
     assert (length == 5) if exact else (5 <= length < 300)
 
 
+@pytest.mark.single_server("on a cluster dead letters stay in the slot of their stream")
 async def test_new_entries_go_on_when_dead_letters_cannot_be_written(
     redis_client: redis.Redis, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -428,6 +434,7 @@ def test_it_uses_the_connection_that_is_configured(server_url: str) -> None:
     assert consumer(Worker()).process_batch_sync() == 0
 
 
+@pytest.mark.single_server("a consumer names its stream, which has a hash tag on a cluster")
 async def test_it_takes_the_events_of_models() -> None:
     class Sale(EventStreamMixin, Model):
         name = KeyField()

@@ -18,8 +18,8 @@ from popoto.cli.arguments import (
 from popoto.cli.exits import DONE, PROBLEMS
 from popoto.cli.indexes import models_of, rows_of, tell_remedy, with_bar
 from popoto.cli.output import say, table
-from popoto.models.upkeep.checking import Check
-from popoto.models.upkeep.traces import Traces
+from popoto.models.upkeep.checking import check_indexes
+from popoto.models.upkeep.traces import traces_of
 
 
 class _Meaning(NamedTuple):
@@ -62,9 +62,9 @@ def run(options: argparse.Namespace) -> int:
     """Look at each model."""
     found: dict[str, dict[str, Any]] = {}
     for model in models_of(options):
-        traces = Traces(model._meta, options.batch_size).plan()
+        traces = traces_of(model._meta, options.batch_size)
         counted = with_bar(options, "looking at", model, traces, reads_records=False)
-        check = Check(model, options.batch_size).plan()
+        check = check_indexes(model, options.batch_size)
         checked = with_bar(options, "checking", model, check, reads_records=True)
         found[model._meta.model_name] = {
             "records": counted["records"],

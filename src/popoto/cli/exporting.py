@@ -37,12 +37,14 @@ from popoto.engine.codec import DecodeError
 from popoto.engine.request import Command, Plan, Request
 from popoto.engine.run import run as carry_out
 from popoto.exceptions import StoredDataError
+from popoto.fields.keeping.shards import by_shard
 from popoto.models.beside.belongings import Belongings, OwnKey, belongings, own_keys
 from popoto.models.reading.calls import Row
 from popoto.models.reading.executing import Execution
 from popoto.models.reading.ordering import by_key
 from popoto.models.reading.spec import QuerySpec
 from popoto.models.record.options import ModelOptions
+from popoto.models.record.sharding import shards_of
 from popoto.models.writing.rows import chunks
 
 _GONE = -2
@@ -188,7 +190,7 @@ class Export:
             return [(row, {}) for row in rows]
         found: dict[str, tuple[Row, Belongings]] = {}
         for _ in range(_MOST_LOOKS):
-            told = carry_out(belongings(self.options, [(row.key, row.stored) for row in rows]))
+            told = carry_out(self._belongings(rows))
             changed: list[bytes] = []
             for row, each in zip(rows, told, strict=True):
                 if not isinstance(each, GuardFailure):
@@ -202,17 +204,24 @@ class Export:
             rows = carry_out(read(changed))
         return self._with_ends([found[key] for key in map(bytes.decode, page) if key in found])
 
+    def _belongings(self, rows: list[Row]) -> Plan[list[Belongings | GuardFailure]]:
+        """What records have, in their order, each as its shard tells it."""
+        told: dict[str, Belongings | GuardFailure] = {}
+        for view, some in (yield from by_shard(self.options, rows, lambda row: row.key)):
+            found = yield from belongings(view, [(row.key, row.stored) for row in some])
+            told.update(zip([row.key for row in some], found, strict=True))
+        return [told[row.key] for row in rows]
+
     def _with_ends(self, rows: list[tuple[Row, Belongings]]) -> list[tuple[Row, Belongings]]:
         """The same, with the ends of keys that go before their records do, or with them."""
         own = [
-            (own_keys(self.options, row.key)[name], told, name)
+            (own_keys(self.options, row.key)[name], told, name, row.key)
             for row, told in rows
             for name, value in told.items()
             if isinstance(value, OwnKey)
         ]
-        for (_, told, name), moment in zip(
-            own, self._moments([key for key, _, _ in own]), strict=True
-        ):
+        moments = self._moments([each[0] for each in own], [each[3] for each in own])
+        for (_, told, name, _), moment in zip(own, moments, strict=True):
             if moment > 0:
                 cast("dict[str, Any]", told)[name] = told[name]._replace(ends=moment)
         return rows
@@ -249,7 +258,7 @@ class Export:
 
     def _expiries(self, keys: Sequence[str]) -> list[tuple[int, dict[str, int]]]:
         """When records end, in epoch milliseconds (-1 never, -2 gone), and fields of them."""
-        moments = self._moments(keys)
+        moments = self._moments(keys, keys)
         of_fields: list[dict[str, int]] = [{} for _ in keys]
         names = self._expiring
         if names:
@@ -257,7 +266,7 @@ class Export:
                 ("HPEXPIRETIME", key, "FIELDS", len(names), *names) for key in keys
             ]
             try:
-                replies = self._asked(commands)
+                replies = self._asked(commands, keys)
             except ResponseError as error:
                 if not is_unknown_command(error):
                     raise
@@ -268,16 +277,18 @@ class Export:
                     found.update((name, each) for name, each in pairs if each > 0)
         return list(zip(moments, of_fields, strict=True))
 
-    def _moments(self, keys: Sequence[str]) -> list[int]:
+    def _moments(self, keys: Sequence[str], of_records: Sequence[str]) -> list[int]:
         try:
-            return self._asked([("PEXPIRETIME", key) for key in keys])
+            return self._asked([("PEXPIRETIME", key) for key in keys], of_records)
         except ResponseError as error:
             if not is_unknown_command(error):
                 raise
         # Before Redis 7: what is left, by this machine's clock.
         now = int(time.time() * 1000)
-        left = self._asked([("PTTL", key) for key in keys])
+        left = self._asked([("PTTL", key) for key in keys], of_records)
         return [each if each < 0 else now + each for each in left]
 
-    def _asked(self, commands: Sequence[Command]) -> list[Any]:
-        return carry_out(Request(commands, self.options.shard, repeatable=True).plan())
+    def _asked(self, commands: Sequence[Command], of_records: Sequence[str]) -> list[Any]:
+        shards = shards_of(self.options, of_records)
+        request = Request(commands, self.options.shard, repeatable=True, shards=shards)
+        return carry_out(request.plan())

@@ -39,6 +39,7 @@ from popoto.engine.codec import DecodeError
 from popoto.engine.request import Command, Request
 from popoto.engine.run import run as carry_out
 from popoto.exceptions import AlreadyExistsError, ModelException, RowError
+from popoto.models.record.sharding import shards_of
 from popoto.models.writing import bulk
 from popoto.models.writing.save_request import SaveRequest
 
@@ -302,7 +303,9 @@ class Import:
         ]
         if commands:
             try:
-                carry_out(Request(commands, model._meta.shard).plan())
+                keys = [str(instance.pk) for instance, ends in mine for _ in ends]
+                shards = shards_of(model._meta, keys)
+                carry_out(Request(commands, model._meta.shard, shards=shards).plan())
             except ResponseError as error:
                 if not is_unknown_command(error):
                     raise

@@ -22,9 +22,9 @@ from popoto.cli.output import complain, printable, progress, say, table
 from popoto.cli.watching import stored_keys, watched
 from popoto.engine.request import Plan
 from popoto.engine.run import run as carry_out
-from popoto.models.upkeep.checking import Check
+from popoto.models.upkeep.checking import check_indexes
 from popoto.models.upkeep.cleaning import clean_indexes
-from popoto.models.upkeep.rebuilding import Rebuild
+from popoto.models.upkeep.rebuilding import rebuild_indexes
 from popoto.models.upkeep.registry import Registry
 
 #: What the sections of `check_indexes` count, in words.
@@ -89,9 +89,9 @@ def run_check(options: argparse.Namespace) -> int:
     """Check each model."""
     found: dict[str, dict[str, Any]] = {}
     for model in models_of(options):
-        check = Check(model, options.batch_size)
+        check = check_indexes(model, options.batch_size)
         found[model._meta.model_name] = with_bar(
-            options, "checking", model, check.plan(), reads_records=True
+            options, "checking", model, check, reads_records=True
         )
         if not options.json:
             _tell(model, found[model._meta.model_name], quiet=options.quiet)
@@ -115,7 +115,7 @@ def run_rebuild(options: argparse.Namespace) -> int:
     """Rebuild each model."""
     code = DONE
     for model in models_of(options):
-        plan = Rebuild(model, options.batch_size).plan()
+        plan = rebuild_indexes(model, options.batch_size)
         rebuilt = with_bar(options, "rebuilding", model, plan, reads_records=True)
         if not options.quiet:
             say(f"{model.__name__}: indexed {rebuilt:,} records")

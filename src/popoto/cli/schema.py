@@ -27,6 +27,7 @@ from popoto.fields.keeping.families import KeyFamily
 from popoto.models.record.options import ModelOptions
 from popoto.models.upkeep.records import SCAN_COUNT
 from popoto.models.upkeep.registry import Registry
+from popoto.models.upkeep.shards import found_shards
 
 _SIZE_COMMANDS = {b"set": "SCARD", b"zset": "ZCARD", b"hash": "HLEN"}
 # Keys kept of all records together ("whole") are of any type.
@@ -131,8 +132,15 @@ def index_sizes(options: ModelOptions) -> Plan[IndexSizes]:
 
     A key that the server moves meanwhile may be counted twice.
     """
-    registry = Registry(options)
     sizes = IndexSizes()
+    known, strangers = yield from found_shards(options)
+    for view in (*known, *strangers):
+        yield from _add_sizes(view, sizes)
+    return sizes
+
+
+def _add_sizes(options: ModelOptions, sizes: IndexSizes) -> Plan[None]:
+    registry = Registry(options)
     scan = Scan(options.shard, b"$*:" + literally(options.model_name) + b"*", SCAN_COUNT)
     page = yield from scan.next()
     while page is not None:
@@ -140,7 +148,6 @@ def index_sizes(options: ModelOptions) -> Plan[IndexSizes]:
         if found:
             yield from _count(options, registry, found, sizes)
         page = yield from scan.next()
-    return sizes
 
 
 def _count(

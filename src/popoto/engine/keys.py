@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from urllib.parse import unquote
 
 from popoto.exceptions import StoredDataError
 
@@ -142,6 +143,13 @@ def shards_key(model_name: str) -> str:
 def shard_name(model_name: str, text: str) -> str:
     """The shard of the records whose shard field stands with this text in their keys."""
     return f"{model_name}:" + _NOT_IN_TAGS.sub(lambda found: f"%{ord(found.group()):02X}", text)
+
+
+def text_of_shard(physical: bytes, model_name: str) -> str | None:
+    """The text by which a key's hash tag names a shard of the model; None for another key."""
+    tag = (as_text(physical) or "").partition("}")[0]
+    head = "{" + model_name + SEPARATOR
+    return unquote(tag.removeprefix(head)) if tag.startswith(head) else None
 
 
 def shard_prefix(shard: str, *, is_cluster: bool) -> str:

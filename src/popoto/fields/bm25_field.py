@@ -175,9 +175,9 @@ class BM25Field(PartitionedFieldMixin[str], ValuelessFieldMixin[str], Field[str]
 
     def forgetting(self, subject: Subject) -> Plan[Mapping[str, Trace]]:
         options: Any = self.owner._meta
-        stems = yield from self.rebuilding(options.model_name, options.shard).stems()
+        stems = yield from self.rebuilding(options.model_name, subject.shard).stems()
         return (
-            yield from forget_words_of(stems, self.root, self.partition_by, options.shard, subject)
+            yield from forget_words_of(stems, self.root, self.partition_by, subject.shard, subject)
         )
 
     def misindexed(self, records: Sequence[Any]) -> Plan[list[tuple[str, bool]]]:

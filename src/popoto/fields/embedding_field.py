@@ -226,10 +226,10 @@ class EmbeddingField(VectorsOfModels, Field[int]):
 
     def rebuilding(self, model_name: str, shard: str) -> Renewal | None:
         # Files are on this machine alone; which are not there is no fact of the model.
-        return Marking(self) if self.store == "server" else None
+        return Marking(self, shard) if self.store == "server" else None
 
     def forgetting(self, subject: Subject) -> Plan[Mapping[str, Trace]]:
-        return {"vectors": (yield from self.keeper.forgetting(subject))}
+        return {"vectors": (yield from self.keeper_in(subject.shard).forgetting(subject))}
 
     def _dimensions_of(self, stored: bytes) -> Any:
         """How many numbers the vector has, by the record; 0 where that cannot be read."""
@@ -268,12 +268,12 @@ class EmbeddingField(VectorsOfModels, Field[int]):
     def prepare(self, wanted: Sequence[tuple[Any, StandIn]]) -> Plan[list[bytes]]:
         return self._preparing().plan(cast("Sequence[tuple[Any, Unembedded]]", wanted))
 
-    def _preparing(self) -> Preparing:
+    def _preparing(self, shard: str | None = None) -> Preparing:
         return Preparing(
             self.label,
             self.source or "",
             self.provider,
-            self.keeper,
+            self.keeper if shard is None else self.keeper_in(shard),
             self.on_failure == "save",
             self.tells_words,
         )
@@ -323,17 +323,17 @@ class EmbeddingField(VectorsOfModels, Field[int]):
         """Whether records may have words, this process's or another one's."""
         return self.late_interaction is not False
 
-    def begin_anew(self, owner: Any, described: Described) -> Plan[None]:
-        """Drop all vectors, those of words first; those to come are made with this."""
+    def begin_anew(self, owner: Any, options: Any, described: Described) -> Plan[None]:
+        """Drop all vectors of a shard, those of words first; those to come are made with this."""
         if self._has_words:
-            yield from self.words.begin_anew(owner)
-        yield from self.keeper.begin_anew(owner, described)
+            yield from self.words_in(options.shard).begin_anew(owner, options)
+        yield from self.keeper_in(options.shard).begin_anew(owner, options, described)
 
-    def lacking(self, record_keys: Sequence[str]) -> Plan[set[str]]:
+    def lacking(self, record_keys: Sequence[str], shard: str) -> Plan[set[str]]:
         """Those of these records that have no vector, or no words where they are to have some."""
-        found = set((yield from self.keeper.lacking(record_keys)))
+        found = set((yield from self.keeper_in(shard).lacking(record_keys)))
         if self.tells_words:
-            found.update((yield from self.words.lacking(record_keys)))
+            found.update((yield from self.words_in(shard).lacking(record_keys)))
         return found
 
     def _is_left_out(self, instance: Any, commit: Commit) -> bool:
@@ -351,21 +351,20 @@ class EmbeddingField(VectorsOfModels, Field[int]):
 
     # Catching up ----------------------------------------------------------------
 
-    def marked(self) -> Plan[list[str]]:
-        """The records whose text is waiting for a vector."""
-        (found,) = yield from looked_up(
-            [("ZRANGE", self.missing_key, 0, -1)], self.keeper.place.shard
-        )
+    def marked(self, shard: str) -> Plan[list[str]]:
+        """The records of a shard whose text is waiting for a vector."""
+        (found,) = yield from looked_up([("ZRANGE", self.missing_key, 0, -1)], shard)
         return [text_of(key) for key in found]
 
     def embed(self, instances: Sequence[Any], *, are_marked: bool) -> Plan[int]:
-        """Give these stored records vectors of their texts; how many have one now.
+        """Give these stored records of one shard vectors of their texts; how many have one now.
 
         A record that is gone, or whose text has changed meanwhile, is left to who did that.
         """
         if self.provider is None or not self.source:
             return 0
-        return (yield from embed_records(self, self._preparing(), instances, are_marked=are_marked))
+        preparing = self._preparing(instances[0]._meta.shard if instances else None)
+        return (yield from embed_records(self, preparing, instances, are_marked=are_marked))
 
     @classmethod
     def _embedding_path(cls, model_class_name: str, redis_key: str) -> str:

@@ -9,11 +9,11 @@ from popoto.engine.run import arun, run
 from popoto.fields.field import LEFT_OUT
 from popoto.models.record.record import Record
 from popoto.models.upkeep import emptying
-from popoto.models.upkeep.checking import Check
+from popoto.models.upkeep.checking import check_indexes
 from popoto.models.upkeep.cleaning import clean_indexes
 from popoto.models.upkeep.erasing import erasing
 from popoto.models.upkeep.erasure import Erasure
-from popoto.models.upkeep.rebuilding import Rebuild, Rebuilt
+from popoto.models.upkeep.rebuilding import Rebuilt, rebuild_indexes
 from popoto.models.writing import bulk, raw_updating
 from popoto.models.writing.save_request import SaveRequest
 
@@ -313,22 +313,22 @@ class BulkMethods(Record, is_base=True):
         ``indexed_fields``, ``relationship_fields``, ``capped_lists``; where there are any,
         ``companions`` (other keys of missing records) and ``abandoned_indexes`` (of fields
         that the model does not have any more), ``shared_values`` (records that share a
-        unique value with another one) and ``unidentified_records`` (whose keys do not follow
-        from the key fields, as if one had been renamed). Then ``wrong_values`` (entries
-        whose record holds another value) and ``missing_entries`` (that records lack, or have
-        with another score). ``total`` is the sum of all these: 0 means healthy.
-        ``unreadable_records``, not in the total, counts hashes that cannot be indexed in
-        whole or in part.
+        unique value with another one), ``unidentified_records`` (whose keys do not follow
+        from the key fields, as if one had been renamed) and ``unregistered_shards``. Then
+        ``wrong_values`` (entries whose record holds another value) and ``missing_entries``
+        (that records lack, or have with another score). ``total`` is the sum of all these: 0
+        means healthy. ``unreadable_records``, not in the total, counts hashes that cannot be
+        indexed in whole or in part.
 
         Safe next to writers: what is counted was so when it was looked at. Visits every key
         of the server twice, and every entry and record: some 3 round trips per 1,000.
         """
-        return run(Check(cls, batch_size).plan())
+        return run(check_indexes(cls, batch_size))
 
     @classmethod
     async def async_check_indexes(cls, batch_size: int = 1000) -> dict[str, Any]:
         """`check_indexes` for asyncio."""
-        return await arun(Check(cls, batch_size).plan())
+        return await arun(check_indexes(cls, batch_size))
 
     @classmethod
     def clean_indexes(cls, batch_size: int = 1000) -> int:
@@ -363,9 +363,9 @@ class BulkMethods(Record, is_base=True):
         twice, and every entry and record: some 3 round trips per 1,000; a text field's list
         of distinct texts is recounted in one step.
         """
-        return run(Rebuild(cls, batch_size).plan())
+        return run(rebuild_indexes(cls, batch_size))
 
     @classmethod
     async def async_rebuild_indexes(cls, batch_size: int = 1000) -> Rebuilt:
         """`rebuild_indexes` for asyncio."""
-        return await arun(Rebuild(cls, batch_size).plan())
+        return await arun(rebuild_indexes(cls, batch_size))

@@ -90,10 +90,11 @@ class Q:
         return Q._join(OR, as_q(other), self)
 
     def __bool__(self) -> bool:
-        """False for one without conditions. Raises TypeError for others; see `Expression`."""
-        if not self.is_empty:
-            _cannot_be_tested(self)
-        return False
+        """False for one without conditions, as in Django: ``if q: query = query.filter(q)``.
+
+        So ``Q(…) and Q(…)`` is the second one alone, as in Django: join them by ``&``.
+        """
+        return not self.is_empty
 
     def __invert__(self) -> Q:
         inverted = self._copy()

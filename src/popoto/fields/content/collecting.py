@@ -7,7 +7,8 @@ from typing import Any
 
 from popoto.engine import keys
 from popoto.engine.codec import DecodeError
-from popoto.engine.looking_up import looked_up
+from popoto.engine.looking_up import looked_up, members_of
+from popoto.engine.nodes import on_cluster
 from popoto.engine.request import Call, Plan
 from popoto.fields.content.references import decode_text
 from popoto.stores.abstract import AbstractContentStore
@@ -54,19 +55,28 @@ def references_to(store: FilesystemStore, model_name: str) -> Plan[set[str]]:
 
 
 def _add_references(model_name: str, found: set[str]) -> Plan[None]:
-    """Add everything that looks like a reference in the records of a model."""
+    """Add everything that looks like a reference in the records of a model, in all its shards."""
+    shards = [model_name]
+    if (yield from on_cluster()):
+        texts = yield from members_of(keys.shards_key(model_name), model_name)
+        shards += [keys.shard_name(model_name, text) for text in texts]
+    for shard in shards:
+        yield from _add_references_in(shard, model_name, found)
+
+
+def _add_references_in(shard: str, model_name: str, found: set[str]) -> Plan[None]:
     seen: set[bytes] = set()
     for _ in range(_MOST_PASSES):
         before = len(seen)
         cursor: Any = 0
         while True:
             (page,) = yield from looked_up(
-                [("SSCAN", keys.class_set_key(model_name), cursor, "COUNT", _PAGE)], model_name
+                [("SSCAN", keys.class_set_key(model_name), cursor, "COUNT", _PAGE)], shard
             )
             cursor, members = int(page[0]), [key for key in page[1] if key not in seen]
             seen.update(members)
             if members:
-                replies = yield from looked_up([("HVALS", key) for key in members], model_name)
+                replies = yield from looked_up([("HVALS", key) for key in members], shard)
                 found.update(_references_in(value for reply in replies for value in reply))
             if not cursor:
                 break

@@ -14,6 +14,7 @@ from popoto.engine.request import Call, Plan
 from popoto.fields.content.collecting import collect, references_to
 from popoto.fields.content.references import decode_text
 from popoto.fields.keeping.forgetting import Subject, Trace
+from popoto.fields.keeping.shards import every_shard
 from popoto.stores.abstract import AbstractContentStore
 from popoto.stores.filesystem import FilesystemStore
 
@@ -86,6 +87,13 @@ def _forget_in(
 
 def _in_use(options: Any) -> Plan[set[str]]:
     """What the records of a model refer to now."""
+    found: set[str] = set()
+    for each in (yield from every_shard(options)):
+        found |= yield from _in_use_in(each)
+    return found
+
+
+def _in_use_in(options: Any) -> Plan[set[str]]:
     found: set[str] = set()
     names = [field.name for field in options.content_fields]
     members = yield from members_of(keys.class_set_key(options.model_name), options.shard)

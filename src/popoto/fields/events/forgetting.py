@@ -53,9 +53,11 @@ def forget_events(model: Any, subject: Subject) -> Plan[Mapping[str, Trace]]:
     partition_field: str | None = model._stream_partition_field
     for key in (yield from _stream_keys(model, subject, stem)):
         part = key[len(stem) + 1 :] if key != stem else ""
-        is_own = partition_field is not None and subject.is_partition((partition_field,), (part,))
+        is_own = subject.is_shard or (
+            partition_field is not None and subject.is_partition((partition_field,), (part,))
+        )
         for is_dead, trace in ((False, events), (True, letters)):
-            stream = _Stream(key, model._meta.shard, is_dead)
+            stream = _Stream(key, subject.shard, is_dead)
             yield from _forget_in(stream, model, subject, trace, is_own=is_own)
     return {"events": events, "dead letters": letters}
 
@@ -68,7 +70,7 @@ def _stream_keys(model: Any, subject: Subject, stem: str) -> Plan[list[str]]:
     if model._stream_partition_field in subject.values:
         for text in sorted(subject.renderings(model._stream_partition_field)):
             found[stem + SEPARATOR + text] = None
-    scan = Scan(model._meta.shard, b"*" + literally(stem + SEPARATOR) + b"*", _PAGE)
+    scan = Scan(subject.shard, b"*" + literally(stem + SEPARATOR) + b"*", _PAGE)
     page = yield from scan.next()
     while page is not None:
         texts = (key.decode("utf-8", "surrogateescape") for key in page)

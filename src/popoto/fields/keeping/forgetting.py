@@ -39,15 +39,21 @@ class Trace:
 
 
 class Subject:
-    """Whose records are erased: all of one model whose fields have these values."""
+    """Whose records are erased: all of one shard of a model whose fields have these values."""
 
     def __init__(self, options: Any, values: Mapping[str, Any]) -> None:
+        self.shard: str = options.shard
         self.values = dict(values)
         #: the records that are erased, by key, and the contents that they refer to
         self.records: dict[str, Sequence[str]] = {}
         self._texts = {
             name: options.by_name[name].text_of(value) for name, value in self.values.items()
         }
+        #: whether the shard is the subject's: nothing else is in it, and its name says whose it is
+        self.is_shard: bool = (
+            options.shard_text is not None
+            and self._texts.get(options.shard_by) == options.shard_text
+        )
         self._parts: dict[int, str] = {}
         if options.key_field_names.issuperset(self.values):
             self._parts = {

@@ -66,9 +66,9 @@ class WordKeeper:
         """Those of these records of whose words nothing is known. One round trip."""
         return lacking_in(self._key, record_keys, self._shard)
 
-    def begin_anew(self, owner: Any) -> Plan[None]:
-        """Drop all words. `owner`: the model."""
-        yield from carried_out([Queued(owner, "reembed()", self._drop)])
+    def begin_anew(self, owner: Any, options: Any) -> Plan[None]:
+        """Drop all words of a shard. `owner`: the model."""
+        yield from carried_out([Queued(owner, "reembed()", self._drop, options)])
 
     def _drop(self, batch: Batch) -> None:
         batch.put("DEL", self._key)

@@ -9,6 +9,7 @@ from typing import Any
 from popoto.engine.looking_up import members_of
 from popoto.engine.request import Call, Plan
 from popoto.engine.run import run
+from popoto.fields.keeping.shards import in_every_shard
 from popoto.fields.vectors.in_files import embeddings_directory
 from popoto.fields.vectors.keeper import VectorKeeper
 from popoto.memory.vectors.arrays import Array
@@ -78,8 +79,10 @@ def _keepers_of(model_class: Any) -> list[VectorKeeper]:
 def _expected(model_class: Any) -> Plan[set[str]]:
     """The names of the files of all records."""
     options = model_class._meta
-    keys = yield from members_of(options.class_set_key, options.shard)
-    return set(map(vector_name, keys))
+    found = yield from in_every_shard(
+        options, lambda each: members_of(each.class_set_key, each.shard)
+    )
+    return {vector_name(key) for of_shard in found for key in of_shard}
 
 
 def expected_files(model_class: Any) -> set[str]:

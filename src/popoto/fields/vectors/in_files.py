@@ -291,7 +291,7 @@ class FileKeeper(VectorKeeper):
         found: Described | None = yield Call(lambda: _looked_at(self.followed))
         return found
 
-    def begin_anew(self, owner: Any, described: Described) -> Plan[None]:
+    def begin_anew(self, owner: Any, options: Any, described: Described) -> Plan[None]:
         yield Call(lambda: self.followed.begin_anew(described))
 
 

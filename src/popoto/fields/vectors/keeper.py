@@ -147,5 +147,7 @@ class VectorKeeper(ABC):
         """What the vectors are made with; None where that is not known."""
 
     @abstractmethod
-    def begin_anew(self, owner: Any, described: Described) -> Plan[None]:
-        """Drop all vectors; those to come are made with this. `owner`: the model."""
+    def begin_anew(self, owner: Any, options: Any, described: Described) -> Plan[None]:
+        """Drop all vectors; those to come are made with this. `owner`: the model, `options`: those
+        of the shard.
+        """

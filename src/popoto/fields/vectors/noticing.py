@@ -16,13 +16,16 @@ __all__ = ["Marking", "lost_vectors"]
 def lost_vectors(field: Any, records: Sequence[Any]) -> Plan[list[str]]:
     """The keys of records whose vector is gone, and is not marked as missing. One round trip."""
     wanted = [record for record in records if record._stored.get(field.name, NIL) != NIL]
+    if not wanted:
+        return []
+    shard: str = wanted[0]._meta.shard
     questions: list[Batch] = []
     for record in wanted:
         batch = _while_as_read(field, record)
         field.keeper.look(batch, record.pk)
         batch.put("ZSCORE", field.missing_key, record.pk)
         questions.append(batch)
-    told = yield from outcomes(questions, field.keeper.place.shard)
+    told = yield from outcomes(questions, shard)
     return [
         record.pk
         for record, outcome in zip(wanted, told, strict=True)
@@ -33,8 +36,9 @@ def lost_vectors(field: Any, records: Sequence[Any]) -> Plan[list[str]]:
 class Marking:
     """A rebuild marks records whose vector is lost, so that `embed_missing` makes it."""
 
-    def __init__(self, field: Any) -> None:
+    def __init__(self, field: Any, shard: str) -> None:
         self._field = field
+        self._shard = shard
 
     def begin(self) -> Plan[None]:
         """Nothing is made anew: only a provider could do that."""
@@ -50,7 +54,7 @@ class Marking:
                 batch = _while_as_read(field, record)
                 batch.put("ZADD", field.missing_key, clock.now(), record.pk)
                 marks.append(batch)
-        yield from outcomes(marks, field.keeper.place.shard, upkeep=True)
+        yield from outcomes(marks, self._shard, upkeep=True)
         return ()
 
     def finish(self) -> Plan[Sequence[tuple[str, str]]]:

@@ -196,14 +196,14 @@ class ServerKeeper(VectorKeeper):
         )
         return _described(self._note, reply)
 
-    def begin_anew(self, owner: Any, described: Described) -> Plan[None]:
+    def begin_anew(self, owner: Any, options: Any, described: Described) -> Plan[None]:
         epoch = _new_epoch()
 
         def queue(batch: Batch) -> None:
             changes, note = KeyArgument(self._changes), KeyArgument(self._note)
             put(batch, "REFORM", self._vectors, changes, note, *described, epoch)
 
-        yield from carried_out([Queued(owner, "reembed()", queue)])
+        yield from carried_out([Queued(owner, "reembed()", queue, options)])
 
 
 def _new_epoch() -> str:

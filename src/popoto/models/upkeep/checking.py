@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 from popoto.engine.batch import Batch, GuardFailure
 from popoto.engine.request import Plan, Reply, Request, ScriptCall
@@ -15,6 +15,7 @@ from popoto.models.record.record import Record
 from popoto.models.upkeep.following import following, missing_following
 from popoto.models.upkeep.records import Judged, RecordWalk, logger
 from popoto.models.upkeep.registry import Registry
+from popoto.models.upkeep.shards import found_shards
 from popoto.models.upkeep.sharing import Shared, shared_values, sharing_questions
 from popoto.models.upkeep.walk import CompanionWalk, EntryWalk
 from popoto.models.upkeep.whole import whole_records
@@ -24,13 +25,34 @@ from popoto.models.writing.rows import chunks
 _MOST_LOOKS = 8
 
 
-class Check:
-    """What is wrong with a model's indexes, counted."""
+def check_indexes(model: type[Record], batch_size: int) -> Plan[dict[str, Any]]:
+    """The plan of `Model.check_indexes`; see there."""
+    chunks((), batch_size)
+    options = model._meta
+    known, strangers = yield from found_shards(options)
+    result = Check(model, options, batch_size).result()
+    for view in (*known, *strangers):
+        _add(result, (yield from Check(model, view, batch_size).plan()))
+    if strangers:
+        result["unregistered_shards"] = len(strangers)
+        result["total"] += len(strangers)
+    return result
 
-    def __init__(self, model: type[Record], batch_size: int) -> None:
-        chunks((), batch_size)
+
+def _add(result: dict[str, Any], found: dict[str, Any]) -> None:
+    for name, value in found.items():
+        if isinstance(value, dict):
+            _add(result.setdefault(name, {}), cast("dict[str, Any]", value))
+        else:
+            result[name] = result.get(name, 0) + value
+
+
+class Check:
+    """What is wrong with the indexes of a model, or of one of its shards, counted."""
+
+    def __init__(self, model: type[Record], options: ModelOptions, batch_size: int) -> None:
         self.model = model
-        self.options: ModelOptions = model._meta
+        self.options = options
         self.registry = Registry(self.options)
         self.batch_size = batch_size
         #: (section, name) -> number of entries whose record is missing
@@ -45,11 +67,11 @@ class Check:
         self._seen: set[tuple[str, str, str]] = set()
 
     def plan(self) -> Plan[dict[str, Any]]:
-        """The plan of `Model.check_indexes`; see there."""
+        """What is wrong with one shard."""
         yield from self._check_entries()
         yield from self._check_companions()
         yield from self._check_records()
-        return self._result()
+        return self.result()
 
     # Entries without record, and with the wrong value ----------------------------------
 
@@ -113,7 +135,7 @@ class Check:
     def _compare(self, keys: Sequence[str]) -> Plan[None]:
         """Ask fields that keep more than entries tell whether they keep what follows."""
         fields = self.options.listed("compared")
-        records = (yield from whole_records(self.model, keys)) if fields else []
+        records = (yield from whole_records(self.model, self.options, keys)) if fields else []
         for field in fields:
             for key, is_kept in (yield from field.misindexed([each.instance for each in records])):
                 place = ("", field.name, key)
@@ -125,7 +147,9 @@ class Check:
         """Look for what mixins keep that follows from these records as a whole."""
         if self.options.whole_sources:
             identified = [record.key for record in page if record.has_identity]
-            wanted = following(self.options, (yield from whole_records(self.model, identified)))
+            wanted = following(
+                self.options, (yield from whole_records(self.model, self.options, identified))
+            )
             for each in wanted:
                 if each.problem:
                     self.unreadable[each.record.key] = None
@@ -199,7 +223,7 @@ class Check:
 
     # The result ------------------------------------------------------------------------
 
-    def _result(self) -> dict[str, Any]:
+    def result(self) -> dict[str, Any]:
         result: dict[str, Any] = {
             "class_set": self.orphans["class_set", ""],
             "key_fields": {},

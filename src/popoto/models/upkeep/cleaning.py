@@ -12,6 +12,7 @@ from popoto.models.beside.leftovers import take_away, while_missing
 from popoto.models.record.options import ModelOptions
 from popoto.models.record.record import Record
 from popoto.models.upkeep.registry import Registry, check_own_keys
+from popoto.models.upkeep.shards import in_turn
 from popoto.models.upkeep.walk import CompanionWalk, EntryWalk, Finding
 from popoto.models.writing.rows import chunks
 
@@ -19,7 +20,11 @@ from popoto.models.writing.rows import chunks
 def clean_indexes(model: type[Record], batch_size: int) -> Plan[int]:
     """The plan of `Model.clean_indexes`; see there."""
     chunks((), batch_size)
-    options = model._meta
+    return sum((yield from in_turn(model._meta, lambda each: clean_shard(each, batch_size))))
+
+
+def clean_shard(options: ModelOptions, batch_size: int) -> Plan[int]:
+    """Clean one shard."""
     registry = Registry(options)
     yield from check_own_keys(options)
     walk = EntryWalk(options, registry, batch_size, compares=False)

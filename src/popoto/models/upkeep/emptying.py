@@ -11,13 +11,15 @@ from popoto.engine.looking_up import members_of
 from popoto.engine.outcome import wrong_kind
 from popoto.engine.request import Plan, Request
 from popoto.engine.scanning import Scan, literally
+from popoto.fields.keeping.shards import are_apart, forget_empty, in_every_shard
 from popoto.models.beside.leftovers import take_away, while_missing
 from popoto.models.record.loading import new_instance, stored_of
 from popoto.models.record.options import ModelOptions
 from popoto.models.record.record import Record
-from popoto.models.upkeep.cleaning import clean_indexes
+from popoto.models.upkeep.cleaning import clean_shard
 from popoto.models.upkeep.records import SCAN_COUNT, read_entries
 from popoto.models.upkeep.registry import Registry
+from popoto.models.upkeep.shards import in_turn
 from popoto.models.writing.bulk import delete_batch, leaving
 from popoto.models.writing.rows import Progress, Rows, chunks, telling
 
@@ -32,8 +34,27 @@ def delete_all(model: type[Record], batch_size: int, progress: Progress | None) 
 
 def _emptied(model: type[Record], batch_size: int, rows: Rows) -> Plan[int]:
     options = model._meta
-    listed = members_of(options.class_set_key, options.shard)
-    later = yield from leaving(model, listed, batch_size)
+    later = yield from leaving(model, _listed(options), batch_size)
+    left = yield from in_turn(
+        options, lambda each: _empty_shard(model, each, batch_size, rows, later)
+    )
+    if (yield from are_apart(options)):
+        yield from forget_empty(options)
+    return rows.done + sum(left)
+
+
+def _listed(options: ModelOptions) -> Plan[list[str]]:
+    """The keys of all records, as the class sets of the shards tell them."""
+    found = yield from in_every_shard(
+        options, lambda each: members_of(each.class_set_key, each.shard)
+    )
+    return [key for of_shard in found for key in of_shard]
+
+
+def _empty_shard(
+    model: type[Record], options: ModelOptions, batch_size: int, rows: Rows, later: set[str]
+) -> Plan[int]:
+    """Delete the records of one shard. Returns how many there were that no index knew."""
     cursor = "0"
     while True:
         wanted = [(options.class_set_key, "set", cursor)]
@@ -52,7 +73,7 @@ def _emptied(model: type[Record], batch_size: int, rows: Rows) -> Plan[int]:
         cursor = pages[0].cursor
         if cursor == "0":
             break
-    return rows.done + (yield from _delete_leftovers(model, batch_size))
+    return (yield from delete_leftovers(options, batch_size))
 
 
 def _forget_missing(options: ModelOptions, missing: Sequence[str]) -> Plan[None]:
@@ -71,13 +92,12 @@ def _instance_of(model: type[Record], key: str, values: Sequence[bytes | None]) 
     return new_instance(model, key, stored, resolves_references=False)
 
 
-def _delete_leftovers(model: type[Record], batch_size: int) -> Plan[int]:
+def delete_leftovers(options: ModelOptions, batch_size: int) -> Plan[int]:
     """Delete what is left of a model without records; the records among it that no index knew.
 
     Where another writer has created records meanwhile, theirs stay, and only entries without
     record are removed.
     """
-    options = model._meta
     registry = Registry(options)
     pattern = b"*" + literally(options.model_name) + b"*"
     scan = Scan(options.shard, pattern, max(SCAN_COUNT, batch_size))
@@ -96,7 +116,7 @@ def _delete_leftovers(model: type[Record], batch_size: int) -> Plan[int]:
             beside += hashes
         for first in range(0, len(beside), batch_size):
             if not (yield from _deleted(options, beside[first : first + batch_size])):
-                yield from clean_indexes(model, batch_size)
+                yield from clean_shard(options, batch_size)
                 return 0
         found = yield from scan.next()
     return unlisted

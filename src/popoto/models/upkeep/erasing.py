@@ -25,16 +25,19 @@ from popoto.fields.content.forgetting import references_in
 from popoto.fields.history.forgetting import forget_in_histories
 from popoto.fields.keeping.commit import defined_by_bases
 from popoto.fields.keeping.forgetting import Subject, Trace
+from popoto.fields.keeping.shards import are_apart, forget_empty
 from popoto.models.beside.leftovers import take_away, while_missing
 from popoto.models.record.loading import StoredView, new_instance
 from popoto.models.record.meta import check_subject
 from popoto.models.record.options import ModelOptions
 from popoto.models.record.record import Record
-from popoto.models.upkeep.cleaning import clean_indexes
+from popoto.models.upkeep.cleaning import clean_shard
+from popoto.models.upkeep.emptying import delete_leftovers
 from popoto.models.upkeep.erasure import Erasure
 from popoto.models.upkeep.records import SCAN_COUNT
 from popoto.models.upkeep.referring import references_to
 from popoto.models.upkeep.registry import Registry, check_own_keys
+from popoto.models.upkeep.shards import in_turn
 from popoto.models.upkeep.stored import StoredWalk, stored_records
 from popoto.models.upkeep.walk import EntryWalk
 from popoto.models.upkeep.whole import whole_records
@@ -72,12 +75,20 @@ class _Noted(NamedTuple):
 
 
 class Erasing:
-    """One erasure under way."""
+    """One erasure of a shard under way."""
 
-    def __init__(self, model: type[Record], values: Mapping[str, Any], batch_size: int) -> None:
-        chunks((), batch_size)
+    def __init__(
+        self,
+        model: type[Record],
+        options: ModelOptions,
+        values: Mapping[str, Any],
+        batch_size: int,
+        *,
+        is_apart: bool,
+    ) -> None:
         self.model = model
-        self.options: ModelOptions = model._meta
+        self.options = options
+        self.is_apart = is_apart
         self.registry = Registry(self.options)
         self.batch_size = batch_size
         self.subject = Subject(self.options, values)
@@ -86,7 +97,7 @@ class Erasing:
         self._noted: dict[str, None] = {}
 
     def plan(self) -> Plan[Erasure]:
-        """The plan of `Model.erase`; see there."""
+        """Erase the subject in one shard."""
         yield from check_own_keys(self.options)
         yield from self._take_up()
         for _ in range(_MOST_PASSES):
@@ -96,6 +107,8 @@ class Erasing:
             if not any(trace.remaining for trace in self.traces.values()):
                 break
         yield from self._drop_note()
+        if self.subject.is_shard and self.is_apart:
+            yield from delete_leftovers(self.options, self.batch_size)
         return Erasure(self.options.model_name, self.subject.values, self.traces)
 
     # The note ------------------------------------------------------------------------------
@@ -190,7 +203,7 @@ class Erasing:
     def _forget(self) -> Plan[None]:
         yield from self._spare_living()
         entries = self._trace("index entries")
-        entries.removed += yield from clean_indexes(self.model, self.batch_size)
+        entries.removed += yield from clean_shard(self.options, self.batch_size)
         yield from self._forget_parts()
         yield from self._make_anew()
         for field in self.options.by_name.values():
@@ -240,7 +253,7 @@ class Erasing:
         walk = StoredWalk(options, self.batch_size)
         page = yield from walk.next()
         while page is not None:
-            records = yield from whole_records(self.model, list(page))
+            records = yield from whole_records(self.model, self.options, list(page))
             trace.looked_at += len(records)
             for renewal in renewals:
                 yield from renewal.add([each.instance for each in records])
@@ -302,8 +315,32 @@ def erasing(model: type[Record], subject: Mapping[str, Any], batch_size: int) ->
             f"{label} needs to be told whose records are meant: {label}(field=value)"
         )
     check_subject(options, subject, label)
+    chunks((), batch_size)
     values = {name: _coerced(options.by_name[name], value) for name, value in subject.items()}
-    return Erasing(model, values, batch_size).plan()
+    return _in_all_shards(model, values, batch_size)
+
+
+def _in_all_shards(
+    model: type[Record], values: Mapping[str, Any], batch_size: int
+) -> Plan[Erasure]:
+    """Erase the subject in every shard: what mentions it may be in those of others."""
+    options = model._meta
+    is_apart = yield from are_apart(options)
+
+    def erased(view: ModelOptions) -> Plan[Erasure]:
+        return Erasing(model, view, values, batch_size, is_apart=is_apart).plan()
+
+    done = yield from in_turn(options, erased)
+    traces: dict[str, Trace] = {"records": Trace()}
+    for erasure in done:
+        for kind, each in erasure.traces.items():
+            trace = traces.setdefault(kind, Trace())
+            trace.looked_at += each.looked_at
+            trace.removed += each.removed
+            trace.remaining += each.remaining
+    if is_apart:
+        yield from forget_empty(options)
+    return Erasure(options.model_name, values, traces)
 
 
 def _coerced(field: Any, value: Any) -> Any:

@@ -26,6 +26,7 @@ from popoto.models.upkeep.cleaning import clean_companions, delete_companions, r
 from popoto.models.upkeep.following import following, mend_following
 from popoto.models.upkeep.records import Judged, RecordWalk, judge
 from popoto.models.upkeep.registry import Registry, check_own_keys
+from popoto.models.upkeep.shards import in_turn
 from popoto.models.upkeep.sharing import Shared, shared_values, sharing_questions
 from popoto.models.upkeep.touches import take_over_touches
 from popoto.models.upkeep.walk import EntryWalk, Finding, contradicts
@@ -66,19 +67,27 @@ class Rebuilt(int):
         return rebuilt
 
 
-class Rebuild:
-    """One rebuild under way."""
+def rebuild_indexes(model: type[Record], batch_size: int) -> Plan[Rebuilt]:
+    """The plan of `Model.rebuild_indexes`; see there."""
+    chunks((), batch_size)
+    done = yield from in_turn(model._meta, lambda each: Rebuild(model, each, batch_size).plan())
+    problems = [problem for each in done for problem in each.problems]
+    return Rebuilt.of(
+        sum(done), problems[:_MOST_PROBLEMS], sum(each.problem_count for each in done)
+    )
 
-    def __init__(self, model: type[Record], batch_size: int) -> None:
-        chunks((), batch_size)
+
+class Rebuild:
+    """One rebuild of a shard under way."""
+
+    def __init__(self, model: type[Record], options: ModelOptions, batch_size: int) -> None:
         self.model = model
-        self.options: ModelOptions = model._meta
+        self.options = options
         self.registry = Registry(self.options)
         self.batch_size = batch_size
         self.problems: list[Problem] = []
         self.reported: set[str] = set()
         self._told: set[tuple[str, ...]] = set()
-        options = self.options
         made = [
             field.rebuilding(options.model_name, options.shard)
             for field in options.by_name.values()
@@ -86,7 +95,7 @@ class Rebuild:
         self.renewals = [each for each in made if each is not None]
 
     def plan(self) -> Plan[Rebuilt]:
-        """The plan of `Model.rebuild_indexes`; see there."""
+        """Rebuild one shard."""
         yield from check_own_keys(self.options)
         yield from take_over_touches(self.options, self.batch_size)
         yield from self._remove_wrong_entries()
@@ -183,7 +192,7 @@ class Rebuild:
             yield from self._index(identified)
             if self.options.save_hooks or self.renewals or self.options.whole_sources:
                 keys = [record.key for record in identified]
-                whole = yield from whole_records(self.model, keys)
+                whole = yield from whole_records(self.model, self.options, keys)
                 if self.options.save_hooks:
                     yield from self._call_hooks(whole)
                 yield from self._mend_following(whole)

@@ -8,6 +8,7 @@ from typing import Any
 from popoto.engine.codec import DecodeError
 from popoto.engine.request import Plan
 from popoto.fields.keeping.forgetting import Trace
+from popoto.fields.keeping.shards import every_shard
 from popoto.models.record.names_of_models import known_models
 from popoto.models.record.options import AnyField, ModelOptions
 from popoto.models.upkeep.stored import StoredWalk
@@ -24,12 +25,14 @@ def references_to(
         fields = [field for field in options.by_name.values() if _refers_to(field, target)]
         if not fields:
             continue
-        walk = StoredWalk(options, batch_size)
-        page = yield from walk.next()
-        while page is not None:
-            trace.looked_at += len(page)
-            trace.remaining += sum(_names_one(each, fields, record_keys) for each in page.values())
+        for view in (yield from every_shard(options)):
+            walk = StoredWalk(view, batch_size)
             page = yield from walk.next()
+            while page is not None:
+                trace.looked_at += len(page)
+                names_one = (_names_one(each, fields, record_keys) for each in page.values())
+                trace.remaining += sum(names_one)
+                page = yield from walk.next()
     return trace
 
 

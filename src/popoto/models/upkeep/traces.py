@@ -18,9 +18,19 @@ from popoto.fields.keeping.entries import SetEntry
 from popoto.models.record.options import AnyField, ModelOptions
 from popoto.models.upkeep.records import Judged, RecordWalk
 from popoto.models.upkeep.registry import Registry
+from popoto.models.upkeep.shards import found_shards
 
 #: The forms of pointers, in the order in which they are read.
 POINTERS = ("1.8.0", "1.8.1", "1.9")
+
+
+def traces_of(options: ModelOptions, batch_size: int) -> Plan[Counter[str]]:
+    """What is left of earlier versions in all shards of a model."""
+    found: Counter[str] = Counter()
+    known, strangers = yield from found_shards(options)
+    for view in (*known, *strangers):
+        found += yield from Traces(view, batch_size).plan()
+    return found
 
 
 class Traces:

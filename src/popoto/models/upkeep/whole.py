@@ -9,6 +9,7 @@ from popoto.engine.codec import Stored
 from popoto.engine.looking_up import looked_up
 from popoto.engine.request import Plan
 from popoto.models.record.loading import new_instance, read_commands, stored_of_each
+from popoto.models.record.options import ModelOptions
 from popoto.models.record.record import Record
 
 
@@ -20,9 +21,10 @@ class Whole(NamedTuple):
     instance: Record
 
 
-def whole_records(model: type[Record], keys: Sequence[str]) -> Plan[list[Whole]]:
-    """The records under these keys, as far as they are there. One round trip."""
-    options = model._meta
+def whole_records(
+    model: type[Record], options: ModelOptions, keys: Sequence[str]
+) -> Plan[list[Whole]]:
+    """The records of one shard under these keys, as far as they are there. One round trip."""
     commands = [command for key in keys for command in read_commands(options, key)]
     replies = yield from looked_up(commands, options.shard)
     found: list[Whole] = []

@@ -36,14 +36,8 @@ class Search:
     similar: Array = None
 
     @classmethod
-    def of(cls, field: AnyField, text: str, shard: str) -> Plan[Search | None]:
-        """In one shard; None where nothing can be similar.
-
-        That is without a provider, without vectors, and for a question of length 0.
-        """
-        vector = yield from cls.vector_of(field, text)
-        if vector is None:
-            return None
+    def of(cls, field: AnyField, vector: Array, shard: str) -> Plan[Search | None]:
+        """In one shard; None where it has no vectors."""
         keeper: VectorKeeper = field.keeper_in(shard)
         return cls.among_seen(field, (yield from keeper.seen()), vector)
 

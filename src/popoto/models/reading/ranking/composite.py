@@ -11,6 +11,7 @@ import redis.exceptions
 from popoto import clock
 from popoto.engine.keys import text_of
 from popoto.engine.request import Argument, Plan, Request, ScriptCall
+from popoto.engine.together import together
 from popoto.engine.tree import Keys, Node, Nothing, RecordKeys, ScoreRange, all_of, encode
 from popoto.exceptions import QueryException
 from popoto.fields.describing import describe
@@ -31,6 +32,7 @@ from popoto.models.reading.ranking.asked import (
 )
 from popoto.models.reading.ranking.scored import Accepts, Scored, finished, keys_of
 from popoto.models.reading.spec import QuerySpec
+from popoto.models.reading.spreading import check_in_one_shard, in_each_shard
 
 __all__ = ["composite_ranking", "composite_score", "signal_named"]
 
@@ -82,22 +84,35 @@ def _best(
     signals = _signals(spec, asked)
     refuse_order(spec, "composite_score")
     count = capped(execution, count)
-    fetch = yield from execution.unordered()
-    if isinstance(fetch.operand.node, Nothing) or count <= execution.offset:
+    if asked.normalize:
+        yield from check_in_one_shard(spec, "normalize=True of composite_score()")
+    now = clock.now()
+
+    def ranking_of(each: QuerySpec) -> Plan[_Ranking | None]:
+        fetch = yield from Execution(each).unordered()
+        if isinstance(fetch.operand.node, Nothing) or count <= execution.offset:
+            return None
+        nodes = yield from _candidates(fetch)
+        if asked.normalize and len(nodes) > 1:
+            raise QueryException(
+                f"{options.model_name}: conditions that only Python can check find more than "
+                f"{_MOST_CANDIDATES} records, which cannot be normalised together"
+            )
+        return _Ranking(fetch, signals, rule, now, least, bool(asked.normalize), nodes)
+
+    told = yield from together(*map(ranking_of, (yield from in_each_shard(spec))))
+    rankings: list[_Ranking] = [each for each in told if each is not None]
+    if not rankings:
         return None
-    ranking = _Ranking(fetch, signals, rule, clock.now(), least, bool(asked.normalize))
-    nodes = yield from _candidates(fetch)
-    if asked.normalize and len(nodes) > 1:
-        raise QueryException(
-            f"{options.model_name}: conditions that only Python can check find more than "
-            f"{_MOST_CANDIDATES} records, which cannot be normalised together"
-        )
 
     def best(first: int, last: int) -> Plan[list[Scored]]:
-        return (yield from ranking.best(nodes, first, last, reading))
+        if len(rankings) == 1:
+            return (yield from rankings[0].best(first, last, reading))
+        found = yield from together(*(each.best(0, last, reading) for each in rankings))
+        return _merged(found)[first:last]
 
     found = yield from accepted(best, count, temperature, asked.post_filter)
-    return fetch, found[execution.offset :]
+    return rankings[0].fetch, found[execution.offset :]
 
 
 def accepted(
@@ -192,6 +207,12 @@ def _candidates(fetch: Fetch) -> Plan[list[Node]]:
     ]
 
 
+def _merged(parts: Sequence[list[Scored]]) -> list[Scored]:
+    """Rankings of several parts as one; equal ones with the greater key first, as of one part."""
+    rows = [row for part in parts for row in part]
+    return sorted(rows, key=lambda each: (each[0], each[1].key.encode("utf-8")), reverse=True)
+
+
 # Asking the server -----------------------------------------------------------------------------
 
 
@@ -205,18 +226,17 @@ class _Ranking:
     now: float
     least: float | None
     is_normal: bool
+    #: what is ranked, in parts
+    nodes: Sequence[Node]
 
-    def best(
-        self, nodes: Sequence[Node], first: int, last: int, reading: Reading
-    ) -> Plan[list[Scored]]:
+    def best(self, first: int, last: int, reading: Reading) -> Plan[list[Scored]]:
         """The rows from one place of the ranking to another. One round trip for each node."""
-        if len(nodes) == 1:
-            return (yield from self._call(nodes[0], first, last, reading))
-        best: list[Scored] = []
-        for node in nodes:
-            best += yield from self._call(node, 0, last, reading)
-        best.sort(key=lambda each: (each[0], each[1].key.encode("utf-8")), reverse=True)
-        return best[first:last]
+        if len(self.nodes) == 1:
+            return (yield from self._call(self.nodes[0], first, last, reading))
+        best: list[list[Scored]] = []
+        for node in self.nodes:
+            best.append((yield from self._call(node, 0, last, reading)))  # noqa: PERF401 - a plan
+        return _merged(best)[first:last]
 
     def _call(self, node: Node, first: int, last: int, reading: Reading) -> Plan[list[Scored]]:
         fetch, options = self.fetch, self.fetch.options

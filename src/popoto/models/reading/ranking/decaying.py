@@ -19,7 +19,7 @@ from popoto.fields.describing import describe
 from popoto.memory.decay.scripts import TOP
 from popoto.memory.hashing import new_version
 from popoto.models.beside.leftovers import repair
-from popoto.models.reading.calls import Page, Reading, Row
+from popoto.models.reading.calls import Page, Reading
 from popoto.models.reading.executing import Execution
 from popoto.models.reading.explaining import lines_of
 from popoto.models.reading.fetching import Fetch
@@ -32,7 +32,7 @@ from popoto.models.reading.ranking.asked import (
     the_field,
 )
 from popoto.models.reading.ranking.explaining import Ranked, RankingExplanation, Story
-from popoto.models.reading.ranking.scored import Scored, best_of_parts
+from popoto.models.reading.ranking.scored import Found, Scored, best_of_parts, best_of_shards
 from popoto.models.reading.spec import QuerySpec
 from popoto.models.record.options import ModelOptions
 
@@ -70,29 +70,38 @@ def top_by_decay(
         return Ranked((), RankingExplanation.of(spec.options.model_name, asked, (), story))
     refuse_order(spec, "top_by_decay")
     partition, is_all = partition_of(field, spec, "top_by_decay")
-    fetch = yield from execution.unordered()
-    ranking = _Ranking(
-        fetch,
-        field.partition_key(partition),
-        field.base_key(partition) if _is_kept(field, base) else None,
-        now,
-        rate,
-        count,
-        base or "",
-        field.companion_hashes(partition),
-        story,
-    )
     reading = execution.reading()
-    if is_all:
-        rows = yield from ranking.of_all(reading)
-    else:
-        keys = yield from fetch.keys(Order("any"))
-        rows = yield from ranking.of(keys, reading)
-    story.round_trips += fetch.sent
+
+    def best(each: QuerySpec) -> Plan[Found]:
+        fetch, own = (yield from Execution(each).unordered()), Story()
+        ranking = _Ranking(
+            fetch,
+            field.partition_key(partition),
+            field.base_key(partition) if _is_kept(field, base) else None,
+            now,
+            rate,
+            count,
+            base or "",
+            field.companion_hashes(partition),
+            own,
+        )
+        if is_all:
+            scored = yield from ranking.of_all(reading)
+        else:
+            keys = yield from fetch.keys(Order("any"))
+            scored = yield from ranking.of(keys, reading)
+        own.round_trips += fetch.sent
+        story.add(own)
+        return fetch, scored
+
+    found = yield from best_of_shards(spec, best, count)
+    if found is None:
+        return Ranked((), RankingExplanation.of(spec.options.model_name, asked, (), story))
+    fetch, scored = found
     operands = () if is_all else lines_of(fetch.operand.node)
     explanation = RankingExplanation.of(spec.options.model_name, asked, operands, story)
-    found = execution.shaped(fetch, rows[execution.offset :])
-    return Ranked((yield from execution.finished(found)), explanation)
+    results = execution.shaped(fetch, [row for _, row in scored[execution.offset :]])
+    return Ranked((yield from execution.finished(results)), explanation)
 
 
 # What is asked for -----------------------------------------------------------------------------
@@ -156,23 +165,23 @@ class _Ranking:
     #: what the calls have told
     story: Story
 
-    def of_all(self, reading: Reading) -> Plan[list[Row]]:
+    def of_all(self, reading: Reading) -> Plan[list[Scored]]:
         """The best of all members. One round trip."""
-        found = yield from self._call((), reading)
-        return [row for _, row in found]
+        return (yield from self._call((), reading))
 
-    def of(self, keys: Sequence[bytes], reading: Reading) -> Plan[list[Row]]:
+    def of(self, keys: Sequence[bytes], reading: Reading) -> Plan[list[Scored]]:
         """The best among these records. One round trip, one more for every 5,000 of them."""
         if not keys:
             return []
         if len(keys) <= _MOST_CANDIDATES:
-            found = yield from self._call(keys, reading)
-            return [row for _, row in found]
+            return (yield from self._call(keys, reading))
         best = yield from best_of_parts(
             keys, _MOST_CANDIDATES, lambda some: self._call(some, Reading(())), self.count
         )
         winners = [row.key.encode("utf-8") for _, row in best]
-        return (yield from self.fetch.again(winners, reading))
+        rows = yield from self.fetch.again(winners, reading)
+        scores = {row.key: score for score, row in best}
+        return [(scores[row.key], row) for row in rows]
 
     def _call(self, keys: Sequence[bytes], reading: Reading) -> Plan[list[Scored]]:
         fetch, options = self.fetch, self.fetch.options

@@ -29,6 +29,13 @@ class Story:
     scored: int = 0
     round_trips: int = 0
 
+    def add(self, other: Story) -> None:
+        """Take in what the ranking of another shard has told."""
+        self.way = other.way
+        self.members += other.members
+        self.scored += other.scored
+        self.round_trips += other.round_trips
+
 
 @dataclass(slots=True, frozen=True)
 class RankingExplanation:

@@ -16,6 +16,7 @@ from popoto.models.reading.fetching import Fetch
 from popoto.models.reading.ranking.asked import capped, checked_limit, refuse_order
 from popoto.models.reading.ranking.scored import Accepts, Scored, finished
 from popoto.models.reading.spec import QuerySpec
+from popoto.models.reading.spreading import fetch_of
 from popoto.models.record.options import ModelOptions
 
 __all__ = ["fuse", "reciprocal_ranks"]
@@ -44,7 +45,7 @@ def fuse(
     refuse_order(spec, "fuse")
     execution = Execution(spec)
     count = capped(execution, checked_limit(options, limit))
-    fetch = yield from execution.unordered()
+    fetch = yield from execution.matches()
     found = yield from _read(execution, fetch, ranked, count)
     return (yield from finished(execution, fetch, found[execution.offset :], "_rrf_score"))
 
@@ -110,7 +111,7 @@ def _read(
         return []
     # Any key may stand in a list: only records of the model are found.
     node = all_of([Members(fetch.options.class_set_key), fetch.operand.node])
-    own = Fetch(fetch.options, dataclasses.replace(fetch.operand, node=node))
+    own = yield from fetch_of(execution.spec, dataclasses.replace(fetch.operand, node=node))
     scores = dict(ranked)
     waiting = [key.encode("utf-8", "surrogatepass") for key in scores]
     found: list[Scored] = []

@@ -45,7 +45,14 @@ from popoto.models.reading.ranking.asked import (
     refuse_order,
     the_field,
 )
-from popoto.models.reading.ranking.scored import Scored, best_of_parts, finished, keys_of
+from popoto.models.reading.ranking.scored import (
+    Found,
+    Scored,
+    best_of_parts,
+    best_of_shards,
+    finished,
+    keys_of,
+)
 from popoto.models.reading.spec import QuerySpec
 from popoto.models.record.options import ModelOptions
 
@@ -79,9 +86,17 @@ def keyword_search(
     terms = _terms(field, query_text)
     if count <= 0 or not terms:
         return []
-    fetch = yield from execution.unordered()
-    ranking = _Ranking(fetch, field, field.stem(partition), terms, count)
-    scored = yield from ranking.found(execution.reading(), is_all=is_all)
+    reading = execution.reading()
+
+    def best(each: QuerySpec) -> Plan[Found]:
+        fetch = yield from Execution(each).unordered()
+        ranking = _Ranking(fetch, field, field.stem(partition), terms, count)
+        return fetch, (yield from ranking.found(reading, is_all=is_all))
+
+    found = yield from best_of_shards(spec, best, count)
+    if found is None:
+        return []
+    fetch, scored = found
     return (yield from finished(execution, fetch, scored[execution.offset :], "_bm25_score"))
 
 
@@ -100,13 +115,17 @@ def keyword_ranking(
     terms = _terms(field, query_text)
     if count <= 0 or not terms:
         return []
-    fetch = yield from execution.unordered()
-    if allowed_keys is not None:
-        among = RecordKeys(tuple(_text(key) for key in allowed_keys))
-        fetch.operand.node, is_all = among, False
-    ranking = _Ranking(fetch, field, field.stem(partition), terms, count)
-    scored = yield from ranking.found(Reading(()), is_all=is_all)
-    return keys_of(scored)
+    among = None if allowed_keys is None else RecordKeys(tuple(map(_text, allowed_keys)))
+
+    def best(each: QuerySpec) -> Plan[Found]:
+        fetch = yield from Execution(each).unordered()
+        if among is not None:
+            fetch.operand.node = among
+        ranking = _Ranking(fetch, field, field.stem(partition), terms, count)
+        return fetch, (yield from ranking.found(Reading(()), is_all=is_all and among is None))
+
+    found = yield from best_of_shards(spec, best, count)
+    return [] if found is None else keys_of(found[1])
 
 
 # What is asked for -----------------------------------------------------------------------------

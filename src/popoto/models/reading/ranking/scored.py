@@ -6,16 +6,23 @@ from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
 from popoto.engine.request import Plan
+from popoto.engine.together import together
+from popoto.fields.keeping.shards import TOGETHER
 from popoto.models.reading.calls import Row
 from popoto.models.reading.executing import Execution
 from popoto.models.reading.fetching import Fetch
+from popoto.models.reading.spec import QuerySpec
+from popoto.models.reading.spreading import in_each_shard
 
-__all__ = ["Accepts", "Scored", "best_of_parts", "finished", "keys_of"]
+__all__ = ["Accepts", "Found", "Scored", "best_of_parts", "best_of_shards", "finished", "keys_of"]
 
 #: Whether a record, of which key and score are told, is to be among the results.
 Accepts: TypeAlias = Callable[[str, float], Any]
 
 Scored: TypeAlias = tuple[float, Row]
+
+#: Rows with their scores, best first, and what has fetched them.
+Found: TypeAlias = tuple[Fetch, list[Scored]]
 
 
 def best_of_parts(
@@ -30,6 +37,33 @@ def best_of_parts(
         best += yield from rank(keys[first : first + size])
     best.sort(key=lambda each: (-each[0], each[1].key.encode("utf-8")))
     return best[:count]
+
+
+def best_of_shards(
+    spec: QuerySpec,
+    rank: Callable[[QuerySpec], Plan[Found | None]],
+    count: int,
+    *,
+    backwards: bool = False,
+) -> Plan[Found | None]:
+    """The best of all shards that a query concerns: the `count` best of each, merged by score.
+
+    Equal ones in the order of their keys, or `backwards`. One round trip to each node where the
+    ranking of a shard takes one.
+    """
+    specs = yield from in_each_shard(spec)
+    if len(specs) == 1:
+        return (yield from rank(specs[0]))
+    told: list[Found | None] = []
+    for first in range(0, len(specs), TOGETHER):
+        told += yield from together(*map(rank, specs[first : first + TOGETHER]))
+    found = [each for each in told if each is not None]
+    if not found:
+        return None
+    scored = [one for _, of_shard in found for one in of_shard]
+    scored.sort(key=lambda each: each[1].key.encode("utf-8"), reverse=backwards)
+    scored.sort(key=lambda each: -each[0])
+    return found[0][0], scored[:count]
 
 
 def keys_of(found: Sequence[Scored]) -> list[tuple[str, float]]:

@@ -30,9 +30,9 @@ from popoto.models.reading.ranking.asked import (
 )
 from popoto.models.reading.ranking.comparing import Search
 from popoto.models.reading.ranking.composite import composite_score
-from popoto.models.reading.ranking.scored import Scored, finished
+from popoto.models.reading.ranking.scored import Found, Scored, best_of_shards, finished
 from popoto.models.reading.spec import QuerySpec
-from popoto.models.reading.spreading import check_in_one_shard
+from popoto.models.reading.spreading import in_each_shard
 from popoto.models.record.record_keys import told_by_key
 
 __all__ = [
@@ -93,17 +93,21 @@ def _best(
     temperature = checked_temperature(options, asked.temperature)
     refuse_order(spec, "semantic_search")
     rule = checked_rule(options, asked.aggregate)
-    yield from check_in_one_shard(spec, "semantic_search()")
     vector = yield from Search.vector_of(field, text)
     if vector is None:
         return None
-    fetch = yield from execution.unordered()
-    found, ahead = yield from _searched(field, vector, fetch, reading, count)
-    if found is None:
-        return None
-    ranked = _Ranked(found, asked, temperature, _JOINS[rule])
-    rows = yield from _rows(reading, fetch, ranked, count, ahead)
-    return fetch, [(ranked.scores[row.key], row) for row in rows[execution.offset :]]
+
+    def best(each: QuerySpec) -> Plan[Found | None]:
+        fetch = yield from Execution(each).unordered()
+        search, ahead = yield from _searched(field, vector, fetch, reading, count)
+        if search is None:
+            return None
+        ranked = _Ranked(search, asked, temperature, _JOINS[rule])
+        rows = yield from _rows(reading, fetch, ranked, count, ahead)
+        return fetch, [(ranked.scores[row.key], row) for row in rows]
+
+    found = yield from best_of_shards(spec, best, count, backwards=True)
+    return None if found is None else (found[0], found[1][execution.offset :])
 
 
 def _with_indexes(spec: QuerySpec, text: str, asked: Scoring) -> Plan[list[Any]]:
@@ -118,12 +122,17 @@ def similarities(spec: QuerySpec, text: Any) -> Plan[dict[str, float]]:
     """The positive similarities of a model's records to a text, by record key."""
     if not is_asked(text):
         return {}
-    yield from check_in_one_shard(spec, "a search by meaning")
-    found = yield from Search.of(embedding_field(spec), text, spec.options.shard)
-    if found is None:
-        return {}
-    yield from found.compare()
-    return dict(found.view.best(found.similar, least=0.0, above=True))
+    field = embedding_field(spec)
+    vector = yield from Search.vector_of(field, text)
+    found: dict[str, float] = {}
+    if vector is None:
+        return found
+    for each in (yield from in_each_shard(spec)):
+        search = yield from Search.of(field, vector, each.options.shard)
+        if search is not None:
+            yield from search.compare()
+            found.update(search.view.best(search.similar, least=0.0, above=True))
+    return found
 
 
 # What is asked for -----------------------------------------------------------------------------
