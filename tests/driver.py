@@ -176,8 +176,9 @@ class Api:
 
 # ── Counters ─────────────────────────────────────────────────────────────────
 
-# Sent when a connection is opened, which is no part of an operation; INFO is the counter's own.
-NOT_COUNTED = ("auth", "client|setinfo", "cluster|slots", "hello", "info", "select")
+# Sent when a connection is opened, or by replicas, which is no part of an operation; INFO is the
+# counter's own.
+NOT_COUNTED = ("auth", "client|setinfo", "cluster|slots", "hello", "info", "replconf", "select")
 
 
 @dataclass

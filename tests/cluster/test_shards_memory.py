@@ -138,6 +138,7 @@ def test_edges_join_records_of_one_shard(api: Api) -> None:
         ]
         assert api(field.get_linked, Memory, sleep) == [(play, 0.5), ("topic", 0.25)]
         assert api(field.get_linked, Memory, other) == [("topic", 0.25)]
+        assert api(field.link, Memory, "cue", play, 0.5) == 0.5
         assert set(api(field.propagate, Memory, [sleep, other], 1)) == {play, "topic"}
         for method in (field.link, field.strengthen):
             with pytest.raises(ModelException, match="an edge joins records of one shard"):

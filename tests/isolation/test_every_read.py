@@ -201,8 +201,8 @@ NO_READS = {
     "CyclicDecayField": """cycles_key get_cycles_hash_key get_cycles_hash_key_from_parts
         get_pressure_hash_key get_pressure_hash_key_from_parts pressure_key""",
     "BM25Field": "document partition_values partitions_in recompute_stats stem words",
-    "EmbeddingField": """begin_anew clear embed garbage_collect lacking marked prepare_search put
-        sweep_stale_tempfiles""",
+    "EmbeddingField": """begin_anew clear embed garbage_collect keeper_in lacking marked
+        prepare_search put sweep_stale_tempfiles words_in""",
     "ExistenceFilter": """arguments asking fingerprint form key_of keys_beside mark measures
         put_words with_places""",
     "ContentField": "garbage_collect preload text_of_reference",

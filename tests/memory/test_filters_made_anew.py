@@ -115,7 +115,7 @@ class Stepwise:
     """A rebuild that comes as far as it is told."""
 
     def __init__(self, model: Any) -> None:
-        self._plan = Rebuild(model, 1000).plan()
+        self._plan = Rebuild(model, model._meta, 1000).plan()
         self._step = next(self._plan)
 
     def until(self, is_there: Callable[[], Any]) -> Any:

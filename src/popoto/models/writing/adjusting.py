@@ -11,7 +11,6 @@ from popoto.engine.codec import Stored
 from popoto.engine.request import Plan, Reply
 from popoto.exceptions import ModelException, NotStoredError, UnsavedError
 from popoto.fields.keeping.adjusting import Adjustment, Collector, Touching
-from popoto.fields.keeping.shards import are_apart
 from popoto.models.record.stored_form import decoded_values
 from popoto.models.writing.carrying import carry_out
 from popoto.models.writing.company import Company
@@ -174,12 +173,9 @@ def carry_or_queue(
         for operation in operations:
             yield from queue_up(operation, pipeline)
         return []
-    by_shard: dict[str, list[Operation]] = {}
+    by_model: dict[str, list[Operation]] = {}
     for operation in operations:
-        options = operation.options
-        is_apart = yield from are_apart(options)
-        place = options.shard if is_apart else options.model_name
-        by_shard.setdefault(place, []).append(operation)
-    for together in by_shard.values():
+        by_model.setdefault(operation.options.model_name, []).append(operation)
+    for together in by_model.values():
         yield from carry_out(together, company or _TOGETHER)
     return [operation.result for operation in operations]
