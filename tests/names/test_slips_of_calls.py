@@ -181,12 +181,20 @@ def test_outcomes_are_those_of_record_keys_or_of_records(api: Api) -> None:
     assert sure == [0.9, 0.9, 0.9]
 
 
-@pytest.mark.parametrize("key", ["a", 5, "Other:a"])
+@pytest.mark.parametrize("key", ["a", 5, ("Note", "a")])
 def test_an_outcome_of_no_such_record_is_told_of(api: Api, key: Any) -> None:
     note = Note.create(name="a")
     with pytest.warns(UserWarning, match=r"is the key of no record of Note.*use record\.pk"):
         observe(api, [note], {key: "acted"})
     assert ConfidenceField.get_confidence(note, "sure") == 0.5
+
+
+def test_one_map_of_outcomes_may_serve_several_models(api: Api) -> None:
+    note = Note.create(name="a")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        observe(api, [note], {note.pk: "acted", "Other:a": "used", "Note:gone": "acted"})
+    assert ConfidenceField.get_confidence(note, "sure") == 0.9
 
 
 def test_seeds_are_several_keys_and_edges_lead_from_key_to_key(api: Api) -> None:

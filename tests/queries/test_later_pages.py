@@ -66,5 +66,5 @@ def test_a_key_of_another_program_in_its_place_is_told(redis_client: redis.Redis
     redis_client.set("Page:4", "no hash")
     assert next(rest).number == 2
     assert next(rest).number == 3
-    with pytest.raises(QueryException, match="no hash"):
+    with pytest.raises(QueryException, match="'Page:4' is a string instead of a hash"):
         next(rest)

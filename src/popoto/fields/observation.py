@@ -12,6 +12,7 @@ from typing import Any, Final
 from popoto import clock
 from popoto._unknown_names import is_strict, tell
 from popoto.engine.batch import Batch
+from popoto.engine.keys import SEPARATOR
 from popoto.engine.request import Plan, Reply
 from popoto.engine.run import arun, run
 from popoto.fields.access_tracker import AccessTrackerMixin, Confirming, Discarding
@@ -153,17 +154,18 @@ def _observing(
 
 
 def _by_key(instances: Sequence[Any], outcome_map: Mapping[Any, str]) -> Mapping[str, str]:
-    """The outcomes by record key. Tells of keys that can be that of no such record."""
-    names = {type(instance).__name__: instance._meta.model_name for instance in instances}
+    """The outcomes by record key. Tells of what can be no record's key.
+
+    Keys of other models are no mistake: one map may serve a call for each model.
+    """
     outcomes: dict[str, str] = {}
     for key, outcome in outcome_map.items():
         if hasattr(key, "_meta"):
             found = key.pk
         else:
             found = key.decode("utf-8", "surrogateescape") if isinstance(key, bytes) else key
-        if not isinstance(found, str) or not found.startswith(
-            tuple(f"{name}:" for name in names.values())
-        ):
+        if not isinstance(found, str) or SEPARATOR not in found:
+            names = sorted({type(instance).__name__ for instance in instances})
             tell(
                 f"on_context_used(): {key!r} is the key of no record of "
                 f"{', '.join(names)}, so its outcome has no effect; use record.pk",
