@@ -456,10 +456,10 @@ def test_the_fewest_replicas_of_all_count() -> None:
 def test_keys_on_their_way_are_waited_for_longer_than_a_cluster_that_is_down(
     monkeypatch: pytest.MonkeyPatch, error: Exception, seconds: int
 ) -> None:
-    passing = itertools.count(1000)  # every look at the clock comes a second later
-    monkeypatch.setattr(policy.time, "monotonic", lambda: float(next(passing)))
     topology = Topology([OLD], 30.0)
     topology.learn([[0, 16383, [b"old", 1]]], OLD)
+    passing = itertools.count(1000)  # every look at the clock comes a second later
+    monkeypatch.setattr(policy.time, "monotonic", lambda: float(next(passing)))
     asked = Ask(OLD, b"command", 1, repeatable=True)
     decision = decisions.follow(topology, 7, asked, error, 1005.0, 1030.0)
     waited: list[float] = []
