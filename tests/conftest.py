@@ -15,6 +15,7 @@ import pytest
 import redis
 
 from popoto import redis_db
+from popoto.embeddings.default import set_default_provider
 from popoto.testing.faults import FaultProxy
 from tests.cluster_nodes import cluster, cluster_url, node
 from tests.driver import Api, RoundTrips, client_of, count_round_trips, start_server
@@ -56,7 +57,8 @@ def _raw_client(server_url: str) -> Iterator[redis.Redis]:
 
 @pytest.fixture(autouse=True)
 def _fresh_server(server_url: str, _raw_client: redis.Redis) -> None:
-    """Popoto talks to the private server, which is empty, whatever the last test did."""
+    """Popoto talks to the private server, which is empty, whatever the last test did or set."""
+    set_default_provider(None)
     _raw_client.flushall()
     redis_db.set_REDIS_DB_settings(url=server_url)
     redis_db._POPOTO_ASYNC_REDIS_DB = None
