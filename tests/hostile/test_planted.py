@@ -31,6 +31,8 @@ from popoto.fields.embedding_field import invalidate_cache
 from popoto.stores.default import set_default_store
 from tests.erasing.models import ANN, BOB, Deed, Memory, lived
 
+pytestmark = pytest.mark.single_server("puts all keys of one server back in one transaction")
+
 FIRST = f"Memory:{ANN}.0"
 RUBBISH = [
     *(b"", b"\xc1rubbish", b"\xff" * 9, b"\x92\xc0\xc0", b"nan", b"1e999", b"\xdd\xff\xff\xff\xff"),
