@@ -9,12 +9,14 @@ from popoto import (
     BM25Field,
     ConfidenceField,
     ContextAssembler,
+    EmbeddingField,
     ModelException,
     ObservationProtocol,
     RecallProposal,
     clock,
     transaction,
 )
+from popoto.cli import digest
 from popoto.exceptions import QueryException
 from popoto.memory.bm25.formula import inverse_frequency
 from tests.driver import Api
@@ -203,3 +205,18 @@ def test_nothing_is_known_before_there_is_any_shard(api: Api, nodes: list[redis.
     assert api(Memory.known.fill_ratio, Memory) == 0
     assert api(Memory.counts.get_frequency, Memory, "cat") == 0
     assert api(BM25Field.get_idf, Memory, "words", ["cat"]) == {"cat": inverse_frequency(0, 0)}
+
+
+def test_the_vectors_of_all_agents_are_loaded_and_told(api: Api) -> None:
+    matrix, found = api(EmbeddingField.load_embeddings, Memory)
+    assert sorted(found) == sorted(each.pk for each in Memory.query.all())
+    assert len(matrix) == len(found)
+    assert api(EmbeddingField.prepare_search, Memory) == len(found)
+    told = digest(Memory)
+    assert (told.records, told.vectors) == (len(found), len(found))
+
+
+def test_no_vectors_are_loaded_where_no_agent_has_any(api: Api) -> None:
+    Memory.delete_all()
+    assert api(EmbeddingField.load_embeddings, Memory) == (None, [])
+    assert api(EmbeddingField.prepare_search, Memory) == 0

@@ -19,6 +19,7 @@ from popoto.cli.exporting import Export, count_of
 from popoto.cli.jsonlines import BadJson, Json, NoJsonForm, dump, json_of
 from popoto.cli.output import progress
 from popoto.engine.run import run as carry_out
+from popoto.fields.vectors.housekeeping import seen_of_each
 from popoto.models.record.options import ModelOptions
 
 __all__ = ["Digest", "Marks", "digest", "marks_on_server"]
@@ -101,11 +102,12 @@ def marks_on_server(
     found.problems = export.problems
     if vectors:
         for embedding in options.listed("embedding"):
-            matrix, keys = carry_out(embedding.keeper.seen()).exported()
-            for key, row in zip(keys, () if matrix is None else matrix, strict=True):
-                if key in found.records:
-                    words = (f"{embedding.name} of {key}".encode(), row.tobytes())
-                    found.vectors[f"{key} ({embedding.name})"] = _hash(*words)
+            for seen in carry_out(seen_of_each(options, embedding)):
+                matrix, keys = seen.exported()
+                for key, row in zip(keys, () if matrix is None else matrix, strict=True):
+                    if key in found.records:
+                        words = (f"{embedding.name} of {key}".encode(), row.tobytes())
+                        found.vectors[f"{key} ({embedding.name})"] = _hash(*words)
     return found
 
 

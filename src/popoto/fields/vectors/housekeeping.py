@@ -11,9 +11,10 @@ from popoto.engine.request import Call, Plan
 from popoto.engine.run import run
 from popoto.fields.keeping.shards import in_every_shard
 from popoto.fields.vectors.in_files import embeddings_directory
-from popoto.fields.vectors.keeper import VectorKeeper
-from popoto.memory.vectors.arrays import Array
+from popoto.fields.vectors.keeper import Seen, VectorKeeper
+from popoto.memory.vectors.arrays import Array, numpy
 from popoto.memory.vectors.files import VectorDirectory, vector_name
+from popoto.memory.vectors.matrix import Matrix
 
 __all__ = [
     "collecting",
@@ -24,6 +25,7 @@ __all__ = [
     "nothing",
     "prepared",
     "read_index",
+    "seen_of_each",
     "write_index",
 ]
 
@@ -33,11 +35,26 @@ _TURN = 500
 
 def loading(model_class: Any) -> Plan[tuple[Array | None, list[str]]]:
     """The plan of `EmbeddingField.load_embeddings`; see there."""
-    keepers = _keepers_of(model_class)
-    if not keepers:
-        return None, []
-    seen = yield from keepers[0].seen()
-    return seen.exported()
+    fields = model_class._meta.listed("embedding")
+    found = (yield from seen_of_each(model_class._meta, fields[0])) if fields else []
+    parts = [(matrix, keys) for matrix, keys in map(Seen.exported, found) if matrix is not None]
+    if len(parts) < 2:
+        return parts[0] if parts else (None, [])
+    matrix = numpy().concatenate([matrix for matrix, _ in parts])
+    return matrix, [key for _, keys in parts for key in keys]
+
+
+def seen_of_each(options: Any, field: Any) -> Plan[list[Seen]]:
+    """What there is of a field's vectors, by the shards that keep some of them."""
+    if field.store != "server":
+        # Files are one store for all shards.
+        return [(yield from field.keeper.seen())]
+
+    def seen(view: Any) -> Plan[Seen]:
+        keeper: VectorKeeper = field.keeper_in(view.shard)
+        return keeper.seen()
+
+    return (yield from in_every_shard(options, seen))
 
 
 def nothing() -> Plan[tuple[Array | None, list[str]]]:
@@ -48,16 +65,20 @@ def nothing() -> Plan[tuple[Array | None, list[str]]]:
 
 def prepared(model_class: Any) -> Plan[int]:
     """The plan of `EmbeddingField.prepare_search`; see there."""
-    keepers = _keepers_of(model_class)
-    if not keepers:
+    fields = model_class._meta.listed("embedding")
+    if not fields:
         return 0
-    seen = yield from keepers[0].seen()
-    matrix = seen.matrix
-    if keepers[0].place.is_approximate(len(matrix)):
-        # Turn by turn, so that a task that is cancelled stops.
-        while len(matrix) and not (yield Call(lambda: matrix.take_over(_TURN, waits=True))):
-            pass
-    return len(matrix)
+    matrices = [each.matrix for each in (yield from seen_of_each(model_class._meta, fields[0]))]
+    for matrix in matrices:
+        if fields[0].keeper.place.is_approximate(len(matrix)):
+            yield from _taken_over(matrix)
+    return sum(map(len, matrices))
+
+
+def _taken_over(matrix: Matrix) -> Plan[None]:
+    """Turn by turn, so that a task that is cancelled stops."""
+    while len(matrix) and not (yield Call(lambda: matrix.take_over(_TURN, waits=True))):
+        pass
 
 
 def collecting(model_class: Any, min_age: float) -> Plan[int]:
