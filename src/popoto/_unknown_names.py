@@ -25,9 +25,9 @@ def set_strict(wanted: bool) -> None:
     _strict = wanted
 
 
-def is_strict() -> bool:
-    """Whether unknown names are refused where a model says nothing of it."""
-    return _strict
+def is_strict(own: bool | None = None) -> bool:
+    """Whether unknown names are refused. `own`: what a model says of it, if it says anything."""
+    return _strict if own is None else own
 
 
 def closest(name: str, known: Iterable[str], what: str, further: Iterable[str] = ()) -> str:

@@ -56,7 +56,7 @@ def _names(instance: Record, keyword: str, given: Iterable[str]) -> frozenset[st
             tell(
                 f"{options.model_name}.to_dict({keyword}=…): there is no field {name!r}; did you "
                 f"mean {meant!r}?",
-                refuse=is_strict() if options.strict is None else options.strict,
+                refuse=is_strict(options.strict),
             )
     return names
 

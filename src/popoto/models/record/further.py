@@ -25,7 +25,7 @@ _MOST_FAMILIAR: Final = 500
 
 def refuses_unknown(options: ModelOptions) -> bool:
     """Whether an unknown keyword is an error, and no warning."""
-    return is_strict() if options.strict is None else options.strict
+    return is_strict(options.strict)
 
 
 def set_further(instance: Record, values: Mapping[str, Any]) -> None:

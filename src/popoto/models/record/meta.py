@@ -77,7 +77,7 @@ def _own_settings(model_name: str, meta: type, inherited: Mapping[str, Any]) -> 
     own = {name: getattr(meta, name) for name in dir(meta) if not name.startswith("_")}
     strict = _checked_strict(model_name, own.get("strict", inherited.get("strict")))
     for problem in _without_effect(meta, own):
-        tell(f"{model_name}.Meta.{problem}", refuse=is_strict() if strict is None else strict)
+        tell(f"{model_name}.Meta.{problem}", refuse=is_strict(strict))
     if "ordering" in own:
         if "order_by" in own:
             raise ModelException(

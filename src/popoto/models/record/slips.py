@@ -57,7 +57,7 @@ def tell_of_slips(cls: type, options: ModelOptions, body: Mapping[str, Any]) -> 
     Raises ModelException for a hook that is a coroutine function, and UnknownNameError for
     settings where unknown names are refused.
     """
-    refuse = is_strict() if options.strict is None else options.strict
+    refuse = is_strict(options.strict)
     for name, value in body.items():
         plain = getattr(value, "__func__", value)
         if name in _CALLED_PLAINLY and inspect.iscoroutinefunction(plain):

@@ -60,7 +60,7 @@ def top_by_decay(
         tell(
             f"{options.model_name}: base_score_field={base!r} is no field, so every record counts "
             f"1.0; {closest(base, options.by_name, 'fields')}",
-            refuse=is_strict() if options.strict is None else options.strict,
+            refuse=is_strict(options.strict),
         )
     execution = Execution(spec)
     count = number_of_results(execution, "n", n)
