@@ -145,6 +145,11 @@ def shard_name(model_name: str, text: str) -> str:
     return f"{model_name}:" + _NOT_IN_TAGS.sub(lambda found: f"%{ord(found.group()):02X}", text)
 
 
+def model_of_shard(shard: str) -> str:
+    """The model whose records a shard holds, all or some of them."""
+    return shard.partition(SEPARATOR)[0]
+
+
 def text_of_shard(physical: bytes, model_name: str) -> str | None:
     """The text by which a key's hash tag names a shard of the model; None for another key."""
     tag = (as_text(physical) or "").partition("}")[0]

@@ -7,7 +7,7 @@ from typing import Any
 
 from redis.exceptions import ResponseError
 
-from popoto.engine.keys import SEPARATOR
+from popoto.engine.keys import model_of_shard
 from popoto.engine.request import Call, Plan, Request
 
 __all__ = ["together"]
@@ -73,13 +73,10 @@ def _joined(steps: dict[int, Request | Call]) -> dict[int, Request]:
     for place, step in steps.items():
         if not isinstance(step, Request) or not step.repeatable or step.upkeep:
             continue
-        if not found or _model_of(step) == _model_of(next(iter(found.values()))):
+        first = next(iter(found.values()), step)
+        if model_of_shard(step.shard) == model_of_shard(first.shard):
             found[place] = step
     return found
-
-
-def _model_of(request: Request) -> str:
-    return request.shard.partition(SEPARATOR)[0]
 
 
 def _as_one(requests: Sequence[Request]) -> Request:
@@ -91,4 +88,4 @@ def _as_one(requests: Sequence[Request]) -> Request:
     shards = [
         shard for each in requests for shard in each.shards or [each.shard] * len(each.commands)
     ]
-    return Request(commands, _model_of(requests[0]), repeatable=True, shards=shards)
+    return Request(commands, model_of_shard(first), repeatable=True, shards=shards)

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from popoto._version import __version__
-from popoto.engine.keys import SEPARATOR
+from popoto.engine.keys import model_of_shard
 from popoto.engine.request import Plan, Request
 
 if TYPE_CHECKING:
@@ -107,7 +107,7 @@ def _watched(plan: Plan[T], span: Span) -> Plan[T]:
         while True:
             if isinstance(step, Request):
                 if not requests:
-                    model_name = step.shard.partition(SEPARATOR)[0]
+                    model_name = model_of_shard(step.shard)
                     span.update_name(f"{name} {model_name}")
                     span.set_attribute("db.collection.name", model_name)
                 requests += 1

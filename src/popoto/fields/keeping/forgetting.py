@@ -37,6 +37,12 @@ class Trace:
     removed: int = 0
     remaining: int = 0
 
+    def add(self, other: Trace) -> None:
+        """Take in what was found elsewhere of the same kind."""
+        self.looked_at += other.looked_at
+        self.removed += other.removed
+        self.remaining += other.remaining
+
 
 class Subject:
     """Whose records are erased: all of one shard of a model whose fields have these values."""

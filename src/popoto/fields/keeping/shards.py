@@ -17,8 +17,8 @@ from popoto.engine.request import Plan, Request
 from popoto.engine.together import together
 
 __all__ = [
-    "TOGETHER",
     "InShards",
+    "all_asked",
     "are_apart",
     "by_shard",
     "every_shard",
@@ -64,7 +64,7 @@ Item = TypeVar("Item")
 Answer = TypeVar("Answer")
 
 #: So many shards are asked at the same time.
-TOGETHER: Final = 256
+_TOGETHER: Final = 256
 
 
 def are_apart(options: InShards) -> Plan[bool]:
@@ -94,10 +94,14 @@ def in_every_shard(options: Options, ask: Callable[[Options], Plan[Answer]]) -> 
 
     Reads are one round trip to each node, after one that asks which shards there are.
     """
-    shards = yield from every_shard(options)
+    return (yield from all_asked((yield from every_shard(options)), ask))
+
+
+def all_asked(asked: Sequence[Item], ask: Callable[[Item], Plan[Answer]]) -> Plan[list[Answer]]:
+    """The answers of shards, or of what is about one of them each, so many at a time."""
     answers: list[Answer] = []
-    for first in range(0, len(shards), TOGETHER):
-        answers += yield from together(*map(ask, shards[first : first + TOGETHER]))
+    for first in range(0, len(asked), _TOGETHER):
+        answers += yield from together(*map(ask, asked[first : first + _TOGETHER]))
     return answers
 
 

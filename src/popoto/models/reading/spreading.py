@@ -13,10 +13,9 @@ from typing import TypeVar
 
 from popoto.engine.nodes import on_cluster
 from popoto.engine.request import Plan
-from popoto.engine.together import together
 from popoto.exceptions import QueryException
 from popoto.fields.asking.operands import Operand
-from popoto.fields.keeping.shards import TOGETHER, known_shards
+from popoto.fields.keeping.shards import all_asked, known_shards
 from popoto.models.reading.calls import PAGE, Reading, Row
 from popoto.models.reading.fetching import Fetch
 from popoto.models.reading.fixing import fixed_shards
@@ -101,11 +100,7 @@ class Spread(Fetch):
         self, question: Callable[[Fetch], Plan[Answer]], asked: Sequence[Fetch] | None = None
     ) -> Plan[list[Answer]]:
         """The answers of these shards, or of all."""
-        fetches = self.fetches if asked is None else asked
-        answers: list[Answer] = []
-        for first in range(0, len(fetches), TOGETHER):
-            answers += yield from together(*map(question, fetches[first : first + TOGETHER]))
-        return answers
+        return (yield from all_asked(self.fetches if asked is None else asked, question))
 
     def _with_order(self, reading: Reading, order: Order) -> Reading:
         """What is read of records, and what their order follows from."""

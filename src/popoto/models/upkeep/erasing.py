@@ -334,10 +334,7 @@ def _in_all_shards(
     traces: dict[str, Trace] = {"records": Trace()}
     for erasure in done:
         for kind, each in erasure.traces.items():
-            trace = traces.setdefault(kind, Trace())
-            trace.looked_at += each.looked_at
-            trace.removed += each.removed
-            trace.remaining += each.remaining
+            traces.setdefault(kind, Trace()).add(each)
     if is_apart:
         yield from forget_empty(options)
     return Erasure(options.model_name, values, traces)

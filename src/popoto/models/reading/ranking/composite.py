@@ -11,10 +11,10 @@ import redis.exceptions
 from popoto import clock
 from popoto.engine.keys import text_of
 from popoto.engine.request import Argument, Plan, Request, ScriptCall
-from popoto.engine.together import together
 from popoto.engine.tree import Keys, Node, Nothing, RecordKeys, ScoreRange, all_of, encode
 from popoto.exceptions import QueryException
 from popoto.fields.describing import describe
+from popoto.fields.keeping.shards import all_asked
 from popoto.memory.composite.signals import COMPOSITE, Signal, given
 from popoto.models.beside.leftovers import repair, sweep
 from popoto.models.reading.calls import TRUST, Page, Reading
@@ -30,7 +30,7 @@ from popoto.models.reading.ranking.asked import (
     checked_temperature,
     refuse_order,
 )
-from popoto.models.reading.ranking.scored import Accepts, Scored, finished, keys_of
+from popoto.models.reading.ranking.scored import Accepts, Scored, finished, keys_of, merged
 from popoto.models.reading.spec import QuerySpec
 from popoto.models.reading.spreading import check_in_one_shard, in_each_shard
 
@@ -100,7 +100,7 @@ def _best(
             )
         return _Ranking(fetch, signals, rule, now, least, bool(asked.normalize), nodes)
 
-    told = yield from together(*map(ranking_of, (yield from in_each_shard(spec))))
+    told = yield from all_asked((yield from in_each_shard(spec)), ranking_of)
     rankings: list[_Ranking] = [each for each in told if each is not None]
     if not rankings:
         return None
@@ -108,8 +108,8 @@ def _best(
     def best(first: int, last: int) -> Plan[list[Scored]]:
         if len(rankings) == 1:
             return (yield from rankings[0].best(first, last, reading))
-        found = yield from together(*(each.best(0, last, reading) for each in rankings))
-        return _merged(found)[first:last]
+        found = yield from all_asked(rankings, lambda each: each.best(0, last, reading))
+        return merged(found, backwards=True)[first:last]
 
     found = yield from accepted(best, count, temperature, asked.post_filter)
     return rankings[0].fetch, found[execution.offset :]
@@ -207,12 +207,6 @@ def _candidates(fetch: Fetch) -> Plan[list[Node]]:
     ]
 
 
-def _merged(parts: Sequence[list[Scored]]) -> list[Scored]:
-    """Rankings of several parts as one; equal ones with the greater key first, as of one part."""
-    rows = [row for part in parts for row in part]
-    return sorted(rows, key=lambda each: (each[0], each[1].key.encode("utf-8")), reverse=True)
-
-
 # Asking the server -----------------------------------------------------------------------------
 
 
@@ -236,7 +230,7 @@ class _Ranking:
         best: list[list[Scored]] = []
         for node in self.nodes:
             best.append((yield from self._call(node, 0, last, reading)))  # noqa: PERF401 - a plan
-        return _merged(best)[first:last]
+        return merged(best, backwards=True)[first:last]
 
     def _call(self, node: Node, first: int, last: int, reading: Reading) -> Plan[list[Scored]]:
         fetch, options = self.fetch, self.fetch.options

@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeAlias
 
 from popoto.engine.request import Plan
-from popoto.engine.together import together
-from popoto.fields.keeping.shards import TOGETHER
+from popoto.fields.keeping.shards import all_asked
 from popoto.models.reading.calls import Row
 from popoto.models.reading.executing import Execution
 from popoto.models.reading.fetching import Fetch
 from popoto.models.reading.spec import QuerySpec
 from popoto.models.reading.spreading import in_each_shard
 
-__all__ = ["Accepts", "Found", "Scored", "best_of_parts", "best_of_shards", "finished", "keys_of"]
+__all__ = [
+    "Accepts",
+    "Found",
+    "Scored",
+    "best_of_parts",
+    "best_of_shards",
+    "finished",
+    "keys_of",
+    "merged",
+]
 
 #: Whether a record, of which key and score are told, is to be among the results.
 Accepts: TypeAlias = Callable[[str, float], Any]
@@ -32,11 +40,18 @@ def best_of_parts(
     count: int,
 ) -> Plan[list[Scored]]:
     """The best of many records, which are ranked so many at a time; equal ones by their keys."""
-    best: list[Scored] = []
+    best: list[list[Scored]] = []
     for first in range(0, len(keys), size):
-        best += yield from rank(keys[first : first + size])
-    best.sort(key=lambda each: (-each[0], each[1].key.encode("utf-8")))
-    return best[:count]
+        best.append((yield from rank(keys[first : first + size])))  # noqa: PERF401 - a plan
+    return merged(best)[:count]
+
+
+def merged(parts: Iterable[Sequence[Scored]], *, backwards: bool = False) -> list[Scored]:
+    """Rankings of several parts as one; equal ones in the order of their keys, or `backwards`."""
+    rows = [row for part in parts for row in part]
+    if backwards:
+        return sorted(rows, key=lambda each: (each[0], each[1].key.encode("utf-8")), reverse=True)
+    return sorted(rows, key=lambda each: (-each[0], each[1].key.encode("utf-8")))
 
 
 def best_of_shards(
@@ -54,16 +69,10 @@ def best_of_shards(
     specs = yield from in_each_shard(spec)
     if len(specs) == 1:
         return (yield from rank(specs[0]))
-    told: list[Found | None] = []
-    for first in range(0, len(specs), TOGETHER):
-        told += yield from together(*map(rank, specs[first : first + TOGETHER]))
-    found = [each for each in told if each is not None]
+    found = [each for each in (yield from all_asked(specs, rank)) if each is not None]
     if not found:
         return None
-    scored = [one for _, of_shard in found for one in of_shard]
-    scored.sort(key=lambda each: each[1].key.encode("utf-8"), reverse=backwards)
-    scored.sort(key=lambda each: -each[0])
-    return found[0][0], scored[:count]
+    return found[0][0], merged((rows for _, rows in found), backwards=backwards)[:count]
 
 
 def keys_of(found: Sequence[Scored]) -> list[tuple[str, float]]:
