@@ -151,8 +151,20 @@ class Memory(AccessTrackerMixin, PredictionLedgerMixin, EventStreamMixin, Model)
         history = True
 
 
+class Filed(Model):
+    """Vectors of all agents in one store of files."""
+
+    agent = KeyField()
+    name = KeyField()
+    text = StringField(default="")
+    meaning = EmbeddingField(source="text", provider=MEANINGS)
+
+    class Meta:
+        shard_by = "agent"
+
+
 #: Models with `Meta.shard_by`.
-SHARDED = (Note, Memory)
+SHARDED = (Note, Memory, Filed)
 
 MODELS = (Shop, Town, Person, City, House, Hooked, Order, Pin)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import redis
 
@@ -21,7 +23,7 @@ from popoto.exceptions import QueryException
 from popoto.memory.bm25.formula import inverse_frequency
 from tests.driver import Api
 
-from .models import Memory, holder
+from .models import Filed, Memory, holder
 
 pytestmark = [pytest.mark.cluster, pytest.mark.slow]
 
@@ -220,3 +222,19 @@ def test_no_vectors_are_loaded_where_no_agent_has_any(api: Api) -> None:
     Memory.delete_all()
     assert api(EmbeddingField.load_embeddings, Memory) == (None, [])
     assert api(EmbeddingField.prepare_search, Memory) == 0
+
+
+def test_vectors_in_files_are_one_store_for_all_agents(
+    api: Api, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("POPOTO_CONTENT_PATH", str(tmp_path))
+    for agent in AGENTS:
+        for name, text in TEXTS.items():
+            Filed.create(agent=agent, name=name, text=text)
+    for agent in AGENTS:
+        found = api(Filed.query.filter(agent=agent).semantic_search, "cat", limit=2)
+        assert [(each.agent, each.name) for each in found] == [(agent, "sleep"), (agent, "play")]
+    # Each vector once, also after searches that found some to be in no other shard.
+    _, found = api(EmbeddingField.load_embeddings, Filed)
+    assert sorted(found) == sorted(each.pk for each in Filed.query.all())
+    assert api(EmbeddingField.prepare_search, Filed) == len(AGENTS) * len(TEXTS)
