@@ -20,7 +20,7 @@ from popoto.models.reading.aggregating import field_name
 from popoto.models.reading.chunks import Chunks
 from popoto.models.reading.executing import Execution
 from popoto.models.reading.read_hooks import read_hooks
-from popoto.models.reading.spec import Nulls, QuerySpec, check_count, check_values
+from popoto.models.reading.spec import Nulls, QuerySpec, check_count, values_argument
 
 Row = TypeVar("Row")
 A = TypeVar("A")
@@ -124,7 +124,7 @@ class QueryBuilder(TypedTuples, QueryOperations, Generic[Row]):
         if "limit" in lookups:
             changes["limit"] = lookups.pop("limit")
         if "values" in lookups:
-            changes["values"] = _values_argument(self._spec, lookups.pop("values"))
+            changes["values"] = values_argument(self._spec.options, lookups.pop("values"))
         found = [as_condition(condition) for condition in conditions]
         if lookups:
             found.append(Q(**lookups))
@@ -396,14 +396,3 @@ def as_condition(condition: object) -> Q:
         f"filter() takes Q objects and expressions such as Model.field > 3 by position, and "
         f"field=value conditions by keyword; got {describe(condition)}"
     )
-
-
-def _values_argument(spec: QuerySpec, values: Any) -> tuple[str, ...] | None:
-    if values is None:
-        return None
-    if not isinstance(values, tuple):
-        raise QueryException(
-            f"{spec.options.model_name}: values takes a tuple of field names, such as "
-            f"values=('name',), got {describe(values)}"
-        )
-    return check_values(spec.options, cast("tuple[object, ...]", values)) or None
