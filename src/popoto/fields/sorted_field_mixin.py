@@ -241,7 +241,7 @@ class SortedFieldMixin(PartitionedFieldMixin[MixedIn]):
         is_datetime = isinstance(value, datetime.datetime)
         if self.type is Real.datetime and isinstance(value, datetime.date) and not is_datetime:
             value = Real.datetime.combine(value, datetime.time())
-        if self.type is Real.date and is_datetime and value == value:  # noqa: PLR0124 - NaT
+        if self.type is Real.date and is_datetime:
             # A question loses nothing: whatever its time, a moment lies on its day.
             value = value.date()
         if self.type is int and _is_bound(inside := unwrapped(value)):
