@@ -390,7 +390,7 @@ def as_condition(condition: object) -> Q:
         raise TypeError(
             f"filter() got {condition}: a comparison was decided before the query saw it. Compare "
             "a field of the class with a value (Model.rating > 4, not record.rating > 4 and not "
-            "one field with another), and combine conditions with & and | and ~"
+            "one field with another), and combine conditions, or Q objects, with & and | and ~"
         )
     raise TypeError(
         f"filter() takes Q objects and expressions such as Model.field > 3 by position, and "
