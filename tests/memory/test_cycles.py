@@ -194,6 +194,7 @@ def test_other_forms_of_companions_are_read(redis_client: redis.Redis, rhythm: R
         ({"pressure_rate": -1}, "pressure_rate must be >= 0"),
         ({"pressure_rate": None}, "pressure_rate must be a number"),
         ({"decay_rate": 0}, "decay_rate must be > 0"),
+        ({"null": True}, "DecayingSortedField cannot be null"),
     ],
 )
 def test_options_that_cannot_work(options: dict[str, Any], message: str) -> None:
@@ -254,13 +255,19 @@ def test_learned_amplitudes_survive_saves_and_an_edit_resets_them(
     api(rhythm.save, update_fields=["agent"])
     assert [each[1] for each in cycles_of(redis_client)] == [pytest.approx(3.6), 1.2]
     field = Rhythm._meta.fields["r"]
-    monkeypatch.setattr(field, "declared", [(WEEKLY, 3.0, 0), (DAILY, 2.0, 60)])
+    monkeypatch.setattr(field, "cycles", [(WEEKLY, 3.0), (DAILY, 2.0, 60)])
     monkeypatch.setattr(field, "pressure_rate", 0.5)
     api(rhythm.save)
     assert cycles_of(redis_client)[1] == [DAILY, 2.0, 60]
     assert cycles_of(redis_client)[0][1] == pytest.approx(3.6)
     assert pressure_of(redis_client)["rate"] == 0.5
-    monkeypatch.setattr(field, "declared", [])
+    field.cycles[1] = (DAILY, 4.0, 60)
+    api(rhythm.save)
+    assert cycles_of(redis_client)[1] == [DAILY, 4.0, 60]
+    field.cycles.append((0, 1.0))
+    with pytest.raises(ModelException, match="Cycle period must be > 0"):
+        api(rhythm.save)
+    monkeypatch.setattr(field, "cycles", [])
     monkeypatch.setattr(field, "pressure_rate", 0.0)
     api(rhythm.save)
     assert redis_client.exists(CYCLES, PRESSURE) == 0

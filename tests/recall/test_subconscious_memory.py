@@ -8,6 +8,7 @@ import pytest
 
 from popoto import (
     ConfidenceField,
+    CyclicDecayField,
     DecayingSortedField,
     FloatField,
     KeyField,
@@ -31,6 +32,15 @@ class Memory(WriteFilterMixin, Model):
 
     def compute_filter_score(self) -> float:
         return self.importance
+
+
+class Errand(Model):
+    """Its records surface unasked."""
+
+    memory_id = AutoKeyField()
+    owner = KeyField()
+    body = StringField(default="")
+    urgent = CyclicDecayField(partition_by="owner")
 
 
 class Note(Model):
@@ -167,6 +177,23 @@ def test_outcomes(api: Api, memory: SubconsciousMemory) -> None:
     with pytest.raises(ValueError, match="nonsense"):
         api(memory.report_outcomes, result, "nonsense")
     assert RecallProposal.get_pending(Memory, "ada") == []
+
+
+def test_what_surfaced_is_proposed_to_its_agent_until_an_outcome(api: Api) -> None:
+    for owner in ("ada", "bob"):
+        Errand.create(owner=owner, body=f"{owner.title()} has to water the plants.")
+    reports = {}
+    for owner in ("ada", "bob"):
+        memory = SubconsciousMemory(Errand, owner, {}, content_field="body", agent_id_field="owner")
+        _, result = api(memory.inject_context, [system("Be brief.")])
+        reports[owner] = memory, result
+        assert [record.owner for record in result.proactive] == [owner]
+    assert RecallProposal.get_pending(Errand) == []
+    for owner, (memory, result) in reports.items():
+        proposed = [key for key, _ in RecallProposal.get_pending(Errand, owner)]
+        assert proposed == [result.records[0].pk]
+        api(memory.report_outcomes, result, "dismissed")
+        assert RecallProposal.get_pending(Errand, owner) == []
 
 
 def test_repeated_sentences_are_kept_or_not(
