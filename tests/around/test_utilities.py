@@ -63,7 +63,8 @@ def test_many_calls_keep_their_order() -> None:
         return number * number
 
     assert run_all_multithreaded(square, range(100)) == [number * number for number in range(100)]
-    assert run_all_multithreaded(square, []) == []
+    with pytest.raises(ValueError, match="no params"):
+        run_all_multithreaded(square, [])
     with pytest.raises(ZeroDivisionError):
         run_all_multithreaded(lambda number: 1 / number, [1, 0])
 

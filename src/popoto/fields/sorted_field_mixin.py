@@ -244,6 +244,9 @@ class SortedFieldMixin(PartitionedFieldMixin[MixedIn]):
         is_datetime = isinstance(value, datetime.datetime)
         if self.type is Real.datetime and isinstance(value, datetime.date) and not is_datetime:
             value = Real.datetime.combine(value, datetime.time())
+        if self.type is Real.date and is_datetime:
+            # A question loses nothing: whatever its time, a moment lies on its day.
+            value = value.date()
         if self.type is int and _is_bound(inside := unwrapped(value)):
             value = inside
             # A bound need not be an integer itself: n > 2.5 is a fair question. Nor need it be one
