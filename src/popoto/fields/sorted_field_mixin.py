@@ -179,6 +179,9 @@ class SortedFieldMixin(PartitionedFieldMixin[MixedIn]):
         entry = ScoreEntry(self.partition_key(partition), key, self.score(value), kept)
         return (entry, self.value_entry(key, value)) if self.unique or self.indexed else (entry,)
 
+    def entries_to_remove(self, instance: Any, value: Any, key: str) -> Sequence[Entry]:
+        return self.entries_of_any(instance, value, key, self.current_value())
+
     def key_families(self) -> Sequence[KeyFamily]:
         stem = self.sorted_set_key
         family = KeyFamily("sorted_fields", self.name, stem, "zset", is_open=True)
