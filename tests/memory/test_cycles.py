@@ -23,7 +23,7 @@ from popoto import (
     transaction,
 )
 from popoto.fields.cyclic_decay_field import CYCLIC_DECAY_LUA
-from popoto.memory.cycles.formula import learned_amplitude, pressure, resonance
+from popoto.memory.cycles.formula import learned_amplitude, pressure, resonance, unpacked_cycles
 from popoto.memory.decay.formula import decay_score
 from tests.driver import Api
 
@@ -79,6 +79,7 @@ WORKED = [
     ([(YEARLY, 5, NOW - YEARLY / 2)], 0, 1, 0.5, 1, -4.0),
     ([(YEARLY, 5, NOW - YEARLY / 4)], 0, 1, 0.5, 1, 1.0),
     ([(WEEKLY, 3, NOW), (DAILY, 2, NOW - 43200)], 0, 1, 0.5, 1, 2.0),
+    ([(0.5, 2, 0)], 0, 1, 0.5, 1, 3.0),
     ([], 0.1, 1, 0.5, 10, 2.0),
     ([], 0.1, 1, 0.5, -10, 1.0),
     ([(YEARLY, 5, NOW)], 0.1, 1, 0.5, 10, 7.0),
@@ -293,6 +294,17 @@ def test_small_amplitudes_become_nothing(rhythm: Rhythm) -> None:
     assert [each[1] for each in rhythm.weaken_cycle("r", 0.009)] == [pytest.approx(0.027), 0]
     assert [each[1] for each in rhythm.strengthen_cycle("r", 1000)] == [pytest.approx(27), 0]
     assert [each[1] for each in rhythm.weaken_cycle("r", -1)] == [0, 0]
+    assert learned_amplitude(1.0, 0.009) == learned_amplitude(0.0, 1000) == 0
+
+
+def test_the_smallest_amplitude_stays(rhythm: Rhythm) -> None:
+    assert [each[1] for each in rhythm.weaken_cycle("r", 0.01)] == [0.03, 0.01]
+    assert learned_amplitude(1.0, 0.01) == 0.01
+
+
+def test_cycles_are_read_as_three_numbers_in_whatever_form_they_are_stored() -> None:
+    stored = msgpack.packb([[DAILY, 2.0], [WEEKLY, 3.6, 60, 3.0]])
+    assert unpacked_cycles(stored) == [[DAILY, 2.0, 0], [WEEKLY, 3.6, 60]]
 
 
 @given(amplitude=st.floats(0, 200), factors=st.lists(st.floats(-5, 50), max_size=6))
