@@ -251,11 +251,10 @@ class SortedFieldMixin(PartitionedFieldMixin[MixedIn]):
             value = inside
             # A bound need not be an integer itself: n > 2.5 is a fair question. Nor need it be one
             # that can be stored: beyond those, all are alike.
-            if isinstance(value, float):
-                return plain(float, value)
-            if MIN_INT <= value <= MAX_INT:
-                return plain(Decimal, plain(int, value))
-            return MIN_INT - 1 if value < 0 else MAX_INT + 1
+            if not MIN_INT <= value <= MAX_INT:
+                return MIN_INT - 1 if value < 0 else MAX_INT + 1
+            whole = int(value)
+            return whole if whole == value else plain(Decimal, plain(float, value))
         try:
             value = self.canonical(coerce(self.type, value))
         except CoercionError as error:
