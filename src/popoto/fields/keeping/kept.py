@@ -212,4 +212,26 @@ class Kept(Valued):
 
     def unindex_now(self, instance: Any, value: Any, key: str, pipeline: Pipeline | None) -> Any:
         """Queue or carry out the removal of the entries of `value`."""
-        return instance._apply_entries(self._entries_with(instance, value, str(key)), (), pipeline)
+        return instance._apply_entries(
+            self.entries_to_remove(instance, value, str(key)), (), pipeline
+        )
+
+    def entries_to_remove(self, instance: Any, value: Any, key: str) -> Sequence[Entry]:
+        """The entries that a record of this value has, to be removed."""
+        return self._entries_with(instance, value, key)
+
+    def entries_of_any(
+        self, instance: Any, value: Any, key: str, any_value: Any
+    ) -> Sequence[Entry]:
+        """The entries of a field that has one place for a record, whatever its value.
+
+        popoto 1.6 does not look at the value that it is given there, and its callers give None
+        or the record's key.
+        """
+        saved = instance._saved_field_values.get(self.name)
+        for each in (value, saved, getattr(instance, self.name), any_value):
+            if self.problem(each) is None:
+                entries = self._entries_with(instance, each, key)
+                if entries:
+                    return entries
+        return ()

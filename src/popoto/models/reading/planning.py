@@ -296,9 +296,12 @@ class Planner:
             found = tuple(
                 key.decode("utf-8") if isinstance(key, bytes) else str(key) for key in answer
             )
-            wanted = frozenset(found)
-            node = RecordKeys(found) if found else NOTHING
-            return Operand(node, lambda view: view.key in wanted)
+            places = {key: place for place, key in enumerate(dict.fromkeys(found))}
+            node = RecordKeys(tuple(places)) if places else NOTHING
+            operand = Operand(node, lambda view: view.key in places)
+            if isinstance(answer, (list, tuple)):
+                operand.extra["listed"] = places
+            return operand
 
         return Operand(EVERYTHING, _always, False, resolve=resolve)
 
