@@ -114,6 +114,7 @@ class Model(
             set_further(self, kwargs)
         problem = checking.coerce_and_check(self, fields, null_check=False)
         if problem is not None:
+            checking.logger.error("%s", problem)
             raise type(problem)(
                 f"Could not instantiate class {options.model_name}: {problem}",
                 model_name=problem.model_name,
