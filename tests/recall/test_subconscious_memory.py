@@ -179,21 +179,31 @@ def test_outcomes(api: Api, memory: SubconsciousMemory) -> None:
     assert RecallProposal.get_pending(Memory, "ada") == []
 
 
-def test_what_surfaced_is_proposed_to_its_agent_until_an_outcome(api: Api) -> None:
-    for owner in ("ada", "bob"):
-        Errand.create(owner=owner, body=f"{owner.title()} has to water the plants.")
+class Numbered(Model):
+    memory_id = AutoKeyField()
+    owner = KeyField(type=int)
+    body = StringField(default="")
+    urgent = CyclicDecayField(partition_by="owner")
+
+
+@pytest.mark.parametrize(("Kept", "owners"), [(Errand, ("ada", "bob")), (Numbered, (7, 8))])
+def test_what_surfaced_is_proposed_to_its_agent_until_an_outcome(
+    api: Api, Kept: Any, owners: tuple[Any, Any]
+) -> None:
+    for owner in owners:
+        Kept.create(owner=owner, body=f"{owner} has to water the plants.")
     reports = {}
-    for owner in ("ada", "bob"):
-        memory = SubconsciousMemory(Errand, owner, {}, content_field="body", agent_id_field="owner")
+    for owner in owners:
+        memory = SubconsciousMemory(Kept, owner, {}, content_field="body", agent_id_field="owner")
         _, result = api(memory.inject_context, [system("Be brief.")])
         reports[owner] = memory, result
         assert [record.owner for record in result.proactive] == [owner]
-    assert RecallProposal.get_pending(Errand) == []
+    assert RecallProposal.get_pending(Kept) == []
     for owner, (memory, result) in reports.items():
-        proposed = [key for key, _ in RecallProposal.get_pending(Errand, owner)]
+        proposed = [key for key, _ in RecallProposal.get_pending(Kept, owner)]
         assert proposed == [result.records[0].pk]
         api(memory.report_outcomes, result, "dismissed")
-        assert RecallProposal.get_pending(Errand, owner) == []
+        assert RecallProposal.get_pending(Kept, owner) == []
 
 
 def test_repeated_sentences_are_kept_or_not(

@@ -179,6 +179,9 @@ class SortedFieldMixin(PartitionedFieldMixin[MixedIn]):
         entry = ScoreEntry(self.partition_key(partition), key, self.score(value), kept)
         return (entry, self.value_entry(key, value)) if self.unique or self.indexed else (entry,)
 
+    def entries_to_remove(self, instance: Any, value: Any, key: str) -> Sequence[Entry]:
+        return self.entries_of_any(instance, value, key, self.current_value())
+
     def key_families(self) -> Sequence[KeyFamily]:
         stem = self.sorted_set_key
         family = KeyFamily("sorted_fields", self.name, stem, "zset", is_open=True)
@@ -248,11 +251,10 @@ class SortedFieldMixin(PartitionedFieldMixin[MixedIn]):
             value = inside
             # A bound need not be an integer itself: n > 2.5 is a fair question. Nor need it be one
             # that can be stored: beyond those, all are alike.
-            if isinstance(value, float):
-                return plain(float, value)
-            if MIN_INT <= value <= MAX_INT:
-                return plain(Decimal, plain(int, value))
-            return MIN_INT - 1 if value < 0 else MAX_INT + 1
+            if not MIN_INT <= value <= MAX_INT:
+                return MIN_INT - 1 if value < 0 else MAX_INT + 1
+            whole = int(value)
+            return whole if whole == value else plain(Decimal, plain(float, value))
         try:
             value = self.canonical(coerce(self.type, value))
         except CoercionError as error:
