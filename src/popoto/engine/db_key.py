@@ -60,6 +60,17 @@ class DB_key(list[Any]):  # noqa: N801  (the documented name)
     #: where it is kept, of a record of a model with several shards
     shard: str | None = None
 
+    @property
+    def _is_of_index(self) -> bool:
+        return len(self) > 1 and str(self[0]).startswith("$")
+
+    @property
+    def _shard(self) -> str:
+        """Where it is kept, if it is known; else the model that the key belongs to: its first part,
+        or the one after the kind of index.
+        """
+        return str(self[1 if self._is_of_index else 0]) if self.shard is None else self.shard
+
     def exists(self) -> bool:
         """Whether this key exists on the server. One command.
 
@@ -69,14 +80,13 @@ class DB_key(list[Any]):  # noqa: N801  (the documented name)
         return run(self._exists())
 
     def _exists(self) -> Plan[bool]:
-        is_index = len(self) > 1 and str(self[0]).startswith("$")
-        name = str(self[1 if is_index else 0])
-        if (yield from self._is_in([name if self.shard is None else self.shard])):
+        name = self._shard
+        if (yield from self._is_in([name])):
             return True
         if self.shard is not None or not (yield from on_cluster()):
             return False
         texts = yield from members_of(shards_key(name), name)
-        if not is_index:
+        if not self._is_of_index:
             # One of its parts tells which it is.
             texts = sorted(set(texts).intersection(map(str, self)))
         return (yield from self._is_in([shard_name(name, text) for text in texts]))

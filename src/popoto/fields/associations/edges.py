@@ -135,7 +135,7 @@ class EdgeChange(Adjustment):
 
     def check_shard(self) -> None:
         if self.options.is_spread:
-            ends = self.pk if self.name == "WEAKEN" else f"{self.pk} - {self.arguments[0]}"
+            ends = self.pk if self.name == "WEAKEN" else f"{self.pk} - {self.arguments[0]!s}"
             raise ModelException(
                 f"{self.options.model_name}: edges are in the shard of a record (Meta.shard_by is "
                 f"{self.options.shard_by!r}), and {ends!r} names none: one end of an edge has to "

@@ -260,7 +260,8 @@ class _Ranking:
             if "WRONGTYPE" not in str(error):
                 raise
             raise (yield from fetch.wrong_kind(self.node, others=self._all_kinds())) from error
-        *told, due, dead = reply
+        told: list[Any] = reply[:-2]
+        due, dead = reply[-2:]
         if due:
             yield from sweep(options, due)
         if dead and options.self_repair:
