@@ -67,6 +67,9 @@ WORKED = [
     ({}, {}, 0),
     ({"x": math.inf}, {"x": math.inf}, 1),
     ({"x": math.nan}, {"x": 1}, 1),
+    # An int that no float can hold.
+    ({"x": 10**400}, {"x": 0.5}, 1),
+    ({"x": 10**400}, {"x": 10**400 - 1}, 0),
 ]
 
 
@@ -134,7 +137,7 @@ def test_refusals(api: Api, redis_client: redis.Redis, guess: Guess) -> None:
         api(Guess.record_prediction, guess, None)
     with pytest.raises(ValueError, match="actual must not be None"):
         api(Guess.resolve_prediction, guess, None)
-    with pytest.raises(ValueError, match=r"Invalid outcome 'deferred'.*acted, contradicted"):
+    with pytest.raises(ValueError, match=r"Invalid outcome 'deferred'.*\['acted', 'contra"):
         api(Guess.auto_resolve, guess, "deferred")
     for value in (object(), {"x": 2**70}, {1, 2}):
         with pytest.raises(TypeError):
@@ -157,10 +160,9 @@ def test_refusals(api: Api, redis_client: redis.Redis, guess: Guess) -> None:
     [
         b"",
         b"\xc1",
-        b"\x80",
         b"\x86\xa9predicted",
         msgpack.packb("text"),
-        msgpack.packb({"resolved": False}),
+        msgpack.packb([1, 2]),
         msgpack.packb({"predicted": 1, "resolved": True}),
         msgpack.packb({1: 2, "predicted": {}, "resolved": 0}),
     ],
@@ -173,6 +175,20 @@ def test_damaged_entries_stay_as_they_are(
     assert Guess.resolve_prediction(guess, {}) is None
     assert redis_client.hget("$PL:Guess:meta:Guess:x", "Guess:x") == stored
     assert redis_client.exists(ERRORS) == 0
+
+
+@pytest.mark.parametrize("entry", [{}, {"resolved": False}, {"resolved": None}, {"more": 1}])
+def test_an_entry_that_does_not_say_predicts_nothing(
+    entry: dict[str, Any], api: Api, redis_client: redis.Redis, guess: Guess
+) -> None:
+    stored = msgpack.packb(entry)
+    redis_client.hset("$PL:Guess:meta:Guess:x", "Guess:x", stored)
+    assert api(Guess.get_prediction_data, guess) == entry
+    assert api(Guess.resolve_prediction, guess, {"x": 1}) == 1.0
+    found = api(Guess.get_prediction_data, guess)
+    assert (found["predicted"], found["resolved"], found["recorded_at"]) == ({}, True, None)
+    redis_client.hset("$PL:Guess:meta:Guess:x", "Guess:x", stored)
+    assert api(Guess.auto_resolve, guess, "used") == 0.3
 
 
 def test_entries_with_very_many_values_are_resolved(guess: Guess) -> None:
@@ -403,9 +419,13 @@ def test_groups(api: Api, redis_client: redis.Redis) -> None:
             Guess.auto_resolve(guess, "acted")
     redis_client.zadd(ERRORS, {"Guess:without": 0.5, "Guess:broken": 0.6})
     redis_client.hset("$PL:Guess:meta:Guess:broken", "Guess:broken", "?")
+    for number, moment in enumerate((None, 0, -1, "soon")):
+        key = f"Guess:undated{number}"
+        redis_client.zadd(ERRORS, {key: 0.2})
+        redis_client.hset(f"$PL:Guess:meta:{key}", key, msgpack.packb({"resolved_at": moment}))
     summary = Guess.error_summary
     counts = lambda found: {label: each["count"] for label, each in found.items()}  # noqa: E731
-    assert counts(api(summary, Guess)) == {"__all__": 5}
+    assert counts(api(summary, Guess)) == {"__all__": 9}
     assert counts(api(summary, Guess, group_by="hour")) == {10: 4}
     assert counts(api(summary, Guess, group_by="weekday")) == {0: 2, 1: 2}
     assert counts(api(summary, Guess, group_by="day")) == {"2024-01-15": 2, "2024-01-16": 2}
@@ -415,7 +435,7 @@ def test_groups(api: Api, redis_client: redis.Redis) -> None:
             raise KeyError(key)
         return "large" if error > 0.3 else "small"
 
-    assert counts(api(summary, Guess, group_by=label)) == {"small": 4}
+    assert counts(api(summary, Guess, group_by=label)) == {"small": 8}
     with pytest.raises(ValueError, match="hour, weekday, day"):
         api(summary, Guess, group_by="month")
     with pytest.raises(TypeError, match="group_by"):

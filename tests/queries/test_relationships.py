@@ -227,7 +227,7 @@ def test_wrong_lookups_through_a_reference(api: Api) -> None:
         {"person__age__gt": 1},
         {"person__home__size": 3},
     ):
-        with pytest.raises(QueryException, match="person"):
+        with pytest.raises(QueryException, match=next(iter(lookups)).removesuffix("__")):
             api(Member.query.filter(**lookups).all)
 
 

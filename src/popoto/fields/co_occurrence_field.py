@@ -22,7 +22,7 @@ from popoto.fields.associations.edges import (
 )
 from popoto.fields.constants import Defaults
 from popoto.fields.describing import describe
-from popoto.fields.field import Field
+from popoto.fields.field import LEFT_OUT, Field, LeftOut
 from popoto.fields.keeping.adjusting import carried_out
 from popoto.fields.keeping.entries import Entry
 from popoto.fields.keeping.families import KeyFamily, Layout
@@ -137,7 +137,7 @@ class CoOccurrenceField(ValuelessFieldMixin[Any], Field[Any]):
         model_class: Any,
         source_pk: Any,
         target_pk: Any,
-        initial_weight: float | None = None,
+        initial_weight: float | LeftOut = LEFT_OUT,
         pipeline: Any = None,
     ) -> Any:
         """An edge from one key to another, unless there is one; its weight, or the pipeline.
@@ -153,7 +153,7 @@ class CoOccurrenceField(ValuelessFieldMixin[Any], Field[Any]):
         model_class: Any,
         source_pk: Any,
         target_pk: Any,
-        initial_weight: float | None = None,
+        initial_weight: float | LeftOut = LEFT_OUT,
         pipeline: Any = None,
     ) -> Any:
         """`link` for asyncio."""
@@ -164,7 +164,7 @@ class CoOccurrenceField(ValuelessFieldMixin[Any], Field[Any]):
         self,
         model_class: Any,
         pairs: Iterable[tuple[Any, Any]],
-        initial_weight: float | None = None,
+        initial_weight: float | LeftOut = LEFT_OUT,
         pipeline: Any = None,
     ) -> Any:
         """`link` of many pairs in one step; the weights in order, or the pipeline. One command."""
@@ -175,7 +175,7 @@ class CoOccurrenceField(ValuelessFieldMixin[Any], Field[Any]):
         self,
         model_class: Any,
         pairs: Iterable[tuple[Any, Any]],
-        initial_weight: float | None = None,
+        initial_weight: float | LeftOut = LEFT_OUT,
         pipeline: Any = None,
     ) -> Any:
         """`bulk_link` for asyncio."""
@@ -186,12 +186,12 @@ class CoOccurrenceField(ValuelessFieldMixin[Any], Field[Any]):
         self,
         model: Any,
         pairs: Sequence[tuple[Any, Any]],
-        weight: float | None,
+        weight: float | LeftOut,
         pipeline: Any,
         *,
         single: bool = True,
     ) -> Plan[Any]:
-        number = Defaults.CO_OCCURRENCE_INITIAL_WEIGHT if weight is None else weight
+        number = Defaults.CO_OCCURRENCE_INITIAL_WEIGHT if isinstance(weight, LeftOut) else weight
         text = repr(_finite("initial_weight", number))
         changes = [
             self._change(model, "LINK", *_apart(source, target), text, self.max_edges)
@@ -327,7 +327,7 @@ class CoOccurrenceField(ValuelessFieldMixin[Any], Field[Any]):
         model_class: Any,
         seed_pks: Iterable[Any],
         depth: int = 2,
-        decay_per_hop: float | None = None,
+        decay_per_hop: float | LeftOut = LEFT_OUT,
         threshold: float = 0.01,
     ) -> dict[str, float]:
         """The keys that activation reaches from the seeds, which are left out, and how strongly.
@@ -345,7 +345,7 @@ class CoOccurrenceField(ValuelessFieldMixin[Any], Field[Any]):
         model_class: Any,
         seed_pks: Iterable[Any],
         depth: int = 2,
-        decay_per_hop: float | None = None,
+        decay_per_hop: float | LeftOut = LEFT_OUT,
         threshold: float = 0.01,
     ) -> dict[str, float]:
         """`propagate` for asyncio."""
@@ -363,10 +363,10 @@ class CoOccurrenceField(ValuelessFieldMixin[Any], Field[Any]):
         model: Any,
         seeds: Iterable[Any],
         depth: int,
-        decay: float | None,
+        decay: float | LeftOut,
         threshold: float,
     ) -> Plan[dict[str, float]]:
-        number = Defaults.CO_OCCURRENCE_DECAY_PER_HOP if decay is None else decay
+        number = Defaults.CO_OCCURRENCE_DECAY_PER_HOP if isinstance(decay, LeftOut) else decay
         return spread(model, self.edges, seeds, depth, number, threshold, self.max_edges)
 
     def spreading_signal(self, seed_pks: Sequence[str], depth: int, threshold: float) -> Signal:

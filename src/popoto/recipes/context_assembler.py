@@ -108,9 +108,9 @@ class ContextAssembler:
                            are any; a fifth of `max_items` if left out
     `strict_budget`        not even the first record is kept if it does not fit, and shorter ones
                            that follow what does not fit are
+    `agent_id_field`       the field that `agent_id` of `assemble` and `assess` filters
 
     A weight of what the model does not have, and an unknown format, give a warning at once.
-    Methods have native asyncio twins, ``async_…``.
     Methods have native asyncio twins, ``async_…``. Raises QueryException for settings that the
     model does not allow.
     """
@@ -134,6 +134,7 @@ class ContextAssembler:
         suppression_signal: float | type[Defaults] | None = Defaults,
         proactive_items: int | None = None,
         strict_budget: bool = False,
+        agent_id_field: str = "agent_id",
     ) -> None:
         self.model_class = model_class
         self.score_weights = score_weights
@@ -155,6 +156,7 @@ class ContextAssembler:
         self.suppression_signal = suppression_signal
         self.proactive_items = proactive_items
         self.strict_budget = strict_budget
+        self.agent_id_field = agent_id_field
         tell_of_settings(model_class, score_weights, output_format)
         # Said here already, though settings may change until they are used.
         self._asked(None, None, None)
@@ -210,8 +212,8 @@ class ContextAssembler:
         pulled_keys = {record.pk for record in found.pull}
         proactive = [record for record in kept if record.pk not in pulled_keys]
         metadata: dict[str, Any] = {
-            "pull_count": len(found.pull),
-            "push_count": len(found.push),
+            "pull_count": len(kept) - len(proactive),
+            "push_count": len(proactive),
             "token_count": tokens,
             "total_candidates": len(merged),
         }
@@ -237,7 +239,7 @@ class ContextAssembler:
     ) -> Asked:
         wanted = dict(filters or {})
         if agent_id is not None:
-            wanted["agent_id"] = agent_id
+            wanted[self.agent_id_field] = agent_id
         return Asked(
             self.model_class,
             self.score_weights,

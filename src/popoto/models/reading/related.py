@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from popoto.engine.looking_up import looked_up
@@ -29,8 +29,9 @@ def attach_references(instances: Sequence[Any], names: Sequence[str]) -> Plan[No
     Raises QueryException for a name that is no Relationship.
     """
     nested: dict[str, list[str]] = {}
+    known: Mapping[str, Any] = instances[0]._meta.by_name if instances else {}
     for name in names:
-        first, separator, rest = name.partition("__")
+        first, separator, rest = (name, "", "") if name in known else name.partition("__")
         nested.setdefault(first, [])
         if separator:
             nested[first].append(rest)

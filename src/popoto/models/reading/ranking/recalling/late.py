@@ -10,7 +10,7 @@ from typing import Final
 from popoto.engine.request import Plan
 from popoto.fields.keeping.shards import all_asked, by_shard
 from popoto.fields.vectors.embedding import Worded
-from popoto.memory.recall.formula import IN_CONTEXT
+from popoto.memory.recall.formula import WORDS_AFTER, WORDS_BEFORE
 from popoto.memory.vectors.arrays import Array, numpy
 from popoto.memory.vectors.words import count_words, nearest_words
 from popoto.models.reading.planning import AnyField
@@ -63,8 +63,16 @@ class LateInteraction:
         found.read_keys = list(dict.fromkeys([*found.best, *beside]))
         return found if found.best else None
 
-    def _beside(self, key: str) -> tuple[str, ...]:
-        return () if self.order is None else self.order.neighbours.get(key, ())
+    def _beside(self, key: str) -> dict[str, float]:
+        """What stands just before and after a record, and how much its words count there."""
+        if self.order is None:
+            return {}
+        before, after = self.order.before.get(key), self.order.after.get(key)
+        return {
+            other: share
+            for other, share in ((before, WORDS_BEFORE), (after, WORDS_AFTER))
+            if other is not None
+        }
 
     def read(self) -> Plan[Mapping[str, bytes]]:
         """The words of these records. One round trip to each node."""
@@ -108,7 +116,7 @@ class LateInteraction:
     def _value(self, key: str, near: Mapping[str, Array]) -> float:
         """The weighted mean over the question's words. What stands beside a record counts less."""
         found = near[key]
-        for other in self._beside(key):
+        for other, share in self._beside(key).items():
             if other in near:
-                found = numpy().maximum(found, IN_CONTEXT * near[other])
+                found = numpy().maximum(found, share * near[other])
         return float(self.weights @ found)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Final, TypeAlias
 
 from popoto.engine.codec import Stored
@@ -140,11 +141,11 @@ class Sequences:
             for sequence in known:
                 scores.put(MEANING, meaning.in_company(sequence, BEFORE, AFTER))
         scores.put(NEIGHBOURS, _of_neighbours(known, scores.totals(OF_TEXT)))
-        found = InOrder({key: self.session_of(scores, key) for key in scores.candidates}, {})
+        found = InOrder({key: self.session_of(scores, key) for key in scores.candidates})
         for sequence in known:
-            for place, key in enumerate(sequence):
-                before = sequence[max(place - 1, 0) : place]
-                found.neighbours[key] = (*before, *sequence[place + 1 : place + 2])
+            for earlier, later in pairwise(sequence):
+                found.before[later] = earlier
+                found.after[earlier] = later
         found.put_sessions(scores)
         return found
 
@@ -154,7 +155,8 @@ class InOrder:
     """How candidates stand: the session of each, and who stands just before and after it."""
 
     sessions: Mapping[str, Session]
-    neighbours: dict[str, tuple[str, ...]]
+    before: dict[str, str] = field(default_factory=dict[str, str])
+    after: dict[str, str] = field(default_factory=dict[str, str])
 
     def put_sessions(self, scores: Scores) -> None:
         """What the best of its session says, counts for each record."""
