@@ -56,6 +56,11 @@ def test_several_endings_are_taken_off(word: str, base: str) -> None:
         ),
         ("try", "tries tried trying trier trily"),
         ("hope", OF_HOPE),
+        ("tasty", "tasties tastied tastying tastier tastily"),
+        (
+            "bird",
+            "birds birdes birded birding birder birders birdly birdment birdion birdions birde",
+        ),
     ],
 )
 def test_all_forms_of_a_word(word: str, forms: str) -> None:
