@@ -139,6 +139,20 @@ def test_of_many_records_the_spans_are_right(api: Api) -> None:
     assert scored(api, among, {"rank": 1}, normalize=True, limit=1) == [("0099", 1)]
 
 
+def test_the_spans_are_those_of_all_parts_in_which_many_are_ranked(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("popoto.models.reading.ranking.composite._MOST_CANDIDATES", 3)
+    for number in range(8):
+        Told.create(name=str(number), priority=number)
+    # Which of them match, only Python can tell.
+    several = Told.query.filter(priority__lt=2**53 + 1)
+    assert "in Python" in str(several.explain())
+    for among in (Told.query, several):
+        found = api(among.composite_score, {"priority": 7}, normalize=True, limit=4)
+        assert [each._composite_score for each in found] == [7, 6, 5, 4]
+
+
 @pytest.mark.usefixtures("abc")
 def test_boosts_are_further_signals(api: Api) -> None:
     for name in ("co_occurrence_boost", "similarity_boost"):
