@@ -72,7 +72,7 @@ def test_many_calls_keep_their_order() -> None:
 
     assert run_all_multithreaded(square, range(100)) == [number * number for number in range(100)]
     with pytest.raises(ValueError, match="no params"):
-        run_all_multithreaded(square, [])
+        run_all_multithreaded(fn=square, params=[])
     with pytest.raises(ZeroDivisionError):
         run_all_multithreaded(lambda number: 1 / number, [1, 0])
 

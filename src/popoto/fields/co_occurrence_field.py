@@ -27,6 +27,7 @@ from popoto.fields.keeping.adjusting import carried_out
 from popoto.fields.keeping.entries import Entry
 from popoto.fields.keeping.families import KeyFamily, Layout
 from popoto.fields.keeping.proposals import ProposalEntry, pending_family
+from popoto.fields.keeping.shards import every_shard
 from popoto.fields.valueless_field_mixin import ValuelessFieldMixin
 from popoto.memory.composite.signals import Signal, spreading
 
@@ -283,9 +284,15 @@ class CoOccurrenceField(ValuelessFieldMixin[Any], Field[Any]):
         if not _is_number(number) or not 0 <= number <= 1:
             raise ValueError(f"factor must be between 0 and 1, got {number!r}")
         words = ("WEAKEN", str(pk), repr(float(number)), repr(LEAST_WEIGHT))
-        change = EdgeChange(model, self.edges, *words, signal=float(number))
-        found = yield from carried_out([change], pipeline)
-        return found[0] if pipeline is None else pipeline
+        views: list[Any] = [model._meta.at(str(pk))]
+        if pipeline is None:
+            views = yield from every_shard(views[0])
+        changes = [
+            EdgeChange(model, self.edges, *words, signal=float(number), options=view)
+            for view in views
+        ]
+        found = yield from carried_out(changes, pipeline)
+        return sum(found) if pipeline is None else pipeline
 
     def _change(self, model: Any, name: str, pk: str, *arguments: Any) -> EdgeChange:
         return EdgeChange(model, self.edges, name, pk, *arguments)
