@@ -28,8 +28,8 @@ pytestmark = [
     pytest.mark.usefixtures("on_the_cluster"),
 ]
 
-#: Kinds of keys that the operations leave; each key has the tag of the model. ("$RP", what is pending,
-#: goes with the last proposal.)
+#: Kinds of keys that the operations leave; each key has the tag of the model. What is pending
+#: ("$RP") goes with the last proposal.
 FAMILIES = {
     *("$DecayingSortF", "$DecayBase", "$CyclicDecayF", "$ConfidencF", "$CoOccurrencF"),
     *("$EF", "$FS", "$AT", "$WF", "$PL", "stream", "$Class", "$KeyF", "$Values", "Memory"),
