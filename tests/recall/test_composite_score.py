@@ -314,6 +314,7 @@ def test_it_is_one_round_trip_that_leaves_nothing(
 # What is refused -------------------------------------------------------------------------------
 
 
+@pytest.mark.traced(200)
 @pytest.mark.parametrize(
     ("query", "arguments", "message"),
     [
