@@ -16,12 +16,12 @@ TIMES = 3
 BEST = 10
 YEAR = 365 * 86_400
 WEIGHTS = {"relevance": 0.5, "certainty": 0.3, "access_count": 0.2}
-RANKING = "$DecayingSortF:Recalled:relevance"
-EVIDENCE = "$ConfidencF:Recalled:certainty:data"
-READS = "$AT:Recalled:meta:"
+RANKING = "$DecayingSortF:Weighed:relevance"
+EVIDENCE = "$ConfidencF:Weighed:certainty:data"
+READS = "$AT:Weighed:meta:"
 
 
-class Recalled(AccessTrackerMixin, Model):
+class Weighed(AccessTrackerMixin, Model):
     name = KeyField()
     certainty = ConfidenceField()
     relevance = DecayingSortedField(decay_rate=0.5)
@@ -32,15 +32,15 @@ def fill(client: redis.Redis, count: int) -> None:
     now, chance = time.time(), random.Random(count)
     with client.pipeline(transaction=False) as pipeline:
         for number in range(count):
-            key, moment = f"Recalled:m{number}", now - 3600 - YEAR * chance.random()
+            key, moment = f"Weighed:m{number}", now - 3600 - YEAR * chance.random()
             fields = {"name": f"m{number}", "certainty": 0.5, "relevance": moment}
             evidence = {"confidence": chance.random(), "evidence_count": 3}
             evidence |= {"corroborations": 2, "contradictions": 1}
             pipeline.hset(key, mapping={name: msgpack.packb(fields[name]) for name in fields})
             pipeline.zadd(RANKING, {key: moment})
             pipeline.hset(EVIDENCE, key, msgpack.packb(evidence))
-            pipeline.sadd("$Class:Recalled", key)
-            pipeline.zadd("$Values:Recalled:$keys", {key: 0})
+            pipeline.sadd("$Class:Weighed", key)
+            pipeline.zadd("$Values:Weighed:$keys", {key: 0})
             if number % 2:
                 pipeline.hset(READS + key, mapping={"access_count": chance.randrange(1, 10)})
             if number % 1000 == 999:
@@ -53,7 +53,7 @@ def by_hand(client: redis.Redis, count: int) -> Iterator[object]:
     yield
     while True:
         for _ in range(TIMES):
-            now, totals = time.time(), dict.fromkeys(client.smembers("$Class:Recalled"), 0.0)
+            now, totals = time.time(), dict.fromkeys(client.smembers("$Class:Weighed"), 0.0)
             for key, moment in client.zrange(RANKING, 0, -1, withscores=True):
                 days = max((now - moment) / 86_400, 0.01)
                 totals[key] += WEIGHTS["relevance"] * days**-0.5
@@ -76,5 +76,5 @@ def by_popoto(client: redis.Redis, count: int) -> Iterator[object]:
     yield
     while True:
         for _ in range(TIMES):
-            found = Recalled.query.filter().no_track().composite_score(WEIGHTS, limit=BEST)
+            found = Weighed.query.filter().no_track().composite_score(WEIGHTS, limit=BEST)
         yield len(found)

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, TypedDict, cast
 from popoto import embedded
 
 if TYPE_CHECKING:
-    from benchmarks.worker import Greeting
+    from benchmarks.worker import Answer, Greeting
 
 ROOT = Path(__file__).parents[1]
 GROUPS = {
@@ -100,10 +100,10 @@ class Worker:
         )
         self.greeting = cast("Greeting", self._answer("its start"))
 
-    def round(self, name: str) -> list[float]:
-        """Runs the operation once; seconds for each of its records, of every try."""
+    def round(self, name: str) -> Answer:
+        """Runs the operation once."""
         print(name, file=self._process.stdin, flush=True)
-        return cast("list[float]", self._answer(repr(name)))
+        return cast("Answer", self._answer(repr(name)))
 
     def close(self) -> None:
         self._process.communicate()
@@ -153,17 +153,38 @@ def say_what_runs(greetings: Mapping[str, Greeting]) -> None:
 
 def measure(name: str, sides: Mapping[str, Worker], seconds: float) -> Results:
     """What the operation takes on every side, in rounds until so many seconds are over."""
+    # What is learned or imported at the first time is not counted.
+    answers = {title: worker.round(name) for title, worker in sides.items()}
+    sides = {title: sides[title] for title in who_takes_part(name, answers)}
     times: dict[str, list[float]] = {title: [] for title in sides}
-    for worker in sides.values():
-        worker.round(name)  # what is learned or imported at the first time is not counted
     start = time.monotonic()
     for number in count():
         if number >= LEAST_ROUNDS and time.monotonic() - start > seconds:
             break
         for title, worker in sides.items():
             if title in {BY_HAND, OURS} or number % PEER_EVERY == 0:
-                times[title] += worker.round(name)
+                times[title] += worker.round(name)["times"]
     return {title: summary(found) for title, found in times.items()}
+
+
+def who_takes_part(name: str, answers: Mapping[str, Answer]) -> list[str]:
+    """The sides that can do the operation and find the same; tells which cannot, and why.
+
+    Raises RuntimeError where that is ours or the work by hand.
+    """
+    expected = answers[BY_HAND]["found"]
+    able: list[str] = []
+    for title, answer in answers.items():
+        reason = answer["failure"]
+        if reason is None and answer["found"] != expected:
+            reason = f"it finds {answer['found']}, not {expected}"
+        if reason is None:
+            able.append(title)
+        elif title in {BY_HAND, OURS}:
+            raise RuntimeError(f"{name} by {title}: {reason}")
+        else:
+            print(f"{name} without {title}: {reason}", file=sys.stderr)
+    return able
 
 
 def summary(seconds: Sequence[float]) -> Times:
@@ -174,17 +195,17 @@ def summary(seconds: Sequence[float]) -> Times:
 
 def table(results: Mapping[str, Results]) -> list[list[str]]:
     """Rows of text, the heading first; the ratios are those to the work done by hand."""
-    titles = list(next(iter(results.values())))
+    titles = list(dict.fromkeys(title for sides in results.values() for title in sides))
     ratio_titles = [f"{title} / {BY_HAND}" for title in titles[1:]]
     rows = [["µs per record, or count", *titles, *ratio_titles, "aim"]]
     for name, sides in results.items():
         times = {title: side["quartile"] for title, side in sides.items()}
-        ratios = {title: times[title] / times[BY_HAND] for title in titles[1:]}
+        ratios = {title: time / times[BY_HAND] for title, time in times.items()}
         rows.append(
             [
                 name.replace("_", " "),
-                *(f"{figure:.1f}" for figure in times.values()),
-                *(f"{ratio:.2f}" for ratio in ratios.values()),
+                *(f"{times[title]:.1f}" if title in times else "-" for title in titles),
+                *(f"{ratios[title]:.2f}" if title in ratios else "-" for title in titles[1:]),
                 aim(name, ratios[OURS]),
             ]
         )

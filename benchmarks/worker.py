@@ -1,8 +1,8 @@
 """Runs single rounds for `benchmarks.measure`, in the environment of one side.
 
 The first line on standard output is a `Greeting`: what this side runs with. After that each line on
-standard input names an operation; the answer is one line: the seconds that every try of its round
-took for each record. The server is that of REDIS_URL, which popoto, published or ours, reads too.
+standard input names an operation; the answer is one line, an `Answer`. The server is that of
+REDIS_URL, which popoto, published or ours, reads too.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sized
 from pathlib import Path
 from typing import NamedTuple, Protocol, TypedDict, cast
 
@@ -53,6 +53,14 @@ class Greeting(TypedDict):
     """Where the package was found."""
     hiredis_installed: bool
     redis_py_uses_hiredis: bool
+
+
+class Answer(TypedDict):
+    times: list[float]
+    """Seconds that every try took for each record; none where it failed."""
+    found: int | None
+    """How much the last try read; None where it wrote."""
+    failure: str | None
 
 
 def operation(name: str) -> Operation:
@@ -107,13 +115,22 @@ def run_round(
     return Round(times, found)
 
 
+def answer(name: str, side: str, client: redis.Redis, clock: str) -> Answer:
+    """A round, or why there is none: not every side can do everything."""
+    try:
+        done = run_round(name, side, client, clock=CLOCKS[clock])
+    except Exception as error:  # noqa: BLE001  # whatever it is, who compares decides what it means
+        return Answer(times=[], found=None, failure=f"{type(error).__name__}: {error}")
+    found = len(done.found) if isinstance(done.found, Sized) else cast("int | None", done.found)
+    return Answer(times=done.times, found=found, failure=None)
+
+
 def main() -> None:
     side, clock = sys.argv[1:]
     print(json.dumps(greeting()), flush=True)
     with redis.Redis.from_url(os.environ["REDIS_URL"]) as client:
         for line in sys.stdin:
-            done = run_round(line.strip(), side, client, clock=CLOCKS[clock])
-            print(json.dumps(done.times), flush=True)
+            print(json.dumps(answer(line.strip(), side, client, clock)), flush=True)
 
 
 if __name__ == "__main__":

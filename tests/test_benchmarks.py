@@ -10,8 +10,8 @@ from typing import cast
 import pytest
 import redis
 
-from benchmarks.measure import AIMS, OPERATIONS, Times, say_what_runs, table
-from benchmarks.worker import CLOCKS, Greeting, run_round
+from benchmarks.measure import AIMS, OPERATIONS, Times, say_what_runs, table, who_takes_part
+from benchmarks.worker import CLOCKS, Answer, Greeting, answer, run_round
 from tests.interop.layout import dump
 
 # Two times ten for `filter_10`, and quick.
@@ -66,6 +66,38 @@ def test_the_table_tells_which_operation_is_over_its_aim() -> None:
     assert over == ["create", "1.0", "9.0", "9.00", "1.5 (over)"]
     assert within == ["delete", "1.0", "1.0", "1.00", "1.5"]
     assert without_aim == ["values", "1.0", "9.0", "9.00", ""]
+
+
+def test_a_side_that_cannot_do_an_operation_is_left_out_with_the_reason(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    done = Answer(times=[1.0], found=10, failure=None)
+    failed = Answer(times=[], found=None, failure="AttributeError: no recall")
+    other = Answer(times=[1.0], found=0, failure=None)
+    answers = {"redis-py": done, "popoto": done, "1.6.1": failed, "1.8.0": other}
+    assert who_takes_part("recall", answers) == ["redis-py", "popoto"]
+    assert capsys.readouterr().err.splitlines() == [
+        "recall without 1.6.1: AttributeError: no recall",
+        "recall without 1.8.0: it finds 0, not 10",
+    ]
+    with pytest.raises(RuntimeError, match=r"recall by popoto: it finds 0, not 10"):
+        who_takes_part("recall", {"redis-py": done, "popoto": other})
+
+
+def test_the_table_has_a_dash_for_a_side_that_took_no_part() -> None:
+    some = Times(least=1, quartile=1, median=1)
+    sides = {"redis-py": some, "popoto": some}
+    _, without, with_it = table({"recall": sides, "get": sides | {"1.6.1": some}})
+    assert without == ["recall", "1.0", "1.0", "-", "1.00", "-", ""]
+    assert with_it == ["get", "1.0", "1.0", "1.0", "1.00", "1.00", ""]
+
+
+def test_an_operation_that_fails_is_an_answer(
+    redis_client: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert answer("get", "by_hand", redis_client, "wall")["failure"] is None
+    monkeypatch.delattr("benchmarks.get.by_hand")
+    assert "by_hand" in str(answer("get", "by_hand", redis_client, "wall")["failure"])
 
 
 def test_popoto_with_hiredis_is_not_compared_with_redis_py_without() -> None:

@@ -70,7 +70,8 @@ def test_every_kind_of_change_is_made_once(tmp_path: Path) -> None:
 def test_survivors_are_told_with_line_and_change(tmp_path: Path) -> None:
     package = tmp_path / "src" / "demo"
     package.mkdir(parents=True)
-    (package / "__init__.py").write_text(MODULE)
+    (package / "__init__.py").write_text(MODULE.replace("LIMIT = 3", "from .limits import LIMIT"))
+    (package / "limits.py").write_text("LIMIT = 3\n")
     (tmp_path / "tests").mkdir()
     (tmp_path / "tests" / "test_demo.py").write_text(TESTS)
     command = [sys.executable, "-m", "tools.mutants", "src/demo", "tests", "--root", str(tmp_path)]
@@ -82,5 +83,7 @@ def test_survivors_are_told_with_line_and_change(tmp_path: Path) -> None:
         assert '  - raise ValueError("too large")\n  + pass' in done.stdout
         assert "src/demo/__init__.py:20 never  (not run by these tests)" in done.stdout
         assert "return (number <= LIMIT)" not in done.stdout
+        # A module of which nothing is left to be carried out once it was imported.
+        assert "LIMIT = 4" not in done.stdout
     # What was found out stays known.
     assert "12 changes, 0 of them to be tried" in done.stdout

@@ -1,5 +1,9 @@
 """popoto: Python classes as records on Redis and Valkey."""
 
+from ._one_package import be_one
+
+be_one(__name__, __file__)
+
 from popoto import exceptions as exceptions
 from popoto import fields as fields
 from popoto import models as models

@@ -424,7 +424,8 @@ async def test_tasks_that_share_a_pipeline_are_told_for_themselves(
 async def test_of_tasks_that_share_a_pipeline_the_reads_are_told_of_no_writing(
     proxy: FaultProxy,
 ) -> None:
-    berth = await Berth.async_create(name="a")
+    berth = await Berth.async_create(name="a")  # perhaps with the text of a script
+    before = proxy.sent(b"HGETALL") + proxy.sent(b"HMGET")
     for lose in (
         lambda: proxy.stall(b"EVALSHA", times=3),
         lambda: proxy.lose_reply(b"EVALSHA", then=proxy.refuse),
@@ -437,7 +438,7 @@ async def test_of_tasks_that_share_a_pipeline_the_reads_are_told_of_no_writing(
         )
         assert_in_doubt(cast("BaseException", saved))
         assert_plain(cast("BaseException", found))
-    assert proxy.sent(b"HGETALL") + proxy.sent(b"HMGET") <= 2
+    assert proxy.sent(b"HGETALL") + proxy.sent(b"HMGET") <= before + 2
 
 
 # Reads -------------------------------------------------------------------------------------

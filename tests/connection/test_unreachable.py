@@ -11,17 +11,25 @@ from pathlib import Path
 import pytest
 import redis.exceptions
 
-from popoto import KeyField, Model, redis_db
+from popoto import EmbeddingField, KeyField, Model, StringField, redis_db
 from popoto.exceptions import NothingWrittenError
 from tests.cli.running import ROOT
 from tests.connection.test_settings import run
 from tests.driver import Api
+from tests.vectors.provider import Known
 
 NOBODY = "redis://127.0.0.1:1"
+PROVIDER = Known()
 
 
 class Lost(Model):
     name = KeyField()
+
+
+class Compared(Model):
+    name = KeyField()
+    text = StringField()
+    near = EmbeddingField(source="text", provider=PROVIDER, store="server")
 
 
 def shown(failing: Callable[[], object]) -> tuple[list[str], BaseException]:
@@ -55,6 +63,13 @@ def test_programs_find_what_the_system_said() -> None:
     assert isinstance(error, NothingWrittenError)
     assert error.__cause__ is not None
     assert isinstance(error.__cause__.__context__, OSError)
+
+
+def test_a_vector_that_was_made_before_is_nothing_written(api: Api) -> None:
+    PROVIDER.calls.clear()
+    with redis_db.using(NOBODY), pytest.raises(NothingWrittenError, match="Nothing was sent"):
+        api(Compared.create, name="a", text="x")
+    assert PROVIDER.texts == ["x"]
 
 
 # The command -----------------------------------------------------------------------------------

@@ -61,6 +61,20 @@ def test_providers_cost_no_import_of_an_sdk() -> None:
     assert done.stdout.strip() == "[]", done.stderr
 
 
+def test_a_stand_in_for_an_sdk_will_do_and_a_blocked_one_will_not() -> None:
+    program = (
+        "import sys, types\n"
+        "sys.modules['openai'] = types.ModuleType('openai')\n"
+        "sys.modules['voyageai'] = None\n"
+        "from popoto.embeddings import openai, voyage\n"
+        "print(openai._openai_available, voyage._voyageai_available)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=250, check=False
+    )
+    assert done.stdout.strip() == "True False", done.stderr
+
+
 # ── SDKs ─────────────────────────────────────────────────────────────────────
 
 

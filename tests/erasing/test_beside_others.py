@@ -183,6 +183,40 @@ def test_what_comes_back_again_and_again_is_reported() -> None:
     assert Deed.erase(agent=ANN).is_complete
 
 
+def test_keys_and_entries_that_come_back_again_and_again_are_reported(
+    monkeypatch: pytest.MonkeyPatch, redis_client: redis.Redis
+) -> None:
+    remember(ANN, "plan")
+    remember(BOB, "other")
+
+    def come_back() -> None:
+        if not redis_client.exists("Memory:plan"):
+            redis_client.rpush("Memory:plan::tags", "late")
+            redis_client.sadd("$Class:Memory", "Memory:plan")
+
+    before_each_commit(monkeypatch, come_back)
+    report = Memory.erase(agent=ANN)
+    assert report.traces["keys"].remaining == report.traces["index entries"].remaining == 1
+    assert not report.is_complete
+
+
+@pytest.mark.parametrize("filled", ["$EF:Memory:known", "$FS:Memory:often"])
+def test_a_filter_that_another_rebuild_makes_anew_meanwhile_is_reported(
+    filled: str, monkeypatch: pytest.MonkeyPatch, redis_client: redis.Redis
+) -> None:
+    remember(ANN, "plan")
+    remember(BOB, "other")
+
+    def begin_anew() -> None:
+        if redis_client.exists(f"{filled}:builder"):
+            redis_client.set(f"{filled}:builder", "another rebuild's")
+
+    before_each_commit(monkeypatch, begin_anew)
+    report = Memory.erase(agent=ANN)
+    assert report.traces["filters"].remaining == 1
+    assert not report.is_complete
+
+
 def test_writers_of_others_are_not_disturbed(redis_client: redis.Redis) -> None:
     lived(ANN, 5)
     lived(BOB, 2)

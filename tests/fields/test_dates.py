@@ -104,9 +104,40 @@ def test_a_date_field_refuses_what_would_lose_its_time(api: Api, name: str, valu
         api(visit.save, update_fields=[name])
     with pytest.raises(ValidationError, match=name):
         api(Visit.bulk_update, [visit], **{name: value})
-    with pytest.raises(QueryException, match="its time would be lost"):
-        api(Visit.query.filter(**{name: value}).all)
+    if not (name == "sorted_day" and isinstance(value, datetime.datetime)):
+        with pytest.raises(QueryException, match="its time would be lost"):
+            api(Visit.query.filter(**{name: value}).all)
     assert getattr(api(Visit.query.get, name="a"), name) == DAY
+
+
+@pytest.mark.parametrize("moment", [NOON, UTC_NOON, UTC_NOON.replace(hour=0)])
+def test_in_conditions_on_sorted_dates_a_moment_means_its_day(
+    api: Api, moment: datetime.datetime
+) -> None:
+    day = datetime.timedelta(days=1)
+    for number in range(3):
+        api(Visit.create, name=str(number), sorted_day=DAY + (number - 1) * day)
+        api(Diary.create, day=DAY + (number - 1) * day, kind=DAY)
+    for lookup, operand, found in [
+        ("", moment, "1"),
+        ("__ne", moment, "02"),
+        ("__in", [moment, moment + day], "12"),
+        ("__gt", moment, "2"),
+        ("__gte", moment, "12"),
+        ("__lt", moment, "0"),
+        ("__lte", moment, "01"),
+        ("__between", (moment - day, moment), "01"),
+    ]:
+        visits = api(Visit.query.filter(**{f"sorted_day{lookup}": operand}).all)
+        assert sorted(visit.name for visit in visits) == list(found), lookup
+        assert api(Diary.query.count, **{f"day{lookup}": operand}) == len(found)
+    assert api(Diary.query.get, day=moment, kind=DAY).day == DAY
+
+
+def test_no_point_in_time_is_on_no_day(api: Api) -> None:
+    pandas = pytest.importorskip("pandas")
+    with pytest.raises(QueryException, match="no point in time"):
+        api(Visit.query.count, sorted_day__lt=pandas.NaT)
 
 
 @pytest.mark.parametrize("name", ["day", "sorted_day", "indexed_day"])

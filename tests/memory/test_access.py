@@ -184,6 +184,9 @@ HANDED_OUT: dict[str, Callable[[], Any]] = {
     "filter": lambda: Seen.query.filter(kind="only").all(),
     "iteration": lambda: list(Seen.query.filter(kind="only")),
     "first": lambda: Seen.query.filter(kind="only").first(),
+    "its place": lambda: Seen.query.filter(kind="only")[0],
+    "its place from behind": lambda: Seen.query.filter(kind="only")[-1],
+    "its place in all": lambda: Seen.query[0],
     "top_by_decay": Seen.query.top_by_decay,
 }
 NOT_HANDED_OUT: dict[str, Callable[[], Any]] = {
@@ -211,6 +214,30 @@ def only() -> None:
 def test_a_record_that_is_handed_out_is_staged_once(how: str, redis_client: redis.Redis) -> None:
     HANDED_OUT[how]()
     assert staged(redis_client) == 1
+
+
+@pytest.mark.parametrize("place", [0, 1, -1, slice(0, 2), slice(None, None, 2), slice(-2, None)])
+def test_only_what_a_place_hands_out_is_staged(place: Any, redis_client: redis.Redis) -> None:
+    for name in "abc":
+        Seen.create(name=name)
+    query = Seen.query.filter(kind="k").order_by("name")
+    expected = "abc"[place]
+    found = query[place]
+    names = "".join(each.name for each in ([found] if isinstance(place, int) else found))
+    assert names == expected
+    assert [staged(redis_client, name) for name in "abc"] == [int(n in expected) for n in "abc"]
+
+
+def test_the_shared_results_of_a_query_are_staged_once_each(redis_client: redis.Redis) -> None:
+    for name in "abc":
+        Seen.create(name=name)
+    query = Seen.query.filter(kind="k").order_by("name")
+    assert len(query) == 3
+    assert query[1] is query[1]
+    assert [staged(redis_client, name) for name in "abc"] == [0, 1, 0]
+    assert [each.name for each in query] == ["a", "b", "c"]
+    assert (query[2], len(list(query))) == (Seen(name="c"), 3)
+    assert [staged(redis_client, name) for name in "abc"] == [1, 1, 1]
 
 
 @pytest.mark.usefixtures("only")

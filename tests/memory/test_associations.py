@@ -119,8 +119,12 @@ def test_refusals(api: Api) -> None:
     for number in (math.nan, math.inf, "1", None, True):
         with pytest.raises(ValueError, match="delta must be a finite number"):
             api(both.strengthen, Node, "x", "y", number)
-    with pytest.raises(ValueError, match="initial_weight must be a finite number"):
-        api(both.link, Node, "x", "y", math.nan)
+    # None is not left out, as in popoto 1.6.
+    for number in (math.nan, None):
+        with pytest.raises(ValueError, match="initial_weight must be a finite number"):
+            api(both.link, Node, "x", "y", number)
+        with pytest.raises(ValueError, match="decay_per_hop must be a finite number"):
+            api(both.propagate, Node, ["x"], decay_per_hop=number)
     for factor in (-0.1, 1.1, math.nan, "x"):
         with pytest.raises(ValueError, match="between 0 and 1"):
             api(both.weaken_all, Node, "x", factor)

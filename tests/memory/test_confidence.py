@@ -148,7 +148,20 @@ def test_what_others_have_written_is_read(
     assert tuple(found.values())[1:] == counts
 
 
-@pytest.mark.parametrize("stored", [b"", b"\xc1", b"\xa4text", b"\x90", b"\x85\xa1a"])
+def test_counts_that_nobody_has_written_are_none(redis_client: redis.Redis) -> None:
+    record = Claim.create(name="x")
+    redis_client.hset("$ConfidencF:Claim:sure:data", "Claim:x", msgpack.packb([0.4]))
+    assert data(record, "sure") == Evidence(0.4).as_dict()
+    assert update(record, "sure", 0.9) == 0.9
+
+
+@pytest.mark.parametrize(
+    "stored",
+    [
+        *(b"", b"\xc1", b"\xa4text", b"\x90", b"\x85\xa1a"),
+        *map(msgpack.packb, ({"confidence": "high"}, [True], [math.nan], [math.inf], [None], [[]])),
+    ],
+)
 def test_damaged_evidence_counts_as_none(stored: bytes, redis_client: redis.Redis) -> None:
     record = Claim.create(name="x")
     redis_client.hset("$ConfidencF:Claim:sure:data", "Claim:x", stored)

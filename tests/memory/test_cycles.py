@@ -23,7 +23,7 @@ from popoto import (
     transaction,
 )
 from popoto.fields.cyclic_decay_field import CYCLIC_DECAY_LUA
-from popoto.memory.cycles.formula import learned_amplitude, pressure, resonance
+from popoto.memory.cycles.formula import learned_amplitude, pressure, resonance, unpacked_cycles
 from popoto.memory.decay.formula import decay_score
 from tests.driver import Api
 
@@ -79,6 +79,7 @@ WORKED = [
     ([(YEARLY, 5, NOW - YEARLY / 2)], 0, 1, 0.5, 1, -4.0),
     ([(YEARLY, 5, NOW - YEARLY / 4)], 0, 1, 0.5, 1, 1.0),
     ([(WEEKLY, 3, NOW), (DAILY, 2, NOW - 43200)], 0, 1, 0.5, 1, 2.0),
+    ([(0.5, 2, 0)], 0, 1, 0.5, 1, 3.0),
     ([], 0.1, 1, 0.5, 10, 2.0),
     ([], 0.1, 1, 0.5, -10, 1.0),
     ([(YEARLY, 5, NOW)], 0.1, 1, 0.5, 10, 7.0),
@@ -193,6 +194,7 @@ def test_other_forms_of_companions_are_read(redis_client: redis.Redis, rhythm: R
         ({"pressure_rate": -1}, "pressure_rate must be >= 0"),
         ({"pressure_rate": None}, "pressure_rate must be a number"),
         ({"decay_rate": 0}, "decay_rate must be > 0"),
+        ({"null": True}, "DecayingSortedField cannot be null"),
     ],
 )
 def test_options_that_cannot_work(options: dict[str, Any], message: str) -> None:
@@ -253,13 +255,19 @@ def test_learned_amplitudes_survive_saves_and_an_edit_resets_them(
     api(rhythm.save, update_fields=["agent"])
     assert [each[1] for each in cycles_of(redis_client)] == [pytest.approx(3.6), 1.2]
     field = Rhythm._meta.fields["r"]
-    monkeypatch.setattr(field, "declared", [(WEEKLY, 3.0, 0), (DAILY, 2.0, 60)])
+    monkeypatch.setattr(field, "cycles", [(WEEKLY, 3.0), (DAILY, 2.0, 60)])
     monkeypatch.setattr(field, "pressure_rate", 0.5)
     api(rhythm.save)
     assert cycles_of(redis_client)[1] == [DAILY, 2.0, 60]
     assert cycles_of(redis_client)[0][1] == pytest.approx(3.6)
     assert pressure_of(redis_client)["rate"] == 0.5
-    monkeypatch.setattr(field, "declared", [])
+    field.cycles[1] = (DAILY, 4.0, 60)
+    api(rhythm.save)
+    assert cycles_of(redis_client)[1] == [DAILY, 4.0, 60]
+    field.cycles.append((0, 1.0))
+    with pytest.raises(ModelException, match="Cycle period must be > 0"):
+        api(rhythm.save)
+    monkeypatch.setattr(field, "cycles", [])
     monkeypatch.setattr(field, "pressure_rate", 0.0)
     api(rhythm.save)
     assert redis_client.exists(CYCLES, PRESSURE) == 0
@@ -286,6 +294,17 @@ def test_small_amplitudes_become_nothing(rhythm: Rhythm) -> None:
     assert [each[1] for each in rhythm.weaken_cycle("r", 0.009)] == [pytest.approx(0.027), 0]
     assert [each[1] for each in rhythm.strengthen_cycle("r", 1000)] == [pytest.approx(27), 0]
     assert [each[1] for each in rhythm.weaken_cycle("r", -1)] == [0, 0]
+    assert learned_amplitude(1.0, 0.009) == learned_amplitude(0.0, 1000) == 0
+
+
+def test_the_smallest_amplitude_stays(rhythm: Rhythm) -> None:
+    assert [each[1] for each in rhythm.weaken_cycle("r", 0.01)] == [0.03, 0.01]
+    assert learned_amplitude(1.0, 0.01) == 0.01
+
+
+def test_cycles_are_read_as_three_numbers_in_whatever_form_they_are_stored() -> None:
+    stored = msgpack.packb([[DAILY, 2.0], [WEEKLY, 3.6, 60, 3.0]])
+    assert unpacked_cycles(stored) == [[DAILY, 2.0, 0], [WEEKLY, 3.6, 60]]
 
 
 @given(amplitude=st.floats(0, 200), factors=st.lists(st.floats(-5, 50), max_size=6))

@@ -54,6 +54,7 @@ class Memory(Model):
 class Plain(Model):
     name = KeyField()
     note = StringField(default="")
+    weight = FloatField(default=1.0)
     relevance = DecayingSortedField(decay_rate=0.5)
 
 
@@ -103,6 +104,14 @@ WORKED = [
 @pytest.mark.parametrize(("base", "days", "rate", "score"), WORKED)
 def test_scores_of_the_contract(base: float, days: float, rate: float, score: float) -> None:
     assert decay_score(NOW - days * DAY, NOW, rate, base) == pytest.approx(score, rel=1e-5)
+
+
+def test_without_a_base_it_is_that_of_one() -> None:
+    assert decay_score(NOW - 4 * DAY, NOW, 0.5) == 0.5
+
+
+def test_nothing_stays_nothing_however_large_the_factor() -> None:
+    assert decay_score(NOW - 1e9 * DAY, NOW, -50.0, 0.0) == 0.0
 
 
 @pytest.mark.single_server("its script takes record keys as 1.6 does, without a hash tag")
@@ -322,16 +331,34 @@ def test_very_many_with_one_score_come_in_the_order_of_keys() -> None:
         assert names(Plain.query.top_by_decay(n=2)) == ["n0000", "n0002"]
 
 
+@pytest.mark.single_server("counts what one server sends")
+def test_of_very_many_with_one_score_few_are_looked_at(
+    round_trips: Callable[[], AbstractContextManager[RoundTrips]],
+) -> None:
+    with clock.using(NOW):
+        Plain.bulk_create([Plain(name=f"n{number:04}") for number in range(900)])
+        with round_trips() as seen:
+            assert names(Plain.query.top_by_decay(n=2)) == ["n0000", "n0001"]
+    assert seen.commands["exists"] < 10
+
+
 def test_an_index_without_base_scores_is_read_whole(redis_client: redis.Redis) -> None:
-    """As popoto 1.6 leaves it."""
-    for number in range(5):
+    """As popoto 1.6 leaves it. The best are those that were touched longest ago."""
+    for number in range(70):
         keep(Memory, f"n{number}", number, weight=float(number))
     redis_client.delete("$DecayBase:Memory:relevance:a")
     query = Memory.query.filter(agent="a")
     with clock.using(NOW):
-        assert names(query.top_by_decay(n=2)) == ["n4", "n3"]
+        assert names(query.top_by_decay(n=2)) == ["n69", "n68"]
     Memory.rebuild_indexes()
-    assert redis_client.zcard("$DecayBase:Memory:relevance:a") == 5
+    assert redis_client.zcard("$DecayBase:Memory:relevance:a") == 70
+
+
+def test_so_is_one_whose_base_scores_are_those_of_another_field() -> None:
+    for number in range(70):
+        keep(Plain, f"n{number}", number, weight=float(number))
+    with clock.using(NOW):
+        assert names(Plain.query.top_by_decay(n=2, base_score_field="weight")) == ["n69", "n68"]
 
 
 def test_other_conditions_hold(api: Api) -> None:

@@ -67,6 +67,9 @@ WORKED = [
     ({}, {}, 0),
     ({"x": math.inf}, {"x": math.inf}, 1),
     ({"x": math.nan}, {"x": 1}, 1),
+    # An int that no float can hold.
+    ({"x": 10**400}, {"x": 0.5}, 1),
+    ({"x": 10**400}, {"x": 10**400 - 1}, 0),
 ]
 
 
@@ -115,6 +118,43 @@ def test_what_was_predicted_survives(api: Api, redis_client: redis.Redis, guess:
     assert redis_client.zscore(ERRORS, "Guess:x") == 0.3
 
 
+#: Of numbers, and of extensions of fixed sizes, in the order of their first bytes.
+SIZES = (4, 8, 1, 2, 4, 8, 1, 2, 4, 8, 2, 3, 5, 9, 17)
+#: Every form of MessagePack: whoever stored it may have chosen any.
+FORMS = [
+    *(
+        b"\xc0",
+        b"\xc2",
+        b"\xc3",
+        b"\x05",
+        b"\xff",
+        b"\xa2hi",
+        b"\x91\x01",
+        b"\x82\xa1a\x01\xa1b\xc0",
+    ),
+    *(bytes([head]) + bytes(size) for head, size in zip(range(0xCA, 0xD9), SIZES, strict=True)),
+    *(head + b"abc" for head in (b"\xc4\x03", b"\xc5\x00\x03", b"\xc6\x00\x00\x00\x03")),
+    *(head + b"\x07abc" for head in (b"\xc7\x03", b"\xc8\x00\x03", b"\xc9\x00\x00\x00\x03")),
+    *(head + b"abc" for head in (b"\xd9\x03", b"\xda\x00\x03", b"\xdb\x00\x00\x00\x03")),
+    b"\xda\x01\x02" + b"x" * 258,
+    *(head + b"\x01\xa1a" for head in (b"\xdc\x00\x02", b"\xdd\x00\x00\x00\x02")),
+    *(head + b"\xa1a\x01\xa1b\x90" for head in (b"\xde\x00\x02", b"\xdf\x00\x00\x00\x02")),
+]
+
+
+@pytest.mark.parametrize("form", FORMS, ids=bytes.hex)
+def test_it_survives_in_whatever_form_it_is_stored(
+    form: bytes, redis_client: redis.Redis, guess: Guess
+) -> None:
+    head, end = b"\xa9predicted" + form + b"\xa8resolved", b"\xabrecorded_at\xa3now"
+    redis_client.hset("$PL:Guess:meta:Guess:x", "Guess:x", b"\x83" + head + b"\xc2" + end)
+    assert Guess.auto_resolve(guess, "used") == 0.3
+    stored = redis_client.hget("$PL:Guess:meta:Guess:x", "Guess:x")
+    assert stored.startswith(b"\x86" + head + b"\xc3")
+    assert stored.endswith(end)
+    assert Guess.auto_resolve(guess, "used") is None
+
+
 def test_a_prediction_is_resolved_once(api: Api, guess: Guess) -> None:
     assert api(Guess.resolve_prediction, guess, {"x": 1}) is None
     api(Guess.record_prediction, guess, {"x": 100})
@@ -134,7 +174,7 @@ def test_refusals(api: Api, redis_client: redis.Redis, guess: Guess) -> None:
         api(Guess.record_prediction, guess, None)
     with pytest.raises(ValueError, match="actual must not be None"):
         api(Guess.resolve_prediction, guess, None)
-    with pytest.raises(ValueError, match=r"Invalid outcome 'deferred'.*acted, contradicted"):
+    with pytest.raises(ValueError, match=r"Invalid outcome 'deferred'.*\['acted', 'contra"):
         api(Guess.auto_resolve, guess, "deferred")
     for value in (object(), {"x": 2**70}, {1, 2}):
         with pytest.raises(TypeError):
@@ -157,10 +197,9 @@ def test_refusals(api: Api, redis_client: redis.Redis, guess: Guess) -> None:
     [
         b"",
         b"\xc1",
-        b"\x80",
         b"\x86\xa9predicted",
         msgpack.packb("text"),
-        msgpack.packb({"resolved": False}),
+        msgpack.packb([1, 2]),
         msgpack.packb({"predicted": 1, "resolved": True}),
         msgpack.packb({1: 2, "predicted": {}, "resolved": 0}),
     ],
@@ -173,6 +212,20 @@ def test_damaged_entries_stay_as_they_are(
     assert Guess.resolve_prediction(guess, {}) is None
     assert redis_client.hget("$PL:Guess:meta:Guess:x", "Guess:x") == stored
     assert redis_client.exists(ERRORS) == 0
+
+
+@pytest.mark.parametrize("entry", [{}, {"resolved": False}, {"resolved": None}, {"more": 1}])
+def test_an_entry_that_does_not_say_predicts_nothing(
+    entry: dict[str, Any], api: Api, redis_client: redis.Redis, guess: Guess
+) -> None:
+    stored = msgpack.packb(entry)
+    redis_client.hset("$PL:Guess:meta:Guess:x", "Guess:x", stored)
+    assert api(Guess.get_prediction_data, guess) == entry
+    assert api(Guess.resolve_prediction, guess, {"x": 1}) == 1.0
+    found = api(Guess.get_prediction_data, guess)
+    assert (found["predicted"], found["resolved"], found["recorded_at"]) == ({}, True, None)
+    redis_client.hset("$PL:Guess:meta:Guess:x", "Guess:x", stored)
+    assert api(Guess.auto_resolve, guess, "used") == 0.3
 
 
 def test_entries_with_very_many_values_are_resolved(guess: Guess) -> None:
@@ -403,9 +456,13 @@ def test_groups(api: Api, redis_client: redis.Redis) -> None:
             Guess.auto_resolve(guess, "acted")
     redis_client.zadd(ERRORS, {"Guess:without": 0.5, "Guess:broken": 0.6})
     redis_client.hset("$PL:Guess:meta:Guess:broken", "Guess:broken", "?")
+    for number, moment in enumerate((None, 0, -1, "soon")):
+        key = f"Guess:undated{number}"
+        redis_client.zadd(ERRORS, {key: 0.2})
+        redis_client.hset(f"$PL:Guess:meta:{key}", key, msgpack.packb({"resolved_at": moment}))
     summary = Guess.error_summary
     counts = lambda found: {label: each["count"] for label, each in found.items()}  # noqa: E731
-    assert counts(api(summary, Guess)) == {"__all__": 5}
+    assert counts(api(summary, Guess)) == {"__all__": 9}
     assert counts(api(summary, Guess, group_by="hour")) == {10: 4}
     assert counts(api(summary, Guess, group_by="weekday")) == {0: 2, 1: 2}
     assert counts(api(summary, Guess, group_by="day")) == {"2024-01-15": 2, "2024-01-16": 2}
@@ -415,7 +472,7 @@ def test_groups(api: Api, redis_client: redis.Redis) -> None:
             raise KeyError(key)
         return "large" if error > 0.3 else "small"
 
-    assert counts(api(summary, Guess, group_by=label)) == {"small": 4}
+    assert counts(api(summary, Guess, group_by=label)) == {"small": 8}
     with pytest.raises(ValueError, match="hour, weekday, day"):
         api(summary, Guess, group_by="month")
     with pytest.raises(TypeError, match="group_by"):

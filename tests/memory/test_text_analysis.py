@@ -68,6 +68,9 @@ def test_the_documented_words_are_those_of_1_6(text: str) -> None:
     [
         ("english", "The runs of a running Runner", "run run runner"),
         ("english", "Don't take Anna's \u201cbooks\u201d, Anna\u2019s", "take anna book anna"),
+        ("english", "It was in May 2023", "may 2023"),
+        ("english", "We'll get well, he'd a shed. I'll be ill", "get well shed ill"),
+        ("english", "'sure' don't cant YOU\u2019RE O'Brien's", "sure obrien"),
         ("english", "version 2.0 of node.js", "version 2 0 2.0 node js node.js"),
         ("german", "Die Häuser und das Haus über der Straße", "haus haus strass"),
         ("french", "l'eau des mers", "eau l'eau mer"),
@@ -82,6 +85,38 @@ def test_stems_of_a_language(language: str, text: str, words: str) -> None:
 def test_every_language_has_a_stemmer() -> None:
     for name in ANALYZERS:
         assert "42" in analyzer_named(name).words("word 42 word") or name == "words"
+
+
+@pytest.mark.parametrize(
+    ("language", "names"),
+    [
+        ("dutch", "januari maart mei augustus maandag zondag zomer herfst"),
+        ("english", "march may august sunday monday summer fall spring"),
+        ("french", "mars mai juin ao\u00fbt lundi mardi dimanche \u00e9t\u00e9 hiver"),
+        ("german", "m\u00e4rz mai juni august montag sonntag sommer herbst"),
+        ("italian", "marzo maggio agosto luned\u00ec sabato estate inverno"),
+        ("portuguese", "mar\u00e7o maio agosto segunda ter\u00e7a domingo ver\u00e3o"),
+        (
+            "russian",
+            "март май мая август среда лето",
+        ),
+        ("spanish", "marzo mayo agosto lunes domingo verano oto\u00f1o"),
+    ],
+)
+def test_names_of_days_months_and_seasons_are_words(language: str, names: str) -> None:
+    assert len(analyzer_named(language).words(names)) == len(names.split())
+
+
+@pytest.mark.parametrize("question", ["May 2023", "may", "US", "get well", "a will", "can", "say"])
+def test_words_that_are_something_else_as_well_are_found(api: Api, question: str) -> None:
+    class Letter(Model):
+        name = KeyField()
+        text = StringField()
+        words = BM25Field(source="text", analyzer="english")
+
+    api(Letter.create, name="a", text="In May 2023 they say get well in the US, will, can")
+    api(Letter.create, name="b", text="We'll be there, and I'll be with you; can't he")
+    assert [each.name for each in api(Letter.query.keyword_search, question)] == ["a"]
 
 
 def test_threads_share_an_analyzer() -> None:
@@ -149,6 +184,17 @@ def test_a_rebuild_that_was_killed_has_to_be_done_again(redis_client: redis.Redi
     New.create(name="b", text="go here")
     New.rebuild_indexes()
     assert len(BM25Field.search(New, "words", "go")) == 2
+
+
+def test_an_index_made_with_other_stop_words_has_to_be_made_anew() -> None:
+    now = analyzer_named("english")
+    earlier = Analyzer("english", str(now.version).replace("2", "1", 1), now.words)
+    model(earlier).create(name="a", text="may")
+    New = model("english")
+    with pytest.raises(ModelException, match=r"rebuild_indexes\(\)"):
+        New.query.keyword_search("may")
+    New.rebuild_indexes()
+    assert len(New.query.keyword_search("may")) == 1
 
 
 def test_deleting_and_an_empty_index_know_no_analyzer(redis_client: redis.Redis) -> None:

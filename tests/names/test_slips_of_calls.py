@@ -227,6 +227,8 @@ def test_an_assembler_tells_of_weights_and_formats_that_there_are_not() -> None:
         ContextAssembler(Note, {"decya": 1.0})
     with pytest.warns(UserWarning, match="output_format='jsn'.* the text is structured"):
         ContextAssembler(Note, {"decay": 1.0}, output_format="jsn")
+    with pytest.warns(UserWarning, match="formats are structured, xml, natural, content$"):
+        ContextAssembler(Note, {"decay": 1.0}, output_format="yaml")
     with pytest.raises(UnknownNameError, match="titel"):
         ContextAssembler(StrictNote, {"titel": 1.0})
 

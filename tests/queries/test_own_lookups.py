@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from popoto import Field, IndexedField, KeyField, Model, Q
+from popoto import Field, IndexedField, KeyField, Model, Q, SortedField
 from popoto.exceptions import QueryException
 from tests.driver import Api
 
@@ -89,3 +89,57 @@ def test_keywords_that_were_not_announced_are_unknown(api: Api) -> None:
 def test_a_field_that_announces_nothing_is_compared_as_it_is_stored(api: Api) -> None:
     assert [each.name for each in api(Essay.query.filter(title="tc").all)] == ["c"]
     assert ASKED == []
+
+
+class Ranked(Field):
+    """Answers with keys in an order of its own."""
+
+    answer: Any = ()
+
+    def get_filter_query_params(self, field_name: str) -> set[str]:
+        return {f"{field_name}__like"}
+
+    @classmethod
+    def filter_query(cls, model: Any, field_name: str, **params: Any) -> Any:
+        return cls.answer
+
+
+class Poem(Model):
+    name = KeyField()
+    kind = IndexedField()
+    lines = SortedField(type=int, default=0)
+    text = Ranked()
+
+
+@pytest.fixture
+def poems() -> None:
+    for place, name in enumerate(("a", "b", "c", "d")):
+        Poem.create(name=name, kind="cd"[place // 2], lines=place)
+
+
+@pytest.mark.usefixtures("poems")
+def test_the_order_of_a_list_is_kept(api: Api) -> None:
+    Ranked.answer = [b"Poem:d", "Poem:a", b"Poem:gone", b"Poem:c", b"Poem:a"]
+    found = Poem.query.filter(text__like="x")
+    assert [each.name for each in api(found.all)] == ["d", "a", "c"]
+    assert [each.name for each in api(found.limit(2).all)] == ["d", "a"]
+    assert [each.name for each in api(found.offset(1).all)] == ["a", "c"]
+    assert api(found.first).name == "d"
+    assert api(found.last).name == "c"
+    assert [each.name for each in api(found.filter(kind="d").all)] == ["d", "c"]
+    assert "in the order of the list" in str(api(found.explain))
+
+
+@pytest.mark.usefixtures("poems")
+def test_another_order_goes_before_that_of_a_list(api: Api) -> None:
+    Ranked.answer = [b"Poem:d", b"Poem:a", b"Poem:c"]
+    found = Poem.query.filter(text__like="x")
+    assert [each.name for each in api(found.order_by("-name").all)] == ["d", "c", "a"]
+    assert [each.name for each in api(found.filter(lines__gte=0).all)] == ["a", "c", "d"]
+    assert [each.name for each in api(Poem.query.filter(~Q(text__like="x")).all)] == ["b"]
+
+
+@pytest.mark.usefixtures("poems")
+def test_a_set_has_no_order(api: Api) -> None:
+    Ranked.answer = {b"Poem:d", b"Poem:a", b"Poem:c"}
+    assert [each.name for each in api(Poem.query.filter(text__like="x").all)] == ["a", "c", "d"]

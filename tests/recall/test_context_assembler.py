@@ -137,6 +137,7 @@ def test_quality_by_other_yardsticks(api: Api, three: list[U]) -> None:
     found = quality(api, three[:1], {"a": "alpha"}, {"s": 1}, 0)
     assert (found.avg_confidence, found.score_spread, found.fok_score) == (0.9, 0, 1.0)
     assert quality(api, []) == RetrievalQuality()
+    assert repr(RetrievalQuality()).endswith("score_distribution=[], per_cue_fok={})")
     assert quality(
         api, three, {"a": "alpha", "b": "alpha", "c": "delta"}, {"s": 1}, 5
     ).fok_score == (pytest.approx((2 * 0.773333 + 0.373333) / 3, rel=1e-5))
@@ -239,11 +240,24 @@ def test_what_is_associated_is_lifted(api: Api, four: list[F], redis_client: red
     result = assembled(api, assembler, {"topic": "known"}, agent_id="a")
     assert names(result.records) == ["m1", "m4"]
     assert result.proactive == []
-    assert result.metadata["pull_count"] == 4
-    assert result.metadata["total_candidates"] == 4
+    counts = [result.metadata[name] for name in ("pull_count", "push_count", "total_candidates")]
+    assert counts == [2, 0, 4]
     confidences = [ConfidenceField.get_confidence(record, "conf") for record in four]
     assert confidences == [0.5, 0.3, 0.3, 0.5]
     assert [staged(redis_client, name) for name in ("m1", "m2", "m3", "m4")] == [1, 0, 0, 1]
+
+
+def test_counts_are_of_what_is_shown(api: Api, four: list[F]) -> None:
+    assembler = ContextAssembler(F, {"rel": 1}, max_items=3, surfacing_threshold=0.05)
+    for items, cues, counted in (
+        (3, {"topic": "known"}, (3, 0, 4)),
+        (1, None, (0, 1, 1)),
+        (0, {"topic": "known"}, (0, 0, 0)),
+    ):
+        assembler.max_items = items
+        metadata = assembled(api, assembler, cues, agent_id="a").metadata
+        counts = [metadata[name] for name in ("pull_count", "push_count", "total_candidates")]
+        assert tuple(counts) == counted
 
 
 def test_what_is_urgent_comes_unasked(api: Api, four: list[F], redis_client: redis.Redis) -> None:

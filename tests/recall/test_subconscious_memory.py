@@ -8,6 +8,7 @@ import pytest
 
 from popoto import (
     ConfidenceField,
+    CyclicDecayField,
     DecayingSortedField,
     FloatField,
     KeyField,
@@ -31,6 +32,15 @@ class Memory(WriteFilterMixin, Model):
 
     def compute_filter_score(self) -> float:
         return self.importance
+
+
+class Errand(Model):
+    """Its records surface unasked."""
+
+    memory_id = AutoKeyField()
+    owner = KeyField()
+    body = StringField(default="")
+    urgent = CyclicDecayField(partition_by="owner")
 
 
 class Note(Model):
@@ -167,6 +177,33 @@ def test_outcomes(api: Api, memory: SubconsciousMemory) -> None:
     with pytest.raises(ValueError, match="nonsense"):
         api(memory.report_outcomes, result, "nonsense")
     assert RecallProposal.get_pending(Memory, "ada") == []
+
+
+class Numbered(Model):
+    memory_id = AutoKeyField()
+    owner = KeyField(type=int)
+    body = StringField(default="")
+    urgent = CyclicDecayField(partition_by="owner")
+
+
+@pytest.mark.parametrize(("Kept", "owners"), [(Errand, ("ada", "bob")), (Numbered, (7, 8))])
+def test_what_surfaced_is_proposed_to_its_agent_until_an_outcome(
+    api: Api, Kept: Any, owners: tuple[Any, Any]
+) -> None:
+    for owner in owners:
+        Kept.create(owner=owner, body=f"{owner} has to water the plants.")
+    reports = {}
+    for owner in owners:
+        memory = SubconsciousMemory(Kept, owner, {}, content_field="body", agent_id_field="owner")
+        _, result = api(memory.inject_context, [system("Be brief.")])
+        reports[owner] = memory, result
+        assert [record.owner for record in result.proactive] == [owner]
+    assert RecallProposal.get_pending(Kept) == []
+    for owner, (memory, result) in reports.items():
+        proposed = [key for key, _ in RecallProposal.get_pending(Kept, owner)]
+        assert proposed == [result.records[0].pk]
+        api(memory.report_outcomes, result, "dismissed")
+        assert RecallProposal.get_pending(Kept, owner) == []
 
 
 def test_repeated_sentences_are_kept_or_not(

@@ -129,6 +129,28 @@ def test_the_length_that_most_vectors_have_decides(e: Any, odd: str) -> None:
     ]
 
 
+@pytest.mark.parametrize("odd", "ab")
+def test_of_two_lengths_the_older_decides(e: Any, odd: str) -> None:
+    for name in "ab":
+        e.create(name=name, text="a")
+        age(Path(EmbeddingField._embedding_path("E", f"E:{name}")), 100)
+    np.save(EmbeddingField._embedding_path("E", f"E:{odd}"), np.ones(2, dtype=np.float32))
+    invalidate_cache("E")
+    assert found(e) == ["b" if odd == "a" else "a"]
+
+
+def test_the_length_that_was_noted_decides(e: Any, provider: Known) -> None:
+    provider.name = "minilm"
+    for name in "abc":
+        e.create(name=name, text="a")
+    for odd in "bc":
+        path = Path(EmbeddingField._embedding_path("E", f"E:{odd}"))
+        np.save(path, np.ones(2, dtype=np.float32))
+        age(path, 100)
+    invalidate_cache("E")
+    assert found(e) == ["a"]
+
+
 @pytest.mark.parametrize(
     "planted",
     [

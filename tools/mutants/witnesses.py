@@ -50,8 +50,9 @@ class Witnesses:
         lines = self._lines.get(mutant.path, {})
         found = {test for line in mutant.lines for test in lines.get(line, ())}
         if _ON_IMPORT in found:
-            # What is made then is used by the rest of the module.
+            # What is made then is used by the rest of the module, or by others where it has none.
             found.update(*lines.values())
+            found = found if len(found) > 1 else set(self._breadth)
         return sorted(found - {_ON_IMPORT}, key=lambda test: (self._breadth[test], test))
 
     def _record(self, data: Path) -> None:

@@ -6,17 +6,18 @@ text, and progress is shown on terminals alone.
 
 from __future__ import annotations
 
-import importlib.util
 import sys
 import time
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from typing import TextIO, TypeAlias
 
+from popoto._packages import is_installed
+
 #: Called with how much was done so far.
 Report: TypeAlias = Callable[[int], None]
 
-_HAS_RICH = importlib.util.find_spec("rich") is not None
+_HAS_RICH = is_installed("rich")
 #: Seconds between two states of the plain progress line.
 _REDRAWN = 0.1
 

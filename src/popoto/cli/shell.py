@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import argparse
 import code
-import importlib.util
+import importlib
 from typing import Any
 
 import popoto
 from popoto import redis_db
+from popoto._packages import is_installed
 from popoto.cli.arguments import AnyModel, Commands, add_server, find_models, use_server
 from popoto.cli.exits import DONE
 
@@ -39,7 +40,7 @@ def run(options: argparse.Namespace) -> int:
         exec(compile(options.command, "<popoto shell>", "exec"), names)  # noqa: S102 - is the command
         return DONE
     banner = _banner(models)
-    if not options.plain and importlib.util.find_spec("IPython") is not None:
+    if not options.plain and is_installed("IPython"):
         _start_ipython(names, banner)
     else:
         code.interact(banner=banner, local=names, exitmsg="")

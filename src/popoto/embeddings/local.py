@@ -7,11 +7,11 @@ from a directory, or download it when they are made.
 from __future__ import annotations
 
 import importlib
-import importlib.util
 from abc import abstractmethod
 from pathlib import Path
 from typing import Any, ClassVar
 
+from popoto._packages import is_installed
 from popoto.embeddings.abstract import (
     AbstractEmbeddingProvider,
     LateInteractionProvider,
@@ -44,7 +44,7 @@ class LocalProvider(AbstractEmbeddingProvider):
         self._dimensions = dimensions
 
     def _imported(self, package: str) -> Any:
-        if importlib.util.find_spec(package) is None:
+        if not is_installed(package):
             raise ImportError(
                 f"{type(self).__name__} needs the package {package}: "
                 f"pip install 'popoto[{self.extra}]'"

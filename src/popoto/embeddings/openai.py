@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import importlib
-import importlib.util
 from typing import Any
 
+from popoto._packages import is_installed
 from popoto.embeddings.abstract import AbstractEmbeddingProvider, batches, vectors
 
 __all__ = ["OpenAIProvider"]
 
 #: Whether the SDK can be imported.
-_openai_available = importlib.util.find_spec("openai") is not None
+_openai_available = is_installed("openai")
 
 #: How long vectors are that are not asked to be shorter.
 _NATIVE_DIMENSIONS = {

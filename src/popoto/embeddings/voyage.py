@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import importlib
-import importlib.util
 from typing import Any
 
+from popoto._packages import is_installed
 from popoto.embeddings.abstract import AbstractEmbeddingProvider, batches, vectors
 
 __all__ = ["VoyageProvider"]
 
 #: Whether the SDK can be imported.
-_voyageai_available = importlib.util.find_spec("voyageai") is not None
+_voyageai_available = is_installed("voyageai")
 
 _USUAL_DIMENSIONS = 1024
 #: Models whose vectors have another length.

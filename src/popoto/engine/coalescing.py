@@ -192,9 +192,9 @@ async def _answer(
     except OutcomeUnknownError as error:
         await _answer(connection, _left_after(error, connection, waiting), wait, error)
     except DISCONNECTED as error:
-        was_sent = lost is not None and isinstance(error, NothingWrittenError)
         for waiter in waiting:
-            _fail(waiter, _of_a_read(lost, connection) if lost and was_sent else error)
+            # Of what was sent before, a reply was lost, whatever came of sending it again.
+            _fail(waiter, error if lost is None else _of_a_read(lost, connection))
     except Exception as error:  # noqa: BLE001 - handed on to whom it concerns
         # Nothing was sent: an argument of one request is nothing that can be sent.
         if len(waiting) == 1:

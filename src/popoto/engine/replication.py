@@ -17,7 +17,7 @@ from popoto.engine.request import Reply, Request
 from popoto.exceptions import NotReplicatedError
 from popoto.redis_db import DEFAULT_REPLICA_TIMEOUT, Wait, acknowledged, checked_wait
 
-__all__ = ["Shortfall", "heard", "most_demanding", "noted", "wait_for_replicas", "wanted"]
+__all__ = ["Shortfall", "heard", "missing", "most_demanding", "wait_for_replicas", "wanted"]
 
 _asked_for: ContextVar[Wait | None] = ContextVar("popoto_replicas", default=None)
 
@@ -76,12 +76,12 @@ class Shortfall:
         )
 
 
-def noted(before: Shortfall | None, request: Request, replies: list[Reply]) -> Shortfall | None:
-    """What is missing after a request that waited: the fewest replicas of all count."""
+def missing(request: Request, replies: list[Reply]) -> Shortfall | None:
+    """What is missing after a request, if it waited in vain for what it has written."""
     wait, number = request.waited, request.replicas
     if wait is None or number >= wait.replicas or wrote_nothing(request, replies):
-        return before
-    return before if before is not None and before.replicas <= number else Shortfall(wait, number)
+        return None
+    return Shortfall(wait, number)
 
 
 def heard(requests: Sequence[Request], wait: Wait, reply: Reply) -> None:

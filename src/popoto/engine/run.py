@@ -12,7 +12,7 @@ from popoto import redis_db
 from popoto.engine.coalescing import send_together
 from popoto.engine.failures import Story, checked, not_taught
 from popoto.engine.recovery import located, put_back, scripts_to_teach, with_text
-from popoto.engine.replication import Shortfall, heard, noted, wanted
+from popoto.engine.replication import Shortfall, heard, missing, wanted
 from popoto.engine.request import Argument, Call, Plan, Reply, Request, Wait
 from popoto.engine.tracing import async_traced, traced
 from popoto.exceptions import NothingWrittenError
@@ -35,7 +35,7 @@ def run(plan: Plan[T]) -> T:
                     step.is_late = shortfall is not None
                     answer = send(step)
                     if step.waited is not None:
-                        shortfall = noted(shortfall, step, answer)
+                        shortfall = shortfall or missing(step, answer)
             except Exception as error:  # noqa: BLE001 - raised again inside the plan
                 step = plan.throw(located(story.told(error, step), step))
             else:
@@ -65,7 +65,7 @@ async def arun(plan: Plan[T]) -> T:
                     step.is_late = shortfall is not None
                     answer = await asend(step)
                     if step.waited is not None:
-                        shortfall = noted(shortfall, step, answer)
+                        shortfall = shortfall or missing(step, answer)
             except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - as above
                 step = plan.throw(located(story.told(error, step), step))
             else:

@@ -70,12 +70,22 @@ class CyclicDecayField(DecayingSortedField):
         given: Any = self.cycles
         if not isinstance(given, (list, tuple)):
             raise ModelException(f"cycles must be a list of cycles, got {describe(self.cycles)}")
-        self.declared = [_checked_cycle(cycle) for cycle in self.cycles]
+        # Refuses wrong ones now, not at the first save.
+        _ = self.declared
         rate: object = self.pressure_rate
         if not _is_number(rate):
             raise ModelException(f"pressure_rate must be a number, got {describe(rate)}")
         if self.pressure_rate < 0:
             raise ModelException(f"pressure_rate must be >= 0, got {rate!r}")
+
+    @property
+    def never_null(self) -> str:
+        return f"a DecayingSortedField cannot be null, as {super().never_null}"
+
+    @property
+    def declared(self) -> list[Cycle]:
+        """The cycles with their phases. Read at each save: the list may have been edited."""
+        return [_checked_cycle(cycle) for cycle in self.cycles]
 
     @property
     def registries(self) -> frozenset[str]:

@@ -94,6 +94,8 @@ class Field(Asked[Value], Generic[Value], metaclass=FieldBase):
     choices: frozenset[Any] | None = None
     #: Whether loaded instances have the value from the beginning, untouched.
     is_present: ClassVar[bool] = False
+    #: Whether a base of the model declares it, and not the model itself.
+    is_inherited: bool = False
     #: The model class that the field belongs to, once that exists.
     owner: Any = None
 

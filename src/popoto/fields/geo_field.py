@@ -108,6 +108,9 @@ class GeoField(Field[Coordinates]):
         longitude, latitude = within_cells(position.latitude, position.longitude)
         return (GeoEntry(self.geo_set_key, key, longitude, latitude),)
 
+    def entries_to_remove(self, instance: Any, value: Any, key: str) -> Sequence[Entry]:
+        return self.entries_of_any(instance, value, key, Coordinates(0.0, 0.0))
+
     def key_families(self) -> Sequence[KeyFamily]:
         return (KeyFamily("geo_fields", self.name, self.geo_set_key, "zset"),)
 

@@ -138,8 +138,7 @@ def _observing(
     for key, outcome in outcome_map.items():
         if outcome not in VALID_OUTCOMES:
             raise ValueError(
-                f"Invalid outcome {outcome!r} for {key!r}; "
-                f"outcomes are {', '.join(sorted(VALID_OUTCOMES))}"
+                f"Invalid outcome {outcome!r} for {key!r}; outcomes are {sorted(VALID_OUTCOMES)}"
             )
     outcomes = _by_key(instances, outcome_map)
     adjustments: list[Adjustment] = []

@@ -179,6 +179,9 @@ class SortedFieldMixin(PartitionedFieldMixin[MixedIn]):
         entry = ScoreEntry(self.partition_key(partition), key, self.score(value), kept)
         return (entry, self.value_entry(key, value)) if self.unique or self.indexed else (entry,)
 
+    def entries_to_remove(self, instance: Any, value: Any, key: str) -> Sequence[Entry]:
+        return self.entries_of_any(instance, value, key, self.current_value())
+
     def key_families(self) -> Sequence[KeyFamily]:
         stem = self.sorted_set_key
         family = KeyFamily("sorted_fields", self.name, stem, "zset", is_open=True)
@@ -241,15 +244,17 @@ class SortedFieldMixin(PartitionedFieldMixin[MixedIn]):
         is_datetime = isinstance(value, datetime.datetime)
         if self.type is Real.datetime and isinstance(value, datetime.date) and not is_datetime:
             value = Real.datetime.combine(value, datetime.time())
+        if self.type is Real.date and is_datetime:
+            # A question loses nothing: whatever its time, a moment lies on its day.
+            value = value.date()
         if self.type is int and _is_bound(inside := unwrapped(value)):
             value = inside
             # A bound need not be an integer itself: n > 2.5 is a fair question. Nor need it be one
             # that can be stored: beyond those, all are alike.
-            if isinstance(value, float):
-                return plain(float, value)
-            if MIN_INT <= value <= MAX_INT:
-                return plain(Decimal, plain(int, value))
-            return MIN_INT - 1 if value < 0 else MAX_INT + 1
+            if not MIN_INT <= value <= MAX_INT:
+                return MIN_INT - 1 if value < 0 else MAX_INT + 1
+            whole = int(value)
+            return whole if whole == value else plain(Decimal, plain(float, value))
         try:
             value = self.canonical(coerce(self.type, value))
         except CoercionError as error:

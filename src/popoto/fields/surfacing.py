@@ -131,7 +131,7 @@ class Proposing(Adjustment):
         name = model_name_of(self.instance)
         batch.put("ZADD", _key_of(name, self.partition), repr(self.now), key)
         if self.partition and self.partition != "default":
-            batch.put("SADD", partitions_key(name), self.partition)
+            batch.put("SADD", partitions_key(name), str(self.partition))
 
 
 class Withdrawing(Adjustment):
@@ -160,7 +160,7 @@ def _name_of(model_class_or_instance: Any) -> str:
 
 
 def _key_of(model_name: str, partition: str | None) -> str:
-    return pending_stem(model_name) + (partition or "default")
+    return f"{pending_stem(model_name)}{partition or 'default'}"
 
 
 def _creating(instances: Sequence[Any], partition: str | None, pipeline: Any) -> Plan[None]:

@@ -20,7 +20,7 @@ from popoto.models.reading.aggregating import field_name
 from popoto.models.reading.chunks import Chunks
 from popoto.models.reading.executing import Execution
 from popoto.models.reading.read_hooks import read_hooks
-from popoto.models.reading.spec import Nulls, QuerySpec, check_count, check_values
+from popoto.models.reading.spec import Nulls, QuerySpec, check_count, values_argument
 
 Row = TypeVar("Row")
 A = TypeVar("A")
@@ -88,7 +88,8 @@ class QueryBuilder(TypedTuples, QueryOperations, Generic[Row]):
     def __init__(self, spec: QuerySpec) -> None:
         self._spec = spec
         self._results: list[Row] | None = None
-        self._hooks_wait = False
+        #: Places of the shared results that nobody was handed yet: their read hooks wait.
+        self._waiting: set[int] = set()
 
     def _with(self, **changes: Any) -> QueryBuilder[Any]:
         return QueryBuilder(self._spec.changed(**changes))
@@ -123,7 +124,7 @@ class QueryBuilder(TypedTuples, QueryOperations, Generic[Row]):
         if "limit" in lookups:
             changes["limit"] = lookups.pop("limit")
         if "values" in lookups:
-            changes["values"] = _values_argument(self._spec, lookups.pop("values"))
+            changes["values"] = values_argument(self._spec.options, lookups.pop("values"))
         found = [as_condition(condition) for condition in conditions]
         if lookups:
             found.append(Q(**lookups))
@@ -150,13 +151,13 @@ class QueryBuilder(TypedTuples, QueryOperations, Generic[Row]):
         """
         return self._with(order_by=names[0] if len(names) == 1 else names or None, nulls=nulls)
 
-    def limit(self, number: int | None) -> QueryBuilder[Row]:
+    def limit(self, n: int | None) -> QueryBuilder[Row]:
         """At most this many results; None lifts the limit."""
-        return self._with(limit=number)
+        return self._with(limit=n)
 
-    def offset(self, number: int) -> QueryBuilder[Row]:
+    def offset(self, n: int) -> QueryBuilder[Row]:
         """Leave out this many results at the beginning."""
-        return self._with(offset=number)
+        return self._with(offset=n)
 
     def values(self, *names: str) -> QueryBuilder[dict[str, Any]]:
         """Dicts of just these fields instead of records; without names, records again."""
@@ -180,14 +181,14 @@ class QueryBuilder(TypedTuples, QueryOperations, Generic[Row]):
             raise QueryException("only needs the fields that are to be loaded")
         return self._with(only=tuple(field_name(name) for name in names))
 
-    def computed_sort(self, key: Callable[[Row], Any], reverse: bool = False) -> QueryBuilder[Row]:
-        """Order by what `key` makes of each result, in Python, before any limit.
+    def computed_sort(self, fn: Callable[[Row], Any], reverse: bool = False) -> QueryBuilder[Row]:
+        """Order by what `fn` makes of each result, in Python, before any limit.
 
         Overrides `order_by`. Reads every match.
         """
-        if not callable(key):
-            raise TypeError(f"computed_sort needs a function of one result, got {describe(key)}")
-        return self._with(computed_sort=(key, reverse))
+        if not callable(fn):
+            raise TypeError(f"computed_sort needs a function of one result, got {describe(fn)}")
+        return self._with(computed_sort=(fn, reverse))
 
     def no_track(self) -> QueryBuilder[Row]:
         """Do not call the records' read hooks."""
@@ -295,17 +296,24 @@ class QueryBuilder(TypedTuples, QueryOperations, Generic[Row]):
     def _evaluated(self) -> list[Row]:
         if self._results is None:
             self._results = self.all()
-        elif self._hooks_wait:
-            self._hooks_wait = False
-            self._run(read_hooks(self._spec.model, self._results))
+        else:
+            self._handed_over(range(len(self._results)))
         return self._results
 
     def _compared(self) -> list[Row]:
         """The shared results, where nobody is handed one of them: read hooks wait."""
         if self._results is None:
             self._results = self._run(Execution(self._spec.changed(tracked=False)).results())
-            self._hooks_wait = self._spec.tracked and self._spec.values is None
+            if self._spec.tracked and self._spec.values is None:
+                self._waiting = set(range(len(self._results)))
         return self._results
+
+    def _handed_over(self, places: Iterable[int]) -> None:
+        """Call the read hooks of shared results, of each once."""
+        read = [place for place in places if place in self._waiting]
+        if read and self._results is not None:
+            self._waiting.difference_update(read)
+            self._run(read_hooks(self._spec.model, [self._results[place] for place in read]))
 
     def __iter__(self) -> Iterator[Row]:
         return iter(self._evaluated())
@@ -328,7 +336,11 @@ class QueryBuilder(TypedTuples, QueryOperations, Generic[Row]):
             start, stop, step = index.start or 0, index.stop, index.step
             if step is None and start >= 0 and (stop is None or stop >= 0):
                 return self._slice(start, stop)
-        return self._evaluated()[index]
+        results = self._compared()
+        found = results[index]
+        places = range(len(results))[index]
+        self._handed_over([places] if isinstance(places, int) else places)
+        return found
 
     def _slice(self, start: int, stop: int | None) -> list[Row]:
         limit = check_count(self._spec.options, "limit", self._spec.limit)
@@ -378,20 +390,9 @@ def as_condition(condition: object) -> Q:
         raise TypeError(
             f"filter() got {condition}: a comparison was decided before the query saw it. Compare "
             "a field of the class with a value (Model.rating > 4, not record.rating > 4 and not "
-            "one field with another), and combine conditions with & and | and ~"
+            "one field with another), and combine conditions, or Q objects, with & and | and ~"
         )
     raise TypeError(
         f"filter() takes Q objects and expressions such as Model.field > 3 by position, and "
         f"field=value conditions by keyword; got {describe(condition)}"
     )
-
-
-def _values_argument(spec: QuerySpec, values: Any) -> tuple[str, ...] | None:
-    if values is None:
-        return None
-    if not isinstance(values, tuple):
-        raise QueryException(
-            f"{spec.options.model_name}: values takes a tuple of field names, such as "
-            f"values=('name',), got {describe(values)}"
-        )
-    return check_values(spec.options, cast("tuple[object, ...]", values)) or None

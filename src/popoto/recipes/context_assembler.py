@@ -11,7 +11,7 @@ from typing import Any, Final
 from popoto.engine.request import Plan
 from popoto.engine.run import arun, run
 from popoto.fields.constants import Defaults
-from popoto.recipes.assembling.asked import Asked
+from popoto.recipes.assembling.asked import Asked, checked_dict
 from popoto.recipes.assembling.choosing import Budget, length_as_tokens, within
 from popoto.recipes.assembling.effects import take_effect
 from popoto.recipes.assembling.formats import (
@@ -108,9 +108,9 @@ class ContextAssembler:
                            are any; a fifth of `max_items` if left out
     `strict_budget`        not even the first record is kept if it does not fit, and shorter ones
                            that follow what does not fit are
+    `agent_id_field`       the field that `agent_id` of `assemble` and `assess` filters
 
     A weight of what the model does not have, and an unknown format, give a warning at once.
-    Methods have native asyncio twins, ``async_…``.
     Methods have native asyncio twins, ``async_…``. Raises QueryException for settings that the
     model does not allow.
     """
@@ -134,6 +134,7 @@ class ContextAssembler:
         suppression_signal: float | type[Defaults] | None = Defaults,
         proactive_items: int | None = None,
         strict_budget: bool = False,
+        agent_id_field: str = "agent_id",
     ) -> None:
         self.model_class = model_class
         self.score_weights = score_weights
@@ -155,9 +156,10 @@ class ContextAssembler:
         self.suppression_signal = suppression_signal
         self.proactive_items = proactive_items
         self.strict_budget = strict_budget
-        tell_of_settings(model_class, score_weights, output_format)
+        self.agent_id_field = agent_id_field
         # Said here already, though settings may change until they are used.
         self._asked(None, None, None)
+        tell_of_settings(model_class, score_weights, output_format)
         self._render()
 
     # Assembling -----------------------------------------------------------------
@@ -210,8 +212,8 @@ class ContextAssembler:
         pulled_keys = {record.pk for record in found.pull}
         proactive = [record for record in kept if record.pk not in pulled_keys]
         metadata: dict[str, Any] = {
-            "pull_count": len(found.pull),
-            "push_count": len(found.push),
+            "pull_count": len(kept) - len(proactive),
+            "push_count": len(proactive),
             "token_count": tokens,
             "total_candidates": len(merged),
         }
@@ -235,13 +237,13 @@ class ContextAssembler:
         agent_id: str | None,
         filters: Mapping[str, Any] | None,
     ) -> Asked:
-        wanted = dict(filters or {})
+        wanted = checked_dict("partition_filters", filters or {}, "{'agent_id': 'ada'}")
         if agent_id is not None:
-            wanted["agent_id"] = agent_id
+            wanted[self.agent_id_field] = agent_id
         return Asked(
             self.model_class,
-            self.score_weights,
-            dict(cues or {}),
+            checked_dict("score_weights", self.score_weights, "{'relevance': 1.0}"),
+            checked_dict("query_cues", cues or {}, "{'topic': 'deploys'}"),
             wanted,
             mode_of(self.model_class, self.retrieval_mode),
             self.max_items,

@@ -94,6 +94,7 @@ class SubconsciousMemory:
             max_tokens=max_tokens,
             output_format=output_format,
             content_field=content_field if output_format == "content" else None,
+            agent_id_field=agent_id_field,
         )
 
     # Before the turn --------------------------------------------------------------
@@ -109,8 +110,8 @@ class SubconsciousMemory:
         """
         if not messages:
             return messages, AssemblyResult()
-        cues, filters = self._asked(messages)
-        return self._injected(messages, self._assembler.assemble(cues, partition_filters=filters))
+        result = self._assembler.assemble(_cues_of(messages), agent_id=self.agent_id)
+        return self._injected(messages, result)
 
     async def async_inject_context(
         self, messages: list[Message] | None
@@ -118,18 +119,8 @@ class SubconsciousMemory:
         """`inject_context` for asyncio."""
         if not messages:
             return messages, AssemblyResult()
-        cues, filters = self._asked(messages)
-        result = await self._assembler.async_assemble(cues, partition_filters=filters)
+        result = await self._assembler.async_assemble(_cues_of(messages), agent_id=self.agent_id)
         return self._injected(messages, result)
-
-    def _asked(self, messages: Sequence[Message]) -> tuple[dict[str, str], dict[str, str]]:
-        """The cues, and the filters."""
-        filters = {self.agent_id_field: self.agent_id}
-        for message in reversed(messages):
-            text = _text_of(message.get("content")) if message.get("role") == "user" else ""
-            if text:
-                return {"topic": text}, filters
-        return {}, filters
 
     def _injected(
         self, messages: list[Message], result: AssemblyResult
@@ -224,6 +215,15 @@ class SubconsciousMemory:
 def _usual_weights(model: Any) -> dict[str, float]:
     weights = DEFAULT_SCORE_WEIGHTS.items()
     return {name: weight for name, weight in weights if name in model._meta.by_name}
+
+
+def _cues_of(messages: Sequence[Message]) -> dict[str, str]:
+    """The last words of the user, if there are any."""
+    for message in reversed(messages):
+        text = _text_of(message.get("content")) if message.get("role") == "user" else ""
+        if text:
+            return {"topic": text}
+    return {}
 
 
 def _text_of(content: Any) -> str:

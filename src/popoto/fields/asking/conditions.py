@@ -6,7 +6,8 @@ keyword conditions, other `Q`s and expressions in any mixture.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Iterable, Iterator, MappingView
 from typing import Any, NoReturn, Self, TypeAlias, cast
 
 AND = "AND"
@@ -23,6 +24,20 @@ def _cannot_be_tested(condition: object) -> NoReturn:
         f"the truth of {condition!r} is unknown until a query runs: combine conditions with "
         "& and | and negate them with ~ instead of and, or, not"
     )
+
+
+def _as_given(value: Any) -> Any:
+    """An operand as it is now, since the query runs later, and perhaps twice.
+
+    An iterator could be read once only, and what holds several values may hold others by then.
+    """
+    if isinstance(value, (Iterator, MappingView, deque, range)):
+        return list(cast("Iterable[object]", value))
+    return value.copy() if type(value) in _CHANGING else value
+
+
+#: Types of operands that their owners change in place.
+_CHANGING = frozenset({list, set, dict, bytearray})
 
 
 def as_q(condition: object) -> Q:
@@ -45,11 +60,7 @@ class Q:
     """
 
     def __init__(self, **filters: Any) -> None:
-        self.filters: dict[str, Any] = {
-            # An iterator could be read once only, and a query may run twice.
-            name: list(cast("Iterator[object]", value)) if isinstance(value, Iterator) else value
-            for name, value in filters.items()
-        }
+        self.filters: dict[str, Any] = {name: _as_given(value) for name, value in filters.items()}
         self.connector = AND
         self.children: list[Q] = []
         self.negated = False
@@ -145,8 +156,7 @@ class Expression:
         _cannot_be_tested(self)
 
     def __repr__(self) -> str:
-        ((name, value),) = self.to_kwargs().items()
-        return f"Expression({name}={value!r})"
+        return f"Expression({self.field_name}{self.operator}={self.value!r})"
 
 
 class CombinedExpression:

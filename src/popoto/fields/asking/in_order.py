@@ -152,9 +152,12 @@ def _not_null(field: Ordered, partitions: Sequence[str]) -> Operand:
 def _equal(field: Ordered, value: Any, partitions: Sequence[str]) -> Operand:
     if value is None:
         return _null(field, partitions)
+    name = field.name
+    if field.type is int and not isinstance(value, int):
+        # A fraction, which is a bound of integers, and equals none.
+        return Operand(NOTHING, lambda view: False, needs=frozenset({name}))
     score = _score_text(field.score(value))
     wanted = compare_key(value)
-    name = field.name
 
     def test(view: View) -> bool:
         stored = view.value(name)

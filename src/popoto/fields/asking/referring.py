@@ -53,7 +53,8 @@ def referring(field: Referring, conditions: Conditions) -> Operand:
             matching: Plan[list[str]] = field.target_model.query.keys_of(conditions)
             targets = yield from matching
         except QueryException as error:
-            raise QueryException(f"{field.label}: {error}") from error
+            given = ", ".join(f"{field.name}__{lookup}" for lookup in chained)
+            raise QueryException(f"{field.label}: {error} (asked for by {given})") from error
         return conjunction([*operands, _refers_to(field, targets)])
 
     return Operand(EVERYTHING, lambda view: True, False, frozenset({field.name}), resolve)

@@ -78,15 +78,20 @@ def packed(entry: Mapping[str, Any]) -> bytes:
 
 
 def unpacked(stored: bytes) -> dict[str, Any] | None:
-    """A stored entry; None, with a warning, for bytes that are none."""
+    """A stored entry, whatever it lacks; None, with a warning, for bytes that are no map."""
     try:
         found: object = msgpack.unpackb(stored, strict_map_key=False)
     except (ValueError, msgpack.UnpackException) as error:
         found = error
-    if not isinstance(found, dict) or "predicted" not in found:
+    if not isinstance(found, dict):
         logger.warning("%r is no prediction: left alone", stored)
         return None
     return cast("dict[str, Any]", found)
+
+
+def predicted_in(entry: Mapping[str, Any]) -> Any:
+    """What an entry predicts: nothing, where it does not say."""
+    return entry.get("predicted", {})
 
 
 # Adjustments -------------------------------------------------------------------------------
@@ -181,7 +186,7 @@ class Resolving(Adjustment):
             # Nothing is open: RESOLVE finds that, too.
             self.entry = None
             return True
-        self.error = checked_error(self.instance, found["predicted"], self.actual)
+        self.error = checked_error(self.instance, predicted_in(found), self.actual)
         return True
 
     def finish(self, replies: Sequence[Reply]) -> float | None:
@@ -241,7 +246,7 @@ def resolve(instance: Any, actual: Any, pipeline: Any) -> Plan[Any]:
     found = None if stored is None else unpacked(stored)
     if exists and (found is None or found.get("resolved")):
         return pipeline
-    error = 0.0 if found is None else checked_error(instance, found["predicted"], actual)
+    error = 0.0 if found is None else checked_error(instance, predicted_in(found), actual)
     resolving = Resolving(instance, error, "explicit", stored, actual)
     results = yield from carried_out([resolving], pipeline)
     return results[0] if pipeline is None else pipeline
@@ -251,7 +256,7 @@ def auto_resolve(instance: Any, outcome: str, pipeline: Any) -> Plan[Any]:
     """The plan of `auto_resolve`."""
     errors = instance._pl_auto_resolve_errors
     if outcome not in errors:
-        raise ValueError(f"Invalid outcome {outcome!r}; outcomes are {', '.join(sorted(errors))}")
+        raise ValueError(f"Invalid outcome {outcome!r}; outcomes are {sorted(errors)}")
     resolving = Resolving(instance, float(errors[outcome]), "observed")
     resolving.noting = instance._meta.noting("auto_resolve", outcome)
     results = yield from carried_out([resolving], pipeline, skips_missing=True)

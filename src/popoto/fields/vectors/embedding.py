@@ -187,6 +187,7 @@ def provider_failure(label: str, error: Exception, outcome: str) -> Exception:
     """The error for a provider that has failed; one of wrong lengths is told as it is."""
     if isinstance(error, _WrongLength):
         return ValueError(f"{label}: {error}; {outcome}")
+    model, _, name = label.rpartition(".")
     return RuntimeError(
-        f"Embedding provider failed for {label}: {error or describe(error)}; {outcome}"
+        f"Embedding provider failed for {name} of {model}: {error or describe(error)}; {outcome}"
     )

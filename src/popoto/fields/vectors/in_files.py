@@ -122,7 +122,7 @@ class FollowedDirectory:
         """Take these files over. Unknown ones are skipped, those that cannot be read, too."""
         keys = self.directory.keys_of(names) if names else {}
         vectors: dict[str, Array] = {}
-        for name in names:
+        for name in sorted(names, key=lambda name: found[name][2]):
             self._files[name] = found[name], None
             key = keys.get(name)
             if key is None:
@@ -135,15 +135,25 @@ class FollowedDirectory:
                 continue
             self._files[name] = found[name], key
         if vectors and not len(self.matrix):
-            lengths = Counter(len(vector) for vector in vectors.values())
             self.matrix.clear()
-            self.matrix.dimensions = lengths.most_common(1)[0][0]
+            self.matrix.dimensions = self._usual_length(vectors)
         for key, vector in vectors.items():
             try:
                 self.matrix.put(key, vector)
             except ValueError as error:
                 self.matrix.drop(key)
                 logger.warning("the vector of %r is left out: %s", key, error)
+
+    def _usual_length(self, vectors: Mapping[str, Array]) -> int:
+        """The length that was noted, else the most frequent one; of such, that of the oldest file.
+
+        `vectors` begin with the oldest.
+        """
+        lengths = Counter(len(vector) for vector in vectors.values())
+        noted = self.described()
+        if noted is not None and noted.dimensions in lengths:
+            return noted.dimensions
+        return lengths.most_common(1)[0][0]
 
     # What they are made with ---------------------------------------------------------------
 

@@ -26,7 +26,11 @@ def _error_of(predicted: Mapping[Any, Any], actual: Mapping[Any, Any], key: Any)
         return 1.0
     one, other = predicted[key], actual[key]
     if isinstance(one, (int, float)) and isinstance(other, (int, float)):
-        error = abs(one - other) / max(abs(one), abs(other), 1)
+        try:
+            error = abs(one - other) / max(abs(one), abs(other), 1)
+        except OverflowError:
+            # An int beside which no float counts.
+            return 1.0
         # Also NaN, which infinities make.
         return error if error <= 1 else 1.0
     return 0.0 if one == other else 1.0

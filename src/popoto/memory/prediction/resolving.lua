@@ -85,6 +85,8 @@ local function make_resolving()
     return found
   end
 
+  local EMPTY_MAP = '\128'
+
   local function packed_text(text)
     return #text < 32 and packed_name(text) or cmsgpack.pack(text)
   end
@@ -96,10 +98,10 @@ local function make_resolving()
     local mistake, mode, moment = ARGV[first + 2] + 0, ARGV[first + 3], ARGV[first + 4]
     local bytes = call('HGET', entries, member)
     local readable, found = pcall(values_of, bytes or '')
-    if not readable or found.resolved ~= '\194' or not found.predicted then
+    if not readable or (found.resolved or NULL) ~= NULL and found.resolved ~= '\194' then
       return 0
     end
-    call('HSET', entries, member, '\134' .. packed_name('predicted') .. found.predicted
+    call('HSET', entries, member, '\134' .. packed_name('predicted') .. (found.predicted or EMPTY_MAP)
       .. packed_name('resolved') .. '\195'
       .. packed_name('resolution_mode') .. packed_text(mode)
       .. packed_name('prediction_error') .. packed_float(mistake)

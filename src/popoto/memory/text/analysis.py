@@ -30,9 +30,13 @@ __all__ = ["ANALYZERS", "UNICODE", "WORDS", "Analyzer", "analyzer_named"]
 
 #: Raised with every change of what folding, segments, parts or stop words make of a text.
 _VERSION: Final = "1"
+#: Where it is only those of one language that have changed.
+_VERSIONS: Final = {"english": "2"}
 #: Numbers, and what is joined, have no endings.
 _STAYS: Final = re.compile(r"\d|[^\w\u0300-\u0dff]")
 _NO_STOP_WORDS: Final[frozenset[str]] = frozenset()
+#: What English joins to a word with an apostrophe: "Anna's", "we'll". What negates stays joined.
+_JOINED: Final = re.compile(r"(?<=\w)'(?:s|ll|ve|re|d|m)(?!\w)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,8 +82,8 @@ def _words_of(language: str) -> Callable[[str], list[str]]:
     def words(text: str) -> list[str]:
         text = folded(text)
         if language == "english" and "'" in text:
-            # "don't" is one word, and "Anna's" is "Anna".
-            text = text.replace("'s", "").replace("'", "")
+            # "Anna's" is "Anna", "we'll" is "we" and not "well"; "don't" is one word.
+            text = _JOINED.sub("", text).replace("'", "")
         return [
             part if _STAYS.search(part) else stem(part)
             for piece in pieces(text)
@@ -107,4 +111,5 @@ def analyzer_named(name: str) -> Analyzer:
         raise LookupError(f"there is no analyzer {name!r}")
     if not is_available():
         raise ImportError("snowballstemmer is not installed")
-    return Analyzer(name, f"{_VERSION} snowball {stemmer_version()}", _words_of(name))
+    version = _VERSIONS.get(name, _VERSION)
+    return Analyzer(name, f"{version} snowball {stemmer_version()}", _words_of(name))

@@ -6,7 +6,8 @@ import threading
 from collections.abc import Callable
 from functools import cache, lru_cache
 from importlib import import_module, metadata
-from importlib.util import find_spec
+
+from popoto._packages import is_installed
 
 __all__ = ["LANGUAGES", "is_available", "stemmer_of", "stemmer_version"]
 
@@ -24,7 +25,7 @@ _OF_THREAD = threading.local()
 
 def is_available() -> bool:
     """Whether the package is installed."""
-    return find_spec(_PACKAGE) is not None
+    return is_installed(_PACKAGE)
 
 
 def stemmer_version() -> str:

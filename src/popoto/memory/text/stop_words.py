@@ -1,4 +1,13 @@
-"""Words that stand in nearly any text of a language, and tell nothing; folded, see segments.py."""
+"""Words that stand in nearly any text of a language, and tell nothing; folded, see segments.py.
+
+Those of English are the list of the Snowball project
+(https://snowballstem.org/algorithms/english/stop.txt, BSD licence), which leaves out words that
+are something else as well: may and US, a will, a can, might. Its contractions stand without their
+apostrophe, as people type them, but for those that are words of their own then (well, ill, shed).
+
+The others are shorter lists of our own, of what is grammar nearly always. What may name a day, a
+month or a season is in none: "été" is French for been, and for summer.
+"""
 
 from __future__ import annotations
 
@@ -8,15 +17,16 @@ from typing import Final
 __all__ = ["STOP_WORDS_BY_LANGUAGE"]
 
 _ENGLISH = """
-    a about above after again all also am an and any are as at be because been before being below
-    between both but by can could did do does doing down during each few for from further get got
-    had has have having he her here hers herself him himself his how i if in into is it its itself
-    just let may me more most my myself no nor not now of off on once only or other our ours out
-    over own same say see she should so some such than that the their theirs them then there these
-    they this those through to too under until up us very was way we were what when where which
-    while who whom why will with would you your yours yourself dont doesnt didnt isnt arent wasnt
-    werent cant couldnt wouldnt shouldnt wont hasnt havent hadnt im ive ill id youre youve youll
-    theyre weve thats whats
+    a about above after again against all am an and any are arent as at be because been before
+    being below between both but by cannot cant could couldnt did didnt do does doesnt doing dont
+    down during each few for from further had hadnt has hasnt have havent having he her here heres
+    hers herself hes him himself his how hows i if im in into is isnt it its itself ive me more most
+    mustnt my myself no nor not of off on once only or other ought our ours ourselves out over own
+    same shant she shes should shouldnt so some such than that thats the their theirs them
+    themselves then there theres these they theyd theyll theyre theyve this those through to too
+    under until up very was wasnt we were werent weve what whats when whens where wheres which while
+    who whom whos why whys with wont would wouldnt you youd youll your youre yours yourself
+    yourselves youve hed
 """
 _GERMAN = """
     aber alle als also am an auch auf aus bei bin bis bist da damit dann das dass dein dem den der

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Iterable
 from typing import Any, TypeAlias
+
+from popoto._packages import is_installed
 
 __all__ = ["FORMS", "HAS_NUMPY", "Array", "array_of", "numpy", "packed", "unit", "unpacked"]
 
 #: Whether NumPy is installed.
-HAS_NUMPY = importlib.util.find_spec("numpy") is not None
+HAS_NUMPY = is_installed("numpy")
 
 #: A NumPy array. Its own types would make NumPy a dependency of whoever checks types.
 Array: TypeAlias = Any

@@ -8,11 +8,11 @@ the question, and sees a small part of all: it may miss one of the nearest. (Mal
 from __future__ import annotations
 
 import importlib
-import importlib.util
 import threading
 from collections.abc import Sequence
 from typing import Any
 
+from popoto._packages import is_installed
 from popoto.memory.vectors.arrays import Array, numpy
 
 __all__ = ["Neighbours", "has_usearch"]
@@ -28,7 +28,7 @@ _TURN = 32
 
 def has_usearch() -> bool:
     """Whether the package is installed."""
-    return importlib.util.find_spec("usearch") is not None
+    return is_installed("usearch")
 
 
 class Neighbours:

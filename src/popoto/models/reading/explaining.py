@@ -79,6 +79,8 @@ def explain(spec: QuerySpec) -> Plan[Explanation]:
         )
     if spec.computed_sort is not None:
         in_python.append("all matches are read and ordered by computed_sort")
+    elif order.places is not None:
+        in_python.append("all matches are put in the order of the list")
     elif order.kind == "values":
         names = _signed(order)
         in_python.append(f"all matches are ordered by {names}, whose values are read")
@@ -120,6 +122,8 @@ def _signed(order: Order) -> str:
 def _described(spec: QuerySpec, order: Order) -> str:
     if spec.computed_sort is not None:
         return "computed_sort, in Python"
+    if order.places is not None:
+        return "the list that filter_query answered with, in Python"
     nulls = "" if spec.nulls is None else f" with nulls {spec.nulls}"
     if order.kind in ("score", "nulls_first", "nulls_last"):
         return f"{_signed(order)}{nulls}, along the sorted set {order.key}"

@@ -1,15 +1,15 @@
 """The order of results: what the server can order by, and ordering in Python.
 
 First match wins: `computed_sort`; explicit `order_by`; distance, when distances
-were asked for; the field of a sorted condition, ascending; `Meta.order_by`;
-distance; the record key. Nulls come where they are asked to; of sorted fields last, of
-others first ascending and last descending. Ties are in ascending order of record keys
-either way.
+were asked for; the field of a sorted condition, ascending; the list that a field's own
+`filter_query` answers with; `Meta.order_by`; distance; the record key. Nulls come where
+they are asked to; of sorted fields last, of others first ascending and last descending.
+Ties are in ascending order of record keys either way.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeVar, cast
 
@@ -35,8 +35,8 @@ class Order:
     """How the results of one query are ordered.
 
     `kind`: ``score`` (by the sorted set `key`, on the server), ``nulls_first`` and
-    ``nulls_last`` (the same where records may have no entry), ``found`` (as the server finds
-    them), ``key`` (by record key) or ``values`` (by `fields`, in Python).
+    ``nulls_last`` (the same where records may have no entry), ``found`` (the nearest to a place
+    first), ``key`` (by record key) or ``values`` (by `fields`, in Python).
     """
 
     kind: str
@@ -46,6 +46,8 @@ class Order:
     #: scores beyond this do not tell values apart (0 = all do); the query is then
     #: asked again with `by_value`
     exact_to: int = 0
+    #: places of record keys, for results in the order of a list; others come behind these
+    places: Mapping[str, int] | None = None
 
     def by_value(self) -> Order:
         """The same order, decided in Python by the values themselves."""
@@ -126,10 +128,11 @@ def choose(options: ModelOptions, operand: Operand, order_by: Any, nulls: Any = 
         return _by_fields(options, operand, parse(options, order_by, nulls))
     if "distance_unit" in operand.extra:
         return Order("found")
-    if operand.order_field is not None:
-        return _by_fields(options, operand, parse(options, operand.order_field))
-    if options.order_by is not None:
-        return _by_fields(options, operand, parse(options, options.order_by))
+    if "listed" in operand.extra and operand.order_field is None:
+        return Order("values", places=operand.extra["listed"])
+    by_default = operand.order_field or options.order_by
+    if by_default is not None:
+        return _by_fields(options, operand, parse(options, by_default))
     if "near" in operand.extra:
         return Order("found")
     return by_key(options)
@@ -162,6 +165,9 @@ def ordered(
 ) -> list[T]:
     """Rows in the order of their values. Raises QueryException for values without order."""
     rows = sorted(rows, key=lambda row: key_of(row).encode("utf-8", "surrogateescape"))
+    places = order.places
+    if places is not None:
+        rows.sort(key=lambda row: places.get(key_of(row), len(places)))
     for name, descending, nulls_last in reversed(order.fields):
         field = options.by_name[name]
         nulls_greatest = nulls_last is not descending

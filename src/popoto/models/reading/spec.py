@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, cast
 
 from popoto.exceptions import QueryException
 from popoto.fields.asking.conditions import Q
@@ -88,3 +88,15 @@ def check_values(
                 f"fields are {', '.join(options.by_name)}"
             )
     return tuple(names)
+
+
+def values_argument(options: ModelOptions, values: Any) -> tuple[str, ...] | None:
+    """Names given as ``values=``; None for none. Raises QueryException unless they are a tuple."""
+    if values is None:
+        return None
+    if not isinstance(values, tuple):
+        raise QueryException(
+            f"{options.model_name}: values takes a tuple of field names, such as "
+            f"values=('name',), got {describe(values)}"
+        )
+    return check_values(options, cast("tuple[object, ...]", values)) or None

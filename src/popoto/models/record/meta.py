@@ -59,20 +59,18 @@ _CALLED_ELSEWHERE: Final = {
 _RECORD_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
 
 
-def meta_settings(cls: Any, meta: type | None) -> dict[str, Any]:
-    """The options of `Meta`, inherited from the bases, except those of one class alone."""
+def inherited_settings(cls: Any) -> dict[str, Any]:
+    """The options of the bases' `Meta`, except those of one class alone."""
     settings: dict[str, Any] = {}
     bases: Sequence[type] = cls.__mro__[1:]
     for base in reversed(bases):
         settings.update(vars(base).get("_settings", {}))
     for name in _NOT_INHERITED:
         settings.pop(name, None)
-    if meta is not None:
-        settings.update(_own_settings(cls.__name__, meta, settings))
     return settings
 
 
-def _own_settings(model_name: str, meta: type, inherited: Mapping[str, Any]) -> Mapping[str, Any]:
+def own_settings(model_name: str, meta: type, inherited: Mapping[str, Any]) -> dict[str, Any]:
     """The options of one `Meta` class. Tells of those that there are not."""
     own = {name: getattr(meta, name) for name in dir(meta) if not name.startswith("_")}
     strict = _checked_strict(model_name, own.get("strict", inherited.get("strict")))

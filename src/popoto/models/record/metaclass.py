@@ -23,7 +23,13 @@ from popoto.models.record.annotations import (
 )
 from popoto.models.record.field_names import check_field_name
 from popoto.models.record.known_models import find_model, take_note
-from popoto.models.record.meta import check_meta, checked_abstract, meta_settings, record_name
+from popoto.models.record.meta import (
+    check_meta,
+    checked_abstract,
+    inherited_settings,
+    own_settings,
+    record_name,
+)
 from popoto.models.record.names_of_models import note_name
 from popoto.models.record.options import ModelOptions
 from popoto.models.record.reversing import attach_all
@@ -63,7 +69,9 @@ class RecordBase(ABCMeta):
         cls: Any = super().__new__(mcs, name, bases, namespace, **keywords)
         if not isinstance(meta, type | None):
             raise ModelException(f"{name}.Meta must be a class, got {describe(meta)}")
-        settings = meta_settings(cls, meta)
+        settings = inherited_settings(cls)
+        cls._settings = {} if meta is None else own_settings(name, meta, settings)
+        settings |= cls._settings
         options = options_of(record_name(name, settings), settings)
         options.meta = meta
         options.parents = parents
@@ -84,7 +92,6 @@ class RecordBase(ABCMeta):
             field.check_model(options.by_name, options.indexes)
         cls._meta = options
         cls._options = options
-        cls._settings = settings
         cls._ttl = options.ttl
         cls._has_own_init = is_replaced(cls, "__init__")
         cls._has_own_setattr = cls.__setattr__ is not object.__setattr__
@@ -147,15 +154,20 @@ def _own_fields(model_name: str, namespace: dict[str, Any]) -> dict[str, Field[A
                 f"{model_name}.{name} is the field class {value.__name__}: write "
                 f"{name} = {value.__name__}() to make a field"
             )
+    taken: set[int] = set()
     for name, field in found.items():
-        if field.model_name:
+        if field.model_name or id(field) in taken:
             found[name] = namespace[name] = _copy(field, model_name, name)
+        taken.add(id(field))
     return found
 
 
-def _copy(field: Field[Any], model_name: str, name: str) -> Field[Any]:
+def _copy(
+    field: Field[Any], model_name: str, name: str, *, is_inherited: bool = False
+) -> Field[Any]:
     twin = field.copy_for(model_name)
     twin.bind(model_name, name)
+    twin.is_inherited = is_inherited
     return twin
 
 
@@ -225,7 +237,9 @@ def _inherited_fields(cls: Any, model_name: str) -> dict[str, Field[Any]]:
             if name in found and name not in inherited:
                 del found[name]
         for name, field in inherited.items():
-            found[name] = _copy(field, model_name, name)
+            # What a base has inherited itself was met at the class that declares it.
+            if not field.is_inherited:
+                found[name] = _copy(field, model_name, name, is_inherited=True)
     return found
 
 

@@ -247,7 +247,7 @@ class Erasing:
             return
         trace = self._trace("filters")
         trace.removed = len(renewals)
-        trace.looked_at = 0
+        trace.looked_at = trace.remaining = 0
         for renewal in renewals:
             yield from renewal.begin()
         walk = StoredWalk(options, self.batch_size)
@@ -259,7 +259,7 @@ class Erasing:
                 yield from renewal.add([each.instance for each in records])
             page = yield from walk.next()
         for renewal in renewals:
-            trace.remaining = len((yield from renewal.finish()))
+            trace.remaining += len((yield from renewal.finish()))
 
     # Looking for what is left --------------------------------------------------------------
 
@@ -302,8 +302,7 @@ class Erasing:
             page = yield from scan.next()
 
     def _is_left(self, key: str) -> bool:
-        record = self.registry.companion_of(key)
-        return record is not None and record in self.subject.records
+        return self.registry.companion_of(key) in self.subject.records
 
 
 def erasing(model: type[Record], subject: Mapping[str, Any], batch_size: int) -> Plan[Erasure]:

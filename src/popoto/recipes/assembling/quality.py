@@ -55,7 +55,9 @@ class RetrievalQuality:
     staleness_ratio: float = 0.0
     score_distribution: list[float] = field(default_factory=list[float])
     per_cue_fok: dict[str, dict[str, float]] = field(default_factory=dict[str, dict[str, float]])
-    fok_by_name: dict[str, dict[str, float]] = field(default_factory=dict[str, dict[str, float]])
+    fok_by_name: dict[str, dict[str, float]] = field(
+        default_factory=dict[str, dict[str, float]], repr=False
+    )
 
     @classmethod
     def from_records(

@@ -24,11 +24,10 @@ def tell_of_settings(model: Any, weights: Mapping[str, float], output_format: st
         refuse = refuse if options.strict is None else options.strict
         for problem in _unknown_weights(options, weights):
             tell(problem, refuse=refuse)
-    formats = ("content", *FORMATS)
-    if output_format not in formats:
+    if output_format not in FORMATS:
         tell(
             f"ContextAssembler(output_format={output_format!r}): there is no such format, so the "
-            f"text is structured; {closest(str(output_format), formats, 'formats')}",
+            f"text is structured; {closest(str(output_format), FORMATS, 'formats')}",
             refuse=refuse,
         )
 

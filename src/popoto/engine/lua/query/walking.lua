@@ -84,7 +84,9 @@ local function make_walking()
       end
     end
     for index = 2, members do
-      if chunk[index * 2] ~= chunk[first * 2] then
+      local score, last = chunk[index * 2], chunk[index * 2 - 2]
+      -- "-0" and "0" are one score, and stand among each other.
+      if score ~= last and bound(score) ~= bound(last) then
         turn(index - 1)
         first = index
       end
