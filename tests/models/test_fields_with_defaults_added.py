@@ -7,14 +7,12 @@ from typing import Any
 import pytest
 
 from popoto import (
-    IndexedField,
     IntField,
     KeyField,
     Model,
     ModelException,
     SortedField,
     StringField,
-    UniqueField,
 )
 from tests.driver import Api
 
