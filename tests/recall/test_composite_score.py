@@ -351,6 +351,7 @@ def test_a_least_score_below_all_numbers_keeps_everything(api: Api) -> None:
 # What is refused -------------------------------------------------------------------------------
 
 
+@pytest.mark.traced(200)
 @pytest.mark.parametrize(
     ("query", "arguments", "message"),
     [
