@@ -280,6 +280,7 @@ def test_a_second_instance_of_the_record_believes_nothing_of_the_first(api: Api)
     assert (found.text, list(found.links or ())) == ("two", ["two"])
 
 
+@pytest.mark.traced(200)
 @pytest.mark.parametrize("how", ["delete", "bulk_delete", "transaction", "expect", "increment"])
 def test_whatever_follows_a_dropped_pipeline_starts_from_what_is_stored(
     api: Api, redis_client: redis.Redis, how: str

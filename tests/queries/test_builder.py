@@ -119,6 +119,7 @@ def test_first_and_last(api: Api) -> None:
     assert api(query.filter(price__gt=1).values("code").last) == {"code": 4}
 
 
+@pytest.mark.slow(1)
 def test_ties_at_the_ends(api: Api) -> None:
     for name in "dbca":
         api(Owner.create, name=name, city="c", age=1)
