@@ -11,7 +11,7 @@ from typing import Any, Final
 from popoto.engine.request import Plan
 from popoto.engine.run import arun, run
 from popoto.fields.constants import Defaults
-from popoto.recipes.assembling.asked import Asked
+from popoto.recipes.assembling.asked import Asked, checked_dict
 from popoto.recipes.assembling.choosing import Budget, length_as_tokens, within
 from popoto.recipes.assembling.effects import take_effect
 from popoto.recipes.assembling.formats import (
@@ -157,9 +157,9 @@ class ContextAssembler:
         self.proactive_items = proactive_items
         self.strict_budget = strict_budget
         self.agent_id_field = agent_id_field
-        tell_of_settings(model_class, score_weights, output_format)
         # Said here already, though settings may change until they are used.
         self._asked(None, None, None)
+        tell_of_settings(model_class, score_weights, output_format)
         self._render()
 
     # Assembling -----------------------------------------------------------------
@@ -237,13 +237,13 @@ class ContextAssembler:
         agent_id: str | None,
         filters: Mapping[str, Any] | None,
     ) -> Asked:
-        wanted = dict(filters or {})
+        wanted = checked_dict("partition_filters", filters or {}, "{'agent_id': 'ada'}")
         if agent_id is not None:
             wanted[self.agent_id_field] = agent_id
         return Asked(
             self.model_class,
-            self.score_weights,
-            dict(cues or {}),
+            checked_dict("score_weights", self.score_weights, "{'relevance': 1.0}"),
+            checked_dict("query_cues", cues or {}, "{'topic': 'deploys'}"),
             wanted,
             mode_of(self.model_class, self.retrieval_mode),
             self.max_items,

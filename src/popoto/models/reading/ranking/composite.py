@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final, Literal, TypeAlias
 
 import redis.exceptions
 
 from popoto import clock
-from popoto.engine.keys import text_of
 from popoto.engine.request import Argument, Plan, Request, ScriptCall
 from popoto.engine.tree import Keys, Node, Nothing, RecordKeys, ScoreRange, all_of, encode
 from popoto.exceptions import QueryException
@@ -24,7 +23,9 @@ from popoto.models.reading.ordering import Order
 from popoto.models.reading.ranking.asked import (
     Scoring,
     capped,
+    checked_boost,
     checked_limit,
+    checked_mapping,
     checked_number,
     checked_rule,
     checked_temperature,
@@ -143,22 +144,14 @@ def accepted(
 def _signals(spec: QuerySpec, asked: Scoring) -> list[Weighted]:
     options = spec.options
     found: list[Weighted] = []
-    for name, weight in (asked.indexes or {}).items():
+    for name, weight in checked_mapping(options, "indexes", asked.indexes).items():
         signal = signal_named(spec, name)
         found.append((signal, checked_number(options, f"the weight of {name!r}", weight)))
     for what in ("co_occurrence_boost", "similarity_boost"):
-        boost: Mapping[str, Any] | None = getattr(asked, what)
-        if boost:
-            numbers = {
-                _text(key): checked_number(options, f"{what} of {key!r}", number)
-                for key, number in boost.items()
-            }
+        numbers = checked_boost(options, what, getattr(asked, what))
+        if numbers:
             found.append((given(numbers), 1.0))
     return [*found, *asked.further]
-
-
-def _text(key: Any) -> str:
-    return text_of(key) if isinstance(key, bytes) else str(key)
 
 
 def signal_named(spec: QuerySpec, name: Any) -> Signal:

@@ -13,7 +13,7 @@ from popoto.exceptions import QueryException
 from popoto.fields.describing import describe
 from popoto.models.reading.executing import Execution
 from popoto.models.reading.fetching import Fetch
-from popoto.models.reading.ranking.asked import capped, checked_limit, refuse_order
+from popoto.models.reading.ranking.asked import as_number, capped, checked_limit, refuse_order
 from popoto.models.reading.ranking.scored import Accepts, Scored, finished
 from popoto.models.reading.spec import QuerySpec
 from popoto.models.reading.spreading import fetch_of
@@ -67,21 +67,17 @@ def reciprocal_ranks(
     return scores
 
 
-def _key_of(name: str, pair: Any) -> str:
-    parts = cast("Sequence[Any]", pair) if isinstance(pair, (tuple, list)) else ()
+def _key_of(name: str, pair: object) -> str:
+    is_pair = isinstance(pair, (tuple, list))
+    parts = cast("Sequence[Any]", pair) if is_pair else ()
     if len(parts) != 2 or not isinstance(parts[0], (str, bytes)):
-        raise ValueError(f"{name} must be of pairs (record key, score), got {describe(parts)}")
+        raise ValueError(f"{name} must be of pairs (record key, score), got {describe(pair)}")
     key: str | bytes = parts[0]
     return key.decode("utf-8", "replace") if isinstance(key, bytes) else key
 
 
 def _check_number(options: ModelOptions, what: str, number: Any) -> None:
-    if (
-        isinstance(number, bool)
-        or not isinstance(number, (int, float))
-        or not math.isfinite(number)
-        or number < 0
-    ):
+    if not 0 <= as_number(number) < math.inf:
         raise QueryException(
             f"{options.model_name}: {what} must be a number of 0 or more, got {describe(number)}"
         )

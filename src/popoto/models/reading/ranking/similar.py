@@ -23,7 +23,9 @@ from popoto.models.reading.planning import AnyField
 from popoto.models.reading.ranking.asked import (
     Scoring,
     capped,
+    checked_boost,
     checked_limit,
+    checked_number,
     checked_rule,
     checked_temperature,
     refuse_order,
@@ -33,6 +35,7 @@ from popoto.models.reading.ranking.composite import composite_score
 from popoto.models.reading.ranking.scored import Found, Scored, best_of_shards, finished
 from popoto.models.reading.spec import QuerySpec
 from popoto.models.reading.spreading import in_each_shard
+from popoto.models.record.options import ModelOptions
 from popoto.models.record.record_keys import told_by_key
 
 __all__ = [
@@ -93,6 +96,7 @@ def _best(
     temperature = checked_temperature(options, asked.temperature)
     refuse_order(spec, "semantic_search")
     rule = checked_rule(options, asked.aggregate)
+    asked = _checked(options, asked)
     vector = yield from Search.vector_of(field, text)
     if vector is None:
         return None
@@ -138,6 +142,15 @@ def similarities(spec: QuerySpec, text: Any) -> Plan[dict[str, float]]:
 # What is asked for -----------------------------------------------------------------------------
 
 
+def _checked(options: ModelOptions, asked: Scoring) -> Scoring:
+    """The same with floats for its least score and what it adds. Raises QueryException."""
+    least = asked.min_score
+    if least is not None:
+        least = checked_number(options, "min_score", least, infinite=True)
+    boost = checked_boost(options, "co_occurrence_boost", asked.co_occurrence_boost)
+    return replace(asked, min_score=least, co_occurrence_boost=boost)
+
+
 def is_asked(text: Any) -> bool:
     """Whether there is anything to search for. Raises QueryException for what is no text."""
     if text is not None and not isinstance(text, str):
@@ -166,8 +179,7 @@ class _Ranked:
     def __init__(self, search: Search, asked: Scoring, temperature: float, join: Join) -> None:
         self.search = search
         self._least = asked.min_score
-        boost = asked.co_occurrence_boost or {}
-        self._boost = {str(key): float(value) for key, value in boost.items()}
+        self._boost = asked.co_occurrence_boost or {}
         self._temperature = temperature
         self._post_filter = asked.post_filter
         self._join = join
