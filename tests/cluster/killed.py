@@ -53,6 +53,7 @@ def delete_some(url: str) -> None:
 def bring_in(url: str, place: str) -> None:
     """What was exported, again and again."""
     redis_db.set_REDIS_DB_settings(url=url)
+    command = ["import", "tests.cluster.models:Memory", place, "--url", url, "--quiet"]
     while True:
-        assert main(["import", "tests.cluster.models:Memory", place, "--url", url, "--quiet"]) == 0
+        assert main([*command, "--existing", "replace"]) == 0
         Memory.delete_all()
