@@ -1,11 +1,14 @@
-"""Settings of an assembler that name what there is not."""
+"""Settings of an assembler that name what there is not, and what is of a wrong type."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from popoto._unknown_names import closest, is_strict, tell
+from popoto.exceptions import QueryException
+from popoto.fields.describing import describe
+from popoto.models.reading.ranking.asked import checked_numbers
 from popoto.models.record.options import ModelOptions
 from popoto.recipes.assembling.formats import FORMATS
 
@@ -30,6 +33,51 @@ def tell_of_settings(model: Any, weights: Mapping[str, float], output_format: st
             f"text is structured; {closest(str(output_format), FORMATS, 'formats')}",
             refuse=refuse,
         )
+
+
+def options_of(model: Any) -> ModelOptions:
+    """The options of an assembler's model. Raises TypeError for what is no model class."""
+    options = getattr(model, "_meta", None)
+    if not isinstance(model, type) or not isinstance(options, ModelOptions):
+        raise TypeError(f"ContextAssembler needs a model class, got {describe(model)}")
+    return options
+
+
+def check_weights(options: ModelOptions, weights: Any) -> None:
+    """Raise QueryException unless weights are finite numbers by name."""
+    if weights is None:
+        raise QueryException(
+            f"{options.model_name}: score_weights must be a dict of numbers, got None"
+        )
+    checked_numbers(options, "score_weights", "the weight of", weights)
+
+
+def checked_count(options: ModelOptions, what: str, given: Any) -> int:
+    """An int, which may be below 0. Raises QueryException."""
+    if isinstance(given, bool) or not isinstance(given, int):
+        raise QueryException(f"{options.model_name}: {what} must be an int, got {describe(given)}")
+    return given
+
+
+def checked_share(options: ModelOptions, what: str, given: Any) -> float:
+    """A number from 0 to 1. Raises QueryException."""
+    is_number = isinstance(given, (int, float)) and not isinstance(given, bool)
+    if not is_number or not 0 <= given <= 1:
+        raise QueryException(
+            f"{options.model_name}: {what} must be a number from 0 to 1, got {describe(given)}"
+        )
+    return float(given)
+
+
+def by_name(options: ModelOptions, what: str, example: str, given: Any) -> dict[str, Any]:
+    """What is given by name; nothing for None. Raises QueryException."""
+    if given is None:
+        return {}
+    if not isinstance(given, Mapping):
+        raise QueryException(
+            f"{options.model_name}: {what} must be a dict, such as {example}, got {describe(given)}"
+        )
+    return dict(cast("Mapping[str, Any]", given))
 
 
 def _unknown_weights(options: ModelOptions, weights: Mapping[str, float]) -> Iterator[str]:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from popoto.exceptions import QueryException
 from popoto.fields.describing import describe
+from popoto.fields.given import MOST_RESULTS
 from popoto.memory.composite.signals import Signal
 from popoto.models.reading.executing import Execution
 from popoto.models.reading.planning import AnyField
@@ -18,9 +19,12 @@ from popoto.models.record.options import ModelOptions
 
 __all__ = [
     "Scoring",
+    "asked_text",
     "capped",
+    "checked_filter",
     "checked_limit",
     "checked_number",
+    "checked_numbers",
     "checked_rule",
     "checked_temperature",
     "number_of_results",
@@ -41,7 +45,7 @@ def number_of_results(execution: Execution, name: str, n: Any) -> int:
         raise TypeError(f"{name} must be an int, got {describe(n)}")
     if not math.isfinite(n):
         raise QueryException(f"{execution.options.model_name}: {name} must be finite, got {n!r}")
-    return capped(execution, int(n))
+    return capped(execution, min(int(n), MOST_RESULTS))
 
 
 def checked_limit(options: ModelOptions, limit: Any) -> int:
@@ -56,6 +60,15 @@ def capped(execution: Execution, count: int) -> int:
     if execution.limit is None or count <= 0:
         return count
     return min(count, execution.offset + execution.limit if execution.limit else 0)
+
+
+def asked_text(options: ModelOptions, text: object, method: str) -> str:
+    """The text to look for; "" where there is none. Raises QueryException for what is no text."""
+    if text is None:
+        return ""
+    if not isinstance(text, str):
+        raise QueryException(f"{options.model_name}: {method}() needs a text, got {describe(text)}")
+    return text if text.strip() else ""
 
 
 def refuse_order(spec: QuerySpec, method: str) -> None:
@@ -137,6 +150,28 @@ def checked_temperature(options: ModelOptions, given: Any) -> float:
             f"{options.model_name}: temperature must be > 0, got {describe(given)}"
         )
     return temperature
+
+
+def checked_filter(options: ModelOptions, given: Any) -> Accepts | None:
+    """What decides on results one by one. Raises QueryException for what cannot be called."""
+    if given is None or callable(given):
+        return cast("Accepts | None", given)
+    raise QueryException(
+        f"{options.model_name}: post_filter must be a function of record key and score, got "
+        f"{describe(given)}"
+    )
+
+
+def checked_numbers(options: ModelOptions, what: str, of: str, given: Any) -> dict[Any, float]:
+    """Numbers by name, or by key; `of` is the wording for one. Raises QueryException."""
+    if given is None:
+        return {}
+    if not isinstance(given, Mapping):
+        raise QueryException(
+            f"{options.model_name}: {what} must be a dict of numbers, got {describe(given)}"
+        )
+    pairs = cast("Mapping[Any, Any]", given).items()
+    return {name: checked_number(options, f"{of} {name!r}", number) for name, number in pairs}
 
 
 def checked_number(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
@@ -24,8 +24,10 @@ from popoto.models.reading.ordering import Order
 from popoto.models.reading.ranking.asked import (
     Scoring,
     capped,
+    checked_filter,
     checked_limit,
     checked_number,
+    checked_numbers,
     checked_rule,
     checked_temperature,
     refuse_order,
@@ -82,6 +84,7 @@ def _best(
     if asked.min_score is not None:
         least = checked_number(options, "min_score", asked.min_score, infinite=True)
     signals = _signals(spec, asked)
+    accepts = checked_filter(options, asked.post_filter)
     refuse_order(spec, "composite_score")
     count = capped(execution, count)
     if asked.normalize:
@@ -111,7 +114,7 @@ def _best(
         found = yield from all_asked(rankings, lambda each: each.best(0, last, reading))
         return merged(found, backwards=True)[first:last]
 
-    found = yield from accepted(best, count, temperature, asked.post_filter)
+    found = yield from accepted(best, count, temperature, accepts)
     return rankings[0].fetch, found[execution.offset :]
 
 
@@ -144,16 +147,12 @@ def accepted(
 def _signals(spec: QuerySpec, asked: Scoring) -> list[Weighted]:
     options = spec.options
     found: list[Weighted] = []
-    for name, weight in (asked.indexes or {}).items():
-        signal = signal_named(spec, name)
-        found.append((signal, checked_number(options, f"the weight of {name!r}", weight)))
+    weights = checked_numbers(options, "indexes", "the weight of", asked.indexes)
+    found.extend((signal_named(spec, name), weight) for name, weight in weights.items())
     for what in ("co_occurrence_boost", "similarity_boost"):
-        boost: Mapping[str, Any] | None = getattr(asked, what)
+        boost = checked_numbers(options, what, f"{what} of", getattr(asked, what))
         if boost:
-            numbers = {
-                _text(key): checked_number(options, f"{what} of {key!r}", number)
-                for key, number in boost.items()
-            }
+            numbers = {_text(key): number for key, number in boost.items()}
             found.append((given(numbers), 1.0))
     return [*found, *asked.further]
 

@@ -13,7 +13,7 @@ from popoto.exceptions import QueryException
 from popoto.fields.describing import describe
 from popoto.models.reading.executing import Execution
 from popoto.models.reading.fetching import Fetch
-from popoto.models.reading.ranking.asked import capped, checked_limit, refuse_order
+from popoto.models.reading.ranking.asked import capped, checked_filter, checked_limit, refuse_order
 from popoto.models.reading.ranking.scored import Accepts, Scored, finished
 from popoto.models.reading.spec import QuerySpec
 from popoto.models.reading.spreading import fetch_of
@@ -40,8 +40,9 @@ def fuse(
     _check_weights(options, lists, weights)
     scores = reciprocal_ranks(lists, k, weights or {})
     ranked = sorted(scores.items(), key=lambda each: each[1], reverse=True)
-    if post_filter is not None:
-        ranked = [each for each in ranked if post_filter(*each)]
+    accepts = checked_filter(options, post_filter)
+    if accepts is not None:
+        ranked = [each for each in ranked if accepts(*each)]
     refuse_order(spec, "fuse")
     execution = Execution(spec)
     count = capped(execution, checked_limit(options, limit))
@@ -67,10 +68,10 @@ def reciprocal_ranks(
     return scores
 
 
-def _key_of(name: str, pair: Any) -> str:
+def _key_of(name: str, pair: object) -> str:
     parts = cast("Sequence[Any]", pair) if isinstance(pair, (tuple, list)) else ()
     if len(parts) != 2 or not isinstance(parts[0], (str, bytes)):
-        raise ValueError(f"{name} must be of pairs (record key, score), got {describe(parts)}")
+        raise ValueError(f"{name} must be of pairs (record key, score), got {describe(pair)}")
     key: str | bytes = parts[0]
     return key.decode("utf-8", "replace") if isinstance(key, bytes) else key
 
