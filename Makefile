@@ -20,7 +20,8 @@ PIP_FLAGS := --quiet --disable-pip-version-check --no-input
 REDIS_SERVER ?= $(shell command -v redis-server 2>/dev/null)
 # Extra arguments for pytest, e.g. make test ARGS='-k expiry -x'
 ARGS :=
-# A whole run checks the floor of coverage (fail_under in pyproject.toml), which only rises.
+# A whole run checks the floor of coverage (fail_under in pyproject.toml), which only rises. Of each test
+# function the first cases are traced, which is enough (tests/tracing.py).
 FLOOR = $(if $(ARGS),,--cov --cov-report=)
 # What `make bench-recall` reads; it stays where it is.
 CONVERSATIONS :=
@@ -120,8 +121,8 @@ kitchen: $(VENV)/.demo ## the example application of the manual (ARGS=--ops: bro
 test: $(VENV)/.dev peer ## every test, among them those beside the published popoto
 	@$(PYTEST) $(PARALLEL) $(FLOOR) $(ARGS)
 
-coverage: $(VENV)/.dev peer ## every test, and then the lines and branches that none of them runs
-	@$(PYTEST) $(PARALLEL) --cov --cov-report=term-missing:skip-covered $(ARGS)
+coverage: $(VENV)/.dev peer ## every test, all of them traced, and then the lines and branches that none of them runs
+	@POPOTO_TRACED=all $(PYTEST) $(PARALLEL) --cov --cov-report=term-missing:skip-covered $(ARGS)
 
 mutants: $(VENV)/.dev ## changes that no test notices (PACKAGE=src/popoto/engine TESTS=tests/unit SAMPLE=200 SEED=1)
 	@$(RUN) -m tools.mutants $(PACKAGE) $(TESTS) --sample $(SAMPLE) --seed $(SEED) $(ARGS)
@@ -141,7 +142,7 @@ sbom: .venv-audit/.installed ## the software bill of materials, build/sbom.cdx.j
 test-fast: $(VENV)/.dev ## models, fields and queries in about a minute
 	@$(PYTEST) $(PARALLEL) -m 'not slow and not cluster and not interop' $(FAST) $(ARGS)
 
-test-redis: $(VENV)/.dev peer ## every test on the machine's redis-server instead of the embedded Valkey
+test-redis: $(VENV)/.dev peer ## every test that a server answers on the machine's redis-server instead of the embedded Valkey
 	@test -n '$(REDIS_SERVER)' || { \
 		echo 'make test-redis: no redis-server in PATH.'; \
 		echo 'Install one (Debian: apt-get install redis-server), or name yours: make test-redis REDIS_SERVER=/path'; \

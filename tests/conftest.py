@@ -18,14 +18,25 @@ from popoto import redis_db
 from popoto.embeddings.default import set_default_provider
 from popoto.testing.faults import FaultProxy
 from tests.cluster_nodes import cluster, cluster_url, node
-from tests.driver import Api, RoundTrips, client_of, count_round_trips, start_server
+from tests.driver import (
+    Api,
+    RoundTrips,
+    client_of,
+    count_round_trips,
+    engine,
+    start_server,
+)
 from tests.order import slowest_files_first
 
-pytest_plugins = ["tests.selection"]
+pytest_plugins = ["tests.selection", "tests.tracing"]
 
 # How long one example takes says how busy the machine is. A test that hangs is ended by pytest.
+# A property that has been tried on the embedded server needs fewer examples on another engine.
 hypothesis.settings.register_profile(
-    "busy", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+    "busy",
+    deadline=None,
+    max_examples=100 if engine() == "embedded" else 30,
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
 )
 hypothesis.settings.load_profile("busy")
 

@@ -5,14 +5,15 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 import airportsdata
 import pytest
 import redis
 
-# Each test starts processes that import everything.
-pytestmark = pytest.mark.slow(4)
+# Each test starts processes that import everything, and of popoto do what the manual does.
+pytestmark = [pytest.mark.slow(2), pytest.mark.traced(0)]
 
 ROOT = Path(__file__).parents[1]
 PARTS = ("airports", "colleague", "castaway")
@@ -23,8 +24,9 @@ UNREACHABLE = {
 }
 
 
+@cache
 def demo(part: str, url: str | None) -> subprocess.CompletedProcess[str]:
-    """Run one part on a terminal of 80 columns; without REDIS_URL if that is None."""
+    """Run one part on a terminal of 80 columns; without REDIS_URL if that is None. Once each."""
     environment = {name: value for name, value in os.environ.items() if name != "REDIS_URL"}
     environment |= {"PYTHONPATH": str(ROOT / "src"), "PYTHONUTF8": "1", "COLUMNS": "80"}
     return subprocess.run(

@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 import redis
 
+pytestmark = [pytest.mark.slow(2), pytest.mark.traced(0)]
+
 ROOT = Path(__file__).parents[1]
 
 TOUR = [

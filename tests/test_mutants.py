@@ -66,6 +66,7 @@ def test_every_kind_of_change_is_made_once(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow(30)
+@pytest.mark.traced(0)
 def test_survivors_are_told_with_line_and_change(tmp_path: Path) -> None:
     package = tmp_path / "src" / "demo"
     package.mkdir(parents=True)

@@ -21,6 +21,14 @@ from popoto.utils.sigfigs import round_sig_figs
 ROOT = Path(__file__).parents[2]
 
 
+def test_the_package_of_fields_has_all_of_them() -> None:
+    classes = {name: value for name, value in vars(popoto).items() if isinstance(value, type)}
+    shipped = {name: each for name, each in classes.items() if issubclass(each, popoto.Field)}
+    assert len(shipped) > 30
+    assert {name: getattr(popoto.fields, name, None) for name in shipped} == shipped
+    assert shipped.keys() <= set(popoto.fields.__all__)
+
+
 def test_a_window_slides_over_a_sequence() -> None:
     assert list(window([1, 2, 3, 4])) == [(1, 2), (2, 3), (3, 4)]
     assert list(window("abcd", n=3)) == [("a", "b", "c"), ("b", "c", "d")]
@@ -64,7 +72,7 @@ def test_many_calls_keep_their_order() -> None:
 
     assert run_all_multithreaded(square, range(100)) == [number * number for number in range(100)]
     with pytest.raises(ValueError, match="no params"):
-        run_all_multithreaded(square, [])
+        run_all_multithreaded(fn=square, params=[])
     with pytest.raises(ZeroDivisionError):
         run_all_multithreaded(lambda number: 1 / number, [1, 0])
 

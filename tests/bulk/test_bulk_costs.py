@@ -106,6 +106,7 @@ def state(client: redis.Redis) -> dict[bytes, Any]:
 )
 @given(commands=st.lists(COMMANDS, max_size=12))
 # Another command looks at the key in between; an entry goes from a set and comes back.
+@pytest.mark.slow(2)
 @example(commands=[("SADD", "s1", "a"), UNION, ("SADD", "s1", "b")])
 @example(
     commands=[

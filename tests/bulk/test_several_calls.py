@@ -10,6 +10,8 @@ from popoto.exceptions import BulkError, RowError, UniquenessError
 from popoto.models.writing import joining
 from tests.driver import Api
 
+pytestmark = pytest.mark.slow(0.5)
+
 
 class Roll(Model):
     name = KeyField()

@@ -26,6 +26,7 @@ from popoto import (
     Model,
     PredictionLedgerMixin,
     Publisher,
+    Recall,
     Relationship,
     SortedField,
     StringField,
@@ -34,6 +35,7 @@ from popoto.fields.event_stream import EventStreamMixin
 from tests.memory.words import text_of
 from tests.models.shop import Shop, Town
 from tests.vectors.provider import Known
+from tests.vectors.wordwise import Wordwise
 
 
 class Person(Model):
@@ -163,8 +165,40 @@ class Filed(Model):
         shard_by = "agent"
 
 
+class Said(Model):
+    """What agents were told, in conversations that several of them take part in."""
+
+    agent = KeyField()
+    name = KeyField()
+    text = StringField(default="")
+    speaker = StringField(default="")
+    session = IndexedField(default="one")
+    turn = SortedField(type=int, default=0)
+    place = SortedField(type=int, default=0, partition_by="session")
+    sure = ConfidenceField()
+    words = BM25Field(source="text")
+    meaning = EmbeddingField(source="text", provider=Wordwise(), store="server")
+
+    class Meta:
+        shard_by = "agent"
+        recall = Recall(session="session", order="place", speaker="speaker")
+
+
+class Guarded(Model):
+    """What nobody may ask for of all agents at once."""
+
+    agent = KeyField()
+    name = KeyField()
+    text = StringField(default="")
+    words = BM25Field(source="text")
+
+    class Meta:
+        shard_by = "agent"
+        require_partition = "agent"
+
+
 #: Models with `Meta.shard_by`.
-SHARDED = (Note, Memory, Filed)
+SHARDED = (Note, Memory, Filed, Said, Guarded)
 
 MODELS = (Shop, Town, Person, City, House, Hooked, Order, Pin)
 

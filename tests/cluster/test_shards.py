@@ -23,6 +23,7 @@ from popoto import (
     redis_db,
     transaction,
 )
+from popoto.engine.db_key import DB_key
 from popoto.engine.request import Plan, Request
 from popoto.engine.run import run
 from popoto.engine.scanning import Scan
@@ -97,6 +98,21 @@ def test_any_text_makes_a_shard(api: Api, nodes: list[redis.Redis], agent: str, 
     assert api(Note.query.filter(agent=agent, rank__gt=3).all) == [record]
     api(record.delete)
     assert api(Note.query.filter(agent=agent).count) == 0
+
+
+def test_a_key_that_is_written_out_is_looked_for_in_its_shard(api: Api) -> None:
+    for agent in ("ann", "a:b", "{x}"):
+        record = api(Note.create, agent=agent, number=1, topic="odd")
+        assert DB_key.from_redis_key(record.pk).exists()
+        assert DB_key("Note", agent, 1).exists()
+        assert not DB_key("Note", agent, 2).exists()
+    assert not DB_key("Note", "bob", 1).exists()
+    assert DB_key("$IndexF", "Note", "topic", "odd").exists()
+    assert DB_key("$Class", "Note").exists()
+    assert not DB_key("$IndexF", "Note", "topic", "even").exists()
+    Person.create(name="ann")
+    assert DB_key("Person", "ann").exists()
+    assert not DB_key("Person", "bob").exists()
 
 
 def test_null_is_a_shard_of_its_own(api: Api) -> None:

@@ -19,7 +19,6 @@ from popoto import (
     transaction,
 )
 from popoto.cli import digest
-from popoto.exceptions import QueryException
 from popoto.memory.bm25.formula import inverse_frequency
 from tests.driver import Api
 
@@ -91,19 +90,6 @@ def test_records_of_all_agents_are_tracked(api: Api) -> None:
     assert [api(each.confirm_access) for each in found] == [1, 1, 1]
 
 
-@pytest.mark.parametrize(
-    "ranking",
-    [
-        lambda api, query: api(query.recall, "cat", signals=["words"]),
-        lambda api, query: api(query.composite_score, {"rank": 1}, normalize=True),
-        lambda api, query: api(query.semantic_search, "cat", indexes={"rank": 1}, normalize=True),
-    ],
-)
-def test_a_ranking_of_what_one_shard_knows_says_which(api: Api, ranking) -> None:
-    with pytest.raises(QueryException, match=r"Meta.shard_by is 'agent'.*filter\(agent=…\)"):
-        ranking(api, Memory.query)
-
-
 def test_what_stands_beside_a_record(api: Api, nodes: list[redis.Redis]) -> None:
     record = api(Memory.query.get, "Memory:ann:sleep")
     with clock.using(NOW):
@@ -148,6 +134,37 @@ def test_edges_join_records_of_one_shard(api: Api) -> None:
             with pytest.raises(ModelException, match="an edge joins records of one shard"):
                 api(method, Memory, sleep, other, 0.5)
         assert api(field.weaken_all, Memory, sleep, 0.0001) == 2
+
+
+def test_a_key_that_is_no_record_has_edges_in_every_shard(api: Api) -> None:
+    ends = ["Memory:ann:sleep", "Memory:bob:play", "Memory:cleo:rain"]
+    for field in (Memory.both, Memory.ways):
+        for weight, end in zip((0.5, 0.75, 0.5), ends, strict=True):
+            assert api(field.link, Memory, "a topic", end, weight) == weight
+        assert api(field.link, Memory, ends[0], "another", 0.5) == 0.5
+        assert api(field.link, Memory, ends[1], "another", 0.75) == 0.75
+        # Of equal weights the greatest key comes first, as on a single server.
+        expected = [(ends[1], 0.75), (ends[2], 0.5), (ends[0], 0.5)]
+        assert api(field.get_linked, Memory, "a topic") == expected
+        assert api(field.get_linked, Memory, "a topic", limit=2) == expected[:2]
+        assert api(field.get_linked, Memory, "a topic", min_weight=0.6) == expected[:1]
+        assert api(field.get_linked, Memory, "nothing") == []
+        one_hop = {ends[0]: 0.25, ends[1]: 0.375, ends[2]: 0.25}
+        assert api(field.propagate, Memory, ["a topic"], 1, decay_per_hop=0.5) == one_hop
+        # Reached from two shards: the most counts.
+        two_hops = api(field.propagate, Memory, ["a topic"], 2, decay_per_hop=0.5)
+        assert two_hops == {**one_hop, "another": 0.375 * 0.375}
+        with pytest.raises(ModelException, match=r"'a topic - another' names none.*nothing was"):
+            api(field.link, Memory, "a topic", "another", 0.5)
+        together = transaction()
+        field.weaken_all(Memory, "a topic", pipeline=together)
+        with pytest.raises(ModelException, match="'a topic' names none"):
+            api(together.commit)
+        assert api(field.weaken_all, Memory, "a topic", 0.0015) == 2
+        left = api(field.get_linked, Memory, "a topic", min_weight=0)
+        assert left == [(ends[1], pytest.approx(0.001125))]
+        api(field.unlink, Memory, "a topic", ends[1])
+        assert api(field.get_linked, Memory, "a topic", min_weight=0) == []
 
 
 def test_contexts_of_one_agent(api: Api) -> None:

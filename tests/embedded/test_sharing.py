@@ -29,6 +29,7 @@ from tests.embedded.processes import (
 pytestmark = pytest.mark.slow
 
 
+@pytest.mark.traced(1)
 @pytest.mark.parametrize("number", [2, 5, 8])
 def test_processes_that_start_at_once_share_one_server(tmp_path: Path, number: int) -> None:
     with contextlib.ExitStack() as stack:
@@ -81,6 +82,7 @@ def test_a_killed_user_leaves_the_server_to_the_others(tmp_path: Path) -> None:
         assert client.get("counter") == b"3"
 
 
+@pytest.mark.traced(1)
 @pytest.mark.parametrize("victim", ["server", "supervisor"])
 def test_after_a_kill_all_users_meet_at_one_server(tmp_path: Path, victim: str) -> None:
     with contextlib.ExitStack() as stack:
@@ -132,6 +134,7 @@ def test_a_supervisor_that_was_told_to_end_does_not_call_its_server_ready(tmp_pa
     assert eventually(lambda: not processes_of(tmp_path))
 
 
+@pytest.mark.traced(0)
 def test_nothing_is_lost_when_users_come_and_go_all_the_time(tmp_path: Path) -> None:
     """The last one's leaving and the next one's coming coincide again and again."""
     program = """

@@ -122,6 +122,7 @@ def frames() -> dict[str, Any]:
 FRAMES = frames()
 
 
+@pytest.mark.traced(200)
 @pytest.mark.parametrize("case", FRAMES)
 def test_a_frame_comes_back_as_it_was(case: str, api: Api) -> None:
     frame = FRAMES[case]

@@ -46,6 +46,15 @@ def test_some_fields(api: Api) -> None:
     assert not Person.query.filter(city="Oslo").count()
 
 
+def test_a_reference_that_led_nowhere_is_followed_again(api: Api) -> None:
+    Person.create(name="ann", friend="Person:bob")
+    (ann,) = api(Person.query.filter(name="ann").select_related("friend").all)
+    assert ann.friend is None
+    bob = Person.create(name="bob")
+    api(ann.refresh)
+    assert ann.friend == bob
+
+
 def test_it_costs_one_round_trip(
     api: Api, round_trips: Callable[[], AbstractContextManager[RoundTrips]]
 ) -> None:

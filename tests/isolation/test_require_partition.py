@@ -128,6 +128,7 @@ OF_QUERIES: dict[str, Read] = {
 #: Of the model alone.
 AT_LARGE: dict[str, Read] = {
     "get by key": lambda api, model: api(model.query.get, "Note:b1"),
+    "get by key and value": lambda api, model: api(model.query.get, "Note:b1", number=1),
     "get by key fields": lambda api, model: api(model.query.get, name="b1"),
     "get by others": lambda api, model: api(model.query.get, number=1),
     "load": lambda api, model: api(model.load, "Note:b1"),

@@ -155,6 +155,20 @@ def test_counts_that_nobody_has_written_are_none(redis_client: redis.Redis) -> N
     assert update(record, "sure", 0.9) == 0.9
 
 
+@pytest.mark.parametrize("number", [-5, "3", True, None, [1], math.nan, math.inf, 2.0**60])
+@pytest.mark.parametrize("as_list", [True, False])
+def test_counts_that_are_no_numbers_count_as_none(
+    number: Any, as_list: bool, redis_client: redis.Redis
+) -> None:
+    record = Claim.create(name="x")
+    stored = [0.4, number, 1] if as_list else {"evidence_count": number, "confidence": 0.4}
+    redis_client.hset("$ConfidencF:Claim:sure:data", "Claim:x", msgpack.packb(stored))
+    found = Evidence(0.4, 0, 1 if as_list else 0)
+    assert data(record, "sure") == found.as_dict()
+    assert update(record, "sure", 0.9) == 0.9
+    assert data(record, "sure") == found.learned(0.9).as_dict()
+
+
 @pytest.mark.parametrize(
     "stored",
     [
@@ -244,6 +258,14 @@ def test_an_instance_that_was_only_constructed_stands_for_its_record(api: Api) -
     Claim.create(name="x", agent="a")
     assert api(update, Claim(name="x"), "sure", 0.9) == 0.9
     assert api(update, Claim(name="x"), "apart", 0.3) == pytest.approx(0.3)
+    assert ConfidenceField.get_confidence(Claim.query.get(name="x"), "apart") == pytest.approx(0.3)
+
+
+def test_so_does_one_in_a_pipeline(redis_client: redis.Redis) -> None:
+    Claim.create(name="x", agent="a")
+    pipeline = redis_client.pipeline()
+    update(Claim(name="x"), "apart", 0.3, pipeline=pipeline)
+    pipeline.execute()
     assert ConfidenceField.get_confidence(Claim.query.get(name="x"), "apart") == pytest.approx(0.3)
 
 

@@ -210,6 +210,10 @@ def test_other_ages_are_refused(age: Any) -> None:
         History(max_age=age)
 
 
+def test_the_smallest_settings() -> None:
+    assert History(max_length=1, max_age=0.5).age == 0.5
+
+
 def test_models_without_one_may_have_fields_of_its_name() -> None:
     class Patient(Model):
         name = KeyField()

@@ -28,10 +28,11 @@ pytestmark = [
     pytest.mark.usefixtures("on_the_cluster"),
 ]
 
-#: Kinds of keys that the operations write; each key has the tag of the model.
+#: Kinds of keys that the operations leave; each key has the tag of the model. What is pending
+#: ("$RP") goes with the last proposal.
 FAMILIES = {
     *("$DecayingSortF", "$DecayBase", "$CyclicDecayF", "$ConfidencF", "$CoOccurrencF"),
-    *("$EF", "$FS", "$AT", "$WF", "$PL", "$RP", "stream", "$Class", "$KeyF", "$Values", "Memory"),
+    *("$EF", "$FS", "$AT", "$WF", "$PL", "stream", "$Class", "$KeyF", "$Values", "Memory"),
 }
 
 

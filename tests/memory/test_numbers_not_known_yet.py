@@ -6,9 +6,12 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+import redis
 
 from popoto import (
+    AccessTrackerMixin,
     ConfidenceField,
+    CyclicDecayField,
     DecayingSortedField,
     IndexedField,
     IntField,
@@ -16,6 +19,7 @@ from popoto import (
     Model,
     ModelException,
     ObservationProtocol,
+    PredictionLedgerMixin,
     get_redis,
     transaction,
 )
@@ -132,3 +136,54 @@ def test_a_transaction_changes_or_deletes_it_and_learns() -> None:
         together.delete(loaded)
     assert Idea.query.count() == 0
     assert Idea.check_indexes()["total"] == 0
+
+
+class Whole(AccessTrackerMixin, PredictionLedgerMixin, Model):
+    name = KeyField()
+    cycle = CyclicDecayField(cycles=[(86_400, 1.0)], pressure_rate=0.1)
+    sure = ConfidenceField()
+
+
+def adjust_all(record: Any, together: Any) -> None:
+    learn(record, together)
+    record.strengthen_cycle("cycle", 2.0, pipeline=together)
+    record.resolve_pressure("cycle", pipeline=together)
+    record.on_read(pipeline=together)
+    record.confirm_access(pipeline=together)
+    Whole.record_prediction(record, {"x": 1}, pipeline=together)
+    record.renew_ttl(1_000, pipeline=together)
+
+
+@pytest.mark.parametrize("adjusts_first", [True, False])
+def test_what_a_transaction_adjusts_goes_with_a_record_that_it_deletes(
+    adjusts_first: bool, redis_client: redis.Redis
+) -> None:
+    record = Whole.create(name="a")
+    with transaction() as together:
+        if adjusts_first:
+            adjust_all(record, together)
+        together.delete(record)
+        if not adjusts_first:
+            adjust_all(record, together)
+    assert redis_client.keys("*") == []
+    assert together.results[-1 if adjusts_first else 0] is True
+
+
+@pytest.mark.parametrize("adjusts_first", [True, False])
+def test_what_a_transaction_adjusts_follows_a_record_that_it_moves(
+    adjusts_first: bool, redis_client: redis.Redis
+) -> None:
+    record = Whole.create(name="old")
+    record.name = "new"
+    with transaction() as together:
+        if adjusts_first:
+            adjust_all(record, together)
+        together.save(record, migrate_key=True)
+        if not adjusts_first:
+            adjust_all(record, together)
+    assert redis_client.keys("*Whole:old*") == []
+    assert Whole.check_indexes()["total"] == 0
+    assert ConfidenceField.get_confidence(record, "sure") == 0.9
+    assert record.strengthen_cycle("cycle", 1.0) == [[86_400, 2.0, 0]]
+    assert (record.access_count, redis_client.ttl("Whole:new") > 900) == (1, True)
+    assert Whole.get_prediction_data(record) is not None

@@ -294,7 +294,7 @@ def test_proposals_follow_their_record(api: Api, redis_client: redis.Redis) -> N
     for partition in (None, "agent"):
         assert RecallProposal.get_pending(Memory, partition) == [("Memory:y", MADE)]
     api(memory.delete)
-    assert redis_client.keys("$RP:*pending*") == []
+    assert redis_client.keys("$RP:*") == []
     memory = remember()
     redis_client.delete(memory.pk)
     assert Memory.check_indexes()["companions"]["proposals"] == 2

@@ -118,6 +118,43 @@ def test_what_was_predicted_survives(api: Api, redis_client: redis.Redis, guess:
     assert redis_client.zscore(ERRORS, "Guess:x") == 0.3
 
 
+#: Of numbers, and of extensions of fixed sizes, in the order of their first bytes.
+SIZES = (4, 8, 1, 2, 4, 8, 1, 2, 4, 8, 2, 3, 5, 9, 17)
+#: Every form of MessagePack: whoever stored it may have chosen any.
+FORMS = [
+    *(
+        b"\xc0",
+        b"\xc2",
+        b"\xc3",
+        b"\x05",
+        b"\xff",
+        b"\xa2hi",
+        b"\x91\x01",
+        b"\x82\xa1a\x01\xa1b\xc0",
+    ),
+    *(bytes([head]) + bytes(size) for head, size in zip(range(0xCA, 0xD9), SIZES, strict=True)),
+    *(head + b"abc" for head in (b"\xc4\x03", b"\xc5\x00\x03", b"\xc6\x00\x00\x00\x03")),
+    *(head + b"\x07abc" for head in (b"\xc7\x03", b"\xc8\x00\x03", b"\xc9\x00\x00\x00\x03")),
+    *(head + b"abc" for head in (b"\xd9\x03", b"\xda\x00\x03", b"\xdb\x00\x00\x00\x03")),
+    b"\xda\x01\x02" + b"x" * 258,
+    *(head + b"\x01\xa1a" for head in (b"\xdc\x00\x02", b"\xdd\x00\x00\x00\x02")),
+    *(head + b"\xa1a\x01\xa1b\x90" for head in (b"\xde\x00\x02", b"\xdf\x00\x00\x00\x02")),
+]
+
+
+@pytest.mark.parametrize("form", FORMS, ids=bytes.hex)
+def test_it_survives_in_whatever_form_it_is_stored(
+    form: bytes, redis_client: redis.Redis, guess: Guess
+) -> None:
+    head, end = b"\xa9predicted" + form + b"\xa8resolved", b"\xabrecorded_at\xa3now"
+    redis_client.hset("$PL:Guess:meta:Guess:x", "Guess:x", b"\x83" + head + b"\xc2" + end)
+    assert Guess.auto_resolve(guess, "used") == 0.3
+    stored = redis_client.hget("$PL:Guess:meta:Guess:x", "Guess:x")
+    assert stored.startswith(b"\x86" + head + b"\xc3")
+    assert stored.endswith(end)
+    assert Guess.auto_resolve(guess, "used") is None
+
+
 def test_a_prediction_is_resolved_once(api: Api, guess: Guess) -> None:
     assert api(Guess.resolve_prediction, guess, {"x": 1}) is None
     api(Guess.record_prediction, guess, {"x": 100})

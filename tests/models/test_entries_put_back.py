@@ -75,6 +75,7 @@ def break_entries(server: redis.Redis, commands: list[tuple[Any, ...]]) -> None:
         server.execute_command(*command)
 
 
+@pytest.mark.traced(200)
 @pytest.mark.parametrize("name", BROKEN)
 @pytest.mark.parametrize("how", ["loaded", "made anew", "changed", "bulk", "transaction", "queued"])
 def test_a_named_field_has_its_entries_put_right(

@@ -133,6 +133,7 @@ def red() -> Iterator[None]:
     Ticket._meanwhile = Memory._meanwhile = None
 
 
+@pytest.mark.traced(200)
 @pytest.mark.parametrize(("lookup", "defaults"), LOOKUPS.values(), ids=LOOKUPS)
 def test_what_another_creates_meanwhile_is_found(
     api: Api, lookup: dict[str, Any], defaults: dict[str, Any]
@@ -146,6 +147,7 @@ def test_what_another_creates_meanwhile_is_found(
     assert api(Ticket.check_indexes)["total"] == 0
 
 
+@pytest.mark.traced(200)
 @pytest.mark.parametrize(("lookup", "defaults"), LOOKUPS.values(), ids=LOOKUPS)
 def test_what_others_have_that_does_not_match_is_no_hindrance(
     api: Api, lookup: dict[str, Any], defaults: dict[str, Any]

@@ -4,12 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
+from operator import attrgetter
 from typing import Any
 
 import pytest
 import redis
 
-from popoto import Field, GeoField, IndexedField, KeyField, Model, ModelException, StringField
+from popoto import (
+    BM25Field,
+    ExistenceFilter,
+    Field,
+    FrequencySketch,
+    GeoField,
+    IndexedField,
+    KeyField,
+    Model,
+    ModelException,
+    StringField,
+)
 from popoto.models.db_key import DB_key
 from tests.driver import Api, RoundTrips
 
@@ -268,6 +280,50 @@ def test_hooks_that_are_called_directly_say_how_many_entries_changed(
         "the key '$IndexF:Doc:kind:x' holds a string where a set belongs; nothing was written. "
         "Rename or delete that key."
     )
+
+
+class Article(Model):
+    name = KeyField()
+    text = Field(type=str, default="Kubernetes guide")
+    words = BM25Field(source="text")
+    known = ExistenceFilter(fingerprint_fn=attrgetter("text"))
+    counts = FrequencySketch(fingerprint_fn=attrgetter("text"))
+
+
+def test_hooks_that_are_called_directly_take_words_in(redis_client: redis.Redis) -> None:
+    article = Article.create(name="a")
+    redis_client.delete(*redis_client.keys("$EF:*"), *redis_client.keys("$FS:*"))
+    Article.words.on_delete(article, "words", None)
+    assert Article.query.keyword_search("guide") == []
+    pipeline = redis_client.pipeline()
+    for name in ("words", "known", "counts"):
+        field = Article._meta.fields[name]
+        assert field.on_save(article, field_name=name, field_value=None) == 1
+        assert field.on_save(article, name, None, pipeline=pipeline) is pipeline
+    assert [each.name for each in Article.query.keyword_search("guide")] == ["a"]
+    assert Article.known.might_exist(Article, "kubernetes")
+    assert Article.counts.get_frequency(Article, "kubernetes") == 1
+    pipeline.execute()
+    assert Article.counts.get_frequency(Article, "kubernetes") == 2
+    assert [each.name for each in Article.query.keyword_search("guide")] == ["a"]
+
+
+def test_a_hook_that_goes_on_to_ours_takes_words_in_once(api: Api) -> None:
+    class Counting(FrequencySketch):
+        @classmethod
+        def on_save(cls, *args: Any, **kwargs: Any) -> Any:
+            return super().on_save(*args, **kwargs)
+
+    class Note(Model):
+        name = KeyField()
+        counts = Counting()
+
+    note = api(Note.create, name="abc")
+    assert Note.counts.get_frequency(Note, "abc") == 1
+    api(note.save)
+    assert Note.counts.get_frequency(Note, "abc") == 2
+    Note.rebuild_indexes()
+    assert Note.counts.get_frequency(Note, "abc") == 1
 
 
 def test_special_keys() -> None:

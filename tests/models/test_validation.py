@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import logging
 import uuid
@@ -196,12 +197,21 @@ def test_later_fields_are_converted_although_an_earlier_one_fails() -> None:
     assert record.float_value == 1.5
 
 
-def test_a_refusal_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_refusal_is_logged(caplog: pytest.LogCaptureFixture, api: Api) -> None:
+    def constructs() -> None:
+        All(name="a", int_value="abc")
+
+    def creates() -> None:
+        api(All.create, name="a", int_value="abc")
+
     record = All(name="a")
     record.int_value = "abc"
-    with caplog.at_level(logging.ERROR):
-        record.is_valid()
-    assert "int_value" in caplog.text
+    for refused in (record.is_valid, lambda: api(record.save), constructs, creates):
+        caplog.clear()
+        with caplog.at_level(logging.ERROR), contextlib.suppress(ModelException):
+            refused()
+        assert [each.name for each in caplog.records] == ["POPOTO.model_base"], refused
+        assert "int_value" in caplog.text
 
 
 # Null and length --------------------------------------------------------------------------

@@ -101,6 +101,7 @@ def test_records_whose_end_is_noted_are_trusted_until_one_is_due(
     assert api(Lent.query.count) == 299
 
 
+@pytest.mark.slow(1)
 def test_the_records_of_a_range_stand_for_it_and_no_others(
     api: Api, redis_client: redis.Redis
 ) -> None:

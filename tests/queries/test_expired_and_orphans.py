@@ -228,6 +228,7 @@ def test_expiry_is_seen_by_every_read(api: Api, redis_client: redis.Redis) -> No
 # Many deleted by hand ----------------------------------------------------------------------------
 
 
+@pytest.mark.slow(0.5)
 @pytest.mark.parametrize(
     "look",
     [

@@ -183,6 +183,36 @@ def test_places_in_trees(api: Api) -> None:
     assert sorted(names(api(Place.query.filter(near & ~Q(name="rome")).all))) == ["florence"]
 
 
+@pytest.mark.parametrize(
+    "few",
+    [Q(kind="few"), Q(size__gte=90), Q(name__in=[str(number) for number in range(90, 100)])],
+    ids=repr,
+)
+def test_the_nearest_come_first_whatever_else_is_asked_for(api: Api, few: Q) -> None:
+    """Also where fewer records meet another condition, so that the server begins with those."""
+    order = [(number * 37) % 100 for number in range(100)]
+    for rank, number in enumerate(order):
+        kind = "few" if number >= 90 else "many"
+        api(Place.create, name=str(number), where=(50, rank / 100), kind=kind, size=number)
+    nearest = [str(number) for number in order if number >= 90]
+    around = {"where": (50, 0), "where_radius": 500, "where_radius_unit": "km"}
+    query = Place.query.filter(few, **around, where_with_distances=True)
+    found = api(query.all)
+    assert names(found) == nearest
+    assert [place._geo_distance for place in found] == sorted(
+        place._geo_distance for place in found
+    )
+    for limit in (1, 3):
+        assert names(api(query.limit(limit).all)) == nearest[:limit]
+        assert names(api(query.offset(2).limit(limit).all)) == nearest[2 : 2 + limit]
+    assert api(query.first).name == nearest[0]
+    assert api(query.last).name == nearest[-1]
+    assert [row["name"] for row in api(query.values("name").all)] == nearest
+    if "size__gte" not in few.filters:
+        # Without distances the order of a sorted condition comes first.
+        assert names(api(Place.query.filter(few, **around).limit(3).all)) == nearest[:3]
+
+
 def test_a_moved_record_is_found_at_its_new_place(api: Api) -> None:
     place = api(Place.create, name="a", where=ROME)
     place.where = PARIS

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import redis
 
-from popoto import IndexedField, IntField, KeyField, ListField, Model
+from popoto import IndexedField, IntField, KeyField, ListField, Model, SortedField
 from popoto.exceptions import QueryException
 
 
@@ -16,6 +16,12 @@ class Page(Model):
     shelf = IndexedField(default="a")
     words = IntField(null=True)
     notes = ListField(max_length=3)
+
+
+class Tome(Model):
+    number = KeyField(type=int)
+    weight = SortedField(type=int)
+    place = SortedField(type=int)
 
 
 @pytest.fixture(autouse=True)
@@ -36,6 +42,13 @@ def test_they_are_read_whole(conditions: dict[str, str]) -> None:
     assert [(page.number, page.words, list(page.notes)) for page in found] == [
         (n, n, [f"n{n}"]) for n in range(6)
     ]
+
+
+def test_a_limit_and_an_offset_are_those_of_all_pages() -> None:
+    """Python decides what matches, as such numbers share scores."""
+    Tome.bulk_create([Tome(number=n, weight=2**60 + n, place=n) for n in range(2200)])
+    found = Tome.query.filter(weight__gte=2**60 + 2).order_by("place").offset(3).limit(1500)
+    assert [tome.number for tome in found] == list(range(5, 1505))
 
 
 @pytest.mark.parametrize("conditions", [{}, {"shelf": "a"}], ids=str)

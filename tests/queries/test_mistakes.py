@@ -110,6 +110,7 @@ WRONG_FILTERS: list[tuple[dict[str, Any], list[str]]] = [
 ]
 
 
+@pytest.mark.traced(200)
 @pytest.mark.parametrize(
     ("arguments", "hints"), WRONG_FILTERS, ids=lambda part: repr(part)[:60].replace(" ", "")
 )
@@ -126,6 +127,7 @@ def test_wrong_filters(
         assert hint in str(caught.value)
 
 
+@pytest.mark.traced(200)
 @pytest.mark.parametrize(
     ("arguments", "hints"),
     [each for each in WRONG_FILTERS if not {"order_by", "values", "limit"} & set(each[0])],

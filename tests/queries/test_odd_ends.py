@@ -117,6 +117,7 @@ def test_values_that_cannot_be_grouped_are_refused(api: Api) -> None:
 # Many places ------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow(1)
 def test_distances_reach_every_page(api: Api) -> None:
     """More records than one call reads; each has the distance by which it was found."""
     count = 2100

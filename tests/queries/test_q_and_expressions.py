@@ -161,6 +161,7 @@ def test_expressions_are_data() -> None:
         assert expression.to_kwargs() == kwargs
         assert expression.to_q().filters == kwargs
     assert repr(Product.price > 4.0) == "Expression(price__gt=4.0)"
+    assert repr(Product.price == 4.0) == "Expression(price__eq=4.0)"
     combined = (Product.price > 1) & (Product.code == 2) | (Product.brand == "a")
     assert isinstance(combined, CombinedExpression)
     assert combined.connector == "OR"

@@ -88,6 +88,7 @@ def test_states(api: Api, redis_client: redis.Redis) -> None:
     assert listed.person == "Person:ann"
     assert api(Member.query.filter(number=1).all)[0].person == "Person:ann"
     assert api(Member.query.get, number=1).person == ann
+    assert type(api(Member.query.get, number=1, person=ann).person) is Person
     assert api(Member.query.get_many, ["Member:1"])[0].person.note == "ann"
     assert redis_client.smembers("$RelationshipF:Member:person:Person:ann") == {b"Member:1"}
     listed.person = "Person:bob"

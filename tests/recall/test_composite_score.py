@@ -6,8 +6,11 @@ import math
 import random
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
+from decimal import Decimal
+from fractions import Fraction
 from typing import Any
 
+import numpy as np
 import pytest
 import redis
 
@@ -134,6 +137,20 @@ def test_of_many_records_the_spans_are_right(api: Api) -> None:
     assert best == [("1499", 2.0), ("1498", round(1 + 1498 / 1499, 6))]
     among = M.query.filter(rank__lt=100)
     assert scored(api, among, {"rank": 1}, normalize=True, limit=1) == [("0099", 1)]
+
+
+def test_the_spans_are_those_of_all_parts_in_which_many_are_ranked(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("popoto.models.reading.ranking.composite._MOST_CANDIDATES", 3)
+    for number in range(8):
+        Told.create(name=str(number), priority=number)
+    # Which of them match, only Python can tell.
+    several = Told.query.filter(priority__lt=2**53 + 1)
+    assert "in Python" in str(several.explain())
+    for among in (Told.query, several):
+        found = api(among.composite_score, {"priority": 7}, normalize=True, limit=4)
+        assert [each._composite_score for each in found] == [7, 6, 5, 4]
 
 
 @pytest.mark.usefixtures("abc")
@@ -311,9 +328,30 @@ def test_it_is_one_round_trip_that_leaves_nothing(
     assert sorted(redis_client.keys()) == before
 
 
+@pytest.mark.usefixtures("abc")
+@pytest.mark.parametrize("number", [np.float32, np.float64, np.int64, Decimal, Fraction])
+def test_numbers_are_of_any_kind(api: Api, number: Any) -> None:
+    found = scored(
+        api,
+        M.query,
+        {"rank": number(2)},
+        limit=np.int64(2),
+        min_score=number(1),
+        similarity_boost={"M:x:a": number(100)},
+        temperature=number(2),
+    )
+    assert found == [("a", 60), ("c", 30)]
+
+
+@pytest.mark.usefixtures("abc")
+def test_a_least_score_below_all_numbers_keeps_everything(api: Api) -> None:
+    assert len(api(M.query.composite_score, {"rank": 1}, min_score=-(10**400))) == 3
+
+
 # What is refused -------------------------------------------------------------------------------
 
 
+@pytest.mark.traced(200)
 @pytest.mark.parametrize(
     ("query", "arguments", "message"),
     [
@@ -332,6 +370,10 @@ def test_it_is_one_round_trip_that_leaves_nothing(
         (M.query, {"indexes": {"rank": 1}, "min_score": math.nan}, "min_score"),
         (M.query, {"indexes": {"rank": 1}, "min_score": "1"}, "min_score"),
         (M.query, {"indexes": {"rank": 1}, "limit": None}, "limit must be an int"),
+        (M.query, {"indexes": ["rank"]}, "indexes must be a dict"),
+        (M.query, {"indexes": {"rank": 1}, "similarity_boost": [("a", 1)]}, "must be a dict"),
+        (M.query, {"indexes": {"rank": Decimal("sNaN")}}, "weight of 'rank'"),
+        (M.query, {"indexes": {"rank": 1}, "limit": 2.5}, "limit must be an int"),
         (M.query, {"indexes": {"rank": 1}, "co_occurrence_boost": {"a": math.nan}}, "'a'"),
         (M.query, {"indexes": {"rank": 1}, "similarity_boost": {"a": None}}, "'a'"),
         (M.query, {"indexes": {"rnak": 1}}, "has no field 'rnak'; fields are agent, name"),

@@ -306,6 +306,23 @@ def test_settings_that_cannot_work_are_refused_at_once(
         ContextAssembler(model, {}, **options)
 
 
+@pytest.mark.parametrize(
+    ("weights", "arguments", "message"),
+    [
+        (["near"], {}, "score_weights must be a dict, such as .*'near'"),
+        (None, {}, "score_weights must be a dict"),
+        ({}, {"query_cues": "What is new?"}, "query_cues must be a dict.*What is new"),
+        ({}, {"query_cues": ["tea"]}, "query_cues must be a dict"),
+        ({}, {"partition_filters": "ada"}, "partition_filters must be a dict"),
+    ],
+)
+def test_what_is_asked_for_goes_by_name(
+    api: Api, weights: Any, arguments: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(QueryException, match=message):
+        api(ContextAssembler(Fact, weights).assemble, **arguments)
+
+
 def test_settings_may_change_later(api: Api, facts: list[Fact]) -> None:
     assembler = ContextAssembler(Fact, {}, surfacing_threshold=1e9)
     assembler.output_format = "content"

@@ -17,7 +17,12 @@ from hypothesis import strategies as st
 
 import popoto
 from popoto import clock
-from popoto.exceptions import NotReplicatedError, OutcomeUnknownError
+from popoto.exceptions import (
+    ModelException,
+    NotReplicatedError,
+    OutcomeUnknownError,
+    StoredDataError,
+)
 from popoto.models.upkeep.registry import Registry
 from popoto.recipes import policy_cache
 from popoto.recipes.policy_cache import (
@@ -31,7 +36,7 @@ from popoto.recipes.policy_cache import (
     wilson_ci_lower,
 )
 from popoto.testing.faults import FaultProxy
-from tests.driver import RoundTrips
+from tests.driver import Api, RoundTrips
 
 # Formulas --------------------------------------------------------------------------------------
 
@@ -174,6 +179,35 @@ def test_a_value_stays_when_the_entry_is_saved_and_indexes_are_rebuilt(
     assert redis_client.zscore(index(), policy.pk) == 0.25
     again = PolicyEntry.query.get(redis_key=policy.pk)
     assert (again.state_features, again.action_spec) == ({"load": 3}, {"steps": [1]})
+
+
+def test_features_are_dicts_or_texts(api: Api) -> None:
+    made = entry(state_features='{"load": 3}', action_spec={"steps": [1]})
+    again = api(PolicyEntry.query.get, redis_key=made.pk)
+    assert (again.state_features, again.action_spec) == ('{"load": 3}', {"steps": [1]})
+    for wrong in (3, ["load"], b"load"):
+        with pytest.raises(ModelException, match="state_features"):
+            entry(state_features=wrong)
+
+
+def test_texts_that_popoto_1_6_has_made_of_dicts_can_be_read_and_changed(
+    api: Api, redis_client: redis.Redis
+) -> None:
+    made = entry(state_features={"load": 3})
+    redis_client.hset(
+        made.pk, mapping={"state_features": b"\xab{'load': 3}", "action_spec": b"\xc0"}
+    )
+    PolicyEntry.rebuild_indexes()
+    (again,) = api(PolicyEntry.query.filter(agent_id="a").all)
+    assert (again.state_features, again.action_spec) == ("{'load': 3}", None)
+    again.action_spec = {"steps": [1]}
+    api(again.save)
+    again = api(PolicyEntry.query.get, redis_key=made.pk)
+    assert (again.state_features, again.action_spec) == ("{'load': 3}", {"steps": [1]})
+    redis_client.hset(made.pk, "state_features", b"\x93\x01\x02\x03")
+    planted = api(PolicyEntry.query.get, redis_key=made.pk)
+    with pytest.raises(StoredDataError, match="state_features"):
+        planted.state_features.keys()
 
 
 def test_entries_that_are_not_stored_have_no_value(redis_client: redis.Redis) -> None:
@@ -355,6 +389,8 @@ def days(count: int, step: int = 1, first: datetime.datetime = MONDAY) -> Any:
             [(WEEKLY, 0.5, 1.7952), (MONTHLY, 0.5, 1.5708), (YEARLY, 0.5, 0.0)],
         ),
         (at(*[MONDAY] * 4), [(MONTHLY, 0.5, 0.0)]),
+        # A little more than chance: it would be none if a further day was looked at.
+        (days(17, 15) + days(1, first=MONDAY + datetime.timedelta(days=1)), [(MONTHLY, 0.5, 0.0)]),
         (at(MONDAY, MONDAY), []),
         ([], []),
         ([("1-0", {"ts": each}) for each in ("soon", "nan", "inf", "1e300", "-1e17")], []),

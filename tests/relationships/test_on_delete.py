@@ -551,6 +551,7 @@ def test_what_lets_go_of_its_reference_keeps_everything_else(
         name = KeyField()
         team = Relationship(Team, on_delete=SET_NULL)
         seat = IndexedField()
+        row = SortedField(type=int, partition_by="team")
         version = IntField()
 
         class Meta:
@@ -565,7 +566,8 @@ def test_what_lets_go_of_its_reference_keeps_everything_else(
         record = Ticket.query.get("Ticket:a") if key == "a" else None
         assert record is None or record.name is None
         redis_client.hset(
-            f"Ticket:{key}", mapping={"name": b"\xa1" + key.encode(), "seat": b"\xa11"}
+            f"Ticket:{key}",
+            mapping={"name": b"\xa1" + key.encode(), "seat": b"\xa11", "row": b"\x05"},
         )
         redis_client.hset(f"Ticket:{key}", "team", b"\xa6Team:t")
         if ttl is not None:
@@ -576,6 +578,11 @@ def test_what_lets_go_of_its_reference_keeps_everything_else(
     assert redis_client.ttl("Ticket:a") == -1
     assert 900 < redis_client.ttl("Ticket:b") <= 1000
     assert [each.seat for each in api(Ticket.query.all)] == ["1", "1"]
+    assert api(Ticket.check_indexes)["total"] == 0
+    # Once it has expired, no entry is left of what it held last.
+    redis_client.delete("Ticket:b")
+    redis_client.zadd("$Expiry:Ticket", {"Ticket:b": 1})
+    assert api(Ticket.query.count, seat="1") == 1
     assert api(Ticket.check_indexes)["total"] == 0
 
 

@@ -161,9 +161,11 @@ def test_who_stops_depending_on_it_before_the_commit_stays(
 
 @pytest.mark.single_server("its records are of several models, which no step covers on a cluster")
 @pytest.mark.parametrize("model", [Ship, Sailor])
+@pytest.mark.parametrize("goes", [False, True])
 def test_the_only_one_that_depended_on_it_may_go_elsewhere_before_the_commit(
-    api: Api, monkeypatch: pytest.MonkeyPatch, dock: Dock, model: Any
+    api: Api, monkeypatch: pytest.MonkeyPatch, dock: Dock, model: Any, goes: bool
 ) -> None:
+    """Or be deleted."""
     Dock.create(name="other")
     values = {"flag": "a"} if model is Ship else {}
     model.create(name="a", dock=dock, **values)
@@ -171,12 +173,12 @@ def test_the_only_one_that_depended_on_it_may_go_elsewhere_before_the_commit(
     def work() -> None:
         record = model.query.get(name="a")
         record.dock = "Dock:other"
-        record.save()
+        record.delete() if goes else record.save()
 
     with monkeypatch.context() as patch:
         before_each_commit(patch, at_the(2, work))
         assert api(dock.delete) is True
-    assert [each.to_dict()["dock"] for each in model.query.all()] == ["Dock:other"]
+    assert [each.to_dict()["dock"] for each in model.query.all()] == ["Dock:other"] * (not goes)
     assert nobody_refers_to_what_is_gone()
 
 

@@ -83,6 +83,7 @@ def test_after_the_first_write_nothing_is_left_that_a_server_could_refuse(
     assert [str(each) for call in asked for each in unproven(call)] == []
 
 
+@pytest.mark.slow(1)
 @pytest.mark.single_server("notes what scripts do under a key of one server")
 @pytest.mark.parametrize("others", [998, 999, 2_030], ids=["begins", "ends", "is shortened"])
 def test_the_log_of_a_large_index_is_looked_at_as_well(

@@ -371,7 +371,7 @@ class MemoryMachine(RuleBasedStateMachine):
         assert left == []
 
 
-@pytest.mark.no_cover
+@pytest.mark.traced(0)
 @pytest.mark.slow(40)
 @pytest.mark.timeout(PATIENCE)
 def test_what_stands_beside_records_is_what_was_done_with_them(redis_client: redis.Redis) -> None:

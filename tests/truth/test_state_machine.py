@@ -43,14 +43,14 @@ def try_histories(
     )
 
 
-@pytest.mark.no_cover
+@pytest.mark.traced(0)
 @pytest.mark.slow(60)
 @pytest.mark.timeout(PATIENCE)
 def test_entries_and_records_agree_after_every_step(redis_client: redis.Redis) -> None:
     try_histories(lambda: Machine(redis_client))
 
 
-@pytest.mark.no_cover
+@pytest.mark.traced(0)
 @pytest.mark.slow(30)
 @pytest.mark.timeout(PATIENCE)
 def test_steps_are_whole_or_not_at_all_when_replies_are_lost_or_late(
@@ -61,7 +61,7 @@ def test_steps_are_whole_or_not_at_all_when_replies_are_lost_or_late(
         try_histories(lambda: FaultyMachine(redis_client, proxy), EXAMPLES // 3, 20)
 
 
-@pytest.mark.no_cover
+@pytest.mark.traced(0)
 @pytest.mark.slow(30)
 @pytest.mark.timeout(PATIENCE)
 def test_processes_whose_classes_differ_find_nothing_wrong(redis_client: redis.Redis) -> None:

@@ -21,6 +21,8 @@ from tests.driver import Api
 from tests.truth.everything import OPERATIONS, Operation, Ship, fill, state
 from tests.truth.traced import calls, traced
 
+pytestmark = pytest.mark.slow(0.1)  # and they are many
+
 State = dict[bytes, object]
 
 

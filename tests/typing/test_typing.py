@@ -95,6 +95,7 @@ def lines_to_refuse(checker: str) -> set[tuple[str, int]]:
 
 
 @pytest.mark.slow(25)
+@pytest.mark.traced(0)
 @pytest.mark.parametrize(
     ("checker", "find"), [("mypy", findings_of_mypy), ("pyright", findings_of_pyright)]
 )

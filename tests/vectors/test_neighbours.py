@@ -1,6 +1,6 @@
 """Approximate search: the nearest by an index, and everything else as in an exact search.
 
-By a stand-in for usearch, and by usearch itself where that is installed.
+By a stand-in for usearch, and by usearch itself.
 """
 
 from __future__ import annotations
@@ -25,10 +25,16 @@ from tests.vectors.provider import Known
 from tests.vectors.stand_in import Index
 
 COUNT = 200
-INSTALLED = ["usearch"] if importlib.util.find_spec("usearch") else []
+USEARCH = pytest.param(
+    "usearch",
+    marks=pytest.mark.skipif(
+        importlib.util.find_spec("usearch") is None,
+        reason="usearch is not installed: pip install 'popoto[usearch]' (popoto[dev] has it)",
+    ),
+)
 
 
-@pytest.fixture(params=["stand-in", *INSTALLED], autouse=True)
+@pytest.fixture(params=["stand-in", USEARCH], autouse=True)
 def package(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     if request.param == "stand-in":
         outer, inner = ModuleType("usearch"), ModuleType("usearch.index")

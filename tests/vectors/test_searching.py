@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Any
 
 import hypothesis
+import numpy as np
 import pytest
 from hypothesis import strategies
 
@@ -167,6 +169,21 @@ def test_temperature_scales_the_scores_alone(api: Api, filled: Any) -> None:
     for wrong in (0, -1, "hot", float("nan")):
         with pytest.raises(QueryException, match="temperature"):
             api(filled.query.semantic_search, "up", temperature=wrong)
+
+
+def test_what_a_search_adds_and_asks_for_are_numbers_of_any_kind(api: Api, filled: Any) -> None:
+    boost = {b"Note:b": np.float32(2)}
+    search = filled.query.semantic_search
+    found = api(search, "up", limit=np.int64(1), min_score=np.float32(1), co_occurrence_boost=boost)
+    assert scored(found) == [("b", 2.707107)]
+    for name, wrong in (
+        ("co_occurrence_boost", {"b": math.nan}),
+        ("co_occurrence_boost", [("b", 1)]),
+        ("min_score", "high"),
+        ("indexes", ["rank"]),
+    ):
+        with pytest.raises(QueryException, match=name):
+            api(search, "up", **{name: wrong})
 
 
 def test_a_negative_least_score_lets_in_what_is_unlike(api: Api, filled: Any) -> None:

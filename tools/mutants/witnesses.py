@@ -62,7 +62,8 @@ class Witnesses:
             *("--cov=src", f"--cov-config={CONFIGURATION}", "--cov-context=test", "--cov-report="),
             *self._tests,
         ]
-        environment = {**os.environ, "COVERAGE_FILE": str(data)}
+        # All of them, and not the first cases of each: tests/tracing.py.
+        environment = {**os.environ, "COVERAGE_FILE": str(data), "POPOTO_TRACED": "all"}
         done = subprocess.run(
             command, cwd=self._root, env=environment, capture_output=True, text=True, check=False
         )

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Protocol, TypeVar, cast
 
-from popoto.engine.keys import SEPARATOR, escape, join, unescape
-from popoto.engine.request import Request
+from popoto.engine.keys import SEPARATOR, escape, join, shard_name, shards_key, unescape
+from popoto.engine.looking_up import members_of
+from popoto.engine.nodes import on_cluster
+from popoto.engine.request import Plan, Request
 from popoto.engine.run import run
 
 _Instance_co = TypeVar("_Instance_co", covariant=True)
@@ -59,17 +61,42 @@ class DB_key(list[Any]):  # noqa: N801  (the documented name)
     shard: str | None = None
 
     @property
+    def _is_of_index(self) -> bool:
+        return len(self) > 1 and str(self[0]).startswith("$")
+
+    @property
     def _shard(self) -> str:
-        """The model that the key belongs to: its first part, or the one after the kind of index."""
-        if self.shard is not None:
-            return self.shard
-        is_index = len(self) > 1 and str(self[0]).startswith("$")
-        return str(self[1 if is_index else 0])
+        """Where it is kept, if it is known; else the model that the key belongs to: its first part,
+        or the one after the kind of index.
+        """
+        return str(self[1 if self._is_of_index else 0]) if self.shard is None else self.shard
 
     def exists(self) -> bool:
-        """Whether this key exists on the server. One command."""
-        replies = run(Request.of(("EXISTS", self.redis_key), shard=self._shard).plan())
-        return bool(replies[0])
+        """Whether this key exists on the server. One command.
+
+        On a cluster two more, if it is not found in the shard that a model without `Meta.shard_by`
+        has: a key that was not asked of a record is looked for in the shards that it may be in.
+        """
+        return run(self._exists())
+
+    def _exists(self) -> Plan[bool]:
+        name = self._shard
+        if (yield from self._is_in([name])):
+            return True
+        if self.shard is not None or not (yield from on_cluster()):
+            return False
+        texts = yield from members_of(shards_key(name), name)
+        if not self._is_of_index:
+            # One of its parts tells which it is.
+            texts = sorted(set(texts).intersection(map(str, self)))
+        return (yield from self._is_in([shard_name(name, text) for text in texts]))
+
+    def _is_in(self, shards: Sequence[str]) -> Plan[bool]:
+        commands = [("EXISTS", self.redis_key)] * len(shards)
+        if not shards:
+            return False
+        request = Request(commands, shards[0], repeatable=True, shards=shards)
+        return any((yield request))
 
     def get_instance(self, model: _Loads[_Instance_co]) -> _Instance_co | None:
         """The record stored under this key, or None. One command."""

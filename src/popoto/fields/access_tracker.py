@@ -137,7 +137,8 @@ class AccessTrackerMixin:
     ) -> Any:
         """`confirm_access` of many records in one step: of all of them, or of none.
 
-        Returns how many reads each had, in order, or the pipeline. Raises as `confirm_access`.
+        Returns how many reads each had, in order, or the pipeline. Raises as `confirm_access`,
+        and TypeError unless the records come in a list.
         One command.
         """
         return run(_confirm_all(records, pipeline))

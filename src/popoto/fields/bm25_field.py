@@ -71,6 +71,7 @@ class BM25Field(PartitionedFieldMixin[str], ValuelessFieldMixin[str], Field[str]
     shown_keywords: ClassVar[tuple[str, ...]] = ("source",)
     values_are = "index of words"
     follows_from = "its source"
+    takes_words = True
 
     source: str
     analyzer: Analyzer
@@ -169,6 +170,10 @@ class BM25Field(PartitionedFieldMixin[str], ValuelessFieldMixin[str], Field[str]
             self.words(text_of(source, instance, commit)),
             self.words(words_believed(source, commit)),
         )
+
+    def take_words(self, instance: Any, batch: Batch, key: str) -> None:
+        values = {name: getattr(instance, name) for name in self.partition_by}
+        self.on_commit(instance, batch, Commit("create", key, key, values=values))
 
     def rebuilding(self, model_name: str, shard: str) -> Reindexing:
         return Reindexing(self, self.root, shard)

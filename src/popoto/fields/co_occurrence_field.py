@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar
 
 from popoto._stock import stock
 from popoto.engine import keys
@@ -22,19 +22,17 @@ from popoto.fields.associations.edges import (
 )
 from popoto.fields.constants import Defaults
 from popoto.fields.describing import describe
-from popoto.fields.field import Field
+from popoto.fields.field import LEFT_OUT, Field, LeftOut
 from popoto.fields.given import pairs_in
 from popoto.fields.keeping.adjusting import carried_out
 from popoto.fields.keeping.entries import Entry
 from popoto.fields.keeping.families import KeyFamily, Layout
 from popoto.fields.keeping.proposals import ProposalEntry, pending_family
+from popoto.fields.keeping.shards import every_shard
 from popoto.fields.valueless_field_mixin import ValuelessFieldMixin
 from popoto.memory.composite.signals import Signal, spreading
 
 __all__ = ["CoOccurrenceField"]
-
-#: Stands for a number of `Defaults`, taken at each call. None is no number here.
-_LEFT_OUT: Final[float] = float("nan")
 
 
 class CoOccurrenceField(ValuelessFieldMixin[Any], Field[Any]):
@@ -140,7 +138,7 @@ class CoOccurrenceField(ValuelessFieldMixin[Any], Field[Any]):
         model_class: Any,
         source_pk: Any,
         target_pk: Any,
-        initial_weight: float = _LEFT_OUT,
+        initial_weight: float | LeftOut = LEFT_OUT,
         pipeline: Any = None,
     ) -> Any:
         """An edge from one key to another, unless there is one; its weight, or the pipeline.
@@ -156,7 +154,7 @@ class CoOccurrenceField(ValuelessFieldMixin[Any], Field[Any]):
         model_class: Any,
         source_pk: Any,
         target_pk: Any,
-        initial_weight: float = _LEFT_OUT,
+        initial_weight: float | LeftOut = LEFT_OUT,
         pipeline: Any = None,
     ) -> Any:
         """`link` for asyncio."""
@@ -167,7 +165,7 @@ class CoOccurrenceField(ValuelessFieldMixin[Any], Field[Any]):
         self,
         model_class: Any,
         pairs: Iterable[tuple[Any, Any]],
-        initial_weight: float = _LEFT_OUT,
+        initial_weight: float | LeftOut = LEFT_OUT,
         pipeline: Any = None,
     ) -> Any:
         """`link` of many pairs in one step; the weights in order, or the pipeline. One command."""
@@ -178,7 +176,7 @@ class CoOccurrenceField(ValuelessFieldMixin[Any], Field[Any]):
         self,
         model_class: Any,
         pairs: Iterable[tuple[Any, Any]],
-        initial_weight: float = _LEFT_OUT,
+        initial_weight: float | LeftOut = LEFT_OUT,
         pipeline: Any = None,
     ) -> Any:
         """`bulk_link` for asyncio."""
@@ -189,12 +187,12 @@ class CoOccurrenceField(ValuelessFieldMixin[Any], Field[Any]):
         self,
         model: Any,
         pairs: Iterable[tuple[Any, Any]],
-        weight: float,
+        weight: float | LeftOut,
         pipeline: Any,
         *,
         single: bool = True,
     ) -> Plan[Any]:
-        number = Defaults.CO_OCCURRENCE_INITIAL_WEIGHT if weight is _LEFT_OUT else weight
+        number = Defaults.CO_OCCURRENCE_INITIAL_WEIGHT if isinstance(weight, LeftOut) else weight
         text = repr(_finite("initial_weight", number))
         changes = [
             self._change(model, "LINK", *_apart(source, target), text, self.max_edges)
@@ -287,9 +285,15 @@ class CoOccurrenceField(ValuelessFieldMixin[Any], Field[Any]):
         if not _is_number(number) or not 0 <= number <= 1:
             raise ValueError(f"factor must be between 0 and 1, got {number!r}")
         words = ("WEAKEN", str(pk), repr(float(number)), repr(LEAST_WEIGHT))
-        change = EdgeChange(model, self.edges, *words, signal=float(number))
-        found = yield from carried_out([change], pipeline)
-        return found[0] if pipeline is None else pipeline
+        views: list[Any] = [model._meta.at(str(pk))]
+        if pipeline is None:
+            views = yield from every_shard(views[0])
+        changes = [
+            EdgeChange(model, self.edges, *words, signal=float(number), options=view)
+            for view in views
+        ]
+        found = yield from carried_out(changes, pipeline)
+        return sum(found) if pipeline is None else pipeline
 
     def _change(self, model: Any, name: str, pk: str, *arguments: Any) -> EdgeChange:
         return EdgeChange(model, self.edges, name, pk, *arguments)
@@ -324,7 +328,7 @@ class CoOccurrenceField(ValuelessFieldMixin[Any], Field[Any]):
         model_class: Any,
         seed_pks: Iterable[Any],
         depth: int = 2,
-        decay_per_hop: float = _LEFT_OUT,
+        decay_per_hop: float | LeftOut = LEFT_OUT,
         threshold: float = 0.01,
     ) -> dict[str, float]:
         """The keys that activation reaches from the seeds, which are left out, and how strongly.
@@ -342,7 +346,7 @@ class CoOccurrenceField(ValuelessFieldMixin[Any], Field[Any]):
         model_class: Any,
         seed_pks: Iterable[Any],
         depth: int = 2,
-        decay_per_hop: float = _LEFT_OUT,
+        decay_per_hop: float | LeftOut = LEFT_OUT,
         threshold: float = 0.01,
     ) -> dict[str, float]:
         """`propagate` for asyncio."""
@@ -360,10 +364,10 @@ class CoOccurrenceField(ValuelessFieldMixin[Any], Field[Any]):
         model: Any,
         seeds: Iterable[Any],
         depth: int,
-        decay: float,
+        decay: float | LeftOut,
         threshold: float,
     ) -> Plan[dict[str, float]]:
-        number = Defaults.CO_OCCURRENCE_DECAY_PER_HOP if decay is _LEFT_OUT else decay
+        number = Defaults.CO_OCCURRENCE_DECAY_PER_HOP if isinstance(decay, LeftOut) else decay
         return spread(model, self.edges, seeds, depth, number, threshold, self.max_edges)
 
     def spreading_signal(self, seed_pks: Sequence[str], depth: int, threshold: float) -> Signal:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from numbers import Integral
 from typing import Any, Final, cast
 
 from popoto.fields.describing import describe
@@ -15,9 +16,9 @@ MOST_RESULTS: Final = 2**53
 
 def results_wanted(limit: Any, name: str = "limit") -> int:
     """How many results are asked for. Raises TypeError for what is no int."""
-    if isinstance(limit, bool) or not isinstance(limit, int):
+    if isinstance(limit, bool) or not isinstance(limit, Integral):
         raise TypeError(f"{name} must be an int, got {describe(limit)}")
-    return min(limit, MOST_RESULTS)
+    return min(int(limit), MOST_RESULTS)
 
 
 def records_in(given: Any, what: str) -> list[Any]:

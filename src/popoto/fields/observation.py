@@ -111,7 +111,8 @@ class ObservationProtocol:
         stored are left out. Proposals of the records are resolved, those of one `partition` or,
         without, wherever they are pending.
 
-        Raises ValueError for an outcome that is none, before anything is done. All effects on the
+        Raises ValueError for an outcome that is none, TypeError unless the records come in a
+        list, before anything is done. All effects on the
         records of one model are one step: one command, whatever their number. `pipeline` may be a
         transaction.
         """

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Protocol, Self, TypeGuard
 
 from popoto.exceptions import MissingTargetError, ModelException
+from popoto.fields.keeping.naming import model_of_key
 
 #: What it knows of the record without reading it.
 _OWN = frozenset({"_meta", "_redis_key", "pk", "_is_keyless"})
@@ -112,11 +113,12 @@ def _field_of(reference: Reference) -> Referring:
 
 
 def _model_of(reference: Reference) -> Any:
-    """The related model; None while one that is named as text is not defined."""
+    """The model of the record; None while a related one that is named as text is not defined."""
     try:
-        return _field_of(reference).model
+        model = _field_of(reference).model
     except ModelException:
         return None
+    return model_of_key(model, str(reference)) or model
 
 
 def _own(reference: Reference, model: Any, name: str) -> Any:

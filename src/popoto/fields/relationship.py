@@ -20,7 +20,7 @@ from popoto.fields.describing import describe
 from popoto.fields.field import Field
 from popoto.fields.keeping.entries import Entry, SetEntry
 from popoto.fields.keeping.families import KeyFamily
-from popoto.fields.keeping.naming import model_name_of
+from popoto.fields.keeping.naming import model_name_of, model_of_key
 from popoto.fields.naming_back import check_related_name, reverse_name
 from popoto.fields.on_delete import OnDelete, on_delete_of
 from popoto.fields.reference import Reference, is_reference, loaded
@@ -219,7 +219,8 @@ class Relationship(Field["Target | str | None"], Generic[Target]):
             f"`await record.async_related({self.name!r})`, or in a thread (asyncio.to_thread)",
         )
         # The holder is what was read; looking through it at another record is not another read.
-        return self.model.query.get_untracked(key)
+        model = model_of_key(self.model, key)
+        return None if model is None else model.query.get_untracked(key)
 
     def reference(self, instance: Any) -> str | None:
         """The key that an instance refers to, without reading the target."""

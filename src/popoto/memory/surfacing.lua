@@ -1,7 +1,8 @@
 -- memory/surfacing.lua: proposals that are pending, in one sorted set for each partition.
 --
 -- WITHDRAW  partitions stem member [name]   nowhere is the member pending any more; with another
---           name, that one is instead. Reply: from how many it went
+--           name, that one is instead. A partition where nothing is left is listed no more.
+--           Reply: from how many it went
 -- PENDING   partitions stem member          where it is pending: partition, moment, ...
 
 local function make_surfacing()
@@ -41,6 +42,9 @@ local function make_surfacing()
             call('ZADD', pending, since, ARGV[first + 2])
           end
         end
+        if #names > 1 and call('EXISTS', pending) == 0 then
+          call('SREM', partitions, name)
+        end
       end
       return gone
     end,
@@ -55,11 +59,11 @@ local function make_surfacing()
         return failure
       end,
       WITHDRAW = function(partitions, first)
-        local failure = look_at_names(partitions)
+        local failure = look_at_names(partitions) or denied('SREM', partitions)
         for _, name in ipairs(failure and {} or names_in(partitions)) do
           local pending = prefix .. ARGV[first] .. name
           failure = failure or look_at('ZREM', pending, 'ZCARD') or denied('ZSCORE', pending)
-            or denied('ZADD', pending)
+            or denied('ZADD', pending) or denied('EXISTS', pending)
         end
         return failure
       end,

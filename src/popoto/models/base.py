@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar, dataclass_transform, overload
 
 from popoto._stock import stock
+from popoto.engine.batch import Batch
 from popoto.engine.db_key import DB_key
 from popoto.engine.run import arun, run
 from popoto.exceptions import ModelException
@@ -113,6 +114,7 @@ class Model(
             set_further(self, kwargs)
         problem = checking.coerce_and_check(self, fields, null_check=False)
         if problem is not None:
+            checking.logger.error("%s", problem)
             raise type(problem)(
                 f"Could not instantiate class {options.model_name}: {problem}",
                 model_name=problem.model_name,
@@ -125,10 +127,14 @@ class Model(
     # Hooks --------------------------------------------------------------------------
 
     def _apply_entries(
-        self, old: Sequence[Entry], new: Sequence[Entry], pipeline: Pipeline | None
+        self,
+        old: Sequence[Entry],
+        new: Sequence[Entry],
+        pipeline: Pipeline | None,
+        more: Callable[[Batch], None] | None = None,
     ) -> Any:
         """Change entries at once, or on a pipeline; for field hooks that are called directly."""
-        return hooks.apply_entries(self._meta.shard, old, new, pipeline)
+        return hooks.apply_entries(self._meta.shard, old, new, pipeline, more)
 
     # Validation ------------------------------------------------------------------------
 

@@ -46,7 +46,8 @@ class MemoryMethods(Record, is_base=True):
     def bulk_touch(cls, instances: Iterable[Any], field_name: str, pipeline: Any = None) -> Any:
         """`touch` of many records in one step: all of them are, or none.
 
-        Returns the moment, or the pipeline. Raises as `touch`. One command.
+        Returns the moment, or the pipeline. Raises as `touch`, and TypeError unless the records
+        come in a list. One command.
         """
         return run(cls._touch_all(instances, field_name, pipeline))
 

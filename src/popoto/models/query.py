@@ -242,17 +242,17 @@ class Query(TypedTuples, QueryOperations, Generic[Row]):
         """All records in this order; see `QueryBuilder.order_by`."""
         return self._everything.order_by(*names, nulls=nulls)
 
-    def limit(self, number: int | None) -> QueryBuilder[Row]:
+    def limit(self, n: int | None) -> QueryBuilder[Row]:
         """At most this many records."""
-        return self._everything.limit(number)
+        return self._everything.limit(n)
 
-    def offset(self, number: int) -> QueryBuilder[Row]:
+    def offset(self, n: int) -> QueryBuilder[Row]:
         """All records but so many at the beginning."""
-        return self._everything.offset(number)
+        return self._everything.offset(n)
 
-    def computed_sort(self, key: Callable[[Row], Any], reverse: bool = False) -> QueryBuilder[Row]:
+    def computed_sort(self, fn: Callable[[Row], Any], reverse: bool = False) -> QueryBuilder[Row]:
         """All records in an order worked out in Python; see `QueryBuilder.computed_sort`."""
-        return self._everything.computed_sort(key, reverse)
+        return self._everything.computed_sort(fn, reverse)
 
     def select_related(self, *names: str) -> QueryBuilder[Row]:
         """All records, with those that they refer to; see `QueryBuilder.select_related`."""

@@ -151,13 +151,13 @@ class QueryBuilder(TypedTuples, QueryOperations, Generic[Row]):
         """
         return self._with(order_by=names[0] if len(names) == 1 else names or None, nulls=nulls)
 
-    def limit(self, number: int | None) -> QueryBuilder[Row]:
+    def limit(self, n: int | None) -> QueryBuilder[Row]:
         """At most this many results; None lifts the limit."""
-        return self._with(limit=number)
+        return self._with(limit=n)
 
-    def offset(self, number: int) -> QueryBuilder[Row]:
+    def offset(self, n: int) -> QueryBuilder[Row]:
         """Leave out this many results at the beginning."""
-        return self._with(offset=number)
+        return self._with(offset=n)
 
     def values(self, *names: str) -> QueryBuilder[dict[str, Any]]:
         """Dicts of just these fields instead of records; without names, records again."""
@@ -181,14 +181,14 @@ class QueryBuilder(TypedTuples, QueryOperations, Generic[Row]):
             raise QueryException("only needs the fields that are to be loaded")
         return self._with(only=tuple(field_name(name) for name in names))
 
-    def computed_sort(self, key: Callable[[Row], Any], reverse: bool = False) -> QueryBuilder[Row]:
-        """Order by what `key` makes of each result, in Python, before any limit.
+    def computed_sort(self, fn: Callable[[Row], Any], reverse: bool = False) -> QueryBuilder[Row]:
+        """Order by what `fn` makes of each result, in Python, before any limit.
 
         Overrides `order_by`. Reads every match.
         """
-        if not callable(key):
-            raise TypeError(f"computed_sort needs a function of one result, got {describe(key)}")
-        return self._with(computed_sort=(key, reverse))
+        if not callable(fn):
+            raise TypeError(f"computed_sort needs a function of one result, got {describe(fn)}")
+        return self._with(computed_sort=(fn, reverse))
 
     def no_track(self) -> QueryBuilder[Row]:
         """Do not call the records' read hooks."""

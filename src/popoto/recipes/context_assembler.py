@@ -13,7 +13,7 @@ from popoto.engine.run import arun, run
 from popoto.fields.constants import Defaults
 from popoto.fields.describing import describe
 from popoto.models.reading.ranking.asked import checked_number
-from popoto.recipes.assembling.asked import Asked
+from popoto.recipes.assembling.asked import Asked, checked_dict
 from popoto.recipes.assembling.choosing import Budget, length_as_tokens, within
 from popoto.recipes.assembling.effects import take_effect
 from popoto.recipes.assembling.formats import (
@@ -38,10 +38,9 @@ from popoto.recipes.assembling.quality import (
 )
 from popoto.recipes.assembling.retrieving import mode_of
 from popoto.recipes.assembling.settings import (
-    by_name,
-    check_weights,
     checked_count,
     checked_share,
+    checked_weights,
     options_of,
     tell_of_settings,
 )
@@ -253,17 +252,16 @@ class ContextAssembler:
         filters: Mapping[str, Any] | None,
     ) -> Asked:
         options = options_of(self.model_class)
-        wanted = by_name(options, "partition_filters", '{"agent_id": "ada"}', filters)
+        wanted = checked_dict("partition_filters", filters or {}, "{'agent_id': 'ada'}")
         if agent_id is not None:
             wanted[self.agent_id_field] = agent_id
-        check_weights(options, self.score_weights)
         if self.proactive_items is not None:
             checked_count(options, "proactive_items", self.proactive_items)
         threshold = self.surfacing_threshold
         return Asked(
             self.model_class,
-            self.score_weights,
-            by_name(options, "query_cues", '{"topic": "a question"}', cues),
+            checked_weights(options, self.score_weights),
+            checked_dict("query_cues", cues or {}, "{'topic': 'deploys'}"),
             wanted,
             mode_of(self.model_class, self.retrieval_mode),
             checked_count(options, "max_items", self.max_items),

@@ -5,10 +5,11 @@ from __future__ import annotations
 import datetime
 import json
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, TypeAlias, cast
 
 from popoto.engine.batch import Batch, KeyArgument
+from popoto.engine.codec import decoder_for, encoder_for
 from popoto.engine.request import Plan, Reply
 from popoto.engine.run import arun, run
 from popoto.exceptions import UnsavedError
@@ -70,6 +71,23 @@ _EVIDENCE_KEY: Final = "$Policy:PolicyEntry:evidence"
 _EVIDENCE_SECONDS: Final = 90 * 86_400
 
 
+class _Features(DictField):
+    """A dict, or a text: popoto 1.6 keeps texts here, those of dicts as well."""
+
+    def codec(self) -> tuple[Callable[[Any], bytes], Callable[[bytes], Any]]:
+        return encoder_for(object), self._decoded
+
+    def _decoded(self, raw: bytes) -> Any:
+        found = decoder_for(object)(raw)
+        return found if isinstance(found, str) else decoder_for(dict)(raw)
+
+    def coerce(self, value: Any) -> Any:
+        return value if isinstance(value, str) else super().coerce(value)
+
+    def problem(self, value: Any, *, null_check: bool = True) -> str | None:
+        return None if isinstance(value, str) else super().problem(value, null_check=null_check)
+
+
 class PolicyEntry(EventStreamMixin, AccessTrackerMixin, PredictionLedgerMixin, Model):
     """What to do in a state, and what that is worth.
 
@@ -84,8 +102,8 @@ class PolicyEntry(EventStreamMixin, AccessTrackerMixin, PredictionLedgerMixin, M
     agent_id = KeyField()
     state_fingerprint = KeyField()
     action_type = KeyField()
-    state_features = DictField(default={})
-    action_spec = DictField(default={})
+    state_features = _Features(default={})
+    action_spec = _Features(default={})
     expected_value = DecayingSortedField(partition_by="agent_id")
     confidence = ConfidenceField(initial_confidence=0.5)
     related_policies = CoOccurrenceField(symmetric=True, max_edges=100)

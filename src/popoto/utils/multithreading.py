@@ -29,9 +29,9 @@ def start_new_thread(function: Callable[Parameters, object]) -> Callable[Paramet
 
 
 def run_all_multithreaded(
-    function: Callable[[Parameter], Result], params: Iterable[Parameter]
+    fn: Callable[[Parameter], Result], params: Iterable[Parameter]
 ) -> list[Result]:
-    """`[function(param) for param in params]`, on up to 32 threads at a time.
+    """`[fn(param) for param in params]`, on up to 32 threads at a time.
 
     The results are in the order of `params`. The first exception is raised when all calls
     have ended. Raises ValueError where there is nothing to call it with.
@@ -40,4 +40,4 @@ def run_all_multithreaded(
     if not waiting:
         raise ValueError("run_all_multithreaded() got no params: there is nothing to run")
     with ThreadPoolExecutor(max_workers=min(len(waiting), MOST_THREADS)) as threads:
-        return list(threads.map(function, waiting))
+        return list(threads.map(fn, waiting))

@@ -156,8 +156,7 @@ class Expression:
         _cannot_be_tested(self)
 
     def __repr__(self) -> str:
-        ((name, value),) = self.to_kwargs().items()
-        return f"Expression({name}={value!r})"
+        return f"Expression({self.field_name}{self.operator}={self.value!r})"
 
 
 class CombinedExpression:

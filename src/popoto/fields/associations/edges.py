@@ -18,7 +18,7 @@ from popoto.fields.given import results_wanted
 from popoto.fields.keeping.adjusting import Adjustment
 from popoto.fields.keeping.entries import Carried, scored, told_scores
 from popoto.fields.keeping.noting import put_noted
-from popoto.fields.keeping.shards import by_shard
+from popoto.fields.keeping.shards import by_shard, every_shard, in_every_shard
 from popoto.memory.associations.scripts import PROPAGATE
 
 __all__ = ["EdgeChange", "EdgeEntry", "Edges", "linked", "spread"]
@@ -117,7 +117,9 @@ class EdgeChange(Adjustment):
         *arguments: Argument,
         event: Sequence[Argument] = (),
         signal: float | None = None,
+        options: Any = None,
     ) -> None:
+        """`options`: those of the shard, of edges of a key that tells none."""
         self.cause = _CAUSES[name]
         super().__init__(model)
         self.signal = signal
@@ -127,12 +129,19 @@ class EdgeChange(Adjustment):
         self.pk = pk
         self.arguments = arguments
         self.event = event
-        self.options = model._meta.at(pk)
+        self.options = options or model._meta.at(pk)
         if self.options.is_spread and name != "WEAKEN":
             # What is no record is where its edge leads to.
             self.options = self.options.at(str(arguments[0]))
 
     def check_shard(self) -> None:
+        if self.options.is_spread:
+            ends = self.pk if self.name == "WEAKEN" else f"{self.pk} - {self.arguments[0]!s}"
+            raise ModelException(
+                f"{self.options.model_name}: edges are in the shard of a record (Meta.shard_by is "
+                f"{self.options.shard_by!r}), and {ends!r} names none: one end of an edge has to "
+                "be a record's key; nothing was written"
+            )
         other = self.pk if self.name == "WEAKEN" else str(self.arguments[0])
         place = self.options.at(other).shard_text
         if place is not None and place != self.options.shard_text:
@@ -187,13 +196,19 @@ def linked(
     if count == 0:
         return []
     weights = ("+inf", repr(float(min_weight)), "WITHSCORES", "LIMIT", 0, max(count, -1))
-    (flat,) = yield from looked_up(
-        [("ZREVRANGEBYSCORE", edges.key_of(pk), *weights)], model._meta.at(pk).shard
-    )
-    return [
-        (key.decode("utf-8", "replace"), float(weight))
+    commands = [("ZREVRANGEBYSCORE", edges.key_of(pk), *weights)]
+    # What is no record has edges in the shards of those that they lead to.
+    options: Any = model._meta.at(pk)
+    told = yield from in_every_shard(options, lambda each: looked_up(commands, each.shard))
+    pairs = [
+        (float(weight), key)
+        for (flat,) in told
         for key, weight in zip(flat[::2], flat[1::2], strict=True)
     ]
+    if len(told) > 1:
+        pairs.sort(reverse=True)
+    found = [(key.decode("utf-8", "replace"), weight) for weight, key in pairs]
+    return found if count < 0 else found[:count]
 
 
 def spread(
@@ -205,7 +220,10 @@ def spread(
     threshold: float,
     most: int,
 ) -> Plan[dict[str, float]]:
-    """The keys that activation from the seeds reaches."""
+    """The keys that activation from the seeds reaches.
+
+    It does not come from one shard to another: what it reaches in several has the most of these.
+    """
     if isinstance(seeds, (str, bytes)) or not isinstance(seeds, Iterable):
         raise TypeError(f"propagate() takes several keys: pass a list, not {describe(seeds)}")
     try:
@@ -223,13 +241,22 @@ def spread(
     options: Any = model._meta
     head: list[Argument] = [edges.stem, hops, repr(float(decay)), repr(float(threshold)), most]
     found: dict[str, float] = {}
-    # Edges join records of one shard, so that what one shard reaches is no other's.
-    for view, together in (yield from by_shard(options, names)):
+    for view, together in (yield from _seeds_by_shard(options, names)):
         keys = [edges.key_of(name) for name in together]
         call = ScriptCall(PROPAGATE, keys, [*head, *together])
         (flat,) = yield from asked(
             Request.of(call, shard=view.shard, repeatable=True), ((key, "zset") for key in keys)
         )
-        for key, activation in zip(flat[::2], flat[1::2], strict=True):
-            found[key.decode("utf-8", "replace")] = float(activation)
+        for target, activation in zip(flat[::2], flat[1::2], strict=True):
+            key = target.decode("utf-8", "replace")
+            found[key] = max(found.get(key, 0.0), float(activation))
     return found
+
+
+def _seeds_by_shard(options: Any, names: Sequence[str]) -> Plan[list[tuple[Any, list[str]]]]:
+    """The seeds by the shards that have edges of them: of what is no record, in all."""
+    found: dict[str, tuple[Any, list[str]]] = {}
+    for view, several in (yield from by_shard(options, names)):
+        for each in (yield from every_shard(view)):
+            found.setdefault(each.shard, (each, []))[1].extend(several)
+    return list(found.values())

@@ -39,6 +39,7 @@ class FingerprintField(ValuelessFieldMixin[None], Field[None]):
     option_defaults: ClassVar[dict[str, Any]] = {"fingerprint_fn": None}
     follows_from = "fingerprint_fn"
     forgets_anew = True
+    takes_words = True
 
     #: What the key of a model's words begins with.
     key_prefix: ClassVar[str]
@@ -115,8 +116,14 @@ class FingerprintField(ValuelessFieldMixin[None], Field[None]):
         """Take in the words of the fingerprint, in the same step as the record is saved."""
         fingerprint = new_fingerprint(self.fingerprint_fn, self.name, instance, commit)
         if fingerprint is not None:
-            key = self.key_of(instance._meta.model_name)
-            self.put_words(batch, key, self.keys_beside(key), new_version(), words_of(fingerprint))
+            self._put_fingerprint(instance, batch, fingerprint)
+
+    def take_words(self, instance: Any, batch: Batch, key: str) -> None:
+        self._put_fingerprint(instance, batch, self.fingerprint(instance, key))
+
+    def _put_fingerprint(self, instance: Any, batch: Batch, fingerprint: str) -> None:
+        key = self.key_of(instance._meta.model_name)
+        self.put_words(batch, key, self.keys_beside(key), new_version(), words_of(fingerprint))
 
     def put_words(
         self,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from popoto._stock import stock
 from popoto.engine import keys
-from popoto.engine.batch import KeyArgument
+from popoto.engine.batch import Batch, KeyArgument
 from popoto.engine.moments import later_text
 from popoto.fields.keeping.entries import Entry, SetEntry
 from popoto.fields.keeping.families import KeyFamily
@@ -23,6 +23,8 @@ class Kept(Valued):
     value_set_prefix: str
     #: Whether popoto 1.8 to 1.10 note for each record in which set of this field's it stands.
     is_pointed_to: ClassVar[bool] = False
+    #: Whether saves bring words of the record, by `take_words`.
+    takes_words: ClassVar[bool] = False
     #: The distinct texts beside the value sets, and the key that counts what these cover.
     values_key: KeyArgument
     coverage_key: KeyArgument
@@ -174,7 +176,7 @@ class Kept(Valued):
         not call this method unless it is overridden: it compares entries.
         """
         field: Kept = model_instance._meta.by_name[field_name]
-        if not field.makes_entries:
+        if not field.makes_entries and not field.takes_words:
             return pipeline
         return field.index_now(model_instance, field_value, pipeline)
 
@@ -208,7 +210,14 @@ class Kept(Valued):
         saved = instance._saved_field_values
         if all(name in saved for name in (self.name, *self.depends_on)):
             old = self.entries(instance._redis_key or key, saved)
-        return instance._apply_entries(old, new, pipeline)
+
+        def take(batch: Batch) -> None:
+            self.take_words(instance, batch, key)
+
+        return instance._apply_entries(old, new, pipeline, take if self.takes_words else None)
+
+    def take_words(self, instance: Any, batch: Batch, key: str) -> None:
+        """Queue what a save of the whole record would bring, for a hook that is called directly."""
 
     def unindex_now(self, instance: Any, value: Any, key: str, pipeline: Pipeline | None) -> Any:
         """Queue or carry out the removal of the entries of `value`."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from popoto.engine.keys import SEPARATOR
+
 
 def model_name_of(model: Any) -> str:
     """The name under which a model, or the model of an instance, keeps its records."""
@@ -16,3 +18,18 @@ def class_name_of(model_class: Any) -> str:
     if not isinstance(model_class, type):
         raise AttributeError(f"a model class is expected, got {model_class!r}")  # noqa: TRY004
     return model_name_of(model_class)
+
+
+def model_of_key(model: Any, key: str) -> Any:
+    """The class of the record with this key: the model, or one derived from it; None: neither.
+
+    Of several definitions of one name the latest.
+    """
+    name, _, _ = key.partition(SEPARATOR)
+    waiting = [model]
+    while waiting:
+        each = waiting.pop(0)
+        if model_name_of(each) == name:
+            return each
+        waiting += reversed(each.__subclasses__())
+    return None

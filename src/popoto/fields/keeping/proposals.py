@@ -20,7 +20,7 @@ def pending_stem(model_name: str) -> str:
 
 
 def partitions_key(model_name: str) -> str:
-    """The set of the partitions that proposals were ever pending in."""
+    """The set of the partitions in which proposals are pending, or were."""
     return f"$RP:{model_name}:partitions"
 
 

@@ -7,6 +7,8 @@
 --        k1, b
 --        sweeps "1": records that are past their time are only reported, as they would count
 --        term count, terms...
+--        0, or how many follow: documents and words of all shards, how many of them hold each term;
+--        what words tell follows from these
 --        "", or what the caller remembers (foretold.lua): born, version, last, rest, average, idf by
 --        term ("" = not remembered), number of documents, their keys...
 -- Reply  {{{key, {values...}, score}, ...}, due, dead, told}, the best first; the others as query.lua.
@@ -44,15 +46,22 @@ average = told and number > 0 and math.floor(told * number + 0.5) / number or 1
 if average <= 0 then
   average = told and told > 0 and told or 1
 end
+local own_average = average
 local postings, names, asked = 0, take_list(), {}
+local whole = take_list()
+local documents = tonumber(whole[1] or number)
+if whole[1] then
+  average = whole[2] + 0 > 0 and whole[2] / documents or 1
+end
 for place, name in ipairs(names) do
   local key = stem .. ':inv:' .. name
-  local holders = call('ZCARD', key)
-  asked[place] = holders
-  if holders > 0 and number > 0 then
-    local idf = math.log((number - holders + 0.5) / (holders + 0.5) + 1)
-    terms[#terms + 1] = {name = name, key = key, idf = idf, holders = holders}
-    postings = postings + holders
+  local own = call('ZCARD', key)
+  asked[place] = own
+  if own > 0 and number > 0 then
+    local holders = tonumber(whole[2 + place] or own)
+    local idf = math.log((documents - holders + 0.5) / (holders + 0.5) + 1)
+    terms[#terms + 1] = {name = name, key = key, idf = idf, holders = own}
+    postings = postings + own
   end
 end
 read_foretold(names)
@@ -95,6 +104,6 @@ end
 if not born then
   return {found, due, dead, {}}
 end
-local told = {born, version, latest, number, string.format('%.17g', average), met_by_walks,
+local told = {born, version, latest, number, string.format('%.17g', own_average), met_by_walks,
   asked}
 return {found, due, dead, told}

@@ -3,10 +3,13 @@
 --
 -- KEYS   as query.lua has them; then what the signals name by position
 -- ARGV   as query.lua has them (order "any"; offset and limit are those of the ranking), then
---        sum | min | max, now, least total or "", 1 where each index counts from 0 to 1
+--        sum | min | max, now, least total or "",
+--        "" | own | asked | told: each index counts as it is; from 0 to 1 by the least and the greatest
+--               that it has here; these are all that is asked for; or they follow behind each signal
+--               ("", "" for none)
 --        number of signals, signals...: kind, weight, and what the kind takes (signals.lua)
 -- Reply  {{{key, {values...}}, ...}, {total, ...}, due, dead}: the records from the highest total
---        down, of equal ones the greatest key first
+--        down, of equal ones the greatest key first; asked: {{least, greatest} or {}, ...}, due, dead
 -- Cost   O(matches) for each signal; without conditions, O(members) of its index. Of many, those
 --        signals are read for few records that are sorted, or are confidences (joining.lua). Where
 --        all signals name their records, O(of these)
@@ -14,12 +17,16 @@
 local root = read_node()
 local due = expired()
 local rule, now, least = take(), take() + 0, take()
-local is_normal = take() == '1'
+local span = take()
+local is_normal = span ~= ''
 local signals, all_named = {}, true
 for index = 1, take() + 0 do
   local kind, weight = take(), take() + 0
   local signal = {is = SIGNALS[kind], weight = weight, now = now}
   signal.is.read(signal)
+  if span == 'told' then
+    signal.span = {tonumber(take()), tonumber(take())}
+  end
   signals[index] = signal
   all_named = all_named and signal.is.named
 end
@@ -62,6 +69,18 @@ end
 local list = root.kind ~= 'all' and matches()
 local size = list and #list or size_of_class()
 least = least ~= '' and number_of(least) or -INFINITE
+
+if span == 'asked' then
+  local spans = {}
+  for index, signal in ipairs(signals) do
+    local found = signal.is_scaled and span_of(told_by(signal, list)) or {}
+    spans[index] = {}
+    for place, value in ipairs(found) do
+      spans[index][place] = string.format('%.17g', value)
+    end
+  end
+  return {spans, due, dead}
+end
 
 local totals, partial
 if #limited > 0 and size > 1000 and size > 20 * wanted then

@@ -84,14 +84,20 @@ local function place_of_most(names, values, sign)
   return found
 end
 
--- Values as parts of their span, from 0 to 1; all 1 where they are the same.
-local function scale(names, values)
+-- The least and the greatest finite value of the records that exist; nil for none.
+local function span_of(names, values)
   local most = place_of_most(names, values, 1)
-  local high = most and values[most]
-  local low = most and values[place_of_most(names, values, -1)]
-  for index = 1, #names do
+  if most then
+    return {values[place_of_most(names, values, -1)], values[most]}
+  end
+end
+
+-- Values as parts of a span, from 0 to 1; all 1 where it has one value, or none.
+local function scale(values, count, span)
+  local low, high = unpack(span or {})
+  for index = 1, count do
     local value = values[index]
-    if value and (not most or high == low) then
+    if value and low == high then
       values[index] = 1
     elseif value then
       -- The halves of what is very far apart are no infinity.
@@ -101,17 +107,20 @@ local function scale(names, values)
   end
 end
 
+-- What a signal says of a list of records, or of all that it knows.
+local function told_by(signal, list)
+  if list then
+    return list, signal.is.of(signal, list)
+  end
+  return signal.is.all(signal)
+end
+
 -- What signals say of a list of records, or of all that they know.
 local function add_signals(totals, signals, list, joined)
   for _, signal in ipairs(signals) do
-    local names, values = list, nil
-    if list then
-      values = signal.is.of(signal, list)
-    else
-      names, values = signal.is.all(signal)
-    end
+    local names, values = told_by(signal, list)
     if signal.is_scaled then
-      scale(names, values)
+      scale(values, #names, signal.span or span_of(names, values))
     end
     add(totals, names, values, signal.weight, joined)
   end

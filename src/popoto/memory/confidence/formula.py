@@ -61,14 +61,19 @@ class Evidence:
             values = [*cast("Sequence[Any]", found), 0, 0, 0, 0][:4]
         else:
             values = []
-        if not values or not all(_is_number(value) for value in values):
+        if not values or not _is_number(values[0]):
             raise ValueError(f"{stored!r} tells no confidence and its evidence")
         confidence, *counts = values
-        return cls(float(confidence), *map(int, counts))
+        return cls(float(confidence), *map(_count_in, counts))
 
     def as_dict(self) -> dict[str, Any]:
         """The four by name."""
         return {name: getattr(self, name) for name in _NAMES}
+
+
+def _count_in(value: Any) -> int:
+    """A whole number from 0; 0 for anything else."""
+    return int(value) if _is_number(value) and 0 <= value < 2**53 else 0
 
 
 def _is_number(value: object) -> bool:

@@ -10,6 +10,11 @@
 local function make_learning()
   local learning = {}
 
+  -- A whole number from 0; 0 for anything else.
+  local function count_in(value)
+    return type(value) == 'number' and value >= 0 and value < 2 ^ 53 and math.floor(value) or 0
+  end
+
   -- confidence, evidence, corroborations, contradictions; nil where there is nothing to read.
   local function read(bytes)
     local found = unpacked_table(bytes)
@@ -20,9 +25,8 @@ local function make_learning()
     if type(confidence) ~= 'number' or confidence - confidence ~= 0 then
       return nil
     end
-    return confidence, tonumber(found.evidence_count or found[2]) or 0,
-      tonumber(found.corroborations or found[3]) or 0,
-      tonumber(found.contradictions or found[4]) or 0
+    return confidence, count_in(found.evidence_count or found[2]),
+      count_in(found.corroborations or found[3]), count_in(found.contradictions or found[4])
   end
 
   learning.read = read

@@ -60,7 +60,7 @@ class History:
         """The moment from before which nothing is kept."""
         return None if self.age is None else now - self.age
 
-    def noting(self, model_name: str, cause: str, outcome: str = "") -> Noting:
+    def noting(self, model_name: str, cause: str, outcome: str) -> Noting:
         """Who changes records of a model now, and why."""
         return Noting(self, history_stem(model_name), clock.now(), actor() or "", cause, outcome)
 
@@ -81,7 +81,7 @@ class Noting:
     at: float
     by: str
     cause: str
-    outcome: str = ""
+    outcome: str
 
     def head(self, record: str, kind: Kind, field: str, signal: float | None) -> Sequence[Argument]:
         """What a command of noting.lua begins with."""

@@ -16,7 +16,8 @@
 and, where the model tells the order of its records and who speaks (`Recall`):
 
     meaning      of the record's vector with parts of those just before and after
-    late_interaction   also with the words just before and after, a tenth less near
+    late_interaction   also with the words just before, a twentieth less near, and just after, a
+                 fifth: what was said before says what this is about; what follows is another's
     neighbours   how much more than the mean the records just before and after score by their texts
     session      the best such score in the record's session
     speaker      1 for records of the only speaker whom the question names
@@ -40,10 +41,11 @@ __all__ = [
     "BEFORE",
     "COMMON_SHARE",
     "FULL_QUESTION",
-    "IN_CONTEXT",
     "K1",
     "LEAST_COMMON",
     "WEIGHTS",
+    "WORDS_AFTER",
+    "WORDS_BEFORE",
     "B",
     "greatest_words",
     "length_value",
@@ -69,7 +71,7 @@ WEIGHTS: Final[Mapping[str, float]] = {
     "late_interaction": 3.0,
     "neighbours": 0.1,
     "session": 0.5,
-    "speaker": 0.6,
+    "speaker": 0.7,
 }
 
 #: A word that stands in more than this share of the records tells them not apart.
@@ -84,8 +86,10 @@ FULL_QUESTION: Final = 0.5
 BEFORE: Final = 0.2
 AFTER: Final = 0.5
 
-#: How much the words just before and after a record count beside its own.
-IN_CONTEXT: Final = 0.9
+#: How much the words just before and after a record count beside its own. "She", "there", "yes"
+#: stand for what was said before, so that is nearly part of what is said; what follows is not.
+WORDS_BEFORE: Final = 0.95
+WORDS_AFTER: Final = 0.8
 
 _LONGEST: Final = math.log(4)
 _MOST_READS: Final = 10

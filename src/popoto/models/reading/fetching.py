@@ -28,6 +28,11 @@ class Fetch(QueryCalls):
         """The shards that are asked."""
         return (self.options,)
 
+    @property
+    def parts(self) -> Sequence[Fetch]:
+        """The same query in each of these."""
+        return (self,)
+
     # Counting ------------------------------------------------------------------------
 
     def count(self) -> Plan[int]:

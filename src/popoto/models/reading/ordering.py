@@ -35,8 +35,8 @@ class Order:
     """How the results of one query are ordered.
 
     `kind`: ``score`` (by the sorted set `key`, on the server), ``nulls_first`` and
-    ``nulls_last`` (the same where records may have no entry), ``found`` (as the server finds
-    them), ``key`` (by record key) or ``values`` (by `fields`, in Python).
+    ``nulls_last`` (the same where records may have no entry), ``found`` (the nearest to a place
+    first), ``key`` (by record key) or ``values`` (by `fields`, in Python).
     """
 
     kind: str

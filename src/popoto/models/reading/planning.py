@@ -217,9 +217,11 @@ class Planner:
     def _field_of(self, parameter: str) -> tuple[str, str] | None:
         name = self.options.field_of_parameter.get(parameter)
         if name is None:
-            name, separator, _ = parameter.partition("__")
-            if not separator or name not in self.options.by_name:
+            # The separator may be part of the name, if it is a private one.
+            names = [each for each in self.options.by_name if parameter.startswith(f"{each}__")]
+            if not names:
                 return None
+            name = max(names, key=len)
         return name, parameter[len(name) :].removeprefix("__")
 
     def _unknown(self, parameters: list[str]) -> QueryException:

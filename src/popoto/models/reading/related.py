@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from popoto.engine.looking_up import looked_up
 from popoto.engine.request import Plan
 from popoto.exceptions import QueryException
 from popoto.fields.field import Field
+from popoto.fields.keeping.naming import model_of_key
 from popoto.fields.keeping.shards import every_shard
 from popoto.fields.reference import is_read, is_reference, loaded
 from popoto.models.record.loading import ReadReply, new_instance, read_commands, stored_of_each
@@ -29,8 +30,9 @@ def attach_references(instances: Sequence[Any], names: Sequence[str]) -> Plan[No
     Raises QueryException for a name that is no Relationship.
     """
     nested: dict[str, list[str]] = {}
+    known: Mapping[str, Any] = instances[0]._meta.by_name if instances else {}
     for name in names:
-        first, separator, rest = name.partition("__")
+        first, separator, rest = (name, "", "") if name in known else name.partition("__")
         nested.setdefault(first, [])
         if separator:
             nested[first].append(rest)
@@ -93,24 +95,33 @@ def _attach(instances: Sequence[Any], name: str) -> Plan[list[Any]]:
         key = field.referred_key(instance)
         if key is not None:
             waiting.setdefault(key, []).append(instance)
-    attached: list[Any] = []
-    if not waiting:
-        return attached
-    model = field.target_model
-    options = model._meta
-    commands = [command for key in waiting for command in read_commands(options, key)]
-    shards = shards_of(options, waiting, 1 + len(options.list_names))
-    replies: list[ReadReply] = yield from looked_up(commands, options.shard, shards=shards)
-    for key, stored in stored_of_each(options, waiting, replies):
-        if stored is None:
-            for instance in waiting[key]:
+    keys_of: dict[Any, list[str]] = {}
+    for key in waiting:
+        keys_of.setdefault(model_of_key(field.target_model, key), []).append(key)
+    targets: dict[str, Any] = {}
+    for model, keys in keys_of.items():
+        if model is not None:
+            targets |= yield from _read(model, keys)
+    for key, referring in waiting.items():
+        for instance in referring:
+            if key in targets:
+                vars(instance)[name] = targets[key]
+            else:
                 _leave_dangling(instance, name, key)
-            continue
-        target = new_instance(model, key, stored, resolves_references=True)
-        attached.append(target)
-        for instance in waiting[key]:
-            vars(instance)[name] = target
-    return attached
+    return list(targets.values())
+
+
+def _read(model: Any, keys: Sequence[str]) -> Plan[dict[str, Any]]:
+    """The records with these keys, those that there are. One round trip."""
+    options = model._meta
+    commands = [command for key in keys for command in read_commands(options, key)]
+    shards = shards_of(options, keys, 1 + len(options.list_names))
+    replies: list[ReadReply] = yield from looked_up(commands, options.shard, shards=shards)
+    return {
+        key: new_instance(model, key, stored, resolves_references=True)
+        for key, stored in stored_of_each(options, keys, replies)
+        if stored is not None
+    }
 
 
 def _leave_dangling(instance: Record, name: str, key: str) -> None:

@@ -48,6 +48,10 @@ class Spread(Fetch):
     def shards(self) -> Sequence[ModelOptions]:
         return [each.options for each in self.fetches]
 
+    @property
+    def parts(self) -> Sequence[Fetch]:
+        return self.fetches
+
     def count(self) -> Plan[int]:
         return sum((yield from self._all(lambda fetch: fetch.count())))
 

@@ -43,7 +43,8 @@ def check_field_name(model_name: str, name: str) -> None:
         raise ModelException(
             f"{model_name}.{name}: a field name must start with a lowercase letter or _"
         )
-    if "__" in name:
+    # Python names a private attribute _Model__name, which asks for nothing in a query.
+    if "__" in name and not name.startswith("_"):
         raise ModelException(
             f"{model_name}.{name}: a field name must not contain two underscores in a row; "
             "they separate a field from a lookup"

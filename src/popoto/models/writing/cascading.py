@@ -31,6 +31,7 @@ from popoto.models.writing.operation import Operation
 from popoto.models.writing.queueing import queue_up
 from popoto.models.writing.relatives import Clearing, DependantDeletion, check_others, check_shards
 from popoto.models.writing.rows import chunks
+from popoto.models.writing.saving import Saving
 
 #: How many records go or change with others in one commit at most.
 MOST_TOGETHER = 1_000
@@ -55,7 +56,7 @@ def carry_out_deletions(
     those of `find_relatives`.
     """
     if not any(dependants_of(type(each.instance)) for each in _deletions(operations)):
-        return (yield from carry_out(operations, company))
+        return (yield from carry_out(_in_order(operations), company))
     departure = _Departure(operations, company, later or set(), is_transaction=is_transaction)
     return (yield from departure.carry_out())
 
@@ -110,7 +111,7 @@ class _Departure:
                 relatives = (yield from self._relatives(is_apart=is_apart)) if is_sought else ()
                 self.family.is_one_step |= bool(relatives)
                 self.family.has_relatives = bool(relatives)
-                yield from carry_out([*relatives, *self.waiting], self.family)
+                yield from carry_out(_in_order([*relatives, *self.waiting]), self.family)
             except BulkError as error:
                 if not all(isinstance(each.error, ReferredError) for each in error.errors):
                     raise
@@ -251,6 +252,25 @@ class _Family(Company[Operation]):
 
     def claimed_by(self, operation: Operation) -> str:
         return self._company.claimed_by(operation)
+
+
+def _in_order(operations: Sequence[Operation]) -> Sequence[Operation]:
+    """A write by which a record goes or moves comes behind what is adjusted of that record.
+
+    Before it, something would be written beside a key where no record is any more.
+    """
+    adjusted = {each.key for each in operations if not each.keys}
+    if not adjusted:
+        return operations
+    leaving = [each for each in operations if _left_key(each) in adjusted]
+    return [*(each for each in operations if each not in leaving), *leaving]
+
+
+def _left_key(operation: Operation) -> str | None:
+    """The key under which an operation leaves no record."""
+    if isinstance(operation, Saving) and operation.old_key != operation.key:
+        return operation.old_key
+    return operation.key if isinstance(operation, Deletion) else None
 
 
 def _deletions(operations: Sequence[Operation]) -> list[Deletion]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from popoto.engine.batch import Batch, queue
@@ -55,18 +55,26 @@ def follow_up(batch: Batch, options: ModelOptions) -> Plan[None]:
 
 
 def apply_entries(
-    shard: str, old: Sequence[Entry], new: Sequence[Entry], pipeline: Pipeline | None
+    shard: str,
+    old: Sequence[Entry],
+    new: Sequence[Entry],
+    pipeline: Pipeline | None,
+    more: Callable[[Batch], None] | None = None,
 ) -> Any:
     """Change entries for a hook that is called directly: at once, or on a pipeline.
 
-    Returns the pipeline, or how many entries were added and removed.
+    `more` queues what else belongs to that. Returns the pipeline, or how many entries were added
+    and removed.
     """
     if isinstance(pipeline, Batch):
+        # Called by a field's own hook during a commit, to which the rest belongs already.
         replace(pipeline, old, new)
         return pipeline
     batch = Batch()
     # Also those that both have: a hook that is called directly is called to add them.
     replace(batch, old, new, heal=True)
+    if more is not None:
+        more(batch)
     if pipeline is not None:
         if len(batch):
             queue(pipeline, batch, shard)

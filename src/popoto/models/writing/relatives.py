@@ -48,7 +48,7 @@ class Clearing(Saving):
         put_expiry_as_is(batch, self.options, self.key)
 
     def learn(self, failure: GuardFailure, step: Step | None) -> None:
-        if step is not None and failure.what in ("holds", "exists"):
+        if failure.what in ("holds", "exists"):
             raise ReferredError(self.key, ())
         super().learn(failure, step)
 

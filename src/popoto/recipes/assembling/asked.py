@@ -4,12 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
+from popoto.exceptions import QueryException
+from popoto.fields.describing import describe
 from popoto.models.reading.spec import QuerySpec
 from popoto.recipes.assembling.gating import Gate
 
-__all__ = ["Asked"]
+__all__ = ["Asked", "checked_dict"]
+
+
+def checked_dict(what: str, given: Any, example: str) -> dict[str, Any]:
+    """What is given by name, as a dict of its own. Raises QueryException for anything else."""
+    if not isinstance(given, Mapping):
+        raise QueryException(f"{what} must be a dict, such as {example}, got {describe(given)}")
+    return dict(cast("Mapping[str, Any]", given))
 
 
 @dataclass(frozen=True, slots=True)

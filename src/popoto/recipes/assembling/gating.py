@@ -11,6 +11,7 @@ from popoto.engine.looking_up import looked_up
 from popoto.engine.request import Plan
 from popoto.exceptions import QueryException
 from popoto.fields.describing import describe
+from popoto.models.reading.ranking.asked import as_number
 from popoto.recipes.assembling.quality import confidence_command, confidence_of
 
 __all__ = ["Gate", "checked_gate"]
@@ -61,8 +62,7 @@ def checked_gate(model: Any, threshold: Any, mode: Any) -> Gate | None:
         )
     if threshold is None:
         return None
-    is_number = isinstance(threshold, (int, float)) and not isinstance(threshold, bool)
-    if not is_number or not math.isfinite(threshold):
+    if not math.isfinite(as_number(threshold)):
         raise QueryException(
             f"confidence_gate_threshold must be a finite number or None, got {describe(threshold)}"
         )

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any, Final, cast
+from numbers import Integral
+from typing import Any, Final
 
 from popoto._unknown_names import closest, is_strict, tell
 from popoto.exceptions import QueryException
 from popoto.fields.describing import describe
-from popoto.models.reading.ranking.asked import checked_numbers
+from popoto.models.reading.ranking.asked import as_number, checked_number
 from popoto.models.record.options import ModelOptions
+from popoto.recipes.assembling.asked import checked_dict
 from popoto.recipes.assembling.formats import FORMATS
 
 #: Signals that are no fields; see `composite_score`.
@@ -43,41 +45,29 @@ def options_of(model: Any) -> ModelOptions:
     return options
 
 
-def check_weights(options: ModelOptions, weights: Any) -> None:
-    """Raise QueryException unless weights are finite numbers by name."""
-    if weights is None:
-        raise QueryException(
-            f"{options.model_name}: score_weights must be a dict of numbers, got None"
-        )
-    checked_numbers(options, "score_weights", "the weight of", weights)
+def checked_weights(options: ModelOptions, given: Any) -> dict[str, float]:
+    """Finite numbers by name. Raises QueryException."""
+    weights = checked_dict("score_weights", given, "{'relevance': 1.0}")
+    for name, weight in weights.items():
+        checked_number(options, f"the weight of {name!r}", weight)
+    return weights
 
 
 def checked_count(options: ModelOptions, what: str, given: Any) -> int:
     """An int, which may be below 0. Raises QueryException."""
-    if isinstance(given, bool) or not isinstance(given, int):
+    if isinstance(given, bool) or not isinstance(given, Integral):
         raise QueryException(f"{options.model_name}: {what} must be an int, got {describe(given)}")
-    return given
+    return int(given)
 
 
 def checked_share(options: ModelOptions, what: str, given: Any) -> float:
     """A number from 0 to 1. Raises QueryException."""
-    is_number = isinstance(given, (int, float)) and not isinstance(given, bool)
-    if not is_number or not 0 <= given <= 1:
+    number = as_number(given)
+    if not 0 <= number <= 1:
         raise QueryException(
             f"{options.model_name}: {what} must be a number from 0 to 1, got {describe(given)}"
         )
-    return float(given)
-
-
-def by_name(options: ModelOptions, what: str, example: str, given: Any) -> dict[str, Any]:
-    """What is given by name; nothing for None. Raises QueryException."""
-    if given is None:
-        return {}
-    if not isinstance(given, Mapping):
-        raise QueryException(
-            f"{options.model_name}: {what} must be a dict, such as {example}, got {describe(given)}"
-        )
-    return dict(cast("Mapping[str, Any]", given))
+    return number
 
 
 def _unknown_weights(options: ModelOptions, weights: Mapping[str, float]) -> Iterator[str]:

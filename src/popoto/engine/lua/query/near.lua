@@ -1,6 +1,8 @@
 -- query/near.lua: circles on the map, and the distances of what they hold.
 
 local distances = nil
+-- The place of each key that has a distance, the nearest first, and how many there are.
+local places, placed = {}, 0
 
 local function distance_of(key)
   return distances and distances[key] or ''
@@ -33,8 +35,12 @@ local function make_near()
     end
     distances = distances or {}
     for index, pair in ipairs(call(unpack(near_command(node)))) do
-      node.list[index] = pair[1]
-      distances[pair[1]] = distances[pair[1]] or pair[2]
+      local key = pair[1]
+      node.list[index] = key
+      if not distances[key] then
+        placed = placed + 1
+        distances[key], places[key] = pair[2], placed
+      end
     end
     return node.list
   end

@@ -123,6 +123,28 @@ local function make_score_order()
   }
 end
 
+-- The nearest first, whichever condition was looked at first; what is in no circle comes last.
+local function make_found_order()
+  local choosing = open('choosing')
+
+  local function nearer(left, right)
+    local a, b = places[left] or INFINITE, places[right] or INFINITE
+    if a == b then
+      return choosing.keys_before(left, right)
+    elseif ties_reversed then
+      return a > b
+    end
+    return a < b
+  end
+
+  return {
+    find = function(root)
+      local list = alive(find(root))
+      return choosing.smallest(list, math.min(wanted, #list), nearer)
+    end,
+  }
+end
+
 local function make_no_order()
   return {
     find = function(root)

@@ -18,6 +18,6 @@ parts = {
   near = make_near, bytes = make_bytes, text = make_text,
   ['and'] = make_and, ['or'] = make_or, ['not'] = make_not,
   counting = make_counting, walking = make_walking, choosing = make_choosing,
-  key = make_key_order, score = make_score_order, found = make_no_order, any = make_no_order,
+  key = make_key_order, score = make_score_order, found = make_found_order, any = make_no_order,
   nulls_first = make_score_order, nulls_last = make_score_order,
 }

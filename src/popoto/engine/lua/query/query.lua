@@ -8,7 +8,7 @@
 --        page       how many records to read in this call; the keys of the rest are returned
 --        trust      class sets larger than this are compared with the keys' sorted set by samples
 --        order      key (by record key) | score (by a sorted set of all) | nulls_first, nulls_last
---                   (by a sorted set that some may have no entry in) | found (as found) | any
+--                   (by a sorted set that some may have no entry in) | found (nearest first) | any
 --        order key  position in KEYS of that sorted set, or 0; for "key" a sorted set of all
 --                   record keys with equal scores, used where it covers the class set
 --        exact to   scores beyond +- this do not tell values apart: the reply then is

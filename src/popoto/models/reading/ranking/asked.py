@@ -5,8 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
+from numbers import Integral, Real
 from typing import Any, Final, cast
 
+from popoto.engine.keys import text_of
 from popoto.exceptions import QueryException
 from popoto.fields.describing import describe
 from popoto.fields.given import MOST_RESULTS
@@ -19,12 +22,14 @@ from popoto.models.record.options import ModelOptions
 
 __all__ = [
     "Scoring",
+    "as_number",
     "asked_text",
     "capped",
+    "checked_boost",
     "checked_filter",
     "checked_limit",
+    "checked_mapping",
     "checked_number",
-    "checked_numbers",
     "checked_rule",
     "checked_temperature",
     "number_of_results",
@@ -41,18 +46,19 @@ def number_of_results(execution: Execution, name: str, n: Any) -> int:
 
     `name` is that of the argument. Raises TypeError, or QueryException where it is not finite.
     """
-    if isinstance(n, bool) or not isinstance(n, (int, float)):
+    if isinstance(n, bool) or not isinstance(n, Real):
         raise TypeError(f"{name} must be an int, got {describe(n)}")
-    if not math.isfinite(n):
+    number = as_number(n)
+    if not math.isfinite(number):
         raise QueryException(f"{execution.options.model_name}: {name} must be finite, got {n!r}")
-    return capped(execution, min(int(n), MOST_RESULTS))
+    return capped(execution, min(int(number), MOST_RESULTS))
 
 
 def checked_limit(options: ModelOptions, limit: Any) -> int:
     """How many results are wanted. Raises QueryException for what is no int."""
-    if isinstance(limit, bool) or not isinstance(limit, int):
+    if isinstance(limit, bool) or not isinstance(limit, Integral):
         raise QueryException(f"{options.model_name}: limit must be an int, got {describe(limit)}")
-    return limit
+    return int(limit)
 
 
 def capped(execution: Execution, count: int) -> int:
@@ -162,31 +168,47 @@ def checked_filter(options: ModelOptions, given: Any) -> Accepts | None:
     )
 
 
-def checked_numbers(options: ModelOptions, what: str, of: str, given: Any) -> dict[Any, float]:
-    """Numbers by name, or by key; `of` is the wording for one. Raises QueryException."""
-    if given is None:
-        return {}
-    if not isinstance(given, Mapping):
-        raise QueryException(
-            f"{options.model_name}: {what} must be a dict of numbers, got {describe(given)}"
-        )
-    pairs = cast("Mapping[Any, Any]", given).items()
-    return {name: checked_number(options, f"{of} {name!r}", number) for name, number in pairs}
-
-
 def checked_number(
     options: ModelOptions, what: str, given: Any, *, infinite: bool = False
 ) -> float:
     """A number that may be infinite, or may not. Raises QueryException."""
-    number = math.nan
-    if isinstance(given, (int, float)) and not isinstance(given, bool):
-        try:
-            number = float(given)
-        except OverflowError:
-            number = math.inf
+    number = as_number(given)
     if math.isnan(number) or (math.isinf(number) and not infinite):
         raise QueryException(
             f"{options.model_name}: {what} must be a {'' if infinite else 'finite '}number, "
             f"got {describe(given)}"
         )
     return number
+
+
+def as_number(given: object) -> float:
+    """A number of any kind, NumPy's and Decimals as well; NaN for what is none."""
+    if isinstance(given, bool) or not isinstance(given, (Real, Decimal)):
+        return math.nan
+    number: Any = given
+    try:
+        return float(number)
+    except OverflowError:
+        return math.inf if number > 0 else -math.inf
+    except ValueError:
+        # A Decimal that signals that it is no number.
+        return math.nan
+
+
+def checked_mapping(options: ModelOptions, what: str, given: Any) -> Mapping[Any, Any]:
+    """What has a number for each of its keys; nothing for None. Raises QueryException."""
+    if given is not None and not isinstance(given, Mapping):
+        raise QueryException(
+            f"{options.model_name}: {what} must be a dict with numbers, got {describe(given)}"
+        )
+    return cast("Mapping[Any, Any]", given or {})
+
+
+def checked_boost(options: ModelOptions, what: str, given: Any) -> dict[str, float]:
+    """Numbers by record key. Raises QueryException."""
+    return {
+        text_of(key) if isinstance(key, bytes) else str(key): checked_number(
+            options, f"{what} of {key!r}", number
+        )
+        for key, number in checked_mapping(options, what, given).items()
+    }

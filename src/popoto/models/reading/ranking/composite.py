@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any, Final, TypeAlias
+from dataclasses import dataclass, replace
+from typing import Any, Final, Literal, TypeAlias
 
 import redis.exceptions
 
 from popoto import clock
-from popoto.engine.keys import text_of
 from popoto.engine.request import Argument, Plan, Request, ScriptCall
 from popoto.engine.tree import Keys, Node, Nothing, RecordKeys, ScoreRange, all_of, encode
 from popoto.exceptions import QueryException
@@ -24,21 +23,25 @@ from popoto.models.reading.ordering import Order
 from popoto.models.reading.ranking.asked import (
     Scoring,
     capped,
+    checked_boost,
     checked_filter,
     checked_limit,
+    checked_mapping,
     checked_number,
-    checked_numbers,
     checked_rule,
     checked_temperature,
     refuse_order,
 )
 from popoto.models.reading.ranking.scored import Accepts, Scored, finished, keys_of, merged
 from popoto.models.reading.spec import QuerySpec
-from popoto.models.reading.spreading import check_in_one_shard, in_each_shard
+from popoto.models.reading.spreading import in_each_shard
 
 __all__ = ["composite_ranking", "composite_score", "signal_named"]
 
 Weighted: TypeAlias = tuple[Signal, float]
+
+#: From where to where an index counts; see the head of ``composite.lua``.
+Span: TypeAlias = Literal["", "own", "asked", "told"]
 
 #: Names that stand for what a mixin keeps: the method that tells its signal, and the mixin.
 _OF_MIXINS: Final = {
@@ -87,26 +90,22 @@ def _best(
     accepts = checked_filter(options, asked.post_filter)
     refuse_order(spec, "composite_score")
     count = capped(execution, count)
-    if asked.normalize:
-        yield from check_in_one_shard(spec, "normalize=True of composite_score()")
     now = clock.now()
 
-    def ranking_of(each: QuerySpec) -> Plan[_Ranking | None]:
+    def rankings_of(each: QuerySpec) -> Plan[list[_Ranking]]:
         fetch = yield from Execution(each).unordered()
         if isinstance(fetch.operand.node, Nothing) or count <= execution.offset:
-            return None
+            return []
         nodes = yield from _candidates(fetch)
-        if asked.normalize and len(nodes) > 1:
-            raise QueryException(
-                f"{options.model_name}: conditions that only Python can check find more than "
-                f"{_MOST_CANDIDATES} records, which cannot be normalised together"
-            )
-        return _Ranking(fetch, signals, rule, now, least, bool(asked.normalize), nodes)
+        span: Span = "own" if asked.normalize else ""
+        return [_Ranking(fetch, signals, rule, now, least, node, span) for node in nodes]
 
-    told = yield from all_asked((yield from in_each_shard(spec)), ranking_of)
-    rankings: list[_Ranking] = [each for each in told if each is not None]
+    told = yield from all_asked((yield from in_each_shard(spec)), rankings_of)
+    rankings: list[_Ranking] = [each for several in told for each in several]
     if not rankings:
         return None
+    if asked.normalize and len(rankings) > 1:
+        rankings = yield from _on_one_scale(rankings)
 
     def best(first: int, last: int) -> Plan[list[Scored]]:
         if len(rankings) == 1:
@@ -147,18 +146,14 @@ def accepted(
 def _signals(spec: QuerySpec, asked: Scoring) -> list[Weighted]:
     options = spec.options
     found: list[Weighted] = []
-    weights = checked_numbers(options, "indexes", "the weight of", asked.indexes)
-    found.extend((signal_named(spec, name), weight) for name, weight in weights.items())
+    for name, weight in checked_mapping(options, "indexes", asked.indexes).items():
+        signal = signal_named(spec, name)
+        found.append((signal, checked_number(options, f"the weight of {name!r}", weight)))
     for what in ("co_occurrence_boost", "similarity_boost"):
-        boost = checked_numbers(options, what, f"{what} of", getattr(asked, what))
-        if boost:
-            numbers = {_text(key): number for key, number in boost.items()}
+        numbers = checked_boost(options, what, getattr(asked, what))
+        if numbers:
             found.append((given(numbers), 1.0))
     return [*found, *asked.further]
-
-
-def _text(key: Any) -> str:
-    return text_of(key) if isinstance(key, bytes) else str(key)
 
 
 def signal_named(spec: QuerySpec, name: Any) -> Signal:
@@ -196,7 +191,10 @@ def signal_named(spec: QuerySpec, name: Any) -> Signal:
 
 
 def _candidates(fetch: Fetch) -> Plan[list[Node]]:
-    """The conditions, or the records that Python has found to meet them. No or one request."""
+    """The conditions, or the records that Python has found to meet them, in parts of so many.
+
+    No or one request.
+    """
     if fetch.operand.exact:
         return [fetch.operand.node]
     keys: Sequence[bytes] = yield from fetch.keys(Order("any"))
@@ -209,63 +207,82 @@ def _candidates(fetch: Fetch) -> Plan[list[Node]]:
 # Asking the server -----------------------------------------------------------------------------
 
 
+def _on_one_scale(rankings: Sequence[_Ranking]) -> Plan[list[_Ranking]]:
+    """Rankings of which each index counts from the least to the greatest number of all of them.
+
+    One round trip to each node.
+    """
+    told = yield from all_asked(rankings, lambda each: each.spans())
+    spans: list[tuple[float, ...]] = []
+    for of_signal in zip(*told, strict=True):
+        numbers = [number for span in of_signal for number in span]
+        spans.append((min(numbers), max(numbers)) if numbers else ())
+    return [replace(each, span="told", told_spans=spans) for each in rankings]
+
+
 @dataclass(frozen=True, slots=True)
 class _Ranking:
-    """One ranking; see the head of ``composite.lua``."""
+    """One ranking of what one node finds; see the head of ``composite.lua``."""
 
     fetch: Fetch
     signals: Sequence[Weighted]
     rule: str
     now: float
     least: float | None
-    is_normal: bool
-    #: what is ranked, in parts
-    nodes: Sequence[Node]
+    node: Node
+    span: Span
+    #: the least and the greatest number of each signal, where these are told; () for none
+    told_spans: Sequence[tuple[float, ...]] = ()
 
     def best(self, first: int, last: int, reading: Reading) -> Plan[list[Scored]]:
-        """The rows from one place of the ranking to another. One round trip for each node."""
-        if len(self.nodes) == 1:
-            return (yield from self._call(self.nodes[0], first, last, reading))
-        best: list[list[Scored]] = []
-        for node in self.nodes:
-            best.append((yield from self._call(node, 0, last, reading)))  # noqa: PERF401 - a plan
-        return merged(best, backwards=True)[first:last]
+        """The rows from one place of the ranking to another. One round trip."""
+        found, totals = yield from self._reply(self._call(first, last, reading))
+        rows = self.fetch.rows_of(Page(found, [], []), reading)
+        return list(zip(map(float, totals), rows, strict=True))
 
-    def _call(self, node: Node, first: int, last: int, reading: Reading) -> Plan[list[Scored]]:
+    def spans(self) -> Plan[list[tuple[float, ...]]]:
+        """The least and the greatest number of each signal, () for none. One round trip."""
+        asking = replace(self, span="asked")
+        (told,) = yield from asking._reply(asking._call(0, 1, Reading(())))
+        return [tuple(map(float, each)) for each in told]
+
+    def _reply(self, call: ScriptCall) -> Plan[list[Any]]:
+        """What the script tells but of records that are gone, which are seen to."""
         fetch, options = self.fetch, self.fetch.options
-        keys = Keys()
-        call = ScriptCall(COMPOSITE, [], list(self._arguments(node, first, last, reading, keys)))
-        call.keys = list(keys.positions)
         try:
             (reply,) = yield Request((call,), options.shard, repeatable=True)
         except redis.exceptions.ResponseError as error:
             if "WRONGTYPE" not in str(error):
                 raise
-            raise (yield from fetch.wrong_kind(node, others=self._all_kinds())) from error
-        found, totals, due, dead = reply
+            raise (yield from fetch.wrong_kind(self.node, others=self._all_kinds())) from error
+        told: list[Any] = reply[:-2]
+        due, dead = reply[-2:]
         if due:
             yield from sweep(options, due)
         if dead and options.self_repair:
             indexes = [ScoreRange(key) for key, kind in self._kinds().items() if kind == "zset"]
-            yield from repair(options, dead, due, all_of([node, *indexes]))
-        rows = fetch.rows_of(Page(found, [], []), reading)
-        return list(zip(map(float, totals), rows, strict=True))
+            yield from repair(options, dead, due, all_of([self.node, *indexes]))
+        return told
 
-    def _arguments(
-        self, node: Node, first: int, last: int, reading: Reading, keys: Keys
-    ) -> Iterator[Argument]:
+    def _call(self, first: int, last: int, reading: Reading) -> ScriptCall:
+        keys = Keys()
+        arguments = list(self._arguments(first, last, reading, keys))
+        return ScriptCall(COMPOSITE, list(keys.positions), arguments)
+
+    def _arguments(self, first: int, last: int, reading: Reading, keys: Keys) -> Iterator[Argument]:
         options = self.fetch.options
         for key in (options.class_set_key, options.expiry_key, options.expiry_values_key):
             keys.position(key)
         yield from ("records", first, last - first, last - first, TRUST, "any", 0, 0, 0)
         rest: list[Argument] = [len(reading.hash_names), *reading.hash_names]
         rest += [len(reading.list_names), *reading.list_names]
-        encode(node, keys, rest)
+        encode(self.node, keys, rest)
         rest += (self.rule, repr(self.now), "" if self.least is None else repr(self.least))
-        rest.append(1 if self.is_normal else 0)
-        rest.append(len(self.signals))
-        for signal, weight in self.signals:
+        rest += (self.span, len(self.signals))
+        for place, (signal, weight) in enumerate(self.signals):
             signal.encode(weight, keys, rest)
+            if self.span == "told":
+                rest += map(repr, self.told_spans[place]) if self.told_spans[place] else ("", "")
         yield from rest
 
     def _kinds(self) -> dict[str, str]:

@@ -26,6 +26,7 @@ from popoto.models.reading.fetching import Fetch
 from popoto.models.reading.ordering import Order
 from popoto.models.reading.planning import AnyField
 from popoto.models.reading.ranking.asked import (
+    as_number,
     number_of_results,
     partition_of,
     refuse_order,
@@ -126,11 +127,12 @@ def _decay_field(options: ModelOptions, name: str | None) -> AnyField:
 
 
 def _checked_rate(options: ModelOptions, rate: Any) -> float:
-    if isinstance(rate, bool) or not isinstance(rate, (int, float)) or not math.isfinite(rate):
+    number = as_number(rate)
+    if not math.isfinite(number):
         raise QueryException(
             f"{options.model_name}: decay_rate must be a finite number, got {describe(rate)}"
         )
-    return rate
+    return number
 
 
 def _asked(field: AnyField, now: float, rate: float, count: int, base: str | None) -> str:

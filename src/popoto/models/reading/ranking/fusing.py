@@ -13,7 +13,13 @@ from popoto.exceptions import QueryException
 from popoto.fields.describing import describe
 from popoto.models.reading.executing import Execution
 from popoto.models.reading.fetching import Fetch
-from popoto.models.reading.ranking.asked import capped, checked_filter, checked_limit, refuse_order
+from popoto.models.reading.ranking.asked import (
+    as_number,
+    capped,
+    checked_filter,
+    checked_limit,
+    refuse_order,
+)
 from popoto.models.reading.ranking.scored import Accepts, Scored, finished
 from popoto.models.reading.spec import QuerySpec
 from popoto.models.reading.spreading import fetch_of
@@ -77,12 +83,7 @@ def _key_of(name: str, pair: object) -> str:
 
 
 def _check_number(options: ModelOptions, what: str, number: Any) -> None:
-    if (
-        isinstance(number, bool)
-        or not isinstance(number, (int, float))
-        or not math.isfinite(number)
-        or number < 0
-    ):
+    if not 0 <= as_number(number) < math.inf:
         raise QueryException(
             f"{options.model_name}: {what} must be a number of 0 or more, got {describe(number)}"
         )

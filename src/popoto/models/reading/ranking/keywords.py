@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import redis.exceptions
 
-from popoto import redis_db
 from popoto.engine.batch import Batch
 from popoto.engine.keys import as_text, text_of
+from popoto.engine.looking_up import looked_up
 from popoto.engine.outcome import other_form
 from popoto.engine.request import Argument, Plan, Request, ScriptCall
 from popoto.engine.tree import (
@@ -23,7 +24,8 @@ from popoto.engine.tree import (
 )
 from popoto.exceptions import QueryException
 from popoto.fields.describing import describe
-from popoto.fields.keeping.shards import are_apart
+from popoto.fields.keeping.shards import all_asked, are_apart
+from popoto.memory.bm25.corpus import Corpus
 from popoto.memory.bm25.documents import lengths_key, postings_key
 from popoto.memory.bm25.remembered import (
     MOST_NAMED,
@@ -49,16 +51,16 @@ from popoto.models.reading.ranking.asked import (
 from popoto.models.reading.ranking.scored import (
     Found,
     Scored,
-    best_of_parts,
-    best_of_shards,
     finished,
     keys_of,
+    merged,
 )
+from popoto.models.reading.ranking.settling import settled
 from popoto.models.reading.spec import QuerySpec
+from popoto.models.reading.spreading import in_each_shard
 from popoto.models.record.options import ModelOptions
 
 __all__ = [
-    "MOST_ASKED",
     "MOST_CANDIDATES",
     "forget_words",
     "index_kinds",
@@ -71,8 +73,6 @@ __all__ = [
 
 #: How many records that other conditions have found one call ranks.
 MOST_CANDIDATES = 5_000
-#: How often a question is asked again after records that were gone are out of the index.
-MOST_ASKED = 20
 
 
 def keyword_search(
@@ -88,13 +88,12 @@ def keyword_search(
     if count <= 0 or not terms:
         return []
     reading = execution.reading()
+    stem = field.stem(partition)
 
-    def best(each: QuerySpec) -> Plan[Found]:
-        fetch = yield from Execution(each).unordered()
-        ranking = _Ranking(fetch, field, field.stem(partition), terms, count)
-        return fetch, (yield from ranking.found(reading, is_all=is_all))
+    def ranking_of(fetch: Fetch) -> _Ranking:
+        return _Ranking(fetch, field, stem, terms, count, reading, is_all)
 
-    found = yield from best_of_shards(spec, best, count)
+    found = yield from _best(spec, ranking_of)
     if found is None:
         return []
     fetch, scored = found
@@ -118,15 +117,39 @@ def keyword_ranking(
         return []
     among = None if allowed_keys is None else RecordKeys(tuple(map(_text, allowed_keys)))
 
-    def best(each: QuerySpec) -> Plan[Found]:
-        fetch = yield from Execution(each).unordered()
+    stem = field.stem(partition)
+
+    def ranking_of(fetch: Fetch) -> _Ranking:
         if among is not None:
             fetch.operand.node = among
-        ranking = _Ranking(fetch, field, field.stem(partition), terms, count)
-        return fetch, (yield from ranking.found(Reading(()), is_all=is_all and among is None))
+        is_whole = is_all and among is None
+        return _Ranking(fetch, field, stem, terms, count, Reading(()), is_whole)
 
-    found = yield from best_of_shards(spec, best, count)
+    found = yield from _best(spec, ranking_of)
     return [] if found is None else keys_of(found[1])
+
+
+def _best(spec: QuerySpec, ranking_of: Callable[[Fetch], _Ranking]) -> Plan[Found | None]:
+    """The best in all shards that a query concerns; None where there is no shard."""
+    specs = yield from in_each_shard(spec)
+    fetches = yield from all_asked(specs, lambda each: Execution(each).unordered())
+    rankings = list(map(ranking_of, fetches))
+    if not rankings:
+        return None
+    scored = yield from settled(partial(_ranked, rankings))
+    return rankings[0].fetch, scored
+
+
+def _ranked(rankings: Sequence[_Ranking], sweeps: bool) -> Plan[list[Scored] | None]:
+    """The best of all rankings, by what words tell in all of them; None as `settled` has it."""
+    first, *others = rankings
+    if not others:
+        return (yield from first.found(None, sweeps=sweeps))
+    corpora = yield from all_asked(rankings, lambda each: each.corpus())
+    whole = Corpus.summed(corpora)
+    told = yield from all_asked(rankings, lambda each: each.found(whole, sweeps=sweeps))
+    parts = [each for each in told if each is not None]
+    return merged(parts)[: first.count] if len(parts) == len(told) else None
 
 
 # What is asked for -----------------------------------------------------------------------------
@@ -166,6 +189,15 @@ def named_keyword_field(options: ModelOptions, name: Any) -> AnyField:
 
 
 @dataclass(slots=True, frozen=True)
+class _Asking:
+    """How a ranking is asked: what is read, what there is in all shards, whether others go."""
+
+    reading: Reading
+    whole: Corpus | None
+    sweeps: bool
+
+
+@dataclass(slots=True, frozen=True)
 class _Ranking:
     """One ranking by one index; see the head of ``search.lua``."""
 
@@ -174,58 +206,64 @@ class _Ranking:
     stem: str
     terms: Sequence[str]
     count: int
+    reading: Reading
+    is_all: bool
 
-    def found(self, reading: Reading, *, is_all: bool) -> Plan[list[Scored]]:
-        """The best of the records that match. One round trip where the server can tell these."""
+    def corpus(self) -> Plan[Corpus]:
+        """What the index has. One round trip."""
+        commands = Corpus.commands(self.stem, self.terms)
+        return Corpus.told(*(yield from looked_up(commands, self.fetch.options.shard)))
+
+    def found(self, whole: Corpus | None, *, sweeps: bool) -> Plan[list[Scored] | None]:
+        """The best of the records that match; None as `settled` has it.
+
+        `whole`: what there is in all shards. One round trip where the server can tell what matches.
+        """
         fetch = self.fetch
-        node: Node = Everything() if is_all else fetch.operand.node
+        node: Node = Everything() if self.is_all else fetch.operand.node
         if isinstance(node, Nothing):
             return []
-        if is_all or (fetch.operand.exact and not isinstance(node, RecordKeys)):
-            return (yield from self._of(node, reading))
+        asking = _Asking(self.reading, whole, sweeps)
+        if self.is_all or (fetch.operand.exact and not isinstance(node, RecordKeys)):
+            return (yield from self._of(node, asking))
         keys = yield from fetch.keys(Order("any"))
         if len(keys) <= MOST_CANDIDATES:
-            return (yield from self._of(RecordKeys(tuple(keys)), reading))
-        best = yield from best_of_parts(
-            keys,
-            MOST_CANDIDATES,
-            lambda some: self._of(RecordKeys(tuple(some)), Reading(())),
-            self.count,
-        )
-        scores = {row.key: score for score, row in best}
-        rows = yield from fetch.again([key.encode("utf-8") for key in scores], reading)
+            return (yield from self._of(RecordKeys(tuple(keys)), asking))
+        parts: list[list[Scored]] = []
+        for first in range(0, len(keys), MOST_CANDIDATES):
+            some = RecordKeys(tuple(keys[first : first + MOST_CANDIDATES]))
+            part = yield from self._of(some, replace(asking, reading=Reading(())))
+            if part is None:
+                return None
+            parts.append(part)
+        scores = {row.key: score for score, row in merged(parts)[: self.count]}
+        rows = yield from fetch.again([key.encode("utf-8") for key in scores], self.reading)
         return [(scores[row.key], row) for row in rows]
 
-    def _of(self, node: Node, reading: Reading) -> Plan[list[Scored]]:
-        """The best among these.
-
-        Records that are gone would count among the documents. So where any are met, they go
-        first, and the question is asked again. Not where replicas are read.
-        """
+    def _of(self, node: Node, asking: _Asking) -> Plan[list[Scored] | None]:
+        """The best among these; None where records that are gone were met, and are no longer."""
         options = self.fetch.options
-        for _ in range(0 if redis_db.reads_replicas() else MOST_ASKED):
-            reply = yield from self._reply(node, reading, sweeps=True)
-            if reply[0] == b"due":
-                if (yield from sweep(options, reply[1])) == 0:
-                    break
-            elif reply[2] and options.self_repair:
-                yield from forget_words(options, self.field, self.stem, reply[2])
-                yield from repair(options, reply[2], (), node)
-            else:
-                return self._scored(reply[0], reading)
-        reply = yield from self._reply(node, reading, sweeps=False)
-        return self._scored(reply[0], reading)
+        reply = yield from self._reply(node, asking)
+        if reply[0] == b"due":
+            if (yield from sweep(options, reply[1])):
+                return None
+            reply = yield from self._reply(node, replace(asking, sweeps=False))
+        elif asking.sweeps and reply[2] and options.self_repair:
+            yield from forget_words(options, self.field, self.stem, reply[2])
+            yield from repair(options, reply[2], (), node)
+            return None
+        return self._scored(reply[0], asking.reading)
 
     def _scored(self, found: Sequence[list[Any]], reading: Reading) -> list[Scored]:
         rows = self.fetch.rows_of(Page([each[:2] for each in found], [], []), reading)
         return [(float(each[2]), row) for each, row in zip(found, rows, strict=True)]
 
-    def _reply(self, node: Node, reading: Reading, *, sweeps: bool) -> Plan[list[Any]]:
+    def _reply(self, node: Node, asking: _Asking) -> Plan[list[Any]]:
         options = self.fetch.options
         shard = options.shard if (yield from are_apart(options)) else ""
         known, wanted = self._known(node, shard)
         along = known.along(self.terms) if known else NOTHING_ALONG
-        call = self._call(node, reading, self._foretold(known, wanted), sweeps=sweeps)
+        call = self._call(node, asking, self._foretold(known, wanted))
         request = Request((call, *along.commands), options.shard, repeatable=True)
         try:
             reply, *replies = yield request
@@ -241,10 +279,8 @@ class _Ranking:
         told: list[Any] = reply
         return told
 
-    def _call(
-        self, node: Node, reading: Reading, foretold: Sequence[Argument], *, sweeps: bool
-    ) -> ScriptCall:
-        options, field = self.fetch.options, self.field
+    def _call(self, node: Node, asking: _Asking, foretold: Sequence[Argument]) -> ScriptCall:
+        options, field, reading = self.fetch.options, self.field, asking.reading
         keys = Keys()
         own: list[str] = [options.class_set_key, options.expiry_key, options.expiry_values_key]
         for key in own:
@@ -258,8 +294,10 @@ class _Ranking:
         ]
         encode(node, keys, arguments)
         arguments += [keys.position(self.stem), field.analyzer.mark]
-        arguments += [repr(float(field.k1)), repr(float(field.b)), 1 if sweeps else 0]
-        arguments += [len(self.terms), *self.terms, *foretold]
+        arguments += [repr(float(field.k1)), repr(float(field.b)), 1 if asking.sweeps else 0]
+        arguments += [len(self.terms), *self.terms]
+        whole = asking.whole.arguments if asking.whole else ()
+        arguments += [len(whole), *whole, *foretold]
         for key in index_kinds(self.stem, self.terms):
             keys.position(key)
         return ScriptCall(SEARCH, list(keys.positions), arguments)

@@ -23,10 +23,10 @@ from popoto.models.reading.ranking.asked import (
     Scoring,
     asked_text,
     capped,
+    checked_boost,
     checked_filter,
     checked_limit,
     checked_number,
-    checked_numbers,
     checked_rule,
     checked_temperature,
     refuse_order,
@@ -144,11 +144,11 @@ def similarities(spec: QuerySpec, text: Any) -> Plan[dict[str, float]]:
 
 
 def _checked(options: ModelOptions, asked: Scoring) -> Scoring:
-    """The same, its numbers checked. Raises QueryException."""
-    what, least = "co_occurrence_boost", asked.min_score
+    """The same with floats for its least score and what it adds. Raises QueryException."""
+    least = asked.min_score
     if least is not None:
         least = checked_number(options, "min_score", least, infinite=True)
-    boost = checked_numbers(options, what, f"{what} of", asked.co_occurrence_boost)
+    boost = checked_boost(options, "co_occurrence_boost", asked.co_occurrence_boost)
     accepts = checked_filter(options, asked.post_filter)
     return replace(asked, min_score=least, co_occurrence_boost=boost, post_filter=accepts)
 
@@ -174,8 +174,7 @@ class _Ranked:
     def __init__(self, search: Search, asked: Scoring, temperature: float, join: Join) -> None:
         self.search = search
         self._least = asked.min_score
-        boost = asked.co_occurrence_boost or {}
-        self._boost = {str(key): value for key, value in boost.items()}
+        self._boost = asked.co_occurrence_boost or {}
         self._temperature = temperature
         self._accepts = asked.post_filter
         self._join = join

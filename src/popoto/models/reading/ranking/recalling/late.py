@@ -8,14 +8,16 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from popoto.engine.request import Plan
-from popoto.fields.vectors.by_word import WordKeeper
+from popoto.fields.keeping.shards import all_asked, by_shard
 from popoto.fields.vectors.embedding import Worded
-from popoto.memory.recall.formula import IN_CONTEXT
+from popoto.memory.recall.formula import WORDS_AFTER, WORDS_BEFORE
 from popoto.memory.vectors.arrays import Array, numpy
 from popoto.memory.vectors.words import count_words, nearest_words
+from popoto.models.reading.planning import AnyField
 from popoto.models.reading.ranking.recalling.asked import LATE
 from popoto.models.reading.ranking.recalling.scoring import Scores
 from popoto.models.reading.ranking.recalling.sequence import InOrder
+from popoto.models.record.options import ModelOptions
 
 __all__ = ["LateInteraction"]
 
@@ -29,7 +31,9 @@ _MOST_COMPARED: Final = 50
 class LateInteraction:
     """The words of a question, and the candidates that are to be compared with them."""
 
-    keeper: WordKeeper
+    #: whose words, and in which shards
+    embedding: AnyField
+    options: ModelOptions
     asked: Worded
     #: what each word of the question tells; their sum is 1
     weights: Array
@@ -42,7 +46,8 @@ class LateInteraction:
     @classmethod
     def of(
         cls,
-        keeper: WordKeeper,
+        embedding: AnyField,
+        options: ModelOptions,
         asked: Worded,
         weights: Sequence[float],
         scores: Scores,
@@ -52,18 +57,30 @@ class LateInteraction:
         total = sum(weights)
         if not total or LATE not in scores.weights:
             return None
-        found = cls(keeper, asked, numpy().asarray(weights) / total, scores, order)
+        found = cls(embedding, options, asked, numpy().asarray(weights) / total, scores, order)
         found.best = [key for key, _ in scores.ranked()[:_MOST_COMPARED]]
         beside = [near for key in found.best for near in found._beside(key)]
         found.read_keys = list(dict.fromkeys([*found.best, *beside]))
         return found if found.best else None
 
-    def _beside(self, key: str) -> tuple[str, ...]:
-        return () if self.order is None else self.order.neighbours.get(key, ())
+    def _beside(self, key: str) -> dict[str, float]:
+        """What stands just before and after a record, and how much its words count there."""
+        if self.order is None:
+            return {}
+        before, after = self.order.before.get(key), self.order.after.get(key)
+        return {
+            other: share
+            for other, share in ((before, WORDS_BEFORE), (after, WORDS_AFTER))
+            if other is not None
+        }
 
     def read(self) -> Plan[Mapping[str, bytes]]:
-        """The words of these records. One round trip."""
-        return (yield from self.keeper.read(self.read_keys))
+        """The words of these records. One round trip to each node."""
+        parts = yield from by_shard(self.options, self.read_keys)
+        told: list[Mapping[str, bytes]] = yield from all_asked(
+            parts, lambda each: self.embedding.words_in(each[0].shard).read(each[1])
+        )
+        return {key: words for found in told for key, words in found.items()}
 
     def put(self, told: Mapping[str, bytes]) -> None:
         """Set what it says of each candidate, and what follows from that for its session.
@@ -99,7 +116,7 @@ class LateInteraction:
     def _value(self, key: str, near: Mapping[str, Array]) -> float:
         """The weighted mean over the question's words. What stands beside a record counts less."""
         found = near[key]
-        for other in self._beside(key):
+        for other, share in self._beside(key).items():
             if other in near:
-                found = numpy().maximum(found, IN_CONTEXT * near[other])
+                found = numpy().maximum(found, share * near[other])
         return float(self.weights @ found)

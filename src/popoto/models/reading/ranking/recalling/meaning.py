@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from heapq import merge
 from itertools import islice
+from operator import itemgetter
 
 from popoto.engine.request import Plan
 from popoto.fields.vectors.embedding import (
@@ -26,52 +28,77 @@ __all__ = ["Meaning", "compared", "no_vectors"]
 logger = logging.getLogger("POPOTO.Query")
 
 
-def no_vectors() -> Plan[Seen | None]:
+def no_vectors() -> Plan[list[Seen]]:
     """What there is to compare where no field has vectors."""
-    return None
+    return []
     yield  # a plan, though it asks for nothing
 
 
 @dataclass(frozen=True, slots=True)
-class Meaning:
-    """A question, compared with all vectors of a model."""
+class Compared:
+    """A question, compared with the vectors of one place."""
 
     keeper: VectorKeeper
     seen: Seen
     view: View
-    vector: Array
     similar: Array
+
+    def nearest(self) -> Iterator[tuple[str, float]]:
+        """Keys and similarities, nearest first; those that are unlike are none."""
+        return self.view.best(self.similar, least=0.0, above=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Meaning:
+    """A question, compared with all vectors of a model: those of each shard by themselves."""
+
+    vector: Array
+    parts: Sequence[Compared]
     #: the question's words, where the provider tells them
     words: Worded | None = None
 
     def best(self, most: int) -> list[str]:
         """The keys of so many records, nearest first; those that are unlike are none."""
-        return [key for key, _ in islice(self.view.best(self.similar, least=0.0, above=True), most)]
+        return [key for key, _ in islice(self._nearest(), most)]
 
     def best_that(self, matches: Callable[[str], bool], most: int) -> list[str]:
         """The same of those whose keys will do."""
-        found = self.view.best(self.similar, least=0.0, above=True)
-        return list(islice((key for key, _ in found if matches(key)), most))
+        return list(islice((key for key, _ in self._nearest() if matches(key)), most))
+
+    def _nearest(self) -> Iterator[tuple[str, float]]:
+        found = [part.nearest() for part in self.parts]
+        # Equal ones in reverse order of keys, as each of them has them.
+        by_score = itemgetter(1, 0)
+        return found[0] if len(found) == 1 else merge(*found, key=by_score, reverse=True)
 
     def best_of(self, keys: Iterable[str], most: int) -> list[str]:
         """The same of these records alone."""
-        found = self.view.of(self.similar, keys)
-        near = [(score, key) for key, score in found.items() if score > 0]
+        near = [(score, key) for key, score in self.of(keys).items() if score > 0]
         near.sort(key=lambda each: (-each[0], each[1].encode("utf-8")))
         return [key for _, key in near[:most]]
 
     def of(self, keys: Iterable[str]) -> dict[str, float]:
         """The cosines of these records, as far as they have a vector."""
-        return self.view.of(self.similar, keys)
+        wanted, found = list(keys), dict[str, float]()
+        for part in self.parts:
+            found |= part.view.of(part.similar, wanted)
+        return found
+
+    def forget(self, keys: Collection[str]) -> None:
+        """Forget records that were found gone."""
+        for part in self.parts:
+            part.keeper.forget(keys, part.seen)
 
     def in_company(self, keys: Sequence[str], before: float, after: float) -> dict[str, float]:
         """The cosines of records in order, each vector with parts of its neighbours'."""
         np = numpy()
-        places = [self.view.places.get(key) for key in keys]
-        known = [place for place in places if place is not None]
-        rows = np.zeros((len(keys), self.view.rows.shape[1]), dtype=np.float32)
-        has_vector = np.array([place is not None for place in places], dtype=bool)
-        rows[has_vector] = self.view.rows[known]
+        rows = np.zeros((len(keys), len(self.vector)), dtype=np.float32)
+        has_vector = np.zeros(len(keys), dtype=bool)
+        for part in self.parts:
+            places = [part.view.places.get(key) for key in keys]
+            is_here = np.array([place is not None for place in places], dtype=bool)
+            rows[is_here] = part.view.rows[[place for place in places if place is not None]]
+            has_vector |= is_here
         joined = rows.copy()
         joined[1:] += before * rows[:-1]
         joined[:-1] += after * rows[1:]
@@ -85,9 +112,9 @@ class Meaning:
 
 
 def compared(
-    field: AnyField, seen: Seen | None, question: str, telling: str, *, has_words: bool
+    field: AnyField, seen: Sequence[Seen], question: str, telling: str, *, has_words: bool
 ) -> Plan[tuple[Meaning | None, str]]:
-    """A question, compared with what there is, and why there is nothing to compare.
+    """A question, compared with what there is in each place, and why there is nothing to compare.
 
     Without a provider, without vectors and where the provider fails, words alone decide, if
     there are words; a failure is logged. Raises RuntimeError for one where there are none,
@@ -96,7 +123,8 @@ def compared(
     provider = field.provider
     if provider is None:
         return None, f"{field.label} has no embedding provider: meaning does not count"
-    if seen is None or seen.view is None:
+    views = [(each, each.view) for each in seen if each.view is not None]
+    if not views:
         return None, f"{field.label} has no vectors: meaning does not count"
     try:
         asked = yield from _asked(field, [question, telling])
@@ -110,9 +138,12 @@ def compared(
     vector = _question_vector(vectors)
     if vector is None:
         return None, f"{field.label}: the question has no vector; meaning does not count"
-    search = Search.against(field, seen, seen.view, vector)
-    yield from search.compare()
-    return Meaning(search.keeper, seen, search.view, vector, search.similar, words), ""
+    parts: list[Compared] = []
+    for each, view in views:
+        search = Search.against(field, each, view, vector)
+        yield from search.compare()
+        parts.append(Compared(search.keeper, each, view, search.similar))
+    return Meaning(vector, parts, words), ""
 
 
 def _asked(field: AnyField, texts: Sequence[str]) -> Plan[tuple[list[Array | None], Worded | None]]:

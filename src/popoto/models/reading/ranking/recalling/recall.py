@@ -63,8 +63,8 @@ def _recalled(spec: QuerySpec, asked: Recalling) -> Plan[UnderWay]:
     question, is_whole = _question(spec, signals, text)
     if not text or count <= execution.offset:
         return found
-    fetch = found.fetch = yield from execution.unordered()
-    if not isinstance(fetch.operand.node, Nothing):
+    fetch = found.fetch = yield from execution.matches()
+    if fetch.parts and not isinstance(fetch.operand.node, Nothing):
         search = yield from Search.of(found, fetch, signals, question, is_whole=is_whole)
         yield from search.find()
         found.rank()

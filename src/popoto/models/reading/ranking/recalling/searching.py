@@ -14,10 +14,11 @@ from popoto.engine.together import together
 from popoto.engine.tree import Everything, Node, RecordKeys
 from popoto.fields.associations.edges import spread
 from popoto.fields.constants import Defaults
-from popoto.fields.vectors.by_word import WordKeeper
+from popoto.fields.keeping.shards import all_asked
 from popoto.fields.vectors.keeper import Seen, VectorKeeper
 from popoto.memory.recall.formula import telling_part
 from popoto.models.reading.fetching import Fetch
+from popoto.models.reading.fixing import fixed_shards
 from popoto.models.reading.ordering import Order
 from popoto.models.reading.ranking.recalling.asked import (
     ASSOCIATIONS,
@@ -34,6 +35,7 @@ from popoto.models.reading.ranking.recalling.candidates import (
     common_terms,
     telling_weights,
 )
+from popoto.models.reading.ranking.recalling.everywhere import AskingEverywhere
 from popoto.models.reading.ranking.recalling.late import LateInteraction
 from popoto.models.reading.ranking.recalling.meaning import Meaning, compared, no_vectors
 from popoto.models.reading.ranking.recalling.scoring import put_candidates
@@ -45,6 +47,7 @@ from popoto.models.reading.ranking.recalling.sequence import (
 )
 from popoto.models.reading.ranking.recalling.under_way import UnderWay
 from popoto.models.reading.ranking.similar import matcher_of_keys
+from popoto.models.record.sharding import shards_of
 
 __all__ = ["Search"]
 
@@ -64,9 +67,8 @@ class Search:
 
     recall: UnderWay
     signals: Signals
-    asking: Asking
-    #: among which records words are looked for; all that match, where Python has to tell
-    node: Node
+    asking: Asking | AskingEverywhere
+    #: all that match, where Python has to tell
     matches: frozenset[str] | None
 
     @classmethod
@@ -80,18 +82,24 @@ class Search:
         is_whole: bool,
     ) -> Plan[Search]:
         """No request, or one where only Python can tell what matches."""
-        operand = fetch.operand
-        options = fetch.options
+        operand, options = fetch.operand, fetch.options
         declared = options.recall if signals.is_in_order or signals.has(SPEAKER) else None
-        reading = read_for_sequences(options, declared)
+        reading, now = read_for_sequences(options, declared), clock.now()
         node: Node = Everything() if is_whole else operand.node
-        conditions, matches = operand.node, None
+        nodes, conditions, matches = [node] * len(fetch.parts), operand.node, None
         if not is_whole and (not operand.exact or isinstance(node, RecordKeys)):
-            keys = yield from fetch.keys(Order("any"))
-            node, conditions = RecordKeys(tuple(keys)), Everything()
-            matches = frozenset(text_of(key) for key in keys)
-        asking = Asking(fetch, conditions, question, signals.memory, reading, clock.now())
-        return cls(found, signals, asking, node, matches)
+            keys = yield from all_asked(fetch.parts, lambda each: each.keys(Order("any")))
+            nodes, conditions = [RecordKeys(tuple(each)) for each in keys], Everything()
+            matches = frozenset(text_of(key) for each in keys for key in each)
+        asking: Asking | AskingEverywhere
+        asking, *others = [
+            Asking(part, own, conditions, question, signals.memory, reading, now)
+            for part, own in zip(fetch.parts, nodes, strict=True)
+        ]
+        if others:
+            are_all = fixed_shards(options, found.execution.spec.conditions) is None
+            asking = AskingEverywhere(fetch, conditions, question, (asking, *others), are_all)
+        return cls(found, signals, asking, matches)
 
     @property
     def reach(self) -> int:
@@ -142,8 +150,10 @@ class Search:
         if told is not None and self.asking.question is not None:
             weights = telling_weights(words.words, self.asking.question, told)
         scores = self.recall.scores
-        keeper: WordKeeper = self.signals.embedding.words_in(self.asking.fetch.options.shard)
-        self.recall.late = LateInteraction.of(keeper, words, weights, scores, order)
+        options = self.asking.fetch.options
+        self.recall.late = LateInteraction.of(
+            self.signals.embedding, options, words, weights, scores, order
+        )
 
     def _matching(self) -> Plan[Callable[[str], bool] | None]:
         """Whether a record matches by its key, where it need not be looked at; None where it must.
@@ -201,11 +211,12 @@ class Search:
             commands = [("EXISTS", key) for key in near]
             exist: Sequence[Any] = ()
             if commands:
-                exist = yield from looked_up(commands, options.shard)
+                shards = shards_of(options, near)
+                exist = yield from looked_up(commands, options.shard, shards=shards)
             living = [key for key, is_there in zip(near, exist, strict=True) if is_there]
             away.update(set(near).difference(living))
             if len(near) < window or len(living) >= self.reach:
-                meaning.keeper.forget(away, meaning.seen)
+                meaning.forget(away)
                 return living[: self.reach]
 
     def _in_order(
@@ -218,7 +229,8 @@ class Search:
         if declared is None:
             return order
         if declared.order is not None and self.signals.is_in_order:
-            sequences = Sequences(options, options.by_name[declared.order])
+            shards = self.asking.fetch.shards
+            sequences = Sequences(options, options.by_name[declared.order], shards)
             found = yield from sequences.read(scores)
             members = [key for sequence in found for key in sequence]
             if self.matches is not None:
@@ -233,14 +245,19 @@ class Search:
         question = self.asking.question
         if question is None or not question.groups:
             return None
-        return (yield from self.asking.best(self.node, self.reach))
+        return (yield from self.asking.best(self.reach))
 
-    def _seen(self) -> Plan[Seen | None]:
+    def _seen(self) -> Plan[list[Seen]]:
         field = self.signals.embedding
         if field is None or field.provider is None:
             return (yield from no_vectors())
-        keeper: VectorKeeper = field.keeper_in(self.asking.fetch.options.shard)
-        return (yield from keeper.seen())
+        keepers: list[VectorKeeper] = [
+            field.keeper_in(each.shard) for each in self.asking.fetch.shards
+        ]
+        if field.store != "server":
+            # Files are one store for all shards.
+            keepers = keepers[:1]
+        return (yield from all_asked(keepers, lambda each: each.seen()))
 
     def _associated(self) -> Plan[dict[str, float]]:
         """How strongly the cues, and the caller, point to records."""
@@ -303,7 +320,7 @@ class Search:
             else:
                 recall.dropped[key] = "gone" if key in told.gone else "condition"
         if meaning is not None and told.gone:
-            meaning.keeper.forget(told.gone, meaning.seen)
+            meaning.forget(told.gone)
         return told.gone
 
     def _are_few(self, near: Sequence[str]) -> bool:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Final, TypeAlias
 
 from popoto.engine.codec import Stored
 from popoto.engine.keys import text_of
 from popoto.engine.looking_up import looked_up
-from popoto.engine.request import Plan
+from popoto.engine.request import Argument, Plan
 from popoto.exceptions import StoredDataError
+from popoto.fields.keeping.shards import all_asked
 from popoto.memory.recall.declared import Recall
 from popoto.memory.recall.formula import AFTER, BEFORE
 from popoto.models.reading.calls import Reading
@@ -28,6 +30,7 @@ from popoto.models.reading.ranking.recalling.meaning import Meaning
 from popoto.models.reading.ranking.recalling.scoring import Scores
 from popoto.models.record.loading import StoredView
 from popoto.models.record.options import ModelOptions
+from popoto.models.record.sharding import shards_of
 
 __all__ = ["InOrder", "Sequences", "put_speaker", "read_for_sequences"]
 
@@ -55,6 +58,8 @@ class Sequences:
 
     options: ModelOptions
     order: AnyField
+    #: where they are
+    shards: Sequence[ModelOptions]
 
     def session_of(self, scores: Scores, key: str) -> Session:
         """What tells to which session a candidate belongs."""
@@ -73,15 +78,48 @@ class Sequences:
         indexes = [(key, index) for key, index in found.items() if index is not None]
         if not indexes:
             return []
-        shard = self.options.shard
-        ranks = yield from looked_up([("ZRANK", index, key) for key, index in indexes], shard)
+        if len(self.shards) == 1 or self.options.shard_by in self.order.partition_names:
+            return (yield from self._around(indexes))
+        return (yield from self._around_in_all(indexes))
+
+    def _around(self, indexes: Sequence[tuple[str, str]]) -> Plan[list[list[str]]]:
+        """Who stands around these records, each of which is in a session of its own shard."""
+        options = self.options
+        shards = shards_of(options, (key for key, _ in indexes))
+        ranked = [("ZRANK", index, key) for key, index in indexes]
+        ranks = yield from looked_up(ranked, options.shard, shards=shards)
         ranges = [
-            ("ZRANGE", index, max(0, rank - _WINDOW), rank + _WINDOW)
-            for (_, index), rank in zip(indexes, ranks, strict=True)
+            (key, ("ZRANGE", index, max(0, rank - _WINDOW), rank + _WINDOW))
+            for (key, index), rank in zip(indexes, ranks, strict=True)
             if rank is not None
         ]
-        replies = yield from looked_up(ranges, shard) if ranges else _none()
+        if not ranges:
+            return []
+        commands = [command for _, command in ranges]
+        shards = shards_of(options, (key for key, _ in ranges))
+        replies = yield from looked_up(commands, options.shard, shards=shards)
         return [[text_of(key) for key in reply] for reply in replies]
+
+    def _around_in_all(self, indexes: Sequence[tuple[str, str]]) -> Plan[list[list[str]]]:
+        """The same where each session is in several shards, by the scores that order it."""
+        options = self.options
+        scored = [("ZSCORE", index, key) for key, index in indexes]
+        shards = shards_of(options, (key for key, _ in indexes))
+        scores = yield from looked_up(scored, options.shard, shards=shards)
+        placed = [
+            (key, index, score)
+            for (key, index), score in zip(indexes, scores, strict=True)
+            if score is not None
+        ]
+        if not placed:
+            return []
+        commands = [each for _, index, score in placed for each in _around_score(index, score)]
+        told = yield from all_asked(self.shards, lambda each: looked_up(commands, each.shard))
+        found: list[list[str]] = []
+        for place, (key, _, score) in enumerate(placed):
+            of_place = [reply for each in told for reply in each[2 * place : 2 * place + 2]]
+            found.append(_window_around(key, score, of_place))
+        return found
 
     def _index_of(self, scores: Scores, key: str) -> str | None:
         """The sorted set of the session of a candidate; None where it has none."""
@@ -103,11 +141,11 @@ class Sequences:
             for sequence in known:
                 scores.put(MEANING, meaning.in_company(sequence, BEFORE, AFTER))
         scores.put(NEIGHBOURS, _of_neighbours(known, scores.totals(OF_TEXT)))
-        found = InOrder({key: self.session_of(scores, key) for key in scores.candidates}, {})
+        found = InOrder({key: self.session_of(scores, key) for key in scores.candidates})
         for sequence in known:
-            for place, key in enumerate(sequence):
-                before = sequence[max(place - 1, 0) : place]
-                found.neighbours[key] = (*before, *sequence[place + 1 : place + 2])
+            for earlier, later in pairwise(sequence):
+                found.before[later] = earlier
+                found.after[earlier] = later
         found.put_sessions(scores)
         return found
 
@@ -117,7 +155,8 @@ class InOrder:
     """How candidates stand: the session of each, and who stands just before and after it."""
 
     sessions: Mapping[str, Session]
-    neighbours: dict[str, tuple[str, ...]]
+    before: dict[str, str] = field(default_factory=dict[str, str])
+    after: dict[str, str] = field(default_factory=dict[str, str])
 
     def put_sessions(self, scores: Scores) -> None:
         """What the best of its session says, counts for each record."""
@@ -128,9 +167,28 @@ class InOrder:
         scores.put(SESSION, {key: best[session] for key, session in self.sessions.items()})
 
 
-def _none() -> Plan[list[list[bytes]]]:
-    return []
-    yield  # a plan, though it asks for nothing
+def _around_score(index: str, score: bytes) -> list[tuple[Argument, ...]]:
+    """What stands from a score on, and what below it, in one shard: as many as a window has."""
+    limit = ("WITHSCORES", "LIMIT", 0, _WINDOW + 1)
+    below = ("ZREVRANGEBYSCORE", index, b"(" + score, "-inf", *limit)
+    return [("ZRANGEBYSCORE", index, score, "+inf", *limit), below]
+
+
+def _window_around(key: str, score: bytes, told: Iterable[Sequence[bytes]]) -> list[str]:
+    """Who stands around a record, of what all shards have told.
+
+    Of very many that have the same score, those whose keys are least are known.
+    """
+    placed = {
+        (float(other), member)
+        for reply in told
+        for member, other in zip(reply[::2], reply[1::2], strict=True)
+    }
+    own = float(score), key.encode("utf-8")
+    ordered = sorted(placed | {own})
+    place = ordered.index(own)
+    around = ordered[max(0, place - _WINDOW) : place + _WINDOW + 1]
+    return [text_of(member) for _, member in around]
 
 
 def _of_neighbours(

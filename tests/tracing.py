@@ -1,0 +1,111 @@
+"""Of which tests coverage keeps a record: of the first cases of each function.
+
+Tracing makes a test two to three times as long, and what follows the first cases of a function
+hardly ever takes a line that none of them takes. At least `CASES` are traced, more while they have
+taken less than `SECONDS`: tables of quick cases often have a branch for each. `traced(cases)` as a
+marker names the number: many for a table of slower cases with branches of their own, none for
+random histories and for processes that import popoto and do nothing new with it. Of a property the
+first examples count.
+
+`make coverage` and `make mutants`, which tell the lines that no test runs, trace everything
+(`POPOTO_TRACED=all`).
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+from collections import defaultdict
+from collections.abc import Callable, Generator, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import coverage
+import pytest
+
+CASES, SECONDS = 4, 0.2
+#: How many examples of a property are traced.
+EXAMPLES = 20
+#: By this the processes that a test starts know that they are to be traced too.
+IN_PROCESSES = "COVERAGE_PROCESS_CONFIG"
+
+
+@dataclass
+class Traced:
+    """What has been traced of a function."""
+
+    cases: int = 0
+    seconds: float = 0.0
+    """Of the processors, that of ended processes included."""
+
+    def is_enough(self, item: pytest.Item) -> bool:
+        marker = item.get_closest_marker("traced")
+        if marker is None:
+            return self.cases >= CASES and self.seconds >= SECONDS
+        return self.cases >= int(marker.args[0])
+
+
+#: By the function's name.
+TRACED: pytest.StashKey[defaultdict[str, Traced]] = pytest.StashKey()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.stash[TRACED] = defaultdict(Traced)
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """Set up, run and take down without coverage what is not to be traced."""
+    if os.environ.get("POPOTO_TRACED") == "all":
+        return (yield)
+    traced = item.config.stash[TRACED][item.nodeid.partition("[")[0]]
+    with ExitStack() as stack:
+        if traced.is_enough(item):
+            stack.enter_context(_pause())
+            return (yield)
+        _pause_after_examples(item, stack)
+        begun = sum(os.times()[:4])
+        try:
+            return (yield)
+        finally:
+            traced.cases += 1
+            traced.seconds += sum(os.times()[:4]) - begun
+
+
+@contextmanager
+def _pause() -> Iterator[None]:
+    """Trace neither this process nor those that it starts."""
+    in_processes = os.environ.pop(IN_PROCESSES, None)
+    # In a worker there are several, one upon the other: whoever is stopped lets the next go on.
+    stopped: list[coverage.Coverage] = []
+    while (running := coverage.Coverage.current()) is not None:
+        running.stop()
+        stopped.append(running)
+    try:
+        yield
+    finally:
+        for each in reversed(stopped):
+            each.start()
+        if in_processes is not None:
+            os.environ[IN_PROCESSES] = in_processes
+
+
+def _pause_after_examples(item: pytest.Item, stack: ExitStack) -> None:
+    """Hypothesis asks the handle of a property for the function that it calls for each example."""
+    handle = getattr(getattr(item, "obj", None), "hypothesis", None)
+    if handle is None:
+        return
+    of_one_example: Callable[..., Any] = handle.inner_test
+    begun = 0
+
+    @functools.wraps(of_one_example)
+    def counted(*args: Any, **kwargs: Any) -> Any:
+        nonlocal begun
+        begun += 1
+        if begun == EXAMPLES + 1:
+            stack.enter_context(_pause())
+        return of_one_example(*args, **kwargs)
+
+    stack.callback(setattr, handle, "inner_test", of_one_example)
+    handle.inner_test = counted
