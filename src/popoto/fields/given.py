@@ -8,7 +8,7 @@ from typing import Any, Final, cast
 
 from popoto.fields.describing import describe
 
-__all__ = ["MOST_RESULTS", "pairs_in", "records_in", "results_wanted"]
+__all__ = ["MOST_RESULTS", "pairs_in", "parts_of", "records_in", "results_wanted"]
 
 #: More results than any server holds; beyond it numbers are no places of an index any more.
 MOST_RESULTS: Final = 2**53
@@ -44,7 +44,7 @@ def pairs_in(given: Any, what: str, pair: str) -> list[tuple[Any, Any]]:
         raise TypeError(f"{what} takes a list of pairs ({pair}), got {describe(given)}")
     pairs: list[tuple[Any, Any]] = []
     for place, each in enumerate(cast("Iterable[object]", given)):
-        parts = cast("Sequence[Any]", each) if isinstance(each, (tuple, list)) else ()
+        parts = parts_of(each)
         if len(parts) != 2:
             raise TypeError(
                 f"{what} takes a list of pairs ({pair}), and item {place} is none: {describe(each)}"
@@ -63,3 +63,8 @@ def _is_dict(given: object) -> bool:
 
 def _is_record(given: object) -> bool:
     return hasattr(given, "_meta") and not isinstance(given, type)
+
+
+def parts_of(given: object) -> Sequence[Any]:
+    """What a tuple or list holds; nothing, if it is none."""
+    return cast("Sequence[Any]", given) if isinstance(given, (tuple, list)) else ()

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, cast
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 from popoto.engine.request import Plan
 from popoto.engine.tree import Members, Nothing, all_of
 from popoto.exceptions import QueryException
 from popoto.fields.describing import describe
+from popoto.fields.given import parts_of
 from popoto.models.reading.executing import Execution
 from popoto.models.reading.fetching import Fetch
 from popoto.models.reading.ranking.asked import (
@@ -75,7 +76,7 @@ def reciprocal_ranks(
 
 
 def _key_of(name: str, pair: object) -> str:
-    parts = cast("Sequence[Any]", pair) if isinstance(pair, (tuple, list)) else ()
+    parts = parts_of(pair)
     if len(parts) != 2 or not isinstance(parts[0], (str, bytes)):
         raise ValueError(f"{name} must be of pairs (record key, score), got {describe(pair)}")
     key: str | bytes = parts[0]
