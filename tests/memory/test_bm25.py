@@ -474,6 +474,13 @@ def test_a_check_finds_documents_that_are_missing_or_wrong(
     assert list(search("cherry")) == ["d1"]
 
 
+def test_a_rebuild_counts_a_document_that_is_alone(redis_client: redis.Redis) -> None:
+    Doc.create(name="a", text="bread butter jam")
+    redis_client.mset({"$BM25:Doc:words:n": 99, "$BM25:Doc:words:avgdl": 1})
+    Doc.rebuild_indexes()
+    assert redis_client.mget("$BM25:Doc:words:n", "$BM25:Doc:words:avgdl") == [b"1", b"3"]
+
+
 def test_a_rebuild_makes_every_document_anew(redis_client: redis.Redis, api: Api) -> None:
     save(CORPUS)
     expected = search("redis python")

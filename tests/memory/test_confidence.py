@@ -261,6 +261,14 @@ def test_an_instance_that_was_only_constructed_stands_for_its_record(api: Api) -
     assert ConfidenceField.get_confidence(Claim.query.get(name="x"), "apart") == pytest.approx(0.3)
 
 
+def test_so_does_one_in_a_pipeline(redis_client: redis.Redis) -> None:
+    Claim.create(name="x", agent="a")
+    pipeline = redis_client.pipeline()
+    update(Claim(name="x"), "apart", 0.3, pipeline=pipeline)
+    pipeline.execute()
+    assert ConfidenceField.get_confidence(Claim.query.get(name="x"), "apart") == pytest.approx(0.3)
+
+
 def test_a_key_of_another_kind_changes_nothing(redis_client: redis.Redis) -> None:
     record = Claim.create(name="x")
     redis_client.delete("$ConfidencF:Claim:sure:data")

@@ -47,6 +47,32 @@ def test_words_of_any_script(text: str, words: str) -> None:
     assert UNICODE.words(text) == words.split()
 
 
+@pytest.mark.parametrize(
+    "letters",
+    [
+        *("กขค", "ກຂຄ", "ကခဂ", "ᄀᄁᄂ", "កខគ", "々〇々", "ぁあぃ", "ァアィ", "ㇰㇱㇲ", "㐀㐁㐂"),
+        *("一丁丂", "鿽鿾鿿", "ꥠꥡꥢ", "가각갂", "힡힢힣", "ힰힱힲ", "更車賈", "𠀀𠀁𠀂"),
+    ],
+)
+def test_scripts_that_put_no_spaces_between_words_come_as_pairs(letters: str) -> None:
+    first, second, third = folded(letters)
+    assert UNICODE.words(letters) == [first + second, second + third]
+
+
+@pytest.mark.parametrize("letters", ["ෆාරි", "ཀཁག", "ⴀⴁⴂ", "ሀሁሂ", "ᠠᠡᠢ", "ㄅㄆㄇ", "ꀀꀁꀂ", "ꦄꦅꦆ"])
+def test_their_neighbours_do_not(letters: str) -> None:
+    assert UNICODE.words(letters) == [letters]
+
+
+def test_marks_within_a_word_are_no_matter_of_spelling() -> None:
+    assert UNICODE.words("Zwie\u00adback für l\u2019été") == ["zwieback", "fur", "ete", "l'ete"]
+
+
+def test_what_made_an_index_is_known_by_these_names() -> None:
+    """They stand in indexes: another name would have all of them made anew."""
+    assert (WORDS.mark, UNICODE.mark) == ("", "unicode 1")
+
+
 @given(st.text())
 def test_words_have_no_spaces_and_do_not_depend_on_how_a_text_is_composed(text: str) -> None:
     found = UNICODE.words(text)

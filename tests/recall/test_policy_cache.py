@@ -389,6 +389,8 @@ def days(count: int, step: int = 1, first: datetime.datetime = MONDAY) -> Any:
             [(WEEKLY, 0.5, 1.7952), (MONTHLY, 0.5, 1.5708), (YEARLY, 0.5, 0.0)],
         ),
         (at(*[MONDAY] * 4), [(MONTHLY, 0.5, 0.0)]),
+        # A little more than chance: it would be none if a further day was looked at.
+        (days(17, 15) + days(1, first=MONDAY + datetime.timedelta(days=1)), [(MONTHLY, 0.5, 0.0)]),
         (at(MONDAY, MONDAY), []),
         ([], []),
         ([("1-0", {"ts": each}) for each in ("soon", "nan", "inf", "1e300", "-1e17")], []),

@@ -14,7 +14,7 @@ __all__ = ["other_forms"]
 _LEAST: Final = 3
 _VOWELS: Final = frozenset("aeiou")
 #: What may stand behind a base; and behind one that ends in a silent e, without that.
-_ENDINGS: Final = ("", "s", "es", "ed", "ing", "er", "ers", "ly", "ment", "ion", "ions")
+_ENDINGS: Final = ("", "s", "es", "ed", "ing", "er", "ers", "ly", "ment", "ion", "ions", "e")
 _AFTER_E: Final = ("e", "es", "ed", "ing", "er", "ers", "ion", "ions")
 _AFTER_Y: Final = ("y", "ies", "ied", "ying", "ier", "ily")
 _DOUBLING: Final = ("ed", "ing", "er", "ers")
@@ -68,7 +68,6 @@ def _forms_of(base: str) -> list[str]:
     if base.endswith("y") and base[-2] not in _VOWELS:
         return [base[:-1] + ending for ending in _AFTER_Y]
     found = [base + ending for ending in _ENDINGS]
-    found += [base + ending for ending in ("e",)]
     if base.endswith("e"):
         found += [base[:-1] + ending for ending in _AFTER_E]
     elif base[-1] not in _VOWELS and base[-2] in _VOWELS:

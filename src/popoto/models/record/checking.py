@@ -51,9 +51,11 @@ def coerce_and_check(
                 and name not in instance._deferred
                 and name not in values.get("_references", ())
             ):
-                reason = field.problem(None)
+                # A record that was stored before there was the field has its default.
+                default = field.make_default()
+                reason = field.problem(default)
                 if reason is not None:
-                    problem = problem or invalid(field, None, reason)
+                    problem = problem or invalid(field, default, reason)
             continue
         value = values[name]
         if field.takes_every_instance and type(value) is field.type:
