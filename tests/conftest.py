@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import AbstractContextManager
 
 # popoto reads this when it is imported; no test may reach the server that a user's URL names.
@@ -46,8 +46,18 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         slowest_files_first(items)
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    # What is collected lives to the end: to look at it for garbage meanwhile is in vain.
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.enable()
+
+
 def pytest_collection_finish() -> None:
-    # What was collected lives to the end: no garbage collection has to look at it again.
+    # No garbage collection has to look at it later either.
     gc.collect()
     gc.freeze()
 

@@ -242,6 +242,16 @@ def test_agents_whose_names_look_like_parts_of_keys(api: Api) -> None:
         assert names(found.records) == [str(number)]
 
 
+@pytest.mark.parametrize("agent", ["b", "x:y", "x/y"])
+def test_what_an_agent_is_not_shown_is_found_by_its_own(api: Api, agent: str) -> None:
+    fill(Linked)
+    Linked.create(agent_id=agent, name="5", text="cat")
+    before = names(api(Linked.query.filter(agent_id=agent).semantic_search, "cat"))
+    api(ContextAssembler(Linked, {}).assemble, {"q": "cat"}, agent_id="a")
+    assert "5" in before
+    assert names(api(Linked.query.filter(agent_id=agent).semantic_search, "cat")) == before
+
+
 def test_associations_lift_what_was_found_and_what_was_not(api: Api) -> None:
     for name in "123":
         Words.create(agent_id="a", name=name, text="cat")

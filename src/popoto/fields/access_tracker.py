@@ -12,6 +12,7 @@ from popoto.engine.looking_up import looked_up
 from popoto.engine.request import Plan, Reply, Request
 from popoto.engine.run import arun, run
 from popoto.exceptions import ModelException
+from popoto.fields.given import records_in
 from popoto.fields.keeping.adjusting import Adjustment, Collector, Queued, carried_out, changed
 from popoto.fields.keeping.entries import Entry
 from popoto.fields.keeping.families import KeyFamily
@@ -136,17 +137,18 @@ class AccessTrackerMixin:
     ) -> Any:
         """`confirm_access` of many records in one step: of all of them, or of none.
 
-        Returns how many reads each had, in order, or the pipeline. Raises as `confirm_access`.
+        Returns how many reads each had, in order, or the pipeline. Raises as `confirm_access`,
+        and TypeError unless the records come in a list.
         One command.
         """
-        return run(_confirm_all(list(records), pipeline))
+        return run(_confirm_all(records, pipeline))
 
     @classmethod
     async def async_bulk_confirm_access(
         cls, records: Iterable[AccessTrackerMixin], pipeline: Any = None
     ) -> Any:
         """`bulk_confirm_access` for asyncio."""
-        return await arun(_confirm_all(list(records), pipeline))
+        return await arun(_confirm_all(records, pipeline))
 
     def discard_staged_access(self, pipeline: Any = None) -> None:
         """Forget all staged reads. One command."""
@@ -229,7 +231,8 @@ class Discarding(Adjustment):
         batch.put("DEL", _key_of(model, "staged", key))
 
 
-def _confirm_all(records: Sequence[AccessTrackerMixin], pipeline: Any) -> Plan[Any]:
+def _confirm_all(given: Iterable[AccessTrackerMixin], pipeline: Any) -> Plan[Any]:
+    records = records_in(given, "bulk_confirm_access()")
     found = yield from carried_out([Confirming(record) for record in records], pipeline)
     return found if pipeline is None else pipeline
 

@@ -23,6 +23,7 @@ from popoto.fields.associations.edges import (
 from popoto.fields.constants import Defaults
 from popoto.fields.describing import describe
 from popoto.fields.field import LEFT_OUT, Field, LeftOut
+from popoto.fields.given import pairs_in
 from popoto.fields.keeping.adjusting import carried_out
 from popoto.fields.keeping.entries import Entry
 from popoto.fields.keeping.families import KeyFamily, Layout
@@ -168,7 +169,7 @@ class CoOccurrenceField(ValuelessFieldMixin[Any], Field[Any]):
         pipeline: Any = None,
     ) -> Any:
         """`link` of many pairs in one step; the weights in order, or the pipeline. One command."""
-        plan = self._linking(model_class, list(pairs), initial_weight, pipeline, single=False)
+        plan = self._linking(model_class, pairs, initial_weight, pipeline, single=False)
         return run(plan)
 
     async def async_bulk_link(
@@ -179,13 +180,13 @@ class CoOccurrenceField(ValuelessFieldMixin[Any], Field[Any]):
         pipeline: Any = None,
     ) -> Any:
         """`bulk_link` for asyncio."""
-        plan = self._linking(model_class, list(pairs), initial_weight, pipeline, single=False)
+        plan = self._linking(model_class, pairs, initial_weight, pipeline, single=False)
         return await arun(plan)
 
     def _linking(
         self,
         model: Any,
-        pairs: Sequence[tuple[Any, Any]],
+        pairs: Iterable[tuple[Any, Any]],
         weight: float | LeftOut,
         pipeline: Any,
         *,
@@ -195,7 +196,7 @@ class CoOccurrenceField(ValuelessFieldMixin[Any], Field[Any]):
         text = repr(_finite("initial_weight", number))
         changes = [
             self._change(model, "LINK", *_apart(source, target), text, self.max_edges)
-            for source, target in pairs
+            for source, target in pairs_in(pairs, "bulk_link()", "key, key")
         ]
         return self._changing(model, changes, pipeline, single=single)
 

@@ -15,6 +15,7 @@ from popoto.fields.confidence.migrating import migrate
 from popoto.fields.constants import Defaults
 from popoto.fields.describing import describe
 from popoto.fields.field import Field
+from popoto.fields.given import pairs_in
 from popoto.fields.keeping.adjusting import carried_out
 from popoto.fields.keeping.entries import CompanionEntry, Entry
 from popoto.fields.keeping.families import KeyFamily, companion_family
@@ -175,20 +176,21 @@ class ConfidenceField(PartitionedFieldMixin[float], Field[float]):
 
         Returns the new confidences in order, or the pipeline. All are updated or none. One command.
         """
-        return run(cls._updating(list(signals), field_name, pipeline, single=False))
+        return run(cls._updating(signals, field_name, pipeline, single=False))
 
     @classmethod
     async def async_bulk_update_confidence(
         cls, signals: Iterable[tuple[Any, Any]], field_name: str, pipeline: Any = None
     ) -> Any:
         """`bulk_update_confidence` for asyncio."""
-        return await arun(cls._updating(list(signals), field_name, pipeline, single=False))
+        return await arun(cls._updating(signals, field_name, pipeline, single=False))
 
     @classmethod
     def _updating(
-        cls, signals: Sequence[tuple[Any, Any]], field_name: str, pipeline: Any, *, single: bool
+        cls, signals: Iterable[tuple[Any, Any]], field_name: str, pipeline: Any, *, single: bool
     ) -> Plan[Any]:
-        checked = [(instance, _checked_signal(signal)) for instance, signal in signals]
+        pairs = pairs_in(signals, "bulk_update_confidence()", "record, signal")
+        checked = [(instance, _checked_signal(signal)) for instance, signal in pairs]
         learnings = [
             Learning(instance, cls.named(instance, field_name), signal)
             for instance, signal in checked
@@ -201,11 +203,15 @@ class ConfidenceField(PartitionedFieldMixin[float], Field[float]):
     @classmethod
     def named(cls, model_or_instance: Any, field_name: str) -> ConfidenceField:
         """The confidence field of that name. Raises TypeError for any other."""
-        field = model_or_instance._meta.by_name.get(field_name)
-        if not isinstance(field, ConfidenceField):
+        options = getattr(model_or_instance, "_meta", None)
+        if options is None:
             raise TypeError(
-                f"{field_name!r} is not a ConfidenceField of {model_or_instance._meta.model_name}"
+                f"the confidence of {field_name!r} is that of a record, and "
+                f"{describe(model_or_instance)} is none: load it first"
             )
+        field = options.by_name.get(field_name)
+        if not isinstance(field, ConfidenceField):
+            raise TypeError(f"{field_name!r} is not a ConfidenceField of {options.model_name}")
         return field
 
     # Reading --------------------------------------------------------------------

@@ -19,6 +19,7 @@ from popoto.fields.access_tracker import AccessTrackerMixin, Confirming, Discard
 from popoto.fields.confidence.evidence import Learning
 from popoto.fields.constants import Defaults
 from popoto.fields.cycles.adjusting import Amplifying, Releasing
+from popoto.fields.given import records_in
 from popoto.fields.keeping.adjusting import Adjustment, Touching, carried_out
 from popoto.fields.prediction_ledger import PredictionLedgerMixin
 from popoto.fields.predictions.ledger import Resolving
@@ -110,7 +111,8 @@ class ObservationProtocol:
         stored are left out. Proposals of the records are resolved, those of one `partition` or,
         without, wherever they are pending.
 
-        Raises ValueError for an outcome that is none, before anything is done. All effects on the
+        Raises ValueError for an outcome that is none, TypeError unless the records come in a
+        list, before anything is done. All effects on the
         records of one model are one step: one command, whatever their number. `pipeline` may be a
         transaction.
         """
@@ -128,18 +130,19 @@ class ObservationProtocol:
 
 
 def _observing(
-    instances: Sequence[Any],
+    given: Sequence[Any],
     outcome_map: Mapping[str, str],
     pipeline: Any,
     partition: str | None,
 ) -> Plan[None]:
-    if not instances:
+    if not given:
         return
     for key, outcome in outcome_map.items():
         if outcome not in VALID_OUTCOMES:
             raise ValueError(
                 f"Invalid outcome {outcome!r} for {key!r}; outcomes are {sorted(VALID_OUTCOMES)}"
             )
+    instances = records_in(given, "on_context_used()")
     outcomes = _by_key(instances, outcome_map)
     adjustments: list[Adjustment] = []
     seen: set[str] = set()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from popoto import clock
@@ -10,6 +10,7 @@ from popoto.engine.batch import Batch
 from popoto.engine.looking_up import looked_up
 from popoto.engine.request import Plan
 from popoto.engine.run import arun, run
+from popoto.fields.given import records_in
 from popoto.fields.keeping.adjusting import Adjustment, Queued, carried_out, changed
 from popoto.fields.keeping.naming import model_name_of
 from popoto.fields.keeping.noting import put_noted
@@ -163,7 +164,8 @@ def _key_of(model_name: str, partition: str | None) -> str:
     return f"{pending_stem(model_name)}{partition or 'default'}"
 
 
-def _creating(instances: Sequence[Any], partition: str | None, pipeline: Any) -> Plan[None]:
+def _creating(given: Iterable[Any], partition: str | None, pipeline: Any) -> Plan[None]:
+    instances = records_in(given, "create_batch()")
     now = clock.now()
     by_model: dict[Any, list[Adjustment]] = {}
     for instance in instances:

@@ -11,6 +11,7 @@ from popoto import clock
 from popoto.engine.request import Plan
 from popoto.engine.run import arun, run
 from popoto.fields.cycles.adjusting import Amplifying, Releasing
+from popoto.fields.given import records_in
 from popoto.fields.history.entries import HistoryEntry, history_of
 from popoto.fields.keeping.adjusting import Adjustment
 from popoto.models.record import memory_fields
@@ -45,21 +46,23 @@ class MemoryMethods(Record, is_base=True):
     def bulk_touch(cls, instances: Iterable[Any], field_name: str, pipeline: Any = None) -> Any:
         """`touch` of many records in one step: all of them are, or none.
 
-        Returns the moment, or the pipeline. Raises as `touch`. One command.
+        Returns the moment, or the pipeline. Raises as `touch`, and TypeError unless the records
+        come in a list. One command.
         """
-        return run(cls._touch_all(list(instances), field_name, pipeline))
+        return run(cls._touch_all(instances, field_name, pipeline))
 
     @classmethod
     async def async_bulk_touch(
         cls, instances: Iterable[Any], field_name: str, pipeline: Any = None
     ) -> Any:
         """`bulk_touch` for asyncio."""
-        return await arun(cls._touch_all(list(instances), field_name, pipeline))
+        return await arun(cls._touch_all(instances, field_name, pipeline))
 
     @staticmethod
-    def _touch_all(instances: Sequence[Any], field_name: str, pipeline: Any) -> Plan[Any]:
+    def _touch_all(instances: Iterable[Any], field_name: str, pipeline: Any) -> Plan[Any]:
         now = clock.now()
-        touches = {id(each): Touch(each, field_name, now=now) for each in instances}
+        records = records_in(instances, "bulk_touch()")
+        touches = {id(each): Touch(each, field_name, now=now) for each in records}
         yield from carry_or_queue(list(touches.values()), pipeline)
         return now if pipeline is None else pipeline
 

@@ -11,6 +11,8 @@ from typing import Any, Final
 from popoto.engine.request import Plan
 from popoto.engine.run import arun, run
 from popoto.fields.constants import Defaults
+from popoto.fields.describing import describe
+from popoto.models.reading.ranking.asked import checked_number
 from popoto.recipes.assembling.asked import Asked, checked_dict
 from popoto.recipes.assembling.choosing import Budget, length_as_tokens, within
 from popoto.recipes.assembling.effects import take_effect
@@ -35,7 +37,13 @@ from popoto.recipes.assembling.quality import (
     measured,
 )
 from popoto.recipes.assembling.retrieving import mode_of
-from popoto.recipes.assembling.settings import tell_of_settings
+from popoto.recipes.assembling.settings import (
+    checked_count,
+    checked_share,
+    checked_weights,
+    options_of,
+    tell_of_settings,
+)
 from popoto.recipes.assembling.traversing import check_traversed
 
 __all__ = [
@@ -147,6 +155,10 @@ class ContextAssembler:
         )
         self.propagation_depth = propagation_depth
         self.output_format = output_format
+        if token_counter is not None and not callable(token_counter):
+            raise TypeError(
+                f"token_counter must be a function of a text, got {describe(token_counter)}"
+            )
         self._token_counter = token_counter or length_as_tokens
         self.retrieval_mode = retrieval_mode
         self.confidence_gate_threshold = confidence_gate_threshold
@@ -159,6 +171,8 @@ class ContextAssembler:
         self.agent_id_field = agent_id_field
         # Said here already, though settings may change until they are used.
         self._asked(None, None, None)
+        self._budget()
+        self._suppression()
         tell_of_settings(model_class, score_weights, output_format)
         self._render()
 
@@ -237,18 +251,22 @@ class ContextAssembler:
         agent_id: str | None,
         filters: Mapping[str, Any] | None,
     ) -> Asked:
+        options = options_of(self.model_class)
         wanted = checked_dict("partition_filters", filters or {}, "{'agent_id': 'ada'}")
         if agent_id is not None:
             wanted[self.agent_id_field] = agent_id
+        if self.proactive_items is not None:
+            checked_count(options, "proactive_items", self.proactive_items)
+        threshold = self.surfacing_threshold
         return Asked(
             self.model_class,
-            checked_dict("score_weights", self.score_weights, "{'relevance': 1.0}"),
+            checked_weights(options, self.score_weights),
             checked_dict("query_cues", cues or {}, "{'topic': 'deploys'}"),
             wanted,
             mode_of(self.model_class, self.retrieval_mode),
-            self.max_items,
-            self.surfacing_threshold,
-            self.propagation_depth,
+            checked_count(options, "max_items", self.max_items),
+            checked_number(options, "surfacing_threshold", threshold, infinite=True),
+            checked_count(options, "propagation_depth", self.propagation_depth),
             check_traversed(self.model_class, self.graph_traversal_relationship_fields),
             checked_gate(
                 self.model_class, self.confidence_gate_threshold, self.confidence_gate_mode
@@ -273,9 +291,20 @@ class ContextAssembler:
         return [*pulled[:first], *unasked, *pulled[first:]]
 
     def _budget(self) -> Budget:
-        own = self._token_counter
+        own, most = self._token_counter, self.max_tokens
+        if most is not None:
+            options = options_of(self.model_class)
+            checked_number(options, "max_tokens", most, infinite=True)
         counter = None if own is length_as_tokens else own
-        return Budget(self.max_tokens, counter, self.strict_budget)
+        return Budget(most, counter, self.strict_budget)
+
+    def _suppression(self) -> float | None:
+        given: Any = self.suppression_signal
+        if given is Defaults:
+            given = Defaults.COMPETITIVE_SUPPRESSION_SIGNAL
+        if given is None:
+            return None
+        return checked_share(options_of(self.model_class), "suppression_signal", given)
 
     def _yardstick(self) -> Yardstick:
         return Yardstick(self.score_weights, self.max_items, self.surfacing_threshold)
@@ -289,9 +318,7 @@ class ContextAssembler:
         measuring: Measuring | None,
     ) -> Plan[Sequence[Any]]:
         keys = {record.pk for record in kept}
-        signal: Any = self.suppression_signal
-        if signal is Defaults:
-            signal = Defaults.COMPETITIVE_SUPPRESSION_SIGNAL
+        signal = self._suppression()
         losers = [record for record in found.pull if record.pk not in keys]
         plan = take_effect(
             self.model_class,
@@ -299,7 +326,7 @@ class ContextAssembler:
             proactive,
             [] if signal is None else losers,
             agent or "default",
-            float(signal or 0.0),
+            signal or 0.0,
             measuring.commands if measuring else (),
             measuring.shards if measuring else None,
         )

@@ -6,9 +6,10 @@ import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from functools import reduce
-from typing import Any, Final, TypeAlias, cast
+from typing import Any, Final, TypeAlias, TypeGuard, cast
 
 from popoto.fields.asking.conditions import Q
+from popoto.fields.describing import describe
 from popoto.fields.observation import ObservationProtocol
 from popoto.memory.text.sentences import sentences
 from popoto.recipes.context_assembler import AssemblyResult, ContextAssembler
@@ -106,9 +107,10 @@ class SubconsciousMemory:
 
         The last message of the user is the cue. A system message that comes first is replaced, in
         the list, by a copy with the memories below its text, instead of those of an earlier
-        call; without one a new list begins with one. Raises what `ContextAssembler.assemble` does.
+        call; without one a new list begins with one. Raises what `ContextAssembler.assemble` does,
+        and TypeError for what is no list of messages.
         """
-        if not messages:
+        if not _are_any(messages):
             return messages, AssemblyResult()
         result = self._assembler.assemble(_cues_of(messages), agent_id=self.agent_id)
         return self._injected(messages, result)
@@ -117,7 +119,7 @@ class SubconsciousMemory:
         self, messages: list[Message] | None
     ) -> tuple[list[Message] | None, AssemblyResult]:
         """`inject_context` for asyncio."""
-        if not messages:
+        if not _are_any(messages):
             return messages, AssemblyResult()
         result = await self._assembler.async_assemble(_cues_of(messages), agent_id=self.agent_id)
         return self._injected(messages, result)
@@ -158,6 +160,9 @@ class SubconsciousMemory:
         return [memory for memory in memories if await memory.async_save() is not False]
 
     def _texts(self, text: str | None) -> list[str]:
+        given: object = text
+        if given is not None and not isinstance(given, str):
+            raise TypeError(f"extract_memories() takes the text of an answer, got {describe(text)}")
         found = self._split_sentences(text or "")
         return [sentence for sentence in found if len(sentence) >= self.extraction_min_length]
 
@@ -215,6 +220,20 @@ class SubconsciousMemory:
 def _usual_weights(model: Any) -> dict[str, float]:
     weights = DEFAULT_SCORE_WEIGHTS.items()
     return {name: weight for name, weight in weights if name in model._meta.by_name}
+
+
+def _are_any(messages: list[Message] | None) -> TypeGuard[list[Message]]:
+    """Whether there are messages. Raises TypeError for what is no list of such."""
+    given: object = messages
+    if given is None:
+        return False
+    items = cast("list[object]", given) if isinstance(given, list) else None
+    if items is None or not all(isinstance(each, Mapping) for each in items):
+        raise TypeError(
+            "inject_context() takes a list of messages, such as "
+            f"[{{'role': 'user', 'content': '…'}}], got {describe(given)}"
+        )
+    return bool(items)
 
 
 def _cues_of(messages: Sequence[Message]) -> dict[str, str]:

@@ -14,6 +14,7 @@ from popoto.engine.looking_up import asked, looked_up
 from popoto.engine.request import Argument, Plan, Reply, Request, ScriptCall
 from popoto.exceptions import ModelException
 from popoto.fields.describing import describe
+from popoto.fields.given import results_wanted
 from popoto.fields.keeping.adjusting import Adjustment
 from popoto.fields.keeping.entries import Carried, scored, told_scores
 from popoto.fields.keeping.noting import put_noted
@@ -191,9 +192,10 @@ def linked(
     model: Any, edges: Edges, pk: str, min_weight: float, limit: int
 ) -> Plan[list[tuple[str, float]]]:
     """What the edges of a key lead to, the heaviest first."""
-    if limit == 0:
+    count = results_wanted(limit)
+    if count == 0:
         return []
-    weights = ("+inf", repr(float(min_weight)), "WITHSCORES", "LIMIT", 0, max(limit, -1))
+    weights = ("+inf", repr(float(min_weight)), "WITHSCORES", "LIMIT", 0, max(count, -1))
     commands = [("ZREVRANGEBYSCORE", edges.key_of(pk), *weights)]
     # What is no record has edges in the shards of those that they lead to.
     options: Any = model._meta.at(pk)
@@ -206,7 +208,7 @@ def linked(
     if len(told) > 1:
         pairs.sort(reverse=True)
     found = [(key.decode("utf-8", "replace"), weight) for weight, key in pairs]
-    return found if limit < 0 else found[:limit]
+    return found if count < 0 else found[:count]
 
 
 def spread(
@@ -222,7 +224,7 @@ def spread(
 
     It does not come from one shard to another: what it reaches in several has the most of these.
     """
-    if isinstance(seeds, (str, bytes)):
+    if isinstance(seeds, (str, bytes)) or not isinstance(seeds, Iterable):
         raise TypeError(f"propagate() takes several keys: pass a list, not {describe(seeds)}")
     try:
         hops = operator.index(depth)

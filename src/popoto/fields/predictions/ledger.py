@@ -14,6 +14,7 @@ from popoto.engine.batch import Batch, GuardFailure, KeyArgument, Step
 from popoto.engine.looking_up import looked_up
 from popoto.engine.request import Plan, Reply
 from popoto.fields.confidence.evidence import Learning
+from popoto.fields.describing import describe
 from popoto.fields.keeping.adjusting import Adjustment, carried_out
 from popoto.fields.keeping.entries import CompanionEntry
 from popoto.memory.commands import put, told
@@ -73,8 +74,10 @@ def packed(entry: Mapping[str, Any]) -> bytes:
     """An entry as it is stored. Raises TypeError for what MessagePack does not hold."""
     try:
         return msgpack.packb(entry)
-    except (ValueError, OverflowError) as error:
-        raise TypeError(f"a prediction cannot be stored: {error}") from error
+    except (TypeError, ValueError, OverflowError) as error:
+        raise TypeError(
+            f"a prediction cannot be stored: {error}, in {describe(entry['predicted'])}"
+        ) from error
 
 
 def unpacked(stored: bytes) -> dict[str, Any] | None:

@@ -10,6 +10,7 @@ from typing import Any, Final, TypeAlias
 from popoto.engine.looking_up import looked_up
 from popoto.engine.request import Plan
 from popoto.fields.describing import describe
+from popoto.fields.given import results_wanted
 from popoto.fields.keeping.shards import in_every_shard
 from popoto.fields.predictions.ledger import entry_key, errors_key, unpacked
 from popoto.memory.prediction.formula import statistics_of
@@ -35,10 +36,11 @@ def highest_errors(model: Any, partition: str, limit: int) -> Plan[list[tuple[st
     """The plan of `get_highest_errors`."""
     if partition == _DEFAULT:
         model._meta.isolation.check_at_large("the default partition of predictions", "partition=…")
-    if limit <= 0:
+    count = results_wanted(limit)
+    if count <= 0:
         return []
     options: Any = model._meta
-    command = ("ZREVRANGE", errors_key(options.model_name, partition), 0, limit - 1, "WITHSCORES")
+    command = ("ZREVRANGE", errors_key(options.model_name, partition), 0, count - 1, "WITHSCORES")
     replies = yield from in_every_shard(options, lambda each: looked_up([command], each.shard))
     found = [
         (key.decode("utf-8", "replace"), float(error))
@@ -48,7 +50,7 @@ def highest_errors(model: Any, partition: str, limit: int) -> Plan[list[tuple[st
     if len(replies) != 1:
         # Of one shard they are in this order already.
         found.sort(key=lambda each: (each[1], each[0]), reverse=True)
-    return found[:limit]
+    return found[:count]
 
 
 def summary(

@@ -14,11 +14,22 @@ def prediction_error(predicted: Mapping[Any, Any], actual: Mapping[Any, Any]) ->
 
     Two numbers differ by ``|p - a| / max(|p|, |a|, 1)``, at most 1; other values by 0 where they
     are equal, else by 1, as where one is missing. Nothing predicted and nothing there is 0.
+    Raises TypeError for what has no keys.
     """
+    for name, given in (("predicted", predicted), ("actual", actual)):
+        if not _is_mapping(given):
+            raise TypeError(
+                f"a prediction is compared by its keys, and {name} has none: it is of type "
+                f"{type(given).__name__}, not a dict"
+            )
     keys = {**predicted, **actual}
     if not keys:
         return 0.0
     return math.fsum(_error_of(predicted, actual, key) for key in keys) / len(keys)
+
+
+def _is_mapping(given: object) -> bool:
+    return isinstance(given, Mapping)
 
 
 def _error_of(predicted: Mapping[Any, Any], actual: Mapping[Any, Any], key: Any) -> float:

@@ -1,12 +1,17 @@
-"""Settings of an assembler that name what there is not."""
+"""Settings of an assembler that name what there is not, and what is of a wrong type."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from numbers import Integral
 from typing import Any, Final
 
 from popoto._unknown_names import closest, is_strict, tell
+from popoto.exceptions import QueryException
+from popoto.fields.describing import describe
+from popoto.models.reading.ranking.asked import as_number, checked_number
 from popoto.models.record.options import ModelOptions
+from popoto.recipes.assembling.asked import checked_dict
 from popoto.recipes.assembling.formats import FORMATS
 
 #: Signals that are no fields; see `composite_score`.
@@ -30,6 +35,39 @@ def tell_of_settings(model: Any, weights: Mapping[str, float], output_format: st
             f"text is structured; {closest(str(output_format), FORMATS, 'formats')}",
             refuse=refuse,
         )
+
+
+def options_of(model: Any) -> ModelOptions:
+    """The options of an assembler's model. Raises TypeError for what is no model class."""
+    options = getattr(model, "_meta", None)
+    if not isinstance(model, type) or not isinstance(options, ModelOptions):
+        raise TypeError(f"ContextAssembler needs a model class, got {describe(model)}")
+    return options
+
+
+def checked_weights(options: ModelOptions, given: Any) -> dict[str, float]:
+    """Finite numbers by name. Raises QueryException."""
+    weights = checked_dict("score_weights", given, "{'relevance': 1.0}")
+    for name, weight in weights.items():
+        checked_number(options, f"the weight of {name!r}", weight)
+    return weights
+
+
+def checked_count(options: ModelOptions, what: str, given: Any) -> int:
+    """An int, which may be below 0. Raises QueryException."""
+    if isinstance(given, bool) or not isinstance(given, Integral):
+        raise QueryException(f"{options.model_name}: {what} must be an int, got {describe(given)}")
+    return int(given)
+
+
+def checked_share(options: ModelOptions, what: str, given: Any) -> float:
+    """A number from 0 to 1. Raises QueryException."""
+    number = as_number(given)
+    if not 0 <= number <= 1:
+        raise QueryException(
+            f"{options.model_name}: {what} must be a number from 0 to 1, got {describe(given)}"
+        )
+    return number
 
 
 def _unknown_weights(options: ModelOptions, weights: Mapping[str, float]) -> Iterator[str]:

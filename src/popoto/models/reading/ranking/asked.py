@@ -12,6 +12,7 @@ from typing import Any, Final, cast
 from popoto.engine.keys import text_of
 from popoto.exceptions import QueryException
 from popoto.fields.describing import describe
+from popoto.fields.given import MOST_RESULTS
 from popoto.memory.composite.signals import Signal
 from popoto.models.reading.executing import Execution
 from popoto.models.reading.planning import AnyField
@@ -22,8 +23,10 @@ from popoto.models.record.options import ModelOptions
 __all__ = [
     "Scoring",
     "as_number",
+    "asked_text",
     "capped",
     "checked_boost",
+    "checked_filter",
     "checked_limit",
     "checked_mapping",
     "checked_number",
@@ -48,7 +51,7 @@ def number_of_results(execution: Execution, name: str, n: Any) -> int:
     number = as_number(n)
     if not math.isfinite(number):
         raise QueryException(f"{execution.options.model_name}: {name} must be finite, got {n!r}")
-    return capped(execution, int(number))
+    return capped(execution, min(int(number), MOST_RESULTS))
 
 
 def checked_limit(options: ModelOptions, limit: Any) -> int:
@@ -63,6 +66,15 @@ def capped(execution: Execution, count: int) -> int:
     if execution.limit is None or count <= 0:
         return count
     return min(count, execution.offset + execution.limit if execution.limit else 0)
+
+
+def asked_text(options: ModelOptions, text: object, method: str) -> str:
+    """The text to look for; "" where there is none. Raises QueryException for what is no text."""
+    if text is None:
+        return ""
+    if not isinstance(text, str):
+        raise QueryException(f"{options.model_name}: {method}() needs a text, got {describe(text)}")
+    return text if text.strip() else ""
 
 
 def refuse_order(spec: QuerySpec, method: str) -> None:
@@ -144,6 +156,16 @@ def checked_temperature(options: ModelOptions, given: Any) -> float:
             f"{options.model_name}: temperature must be > 0, got {describe(given)}"
         )
     return temperature
+
+
+def checked_filter(options: ModelOptions, given: Any) -> Accepts | None:
+    """What decides on results one by one. Raises QueryException for what cannot be called."""
+    if given is None or callable(given):
+        return cast("Accepts | None", given)
+    raise QueryException(
+        f"{options.model_name}: post_filter must be a function of record key and score, got "
+        f"{describe(given)}"
+    )
 
 
 def checked_number(

@@ -24,6 +24,7 @@ from popoto.models.reading.ranking.asked import (
     Scoring,
     capped,
     checked_boost,
+    checked_filter,
     checked_limit,
     checked_mapping,
     checked_number,
@@ -86,6 +87,7 @@ def _best(
     if asked.min_score is not None:
         least = checked_number(options, "min_score", asked.min_score, infinite=True)
     signals = _signals(spec, asked)
+    accepts = checked_filter(options, asked.post_filter)
     refuse_order(spec, "composite_score")
     count = capped(execution, count)
     now = clock.now()
@@ -111,7 +113,7 @@ def _best(
         found = yield from all_asked(rankings, lambda each: each.best(0, last, reading))
         return merged(found, backwards=True)[first:last]
 
-    found = yield from accepted(best, count, temperature, asked.post_filter)
+    found = yield from accepted(best, count, temperature, accepts)
     return rankings[0].fetch, found[execution.offset :]
 
 

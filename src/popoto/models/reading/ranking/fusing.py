@@ -4,16 +4,23 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, cast
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 from popoto.engine.request import Plan
 from popoto.engine.tree import Members, Nothing, all_of
 from popoto.exceptions import QueryException
 from popoto.fields.describing import describe
+from popoto.fields.given import parts_of
 from popoto.models.reading.executing import Execution
 from popoto.models.reading.fetching import Fetch
-from popoto.models.reading.ranking.asked import as_number, capped, checked_limit, refuse_order
+from popoto.models.reading.ranking.asked import (
+    as_number,
+    capped,
+    checked_filter,
+    checked_limit,
+    refuse_order,
+)
 from popoto.models.reading.ranking.scored import Accepts, Scored, finished
 from popoto.models.reading.spec import QuerySpec
 from popoto.models.reading.spreading import fetch_of
@@ -40,8 +47,9 @@ def fuse(
     _check_weights(options, lists, weights)
     scores = reciprocal_ranks(lists, k, weights or {})
     ranked = sorted(scores.items(), key=lambda each: each[1], reverse=True)
-    if post_filter is not None:
-        ranked = [each for each in ranked if post_filter(*each)]
+    accepts = checked_filter(options, post_filter)
+    if accepts is not None:
+        ranked = [each for each in ranked if accepts(*each)]
     refuse_order(spec, "fuse")
     execution = Execution(spec)
     count = capped(execution, checked_limit(options, limit))
@@ -68,8 +76,7 @@ def reciprocal_ranks(
 
 
 def _key_of(name: str, pair: object) -> str:
-    is_pair = isinstance(pair, (tuple, list))
-    parts = cast("Sequence[Any]", pair) if is_pair else ()
+    parts = parts_of(pair)
     if len(parts) != 2 or not isinstance(parts[0], (str, bytes)):
         raise ValueError(f"{name} must be of pairs (record key, score), got {describe(pair)}")
     key: str | bytes = parts[0]

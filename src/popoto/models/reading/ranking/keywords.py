@@ -42,6 +42,7 @@ from popoto.models.reading.fetching import Fetch
 from popoto.models.reading.ordering import Order
 from popoto.models.reading.planning import AnyField
 from popoto.models.reading.ranking.asked import (
+    asked_text,
     number_of_results,
     partition_of,
     refuse_order,
@@ -83,7 +84,7 @@ def keyword_search(
     count = number_of_results(execution, "limit", limit)
     refuse_order(spec, "keyword_search")
     partition, is_all = partition_of(field, spec, "keyword_search")
-    terms = _terms(field, query_text)
+    terms = _terms(field, asked_text(spec.options, query_text, "keyword_search"))
     if count <= 0 or not terms:
         return []
     reading = execution.reading()
@@ -111,7 +112,7 @@ def keyword_ranking(
     execution = Execution(spec)
     count = number_of_results(execution, "limit", limit)
     partition, is_all = partition_of(field, spec, "search")
-    terms = _terms(field, query_text)
+    terms = _terms(field, asked_text(spec.options, query_text, "search"))
     if count <= 0 or not terms:
         return []
     among = None if allowed_keys is None else RecordKeys(tuple(map(_text, allowed_keys)))
@@ -158,8 +159,8 @@ def _text(key: Any) -> str:
     return text_of(key) if isinstance(key, bytes) else str(key)
 
 
-def _terms(field: AnyField, query_text: str | None) -> list[str]:
-    return list(dict.fromkeys(field.words(query_text))) if query_text else []
+def _terms(field: AnyField, text: str) -> list[str]:
+    return list(dict.fromkeys(field.words(text))) if text else []
 
 
 def keyword_field(options: ModelOptions, name: str | None) -> AnyField:

@@ -12,7 +12,6 @@ from popoto.engine.request import Plan
 from popoto.engine.together import together
 from popoto.engine.tree import Everything
 from popoto.exceptions import QueryException
-from popoto.fields.describing import describe
 from popoto.fields.vectors.keeper import VectorKeeper
 from popoto.memory.vectors.arrays import HAS_NUMPY, Array
 from popoto.models.reading.calls import Reading, Row
@@ -22,8 +21,10 @@ from popoto.models.reading.ordering import Order
 from popoto.models.reading.planning import AnyField
 from popoto.models.reading.ranking.asked import (
     Scoring,
+    asked_text,
     capped,
     checked_boost,
+    checked_filter,
     checked_limit,
     checked_number,
     checked_rule,
@@ -52,7 +53,7 @@ Join: TypeAlias = Callable[[tuple[float, float]], float]
 
 def semantic_search(spec: QuerySpec, text: Any, asked: Scoring) -> Plan[list[Any]]:
     """The plan of `semantic_search`; see `popoto.models.query_rankings`."""
-    if not is_asked(text):
+    if not asked_text(spec.options, text, "semantic_search"):
         return []
     if asked.indexes:
         return (yield from _with_indexes(spec, text, asked))
@@ -124,7 +125,7 @@ def _with_indexes(spec: QuerySpec, text: str, asked: Scoring) -> Plan[list[Any]]
 
 def similarities(spec: QuerySpec, text: Any) -> Plan[dict[str, float]]:
     """The positive similarities of a model's records to a text, by record key."""
-    if not is_asked(text):
+    if not asked_text(spec.options, text, "semantic_search"):
         return {}
     field = embedding_field(spec)
     vector = yield from Search.vector_of(field, text)
@@ -148,14 +149,8 @@ def _checked(options: ModelOptions, asked: Scoring) -> Scoring:
     if least is not None:
         least = checked_number(options, "min_score", least, infinite=True)
     boost = checked_boost(options, "co_occurrence_boost", asked.co_occurrence_boost)
-    return replace(asked, min_score=least, co_occurrence_boost=boost)
-
-
-def is_asked(text: Any) -> bool:
-    """Whether there is anything to search for. Raises QueryException for what is no text."""
-    if text is not None and not isinstance(text, str):
-        raise QueryException(f"semantic_search() needs a text, got {describe(text)}")
-    return bool(text and text.strip())
+    accepts = checked_filter(options, asked.post_filter)
+    return replace(asked, min_score=least, co_occurrence_boost=boost, post_filter=accepts)
 
 
 def embedding_field(spec: QuerySpec) -> AnyField:
@@ -181,7 +176,7 @@ class _Ranked:
         self._least = asked.min_score
         self._boost = asked.co_occurrence_boost or {}
         self._temperature = temperature
-        self._post_filter = asked.post_filter
+        self._accepts = asked.post_filter
         self._join = join
         #: by record, what it was accepted with
         self.scores: dict[str, float] = {}
@@ -255,7 +250,7 @@ class _Ranked:
             if self._least is not None and total < self._least:
                 return
             score = total / self._temperature
-            if self._post_filter is None or self._post_filter(key, score):
+            if self._accepts is None or self._accepts(key, score):
                 self.scores[key] = score
                 yield key
 

@@ -68,11 +68,13 @@ class Recalling:
     boost: Mapping[str, float] | None = None
     verified: bool = True
 
-    def is_asked(self) -> bool:
-        """Whether there is anything to look for. Raises QueryException for what is no text."""
-        if self.text is not None and not isinstance(self.text, str):
-            raise QueryException(f"recall() needs a text, got {describe(self.text)}")
-        return bool(self.text and self.text.strip())
+    def check(self, options: ModelOptions) -> None:
+        """Raise QueryException for cues that are no list of keys."""
+        if isinstance(self.cues, (str, bytes)) or not isinstance(self.cues or (), Iterable):
+            raise QueryException(
+                f"{options.model_name}: cues are records or their keys, such as [record], got "
+                f"{describe(self.cues)}"
+            )
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from popoto.engine.request import Plan
 from popoto.engine.tree import Nothing
 from popoto.models.reading.executing import Execution
 from popoto.models.reading.ranking.asked import (
+    asked_text,
     checked_number,
     number_of_results,
     partition_of,
@@ -50,16 +51,17 @@ def recall_ranking(spec: QuerySpec, asked: Recalling) -> Plan[UnderWay]:
 def _recalled(spec: QuerySpec, asked: Recalling) -> Plan[UnderWay]:
     """A recall with its candidates in order."""
     options = spec.options
-    is_asked = asked.is_asked()
+    text = asked_text(options, asked.text, "recall")
+    asked.check(options)
     signals = Signals.of(spec, asked)
     execution = Execution(spec)
     count = number_of_results(execution, "limit", asked.limit)
     refuse_order(spec, "recall")
-    found = UnderWay(execution, asked, count, Scores(signals.weights), telling=asked.text or "")
+    found = UnderWay(execution, asked, count, Scores(signals.weights), telling=text)
     if asked.min_score is not None:
         found.least = checked_number(options, "min_score", asked.min_score, infinite=True)
-    question, is_whole = _question(spec, signals, asked.text or "")
-    if not is_asked or count <= execution.offset:
+    question, is_whole = _question(spec, signals, text)
+    if not text or count <= execution.offset:
         return found
     fetch = found.fetch = yield from execution.matches()
     if fetch.parts and not isinstance(fetch.operand.node, Nothing):

@@ -201,22 +201,26 @@ class Search:
     ) -> Plan[list[str]]:
         """The nearest that exist, where some of the nearest do not. One request, if these are few.
 
-        Vectors may outlive their records: those of expired ones, and those in files.
+        Vectors may outlive their records: those of expired ones, and those in files. What was
+        not found, `gone`, may as well be there and not match: it is left out, but not forgotten.
         """
         options, away = self.asking.fetch.options, set(gone)
-        window = self.reach
+        window, doubted, dead = self.reach, list(gone), set[str]()
         while True:
             window *= 2
             near = meaning.best_that(lambda key: key not in away and matches(key), window)
-            commands = [("EXISTS", key) for key in near]
+            keys = [*near, *doubted]
             exist: Sequence[Any] = ()
-            if commands:
-                shards = shards_of(options, near)
+            if keys:
+                commands = [("EXISTS", key) for key in keys]
+                shards = shards_of(options, keys)
                 exist = yield from looked_up(commands, options.shard, shards=shards)
-            living = [key for key, is_there in zip(near, exist, strict=True) if is_there]
-            away.update(set(near).difference(living))
+            dead.update(key for key, is_there in zip(keys, exist, strict=True) if not is_there)
+            living = [key for key in near if key not in dead]
+            away.update(dead)
+            doubted = []
             if len(near) < window or len(living) >= self.reach:
-                meaning.forget(away)
+                meaning.forget(dead)
                 return living[: self.reach]
 
     def _in_order(

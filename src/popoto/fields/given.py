@@ -1,0 +1,70 @@
+"""What callers hand over: numbers of results, lists of records, and pairs. Told of before use."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from numbers import Integral
+from typing import Any, Final, cast
+
+from popoto.fields.describing import describe
+
+__all__ = ["MOST_RESULTS", "pairs_in", "parts_of", "records_in", "results_wanted"]
+
+#: More results than any server holds; beyond it numbers are no places of an index any more.
+MOST_RESULTS: Final = 2**53
+
+
+def results_wanted(limit: Any, name: str = "limit") -> int:
+    """How many results are asked for. Raises TypeError for what is no int."""
+    if isinstance(limit, bool) or not isinstance(limit, Integral):
+        raise TypeError(f"{name} must be an int, got {describe(limit)}")
+    return min(int(limit), MOST_RESULTS)
+
+
+def records_in(given: Any, what: str) -> list[Any]:
+    """The records of a list or another iterable.
+
+    Raises TypeError for what cannot be gone through, for a record by itself (which gives its
+    fields) and for items that are no records.
+    """
+    if not _is_several(given) or _is_record(given):
+        raise TypeError(f"{what} takes a list of records, got {describe(given)}")
+    records = list(cast("Iterable[Any]", given))
+    for place, each in enumerate(records):
+        if not _is_record(each):
+            raise TypeError(
+                f"{what} takes a list of records, and item {place} is none: {describe(each)}"
+            )
+    return records
+
+
+def pairs_in(given: Any, what: str, pair: str) -> list[tuple[Any, Any]]:
+    """The pairs of a list or another iterable. Raises TypeError for what is none of such."""
+    if not _is_several(given) or _is_record(given) or _is_dict(given):
+        raise TypeError(f"{what} takes a list of pairs ({pair}), got {describe(given)}")
+    pairs: list[tuple[Any, Any]] = []
+    for place, each in enumerate(cast("Iterable[object]", given)):
+        parts = parts_of(each)
+        if len(parts) != 2:
+            raise TypeError(
+                f"{what} takes a list of pairs ({pair}), and item {place} is none: {describe(each)}"
+            )
+        pairs.append((parts[0], parts[1]))
+    return pairs
+
+
+def _is_several(given: object) -> bool:
+    return isinstance(given, Iterable) and not isinstance(given, (str, bytes))
+
+
+def _is_dict(given: object) -> bool:
+    return isinstance(given, Mapping)
+
+
+def _is_record(given: object) -> bool:
+    return hasattr(given, "_meta") and not isinstance(given, type)
+
+
+def parts_of(given: object) -> Sequence[Any]:
+    """What a tuple or list holds; nothing, if it is none."""
+    return cast("Sequence[Any]", given) if isinstance(given, (tuple, list)) else ()

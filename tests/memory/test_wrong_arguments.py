@@ -1,0 +1,235 @@
+"""What memory, recall and recipes are given wrongly is told of by name, before anything is done."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import pytest
+import redis
+
+from popoto import (
+    AccessTrackerMixin,
+    BM25Field,
+    ConfidenceField,
+    ContextAssembler,
+    CoOccurrenceField,
+    DecayingSortedField,
+    KeyField,
+    Model,
+    ObservationProtocol,
+    PredictionLedgerMixin,
+    QueryException,
+    StringField,
+)
+from popoto.recipes import SubconsciousMemory
+from tests.interop.layout import dump
+
+HUGE = 10**30
+
+
+class Told(AccessTrackerMixin, PredictionLedgerMixin, Model):
+    agent_id = KeyField()
+    name = KeyField()
+    content = StringField(default="")
+    certainty = ConfidenceField()
+    relevance = DecayingSortedField(base_score_field="certainty")
+    near = CoOccurrenceField()
+    words = BM25Field(source="content")
+
+
+class Wrong(NamedTuple):
+    name: str
+    call: Callable[[Any], Any]
+    error: type[Exception]
+    told: str
+
+
+#: Type checkers refuse most of what is tried here.
+M: Any = Told
+FIELD: Any = BM25Field
+CONFIDENCE: Any = ConfidenceField
+PROTOCOL: Any = ObservationProtocol
+ASSEMBLER: Any = ContextAssembler
+
+
+def assembler(**settings: Any) -> Any:
+    return ASSEMBLER(M, {"relevance": 1.0}, **settings)
+
+
+def memory() -> Any:
+    return SubconsciousMemory(Told, agent_id="ada")
+
+
+WRONG = [
+    # Lists of records: one alone gives its fields when it is gone through.
+    Wrong("touch one", lambda r: M.bulk_touch(r, "relevance"), TypeError, "list of records"),
+    Wrong("touch keys", lambda r: M.bulk_touch([r.pk], "relevance"), TypeError, "item 0"),
+    Wrong("touch None", lambda r: M.bulk_touch(None, "relevance"), TypeError, "got None"),
+    Wrong("confirm one", M.bulk_confirm_access, TypeError, "list of records"),
+    Wrong("confirm keys", lambda r: M.bulk_confirm_access([r, r.pk]), TypeError, "item 1"),
+    Wrong(
+        "outcome of one",
+        lambda r: PROTOCOL.on_context_used(r, {r.pk: "acted"}),
+        TypeError,
+        "list of records",
+    ),
+    Wrong(
+        "outcome of keys",
+        lambda r: PROTOCOL.on_context_used([r.pk], {r.pk: "acted"}),
+        TypeError,
+        "item 0",
+    ),
+    Wrong("propose one", PROTOCOL.on_surfaced, TypeError, "list of"),
+    Wrong("propose classes", lambda r: PROTOCOL.on_surfaced([M]), TypeError, "item"),
+    # Lists of pairs.
+    Wrong(
+        "signals in a dict",
+        lambda r: CONFIDENCE.bulk_update_confidence({r: 0.5}, "certainty"),
+        TypeError,
+        r"pairs \(record, signal\)",
+    ),
+    Wrong(
+        "a signal for keys",
+        lambda r: CONFIDENCE.bulk_update_confidence([(r.pk, 0.5)], "certainty"),
+        TypeError,
+        "load it first",
+    ),
+    Wrong(
+        "a record without signal",
+        lambda r: CONFIDENCE.bulk_update_confidence([r], "certainty"),
+        TypeError,
+        "item 0",
+    ),
+    Wrong("one pair", lambda r: M.near.bulk_link(M, ("a", "b")), TypeError, "item 0"),
+    Wrong("a text of two", lambda r: M.near.bulk_link(M, ["ab"]), TypeError, "item 0"),
+    Wrong("pairs of 3", lambda r: M.near.bulk_link(M, [("a", "b", 1)]), TypeError, "item 0"),
+    Wrong("no seeds", lambda r: M.near.propagate(M, None), TypeError, "several keys"),
+    Wrong(
+        "confidence of a key",
+        lambda r: CONFIDENCE.get_confidence(r.pk, "certainty"),
+        TypeError,
+        "load it first",
+    ),
+    # Texts.
+    *(
+        Wrong(
+            f"{method} {text!r}",
+            lambda r, m=method, t=text: getattr(M.query, m)(t),
+            QueryException,
+            rf"Told: {method}\(\) needs a text",
+        )
+        for method in ("keyword_search", "recall")
+        for text in (5, b"tea", ["tea"], {"a": 1})
+    ),
+    Wrong("search bytes", lambda r: FIELD.search(M, "words", b"tea"), QueryException, "text"),
+    # Numbers by name, functions, numbers of results.
+    Wrong("indexes", lambda r: M.query.composite_score(["relevance"]), QueryException, "dict"),
+    Wrong(
+        "boost",
+        lambda r: M.query.composite_score({"relevance": 1}, co_occurrence_boost=[r.pk]),
+        QueryException,
+        "co_occurrence_boost must be a dict",
+    ),
+    Wrong(
+        "post_filter",
+        lambda r: M.query.composite_score({"relevance": 1}, post_filter=3),
+        QueryException,
+        "post_filter must be a function",
+    ),
+    Wrong(
+        "filter of fuse",
+        lambda r: M.query.fuse(words=[(r.pk, 1)], post_filter="x"),
+        QueryException,
+        "post_filter must be a function",
+    ),
+    Wrong("fuse records", lambda r: M.query.fuse(words=[r]), ValueError, "got <Told"),
+    Wrong("cues", lambda r: M.query.recall("tea", cues=r.pk), QueryException, "cues are"),
+    Wrong("errors", lambda r: M.get_highest_errors(M, limit="3"), TypeError, "limit must be"),
+    Wrong("summary", lambda r: M.error_summary(M, limit=2.5), TypeError, "limit must be"),
+    Wrong("linked", lambda r: M.near.get_linked(M, r.pk, limit="3"), TypeError, "limit must"),
+    # Predictions.
+    Wrong("object", lambda r: M.record_prediction(r, {"a": object()}), TypeError, "stored.*'a'"),
+    Wrong("actual", lambda r: M.resolve_prediction(r, 5), TypeError, "actual has none.*int"),
+    # Assemblers.
+    Wrong("model", lambda r: ASSEMBLER(r, {}), TypeError, "needs a model class, got <Told"),
+    Wrong("no model", lambda r: ASSEMBLER(None, {}), TypeError, "model class, got None"),
+    Wrong("weights", lambda r: ASSEMBLER(M, None), QueryException, "score_weights"),
+    Wrong(
+        "weight",
+        lambda r: ASSEMBLER(M, {"relevance": math.nan}),
+        QueryException,
+        "the weight of 'relevance'",
+    ),
+    *(
+        Wrong(
+            f"{name}={value!r}",
+            lambda r, n=name, v=value: assembler(**{n: v}),
+            QueryException,
+            f"Told: {name} must be",
+        )
+        for name, value in (
+            ("max_items", "3"),
+            ("max_items", 2.5),
+            ("max_items", None),
+            ("max_items", True),
+            ("max_tokens", "100"),
+            ("max_tokens", math.nan),
+            ("proactive_items", "1"),
+            ("propagation_depth", 1.5),
+            ("surfacing_threshold", "x"),
+            ("surfacing_threshold", math.nan),
+            ("suppression_signal", 3),
+            ("suppression_signal", "much"),
+        )
+    ),
+    Wrong("counter", lambda r: assembler(token_counter=3), TypeError, "token_counter must be"),
+    Wrong(
+        "cue", lambda r: assembler().assemble("tea"), QueryException, "query_cues must be a dict"
+    ),
+    Wrong("cues to assess", lambda r: assembler().assess(["tea"]), QueryException, "query_cues"),
+    Wrong(
+        "filters",
+        lambda r: assembler().assemble({"q": "tea"}, partition_filters=["ada"]),
+        QueryException,
+        "partition_filters must be a dict",
+    ),
+    # Around the turns of a model.
+    Wrong("a text", lambda r: memory().inject_context("tea"), TypeError, "list of messages"),
+    Wrong("a message", lambda r: memory().inject_context({"role": "user"}), TypeError, "list of"),
+    Wrong("texts", lambda r: memory().inject_context(["tea"]), TypeError, "list of messages"),
+    Wrong("no text", lambda r: memory().extract_memories(5), TypeError, "text of an answer"),
+]
+
+
+@pytest.mark.parametrize("wrong", WRONG, ids=lambda wrong: wrong.name)
+def test_a_wrong_argument_is_named_and_nothing_is_done(
+    wrong: Wrong, redis_client: redis.Redis
+) -> None:
+    record = Told.create(agent_id="ada", name="1", content="tea at four")
+    Told.record_prediction(record, {"a": 1})
+    before = dump(redis_client)
+    with pytest.raises(wrong.error, match=wrong.told):
+        wrong.call(record)
+    assert dump(redis_client) == before
+
+
+def test_more_results_than_there_can_be_are_all_of_them() -> None:
+    record = Told.create(agent_id="ada", name="1", content="tea at four")
+    other = Told.create(agent_id="ada", name="2", content="cake")
+    Told.record_prediction(record, {"a": 1})
+    Told.resolve_prediction(record, {"a": 2})
+    Told.near.link(Told, record.pk, other.pk)
+    assert len(Told.query.top_by_decay("relevance", n=HUGE)) == 2
+    assert len(Told.query.keyword_search("tea", limit=HUGE)) == 1
+    assert len(Told.get_highest_errors(Told, limit=HUGE)) == 1
+    assert Told.error_summary(Told, limit=HUGE)["__all__"]["count"] == 1
+    assert len(Told.near.get_linked(Told, record.pk, limit=HUGE)) == 1
+
+
+def test_a_setting_that_was_changed_since_is_looked_at_when_it_is_used() -> None:
+    given = assembler()
+    given.max_items = "many"
+    with pytest.raises(QueryException, match="max_items must be an int, got 'many'"):
+        given.assemble({"q": "tea"})
