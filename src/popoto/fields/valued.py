@@ -104,6 +104,15 @@ class Valued:
         """The type by which stored bytes tell equal values; `object`: they do not by themselves."""
         return self.type if self.adapted is None else object
 
+    def fixed_default(self) -> Any:
+        """The default, where it is the same for every record; None for one that is computed.
+
+        Entries of records that were stored before there was the field follow from it.
+        """
+        if self.key or self.unique or self.default is None or callable(self.default):
+            return None
+        return self.coerce(self.make_default())
+
     def make_default(self) -> Any:
         """A fresh default value."""
         default = self.default

@@ -113,13 +113,19 @@ def _same_value(field: Field[Any], theirs: Stored, mine: Stored) -> bool:
 def decoded_values(
     options: ModelOptions, stored: Mapping[str, Stored], names: Sequence[str] | None = None
 ) -> dict[str, Any]:
-    """Values from stored bytes, as far as they can be decoded; defaults never stand in."""
+    """Values from stored bytes, as far as they can be decoded: what entries follow from.
+
+    A record that was stored before it had a field has its default, unless that is computed.
+    """
     fields = options.by_name
     values: dict[str, Any] = {}
     for name in options.index_names if names is None else names:
         raw = stored.get(name)
         try:
-            values[name] = None if raw is None else fields[name].decode(raw)
+            if raw is not None:
+                values[name] = fields[name].decode(raw)
+            else:
+                values[name] = fields[name].fixed_default() if stored else None
         except DecodeError as error:
             values[name] = None
             logger.warning("%s: stored bytes make no entry: %s", fields[name].label, error)

@@ -51,9 +51,9 @@ def judge(options: ModelOptions, key: str, values: Sequence[bytes | None]) -> Ju
     decoded: dict[str, Any] = {}
     unknown: set[str] = set()
     for name in options.index_names:
-        raw = stored.get(name)
+        raw, field = stored.get(name), options.by_name[name]
         try:
-            decoded[name] = None if raw is None else options.by_name[name].decode(raw)
+            decoded[name] = field.fixed_default() if raw is None else field.decode(raw)
         except DecodeError as error:
             unknown.add(name)
             record.problems.append(f"{name} cannot be decoded: {error}")
