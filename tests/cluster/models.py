@@ -10,6 +10,7 @@ from popoto import (
     AccessTrackerMixin,
     BM25Field,
     ConfidenceField,
+    ContentField,
     CoOccurrenceField,
     CyclicDecayField,
     DecayingSortedField,
@@ -197,8 +198,20 @@ class Guarded(Model):
         require_partition = "agent"
 
 
+class Written(Model):
+    """Whose texts are files."""
+
+    agent = KeyField()
+    name = KeyField()
+    body = ContentField(null=True)
+    more = ContentField(null=True)
+
+    class Meta:
+        shard_by = "agent"
+
+
 #: Models with `Meta.shard_by`.
-SHARDED = (Note, Memory, Filed, Said, Guarded)
+SHARDED = (Note, Memory, Filed, Said, Guarded, Written)
 
 MODELS = (Shop, Town, Person, City, House, Hooked, Order, Pin)
 
