@@ -67,6 +67,14 @@ def test_all_forms_of_a_word(word: str, forms: str) -> None:
     assert other_forms(word) == forms.split()
 
 
+@pytest.mark.parametrize(
+    ("word", "other"),
+    [("adding", "ads"), ("walked", "wals"), ("agreeing", "agres"), ("dies", "dy")],
+)
+def test_no_more_is_taken_off_than_an_ending(word: str, other: str) -> None:
+    assert other not in other_forms(word)
+
+
 @pytest.mark.parametrize("word", ["it", "b12", "café", "", "été"])
 def test_what_has_none(word: str) -> None:
     assert other_forms(word) == []
