@@ -6,6 +6,7 @@ import itertools
 import math
 import random
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import pytest
@@ -165,6 +166,22 @@ def test_many_records(both: Callable[..., Any]) -> None:
             # Also by what this process remembers of each shard.
             assert_same(both(lambda q=query, t=asked: q.keyword_search(t, limit=25)), "_bm25_score")
         assert_same(both(lambda q=query, t=asked: q.recall(t, limit=25)), "_recall_score")
+
+
+def test_which_words_bring_candidates_is_decided_for_all_shards(both: Callable[..., Any]) -> None:
+    texts = ["alpha"] * 30 + ["beta gamma delta"] * 15 + ["one two three"] * 55 + ["filler"] * 100
+
+    def remember() -> None:
+        every = itertools.product(enumerate(texts), AGENTS)
+        Said.bulk_create(Said(agent=a, name=f"{place:03}", text=text) for (place, text), a in every)
+
+    both(remember)
+    # Enough by a rare word, though not in any shard; too few, though each of the rare is in many.
+    for asked, limit in (("alpha one two three", 25), ("beta gamma delta one two three", 90)):
+        recall = Said.query.filter().recall
+        answers = both(partial(recall, asked, limit=limit, signals=["words"]))
+        assert len(answers[0]) == limit
+        assert_same(answers, "_recall_score")
 
 
 def remember_some() -> None:

@@ -203,6 +203,20 @@ def test_what_a_filter_refuses_makes_room(api: Api, filled: Any) -> None:
     assert seen[0] == ("Note:a", pytest.approx(0.98995, rel=1e-5))
 
 
+@pytest.mark.parametrize("limit", [1, 10])
+def test_a_filter_function_sees_what_matches_alone(api: Api, filled: Any, limit: int) -> None:
+    seen: list[str] = []
+
+    def refuse(key: str, score: float) -> bool:
+        seen.append(key)
+        return False
+
+    for among in (filled.query.filter(rank__gt=1), filled.query.filter(name="b")):
+        assert api(among.semantic_search, "up", limit=limit, post_filter=refuse) == []
+    assert set(seen) == {"Note:b"}
+    assert api(filled.query.filter(rank__gt=1).semantic_search, "up", limit=limit)[0].name == "b"
+
+
 @pytest.mark.parametrize(
     ("rule", "expected"),
     [

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any, TypeAlias
@@ -107,7 +107,7 @@ def _best(
         search, ahead = yield from _searched(field, vector, fetch, reading, count)
         if search is None:
             return None
-        ranked = _Ranked(search, asked, temperature, _JOINS[rule])
+        ranked = _Ranked(search, asked, temperature, _JOINS[rule], _is_all(fetch))
         rows = yield from _rows(reading, fetch, ranked, count, ahead)
         return fetch, [(ranked.scores[row.key], row) for row in rows]
 
@@ -171,8 +171,12 @@ def embedding_field(spec: QuerySpec) -> AnyField:
 class _Ranked:
     """Records by score, best first. What is accepted is divided by the temperature."""
 
-    def __init__(self, search: Search, asked: Scoring, temperature: float, join: Join) -> None:
+    def __init__(
+        self, search: Search, asked: Scoring, temperature: float, join: Join, is_of_all: bool
+    ) -> None:
         self.search = search
+        #: Whether every record matches. Those that do not are no business of a filter function.
+        self._is_of_all = is_of_all
         self._least = asked.min_score
         self._boost = asked.co_occurrence_boost or {}
         self._temperature = temperature
@@ -249,10 +253,16 @@ class _Ranked:
         for key, total in scored:
             if self._least is not None and total < self._least:
                 return
-            score = total / self._temperature
-            if self._accepts is None or self._accepts(key, score):
-                self.scores[key] = score
+            self.scores[key] = total / self._temperature
+            if not self._is_of_all or self._is_accepted(key):
                 yield key
+
+    def _is_accepted(self, key: str) -> bool:
+        return self._accepts is None or self._accepts(key, self.scores[key])
+
+    def accepted_of(self, rows: Iterable[Row]) -> list[Row]:
+        """Those of some matching rows that the filter function accepts, if it was not asked yet."""
+        return [row for row in rows if self._is_of_all or self._is_accepted(row.key)]
 
 
 _JOINS: dict[str, Join] = {"sum": sum, "min": min, "max": max}
@@ -339,23 +349,27 @@ def _rows(
             return found[:count]
     matches = yield from fetch.keys(Order("any"))
     best = yield from ranked.among([text_of(key) for key in matches])
-    found, _ = yield from _first_rows(reading, fetch, None, best, count, is_all=True)
+    found, _ = yield from _first_rows(
+        reading, fetch, ranked, best, count, is_all=True, forgets=False
+    )
     return found[:count]
 
 
 def _first_rows(
     reading: Reading,
     fetch: Fetch,
-    ranked: _Ranked | None,
+    ranked: _Ranked,
     best: Iterator[str],
     count: int,
     *,
     is_all: bool,
     ahead: _Ahead | None = None,
+    forgets: bool = True,
 ) -> Plan[tuple[list[Row], int]]:
     """Rows of the best as far as they match, and how many were asked for.
 
-    `is_all`: asks on until there are enough, and `ranked` hears who is gone; otherwise once.
+    `is_all`: asks on until there are enough, and `ranked` hears who is gone, if it `forgets`;
+    otherwise once.
     """
     found: list[Row] = []
     asked: list[str] = []
@@ -363,12 +377,13 @@ def _first_rows(
     while keys := list(islice(best, window)):
         asked += keys
         if ahead is not None and keys == ahead.keys:
-            found += ahead.rows
+            rows = ahead.rows
         else:
-            found += yield from fetch.again([key.encode("utf-8") for key in keys], reading)
+            rows = yield from fetch.again([key.encode("utf-8") for key in keys], reading)
+        found += ranked.accepted_of(rows)
         if len(found) >= count or not is_all:
             break
         window = max(2 * window, count - len(found))
-    if is_all and ranked is not None and asked:
+    if is_all and forgets and asked:
         ranked.forget_all_but({row.key for row in found}, asked)
     return found, len(asked)
