@@ -223,6 +223,10 @@ class QueryException(Exception):
     """A query that cannot be answered as written, or a lookup with several answers."""
 
 
+class NoTextError(QueryException, AttributeError):
+    """What is to be searched for is no text. An AttributeError too, as popoto 1.6 raises it."""
+
+
 class VectorMismatchError(ModelException, QueryException):
     """Vectors are stored that another embedding model has made; `reembed` makes them anew."""
 

@@ -215,6 +215,13 @@ def test_a_wrong_argument_is_named_and_nothing_is_done(
     assert dump(redis_client) == before
 
 
+def test_a_question_that_is_no_text_is_an_attribute_error_as_in_1_6() -> None:
+    for ask in (lambda: FIELD.search(M, "words", 5), lambda: M.query.keyword_search(5)):
+        with pytest.raises(AttributeError, match="needs a text, got 5") as told:
+            ask()
+        assert isinstance(told.value, QueryException)
+
+
 def test_more_results_than_there_can_be_are_all_of_them() -> None:
     record = Told.create(agent_id="ada", name="1", content="tea at four")
     other = Told.create(agent_id="ada", name="2", content="cake")

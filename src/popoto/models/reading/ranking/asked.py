@@ -10,7 +10,7 @@ from numbers import Integral, Real
 from typing import Any, Final, cast
 
 from popoto.engine.keys import text_of
-from popoto.exceptions import QueryException
+from popoto.exceptions import NoTextError, QueryException
 from popoto.fields.describing import describe
 from popoto.fields.given import MOST_RESULTS
 from popoto.memory.composite.signals import Signal
@@ -69,11 +69,11 @@ def capped(execution: Execution, count: int) -> int:
 
 
 def asked_text(options: ModelOptions, text: object, method: str) -> str:
-    """The text to look for; "" where there is none. Raises QueryException for what is no text."""
+    """The text to look for; "" where there is none. Raises NoTextError for what is none."""
     if text is None:
         return ""
     if not isinstance(text, str):
-        raise QueryException(f"{options.model_name}: {method}() needs a text, got {describe(text)}")
+        raise NoTextError(f"{options.model_name}: {method}() needs a text, got {describe(text)}")
     return text if text.strip() else ""
 
 
@@ -197,11 +197,14 @@ def as_number(given: object) -> float:
 
 def checked_mapping(options: ModelOptions, what: str, given: Any) -> Mapping[Any, Any]:
     """What has a number for each of its keys; nothing for None. Raises QueryException."""
-    if given is not None and not isinstance(given, Mapping):
+    if given is None:
+        return {}
+    if not isinstance(given, Mapping):
         raise QueryException(
             f"{options.model_name}: {what} must be a dict with numbers, got {describe(given)}"
         )
-    return cast("Mapping[Any, Any]", given or {})
+    numbers: Mapping[Any, Any] = given
+    return numbers
 
 
 def checked_boost(options: ModelOptions, what: str, given: Any) -> dict[str, float]:
