@@ -197,14 +197,16 @@ def as_number(given: object) -> float:
 
 def checked_mapping(options: ModelOptions, what: str, given: Any) -> Mapping[Any, Any]:
     """What has a number for each of its keys; nothing for None. Raises QueryException."""
-    if given is None:
-        return {}
-    if not isinstance(given, Mapping):
+    numbers: Mapping[Any, Any] = {} if given is None else given
+    if not _is_mapping(numbers):
         raise QueryException(
             f"{options.model_name}: {what} must be a dict with numbers, got {describe(given)}"
         )
-    numbers: Mapping[Any, Any] = given
     return numbers
+
+
+def _is_mapping(given: object) -> bool:
+    return isinstance(given, Mapping)
 
 
 def checked_boost(options: ModelOptions, what: str, given: Any) -> dict[str, float]:
