@@ -79,6 +79,8 @@ def _pause() -> Iterator[None]:
     in_processes = os.environ.pop(IN_PROCESSES, None)
     # In a worker there are several, one upon the other: whoever is stopped lets the next go on.
     stopped: list[coverage.Coverage] = []
+    # Every start wraps it once more, until it recurses too deeply.
+    leave = os._exit
     while (running := coverage.Coverage.current()) is not None:
         running.stop()
         stopped.append(running)
@@ -87,6 +89,7 @@ def _pause() -> Iterator[None]:
     finally:
         for each in reversed(stopped):
             each.start()
+        os._exit = leave
         if in_processes is not None:
             os.environ[IN_PROCESSES] = in_processes
 

@@ -102,7 +102,7 @@ def test_a_bare_request_is_a_span_too(spans: InMemorySpanExporter, api: Api) -> 
     """One that no operation of a model has made."""
     assert DB_key("Thing", "a").exists() is False
     (span,) = taken(spans)
-    assert span.name == "plan Thing"
+    assert span.name == "exists Thing"
     assert span.attributes is not None
     assert (span.attributes["popoto.requests"], span.attributes["popoto.commands"]) == (1, 1)
 

@@ -430,20 +430,18 @@ def waited(replicas: int, *replies: int, commits: int = 0) -> Request:
 
 def test_a_commit_that_was_refused_lacks_nothing() -> None:
     refused, refused_all, done = [0, 1, b"holds"], [2, [1, b"holds"]], [1]
-    assert replication.noted(None, waited(1, 0, commits=1), [refused]) is None
-    assert replication.noted(None, waited(1, 0, commits=2), [refused_all, refused]) is None
-    assert replication.noted(None, waited(1, 0, commits=2), [refused, done]) is not None
+    assert replication.missing(waited(1, 0, commits=1), [refused]) is None
+    assert replication.missing(waited(1, 0, commits=2), [refused_all, refused]) is None
+    assert replication.missing(waited(1, 0, commits=2), [refused, done]) is not None
 
 
 def test_the_fewest_replicas_of_all_count() -> None:
     assert waited(2, 2, 1).replicas == 1
     assert waited(2, 1, 2).replicas == 1
-    first = replication.noted(None, waited(3, 1), [b"OK"])
-    assert replication.noted(first, waited(3, 2), [b"OK"]) is first
-    last = replication.noted(first, waited(3, 0), [b"OK"])
-    assert last is not None
-    assert last.replicas == 0
-    assert replication.noted(last, waited(3, 3), [b"OK"]) is last
+    found = replication.missing(waited(3, 1), [b"OK"])
+    assert found is not None
+    assert found.replicas == 1
+    assert replication.missing(waited(3, 3), [b"OK"]) is None
 
 
 # A slot on its way -----------------------------------------------------------------------

@@ -105,10 +105,10 @@ def test_a_name_is_not_inherited() -> None:
             name = "beast"
             ttl = 60
 
-    class Dog(Animal):
+    class Wolf(Animal):
         pass
 
-    assert (Animal._meta.model_name, Dog._meta.model_name, Dog._meta.ttl) == ("beast", "Dog", 60)
+    assert (Animal._meta.model_name, Wolf._meta.model_name, Wolf._meta.ttl) == ("beast", "Wolf", 60)
 
 
 @pytest.mark.parametrize("name", ["", "a:b", "a*", "{a}", "a b", "$a", "9a", 3, b"a", "ä"])

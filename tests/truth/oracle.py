@@ -162,6 +162,12 @@ def decoded(raw: bytes) -> Any:
     return cast("Any", tree)
 
 
+def _standing_in(field: Any) -> Any:
+    """What a record counts as that was stored before there was the field."""
+    is_own = field.key or field.unique or callable(field.default)
+    return None if is_own else field.default
+
+
 def value_of(kind: type, raw: bytes | None) -> Any:
     """A field's value; numbers that other writers stored in another type in the field's own."""
     if raw is None:
@@ -252,7 +258,10 @@ class _Check:
         }
 
     def values(self, stored: Mapping[str, bytes]) -> dict[str, Any]:
-        return {name: value_of(each.type, stored.get(name)) for name, each in self.fields.items()}
+        return {
+            name: value_of(each.type, stored[name]) if name in stored else _standing_in(each)
+            for name, each in self.fields.items()
+        }
 
     def run(self) -> list[str]:
         living = self.living()
