@@ -11,11 +11,11 @@ RUN := $(VENV)/bin/python
 # start hundreds of processes, each of which would compile popoto for itself.
 COMPILED := PYTHONDONTWRITEBYTECODE= PYTHONPYCACHEPREFIX='$(CURDIR)/$(VENV)/compiled'
 PYTEST := $(COMPILED) $(RUN) -m pytest
-# One server for each worker process, and one worker more than cores: some tests wait. A file's tests stay together;
+# One server for each worker process, and more workers than cores: some tests wait. A file's tests stay together;
 # tests/order.py says which files come first.
-PARALLEL := -n 3 --dist loadfile --no-loadscope-reorder
+PARALLEL := -n 4 --dist loadfile --no-loadscope-reorder
 # What a change to models, fields or queries is likely to break; the rest starts processes and servers.
-FAST := $(addprefix tests/,unit models fields queries in_place transactions bulk acceptance truth test_source_rules.py)
+FAST := $(addprefix tests/,unit models fields queries transactions bulk acceptance test_source_rules.py)
 PIP_FLAGS := --quiet --disable-pip-version-check --no-input
 REDIS_SERVER ?= $(shell command -v redis-server 2>/dev/null)
 # Extra arguments for pytest, e.g. make test ARGS='-k expiry -x'
