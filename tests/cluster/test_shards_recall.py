@@ -11,12 +11,13 @@ from typing import Any
 
 import pytest
 import redis
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from popoto import ContextAssembler, QueryException, RetrievalQuality, clock, redis_db
 from popoto.models.reading.ranking.recalling import sequence
 from tests.driver import Api
+from tests.queries.test_random_queries import unshrunk
 
 from .models import Filed, Guarded, Memory, Said, holder
 
@@ -83,13 +84,7 @@ conditions = st.sampled_from(
 )
 
 
-@settings(
-    deadline=None,
-    max_examples=40,
-    phases=(Phase.reuse, Phase.generate),
-    report_multiple_bugs=False,
-    suppress_health_check=list(HealthCheck),
-)
+@settings(unshrunk, max_examples=40)
 @given(
     stored=records,
     asked=texts.filter(bool),

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import redis
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from popoto import Q, redis_db
@@ -20,6 +20,7 @@ from tests.queries.test_random_queries import (
     Specimen,
     compare_with_python,
     orders,
+    unshrunk,
     worlds,
 )
 
@@ -47,13 +48,7 @@ class ByNumber(Specimen):
 
 
 @pytest.mark.parametrize("model", [Spread, ByNumber])
-@settings(
-    deadline=None,
-    max_examples=40,
-    phases=(Phase.reuse, Phase.generate),
-    report_multiple_bugs=False,
-    suppress_health_check=list(HealthCheck),
-)
+@settings(unshrunk, max_examples=40)
 @given(
     world=worlds,
     order=orders,

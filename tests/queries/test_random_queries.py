@@ -373,14 +373,16 @@ ORDERS = [
 orders = st.none() | st.sampled_from([*ORDERS, *("-" + name for name in ORDERS)])
 
 
-@settings(
+#: Shrinking would take longer than a test may: the condition that failed tells enough.
+unshrunk = settings(
     deadline=None,
-    max_examples=110,
-    # Shrinking would take longer than a test may: the condition that failed tells enough.
     phases=(Phase.reuse, Phase.generate),
     report_multiple_bugs=False,
     suppress_health_check=list(HealthCheck),
 )
+
+
+@settings(unshrunk, max_examples=110)
 @given(
     world=worlds,
     order=orders,

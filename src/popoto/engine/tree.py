@@ -6,7 +6,7 @@ of query.lua describes; keys are declared through the `Keys` collector.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, TypeAlias
 
@@ -74,6 +74,12 @@ class RecordKeys:
     """These records, as far as they exist."""
 
     keys: tuple[str | bytes, ...]
+
+
+def in_parts(keys: Sequence[str | bytes], size: int) -> Iterator[RecordKeys]:
+    """Many records, so many at a time."""
+    for first in range(0, len(keys), size):
+        yield RecordKeys(tuple(keys[first : first + size]))
 
 
 @dataclass(slots=True, frozen=True)

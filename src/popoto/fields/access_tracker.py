@@ -138,8 +138,7 @@ class AccessTrackerMixin:
         """`confirm_access` of many records in one step: of all of them, or of none.
 
         Returns how many reads each had, in order, or the pipeline. Raises as `confirm_access`,
-        and TypeError unless the records come in a list.
-        One command.
+        and TypeError unless the records come in a list. One command.
         """
         return run(_confirm_all(records, pipeline))
 

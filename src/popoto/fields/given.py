@@ -8,16 +8,16 @@ from typing import Any, Final, cast
 
 from popoto.fields.describing import describe
 
-__all__ = ["MOST_RESULTS", "pairs_in", "parts_of", "records_in", "results_wanted"]
+__all__ = ["MOST_RESULTS", "is_mapping", "pairs_in", "parts_of", "records_in", "results_wanted"]
 
 #: More results than any server holds; beyond it numbers are no places of an index any more.
 MOST_RESULTS: Final = 2**53
 
 
-def results_wanted(limit: Any, name: str = "limit") -> int:
+def results_wanted(limit: Any) -> int:
     """How many results are asked for. Raises TypeError for what is no int."""
     if isinstance(limit, bool) or not isinstance(limit, Integral):
-        raise TypeError(f"{name} must be an int, got {describe(limit)}")
+        raise TypeError(f"limit must be an int, got {describe(limit)}")
     return min(int(limit), MOST_RESULTS)
 
 
@@ -40,7 +40,7 @@ def records_in(given: Any, what: str) -> list[Any]:
 
 def pairs_in(given: Any, what: str, pair: str) -> list[tuple[Any, Any]]:
     """The pairs of a list or another iterable. Raises TypeError for what is none of such."""
-    if not _is_several(given) or _is_record(given) or _is_dict(given):
+    if not _is_several(given) or _is_record(given) or is_mapping(given):
         raise TypeError(f"{what} takes a list of pairs ({pair}), got {describe(given)}")
     pairs: list[tuple[Any, Any]] = []
     for place, each in enumerate(cast("Iterable[object]", given)):
@@ -57,7 +57,8 @@ def _is_several(given: object) -> bool:
     return isinstance(given, Iterable) and not isinstance(given, (str, bytes))
 
 
-def _is_dict(given: object) -> bool:
+def is_mapping(given: object) -> bool:
+    """Whether something has values by name; of which types, nobody knows."""
     return isinstance(given, Mapping)
 
 

@@ -112,9 +112,8 @@ class ObservationProtocol:
         without, wherever they are pending.
 
         Raises ValueError for an outcome that is none, TypeError unless the records come in a
-        list, before anything is done. All effects on the
-        records of one model are one step: one command, whatever their number. `pipeline` may be a
-        transaction.
+        list, before anything is done. All effects on the records of one model are one step: one
+        command, whatever their number. `pipeline` may be a transaction.
         """
         run(_observing(instances, outcome_map, pipeline, partition))
 

@@ -12,7 +12,7 @@ from popoto.engine.request import Plan
 from popoto.engine.run import arun, run
 from popoto.fields.constants import Defaults
 from popoto.fields.describing import describe
-from popoto.models.reading.ranking.asked import checked_number
+from popoto.models.reading.ranking.asked import checked_limit, checked_number
 from popoto.recipes.assembling.asked import Asked, checked_dict
 from popoto.recipes.assembling.choosing import Budget, length_as_tokens, within
 from popoto.recipes.assembling.effects import take_effect
@@ -38,7 +38,6 @@ from popoto.recipes.assembling.quality import (
 )
 from popoto.recipes.assembling.retrieving import mode_of
 from popoto.recipes.assembling.settings import (
-    checked_count,
     checked_share,
     checked_weights,
     options_of,
@@ -256,7 +255,7 @@ class ContextAssembler:
         if agent_id is not None:
             wanted[self.agent_id_field] = agent_id
         if self.proactive_items is not None:
-            checked_count(options, "proactive_items", self.proactive_items)
+            checked_limit(options, self.proactive_items, "proactive_items")
         threshold = self.surfacing_threshold
         return Asked(
             self.model_class,
@@ -264,9 +263,9 @@ class ContextAssembler:
             checked_dict("query_cues", cues or {}, "{'topic': 'deploys'}"),
             wanted,
             mode_of(self.model_class, self.retrieval_mode),
-            checked_count(options, "max_items", self.max_items),
+            checked_limit(options, self.max_items, "max_items"),
             checked_number(options, "surfacing_threshold", threshold, infinite=True),
-            checked_count(options, "propagation_depth", self.propagation_depth),
+            checked_limit(options, self.propagation_depth, "propagation_depth"),
             check_traversed(self.model_class, self.graph_traversal_relationship_fields),
             checked_gate(
                 self.model_class, self.confidence_gate_threshold, self.confidence_gate_mode

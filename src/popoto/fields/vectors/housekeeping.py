@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from popoto.engine.looking_up import members_of
 from popoto.engine.request import Call, Plan
 from popoto.engine.run import run
-from popoto.fields.keeping.shards import in_every_shard
+from popoto.fields.keeping.shards import all_asked, every_shard, in_every_shard
 from popoto.fields.vectors.in_files import embeddings_directory
 from popoto.fields.vectors.keeper import Seen, VectorKeeper
 from popoto.memory.vectors.arrays import Array, numpy
@@ -25,6 +25,7 @@ __all__ = [
     "nothing",
     "prepared",
     "read_index",
+    "seen_in",
     "seen_of_each",
     "write_index",
 ]
@@ -46,15 +47,17 @@ def loading(model_class: Any) -> Plan[tuple[Array | None, list[str]]]:
 
 def seen_of_each(options: Any, field: Any) -> Plan[list[Seen]]:
     """What there is of a field's vectors, by the shards that keep some of them."""
+    shards = (yield from every_shard(options)) if field.store == "server" else [options]
+    return (yield from seen_in(field, shards))
+
+
+def seen_in(field: Any, shards: Sequence[Any]) -> Plan[list[Seen]]:
+    """The same of these shards."""
+    keepers: list[VectorKeeper] = [field.keeper_in(each.shard) for each in shards]
     if field.store != "server":
         # Files are one store for all shards.
-        return [(yield from field.keeper.seen())]
-
-    def seen(view: Any) -> Plan[Seen]:
-        keeper: VectorKeeper = field.keeper_in(view.shard)
-        return keeper.seen()
-
-    return (yield from in_every_shard(options, seen))
+        keepers = keepers[:1]
+    return (yield from all_asked(keepers, lambda each: each.seen()))
 
 
 def nothing() -> Plan[tuple[Array | None, list[str]]]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from numbers import Integral
 from typing import Any, Final
 
 from popoto._unknown_names import closest, is_strict, tell
@@ -51,13 +50,6 @@ def checked_weights(options: ModelOptions, given: Any) -> dict[str, float]:
     for name, weight in weights.items():
         checked_number(options, f"the weight of {name!r}", weight)
     return weights
-
-
-def checked_count(options: ModelOptions, what: str, given: Any) -> int:
-    """An int, which may be below 0. Raises QueryException."""
-    if isinstance(given, bool) or not isinstance(given, Integral):
-        raise QueryException(f"{options.model_name}: {what} must be an int, got {describe(given)}")
-    return int(given)
 
 
 def checked_share(options: ModelOptions, what: str, given: Any) -> float:

@@ -12,7 +12,7 @@ from typing import Any, Final, cast
 from popoto.engine.keys import text_of
 from popoto.exceptions import NoTextError, QueryException
 from popoto.fields.describing import describe
-from popoto.fields.given import MOST_RESULTS
+from popoto.fields.given import MOST_RESULTS, is_mapping
 from popoto.memory.composite.signals import Signal
 from popoto.models.reading.executing import Execution
 from popoto.models.reading.planning import AnyField
@@ -35,6 +35,7 @@ __all__ = [
     "number_of_results",
     "partition_of",
     "refuse_order",
+    "text_of_key",
     "the_field",
 ]
 
@@ -54,10 +55,10 @@ def number_of_results(execution: Execution, name: str, n: Any) -> int:
     return capped(execution, min(int(number), MOST_RESULTS))
 
 
-def checked_limit(options: ModelOptions, limit: Any) -> int:
-    """How many results are wanted. Raises QueryException for what is no int."""
+def checked_limit(options: ModelOptions, limit: Any, name: str = "limit") -> int:
+    """How many of something are wanted. Raises QueryException for what is no int."""
     if isinstance(limit, bool) or not isinstance(limit, Integral):
-        raise QueryException(f"{options.model_name}: limit must be an int, got {describe(limit)}")
+        raise QueryException(f"{options.model_name}: {name} must be an int, got {describe(limit)}")
     return int(limit)
 
 
@@ -198,22 +199,21 @@ def as_number(given: object) -> float:
 def checked_mapping(options: ModelOptions, what: str, given: Any) -> Mapping[Any, Any]:
     """What has a number for each of its keys; nothing for None. Raises QueryException."""
     numbers: Mapping[Any, Any] = {} if given is None else given
-    if not _is_mapping(numbers):
+    if not is_mapping(numbers):
         raise QueryException(
             f"{options.model_name}: {what} must be a dict with numbers, got {describe(given)}"
         )
     return numbers
 
 
-def _is_mapping(given: object) -> bool:
-    return isinstance(given, Mapping)
+def text_of_key(key: Any) -> str:
+    """A record key, given as text or as bytes."""
+    return text_of(key) if isinstance(key, bytes) else str(key)
 
 
 def checked_boost(options: ModelOptions, what: str, given: Any) -> dict[str, float]:
     """Numbers by record key. Raises QueryException."""
     return {
-        text_of(key) if isinstance(key, bytes) else str(key): checked_number(
-            options, f"{what} of {key!r}", number
-        )
+        text_of_key(key): checked_number(options, f"{what} of {key!r}", number)
         for key, number in checked_mapping(options, what, given).items()
     }

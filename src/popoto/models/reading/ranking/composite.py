@@ -10,7 +10,7 @@ import redis.exceptions
 
 from popoto import clock
 from popoto.engine.request import Argument, Plan, Request, ScriptCall
-from popoto.engine.tree import Keys, Node, Nothing, RecordKeys, ScoreRange, all_of, encode
+from popoto.engine.tree import Keys, Node, Nothing, ScoreRange, all_of, encode, in_parts
 from popoto.exceptions import QueryException
 from popoto.fields.describing import describe
 from popoto.fields.keeping.shards import all_asked
@@ -198,10 +198,7 @@ def _candidates(fetch: Fetch) -> Plan[list[Node]]:
     if fetch.operand.exact:
         return [fetch.operand.node]
     keys: Sequence[bytes] = yield from fetch.keys(Order("any"))
-    return [
-        RecordKeys(tuple(keys[first : first + _MOST_CANDIDATES]))
-        for first in range(0, len(keys), _MOST_CANDIDATES)
-    ]
+    return list(in_parts(keys, _MOST_CANDIDATES))
 
 
 # Asking the server -----------------------------------------------------------------------------

@@ -10,7 +10,7 @@ from typing import Any
 import redis.exceptions
 
 from popoto.engine.batch import Batch
-from popoto.engine.keys import as_text, text_of
+from popoto.engine.keys import as_text
 from popoto.engine.looking_up import looked_up
 from popoto.engine.outcome import other_form
 from popoto.engine.request import Argument, Plan, Request, ScriptCall
@@ -21,6 +21,7 @@ from popoto.engine.tree import (
     Nothing,
     RecordKeys,
     encode,
+    in_parts,
 )
 from popoto.exceptions import QueryException
 from popoto.fields.describing import describe
@@ -46,6 +47,7 @@ from popoto.models.reading.ranking.asked import (
     number_of_results,
     partition_of,
     refuse_order,
+    text_of_key,
     the_field,
 )
 from popoto.models.reading.ranking.scored import (
@@ -55,7 +57,7 @@ from popoto.models.reading.ranking.scored import (
     keys_of,
     merged,
 )
-from popoto.models.reading.ranking.settling import settled
+from popoto.models.reading.ranking.settling import all_settled, settled
 from popoto.models.reading.spec import QuerySpec
 from popoto.models.reading.spreading import in_each_shard
 from popoto.models.record.options import ModelOptions
@@ -115,7 +117,7 @@ def keyword_ranking(
     terms = _terms(field, asked_text(spec.options, query_text, "search"))
     if count <= 0 or not terms:
         return []
-    among = None if allowed_keys is None else RecordKeys(tuple(map(_text, allowed_keys)))
+    among = None if allowed_keys is None else RecordKeys(tuple(map(text_of_key, allowed_keys)))
 
     stem = field.stem(partition)
 
@@ -147,16 +149,11 @@ def _ranked(rankings: Sequence[_Ranking], sweeps: bool) -> Plan[list[Scored] | N
         return (yield from first.found(None, sweeps=sweeps))
     corpora = yield from all_asked(rankings, lambda each: each.corpus())
     whole = Corpus.summed(corpora)
-    told = yield from all_asked(rankings, lambda each: each.found(whole, sweeps=sweeps))
-    parts = [each for each in told if each is not None]
-    return merged(parts)[: first.count] if len(parts) == len(told) else None
+    parts = yield from all_settled(rankings, lambda each: each.found(whole, sweeps=sweeps))
+    return None if parts is None else merged(parts)[: first.count]
 
 
 # What is asked for -----------------------------------------------------------------------------
-
-
-def _text(key: Any) -> str:
-    return text_of(key) if isinstance(key, bytes) else str(key)
 
 
 def _terms(field: AnyField, text: str) -> list[str]:
@@ -230,8 +227,7 @@ class _Ranking:
         if len(keys) <= MOST_CANDIDATES:
             return (yield from self._of(RecordKeys(tuple(keys)), asking))
         parts: list[list[Scored]] = []
-        for first in range(0, len(keys), MOST_CANDIDATES):
-            some = RecordKeys(tuple(keys[first : first + MOST_CANDIDATES]))
+        for some in in_parts(keys, MOST_CANDIDATES):
             part = yield from self._of(some, replace(asking, reading=Reading(())))
             if part is None:
                 return None

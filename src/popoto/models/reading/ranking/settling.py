@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 from popoto import redis_db
 from popoto.engine.request import Plan
+from popoto.fields.keeping.shards import all_asked
 
-__all__ = ["MOST_ASKED", "settled"]
+__all__ = ["MOST_ASKED", "all_settled", "settled"]
 
+Item = TypeVar("Item")
 Answer = TypeVar("Answer")
 
 #: How often such a question is asked.
@@ -31,3 +33,12 @@ def settled(ask: Callable[[bool], Plan[Answer | None]]) -> Plan[Answer]:
     if found is None:
         raise AssertionError("a question was not answered")
     return found
+
+
+def all_settled(
+    asked: Sequence[Item], ask: Callable[[Item], Plan[Answer | None]]
+) -> Plan[list[Answer] | None]:
+    """The answers of several shards, as `settled` has them; None where one has none."""
+    told = yield from all_asked(asked, ask)
+    answers = [each for each in told if each is not None]
+    return answers if len(answers) == len(told) else None

@@ -10,7 +10,7 @@ import redis.exceptions
 
 from popoto.engine.keys import as_text
 from popoto.engine.request import Argument, Plan, Request, ScriptCall
-from popoto.engine.tree import Keys, Members, Node, RecordKeys, all_of, encode
+from popoto.engine.tree import Keys, Members, Node, RecordKeys, all_of, encode, in_parts
 from popoto.memory.bm25.corpus import Corpus
 from popoto.memory.bm25.formula import inverse_frequency
 from popoto.memory.recall.formula import COMMON_SHARE, K1, LEAST_COMMON, B
@@ -176,8 +176,7 @@ class Asking:
         if not isinstance(node, RecordKeys) or len(node.keys) <= MOST_CANDIDATES:
             return (yield from self._brought(node, how, most, whole, sweeps=sweeps))
         parts: list[Told] = []
-        for first in range(0, len(node.keys), MOST_CANDIDATES):
-            some = RecordKeys(node.keys[first : first + MOST_CANDIDATES])
+        for some in in_parts(node.keys, MOST_CANDIDATES):
             part = yield from self._brought(some, how, most, whole, sweeps=sweeps)
             if part is None:
                 return None

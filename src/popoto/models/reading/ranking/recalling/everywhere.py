@@ -19,7 +19,7 @@ from popoto.models.reading.ranking.recalling.candidates import (
     Whole,
     joined,
 )
-from popoto.models.reading.ranking.settling import settled
+from popoto.models.reading.ranking.settling import all_settled, settled
 
 __all__ = ["AskingEverywhere"]
 
@@ -71,17 +71,15 @@ class AskingEverywhere:
         return found
 
     def _whole(self, sweeps: bool) -> Plan[Whole | None]:
-        told = yield from all_asked(self.parts, lambda each: each.whole(sweeps=sweeps))
-        parts = [each for each in told if each is not None]
-        return Whole.summed(parts) if len(parts) == len(told) else None
+        parts = yield from all_settled(self.parts, lambda each: each.whole(sweeps=sweeps))
+        return None if parts is None else Whole.summed(parts)
 
     def _brought(self, how: Brought, most: int, sweeps: bool) -> Plan[Told | None]:
         whole = self.known
-        told = yield from all_asked(
+        parts = yield from all_settled(
             self.parts, lambda each: each.brought(how, most, whole, sweeps=sweeps)
         )
-        parts = [each for each in told if each is not None]
-        return joined(parts, most) if len(parts) == len(told) else None
+        return None if parts is None else joined(parts, most)
 
 
 def _held_by_rare(whole: Whole) -> int:

@@ -15,7 +15,8 @@ from popoto.engine.tree import Everything, Node, RecordKeys
 from popoto.fields.associations.edges import spread
 from popoto.fields.constants import Defaults
 from popoto.fields.keeping.shards import all_asked
-from popoto.fields.vectors.keeper import Seen, VectorKeeper
+from popoto.fields.vectors.housekeeping import seen_in
+from popoto.fields.vectors.keeper import Seen
 from popoto.memory.recall.formula import telling_part
 from popoto.models.reading.fetching import Fetch
 from popoto.models.reading.fixing import fixed_shards
@@ -255,13 +256,7 @@ class Search:
         field = self.signals.embedding
         if field is None or field.provider is None:
             return (yield from no_vectors())
-        keepers: list[VectorKeeper] = [
-            field.keeper_in(each.shard) for each in self.asking.fetch.shards
-        ]
-        if field.store != "server":
-            # Files are one store for all shards.
-            keepers = keepers[:1]
-        return (yield from all_asked(keepers, lambda each: each.seen()))
+        return (yield from seen_in(field, self.asking.fetch.shards))
 
     def _associated(self) -> Plan[dict[str, float]]:
         """How strongly the cues, and the caller, point to records."""
