@@ -64,16 +64,18 @@ def memory() -> Any:
 
 WRONG = [
     # Lists of records: one alone gives its fields when it is gone through.
-    Wrong("touch one", lambda r: M.bulk_touch(r, "relevance"), TypeError, "list of records"),
+    Wrong(
+        "touch one", lambda r: M.bulk_touch(r, "relevance"), TypeError, "list of records, got <Told"
+    ),
     Wrong("touch keys", lambda r: M.bulk_touch([r.pk], "relevance"), TypeError, "item 0"),
     Wrong("touch None", lambda r: M.bulk_touch(None, "relevance"), TypeError, "got None"),
-    Wrong("confirm one", M.bulk_confirm_access, TypeError, "list of records"),
+    Wrong("confirm one", M.bulk_confirm_access, TypeError, "list of records, got <Told"),
     Wrong("confirm keys", lambda r: M.bulk_confirm_access([r, r.pk]), TypeError, "item 1"),
     Wrong(
         "outcome of one",
         lambda r: PROTOCOL.on_context_used(r, {r.pk: "acted"}),
         TypeError,
-        "list of records",
+        "list of records, got <Told",
     ),
     Wrong(
         "outcome of keys",
