@@ -179,6 +179,26 @@ def test_which_words_bring_candidates_is_decided_for_all_shards(both: Callable[.
         assert_same(answers, "_recall_score")
 
 
+def test_a_shard_in_which_nothing_matches_changes_no_answer(both: Callable[..., Any]) -> None:
+    """Few match, so all of them are looked at, and not those alone that have the rare word."""
+    long, short = "alpha " + "filler " * 12, "beta"
+
+    def remember() -> None:
+        rows = [("ann bob cleo".split()[at % 3], long, "here") for at in range(111)]
+        rows += [(agent, short, "here") for agent in ("ann", "bob", "cleo")]
+        rows += [("dan", short, "elsewhere")] * 111
+        Said.bulk_create(
+            Said(agent=agent, name=f"{place:03}", text=text, session=session)
+            for place, (agent, text, session) in enumerate(rows)
+        )
+
+    both(remember)
+    query = Said.query.filter(session="here")
+    answers = both(partial(query.recall, "alpha beta", limit=5, signals=["words"]))
+    assert [each.text for each in answers[0][:3]] == [short] * 3
+    assert_same(answers, "_recall_score")
+
+
 def remember_some() -> None:
     for place, agent in enumerate(AGENTS):
         for number in range(3):

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from popoto import Q, redis_db
 from popoto.exceptions import QueryException
+from popoto.fields.keeping import shards
 from tests.driver import Api
 from tests.queries.test_random_queries import (
     Case,
@@ -204,6 +205,16 @@ def test_all_shards_are_asked_together(asked: list[int], notes: list[Note]) -> N
     assert len(Note.query.filter(topic="odd").order_by("-rank").limit(2).all()) == 2
     assert len(Note.query.get_many([each.pk for each in notes])) == 24
     assert asked == [1, 4, 1, 4, 48]
+
+
+def test_of_many_shards_some_are_asked_at_a_time(
+    monkeypatch: pytest.MonkeyPatch, asked: list[int], notes: list[Note]
+) -> None:
+    monkeypatch.setattr(shards, "_TOGETHER", 3)
+    assert Note.query.filter(topic="odd").count() == 12
+    ranked = Note.query.filter(rank__gt=0).order_by("-rank").values_list("rank", flat=True)
+    assert ranked.limit(5).offset(1).all() == [52, 51, 50, 43, 42]
+    assert asked == [1, 3, 1, 1, 3, 1]
 
 
 def test_scripts_are_taught_to_every_node(asked: list[int], nodes: list[redis.Redis]) -> None:
