@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import datetime
+from collections.abc import Callable
 from decimal import Decimal
-from typing import Any
 
 import pytest
 import redis
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from popoto import Q, redis_db
+from popoto import Q
 from popoto.exceptions import QueryException
 from popoto.fields.keeping import shards
 from tests.driver import Api
@@ -180,24 +180,10 @@ def test_what_a_query_does_is_told(api: Api, notes: list[Note]) -> None:
 
 
 @pytest.fixture
-def asked(monkeypatch: pytest.MonkeyPatch, notes: list[Note]) -> list[int]:
+def asked(counted: Callable[[], list[int]], notes: list[Note]) -> list[int]:
     """How many commands went together, each time that any did. Nodes know the scripts."""
     Note.query.filter(topic="odd").count()
-    asked: list[int] = []
-    kind = type(redis_db.connection())
-    call, call_many = kind.call, kind.call_many
-
-    def counted(self: Any, command: Any, **keywords: Any) -> Any:
-        asked.append(1)
-        return call(self, command, **keywords)
-
-    def counted_many(self: Any, commands: Any, **keywords: Any) -> Any:
-        asked.append(len(commands))
-        return call_many(self, commands, **keywords)
-
-    monkeypatch.setattr(kind, "call", counted)
-    monkeypatch.setattr(kind, "call_many", counted_many)
-    return asked
+    return counted()
 
 
 def test_all_shards_are_asked_together(asked: list[int], notes: list[Note]) -> None:
