@@ -15,6 +15,7 @@ from popoto.models.record.metaclass import RecordBase
 from popoto.models.record.options import ModelOptions
 from popoto.models.record.record import OWN_STATE, Record
 from popoto.models.record.reversing import Reverse
+from popoto.models.record.value_types import is_of_the_class
 
 #: What asks for an expiry wherever values are given, and where instances keep it.
 EXPIRY: Final = {"ttl": "_ttl", "expire_at": "_expire_at"}
@@ -186,7 +187,8 @@ def _hint(cls: type[Record], name: str) -> str | None:
 def _is_declared(cls: type[Record], name: str) -> bool:
     """Whether a class of the user's own says in its body that instances have this attribute."""
     return any(
-        name in own_annotations(base)
+        name in annotations and not is_of_the_class(annotations[name])
         for base in cls.__mro__
         if "_meta" in vars(base) or not isinstance(base, RecordBase)
+        for annotations in (own_annotations(base),)
     )
