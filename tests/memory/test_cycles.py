@@ -168,6 +168,10 @@ def test_malformed_companions_add_nothing(
     assert [each.name for each in Rhythm.query.filter(agent="a").top_by_decay()] == ["x"]
 
 
+def test_a_cycle_without_a_length_adds_nothing() -> None:
+    assert resonance([(0, 5, 0), (-1, 5, 0), (YEARLY, 2, NOW)], NOW) == 2
+
+
 def test_other_forms_of_companions_are_read(redis_client: redis.Redis, rhythm: Rhythm) -> None:
     redis_client.hset(CYCLES, "Rhythm:x", msgpack.packb([[YEARLY, 5], [YEARLY, 1, 0, 7, "more"]]))
     redis_client.hset(PRESSURE, "Rhythm:x", msgpack.packb([1, NOW]))

@@ -6,6 +6,8 @@ import asyncio
 import datetime
 import json
 import math
+import random
+from collections import Counter
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from functools import partial
@@ -24,6 +26,7 @@ from popoto.exceptions import (
     OutcomeUnknownError,
     StoredDataError,
 )
+from popoto.memory.policy.formula import recurrences
 from popoto.models.upkeep.registry import Registry
 from popoto.recipes import policy_cache
 from popoto.recipes.policy_cache import (
@@ -114,6 +117,7 @@ def test_bounds_of_what_cannot_be(successes: int, total: int) -> None:
         ([70, 0, 0, 0, 0, 0, 0], 10, 420),
         ([5, 3, 8, 4, 6, 2, 7], 5, 5.6),
         ([20, 0, 0, 0, 0, 0, 0], 20 / 7, 120),
+        ([1, 0], 0.5, 1),
         ([1, 2], 0, 0),
         ([1, 2], -1, 0),
         ([], 1, 0),
@@ -508,3 +512,65 @@ def test_what_happens_every_day_has_no_cycle(first: datetime.date, count: int) -
 def test_seven_mondays_are_weekly() -> None:
     found = asyncio.run(temporal_discovery_handler(days(7, 7)))
     assert WEEKLY in [period for period, _, _ in found]
+
+
+def chance(statistic: float, degrees: int) -> float:
+    """How often chance alone makes a chi-squared statistic as large."""
+    half = statistic / 2
+    at, tail = (0.5, math.erfc(math.sqrt(half))) if degrees % 2 else (1.0, math.exp(-half))
+    while at < degrees / 2:
+        tail += half**at * math.exp(-half) / math.gamma(at + 1)
+        at += 1
+    return tail
+
+
+CALENDARS: list[tuple[int, int, Callable[[datetime.date], int]]] = [
+    (WEEKLY, 7, datetime.date.weekday),
+    (MONTHLY, 4, lambda date: min(date.day // 7, 3)),
+    (YEARLY, 12, lambda date: date.month - 1),
+]
+
+
+def by_chance(dates: list[datetime.date]) -> tuple[list[tuple[int, float]], set[int]]:
+    """What is more than chance, and the degrees of freedom of what is nearly that."""
+    first = min(dates)
+    span = [first + datetime.timedelta(day) for day in range((max(dates) - first).days + 1)]
+    found: list[tuple[int, float]] = []
+    near: set[int] = set()
+    for period, buckets, bucket_of in CALENDARS:
+        days = Counter(map(bucket_of, span)) if len(span) > 1 else Counter(range(buckets))
+        means = {each: len(dates) * days[each] / days.total() for each in range(buckets)}
+        counts = Counter(map(bucket_of, dates))
+        excess = {
+            each: (counts[each] - mean) / math.sqrt(mean)
+            for each, mean in means.items()
+            if mean >= 0.5
+        }
+        degrees = len(excess) - 1
+        if len(dates) < buckets or degrees < 1:
+            continue
+        statistic = sum(each**2 for each in excess.values())
+        if chance(statistic, degrees) < 0.05:
+            found.append((period, 2 * math.pi * max(excess, key=excess.__getitem__) / buckets))
+        if chance(max(statistic - 1, 0), degrees) > 0.05 > chance(statistic, degrees):
+            near.add(degrees)
+    return found, near
+
+
+def test_a_cycle_is_what_chance_would_make_once_in_twenty_times() -> None:
+    draw = random.Random(2)
+    told: set[int] = set()
+    for _ in range(2_000):
+        days = draw.choice([0, 1, 2, 3, 4, 5, 6, 14, *(30 * months for months in range(1, 12))])
+        first = datetime.date(2025, 1, 1) + datetime.timedelta(draw.randrange(365))
+        dates = [
+            first + datetime.timedelta(round(days * draw.random() ** draw.choice([1, 1.3])))
+            for _ in range(draw.randint(3, 40))
+        ]
+        expected, near = by_chance(dates)
+        noon = [datetime.datetime.combine(date, datetime.time(12), UTC) for date in dates]
+        found = recurrences([each.timestamp() for each in noon], 0.5)
+        assert [(period, phase) for period, _, phase in found] == expected, dates
+        told |= near
+    # Each of the critical values has decided something.
+    assert told == set(range(1, 12))
