@@ -57,7 +57,7 @@ def learned_amplitude(amplitude: float, factor: float) -> float:
 
 
 def packed_cycles(cycles: Sequence[Cycle]) -> bytes:
-    """Cycles as they are first stored: MessagePack lists of period, amplitude and phase, as given."""
+    """Cycles as first stored: MessagePack lists of period, amplitude and phase, as given."""
     return msgpack.packb([[_storable(number) for number in cycle] for cycle in cycles])
 
 

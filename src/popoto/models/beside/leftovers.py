@@ -11,7 +11,8 @@ takes away what `find_places` finds of it.
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence, Set
+from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from typing import NamedTuple, TypeAlias
 
@@ -246,7 +247,7 @@ def find_places(options: ModelOptions, key: str) -> Plan[list[Place]]:
 
 
 def _fitting(
-    key: str, places: list[Place], kinds: Sequence[bytes], looked_at: Set[str]
+    key: str, places: list[Place], kinds: Sequence[bytes], looked_at: AbstractSet[str]
 ) -> list[Place]:
     """Those of these places whose key is of their family's type: one may belong to several.
 
@@ -263,7 +264,7 @@ def _fitting(
 
 
 def _standing(
-    options: ModelOptions, key: str, places: list[Place], looked_at: Set[str] = frozenset()
+    options: ModelOptions, key: str, places: list[Place], looked_at: AbstractSet[str] = frozenset()
 ) -> Plan[list[Place]]:
     """Those of these places that hold the record key. Two round trips."""
     if not places:
