@@ -233,8 +233,9 @@ def _are_any(messages: list[Message] | None) -> TypeGuard[list[Message]]:
             "inject_context() takes a list of messages, such as "
             f"[{{'role': 'user', 'content': '…'}}], got {describe(given)}"
         )
-    if items and items[0].get("role") == "system":
-        _parts_of(items[0].get("content"))
+    first = cast("list[Message]", items)[:1]
+    if first and first[0].get("role") == "system":
+        _parts_of(first[0].get("content"))
     return bool(items)
 
 
