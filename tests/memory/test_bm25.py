@@ -22,6 +22,8 @@ from popoto import (
     StringField,
     transaction,
 )
+from popoto.memory.bm25.formula import inverse_frequency, term_score
+from popoto.memory.recall.formula import K1, B
 from tests.driver import Api, RoundTrips
 
 
@@ -38,6 +40,8 @@ CORPUS = {
     "d3": "machine learning with python python python",
     "d4": "database indexing strategies",
 }
+#: How often who says "redis" says it.
+TIMES = {"d1": 2, "d2": 1}
 SMALL = {"1": "aaa bbb ccc", "2": "aaa bbb", "3": "aaa bbb", "4": "aaa"}
 
 
@@ -472,6 +476,22 @@ def test_a_check_finds_documents_that_are_missing_or_wrong(
     api(Doc.rebuild_indexes)
     assert api(Doc.check_indexes)["total"] == 0
     assert list(search("cherry")) == ["d1"]
+
+
+def test_a_document_of_which_no_length_is_known_counts_as_a_single_word(
+    redis_client: redis.Redis,
+) -> None:
+    save(CORPUS)
+    redis_client.zrem("$BM25:Doc:words:dl", "Doc:d1", "Doc:d2")
+    idf, average = inverse_frequency(4, 2), 17 / 4
+    scores = {name: term_score(count, 1, average, idf, 1.2, 0.75) for name, count in TIMES.items()}
+    exactly(search("redis"), scores)
+    (first, second) = Doc.query.recall("redis", signals=["words"])
+    assert [first.name, second.name] == list(TIMES)
+    greatest = idf * (K1 + 1)
+    for found, count in ((first, 2), (second, 1)):
+        score = term_score(count, 1, average, idf, K1, B) / greatest
+        assert found._recall_score == pytest.approx(score)
 
 
 def test_a_rebuild_counts_a_document_that_is_alone(redis_client: redis.Redis) -> None:

@@ -70,7 +70,8 @@ class Execution:
             ordering.parse(self.options, spec.order_by, spec.nulls)
         if self.options.isolation and not spec.at_large:
             check_fixed(self.options, spec.conditions)
-        operand: Operand = yield from Planner(spec.model).compile(spec.conditions)
+        planner = Planner(spec.model, spec.answered_by_index)
+        operand: Operand = yield from planner.compile(spec.conditions)
         return operand
 
     def count(self) -> Plan[int]:

@@ -43,6 +43,9 @@ class QuerySpec:
     related: tuple[str, ...] = ()
     #: of every partition, also where the model requires one: for upkeep
     at_large: bool = False
+    #: the one field whose conditions are asked of what it keeps, and not of its own `filter_query`;
+    #: conditions on other fields only say which partitions are meant
+    answered_by_index: str | None = None
     #: the shard that it asks, where its conditions do not say it
     within: ModelOptions | None = None
     #: whether replicas are asked
