@@ -279,4 +279,7 @@ def _root(cls: Any) -> Any:
 @functools.cache
 def _api_names(root: Any) -> frozenset[str]:
     reserved = {"query", "objects", "_meta", "_options", "_settings", "Meta"}
+    for base in root.__mro__:
+        if isinstance(base, RecordBase):
+            reserved.update(own_annotations(base))
     return frozenset(dir(root)) - MAY_BE_HIDDEN | reserved
