@@ -22,6 +22,7 @@ from popoto import (
     StringField,
     transaction,
 )
+from popoto.memory.bm25.corpus import Corpus
 from popoto.memory.bm25.formula import inverse_frequency, term_score
 from popoto.memory.recall.formula import K1, B
 from tests.driver import Api, RoundTrips
@@ -493,6 +494,14 @@ def test_documents_of_which_no_mean_length_is_known_count_as_of_single_words(
     if told is not None:
         redis_client.set("$BM25:Doc:words:avgdl", told)
     scored_as(5, 4, 1)
+
+
+@pytest.mark.parametrize("told", [None, b"", b"five"])
+def test_an_index_that_does_not_tell_its_documents_has_none(told: Any) -> None:
+    assert Corpus.told(told, told, 2) == Corpus(0, 0, (2,))
+    assert Corpus.summed([Corpus.told(told, b"4", 0), Corpus.told(b"2", b"4.5", 1)]) == Corpus(
+        2, 9, (1,)
+    )
 
 
 def scored_as(first: int, second: int, average: float) -> None:
