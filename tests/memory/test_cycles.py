@@ -238,6 +238,17 @@ def test_the_first_bytes_are_those_of_popoto_1_6(redis_client: redis.Redis) -> N
     assert redis_client.exists("$CyclicDecayF:Bytes:r:pressure") == 0
 
 
+def test_whole_numbers_are_first_stored_as_such(redis_client: redis.Redis) -> None:
+    field = CyclicDecayField(cycles=[(86400, 3), (2**70, 1)], pressure_rate=1)
+    kind: Any = type("Whole", (Model,), {"__module__": __name__, "name": KeyField(), "r": field})
+    with clock.using(NOW):
+        kind.create(name="x")
+    stored = msgpack.unpackb(redis_client.hget("$CyclicDecayF:Whole:r:cycles", "Whole:x"))
+    assert repr(stored) == f"[[86400, 3, 0], [{float(2**70)}, 1, 0]]"
+    stored = msgpack.unpackb(redis_client.hget("$CyclicDecayF:Whole:r:pressure", "Whole:x"))
+    assert repr(stored) == f"{{'rate': 1, 'last_resolved': {NOW}}}"
+
+
 def test_pressure_goes_on_building_up_over_saves(
     api: Api, redis_client: redis.Redis, rhythm: Rhythm
 ) -> None:
