@@ -196,7 +196,7 @@ class SortedFieldMixin(PartitionedFieldMixin[MixedIn]):
     ) -> DB_key:
         """The key of one partition's sorted set."""
         return cls.get_special_use_field_db_key(
-            model, field_name, *map(text_in_key, partition_field_values)
+            model, field_name, *map(text_in_key, DB_key(*partition_field_values))
         )
 
     @classmethod
