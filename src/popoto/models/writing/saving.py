@@ -378,9 +378,10 @@ class Saving(Change):
         stored = instance._stored
         self.note_unconfirmed(persisted=persisted)
         if self.known is not None and not self._is_assumed:
-            stored.update(
-                (name, now) for name, now in self.known.items() if name not in self.waiting
-            )
+            known = self.known
+            if self.waiting:
+                known = {name: now for name, now in known.items() if name not in self.waiting}
+            stored.update(known)
         stored.update(self.changed)
         if self.contents:
             settle_contents(self)
