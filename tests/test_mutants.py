@@ -33,7 +33,14 @@ def told(number: int) -> str:
 def never() -> int:
     return 5
 '''
-TESTS = """from demo import small, told
+TESTS = """import pytest
+from demo import MOST, small, told
+from demo.beginning import begin
+
+
+@pytest.fixture(autouse=True)
+def begun():
+    assert begin()
 
 
 def test_small():
@@ -43,6 +50,10 @@ def test_small():
 
 def test_told():
     assert told(1) == "small"
+
+
+def test_value():
+    assert MOST == 7
 """
 
 
@@ -70,7 +81,9 @@ def test_every_kind_of_change_is_made_once(tmp_path: Path) -> None:
 def test_survivors_are_told_with_line_and_change(tmp_path: Path) -> None:
     package = tmp_path / "src" / "demo"
     package.mkdir(parents=True)
-    (package / "__init__.py").write_text(MODULE.replace("LIMIT = 3", "from .limits import LIMIT"))
+    module = MODULE.replace("LIMIT = 3", "from .limits import LIMIT")
+    (package / "__init__.py").write_text(f"{module}\n\nMOST = 7\n")
+    (package / "beginning.py").write_text("def begin():\n    return 1\n")
     (package / "limits.py").write_text("LIMIT = 3\n")
     (tmp_path / "tests").mkdir()
     (tmp_path / "tests" / "test_demo.py").write_text(TESTS)
@@ -85,5 +98,7 @@ def test_survivors_are_told_with_line_and_change(tmp_path: Path) -> None:
         assert "return (number <= LIMIT)" not in done.stdout
         # A module of which nothing is left to be carried out once it was imported.
         assert "LIMIT = 4" not in done.stdout
+        # One that carries out other things, and a test that looks at a value alone.
+        assert "MOST = 8" not in done.stdout
     # What was found out stays known.
-    assert "12 changes, 0 of them to be tried" in done.stdout
+    assert "15 changes, 0 of them to be tried" in done.stdout

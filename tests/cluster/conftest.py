@@ -6,7 +6,7 @@ Each key of the cluster has to carry its model's hash tag.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import pytest
 import redis
@@ -38,6 +38,30 @@ def _on_the_cluster(
     copy_of(nodes, redis_client)
     assert violations(redis_client, *MODELS) == []
     check_shards(nodes, redis_client)
+
+
+@pytest.fixture
+def counted(monkeypatch: pytest.MonkeyPatch) -> Callable[[], list[int]]:
+    """`counted()`: from then on, how many commands went together, each time that any did."""
+
+    def begin() -> list[int]:
+        asked: list[int] = []
+        kind = type(redis_db.connection())
+        call, call_many = kind.call, kind.call_many
+
+        def counting(self: Any, command: Any, **keywords: Any) -> Any:
+            asked.append(1)
+            return call(self, command, **keywords)
+
+        def counting_many(self: Any, commands: Any, **keywords: Any) -> Any:
+            asked.append(len(commands))
+            return call_many(self, commands, **keywords)
+
+        monkeypatch.setattr(kind, "call", counting)
+        monkeypatch.setattr(kind, "call_many", counting_many)
+        return asked
+
+    return begin
 
 
 @pytest.fixture

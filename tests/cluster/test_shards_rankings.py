@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Iterator
 from typing import Any, TypeAlias
 
 import pytest
+import redis
 
-from popoto import BM25Field, clock, redis_db
+from popoto import BM25Field, ModelException, QueryException, clock, redis_db
 from tests.driver import Api
 
-from .models import Memory
+from .models import Memory, holder
 
 pytestmark = [pytest.mark.cluster, pytest.mark.slow]
 
@@ -144,3 +146,26 @@ def test_words_tell_the_same_in_all_shards(api: Api, server_url: str) -> None:
     found, pairs = here
     assert found == pairs
     assert found[0][1] == "Memory:ann:long"
+
+
+@pytest.mark.parametrize(
+    ("key", "method", "arguments"),
+    [
+        ("$SortF:Memory:rank", "composite_score", {"indexes": {"rank": 1.0}}),
+        ("$CyclicDecayF:Memory:rhythm", "top_by_decay", {"field_name": "rhythm"}),
+        ("$BM25:Memory:words:inv:cat", "keyword_search", {"query_text": "cat"}),
+        ("$BM25:Memory:words:inv:cat", "recall", {"text": "cat", "weights": {"relevance": 0}}),
+        ("$EmbeddingF:Memory:meaning:changes", "semantic_search", {"query_text": "cat"}),
+    ],
+)
+def test_where_one_shard_cannot_answer_nobody_does(
+    api: Api, nodes: list[redis.Redis], key: str, method: str, arguments: dict[str, Any]
+) -> None:
+    node, there = holder(nodes, "Memory:cleo"), f"{{Memory:cleo}}{key}"
+    kept: Any = node.dump(there)
+    assert kept, sorted(node.keys("{Memory:cleo}*"))
+    node.set(there, "theirs")
+    with pytest.raises((QueryException, ModelException), match=re.escape(key)):
+        api(getattr(Memory.query.filter(), method), **arguments)
+    node.restore(there, 0, kept, replace=True)
+    assert api(getattr(Memory.query.filter(), method), **arguments)

@@ -179,6 +179,57 @@ def test_which_words_bring_candidates_is_decided_for_all_shards(both: Callable[.
         assert_same(answers, "_recall_score")
 
 
+def test_a_shard_in_which_nothing_matches_changes_no_answer(both: Callable[..., Any]) -> None:
+    """Few match, so all of them are looked at, and not those alone that have the rare word."""
+    long, short = "alpha " + "filler " * 12, "beta"
+
+    def remember() -> None:
+        rows = [(["ann", "bob", "cleo"][at % 3], long, "here") for at in range(111)]
+        rows += [(agent, short, "here") for agent in ("ann", "bob", "cleo")]
+        rows += [("dan", short, "elsewhere")] * 111
+        Said.bulk_create(
+            Said(agent=agent, name=f"{place:03}", text=text, session=session)
+            for place, (agent, text, session) in enumerate(rows)
+        )
+
+    both(remember)
+    query = Said.query.filter(session="here")
+    answers = both(partial(query.recall, "alpha beta", limit=5, signals=["words"]))
+    assert [each.text for each in answers[0][:3]] == [short] * 3
+    assert_same(answers, "_recall_score")
+
+
+@pytest.mark.parametrize(
+    "times",
+    [
+        {"alpha": 100, "beta": 120},
+        # A word that just a fifth of all records have is rare.
+        {"alpha": 90, "gamma": 100, "beta": 101, "none": 209},
+    ],
+)
+def test_where_rare_words_bring_just_enough_common_ones_bring_no_more(
+    both: Callable[..., Any], times: dict[str, int]
+) -> None:
+    """A hundred candidates are looked for: on one server, and in all shards together."""
+    texts = [
+        word if word == "beta" else f"{word} {'filler ' * 100}"
+        for word, number in times.items()
+        for _ in range(number)
+    ]
+
+    def remember() -> None:
+        Said.bulk_create(
+            Said(agent=AGENTS[place % 4], name=f"{place:03}", text=text)
+            for place, text in enumerate(texts)
+        )
+
+    both(remember)
+    query = Said.query.filter()
+    answers = both(lambda: query.recall("alpha gamma beta", limit=5, signals=["words"]))
+    assert "beta" not in {each.text for each in answers[0]}
+    assert_same(answers, "_recall_score")
+
+
 def remember_some() -> None:
     for place, agent in enumerate(AGENTS):
         for number in range(3):
@@ -199,6 +250,24 @@ def test_who_is_gone_does_not_count(
         assert_same(answers, attribute)
     # The rest of what they left.
     Said.clean_indexes()
+
+
+def test_each_step_asks_every_shard_once(counted: Callable[[], list[int]]) -> None:
+    remember_some()
+    recall = Said.query.filter().recall
+    recall("cat sleep", limit=3)
+    asked = counted()
+    recall("cat sleep", limit=3, signals=["words"])
+    # Which shards there are, what there is in all, what words bring, the records.
+    assert asked == [1, 4, 4, 3]
+    asked.clear()
+    recall("cat sleep", limit=3, signals=["meaning"])
+    # Nothing has to be known of words.
+    assert asked == [1, 4, 4, 3]
+    asked.clear()
+    recall("cat sleep", limit=3)
+    # Beside all that there is, which vectors have changed; and then what was said before and after.
+    assert asked == [1, 8, 4, 3, 1, 8, 4, 3]
 
 
 def test_the_best_of_all_agents_can_be_told_why(api: Api, both: Callable[..., Any]) -> None:
@@ -278,6 +347,37 @@ def test_associations_of_all_agents_come_along(api: Api, both: Callable[..., Any
             # It is parted by the agents, of whom none is named.
             asked = {"cues": cues, "limit": 12, "weights": {"relevance": 0}}
             assert_same(both(lambda q=query, a=asked: api(q.recall, "cat", **a)), "_recall_score")
+
+
+def test_who_comes_along_and_is_not_found_is_told_with_the_reason(
+    api: Api, both: Callable[..., Any]
+) -> None:
+    """A record that is not asked for is none that is gone; one of no shard that is known is."""
+    linked = ["Memory:ann:0", "Memory:ann:8"]
+
+    def remember() -> None:
+        remember_memories()
+        for key in linked:
+            Memory.both.link(Memory, "a topic", key, 0.9)
+        Memory.both.link(Memory, "Memory:zed:0", "Memory:zed:1", 0.9)
+
+    def told(query: Any) -> dict[str, str]:
+        cues = ["a topic", "Memory:zed:0"]
+        found = api(query.recall, "cat", cues=cues, weights={"relevance": 0}, explain=True)
+        return {each.key: each.rule for each in found.explain().dropped}
+
+    both(remember)
+    with clock.using(NOW):
+        here, there = both(lambda: told(Memory.query.filter()))
+        assert here == there == dict.fromkeys(["Memory:ann:8", "Memory:zed:1"], "gone")
+        some = Memory.query.filter(agent__in=["bob", "cleo"])
+        here, there = both(lambda: told(some))
+        assert here[linked[0]] == there[linked[0]] == "condition"
+        # Their vectors are known as before.
+        assert_same(
+            both(lambda: api(Memory.query.filter().recall, "cat", weights={"relevance": 0})),
+            "_recall_score",
+        )
 
 
 @pytest.mark.parametrize("mode", ["hybrid", "lexical", "composite"])

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import datetime
+from collections.abc import Callable
 from decimal import Decimal
-from typing import Any
 
 import pytest
 import redis
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from popoto import Q, redis_db
+from popoto import Q
 from popoto.exceptions import QueryException
+from popoto.fields.keeping import shards
 from tests.driver import Api
 from tests.queries.test_random_queries import (
     Case,
@@ -179,24 +180,10 @@ def test_what_a_query_does_is_told(api: Api, notes: list[Note]) -> None:
 
 
 @pytest.fixture
-def asked(monkeypatch: pytest.MonkeyPatch, notes: list[Note]) -> list[int]:
+def asked(counted: Callable[[], list[int]], notes: list[Note]) -> list[int]:
     """How many commands went together, each time that any did. Nodes know the scripts."""
     Note.query.filter(topic="odd").count()
-    asked: list[int] = []
-    kind = type(redis_db.connection())
-    call, call_many = kind.call, kind.call_many
-
-    def counted(self: Any, command: Any, **keywords: Any) -> Any:
-        asked.append(1)
-        return call(self, command, **keywords)
-
-    def counted_many(self: Any, commands: Any, **keywords: Any) -> Any:
-        asked.append(len(commands))
-        return call_many(self, commands, **keywords)
-
-    monkeypatch.setattr(kind, "call", counted)
-    monkeypatch.setattr(kind, "call_many", counted_many)
-    return asked
+    return counted()
 
 
 def test_all_shards_are_asked_together(asked: list[int], notes: list[Note]) -> None:
@@ -204,6 +191,16 @@ def test_all_shards_are_asked_together(asked: list[int], notes: list[Note]) -> N
     assert len(Note.query.filter(topic="odd").order_by("-rank").limit(2).all()) == 2
     assert len(Note.query.get_many([each.pk for each in notes])) == 24
     assert asked == [1, 4, 1, 4, 48]
+
+
+def test_of_many_shards_some_are_asked_at_a_time(
+    monkeypatch: pytest.MonkeyPatch, asked: list[int], notes: list[Note]
+) -> None:
+    monkeypatch.setattr(shards, "_TOGETHER", 3)
+    assert Note.query.filter(topic="odd").count() == 12
+    ranked = Note.query.filter(rank__gt=0).order_by("-rank").values_list("rank", flat=True)
+    assert ranked.limit(5).offset(1).all() == [52, 51, 50, 43, 42]
+    assert asked == [1, 3, 1, 1, 3, 1]
 
 
 def test_scripts_are_taught_to_every_node(asked: list[int], nodes: list[redis.Redis]) -> None:

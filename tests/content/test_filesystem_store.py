@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -109,8 +110,8 @@ def test_another_extension(base: Path) -> None:
 # ── What is no reference ─────────────────────────────────────────────────────
 
 
-@pytest.mark.parametrize("text", ["", "nope", "$CF:", "$CF:x", "$cf:x:D/a.txt"])
-def test_malformed_references(store: FilesystemStore, text: str) -> None:
+@pytest.mark.parametrize("text", ["", "nope", "$CF:", "$CF:x", "$cf:x:D/a.txt", None, 5])
+def test_malformed_references(store: FilesystemStore, text: Any) -> None:
     for method in (store.load, store.delete, store._parse_reference):
         with pytest.raises(ValueError, match="CF"):
             method(text)

@@ -127,6 +127,7 @@ def test_the_first_bytes_are_those_of_popoto_1_6(redis_client: redis.Redis) -> N
     ("stored", "confidence", "counts"),
     [
         ([0.4, 2, 1, 1], 0.515470, (3, 2, 1)),
+        ([0.4, 2, 1, 1, "more"], 0.515470, (3, 2, 1)),
         (
             {"contradictions": 1, "evidence_count": 2, "corroborations": 1, "confidence": 0.4},
             0.515470,
@@ -155,7 +156,25 @@ def test_counts_that_nobody_has_written_are_none(redis_client: redis.Redis) -> N
     assert update(record, "sure", 0.9) == 0.9
 
 
-@pytest.mark.parametrize("number", [-5, "3", True, None, [1], math.nan, math.inf, 2.0**60])
+@pytest.mark.parametrize(
+    ("stored", "after"),
+    [
+        (Evidence(3.0, 3, 3), Evidence(1.0, 4, 4)),
+        (Evidence(-2.0, 3, 0, 3), Evidence(0.0, 4, 1, 3)),
+        (Evidence(0.5, 2**53 - 2, 1000), Evidence(0.5, 2**53 - 1, 1001)),
+    ],
+)
+def test_what_lies_beyond_the_bounds_comes_back_within_them(
+    stored: Evidence, after: Evidence, redis_client: redis.Redis
+) -> None:
+    record = Claim.create(name="x")
+    redis_client.hset("$ConfidencF:Claim:sure:data", "Claim:x", stored.packed())
+    assert Evidence.unpacked(stored.packed()).learned(0.5) == after
+    update(record, "sure", 0.5)
+    assert data(record, "sure") == after.as_dict()
+
+
+@pytest.mark.parametrize("number", [-5, "3", True, None, [1], math.nan, math.inf, 2.0**53])
 @pytest.mark.parametrize("as_list", [True, False])
 def test_counts_that_are_no_numbers_count_as_none(
     number: Any, as_list: bool, redis_client: redis.Redis

@@ -168,6 +168,10 @@ def test_malformed_companions_add_nothing(
     assert [each.name for each in Rhythm.query.filter(agent="a").top_by_decay()] == ["x"]
 
 
+def test_a_cycle_without_a_length_adds_nothing() -> None:
+    assert resonance([(0, 5, 0), (-1, 5, 0), (YEARLY, 2, NOW)], NOW) == 2
+
+
 def test_other_forms_of_companions_are_read(redis_client: redis.Redis, rhythm: Rhythm) -> None:
     redis_client.hset(CYCLES, "Rhythm:x", msgpack.packb([[YEARLY, 5], [YEARLY, 1, 0, 7, "more"]]))
     redis_client.hset(PRESSURE, "Rhythm:x", msgpack.packb([1, NOW]))
@@ -232,6 +236,17 @@ def test_the_first_bytes_are_those_of_popoto_1_6(redis_client: redis.Redis) -> N
     stored = redis_client.hget("$CyclicDecayF:Bytes:r:cycles", "Bytes:x")
     assert stored == bytes.fromhex("9193ce00015180cb400000000000000000")
     assert redis_client.exists("$CyclicDecayF:Bytes:r:pressure") == 0
+
+
+def test_whole_numbers_are_first_stored_as_such(redis_client: redis.Redis) -> None:
+    field = CyclicDecayField(cycles=[(86400, 3), (2**70, 1)], pressure_rate=1)
+    kind: Any = type("Whole", (Model,), {"__module__": __name__, "name": KeyField(), "r": field})
+    with clock.using(NOW):
+        kind.create(name="x")
+    stored = msgpack.unpackb(redis_client.hget("$CyclicDecayF:Whole:r:cycles", "Whole:x"))
+    assert repr(stored) == f"[[86400, 3, 0], [{float(2**70)}, 1, 0]]"
+    stored = msgpack.unpackb(redis_client.hget("$CyclicDecayF:Whole:r:pressure", "Whole:x"))
+    assert repr(stored) == f"{{'rate': 1, 'last_resolved': {NOW}}}"
 
 
 def test_pressure_goes_on_building_up_over_saves(

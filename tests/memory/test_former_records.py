@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import redis
 
-from popoto import ConfidenceField, RecallProposal
+from popoto import ConfidenceField, CyclicDecayField, KeyField, Model, RecallProposal
 from tests.driver import Api
 from tests.truth.remembered import Memory, Remembered, differences
 from tests.truth.remembering import Fact, fill
@@ -82,3 +82,20 @@ def test_in_a_pipeline_it_is_an_error_of_its_own_command(redis_client: redis.Red
     assert isinstance(first, redis.ResponseError)
     assert not isinstance(second, redis.ResponseError)
     assert [key for key, _ in RecallProposal.get_pending(Fact)] == ["Fact:stays"]
+
+
+class Season(Model):
+    name = KeyField()
+    comes = CyclicDecayField(cycles=[(86400, 1.0)], pressure_rate=0.5)
+
+
+def test_nothing_is_said_of_companions_that_are_found(
+    redis_client: redis.Redis, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The hashes of cycles and pressure are no index of a partition of that name."""
+    season = Season.create(name="spring")
+    season.strengthen_cycle("comes", 5)
+    redis_client.delete(season.pk)
+    again = Season.create(name="spring")
+    assert again.strengthen_cycle("comes", 1) == [[86400, 1.0, 0]]
+    assert caplog.text == ""

@@ -24,6 +24,7 @@ from popoto import (
     SkipSaveException,
     StringField,
     UniqueField,
+    clock,
     redis_db,
 )
 from popoto.engine.request import Request
@@ -513,3 +514,11 @@ def test_companions_follow_and_end_with_the_record(api: Api, redis_client: redis
     assert redis_client.get("$Note:Coin:b") == b"shiny"
     api(coin.delete)
     assert redis_client.keys("$Note*") == []
+
+
+def test_events_tell_the_time_of_the_clock(redis_client: redis.Redis) -> None:
+    with clock.using(1_700_000_000.5):
+        order = Order.create(number="7")
+        order._xadd_event("noted")
+        order.delete()
+    assert [event["ts"] for event in events(redis_client)] == ["1700000000.5"] * 3

@@ -100,6 +100,22 @@ def test_null_round_trip(api: Api, redis_client: redis.Redis, name: str) -> None
     assert getattr(api(Box.query.all)[0], name) is None
 
 
+@pytest.mark.parametrize(("name", "value"), VALUES, ids=numbered(VALUES))
+def test_null_becomes_a_value_and_a_value_null(api: Api, name: str, value: Any) -> None:
+    """A record that is held, got or found notices the change: what is stored says so."""
+    held = api(Box.create, name="a", **{name: None})
+    for before, after in ((None, value), (value, None)):
+        for changed in (held, api(Box.query.get, name="a"), api(Box.query.all)[0]):
+            setattr(changed, name, after)
+            api(changed.save)
+            assert getattr(api(Box.query.get, name="a"), name) == after
+            setattr(changed, name, before)
+            api(changed.save)
+            assert getattr(api(Box.query.get, name="a"), name) == before
+        setattr(held, name, after)
+        api(held.save)
+
+
 def test_nan_comes_back(api: Api) -> None:
     api(Box.create, name="a", real=math.nan)
     assert math.isnan(api(Box.query.get, name="a").real)

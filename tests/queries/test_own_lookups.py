@@ -6,7 +6,19 @@ from typing import Any
 
 import pytest
 
-from popoto import Field, IndexedField, KeyField, Model, Q, SortedField
+from popoto import (
+    Field,
+    GeoField,
+    IndexedField,
+    KeyField,
+    Model,
+    Q,
+    Relationship,
+    SortedField,
+    SortedKeyField,
+    StringField,
+    UniqueField,
+)
 from popoto.exceptions import QueryException
 from tests.driver import Api
 
@@ -78,7 +90,7 @@ def test_they_decide_for_one_record_too(api: Api) -> None:
 
 
 def test_keywords_that_were_not_announced_are_unknown(api: Api) -> None:
-    for lookup in ({"body": "a"}, {"body__shorter": 1}, {"body__longer": 1, "body__shorter": 1}):
+    for lookup in ({"body__shorter": 1}, {"body__longer": 1, "body__shorter": 1}):
         with pytest.raises(QueryException) as caught:
             api(Essay.query.filter(**lookup).all)
         (wrong,) = lookup.keys() - {"body__longer"}
@@ -89,6 +101,22 @@ def test_keywords_that_were_not_announced_are_unknown(api: Api) -> None:
 def test_a_field_that_announces_nothing_is_compared_as_it_is_stored(api: Api) -> None:
     assert [each.name for each in api(Essay.query.filter(title="tc").all)] == ["c"]
     assert ASKED == []
+
+
+def test_equality_that_was_not_announced_is_compared_as_it_is_stored(api: Api) -> None:
+    assert [each.name for each in api(Essay.query.filter(body="b").all)] == ["b"]
+    assert api(Essay.query.filter(body="b").count) == 1
+    assert ASKED == []
+    assert [each.name for each in api(Essay.query.filter(body="b", body__longer=1).all)] == ["b"]
+    assert api(Essay.query.filter(body="a", body__longer=1).all) == []
+    assert ASKED == [{"body__longer": 1}, {"body__longer": 1}]
+
+
+def test_one_keyword_twice_is_asked_twice(api: Api) -> None:
+    twice = Essay.query.filter(body__longer=1).filter(body__longer=3)
+    assert [each.name for each in api(twice.all)] == ["dd"]
+    assert [each.name for each in api(Essay.query.filter(body__longer=3, kind="d").all)] == ["dd"]
+    assert ASKED == [{"body__longer": 1}, {"body__longer": 3}, {"body__longer": 3}]
 
 
 class Ranked(Field):
@@ -143,3 +171,124 @@ def test_another_order_goes_before_that_of_a_list(api: Api) -> None:
 def test_a_set_has_no_order(api: Api) -> None:
     Ranked.answer = {b"Poem:d", b"Poem:a", b"Poem:c"}
     assert [each.name for each in api(Poem.query.filter(text__like="x").all)] == ["a", "c", "d"]
+
+
+def asks_what_it_extends(base: type[Any]) -> Any:
+    """A field that notes what it is asked, and answers what the class that it extends does."""
+
+    class Extended(base):
+        @classmethod
+        def filter_query(cls, model: Any, field_name: str, **params: Any) -> Any:
+            ASKED.append(params)
+            return super().filter_query(model, field_name, **params)
+
+    return Extended
+
+
+class Region(Model):
+    name = KeyField()
+    note = StringField(default="cold")
+    within = Relationship("self")
+
+
+class Stall(Model):
+    name = asks_what_it_extends(KeyField)()
+    kind = asks_what_it_extends(IndexedField)()
+    code = asks_what_it_extends(UniqueField)()
+    size = asks_what_it_extends(SortedField)(type=int)
+    price = asks_what_it_extends(SortedField)(type=int, partition_by="kind")
+    place = asks_what_it_extends(GeoField)()
+    region = asks_what_it_extends(Relationship)(Region)
+    note = StringField()
+
+
+class Visit(Model):
+    stall = KeyField()
+    day = asks_what_it_extends(SortedKeyField)(type=int, partition_by="stall")
+
+
+@pytest.fixture
+def stalls() -> Region:
+    region = Region.create(name="north")
+    for number, name in enumerate("abcd"):
+        Stall.create(
+            name=name,
+            kind="xy"[number % 2],
+            code=f"c{number}",
+            size=9 - number,
+            price=number,
+            place=(number, number),
+            region=region if number else None,
+            note=name,
+        )
+        Visit.create(stall="a", day=number)
+    ASKED.clear()
+    return region
+
+
+@pytest.mark.parametrize(
+    ("condition", "expected"),
+    [
+        ({"name": "a"}, "a"), ({"name__in": ["a", "c"]}, "ac"), ({"kind": "x"}, "ac"),
+        ({"kind__startswith": "y"}, "bd"), ({"kind": "x", "name": "c"}, "c"), ({"code": "c1"}, "b"),
+        ({"size__gt": 6}, "cba"), ({"size__gt": 6, "note": "b"}, "b"), ({"size": 9}, "a"),
+        ({"size__gte": 6, "size__lt": 8}, "dc"), ({"price__gte": 0, "kind": "x"}, "ac"),
+        ({"price__lt": 3, "kind__in": ["x", "y"]}, "abc"), ({"region__isnull": True}, "a"),
+        ({"place": (0, 0), "place_radius": 200, "place_radius_unit": "km"}, "ab"),
+        ({"place_latitude": 1, "place_longitude": 1}, "b"), ({"region__name": "north"}, "bcd"),
+        ({"region__note": "cold"}, "bcd"), ({"region__within__name": "all"}, ""),
+    ],
+    ids=repr,
+)  # fmt: skip
+@pytest.mark.usefixtures("stalls")
+def test_a_field_that_extends_another_may_ask_that(
+    api: Api, condition: dict[str, Any], expected: str
+) -> None:
+    query = Stall.query.filter(**condition)
+    assert "".join(each.name for each in api(query.all)) == expected
+    assert api(query.count) == len(expected)
+    left_out = {each.name for each in api(Stall.query.filter(~Q(**condition)).all)}
+    assert left_out == set("abcd") - set(expected)
+
+
+def test_relationships_that_extend_the_lookup_are_asked(api: Api, stalls: Region) -> None:
+    assert [each.name for each in api(Stall.query.filter(region=stalls).all)] == ["b", "c", "d"]
+    (asked,) = ASKED
+    assert asked == {"region": stalls}
+
+
+@pytest.mark.usefixtures("stalls")
+def test_sorted_fields_are_told_all_conditions(api: Api) -> None:
+    """Other fields hear of their own alone."""
+    found = Stall.query.filter(price__gt=0, note="b").filter(kind="y")
+    assert [each.name for each in api(found.all)] == ["b"]
+    told = {"price__gt": 0, "note": "b", "kind": "y"}
+    assert sorted(ASKED, key=len) == [{"kind": "y"}, told]
+    assert [each.name for each in api(Stall.query.filter(Q(price__gt=0) | Q(size=9), kind="y").all)]
+    assert {"kind": "y", "price__gt": 0} in ASKED
+    assert [each.day for each in api(Visit.query.filter(stall="a", day__gt=1).all)] == [2, 3]
+
+
+@pytest.mark.usefixtures("stalls")
+def test_a_sorted_field_is_asked_twice_for_one_keyword(api: Api) -> None:
+    twice = Stall.query.filter(size__between=(6, 8)).filter(size__between=(7, 9))
+    assert [each.size for each in api(twice.all)] == [7, 8]
+
+
+@pytest.mark.usefixtures("stalls")
+def test_a_partition_that_nobody_names_is_missed(api: Api) -> None:
+    with pytest.raises(QueryException, match="kind"):
+        api(Stall.query.filter(price__gt=0).all)
+
+
+@pytest.mark.usefixtures("stalls")
+def test_the_class_method_answers_what_the_index_says() -> None:
+    """Of a sorted field in the order of the values, of others as a set."""
+    assert IndexedField.filter_query(Stall, "kind", kind="x") == {b"Stall:a", b"Stall:c"}
+    assert KeyField.filter_query(Stall, "name", name__in=["a"]) == {b"Stall:a"}
+    found = SortedField.filter_query(Stall, "size", size__gt=7, note="a")
+    assert found == [b"Stall:b", b"Stall:a"]
+    assert SortedField.filter_query(Stall, "price", price__gt=0, kind="x") == [b"Stall:c"]
+    assert ASKED == []
+    with pytest.raises(QueryException, match="not allowed on base Field"):
+        StringField.filter_query(Stall, "note", note="a")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import random
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -90,6 +91,19 @@ def test_calls_that_tell_nothing_do_not_count(caplog: pytest.LogCaptureFixture) 
     with pytest.raises(IndexError):
         assembler.assemble()
     assert assembler._current_window == []
+
+
+@pytest.mark.parametrize("sample", [math.nan, math.inf, -math.inf])
+def test_a_quality_that_is_not_finite_does_not_count(
+    sample: float, caplog: pytest.LogCaptureFixture
+) -> None:
+    inner = Inner({"a": 0.5, "b": 0.5})
+    inner.samples = [sample, 0.3, 0.3]
+    assembler = adaptive(inner, window_size=2)
+    for _ in range(3):
+        assembler.assemble()
+    assert "quality_metric gave" in caplog.text
+    assert assembler.baseline_quality == pytest.approx(0.3)
 
 
 def test_the_quality_is_always_asked_for() -> None:

@@ -6,8 +6,11 @@ import asyncio
 import datetime
 import json
 import math
+import random
+from collections import Counter
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from functools import partial
 from typing import Any
 
 import pytest
@@ -16,13 +19,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import popoto
-from popoto import clock
+from popoto import ObservationProtocol, clock, redis_db, transaction
 from popoto.exceptions import (
     ModelException,
     NotReplicatedError,
     OutcomeUnknownError,
     StoredDataError,
 )
+from popoto.memory.policy.formula import recurrences
 from popoto.models.upkeep.registry import Registry
 from popoto.recipes import policy_cache
 from popoto.recipes.policy_cache import (
@@ -100,7 +104,7 @@ def test_a_bound_lies_between_nothing_and_the_share(one: int, other: int) -> Non
     assert 0 <= wilson_ci_lower(successes, total) <= successes / total
 
 
-@pytest.mark.parametrize(("successes", "total"), [(11, 10), (-1, 10), (0, -1), (1, 0)])
+@pytest.mark.parametrize(("successes", "total"), [(11, 10), (-1, 10), (0, -1)])
 def test_bounds_of_what_cannot_be(successes: int, total: int) -> None:
     with pytest.raises(ValueError, match="cannot be"):
         wilson_ci_lower(successes, total)
@@ -113,6 +117,7 @@ def test_bounds_of_what_cannot_be(successes: int, total: int) -> None:
         ([70, 0, 0, 0, 0, 0, 0], 10, 420),
         ([5, 3, 8, 4, 6, 2, 7], 5, 5.6),
         ([20, 0, 0, 0, 0, 0, 0], 20 / 7, 120),
+        ([1, 0], 0.5, 1),
         ([1, 2], 0, 0),
         ([1, 2], -1, 0),
         ([], 1, 0),
@@ -179,6 +184,101 @@ def test_a_value_stays_when_the_entry_is_saved_and_indexes_are_rebuilt(
     assert redis_client.zscore(index(), policy.pk) == 0.25
     again = PolicyEntry.query.get(redis_key=policy.pk)
     assert (again.state_features, again.action_spec) == ({"load": 3}, {"steps": [1]})
+
+
+def saved_alone(policy: PolicyEntry) -> None:
+    policy.save(update_fields=["action_spec"])
+
+
+def saved_in_a_transaction(policy: PolicyEntry) -> None:
+    with transaction() as changes:
+        changes.save(policy)
+
+
+def saved_in_a_pipeline(policy: PolicyEntry) -> None:
+    waiting = redis_db.POPOTO_REDIS_DB.pipeline()
+    policy.save(pipeline=waiting)
+    waiting.execute()
+
+
+def changed_in_bulk(policy: PolicyEntry) -> None:
+    PolicyEntry.bulk_update(PolicyEntry.query.filter(agent_id="a"), action_spec={"steps": [2]})
+
+
+def moved(policy: PolicyEntry) -> None:
+    policy.action_type = "other"
+    policy.save(migrate_key=True)
+
+
+def acted(policy: PolicyEntry) -> None:
+    ObservationProtocol.on_context_used([policy], {policy.pk: "acted"})
+
+
+WAYS = [saved_alone, saved_in_a_transaction, saved_in_a_pipeline, changed_in_bulk, moved, acted]
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_no_write_takes_a_value_for_a_moment(
+    redis_client: redis.Redis, way: Callable[[PolicyEntry], None]
+) -> None:
+    policy = entry()
+    initialize_q_value(policy, 0.25)
+    policy.action_spec = {"steps": [1]}
+    way(policy)
+    (stored,) = PolicyEntry.query.all()
+    assert redis_client.zrange(index(), 0, -1, withscores=True) == [(stored.pk.encode(), 0.25)]
+    assert stored.expected_value == 0.25
+
+
+def test_a_value_cannot_be_touched(redis_client: redis.Redis) -> None:
+    policy = entry()
+    initialize_q_value(policy, 0.25)
+    with pytest.raises(TypeError, match="a value that was learned"):
+        policy.touch("expected_value")
+    with pytest.raises(TypeError, match="a value that was learned"):
+        PolicyEntry.bulk_touch([policy], "expected_value")
+    assert redis_client.zscore(index(), policy.pk) == 0.25
+
+
+def test_entries_are_ranked_by_their_values(api: Api) -> None:
+    policies = [entry(state_fingerprint=name) for name in "abc"]
+    for policy, value in zip(policies, (0.1, 0.9, -0.5), strict=True):
+        initialize_q_value(policy, value)
+    of_agent = PolicyEntry.query.filter(agent_id="a")
+    ranked = api(of_agent.composite_score, {"expected_value": 2})
+    assert [(each.state_fingerprint, each._composite_score) for each in ranked] == [
+        ("b", 1.8),
+        ("a", 0.2),
+        ("c", -1.0),
+    ]
+    ranked = api(of_agent.top_by_decay, "expected_value")
+    assert [each.state_fingerprint for each in ranked] == ["b", "a", "c"]
+
+
+def test_a_value_that_popoto_1_6_has_learned_is_kept(redis_client: redis.Redis) -> None:
+    """It stands in the index alone there, and the record has the moment of its creation."""
+    policy = entry()
+    redis_client.zadd(index(), {policy.pk: 0.75})
+    loaded = PolicyEntry.query.get(redis_key=policy.pk)
+    loaded.save()
+    assert redis_client.zscore(index(), policy.pk) == 0.75
+    PolicyEntry.rebuild_indexes()
+    assert redis_client.zscore(index(), policy.pk) == 0.75
+    assert PolicyEntry.query.get(redis_key=policy.pk).expected_value == 0.75
+
+
+@pytest.mark.parametrize("number", [math.nan, math.inf, "much", None])
+def test_what_is_no_finite_number_is_no_reward(redis_client: redis.Redis, number: Any) -> None:
+    policy = entry()
+    initialize_q_value(policy, 0.25)
+    for refused in (
+        partial(update_q_value, policy, number),
+        partial(update_q_value, policy, 1, alpha=math.nan),
+        partial(initialize_q_value, policy, number),
+    ):
+        with pytest.raises((ValueError, TypeError)):
+            refused()
+    assert redis_client.zscore(index(), policy.pk) == 0.25
 
 
 def test_features_are_dicts_or_texts(api: Api) -> None:
@@ -412,3 +512,65 @@ def test_what_happens_every_day_has_no_cycle(first: datetime.date, count: int) -
 def test_seven_mondays_are_weekly() -> None:
     found = asyncio.run(temporal_discovery_handler(days(7, 7)))
     assert WEEKLY in [period for period, _, _ in found]
+
+
+def chance(statistic: float, degrees: int) -> float:
+    """How often chance alone makes a chi-squared statistic as large."""
+    half = statistic / 2
+    at, tail = (0.5, math.erfc(math.sqrt(half))) if degrees % 2 else (1.0, math.exp(-half))
+    while at < degrees / 2:
+        tail += half**at * math.exp(-half) / math.gamma(at + 1)
+        at += 1
+    return tail
+
+
+CALENDARS: list[tuple[int, int, Callable[[datetime.date], int]]] = [
+    (WEEKLY, 7, datetime.date.weekday),
+    (MONTHLY, 4, lambda date: min(date.day // 7, 3)),
+    (YEARLY, 12, lambda date: date.month - 1),
+]
+
+
+def by_chance(dates: list[datetime.date]) -> tuple[list[tuple[int, float]], set[int]]:
+    """What is more than chance, and the degrees of freedom of what is nearly that."""
+    first = min(dates)
+    span = [first + datetime.timedelta(day) for day in range((max(dates) - first).days + 1)]
+    found: list[tuple[int, float]] = []
+    near: set[int] = set()
+    for period, buckets, bucket_of in CALENDARS:
+        days = Counter(map(bucket_of, span)) if len(span) > 1 else Counter(range(buckets))
+        means = {each: len(dates) * days[each] / days.total() for each in range(buckets)}
+        counts = Counter(map(bucket_of, dates))
+        excess = {
+            each: (counts[each] - mean) / math.sqrt(mean)
+            for each, mean in means.items()
+            if mean >= 0.5
+        }
+        degrees = len(excess) - 1
+        if len(dates) < buckets or degrees < 1:
+            continue
+        statistic = sum(each**2 for each in excess.values())
+        if chance(statistic, degrees) < 0.05:
+            found.append((period, 2 * math.pi * max(excess, key=excess.__getitem__) / buckets))
+        if chance(max(statistic - 1, 0), degrees) > 0.05 > chance(statistic, degrees):
+            near.add(degrees)
+    return found, near
+
+
+def test_a_cycle_is_what_chance_would_make_once_in_twenty_times() -> None:
+    draw = random.Random(2)
+    told: set[int] = set()
+    for _ in range(2_000):
+        days = draw.choice([0, 1, 2, 3, 4, 5, 6, 14, *(30 * months for months in range(1, 12))])
+        first = datetime.date(2025, 1, 1) + datetime.timedelta(draw.randrange(365))
+        dates = [
+            first + datetime.timedelta(round(days * draw.random() ** draw.choice([1, 1.3])))
+            for _ in range(draw.randint(3, 40))
+        ]
+        expected, near = by_chance(dates)
+        noon = [datetime.datetime.combine(date, datetime.time(12), UTC) for date in dates]
+        found = recurrences([each.timestamp() for each in noon], 0.5)
+        assert [(period, phase) for period, _, phase in found] == expected, dates
+        told |= near
+    # Each of the critical values has decided something.
+    assert told == set(range(1, 12))

@@ -123,6 +123,17 @@ def test_nothing_to_inject(api: Api, memory: SubconsciousMemory) -> None:
     assert len(api(memory.inject_context, parts)[1].records) == 1
 
 
+@pytest.mark.parametrize("content", [5, {"a": 1}, b"text"])
+def test_content_that_is_neither_text_nor_parts_is_refused_before_anything_is_read(
+    api: Api, memory: SubconsciousMemory, content: Any
+) -> None:
+    Memory.create(agent_id="ada", content="Deploys happen on Mondays.")
+    for messages in ([user(content)], [system(content), user("When?")]):
+        with pytest.raises(TypeError, match="a text, a list of parts or None"):
+            api(memory.inject_context, messages)
+        assert messages[0]["content"] == content
+
+
 def test_other_names_of_fields(api: Api) -> None:
     memory = SubconsciousMemory(
         *(Note, "ada", {"relevance": 1}),

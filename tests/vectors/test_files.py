@@ -290,15 +290,17 @@ def test_collecting_removes_what_belongs_to_no_record(api: Api, e: Any, director
     assert api(EmbeddingField.garbage_collect, e) == 0
     e.create(name="a", text="a")
     folder = directory / "E"
-    old, young, temporary = (
+    old, young, temporary, strange = (
         folder / ("0" * 64 + ".npy"),
         folder / ("1" * 64 + ".npy"),
         folder / "tmpold.npy",
+        folder / "tmp-old.npy",
     )
-    for path in (old, young, temporary):
+    for path in (old, young, temporary, strange):
         np.save(path, np.ones(3, dtype=np.float32))
     age(old, 301)
     age(temporary, 301)
+    age(strange, 301)
     age(Path(EmbeddingField._embedding_path("E", "E:a")), 301)
     embedding_field._write_index(
         "E", {**embedding_field._read_index("E"), old.name: "E:gone", young.name: "E:new"}
@@ -307,6 +309,7 @@ def test_collecting_removes_what_belongs_to_no_record(api: Api, e: Any, director
     assert not old.exists()
     assert young.exists()
     assert temporary.exists()
+    assert strange.exists()
     # A save that is under way has written its vector, and its record comes next.
     assert sorted(embedding_field._read_index("E").values()) == ["E:a", "E:new"]
     assert embedding_field._compute_expected_keep(e) == {

@@ -35,15 +35,22 @@ class Witnesses:
         self._lines: dict[str, dict[int, list[str]]] = {}
         #: how many lines of the package each test carries out
         self._breadth: Counter[str] = Counter()
+        #: tests that look at values alone: nothing is carried out but by their fixtures
+        self._idle: set[str] = set()
+        busy: set[str] = set()
         for path in self._data.measured_files():
             by_line = self._data.contexts_by_lineno(path)
             name = os.path.relpath(path, root)
+            all_of_file = {each for contexts in by_line.values() for each in contexts}
+            self._idle.update(map(_test_of, all_of_file))
+            busy.update(_test_of(each) for each in all_of_file if each.endswith("|run"))
             self._lines[name] = {
                 line: sorted({_test_of(context) for context in contexts})
                 for line, contexts in by_line.items()
             }
             for tests_of_line in self._lines[name].values():
                 self._breadth.update(tests_of_line)
+        self._idle -= busy
 
     def of(self, mutant: Mutant) -> list[str]:
         """The tests to run, as pytest names them; none if nothing carries the line out."""
@@ -52,7 +59,7 @@ class Witnesses:
         if _ON_IMPORT in found:
             # What is made then is used by the rest of the module, or by others where it has none.
             found.update(*lines.values())
-            found = found if len(found) > 1 else set(self._breadth)
+            found = found | self._idle if len(found) > 1 else set(self._breadth)
         return sorted(found - {_ON_IMPORT}, key=lambda test: (self._breadth[test], test))
 
     def _record(self, data: Path) -> None:

@@ -50,6 +50,9 @@ class DecayingSortedField(SortedFieldMixin[float], Field[float]):
     option_defaults: ClassVar[dict[str, Any]] = {"decay_rate": None, "base_score_field": None}
     shown_keywords: ClassVar[tuple[str, ...]] = ("decay_rate", "base_score_field")
 
+    #: whether it tells a moment, which saves, touches and outcomes set to now
+    is_clock: ClassVar[bool] = True
+
     decay_rate: float
     base_score_field: str | None
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from popoto import clock
 from popoto._unknown_names import is_strict, slip_of, tell
 from popoto.engine.batch import Batch, append, prefix_in
 from popoto.engine.request import Plan, Request, tagged
@@ -174,7 +174,7 @@ class EventStreamMixin:
             "model": type(self).__name__,
             "pk": key,
             "op": op,
-            "ts": time.time(),
+            "ts": clock.now(),
             "changed_fields": ",".join(changed_fields),
         }
         for name in self._stream_metadata_fields:

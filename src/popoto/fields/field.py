@@ -38,13 +38,14 @@ LEFT_OUT = LeftOut()
 
 
 class FieldBase(type):
-    """Metaclass of fields: gives every class the prefix of its index keys."""
+    """Metaclass of fields: gives every class the prefix of its index keys, unless it has one."""
 
     field_class_key: DB_key
 
     def __init__(cls, name: str, bases: tuple[type, ...], namespace: dict[str, Any]) -> None:
         super().__init__(name, bases, namespace)
-        cls.field_class_key = DB_key(keys.field_prefix(name))
+        if "field_class_key" not in namespace:
+            cls.field_class_key = DB_key(keys.field_prefix(name))
 
 
 class Field(Asked[Value], Generic[Value], metaclass=FieldBase):

@@ -180,7 +180,7 @@ def _by_key(instances: Sequence[Any], outcome_map: Mapping[Any, str]) -> Mapping
 def _effects(instance: Any, outcome: str, partition: str | None) -> Iterator[Adjustment]:
     """What an outcome does to one record: the touch, and all the rest as one."""
     if outcome == "acted":
-        names = [field.name for field in instance._meta.listed("decay")]
+        names = [field.name for field in instance._meta.listed("decay") if field.is_clock]
         if names:
             noting = instance._meta.noting(_CAUSE, outcome)
             yield Touching(instance, names, clock.now(), noting)

@@ -68,6 +68,7 @@ class SortedFieldMixin(PartitionedFieldMixin[MixedIn]):
         "tz": None,
     }
     valid_types: ClassVar[frozenset[type] | None] = VALID_SORTED_TYPES
+    is_told_all_conditions: ClassVar[bool] = True
     shown_keywords: ClassVar[tuple[str, ...]] = ("auto_now", "auto_now_add")
 
     auto_now: bool

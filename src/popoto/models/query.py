@@ -347,8 +347,7 @@ class Query(TypedTuples, QueryOperations, Generic[Row]):
 
         `catchall`  every key on the server that contains the model's name (on a cluster
                     with its hash tag), found by scanning the whole keyspace: for debugging
-        `clean`     deprecated: first remove what missing records left; use
-                    `clean_indexes()`
+        `clean`     deprecated for `clean_indexes()`: first remove what missing records left
         """
         return self._run(self._keys(catchall, clean, unknown))
 
@@ -390,6 +389,11 @@ class Query(TypedTuples, QueryOperations, Generic[Row]):
     def filter_for_keys_set(self, **lookups: Any) -> set[bytes]:
         """The keys of the records that match, as a set."""
         return set(self._everything.filtered((), lookups).keys())
+
+    def answered_by_index(self, field_name: str, lookups: Mapping[str, Any]) -> list[bytes]:
+        """What a field's index says to its lookups, whatever its `filter_query` says."""
+        asked = QuerySpec(self.model_class, (Q(**lookups),), answered_by_index=field_name)
+        return self._run(Execution(asked).keys())
 
 
 async def _unique_scan(pattern: str) -> list[bytes]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import logging
+import math
 import random
 import threading
 from collections.abc import Callable, Mapping
@@ -142,6 +143,10 @@ class AdaptiveAssembler:
             sample = float(self._quality_metric(quality))
         except Exception as error:  # noqa: BLE001 - a metric of the caller's own, of any kind
             logger.warning("quality_metric failed, so that this call does not count: %r", error)
+            return
+        if not math.isfinite(sample):
+            # It would decide every comparison of the windows that it is in.
+            logger.warning("quality_metric gave %r, so that this call does not count", sample)
             return
         with self._lock:
             if inner is self._inner:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import json
 import logging
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, TypeAlias, cast
 
@@ -25,6 +26,8 @@ from popoto.fields.keeping.families import KeyFamily
 from popoto.fields.prediction_ledger import PredictionLedgerMixin
 from popoto.fields.shortcuts import AutoKeyField, DictField, KeyField
 from popoto.memory.commands import put
+from popoto.memory.composite import signals
+from popoto.memory.composite.signals import Signal
 from popoto.memory.policy.formula import (
     CHI_SQUARED_CRITICAL_VALUES,
     chi_squared_uniform,
@@ -88,11 +91,32 @@ class _Features(DictField):
         return None if isinstance(value, str) else super().problem(value, null_check=null_check)
 
 
+class _LearnedValueField(DecayingSortedField):
+    """A value that stands where popoto 1.6 keeps it: in the index of a decaying field.
+
+    It is no moment, so neither a save nor an outcome sets it to now, and scores count it as it is.
+    """
+
+    is_clock = False
+    field_class_key = DecayingSortedField.field_class_key
+
+    @property
+    def stamps_writes(self) -> bool:
+        return False
+
+    def format_value_pre_save(self, field_value: Any, **kwargs: Any) -> Any:
+        return self.current_value() if field_value is None else field_value
+
+    def signal(self, partition_values: Sequence[Any]) -> Signal | None:
+        return signals.scores(self.partition_key(partition_values))
+
+
 class PolicyEntry(EventStreamMixin, AccessTrackerMixin, PredictionLedgerMixin, Model):
     """What to do in a state, and what that is worth.
 
     `expected_value` is the value that `update_q_value` learns; creating an entry sets it to the
-    time, as for every decaying field, so `initialize_q_value` follows. Later saves leave it alone.
+    time, as for every decaying field, so `initialize_q_value` follows. Later saves and outcomes
+    leave it alone.
     """
 
     _stream_name = "policy_mutations"
@@ -104,7 +128,7 @@ class PolicyEntry(EventStreamMixin, AccessTrackerMixin, PredictionLedgerMixin, M
     action_type = KeyField()
     state_features = _Features(default={})
     action_spec = _Features(default={})
-    expected_value = DecayingSortedField(partition_by="agent_id")
+    expected_value = _LearnedValueField(partition_by="agent_id")
     confidence = ConfidenceField(initial_confidence=0.5)
     related_policies = CoOccurrenceField(symmetric=True, max_edges=100)
     bloom = ExistenceFilter(
@@ -114,15 +138,6 @@ class PolicyEntry(EventStreamMixin, AccessTrackerMixin, PredictionLedgerMixin, M
     @classmethod
     def _key_families(cls) -> list[KeyFamily]:
         return [KeyFamily("", "evidence", _EVIDENCE_KEY, "whole", derived=False)]
-
-    def save(self, *arguments: Any, **options: Any) -> Any:
-        """As `Model.save`; a learned value stays."""
-        return super().save(*arguments, **{"skip_auto_now": bool(self._stored), **options})
-
-    async def async_save(self, *arguments: Any, **options: Any) -> Any:
-        """`save` for asyncio."""
-        kept = {"skip_auto_now": bool(self._stored), **options}
-        return await super().async_save(*arguments, **kept)
 
 
 # Values ----------------------------------------------------------------------------------------
@@ -137,7 +152,10 @@ class _Valuing(Adjustment):
     def __init__(self, instance: Any, command: str, *numbers: float) -> None:
         super().__init__(instance)
         self.command = command
-        self.numbers = [repr(float(number)) for number in numbers]
+        given = [float(number) for number in numbers]
+        if not all(map(math.isfinite, given)):
+            raise ValueError(f"rewards and values must be finite numbers, got {numbers!r}")
+        self.numbers = [repr(number) for number in given]
 
     def unsaved(self) -> Exception:
         return ValueError(str(super().unsaved()))
@@ -170,7 +188,8 @@ def update_q_value(
 
     ``difference = reward + gamma * max_future_q - value``, and ``alpha * difference`` is added to
     the value (Q-learning, Watkins 1989). `Defaults.TD_ALPHA` and `TD_GAMMA` unless given. Raises
-    ValueError for an entry that is not stored. One command, atomic on the server.
+    ValueError for an entry that is not stored, and for numbers that are not finite. One command,
+    atomic on the server.
     """
     return run(_rewarding(instance, reward, max_future_q, alpha, gamma))
 

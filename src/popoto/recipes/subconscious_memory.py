@@ -233,7 +233,21 @@ def _are_any(messages: list[Message] | None) -> TypeGuard[list[Message]]:
             "inject_context() takes a list of messages, such as "
             f"[{{'role': 'user', 'content': '…'}}], got {describe(given)}"
         )
+    first = cast("list[Message]", items)[:1]
+    if first and first[0].get("role") == "system":
+        _parts_of(first[0].get("content"))
     return bool(items)
+
+
+def _parts_of(content: Any) -> list[Any]:
+    """The content of a message, a text or a list of parts, as parts. Raises TypeError."""
+    if content is None or isinstance(content, str):
+        return [{"type": "text", "text": content}] if content else []
+    if not isinstance(content, (list, tuple)):
+        raise TypeError(
+            f"the content of a message is a text, a list of parts or None, got {describe(content)}"
+        )
+    return list(cast("Sequence[Any]", content))
 
 
 def _cues_of(messages: Sequence[Message]) -> dict[str, str]:
@@ -247,10 +261,7 @@ def _cues_of(messages: Sequence[Message]) -> dict[str, str]:
 
 def _text_of(content: Any) -> str:
     """The text of a message, whose content may be a list of parts."""
-    if isinstance(content, str):
-        return content.strip()
-    parts: list[Any] = list(content or ())
-    return "\n".join(filter(None, map(_text_of_part, parts))).strip()
+    return "\n".join(filter(None, map(_text_of_part, _parts_of(content)))).strip()
 
 
 def _text_of_part(part: Any) -> str:
@@ -264,8 +275,7 @@ def _with_block(content: Any, block: str) -> Any:
     """A message's content with a block of memories, in place of an earlier one."""
     if content is None or isinstance(content, str):
         return _without_block(content or "") + block
-    parts = cast("Sequence[Any]", content)
-    kept = [part for part in parts if not _text_of_part(part).startswith(_HEADING)]
+    kept = [part for part in _parts_of(content) if not _text_of_part(part).startswith(_HEADING)]
     return [*kept, {"type": "text", "text": block}]
 
 

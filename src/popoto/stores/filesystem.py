@@ -248,7 +248,7 @@ class FilesystemStore(AbstractContentStore):
 
     def _parse_reference(self, reference: str) -> tuple[str, str]:
         """Digest and relative path as they stand in a reference, not checked any further."""
-        if not reference.startswith(PREFIX):
+        if not str(reference).startswith(PREFIX):
             raise ContentReferenceError(f"{_shown(reference)} does not start with {PREFIX}")
         digest, separator, path = reference.removeprefix(PREFIX).partition(":")
         if not separator:
@@ -332,7 +332,7 @@ class FilesystemStore(AbstractContentStore):
 
 
 def _shown(reference: str) -> str:
-    return repr(reference if len(reference) <= 200 else reference[:200] + "…")
+    return repr(reference if len(str(reference)) <= 200 else reference[:200] + "…")
 
 
 def _is_file_name(name: str) -> bool:

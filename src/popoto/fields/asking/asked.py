@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from decimal import Decimal
-from typing import Any, Generic
+from typing import Any, ClassVar, Generic
 
 from popoto._stock import stock
 from popoto.engine.db_key import DB_key
@@ -29,6 +29,9 @@ class Asked(Written, Comparable[Value], Generic[Value]):
 
     field_class_key: DB_key
 
+    #: Whether a `filter_query` of a user's own is told the conditions on other fields too.
+    is_told_all_conditions: ClassVar[bool] = False
+
     # Lookups ----------------------------------------------------------------------
 
     @property
@@ -41,6 +44,10 @@ class Asked(Written, Comparable[Value], Generic[Value]):
         if not self.keeps_value_sets:
             return set()
         return {f"{field_name}__{lookup}" if lookup else field_name for lookup in self.lookup_names}
+
+    def answers_unannounced(self, lookup: str) -> bool:
+        """Whether a lookup is answered, beside a `filter_query` of one's own, if not announced."""
+        return not lookup
 
     def operand(self, conditions: Conditions, scope: Scope) -> Operand:
         """Compile this field's conditions of one conjunction. Raises QueryException."""
@@ -71,13 +78,19 @@ class Asked(Written, Comparable[Value], Generic[Value]):
     @classmethod
     @stock
     def filter_query(cls, model: Any, field_name: str, **params: Any) -> Any:
-        """The keys of the records that match. Override it to answer lookups of your own."""
+        """The keys of the records that match. Override it to answer lookups of your own.
+
+        An override that calls this one gets what the field's index says: a list in the order of
+        the values from a sorted field, a set from others. Of the conditions on other fields only
+        the partitions of this one matter here.
+        """
         field: Asked[Any] = model._meta.by_name[field_name]
         if not field.makes_entries:
             raise QueryException(
                 f"filter_query is not allowed on base Field: {field.label} keeps no index"
             )
-        return set(model.query.filter(**params).keys())
+        found: list[bytes] = model.query.answered_by_index(field_name, params)
+        return found if field.is_told_all_conditions else set(found)
 
     @classmethod
     def get_special_use_field_db_key(cls, model: Any, *field_names: Any) -> DB_key:

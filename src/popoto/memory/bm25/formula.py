@@ -6,7 +6,7 @@
 
 with N the number of documents, df of how many hold the term, tf how often this one does, dl how
 many words it has and avgdl how many they have on average. Every score is positive. In Lua it
-stands in searching.lua.
+stands in scoring.lua.
 """
 
 from __future__ import annotations

@@ -58,7 +58,7 @@ class Evidence:
             by_name = cast("Mapping[str, Any]", found)
             values = [by_name.get(name, 0) for name in _NAMES]
         elif isinstance(found, list) and found:
-            values = [*cast("Sequence[Any]", found), 0, 0, 0, 0][:4]
+            values = [*cast("Sequence[Any]", found), 0, 0, 0][:4]
         else:
             values = []
         if not values or not _is_number(values[0]):

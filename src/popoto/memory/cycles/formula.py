@@ -57,8 +57,8 @@ def learned_amplitude(amplitude: float, factor: float) -> float:
 
 
 def packed_cycles(cycles: Sequence[Cycle]) -> bytes:
-    """Cycles as they are stored: MessagePack lists of period, amplitude (a float64) and phase."""
-    return msgpack.packb([[p, float(a), phase] for p, a, phase in cycles])
+    """Cycles as first stored: MessagePack lists of period, amplitude and phase, as given."""
+    return msgpack.packb([[_storable(number) for number in cycle] for cycle in cycles])
 
 
 def unpacked_cycles(stored: bytes) -> list[list[Any]]:
@@ -68,5 +68,10 @@ def unpacked_cycles(stored: bytes) -> list[list[Any]]:
 
 
 def packed_pressure(rate: float, last_resolved: float) -> bytes:
-    """Pressure as it is stored: a MessagePack map of two float64."""
-    return msgpack.packb({"rate": float(rate), "last_resolved": float(last_resolved)})
+    """Pressure as it is first stored: a MessagePack map of the rate, as given, and a float64."""
+    return msgpack.packb({"rate": _storable(rate), "last_resolved": float(last_resolved)})
+
+
+def _storable(number: float) -> float:
+    """The number itself; a float, where MessagePack has no int that long."""
+    return number if isinstance(number, float) or abs(number) < 2**63 else float(number)

@@ -65,7 +65,7 @@ def wilson_ci_lower(successes: float, total: float, z: float = 1.96) -> float:
     `z` is the quantile of the normal distribution: 1.96 for 95 %. 0 without any trial. Raises
     ValueError for fewer than no successes, or more than trials.
     """
-    if total == 0 and successes == 0:
+    if total == 0:
         return 0.0
     if not 0 <= successes <= total:
         raise ValueError(f"{successes!r} successes of {total!r} trials cannot be")

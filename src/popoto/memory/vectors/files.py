@@ -267,7 +267,9 @@ class VectorDirectory:
             return 0
 
         def is_garbage(name: str) -> bool:
-            return name.endswith(SUFFIX) and not _TEMPORARY.fullmatch(name) and name not in expected
+            # Whatever begins so is somebody's who is still writing, or `sweep_stale_tempfiles`'s.
+            is_temporary = name.startswith("tmp")
+            return name.endswith(SUFFIX) and not is_temporary and name not in expected
 
         removed = self._remove_old(is_garbage, min_age)
         index = self.read_index()

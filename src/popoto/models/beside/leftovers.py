@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from typing import NamedTuple, TypeAlias
 
@@ -224,6 +225,7 @@ def find_places(options: ModelOptions, key: str) -> Plan[list[Place]]:
     ]
     stems = [(each, each.stem + each.suffix, "") for each in families]
     found = yield from _standing(options, key, stems)
+    looked_at = {name for _, name, _ in stems}
     for composite in options.composites:
         found += yield from _digests(options, key, composite.family)
     opened = [family for family in families if family.is_open]
@@ -239,16 +241,21 @@ def find_places(options: ModelOptions, key: str) -> Plan[list[Place]]:
             for family in opened
             if name != family.stem + family.suffix and family.holds(name)
         ]
-        found += yield from _standing(options, key, places)
+        found += yield from _standing(options, key, places, looked_at)
         page = yield from scan.next()
     return found
 
 
-def _fitting(key: str, places: list[Place], kinds: Sequence[bytes]) -> list[Place]:
-    """Those of these places whose key is of their family's type: one may belong to several."""
+def _fitting(
+    key: str, places: list[Place], kinds: Sequence[bytes], looked_at: AbstractSet[str]
+) -> list[Place]:
+    """Those of these places whose key is of their family's type: one may belong to several.
+
+    What is of no family's type is told, unless it has been `looked_at` before.
+    """
     pairs = list(zip(places, kinds, strict=True))
     fitting = [place for place, kind in pairs if kind == _KINDS[place[0].layout]]
-    known = {name for _, name, _ in fitting}
+    known = looked_at | {name for _, name, _ in fitting}
     for (_, name, _), kind in pairs:
         if kind != b"none" and name not in known:
             told = kind.decode("ascii", "replace")
@@ -256,14 +263,16 @@ def _fitting(key: str, places: list[Place], kinds: Sequence[bytes]) -> list[Plac
     return fitting
 
 
-def _standing(options: ModelOptions, key: str, places: list[Place]) -> Plan[list[Place]]:
+def _standing(
+    options: ModelOptions, key: str, places: list[Place], looked_at: AbstractSet[str] = frozenset()
+) -> Plan[list[Place]]:
     """Those of these places that hold the record key. Two round trips."""
     if not places:
         return []
     try:
         types: list[Command] = [("TYPE", name) for _, name, _ in places]
         kinds = yield Request(types, options.shard, repeatable=True)
-        places = _fitting(key, places, kinds)
+        places = _fitting(key, places, kinds, looked_at)
         if not places:
             return []
         looks: list[Command] = [(_LOOKS[family.layout], name, key) for family, name, _ in places]

@@ -8,19 +8,20 @@ from __future__ import annotations
 
 import difflib
 import logging
-from collections.abc import Callable, Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import product
 from typing import Any, TypeAlias, cast
 
 from popoto.engine.request import Call, Plan, Request
-from popoto.engine.tree import EVERYTHING, NOTHING, RecordKeys, all_of, any_of, negated
+from popoto.engine.tree import EVERYTHING, RecordKeys, all_of, any_of, negated
 from popoto.exceptions import QueryException
 from popoto.fields.asking.conditions import AND, Q
 from popoto.fields.asking.operands import Operand, Scope, View
 from popoto.fields.asking.stored_values import by_record
 from popoto.fields.field import Field
 from popoto.models.reading.by_pk import told_apart
+from popoto.models.reading.own_answers import answer, keyword_of, once_each, partitions
 from popoto.models.record.field_names import RESERVED_NAMES
 from popoto.models.record.options import ModelOptions
 from popoto.models.record.record import Record
@@ -65,10 +66,15 @@ class _Conjunction:
 
 
 class Planner:
-    """Compiles the conditions of one query on one model."""
+    """Compiles the conditions of one query on one model.
 
-    def __init__(self, model: type[Record]) -> None:
+    `answered_by_index` names the one field that is asked, if a `filter_query` of its own wants to
+    know what it keeps.
+    """
+
+    def __init__(self, model: type[Record], answered_by_index: str | None = None) -> None:
         self.model = model
+        self.answered_by_index = answered_by_index
         self.options: ModelOptions = model._meta
 
     def compile(self, conditions: Sequence[Q]) -> Plan[Operand]:
@@ -142,11 +148,21 @@ class Planner:
                 found = self._field_operand(self.options.by_name[name], conditions, scope)
                 operand = _either([operand, found])
             operands.append(operand)
+        if self.answered_by_index is not None:
+            asked = self.answered_by_index
+            grouped = {asked: grouped[asked]} if asked in grouped else {}
         for name, conditions in grouped.items():
-            compiled = self._field_operand(self.options.by_name[name], conditions, scope)
-            while compiled.resolve is not None:
-                compiled = yield from compiled.resolve()
-            operands.append(compiled)
+            target = self.options.by_name[name]
+            if target.has_own_answers and name != self.answered_by_index:
+                compiled_parts = [
+                    self._custom(target, part, dict(pairs), scope) for part in once_each(conditions)
+                ]
+            else:
+                compiled_parts = [self._field_operand(target, conditions, scope)]
+            for compiled in compiled_parts:
+                while compiled.resolve is not None:
+                    compiled = yield from compiled.resolve()  # noqa: PLW2901
+                operands.append(compiled)
         for tree in conjunction.trees:
             operands.append((yield self._tree(tree, scope)))  # noqa: PERF401 - yields
         return self._joined(operands, scope)
@@ -258,19 +274,17 @@ class Planner:
     def _field_operand(
         self, target: AnyField, conditions: list[tuple[str, Any]], scope: Scope
     ) -> Operand:
-        if not target.has_own_answers:
-            if not target.makes_entries and not target.key:
-                # The wording of popoto 1.6, where the client did it.
-                logger.debug(
-                    "Client-side filter: %s has no index, so the stored %s of each candidate is "
-                    "compared",
-                    target.label,
-                    target.name,
-                )
-                if self._is_choice_of_partitions(target, conditions):
-                    return by_record(target, conditions)
-            return target.operand(conditions, scope)
-        return self._custom(target, conditions)
+        if not target.makes_entries and not target.key:
+            # The wording of popoto 1.6, where the client did it.
+            logger.debug(
+                "Client-side filter: %s has no index, so the stored %s of each candidate is "
+                "compared",
+                target.label,
+                target.name,
+            )
+            if self._is_choice_of_partitions(target, conditions):
+                return by_record(target, conditions)
+        return target.operand(conditions, scope)
 
     def _is_choice_of_partitions(self, target: AnyField, conditions: list[tuple[str, Any]]) -> bool:
         """Whether a plain field is asked for one of several values, which name partitions."""
@@ -281,29 +295,40 @@ class Planner:
             and any(target.name in field.partition_names for field in self.options.entry_fields)
         )
 
-    def _custom(self, target: AnyField, conditions: list[tuple[str, Any]]) -> Operand:
-        """Conditions on a field with a `filter_query` of its own: it is asked for the keys."""
-        params = {
-            f"{target.name}__{lookup}" if lookup else target.name: operand
-            for lookup, operand in conditions
-        }
+    def _custom(
+        self,
+        target: AnyField,
+        conditions: list[tuple[str, Any]],
+        pairs: Mapping[str, Any],
+        scope: Scope,
+    ) -> Operand:
+        """Conditions on a field with a `filter_query` of its own: it is asked for the keys.
+
+        It answers what it announces. What it does not, equality first of all, is answered as it is
+        for the field that it extends.
+        """
         announced = self.options.filter_query_params_by_field[target.name]
-        if not announced:
-            return target.operand(conditions, Scope())
-        if not announced.issuperset(params):
-            raise self._unknown([name for name in params if name not in announced])
+        params: dict[str, Any] = {}
+        compared: list[tuple[str, Any]] = []
+        for lookup, operand in conditions:
+            name = keyword_of(target.name, lookup)
+            if name in announced:
+                params[name] = operand
+            elif announced and not target.answers_unannounced(lookup):
+                raise self._unknown([name])
+            else:
+                compared.append((lookup, operand))
+        if not params:
+            return self._field_operand(target, compared, scope)
+        if target.is_told_all_conditions:
+            params = {**partitions(target, scope), **pairs, **params}
 
         def resolve() -> Plan[Operand]:
-            answer: Any = yield Call(lambda: target.filter_query(self.model, target.name, **params))
-            found = tuple(
-                key.decode("utf-8") if isinstance(key, bytes) else str(key) for key in answer
-            )
-            places = {key: place for place, key in enumerate(dict.fromkeys(found))}
-            node = RecordKeys(tuple(places)) if places else NOTHING
-            operand = Operand(node, lambda view: view.key in places)
-            if isinstance(answer, (list, tuple)):
-                operand.extra["listed"] = places
-            return operand
+            operand = yield from answer(self.model, target, params)
+            if not compared:
+                return operand
+            plain = self._field_operand(target, compared, scope)
+            return self._joined([operand, plain], scope)
 
         return Operand(EVERYTHING, _always, False, resolve=resolve)
 

@@ -43,6 +43,9 @@ class QuerySpec:
     related: tuple[str, ...] = ()
     #: of every partition, also where the model requires one: for upkeep
     at_large: bool = False
+    #: the one field whose conditions are asked of what it keeps, and not of its own `filter_query`;
+    #: conditions on other fields only say which partitions are meant
+    answered_by_index: str | None = None
     #: the shard that it asks, where its conditions do not say it
     within: ModelOptions | None = None
     #: whether replicas are asked
@@ -82,7 +85,7 @@ def check_values(
 ) -> tuple[str, ...]:
     """Names for a projection. Raises QueryException for unknown ones."""
     for name in names:
-        if name != PK and name not in options.by_name:
+        if not isinstance(name, str) or (name != PK and name not in options.by_name):
             raise QueryException(
                 f"{options.model_name}: {method} names {describe(name)}, which is no field; "
                 f"fields are {', '.join(options.by_name)}"

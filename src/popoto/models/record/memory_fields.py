@@ -11,7 +11,10 @@ __all__ = ["cyclic", "decaying"]
 
 def decaying(instance: Record, name: str, what: str) -> AnyField:
     """The decay field of that name. Raises AttributeError (none), TypeError (another kind)."""
-    return _of_kind(instance, name, "decay", "DecayingSortedField", what)
+    field = _of_kind(instance, name, "decay", "DecayingSortedField", what)
+    if not field.is_clock:
+        raise TypeError(f"{what} sets a moment, and {field.label} is a value that was learned")
+    return field
 
 
 def cyclic(instance: Record, name: str, what: str) -> AnyField:

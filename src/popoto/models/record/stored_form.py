@@ -91,9 +91,11 @@ def _same(field: Field[Any], now: Stored, before: Stored | None) -> bool:
     except ValueError:
         return False
     # Equal is not enough: 1 is True, and 0.0 is -0.0.
+    if type(old) is not type(new):
+        return False
     if field.type is set:
         return sorted(map(repr, old)) == sorted(map(repr, new))
-    return type(old) is type(new) and repr(old) == repr(new)
+    return repr(old) == repr(new)
 
 
 def key_field_that_differs(instance: Record, stored: Mapping[str, Stored]) -> Field[Any] | None:

@@ -15,7 +15,7 @@ __all__ = ["take_over_touches"]
 
 
 def take_over_touches(options: ModelOptions, batch_size: int) -> Plan[None]:
-    """Write later moments that the indexes of decay fields hold into the records.
+    """Write what the indexes of decay fields hold into the records: later moments, other values.
 
     One round trip for each page of records, one more where any was touched.
     """
@@ -42,7 +42,8 @@ def _take_over(options: ModelOptions, records: Sequence[Judged]) -> Plan[None]:
         # Any: a score as text, or none.
         told: Any = None if isinstance(score, GuardFailure) else score[0]
         touched = float(told or -math.inf)
-        if math.isfinite(touched) and touched > moment:
+        is_newer = touched > moment if field.is_clock else touched != moment
+        if math.isfinite(touched) and is_newer:
             change = Batch()
             # A writer who was faster has set the moment himself.
             change.guard_holds(record.key, record.stored, [field.name])
