@@ -9,6 +9,7 @@ import pytest
 import redis
 
 from popoto import (
+    SET_NULL,
     DecayingSortedField,
     ExistenceFilter,
     FrequencySketch,
@@ -16,13 +17,19 @@ from popoto import (
     KeyField,
     ListField,
     Model,
+    Relationship,
     WriteFilterMixin,
 )
 from tests.driver import Api
 
 
+class Speaker(Model):
+    name = KeyField()
+
+
 class Remark(WriteFilterMixin, Model):
     name = KeyField()
+    by: Relationship[Speaker] = Relationship(Speaker, on_delete=SET_NULL)
     number = IntField(default=5000)
     log = ListField(max_length=3)
     relevance = DecayingSortedField(base_score_field="number")
@@ -38,6 +45,8 @@ WRITES: dict[str, Callable[[Api, Remark], Any]] = {
     "push": lambda api, remark: api(remark.log.push, "x"),
     "touch": lambda api, remark: api(remark.touch, "relevance"),
     "raw_update": lambda api, remark: api(Remark.raw_update, [remark.pk], number=5001),
+    "lets go": lambda api, _: api(Speaker.query.get("ann").delete),
+    "lets go in bulk": lambda api, _: api(Speaker.query.filter(name="ann").delete),
 }
 
 
@@ -45,7 +54,7 @@ WRITES: dict[str, Callable[[Api, Remark], Any]] = {
 def test_what_is_no_save_is_neither_asked_nor_counted(
     api: Api, redis_client: redis.Redis, name: str
 ) -> None:
-    remark = api(Remark.create, name="a")
+    remark = api(Remark.create, name="a", by=Speaker.create(name="ann"))
     WRITES[name](api, remark)
     assert redis_client.zrange("$WF:Remark:priority", 0, -1) == [b"Remark:a"]
     assert api(Remark.heard_of.definitely_missing, Remark, "word5001")

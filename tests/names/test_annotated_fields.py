@@ -81,6 +81,8 @@ class Plain(Model):
     _declared: str
     limit_of_all: ClassVar[int] = 9
     fixed: Final = 7
+    final: Final[int]
+    of_all: ClassVar[int]
     query: ClassVar[Query[Any]]  # type: ignore[assignment]
 
 
@@ -354,3 +356,11 @@ def test_a_public_value_without_annotation_is_refused_as_before() -> None:
 def test_decimals_and_sets_too() -> None:
     assert define(Decimal, "1.5")().thing == Decimal("1.5")
     assert define(set[int], {1})().thing == {1}
+
+
+@pytest.mark.parametrize("name", ["final", "of_all"])
+def test_what_is_no_field_and_has_no_value_is_told_of_where_it_is_given(name: str) -> None:
+    with pytest.warns(
+        UserWarning, match=f"Plain has no field '{name}', so the value is not stored"
+    ):
+        Plain(title="a", **{name: 3})

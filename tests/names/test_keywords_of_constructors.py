@@ -16,6 +16,7 @@ import popoto
 from popoto import IntField, KeyField, Model, ModelException, StringField
 from popoto.exceptions import AlreadyExistsError, UnknownNameError
 from popoto.models.base import TypedModel
+from popoto.models.record.record import OWN_STATE
 from tests.driver import Api
 
 
@@ -37,6 +38,17 @@ class User(Model):
     @address.setter
     def address(self, value: str) -> None:
         self.mail = value.lower()
+
+    def greet(self) -> str:
+        return "Hello"
+
+    @classmethod
+    def nobody(cls) -> str:
+        return "nobody"
+
+    @staticmethod
+    def rule() -> str:
+        return "be kind"
 
     @functools.cached_property
     def greeting(self) -> str:
@@ -175,7 +187,9 @@ def test_what_the_class_has_is_set(name: str, value: Any, read: Callable[[Any], 
         assert read(model(**{"name": "ann", name: value}))
 
 
-@pytest.mark.parametrize("name", ["domain", "pk", "db_key", "save", "query"])
+@pytest.mark.parametrize(
+    "name", ["domain", "pk", "db_key", "save", "query", "greet", "nobody", "rule"]
+)
 def test_what_cannot_be_set_is_told_and_ignored(name: str) -> None:
     with pytest.warns(UserWarning, match=f"'{name}'.*ignored"):
         user = User(name="ann", mail="a@b.c", **{name: "other"})
@@ -183,6 +197,33 @@ def test_what_cannot_be_set_is_told_and_ignored(name: str) -> None:
     user.save()
     with pytest.raises(UnknownNameError, match=name):
         Strict(**{name: "other"})
+
+
+@pytest.mark.parametrize("name", sorted({*OWN_STATE, "__class__", "__dict__"}))
+def test_nobody_gives_a_record_what_it_knows_of_the_server(name: str, api: Api) -> None:
+    User.create(name="bob", mail="b@b.c")
+    given = {"_redis_key": "User:bob", "_is_persisted": True}.get(name, {"mail": b"x"})
+    with pytest.warns(UserWarning, match=f"'{name}'.*ignored"):
+        user = api(User.create, name="ann", mail="a@b.c", **{name: given})
+    assert user.pk == "User:ann"
+    assert [each.mail for each in User.query.order_by("name")] == ["a@b.c", "b@b.c"]
+    with pytest.raises(UnknownNameError, match=name):
+        Strict(**{name: given})
+
+
+@pytest.mark.parametrize("name", sorted(OWN_STATE))
+def test_no_field_has_the_name_of_what_a_record_knows(name: str) -> None:
+    with pytest.raises(ModelException, match=f"'{name}' is a name of the Model API"):
+        type("Wrong", (Model,), {"name": KeyField(), name: StringField()})
+
+
+@pytest.mark.parametrize(
+    ("slip", "meant"),
+    [("overwrit", "overwrite"), ("defualts", "defaults"), ("pipline", "pipeline")],
+)
+def test_keywords_of_the_call_are_proposed(slip: str, meant: str, api: Api) -> None:
+    with pytest.warns(UserWarning, match=f"did you mean '{meant}'"):
+        api(User.create, name="ann", **{slip: True})
 
 
 def test_an_update_ignores_a_property_that_cannot_be_set(api: Api) -> None:

@@ -143,6 +143,25 @@ def test_related_records_are_named(api: Api) -> None:
         api(Note.query.select_related().all)
 
 
+@pytest.mark.parametrize("name", ["auther", "auther__name", "name"])
+def test_related_records_that_there_are_not_are_told_of_however_little_is_found(
+    api: Api, name: str
+) -> None:
+    for found in (Note.query, Note.query.filter(name="x").limit(0)):
+        with pytest.raises(QueryException, match=r"has no Relationship '(auther|name)'"):
+            api(found.select_related(name).all)
+
+
+def test_names_are_given_as_names(api: Api) -> None:
+    note = api(Note.create, name="a")
+    with pytest.raises(ModelException, match=r"Note.refresh\(fields='name'\): give a list"):
+        api(note.refresh, "name")
+    for call in (Note.query.only, Note.query.values, Note.query.values_list):
+        wrong: Any = call
+        with pytest.raises(QueryException, match=r"names \['name'\], which is no field"):
+            api(wrong(["name"]).all)
+
+
 # Dicts -------------------------------------------------------------------------------------------
 
 

@@ -140,7 +140,10 @@ def tree_of(value: object, depth: int = 1) -> object:
     inside = unwrapped(value)
     if inside is not value:
         return tree_of(inside, depth)
-    raise EncodeError(f"a value of type {kind.__name__} has no stored form")
+    raise EncodeError(
+        f"a value of type {kind.__name__} has no stored form: give text, numbers, dates, bytes, "
+        "lists or dicts in its place"
+    )
 
 
 def exact_scalar(value: object) -> object:

@@ -67,7 +67,9 @@ class WriteFilterMixin:
     def _on_commit(self, batch: Batch, commit: Commit) -> None:
         if commit.operation == "delete":
             return
-        score = self._write_filter_score
+        score = self.__dict__.get("_write_filter_score")
+        if score is None:  # no save: its related record goes, and it lets go (SET_NULL)
+            return
         if score >= self._wf_priority_threshold:
             batch.put("ZADD", self._wf_key("priority"), repr(score), commit.key)
         else:

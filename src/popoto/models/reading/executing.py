@@ -15,7 +15,7 @@ from popoto.models.reading.ordering import Order
 from popoto.models.reading.planning import Planner
 from popoto.models.reading.projecting import projected
 from popoto.models.reading.read_hooks import read_hooks
-from popoto.models.reading.related import attach_references
+from popoto.models.reading.related import attach_references, check_related
 from popoto.models.reading.spec import QuerySpec, check_count, check_values
 from popoto.models.reading.spreading import check_in_one_shard, fetch_of
 from popoto.models.record.loading import always_loaded, new_instance
@@ -64,6 +64,8 @@ class Execution:
             check_values(self.options, spec.values)
         if spec.only is not None:
             check_values(self.options, spec.only, "only")
+        if spec.related:
+            check_related(self.options, spec.related)
         if spec.order_by is not None or spec.nulls is not None:
             ordering.parse(self.options, spec.order_by, spec.nulls)
         if self.options.isolation and not spec.at_large:

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from popoto.engine.looking_up import looked_up
 from popoto.engine.request import Plan
 from popoto.exceptions import NotStoredError
-from popoto.models.record.field_names import known_field
+from popoto.models.record.field_names import known_names
 from popoto.models.record.loading import read_commands, stored_of
 from popoto.models.record.record import Record
 from popoto.models.record.stored import stored_key
@@ -16,9 +16,10 @@ from popoto.models.record.stored import stored_key
 def refresh(instance: Record, names: Iterable[str] | None) -> Plan[None]:
     """The plan of `Model.refresh`; see there."""
     options = instance._meta
-    wanted = list(options.by_name) if names is None else [*names]
-    for name in wanted:
-        known_field(options.by_name, name, f"{options.model_name}.refresh(fields=…)")
+    fields = options.by_name
+    wanted = list(fields)
+    if names is not None:
+        wanted = known_names(fields, names, options.model_name, call="refresh", keyword="fields")
     key = stored_key(instance, f"{options.model_name} cannot be refreshed")
     replies = yield from looked_up(read_commands(options, key), options.shard)
     found = stored_of(options, replies[0], replies[1:])

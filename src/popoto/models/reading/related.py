@@ -42,6 +42,16 @@ def attach_references(instances: Sequence[Any], names: Sequence[str]) -> Plan[No
             yield from attach_references(attached, deeper)
 
 
+def check_related(options: ModelOptions, names: Sequence[str]) -> None:
+    """Raise QueryException for names that lead over no Relationship, however little is found.
+
+    What lies behind the first one is known once records are: they may be of derived models.
+    """
+    for name in names:
+        first = name if name in options.by_name else str(name).partition("__")[0]
+        _relationship(options, first)
+
+
 def related(instance: Record, name: str) -> Plan[Any]:
     """The plan of `Model.related`; see there."""
     field = _relationship(instance._meta, name)

@@ -85,7 +85,7 @@ def check_values(
 ) -> tuple[str, ...]:
     """Names for a projection. Raises QueryException for unknown ones."""
     for name in names:
-        if name != PK and name not in options.by_name:
+        if not isinstance(name, str) or (name != PK and name not in options.by_name):
             raise QueryException(
                 f"{options.model_name}: {method} names {describe(name)}, which is no field; "
                 f"fields are {', '.join(options.by_name)}"

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from popoto.exceptions import ModelException
+from popoto.fields.describing import describe
 from popoto.fields.field import Field
 
 #: Keywords of our own in calls that take fields by keyword; tests hold this to all signatures.
@@ -59,6 +60,20 @@ def check_parameters(model_name: str, fields: Mapping[str, Field[Any]]) -> None:
                 f"{model_name}.{other}: {other!r} is reserved: it is a query keyword of the field "
                 f"{name!r} ({type(field).__name__}); rename one of them"
             )
+
+
+def known_names(
+    fields: Mapping[str, Field[Any]], names: Iterable[str], model_name: str, call: str, keyword: str
+) -> list[str]:
+    """Names of fields, each once. Raises ModelException for unknown ones, and for a single text."""
+    if isinstance(names, (str, bytes)):
+        raise ModelException(
+            f"{model_name}.{call}({keyword}={describe(names)}): give a list of names"
+        )
+    found = list(dict.fromkeys(names))
+    for name in found:
+        known_field(fields, name, f"{model_name}.{call}({keyword}=…)")
+    return found
 
 
 def known_field(fields: Mapping[str, Field[Any]], name: str, where: str) -> Field[Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterable, Mapping
+from types import FunctionType
 from typing import Any, Final
 
 from popoto._stock import is_replaced
@@ -12,12 +13,17 @@ from popoto.fields.field import LEFT_OUT, LeftOut
 from popoto.models.record.annotations import own_annotations
 from popoto.models.record.metaclass import RecordBase
 from popoto.models.record.options import ModelOptions
-from popoto.models.record.record import Record
+from popoto.models.record.record import OWN_STATE, Record
 from popoto.models.record.reversing import Reverse
+from popoto.models.record.value_types import is_of_the_class
 
 #: What asks for an expiry wherever values are given, and where instances keep it.
 EXPIRY: Final = {"ttl": "_ttl", "expire_at": "_expire_at"}
 
+#: Keywords of calls that hand on the rest of theirs to a constructor.
+_OF_CALLS: Final = ("overwrite", "defaults", "pipeline")
+
+_METHODS: tuple[type, ...] = (FunctionType, classmethod, staticmethod)
 
 #: So many names of attributes are remembered as known, for each model.
 _MOST_FAMILIAR: Final = 500
@@ -143,6 +149,8 @@ def _attribute(cls: type, name: str) -> tuple[Any] | None:
 
 def _is_fixed(cls: type[Record], name: str) -> bool:
     """Whether the class has something of this name that no instance may replace."""
+    if name in OWN_STATE or (name.startswith("__") and name.endswith("__")):
+        return True
     found = _attribute(cls, name)
     if found is None:
         return False
@@ -150,6 +158,8 @@ def _is_fixed(cls: type[Record], name: str) -> bool:
     if isinstance(value, property):
         return value.fset is None
     if hasattr(type(value), "__delete__") and not hasattr(type(value), "__set__"):
+        return True
+    if isinstance(value, _METHODS) and not name.startswith("_"):
         return True
     # Of every model: hidden on one instance, the record could not be saved any more.
     is_method = callable(value) or hasattr(type(value), "__get__")
@@ -167,17 +177,18 @@ def _hint(cls: type[Record], name: str) -> str | None:
     found = _attribute(cls, name)
     if (found is not None and not isinstance(found[0], Reverse)) or _is_declared(cls, name):
         return None
-    expiry = EXPIRY.values() if name.startswith("_") else EXPIRY
+    further = EXPIRY.values() if name.startswith("_") else (*EXPIRY, *_OF_CALLS)
     return (
         f"{model_name}({name}=…): {model_name} has no field {name!r}, so the value is not stored; "
-        f"{closest(name, cls._meta.by_name, 'fields', expiry)}"
+        f"{closest(name, cls._meta.by_name, 'fields', further)}"
     )
 
 
 def _is_declared(cls: type[Record], name: str) -> bool:
     """Whether a class of the user's own says in its body that instances have this attribute."""
     return any(
-        name in own_annotations(base)
+        name in annotations and not is_of_the_class(annotations[name])
         for base in cls.__mro__
         if "_meta" in vars(base) or not isinstance(base, RecordBase)
+        for annotations in (own_annotations(base),)
     )

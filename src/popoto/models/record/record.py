@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Mapping
-from typing import Any, ClassVar, Self, cast
+from typing import Any, ClassVar, Final, Self, cast
 
 from popoto.engine.codec import NIL, DecodeError, Stored
 from popoto.engine.db_key import DB_key
@@ -23,6 +23,7 @@ class Record(metaclass=RecordBase):
     _meta: ClassVar[ModelOptions]
     _options: ClassVar[ModelOptions]
     _has_own_init: ClassVar[bool]
+    _has_own_check: ClassVar[bool]
     #: Whether values that are given or made are assigned, so that the class's own method has them.
     _has_own_setattr: ClassVar[bool]
 
@@ -45,6 +46,15 @@ class Record(metaclass=RecordBase):
     _unconfirmed: dict[str, set[Stored | None]] | None = None
     #: what a record that is imported has to have beside its values; None: what every new one has
     _belongings: Mapping[str, Any] | None = None
+    #: By field, the keys of related records that were not read, and of those that are missing.
+    _references: dict[str, str]
+    _dangling: dict[str, str]
+    #: Keywords of its constructor that were told of.
+    _told: frozenset[str]
+    #: The expiry that its last save has set.
+    _applied_expiry: Any
+    #: Set while a loaded record is being made.
+    _is_loading: bool
     #: Set on results of a search around a place that asked for distances.
     _geo_distance: float
     _geo_distance_unit: str
@@ -208,3 +218,10 @@ def _holds(field: AnyField, value: Any, stored: Stored | None) -> bool:
         )
     except ValueError:
         return False
+
+
+#: Attributes in which instances keep what they know of the server: nobody gives them as values.
+OWN_STATE: Final = frozenset(
+    {name for name in Record.__annotations__ if name.startswith("_")}
+    - {"_ttl", "_expire_at", "_geo_distance", "_geo_distance_unit"}
+)

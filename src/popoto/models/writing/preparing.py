@@ -17,7 +17,7 @@ from popoto.exceptions import (
 from popoto.fields.describing import describe
 from popoto.models.record import overridden
 from popoto.models.record.checking import coerce_and_check, logger, refusal
-from popoto.models.record.field_names import known_field
+from popoto.models.record.field_names import known_names
 from popoto.models.record.further import tell_of_attributes
 from popoto.models.record.options import ModelOptions
 from popoto.models.record.record import Record
@@ -126,14 +126,9 @@ def is_skipped(instance: Record, names: Sequence[str] | None) -> bool:
 
 def checked_names(options: ModelOptions, names: Iterable[str]) -> list[str]:
     """The names of a partial save, each once. Raises ModelException for unknown ones."""
-    if isinstance(names, (str, bytes)):
-        raise ModelException(
-            f"{options.model_name}.save(update_fields={describe(names)}): give a list of names"
-        )
-    found = list(dict.fromkeys(names))
-    for name in found:
-        known_field(options.by_name, name, f"{options.model_name}.save(update_fields=…)")
-    return found
+    return known_names(
+        options.by_name, names, options.model_name, call="save", keyword="update_fields"
+    )
 
 
 def check_key_change(instance: Record) -> None:

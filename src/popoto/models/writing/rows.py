@@ -148,7 +148,7 @@ class Rows(Company[Operation]):
     def _bulk_error(self, errors: Sequence[RowError]) -> BulkError:
         first = errors[0]
         more = f" (and {len(errors) - 1} more rows)" if len(errors) > 1 else ""
-        told = str(first.error)
+        told = str(first.error).rstrip(".")
         if self._stored:
             # Said of the row, it would be read as said of all.
             told = told.replace("; nothing was written", "; the row was not written")
