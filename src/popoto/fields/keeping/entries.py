@@ -16,7 +16,7 @@ from typing import Any, ClassVar, Literal, NamedTuple, TypeAlias, TypeGuard, cas
 
 from popoto.engine.batch import Batch, KeyArgument
 from popoto.engine.request import Reply
-from popoto.fields.coordinates import CELL_BITS, MAX_LATITUDE, MAX_LONGITUDE
+from popoto.fields.coordinates import geo_score
 from popoto.fields.keeping.noting import put_noted
 from popoto.fields.keeping.pointers import put_pointer
 from popoto.memory.history.noting import Kind
@@ -110,17 +110,6 @@ class ScoreEntry(NamedTuple):
     def stands(self, reply: Reply) -> bool:
         # Servers keep doubles: also of an int beyond what they tell apart.
         return isinstance(reply, bytes) and float(reply) in (float(self.score), self.kept)
-
-
-def geo_score(longitude: float, latitude: float) -> int:
-    """The score of a position in a geo set: the bits of both coordinates, interleaved."""
-    cells = 1 << CELL_BITS
-    x = int((longitude + MAX_LONGITUDE) / (2 * MAX_LONGITUDE) * cells)
-    y = int((latitude + MAX_LATITUDE) / (2 * MAX_LATITUDE) * cells)
-    score = 0
-    for bit in range(CELL_BITS):
-        score |= (y >> bit & 1) << (2 * bit) | (x >> bit & 1) << (2 * bit + 1)
-    return score
 
 
 class GeoEntry(NamedTuple):
