@@ -199,21 +199,34 @@ def test_a_shard_in_which_nothing_matches_changes_no_answer(both: Callable[..., 
     assert_same(answers, "_recall_score")
 
 
-def test_where_a_rare_word_brings_just_enough_common_ones_bring_no_more(
-    both: Callable[..., Any],
+@pytest.mark.parametrize(
+    "times",
+    [
+        {"alpha": 100, "beta": 120},
+        # A word that just a fifth of all records have is rare.
+        {"alpha": 90, "gamma": 100, "beta": 101, "none": 209},
+    ],
+)
+def test_where_rare_words_bring_just_enough_common_ones_bring_no_more(
+    both: Callable[..., Any], times: dict[str, int]
 ) -> None:
     """A hundred candidates are looked for: on one server, and in all shards together."""
-    long, short = "alpha " + "filler " * 12, "beta"
+    texts = [
+        word if word == "beta" else f"{word} {'filler ' * 100}"
+        for word, number in times.items()
+        for _ in range(number)
+    ]
 
     def remember() -> None:
         Said.bulk_create(
             Said(agent=AGENTS[place % 4], name=f"{place:03}", text=text)
-            for place, text in enumerate([long] * 100 + [short] * 120)
+            for place, text in enumerate(texts)
         )
 
     both(remember)
-    answers = both(lambda: Said.query.filter().recall("alpha beta", limit=5, signals=["words"]))
-    assert {each.text for each in answers[0]} == {long}
+    query = Said.query.filter()
+    answers = both(lambda: query.recall("alpha gamma beta", limit=5, signals=["words"]))
+    assert "beta" not in {each.text for each in answers[0]}
     assert_same(answers, "_recall_score")
 
 

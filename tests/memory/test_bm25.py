@@ -22,6 +22,7 @@ from popoto import (
     StringField,
     transaction,
 )
+from popoto.memory.bm25.corpus import Corpus
 from popoto.memory.bm25.formula import inverse_frequency, term_score
 from popoto.memory.recall.formula import K1, B
 from tests.driver import Api, RoundTrips
@@ -40,8 +41,6 @@ CORPUS = {
     "d3": "machine learning with python python python",
     "d4": "database indexing strategies",
 }
-#: How often who says "redis" says it.
-TIMES = {"d1": 2, "d2": 1}
 SMALL = {"1": "aaa bbb ccc", "2": "aaa bbb", "3": "aaa bbb", "4": "aaa"}
 
 
@@ -483,15 +482,39 @@ def test_a_document_of_which_no_length_is_known_counts_as_a_single_word(
 ) -> None:
     save(CORPUS)
     redis_client.zrem("$BM25:Doc:words:dl", "Doc:d1", "Doc:d2")
-    idf, average = inverse_frequency(4, 2), 17 / 4
-    scores = {name: term_score(count, 1, average, idf, 1.2, 0.75) for name, count in TIMES.items()}
-    exactly(search("redis"), scores)
-    (first, second) = Doc.query.recall("redis", signals=["words"])
-    assert [first.name, second.name] == list(TIMES)
+    scored_as(1, 1, 17 / 4)
+
+
+@pytest.mark.parametrize("told", [None, "0", "-2", "five"])
+def test_documents_of_which_no_mean_length_is_known_count_as_of_single_words(
+    told: str | None, redis_client: redis.Redis
+) -> None:
+    save(CORPUS)
+    redis_client.delete("$BM25:Doc:words:avgdl")
+    if told is not None:
+        redis_client.set("$BM25:Doc:words:avgdl", told)
+    scored_as(5, 4, 1)
+
+
+@pytest.mark.parametrize("told", [None, b"", b"five"])
+def test_an_index_that_does_not_tell_its_documents_has_none(told: Any) -> None:
+    assert Corpus.told(told, told, 2) == Corpus(0, 0, (2,))
+    assert Corpus.summed([Corpus.told(told, b"4", 0), Corpus.told(b"2", b"4.5", 1)]) == Corpus(
+        2, 9, (1,)
+    )
+
+
+def scored_as(first: int, second: int, average: float) -> None:
+    """Who say "redis" have the scores of texts of such lengths."""
+    idf, texts = inverse_frequency(4, 2), {"d1": (2, first), "d2": (1, second)}
+    expected = {name: term_score(*each, average, idf, 1.2, 0.75) for name, each in texts.items()}
+    exactly(search("redis"), expected)
+    found = {each.name: each._recall_score for each in Doc.query.recall("redis", signals=["words"])}
     greatest = idf * (K1 + 1)
-    for found, count in ((first, 2), (second, 1)):
-        score = term_score(count, 1, average, idf, K1, B) / greatest
-        assert found._recall_score == pytest.approx(score)
+    exactly(
+        found,
+        {name: term_score(*each, average, idf, K1, B) / greatest for name, each in texts.items()},
+    )
 
 
 def test_a_rebuild_counts_a_document_that_is_alone(redis_client: redis.Redis) -> None:

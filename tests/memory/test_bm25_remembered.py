@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
+from functools import partial
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ import redis
 
 from popoto import BM25Field, KeyField, Model, ModelException, QueryException, StringField
 from popoto.memory.bm25 import remembered
+from popoto.models.reading.ranking import keywords
 from tests.driver import Api, RoundTrips
 from tests.memory.test_bm25_reference import same, scores
 
@@ -384,6 +386,30 @@ def test_a_field_without_cache_remembers_nothing(redis_client: redis.Redis) -> N
     stats: Any = redis_client.info("commandstats")
     assert "cmdstat_zscan" not in stats
     assert stats["cmdstat_zrevrangebyscore"]["calls"] > 0
+
+
+def test_words_of_many_pages_are_learnt_by_and_by(
+    redis_client: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(remembered, "_PAGE", 200)
+    kept = made(21)
+    for _ in range(12):
+        right(kept, (10,))
+    for question in QUESTIONS:
+        assert walks(redis_client, question) == 0
+
+
+def test_what_is_learnt_keeps_to_its_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(keywords, "make_room", partial(remembered.make_room, room=700))
+    kept = made(22)
+    known: Any = remembered.remembered(STEM)
+    largest = 0
+    for _ in range(3):
+        for question in QUESTIONS:
+            same(search(question), scores(kept, question), 10)
+            assert known.size <= 700
+            largest = max(largest, known.size)
+    assert largest > 0
 
 
 def test_what_was_not_asked_for_the_longest_is_forgotten_first(redis_client: redis.Redis) -> None:

@@ -75,6 +75,17 @@ def test_each_wrong_key_is_named_with_what_it_is_and_should_be(
     assert str(caught.value) == f"Seat cannot be queried: {found}. {REMEDY}"
 
 
+def test_a_record_that_is_gone_is_not_taken_for_one_of_a_wrong_kind(
+    api: Api, redis_client: redis.Redis
+) -> None:
+    redis_client.delete("Seat:a", "Seat:b", "Seat:c")
+    redis_client.set("Seat:b", "foreign")
+    with pytest.raises(QueryException) as caught:
+        api(Seat.query.filter(note="n").all)
+    found = "'Seat:b' is a string instead of a hash"
+    assert str(caught.value) == f"Seat cannot be queried: {found}. {REMEDY}"
+
+
 @pytest.mark.parametrize(
     "read",
     [

@@ -403,12 +403,39 @@ def test_a_field_may_bear_the_name_of_what_a_mixin_keeps(api: Api) -> None:
     assert scored(api, Told.query, {"priority": 1}) == [("a", 7)]
 
 
-@pytest.mark.parametrize("key", ["$SortF:M:rank", "$ConfidencF:M:conf:data"])
-def test_a_key_of_another_program_is_named(key: str, redis_client: redis.Redis) -> None:
-    keep(M, agent="x", name="a", rank=1.0)
+class Tide(AccessTrackerMixin, Model):
+    name = KeyField()
+    imp = FloatField(default=0.5)
+    rank = SortedField(type=float, default=0.0)
+    rel = DecayingSortedField(base_score_field="imp")
+    urg = CyclicDecayField(cycles=[(DAY, 1.0)], pressure_rate=0.1)
+    conf = ConfidenceField(0.5)
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        *("$SortF:Tide:rank", "$ConfidencF:Tide:conf:data"),
+        *("$DecayingSortF:Tide:rel", "$DecayBase:Tide:rel"),
+        *(
+            "$CyclicDecayF:Tide:urg",
+            "$CyclicDecayF:Tide:urg:cycles",
+            "$CyclicDecayF:Tide:urg:pressure",
+        ),
+        "$Values:Tide:$keys",
+    ],
+)
+def test_a_key_of_another_program_alone_is_named(key: str, redis_client: redis.Redis) -> None:
+    record = keep(Tide, name="a", rank=1.0)
+    record.on_read()
+    record.confirm_access()
+    ConfidenceField.update_confidence(record, "conf", 0.9)
+    redis_client.delete(key)
     redis_client.set(key, "theirs")
-    with pytest.raises(QueryException, match=rf"{key.replace('$', '.')}' is a string"):
-        M.query.composite_score({"rank": 1, "conf": 1})
+    with pytest.raises(QueryException) as caught:
+        Tide.query.composite_score({"rank": 1, "rel": 1, "urg": 1, "conf": 1, "access_count": 1})
+    assert str(caught.value).count(" instead of ") == 1
+    assert f"{key!r} is a string instead of a" in str(caught.value)
 
 
 # Against the formula ---------------------------------------------------------------------------

@@ -123,6 +123,8 @@ class Model(
             )
         if all(values[name] is not None for name in options.key_names):
             self._redis_key = options.record_key(values)
+        if type(self)._has_own_check and not self.is_valid(null_check=False):
+            raise checking.not_instantiated(self)
 
     # Hooks --------------------------------------------------------------------------
 

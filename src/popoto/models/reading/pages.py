@@ -84,7 +84,7 @@ class Pages:
             rows = calls.matching(calls.rows_of(page, needed), needed)
             were_wrong = yield from calls.put_right()
             tries -= 1
-            if were_wrong and tries:
+            if were_wrong and tries > 0:
                 # Some of so many, or of those before them, were no matches.
                 continue
             self.rest = page.rest

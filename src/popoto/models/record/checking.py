@@ -160,3 +160,11 @@ def refusal(instance: Record, names: Iterable[str], what: str) -> ModelException
     return ModelException(
         f"{type(instance).__name__}.is_valid() says that {instance!r} is invalid ({what})"
     )
+
+
+def not_instantiated(instance: Record) -> ModelException:
+    """The error for a new instance that an `is_valid()` of its class's own refuses."""
+    name = type(instance).__name__
+    return ModelException(
+        f"Could not instantiate class {name}: {name}.is_valid() says that {instance!r} is invalid"
+    )

@@ -32,6 +32,7 @@ from popoto.models.record.meta import (
 )
 from popoto.models.record.names_of_models import note_name
 from popoto.models.record.options import ModelOptions
+from popoto.models.record.overridden import add_twins
 from popoto.models.record.reversing import attach_all
 from popoto.models.record.sharding import options_of
 from popoto.models.record.slips import tell_of_slips
@@ -94,7 +95,9 @@ class RecordBase(ABCMeta):
         cls._options = options
         cls._ttl = options.ttl
         cls._has_own_init = is_replaced(cls, "__init__")
+        cls._has_own_check = is_replaced(cls, "is_valid")
         cls._has_own_setattr = cls.__setattr__ is not object.__setattr__
+        add_twins(cls, _root(cls))
         options.adopt_mixins(cls)
         tell_of_slips(cls, options, namespace)
         take_back = take_note(cls)

@@ -1,16 +1,17 @@
 """Methods that a model's class defines in place of the stock ones, and calling them.
 
 A `save`, `delete` or `create` of a user's own is called wherever the published package calls
-it: by `create()`, `get_or_create()`, `update_or_create()` and bulk operations, and by the
-asyncio twin where the class defines no twin. There the method runs in a worker thread, since
-it is blocking code that is not ours; stock methods never do.
+it: by `create()`, `get_or_create()`, `update_or_create()` and bulk operations. So is any method
+by its asyncio twin where the class defines no twin. There the method runs in a worker thread,
+since it is blocking code that is not ours; stock methods never do.
 """
 
 from __future__ import annotations
 
 import asyncio
+import inspect
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 from popoto._stock import is_replaced
 from popoto.engine.request import Call
@@ -19,6 +20,11 @@ from popoto.engine.request import Call
 CREATE_ONLY = "_create_only"
 #: Set likewise: the lookup that no stored record may match.
 UNMATCHED = "_unmatched"
+
+
+_TWIN: Final = "async_"
+#: Methods whose twins look for themselves: their arguments are not passed on as they are.
+_LOOKING: Final = frozenset({"save", "delete", "create"})
 
 
 def is_own(cls: type, method: str) -> bool:
@@ -56,3 +62,26 @@ async def in_thread(method: Callable[..., Any], further: Mapping[str, Any], **op
         name: value for name, value in options.items() if value is not None and value is not False
     }
     return await asyncio.to_thread(method, **given, **further)
+
+
+def add_twins(cls: type, root: type) -> None:
+    """Give a class asyncio twins of the methods that it has in place of those of `root`."""
+    for name, stock_twin in vars(root).items():
+        method = name.removeprefix(_TWIN)
+        if method == name or method in _LOOKING:
+            continue
+        own: Any = inspect.getattr_static(cls, method)
+        if own is vars(root).get(method) or inspect.getattr_static(cls, name) is not stock_twin:
+            continue
+        if not inspect.iscoroutinefunction(getattr(cls, method)):
+            twin = _twin_of(method)
+            setattr(cls, name, classmethod(twin) if isinstance(own, classmethod) else twin)
+
+
+def _twin_of(method: str) -> Callable[..., Any]:
+    async def twin(target: Any, *arguments: Any, **options: Any) -> Any:
+        return await asyncio.to_thread(getattr(target, method), *arguments, **options)
+
+    twin.__name__ = f"{_TWIN}{method}"
+    twin.__doc__ = f"`{method}` of this class for asyncio, in a worker thread."
+    return twin

@@ -23,6 +23,7 @@ class Record(metaclass=RecordBase):
     _meta: ClassVar[ModelOptions]
     _options: ClassVar[ModelOptions]
     _has_own_init: ClassVar[bool]
+    _has_own_check: ClassVar[bool]
     #: Whether values that are given or made are assigned, so that the class's own method has them.
     _has_own_setattr: ClassVar[bool]
 

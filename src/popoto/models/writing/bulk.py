@@ -20,6 +20,7 @@ from popoto.fields.coercion import CoercionError
 from popoto.fields.describing import describe
 from popoto.fields.field import LeftOut
 from popoto.fields.stored_number import F
+from popoto.models.record.checking import refusal
 from popoto.models.record.dependants import dependants_of
 from popoto.models.record.field_names import known_field
 from popoto.models.record.options import ModelOptions
@@ -162,6 +163,8 @@ def _prepared_saves(
     saves_itself = is_replaced(model, "save")
     for position, instance in enumerate(batch, rows.seen):
         try:
+            if names is not None and model._has_own_check and not instance.is_valid():
+                raise refusal(instance, names, "nothing was written")
             if saves_itself:
                 saving_itself = save_as_defined(instance, request, names)
                 is_saved = partial(_is_saved, instance, names)

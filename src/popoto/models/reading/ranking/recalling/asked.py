@@ -59,7 +59,7 @@ class Recalling:
     """
 
     text: Any
-    limit: Any = 10
+    limit: Any
     field: str | None = None
     signals: Iterable[str] | None = None
     weights: Mapping[str, float] | None = None
