@@ -378,10 +378,10 @@ class Saving(Change):
         stored = instance._stored
         self.note_unconfirmed(persisted=persisted)
         if self.known is not None and not self._is_assumed:
-            known = self.known
-            if self.waiting:
-                known = {name: now for name, now in known.items() if name not in self.waiting}
-            stored.update(known)
+            known, waiting = self.known, self.waiting
+            stored.update(
+                {n: v for n, v in known.items() if n not in waiting} if waiting else known
+            )
         stored.update(self.changed)
         if self.contents:
             settle_contents(self)
