@@ -378,10 +378,8 @@ class Saving(Change):
         stored = instance._stored
         self.note_unconfirmed(persisted=persisted)
         if self.known is not None and not self._is_assumed:
-            known, waiting = self.known, self.waiting
-            stored.update(
-                {n: v for n, v in known.items() if n not in waiting} if waiting else known
-            )
+            told, later = self.known, self.waiting
+            stored.update({n: now for n, now in told.items() if n not in later} if later else told)
         stored.update(self.changed)
         if self.contents:
             settle_contents(self)
