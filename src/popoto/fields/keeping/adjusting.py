@@ -10,12 +10,20 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from popoto.engine.batch import Batch, GuardFailure, Step, append, prefix_in
+from popoto.engine.batch import Batch, GuardFailure, QueuedCommits, Step, append, prefix_in
 from popoto.engine.request import Argument, Plan, Reply, tagged
 from popoto.exceptions import NotStoredError, UnsavedError
 from popoto.memory.history.noting import Noting
 
-__all__ = ["Adjustment", "Collector", "Queued", "Touching", "carried_out", "changed"]
+__all__ = [
+    "Adjustment",
+    "Collector",
+    "Queued",
+    "Touching",
+    "carried_out",
+    "changed",
+    "waiting_beside",
+]
 
 
 class Adjustment:
@@ -105,6 +113,20 @@ class Queued(Adjustment):
 
 class Collector:
     """What takes adjustments in place of a pipeline: a transaction."""
+
+    def __init__(self) -> None:
+        #: what will stand beside records, as those note it who have to know
+        self.beside: dict[object, bytes | None] = {}
+
+
+def waiting_beside(pipeline: Any) -> dict[object, bytes | None]:
+    """What adjustments that wait in a pipeline or transaction have noted; later ones build on it.
+
+    Without one nothing waits.
+    """
+    if isinstance(pipeline, Collector):
+        return pipeline.beside
+    return QueuedCommits.of(pipeline).beside if hasattr(pipeline, "command_stack") else {}
 
 
 class Touching(Adjustment):
