@@ -292,7 +292,10 @@ class ConfidenceField(PartitionedFieldMixin[float], Field[float]):
 def _checked_signal(signal: Any) -> float:
     if signal is None:
         raise TypeError("signal must be a number from 0 to 1, got None")
-    number = float(signal)
+    try:
+        number = float(signal)
+    except ValueError:
+        number = math.nan
     if math.isnan(number) or not 0 <= number <= 1:
         raise ValueError(f"signal must be a number from 0 to 1, got {signal!r}")
     return number

@@ -136,6 +136,11 @@ def _observing(
 ) -> Plan[None]:
     if not given:
         return
+    if not isinstance(outcome_map, Mapping):
+        raise TypeError(
+            "on_context_used() takes a dict of record keys and their outcomes, such as "
+            f"{{record.pk: 'acted'}}, got {outcome_map!r}"
+        )
     for key, outcome in outcome_map.items():
         if outcome not in VALID_OUTCOMES:
             raise ValueError(
