@@ -186,11 +186,12 @@ def _resolving(instance: Any, outcome: str, partition: str | None, pipeline: Any
             instance,
             "resolve()",
             lambda batch: put_noted(batch, "proposal", "", instance.pk, *command),
+            beside=instance.pk,
         )
         resolving.noting = noting
         found = yield from carried_out([resolving], pipeline)
         return found[0] if pipeline is None else pipeline
-    return (yield from changed(instance, "resolve()", pipeline, command))
+    return (yield from changed(instance, "resolve()", pipeline, command, beside=instance.pk))
 
 
 def _check_partition(model_class: Any, partition: str | None, what: str) -> None:
