@@ -75,9 +75,9 @@ def _as_it_was(kind: type[Exception], args: tuple[object, ...], state: dict[str,
     return made
 
 
-def _reduced(error: Exception) -> tuple[object, ...]:
+def _reduced(self: Exception) -> tuple[Any, ...]:
     """`__reduce__` of errors that are copied and pickled whatever their class is called with."""
-    return _as_it_was, (type(error), error.args, vars(error))
+    return _as_it_was, (type(self), self.args, vars(self))
 
 
 class ModelException(Exception):
