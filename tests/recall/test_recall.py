@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import random
+import re
 import subprocess
 import sys
 from collections import Counter
@@ -30,7 +31,7 @@ from popoto import (
 from popoto.engine.run import run
 from popoto.exceptions import VectorMismatchError
 from popoto.fields.embedding_field import invalidate_cache
-from popoto.memory.recall.formula import length_value, saturated
+from popoto.memory.recall.formula import length_value, saturated, telling_part
 from popoto.memory.text.forms import other_forms
 from popoto.models.reading.ranking.recalling.asked import Recalling
 from popoto.models.reading.ranking.recalling.recall import recall_ranking
@@ -406,6 +407,29 @@ def test_a_length_counts_by_how_many_times_the_mean_it_is(
     assert length_value(length, average) == pytest.approx(
         math.copysign(math.log(abs(value)), value)
     )
+
+
+@pytest.mark.parametrize(
+    ("question", "common", "left"),
+    [
+        ("The cat", {"the"}, "cat"),
+        ("The cat", set(), "The cat"),
+        ("the-cat the dog", {"the"}, "the-cat dog"),
+        ("the ? cat", {"the"}, "? cat"),
+        ("the  cat", {"dog"}, "the cat"),
+        # Nothing is left that says anything.
+        ("the the", {"the"}, "the the"),
+        ("the ?", {"the"}, "the ?"),
+        ("", {"the"}, ""),
+    ],
+)
+def test_common_words_are_left_out_of_what_tells(
+    question: str, common: set[str], left: str
+) -> None:
+    def words(text: str) -> list[str]:
+        return re.findall("[a-z]+", text.lower())
+
+    assert telling_part(question, words, frozenset(common)) == left
 
 
 def test_weights_and_signals_say_what_counts(api: Api, twins: dict[str, Lore]) -> None:
