@@ -287,3 +287,52 @@ def test_records_around_another_one_are_found_in_every_shard(
     assert api(near.order_by("kind").all) == [here, beside]
     for node in nodes:
         node.flushall()
+
+
+@pytest.mark.parametrize("told", [True, False])
+def test_the_nearest_of_all_shards_come_first(
+    api: Api, nodes: list[redis.Redis], server_url: str, told: bool
+) -> None:
+    values = {
+        **dict.fromkeys(["price", "rank", "age", "level"], 1),
+        "day": datetime.date(2024, 1, 1),
+        "exact": Decimal(1),
+    }
+
+    def written() -> None:
+        # Each kind has a shard of its own; two are as far, and two stand in one place.
+        for number, (kind, north) in enumerate(
+            [
+                ("c", 10.02),
+                ("a", 10.01),
+                ("b", 9.99),
+                ("d", 10.0),
+                ("a", 10.0),
+                ("b", 10.03),
+                ("c", 20),
+            ]
+        ):
+            Spread.create(kind=kind, number=number, place=(10.0, north), **values)
+
+    def found() -> list[tuple[str, Any]]:
+        query = Spread.query.filter(
+            place=(10.0, 10.0), place_radius=5, place_radius_unit="km", place_with_distances=told
+        )
+        rows = [
+            *api(query.all),
+            *api(query.limit(2).offset(1).all),
+            api(query.first),
+            api(query.last),
+        ]
+        return [(each.pk, getattr(each, "_geo_distance", None)) for each in rows]
+
+    written()
+    here = found()
+    with redis_db.using(server_url):
+        written()
+        assert here == found()
+        redis_db.get_REDIS_DB().flushall()
+    assert {key for key, _ in here[:2]} == {"Specimen:d:3", "Specimen:a:4"}
+    assert all(distance is not None for _, distance in here) is told
+    for node in nodes:
+        node.flushall()
