@@ -373,7 +373,8 @@ def _client_of_models() -> redis.Redis:
 
     A mock takes the place of raw commands. It has no connections that models could use.
     """
-    return _client if is_mock(POPOTO_REDIS_DB) else POPOTO_REDIS_DB
+    found = POPOTO_REDIS_DB
+    return found if type(found) is Client or not is_mock(found) else _client
 
 
 def _async_client() -> redis_asyncio.Redis:

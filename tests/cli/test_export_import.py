@@ -273,6 +273,7 @@ def test_records_that_exist(
 BAD_LINES = {
     "no JSON": "{",
     "a line is an object": "[1]",
+    "as popoto export writes it, and this one has 'badge', 'age'": '{"badge": 1, "age": 2}',
     "no record of the models": '{"model": "Other", "fields": {}}',
     '"fields" is missing': '{"model": "Keeper"}',
     "has no field 'wings'": '{"model": "Keeper", "fields": {"badge": 2, "wings": 2}}',

@@ -20,6 +20,7 @@ from popoto import (
     ModelException,
     ObservationProtocol,
     PredictionLedgerMixin,
+    RecallProposal,
     get_redis,
     transaction,
 )
@@ -187,3 +188,38 @@ def test_what_a_transaction_adjusts_follows_a_record_that_it_moves(
     assert record.strengthen_cycle("cycle", 1.0) == [[86_400, 2.0, 0]]
     assert (record.access_count, redis_client.ttl("Whole:new") > 900) == (1, True)
     assert Whole.get_prediction_data(record) is not None
+
+
+def is_read(record: Any, together: Any) -> None:
+    record.on_read(pipeline=together)
+
+
+def reads_are_forgotten(record: Any, together: Any) -> None:
+    record.discard_staged_access(pipeline=together)
+
+
+def proposal_is_resolved(record: Any, together: Any) -> None:
+    RecallProposal.resolve(record, "acted", pipeline=together)
+
+
+@pytest.mark.parametrize(
+    ("happens", "staged", "pending"),
+    [(is_read, 2, 1), (reads_are_forgotten, 0, 1), (proposal_is_resolved, 1, 0)],
+)
+@pytest.mark.parametrize("moves_first", [True, False])
+def test_what_needs_no_record_follows_one_that_moves_too(
+    happens: Any, staged: int, pending: int, moves_first: bool, redis_client: redis.Redis
+) -> None:
+    record = Whole.create(name="old")
+    record.on_read()
+    RecallProposal.create_batch([record])
+    record.name = "new"
+    with transaction() as together:
+        if moves_first:
+            together.save(record, migrate_key=True)
+        happens(record, together)
+        if not moves_first:
+            together.save(record, migrate_key=True)
+    assert redis_client.keys("*Whole:old*") == []
+    assert redis_client.llen("$AT:Whole:staged:Whole:new") == staged
+    assert len(RecallProposal.get_pending(Whole)) == pending

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import math
 import threading
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgpack
@@ -19,8 +20,10 @@ from popoto import (
     EventStreamMixin,
     KeyField,
     Model,
+    ObservationProtocol,
     PredictionLedgerMixin,
     clock,
+    get_redis,
     transaction,
 )
 from popoto.memory.prediction.formula import prediction_error, statistics_of
@@ -366,6 +369,68 @@ def test_a_pipeline_and_a_transaction(redis_client: redis.Redis, guess: Guess) -
 
 
 # Where it goes ---------------------------------------------------------------------------------
+
+
+def records(guess: Guess, waiting: Any) -> None:
+    Guess.record_prediction(guess, {"x": 4}, pipeline=waiting)
+
+
+def resolves(guess: Guess, waiting: Any) -> None:
+    Guess.resolve_prediction(guess, {"x": 3}, pipeline=waiting)
+
+
+def resolves_itself(guess: Guess, waiting: Any) -> None:
+    Guess.auto_resolve(guess, "used", pipeline=waiting)
+
+
+def is_used(guess: Guess, waiting: Any) -> None:
+    ObservationProtocol.on_context_used([guess], {guess.pk: "used"}, pipeline=waiting)
+
+
+@pytest.mark.parametrize("in_a_transaction", [True, False], ids=["transaction", "pipeline"])
+@pytest.mark.parametrize("before", [None, {"x": 12}], ids=["nothing open", "another open"])
+@pytest.mark.parametrize(
+    "steps",
+    [
+        (records, resolves),
+        (resolves, records),
+        (resolves, resolves),
+        (resolves_itself, resolves),
+        (is_used, resolves),
+        (resolves, records, resolves),
+        (records, resolves, is_used),
+        (records, is_used, resolves),
+    ],
+)
+def test_what_waits_together_is_resolved_as_one_after_the_other(
+    steps: Sequence[Callable[[Guess, Any], None]], before: Any, in_a_transaction: bool
+) -> None:
+    """Its error is that of the prediction which stands when its turn comes."""
+    found: list[Any] = []
+    for waits in (True, False):
+        guess = Guess.create(name=f"waits: {waits}")
+        if before is not None:
+            Guess.record_prediction(guess, before)
+        waiting: Any = None
+        if waits:
+            waiting = transaction() if in_a_transaction else get_redis().pipeline()
+        for step in steps:
+            step(guess, waiting)
+        if waits:
+            waiting.commit() if in_a_transaction else waiting.execute()
+        entry: Any = Guess.get_prediction_data(guess) or {}
+        names = ("predicted", "resolved", "resolution_mode", "prediction_error")
+        found.append([entry.get(name) for name in names])
+    assert found[0] == found[1]
+
+
+def test_what_waited_in_a_pipeline_before_counts_no_more(guess: Guess) -> None:
+    waiting = get_redis().pipeline()
+    records(guess, waiting)
+    waiting.reset()
+    resolves(guess, waiting)
+    waiting.execute()
+    assert Guess.get_prediction_data(guess) is None
 
 
 def test_predictions_follow_their_record(api: Api, redis_client: redis.Redis, guess: Guess) -> None:

@@ -78,6 +78,18 @@ WRONG = [
         "list of records, got <Told",
     ),
     Wrong(
+        "one outcome",
+        lambda r: PROTOCOL.on_context_used([r], "acted"),
+        TypeError,
+        r"takes a dict .* got 'acted'",
+    ),
+    Wrong(
+        "a signal in words",
+        lambda r: CONFIDENCE.update_confidence(r, "certainty", "high"),
+        ValueError,
+        "from 0 to 1, got 'high'",
+    ),
+    Wrong(
         "outcome of keys",
         lambda r: PROTOCOL.on_context_used([r.pk], {r.pk: "acted"}),
         TypeError,

@@ -5,11 +5,13 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
+import msgpack
 import pytest
 import redis
 
 from popoto import (
     DatetimeField,
+    FloatField,
     IntField,
     KeyField,
     Model,
@@ -275,6 +277,40 @@ def test_a_key_of_another_type_is_reported_and_left_alone(
     with pytest.raises(ModelException, match="string"):
         api(Plain(name="b").save)
     assert keys_of(redis_client, "Plain") == [b"$Class:Plain", b"Plain:a"]
+
+
+class Measured(Model):
+    name = KeyField()
+    ratio = FloatField()
+
+
+@pytest.mark.parametrize(
+    "stored",
+    [
+        msgpack.packb(2**40),
+        msgpack.packb(float(2**40), use_single_float=True),
+        msgpack.packb(str(float(2**40))),
+    ],
+)
+def test_the_same_number_in_another_form_is_left_as_it_is(
+    api: Api, redis_client: redis.Redis, stored: bytes
+) -> None:
+    record = api(Measured.create, name="a", ratio=1.0)
+    redis_client.hset("Measured:a", "ratio", stored)
+    record = api(Measured.query.get, name="a")
+    record.ratio = float(2**40)
+    api(record.save)
+    assert redis_client.hget("Measured:a", "ratio") == stored
+    record.ratio = float(2**41)
+    api(record.save)
+    assert redis_client.hget("Measured:a", "ratio") == msgpack.packb(float(2**41))
+
+
+def test_zero_and_its_negative_are_two_numbers(api: Api, redis_client: redis.Redis) -> None:
+    record = api(Measured.create, name="a", ratio=0.0)
+    record.ratio = -0.0
+    api(record.save)
+    assert redis_client.hget("Measured:a", "ratio") == msgpack.packb(-0.0)
 
 
 def test_server_errors_pass_through(api: Api, redis_client: redis.Redis) -> None:

@@ -154,6 +154,12 @@ def test_get_many(api: Api, round_trips: Counter) -> None:
     assert seen.sends == 0
 
 
+@pytest.mark.parametrize("key", ["Book:a:5", b"Book:a:5"])
+def test_get_many_takes_several_keys_and_no_text(key: Any, api: Api) -> None:
+    with pytest.raises(QueryException, match=r"get_many\(b?'Book:a:5'\): give a list of keys"):
+        api(Book.query.get_many, key)
+
+
 def test_a_loaded_record_knows_what_is_stored(api: Api) -> None:
     make(api)
     for found in (

@@ -187,6 +187,8 @@ def asks_what_it_extends(base: type[Any]) -> Any:
 
 class Region(Model):
     name = KeyField()
+    note = StringField(default="cold")
+    within = Relationship("self")
 
 
 class Stall(Model):
@@ -234,6 +236,7 @@ def stalls() -> Region:
         ({"price__lt": 3, "kind__in": ["x", "y"]}, "abc"), ({"region__isnull": True}, "a"),
         ({"place": (0, 0), "place_radius": 200, "place_radius_unit": "km"}, "ab"),
         ({"place_latitude": 1, "place_longitude": 1}, "b"), ({"region__name": "north"}, "bcd"),
+        ({"region__note": "cold"}, "bcd"), ({"region__within__name": "all"}, ""),
     ],
     ids=repr,
 )  # fmt: skip
@@ -264,6 +267,12 @@ def test_sorted_fields_are_told_all_conditions(api: Api) -> None:
     assert [each.name for each in api(Stall.query.filter(Q(price__gt=0) | Q(size=9), kind="y").all)]
     assert {"kind": "y", "price__gt": 0} in ASKED
     assert [each.day for each in api(Visit.query.filter(stall="a", day__gt=1).all)] == [2, 3]
+
+
+@pytest.mark.usefixtures("stalls")
+def test_a_sorted_field_is_asked_twice_for_one_keyword(api: Api) -> None:
+    twice = Stall.query.filter(size__between=(6, 8)).filter(size__between=(7, 9))
+    assert [each.size for each in api(twice.all)] == [7, 8]
 
 
 @pytest.mark.usefixtures("stalls")

@@ -288,6 +288,7 @@ def test_keys_of_sorted_sets(api: Api, redis_client: redis.Redis) -> None:
     api(Reading.create, sensor="s", moment=1.0, value=1.0)
     key = Product.stock.get_sortedset_db_key(Product, "stock", "even", "a")
     assert key.redis_key == "$SortF:Product:stock:even:a"
+    assert Product.stock.get_sortedset_db_key(Product, "stock", ["even", ("a",)]) == key
     assert redis_client.zrangebyscore(key.redis_key, 0, 200) == [b"Product:0:even"]
     product = api(Product.query.get, code=0, kind="even")
     again = Product.stock.get_partitioned_sortedset_db_key(product, "stock")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import redis
 
-from popoto import IndexedField, KeyField, Model
+from popoto import IndexedField, KeyField, ListField, Model
 from tests.driver import Api
 
 from .zoo import state
@@ -67,3 +67,57 @@ def test_one_of_a_kind_that_no_index_has_is_left_alone(
     redis_client.set("$IndexF:Lamp:old:value", "text")
     assert api(Lamp.check_indexes)["total"] == 0
     assert "'$IndexF:Lamp:old:value' is a string where a hash belongs: left alone" in caplog.text
+
+
+class Song(Model):
+    """With a capped list, so that its keys are looked through for lists of records."""
+
+    name = KeyField()
+    heard = ListField(max_length=2)
+
+
+def leave_lists(client: redis.Redis, model: str) -> None:
+    """Lists of a field that was capped once, and keys of other programs that look like it."""
+    for key in ("a", "gone"):
+        client.rpush(f"{model}:{key}::tags", "x")
+    client.set(f"{model}:gone::cache", "text")
+    client.rpush(f"{model}:gone::a-b", "x")
+    client.rpush(f"{model}:gone:more::tags", "x")
+
+
+def foreign(model: str) -> set[bytes]:
+    return {f"{model}:gone{rest}".encode() for rest in ("::cache", "::a-b", ":more::tags")}
+
+
+def test_lists_of_fields_that_are_not_capped_any_more_are_cleaned(
+    api: Api, redis_client: redis.Redis
+) -> None:
+    Song.create(name="a", heard=[1])
+    leave_lists(redis_client, "Song")
+    assert api(Song.check_indexes)["capped_lists"] == {"heard": 0, "tags": 1}
+    assert api(Song.clean_indexes) == 1
+    assert api(Song.check_indexes)["total"] == 0
+    assert set(redis_client.keys("Song:*")) == foreign("Song") | {
+        b"Song:a", b"Song:a::heard", b"Song:a::tags",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("model", [Song, Lamp])
+def test_they_go_with_all_records(api: Api, redis_client: redis.Redis, model: type[Model]) -> None:
+    model.create(name="a")
+    leave_lists(redis_client, model.__name__)
+    assert api(model.delete_all) == 1
+    assert set(redis_client.keys(f"*{model.__name__}*")) == foreign(model.__name__)
+
+
+@pytest.mark.parametrize("model", [Song, Lamp])
+def test_they_go_with_an_erased_subject(
+    api: Api, redis_client: redis.Redis, model: type[Model]
+) -> None:
+    model.create(name="a")
+    model.create(name="b")
+    leave_lists(redis_client, model.__name__)
+    redis_client.rpush(f"{model.__name__}:b::tags", "x")
+    assert api(model.erase, name="a").is_complete
+    assert not redis_client.exists(f"{model.__name__}:a::tags")
+    assert redis_client.exists(f"{model.__name__}:b::tags")

@@ -92,6 +92,8 @@ def check_nothing_left(reader: ReplyReader) -> None:
 def pack(commands: Sequence[Command]) -> bytes:
     """The bytes that ask for these commands, in order. Raises redis.DataError."""
     try:
+        if len(commands) == 1:
+            return _pack_one(tuple(commands[0]))
         return b"".join([_pack_one(tuple(command)) for command in commands])
     except TypeError:
         # Rare: an argument of a kind that hiredis does not take, or that nobody can send.

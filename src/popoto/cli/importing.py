@@ -233,6 +233,11 @@ class Import:
         if not isinstance(line, dict):
             raise BadJson('a line is an object with "model" and "fields"')
         entries = cast("dict[str, Json]", line)
+        if "model" not in entries:
+            raise BadJson(
+                'a line is an object with "model" and "fields", as popoto export writes it, and '
+                f"this one has {', '.join(map(repr, entries)) or 'nothing'}"
+            )
         model = self.models.get(str(entries.get("model")))
         fields: Json = entries.get("fields")
         if model is None:

@@ -216,7 +216,7 @@ class Batch(Pipeline):
             ),
         ]
         script = finding(self.script) if self.finds else self.script
-        return ScriptCall(script, list(keys), arguments)
+        return ScriptCall(script, keys.in_order(), arguments)
 
     @staticmethod
     def outcome(reply: CommitReply) -> list[Reply] | GuardFailure:
@@ -294,7 +294,7 @@ class QueuedCommits:
     server holds now. Kept on the pipeline, for as long as its commands are queued.
     """
 
-    __slots__ = ("_stack", "computed", "records", "taught", "versions", "written")
+    __slots__ = ("_stack", "beside", "computed", "records", "taught", "versions", "written")
 
     def __init__(self, stack: object) -> None:
         self._stack = stack
@@ -306,6 +306,8 @@ class QueuedCommits:
         self.written: dict[str, dict[str, Stored]] = {}
         #: record key -> fields whose values the server will compute, and what does so
         self.computed: dict[str, dict[str, str]] = {}
+        #: what will stand beside records, as those note it who have to know
+        self.beside: dict[object, bytes | None] = {}
         #: prefixes of the shards whose nodes are sent a script's text by this pipeline, with
         #: the script's digest
         self.taught: set[tuple[str, str]] = set()

@@ -121,6 +121,12 @@ def capped_list_key(record_key: str, field_name: str) -> str:
     return f"{record_key}::{field_name}"
 
 
+def capped_list(key: str) -> tuple[str, str] | None:
+    """The record key and the field that such a key is about; None for another kind of key."""
+    record, found, field_name = key.rpartition("::")
+    return (record, field_name) if found and field_name.isidentifier() else None
+
+
 def pointer_keys(record_key: str, field_name: str) -> tuple[str, str]:
     """The keys that name the value set which a record stands in: of popoto 1.9 on, and of 1.8.1."""
     return f"{_POINTER}{record_key}:{field_name}", f"{record_key}{_POINTS}{field_name}"

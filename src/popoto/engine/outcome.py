@@ -61,13 +61,12 @@ class GuardFailure:
 
 def wrote_nothing(request: Request, replies: Sequence[Reply]) -> bool:
     """Whether a request is commits alone, and each says that a guard failed."""
-    return all(
-        isinstance(command, ScriptCall)
-        and command.script.extends(COMMIT)
-        and isinstance(reply, list)
-        and reply[0] in (0, 2)
-        for command, reply in zip(request.commands, replies, strict=True)
-    )
+    for command, reply in zip(request.commands, replies, strict=True):
+        if not isinstance(command, ScriptCall) or not command.script.extends(COMMIT):
+            return False
+        if not isinstance(reply, list) or reply[0] not in (0, 2):
+            return False
+    return True
 
 
 def wrong_kind(key: str, found: str, expected: str, *, writes: bool = True) -> ModelException:

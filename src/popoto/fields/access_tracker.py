@@ -93,7 +93,8 @@ class AccessTrackerMixin:
         if isinstance(pipeline, Batch):
             stage(pipeline)
         elif isinstance(pipeline, Collector):
-            yield from carried_out([Queued(self, "on_read()", stage)], pipeline)
+            staging = Queued(self, "on_read()", stage, beside=record.pk)
+            yield from carried_out([staging], pipeline)
         else:
             batch = Batch()
             stage(batch)
@@ -158,8 +159,9 @@ class AccessTrackerMixin:
         await arun(self._discarding(pipeline))
 
     def _discarding(self, pipeline: Any) -> Plan[None]:
-        forgetting = ("DEL", self._at_key("staged"))
-        yield from changed(self, "discard_staged_access()", pipeline, forgetting)
+        record: Any = self
+        forgetting, what = ("DEL", self._at_key("staged")), "discard_staged_access()"
+        yield from changed(self, what, pipeline, forgetting, beside=record.pk)
 
     # Reading --------------------------------------------------------------------
 

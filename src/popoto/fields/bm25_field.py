@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
+from popoto._former_names import formerly
 from popoto._stock import stock
 from popoto.engine.batch import Batch
 from popoto.engine.keys import SEPARATOR
@@ -191,6 +192,7 @@ class BM25Field(PartitionedFieldMixin[str], ValuelessFieldMixin[str], Field[str]
     # Searching ----------------------------------------------------------------------
 
     @classmethod
+    @formerly(model_class="model")
     def search(
         cls,
         model: Any,
@@ -222,6 +224,7 @@ class BM25Field(PartitionedFieldMixin[str], ValuelessFieldMixin[str], Field[str]
         return await arun(_ranked(model, field_name, query_text, limit, allowed_keys, partition))
 
     @classmethod
+    @formerly(model_class="model")
     def get_idf(
         cls, model: Any, field_name: str, tokens: str | Sequence[str], **partition: Any
     ) -> dict[str, float]:
@@ -240,6 +243,7 @@ class BM25Field(PartitionedFieldMixin[str], ValuelessFieldMixin[str], Field[str]
         return await arun(inverse_frequencies(_named(model, field_name), tokens, partition))
 
     @classmethod
+    @formerly(model_class="model")
     def filter_selective_tokens(
         cls,
         model: Any,
@@ -266,6 +270,7 @@ class BM25Field(PartitionedFieldMixin[str], ValuelessFieldMixin[str], Field[str]
         return [token for token in tokens if found[token] >= min_idf]
 
     @classmethod
+    @formerly(model_class="model")
     def recompute_stats(cls, model: Any, field_name: str, **partition: Any) -> None:
         """Count the documents and their words again; nothing for another kind of field.
 

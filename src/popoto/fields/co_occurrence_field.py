@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, ClassVar
 
+from popoto._former_names import formerly
 from popoto._stock import stock
 from popoto.engine import keys
 from popoto.engine.request import Plan
@@ -123,6 +124,7 @@ class CoOccurrenceField(ValuelessFieldMixin[Any], Field[Any]):
 
     # Keys -----------------------------------------------------------------------
 
+    @formerly(model_class="model_class_or_instance")
     def get_edge_key(self, model_class_or_instance: Any, pk: Any) -> str:
         """The sorted set of what the edges of a key lead to, by weight."""
         return self.edges.key_of(str(pk))
@@ -360,12 +362,7 @@ class CoOccurrenceField(ValuelessFieldMixin[Any], Field[Any]):
         return linked(model, self.edges, str(pk), min_weight, limit)
 
     def _spreading(
-        self,
-        model: Any,
-        seeds: Iterable[Any],
-        depth: int,
-        decay: float | LeftOut,
-        threshold: float,
+        self, model: Any, seeds: Iterable[Any], depth: int, decay: float | LeftOut, threshold: float
     ) -> Plan[dict[str, float]]:
         number = Defaults.CO_OCCURRENCE_DECAY_PER_HOP if isinstance(decay, LeftOut) else decay
         return spread(model, self.edges, seeds, depth, number, threshold, self.max_edges)

@@ -21,7 +21,7 @@ from popoto.engine.plain import unwrapped
 from popoto.fields.describing import describe
 from popoto.fields.stored_number import F
 
-__all__ = ["CHECKED_TYPES", "CoercionError", "coerce", "describe", "is_list"]
+__all__ = ["CHECKED_TYPES", "CoercionError", "coerce", "describe", "is_list", "look_at_exact"]
 
 _BOOLEAN_TEXTS = {"true": True, "1": True, "false": False, "0": False}
 # What the caller's own context traps must not decide what is accepted.
@@ -290,3 +290,19 @@ _CHECKS: dict[type, Callable[[object], object]] = {
 }
 #: Types with instances that have no stored form, so that being one is not enough.
 CHECKED_TYPES: frozenset[type] = frozenset(_CHECKS)
+
+
+def _always(_: object) -> bool:
+    return True
+
+
+def look_at_exact(type_: type) -> Callable[[Any], bool]:
+    """What tells of a value of exactly this type, of no derived one, whether it can be stored."""
+    return _LOOKS.get(type_, _always)
+
+
+# Of dates and moments only what is derived from them can be no point in time.
+_LOOKS: dict[type, Callable[[Any], bool]] = {
+    int: lambda value: MIN_INT <= value <= MAX_INT,
+    Decimal: lambda value: not value.is_snan(),
+}

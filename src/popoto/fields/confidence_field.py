@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, ClassVar
 
+from popoto._former_names import formerly
 from popoto._stock import stock
 from popoto.engine.request import Plan
 from popoto.engine.run import arun, run
@@ -123,6 +124,7 @@ class ConfidenceField(PartitionedFieldMixin[float], Field[float]):
 
     # Keys -----------------------------------------------------------------------
 
+    @formerly(model_instance="instance")
     def get_data_hash_key(self, instance: Any, field_name: str) -> str:
         """The hash that the current values of an instance lead to."""
         return self.partition_key([getattr(instance, name) for name in self.partition_by])
@@ -139,6 +141,7 @@ class ConfidenceField(PartitionedFieldMixin[float], Field[float]):
             )
         return self.partition_key([values[name] for name in self.partition_by])
 
+    @formerly(model_instance="instance")
     def get_old_data_hash_key(self, instance: Any, field_name: str) -> str | None:
         """The hash that the last saved or loaded values lead to; None for an unsaved instance."""
         if not instance._stored:
@@ -149,6 +152,7 @@ class ConfidenceField(PartitionedFieldMixin[float], Field[float]):
     # Learning -------------------------------------------------------------------
 
     @classmethod
+    @formerly(model_instance="instance")
     def update_confidence(
         cls, instance: Any, field_name: str, signal: Any, pipeline: Any = None
     ) -> Any:
@@ -217,6 +221,7 @@ class ConfidenceField(PartitionedFieldMixin[float], Field[float]):
     # Reading --------------------------------------------------------------------
 
     @classmethod
+    @formerly(model_instance="instance")
     def get_confidence(cls, instance: Any, field_name: str) -> float:
         """A record's confidence; the initial one where there is no evidence. One command."""
         return run(cls._reading(instance, field_name)).confidence
@@ -227,6 +232,7 @@ class ConfidenceField(PartitionedFieldMixin[float], Field[float]):
         return (await arun(cls._reading(instance, field_name))).confidence
 
     @classmethod
+    @formerly(model_instance="instance")
     def get_confidence_data(cls, instance: Any, field_name: str) -> dict[str, Any]:
         """`confidence`, `evidence_count`, `corroborations`, `contradictions`. One command."""
         return run(cls._reading(instance, field_name)).as_dict()
@@ -286,7 +292,10 @@ class ConfidenceField(PartitionedFieldMixin[float], Field[float]):
 def _checked_signal(signal: Any) -> float:
     if signal is None:
         raise TypeError("signal must be a number from 0 to 1, got None")
-    number = float(signal)
+    try:
+        number = float(signal)
+    except ValueError:
+        number = math.nan
     if math.isnan(number) or not 0 <= number <= 1:
         raise ValueError(f"signal must be a number from 0 to 1, got {signal!r}")
     return number

@@ -35,6 +35,17 @@ class Coordinates(NamedTuple):
 NOWHERE = Coordinates(None, None)
 
 
+def geo_score(longitude: float, latitude: float) -> int:
+    """The score of a position in a geo set: the bits of both coordinates, interleaved."""
+    cells = 1 << CELL_BITS
+    x = int((longitude + MAX_LONGITUDE) / (2 * MAX_LONGITUDE) * cells)
+    y = int((latitude + MAX_LATITUDE) / (2 * MAX_LATITUDE) * cells)
+    score = 0
+    for bit in range(CELL_BITS):
+        score |= (y >> bit & 1) << (2 * bit) | (x >> bit & 1) << (2 * bit + 1)
+    return score
+
+
 def _radians(position: Coordinates) -> tuple[float, float]:
     return math.radians(position.latitude or 0.0), math.radians(position.longitude or 0.0)
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 from popoto import clock
+from popoto._former_names import formerly
 from popoto._stock import stock
 from popoto.engine import keys
 from popoto.engine.batch import Batch
@@ -104,10 +105,12 @@ class CyclicDecayField(DecayingSortedField):
     def companion_hashes(self, partition_values: Sequence[Any]) -> tuple[str, str] | None:
         return self.cycles_key(partition_values), self.pressure_key(partition_values)
 
+    @formerly(model_instance="instance")
     def get_cycles_hash_key(self, instance: Any, field_name: str) -> str:
         """The hash of cycles that the current values of an instance lead to."""
         return self.cycles_key([getattr(instance, name) for name in self.partition_by])
 
+    @formerly(model_instance="instance")
     def get_pressure_hash_key(self, instance: Any, field_name: str) -> str:
         """The hash of pressure that the current values of an instance lead to."""
         return self.pressure_key([getattr(instance, name) for name in self.partition_by])

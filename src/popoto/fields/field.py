@@ -17,7 +17,6 @@ from popoto.engine.plain import real_type
 from popoto.exceptions import ModelException, StoredDataError
 from popoto.fields.adapting import adapted, is_field_type, names_of
 from popoto.fields.asking.asked import Asked
-from popoto.fields.coercion import CHECKED_TYPES
 from popoto.fields.deferred import read_deferred
 from popoto.fields.describing import describe
 from popoto.fields.keywords import check_keywords
@@ -183,15 +182,8 @@ class Field(Asked[Value], Generic[Value], metaclass=FieldBase):
         self.has_own_check = is_replaced(cls, "is_valid")
         #: Whether a method of the user's own answers queries.
         self.has_own_answers = is_replaced(cls, "filter_query")
-        #: Whether each instance of `type` may be saved as it is, without a look at its value.
-        self.takes_every_instance = (
-            cls.coerce is Field.coerce
-            and cls.problem is Field.problem
-            and not self.has_own_check
-            and self.max_length is None
-            and self.choices is None
-            and self.type not in CHECKED_TYPES
-        )
+        #: What tells at once of a value of exactly `type` that it may be saved as it is, if any.
+        self.passes = None if self.has_own_check else self.quick_look()
         #: Whether values change before they are stored, and whether even untouched ones may.
         self.formats = cls.format_value_pre_save is not Field.format_value_pre_save
         self.formats_untouched = self.stamps_writes or is_replaced(cls, "format_value_pre_save")

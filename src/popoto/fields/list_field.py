@@ -87,6 +87,12 @@ class ListField(TypedField[Items]):
             return None
         return super().problem(value, null_check=null_check)
 
+    def quick_look(self) -> Callable[[Any], bool] | None:
+        cls = type(self)
+        if self.in_hash and cls.problem is ListField.problem and cls.coerce is ListField.coerce:
+            return self.look_at_exact()
+        return super().quick_look()
+
     def assigned_value(self, instance: Any, value: Any) -> Any:
         if self.in_hash or (is_capped(value) and value.belongs_to(instance)):
             return value

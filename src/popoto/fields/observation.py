@@ -22,7 +22,7 @@ from popoto.fields.cycles.adjusting import Amplifying, Releasing
 from popoto.fields.given import records_in
 from popoto.fields.keeping.adjusting import Adjustment, Touching, carried_out
 from popoto.fields.prediction_ledger import PredictionLedgerMixin
-from popoto.fields.predictions.ledger import Resolving
+from popoto.fields.predictions.ledger import Resolving, note_resolved
 from popoto.fields.surfacing import RecallProposal, Withdrawing
 
 __all__ = ["VALID_OUTCOMES", "ObservationProtocol", "RecallProposal"]
@@ -136,6 +136,11 @@ def _observing(
 ) -> Plan[None]:
     if not given:
         return
+    if not isinstance(outcome_map, Mapping):
+        raise TypeError(
+            "on_context_used() takes a dict of record keys and their outcomes, such as "
+            f"{{record.pk: 'acted'}}, got {outcome_map!r}"
+        )
     for key, outcome in outcome_map.items():
         if outcome not in VALID_OUTCOMES:
             raise ValueError(
@@ -152,6 +157,9 @@ def _observing(
         seen.add(instance.pk)
         adjustments += _effects(instance, outcomes.get(instance.pk, "deferred"), partition)
     yield from carried_out(adjustments, pipeline, skips_missing=True)
+    for instance in instances:
+        if outcomes.get(instance.pk) in getattr(instance, "_pl_auto_resolve_errors", ()):
+            note_resolved(instance, pipeline)
 
 
 def _by_key(instances: Sequence[Any], outcome_map: Mapping[Any, str]) -> Mapping[str, str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from popoto._former_names import formerly
 from popoto.engine.run import arun, run
 from popoto.fields.constants import Defaults
 from popoto.fields.keeping.entries import CompanionEntry, Entry
@@ -65,6 +66,7 @@ class PredictionLedgerMixin:
         return ledger.entry_key(model_name_of(instance), instance.pk)
 
     @classmethod
+    @formerly(model_class="model_or_instance")
     def _error_key(cls, model_or_instance: Any, partition: str = "default") -> str:
         """The sorted set of absolute errors, by record key."""
         model = (

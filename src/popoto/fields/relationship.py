@@ -363,6 +363,9 @@ class Relationship(Field["Target | str | None"], Generic[Target]):
                     params |= {f"{field_name}__{each}" for each in known}
         return params
 
+    def answers_unannounced(self, lookup: str) -> bool:
+        return True  # Related records are asked by plain fields too, and further on.
+
     def coerce_operand(self, lookup: str, value: Any) -> str | None:
         """The key that an operand stands for. Raises QueryException."""
         if value is None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from itertools import product
 from typing import Any, ClassVar
@@ -32,10 +32,15 @@ from popoto.fields.keeping.scores import EXACT_TO, SCORES, is_exact, score_witho
 from popoto.fields.partitioned_field_mixin import PartitionedFieldMixin
 from popoto.fields.spelling import spellings
 from popoto.fields.type_variables import MixedIn
+from popoto.fields.valued import Valued
 from popoto.memory.composite import signals
 from popoto.memory.composite.signals import Signal
 
 VALID_SORTED_TYPES: frozenset[type] = frozenset(SCORES)
+
+
+def _is_number(value: float) -> bool:
+    return value == value  # noqa: PLR0124 - NaN, the only one that differs from itself
 
 
 class SortedFieldMixin(PartitionedFieldMixin[MixedIn]):
@@ -114,6 +119,18 @@ class SortedFieldMixin(PartitionedFieldMixin[MixedIn]):
         if problem is None and value is not None and math.isnan(self.score(value)):
             return "NaN has no place in an order"
         return problem
+
+    def quick_look(self) -> Callable[[Any], bool] | None:
+        cls = type(self)
+        if (
+            self.type in (int, float)
+            and cls.problem is SortedFieldMixin.problem
+            and cls.coerce is Valued.coerce
+            and cls.score is SortedFieldMixin.score
+        ):
+            look = self.look_at_exact()
+            return look if look is None or self.type is int else _is_number
+        return super().quick_look()
 
     @stock
     def format_value_pre_save(self, field_value: Any, **kwargs: Any) -> Any:
@@ -196,7 +213,7 @@ class SortedFieldMixin(PartitionedFieldMixin[MixedIn]):
     ) -> DB_key:
         """The key of one partition's sorted set."""
         return cls.get_special_use_field_db_key(
-            model, field_name, *map(text_in_key, partition_field_values)
+            model, field_name, *map(text_in_key, DB_key(*partition_field_values))
         )
 
     @classmethod

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from popoto import clock
+from popoto._former_names import formerly
 from popoto.engine.batch import Batch
 from popoto.engine.looking_up import looked_up
 from popoto.engine.request import Plan
@@ -30,6 +31,7 @@ class RecallProposal:
     """Seconds after which a proposal is stale."""
 
     @classmethod
+    @formerly(model_class="model_class_or_instance")
     def _pending_key(cls, model_class_or_instance: Any, partition: str | None = None) -> str:
         return _key_of(_name_of(model_class_or_instance), partition)
 
@@ -184,11 +186,12 @@ def _resolving(instance: Any, outcome: str, partition: str | None, pipeline: Any
             instance,
             "resolve()",
             lambda batch: put_noted(batch, "proposal", "", instance.pk, *command),
+            beside=instance.pk,
         )
         resolving.noting = noting
         found = yield from carried_out([resolving], pipeline)
         return found[0] if pipeline is None else pipeline
-    return (yield from changed(instance, "resolve()", pipeline, command))
+    return (yield from changed(instance, "resolve()", pipeline, command, beside=instance.pk))
 
 
 def _check_partition(model_class: Any, partition: str | None, what: str) -> None:

@@ -15,7 +15,7 @@ from popoto._stock import stock
 from popoto.engine.codec import Stored, decoder_for, encoder_for
 from popoto.engine.plain import plain
 from popoto.fields.adapting import ADAPTED_TYPES, Adapted, adapted
-from popoto.fields.coercion import CHECKED_TYPES, CoercionError, coerce
+from popoto.fields.coercion import CHECKED_TYPES, CoercionError, coerce, look_at_exact
 from popoto.fields.in_json import in_json
 from popoto.fields.spelling import decimal_text, spellings
 
@@ -189,6 +189,25 @@ class Valued:
             except CoercionError as error:
                 return str(error)
         return self._beyond(value)
+
+    def quick_look(self) -> Callable[[Any], bool] | None:
+        """What tells at once of a value of exactly this type that it may be saved as it is.
+
+        None where it takes `coerce` and `problem` to tell, which derived fields have replaced.
+        """
+        cls = type(self)
+        if cls.coerce is Valued.coerce and cls.problem is Valued.problem:
+            return self.look_at_exact()
+        return None
+
+    def look_at_exact(self) -> Callable[[Any], bool] | None:
+        """As `quick_look`, for fields whose `coerce` and `problem` leave such values alone."""
+        if self.choices is not None or self.adapted is not None:
+            return None
+        if self.max_length is not None and self.type is str:
+            longest = self.max_length
+            return lambda value: len(value) <= longest
+        return look_at_exact(self.type)
 
     def _beyond(self, value: Any) -> str | None:
         """Why a value of the right type is none that this field may have, or None."""

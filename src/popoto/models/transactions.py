@@ -56,6 +56,7 @@ class Transaction(Collecting):
     """
 
     def __init__(self) -> None:
+        super().__init__()
         self._operations: list[Operation] = []
         self._keys: dict[str, Operation] = {}
         self._is_over = False

@@ -117,7 +117,8 @@ class Publisher(ABC):  # noqa: B024  # a base class, and of use by itself
             payload = packed(data)
         except (TypeError, ValueError, OverflowError) as error:
             raise PublisherException(
-                f"{type(self).__name__} cannot publish to {channel!r}: {error}"
+                f"{type(self).__name__} cannot publish to {channel!r}: {error}; "
+                "give plain data, such as record.to_dict()"
             ) from error
         self._publish_data = data
         logger.debug("%s publishes %d bytes to %r", type(self).__name__, len(payload), channel)

@@ -7,6 +7,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice, pairwise
 from typing import TypeVar
 
+from popoto._former_names import formerly
+
 T = TypeVar("T")
 
 
@@ -26,6 +28,7 @@ def window(seq: Iterable[T], n: int = 2) -> Iterator[tuple[T, ...]]:
         yield tuple(held)
 
 
+@formerly(L="sorted_ints")
 def missing_elements(sorted_ints: Sequence[int]) -> list[int]:
     """The integers that a sorted sequence skips between its first and its last."""
     return [gap for low, high in pairwise(sorted_ints) for gap in range(low + 1, high)]

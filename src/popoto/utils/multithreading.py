@@ -8,6 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 from threading import Thread
 from typing import ParamSpec, TypeVar
 
+from popoto._former_names import formerly
+
 Parameters = ParamSpec("Parameters")
 Parameter = TypeVar("Parameter")
 Result = TypeVar("Result")
@@ -28,6 +30,7 @@ def start_new_thread(function: Callable[Parameters, object]) -> Callable[Paramet
     return started
 
 
+@formerly(function_def="fn", list_of_params="params")
 def run_all_multithreaded(
     fn: Callable[[Parameter], Result], params: Iterable[Parameter]
 ) -> list[Result]:

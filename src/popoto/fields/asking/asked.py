@@ -45,6 +45,10 @@ class Asked(Written, Comparable[Value], Generic[Value]):
             return set()
         return {f"{field_name}__{lookup}" if lookup else field_name for lookup in self.lookup_names}
 
+    def answers_unannounced(self, lookup: str) -> bool:
+        """Whether a lookup is answered, beside a `filter_query` of one's own, if not announced."""
+        return not lookup
+
     def operand(self, conditions: Conditions, scope: Scope) -> Operand:
         """Compile this field's conditions of one conjunction. Raises QueryException."""
         if self.keeps_value_sets:

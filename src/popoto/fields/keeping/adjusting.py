@@ -8,14 +8,23 @@ one step, in a transaction, or in a pipeline of the caller's own (`Model._adjust
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
-from popoto.engine.batch import Batch, GuardFailure, Step, append, prefix_in
+from popoto.engine.batch import Batch, GuardFailure, QueuedCommits, Step, append, prefix_in
 from popoto.engine.request import Argument, Plan, Reply, tagged
 from popoto.exceptions import NotStoredError, UnsavedError
 from popoto.memory.history.noting import Noting
 
-__all__ = ["Adjustment", "Collector", "Queued", "Touching", "carried_out", "changed"]
+__all__ = [
+    "Adjustment",
+    "Collector",
+    "Queued",
+    "Touching",
+    "carried_out",
+    "changed",
+    "waiting_beside",
+]
 
 
 class Adjustment:
@@ -31,6 +40,8 @@ class Adjustment:
     takes_constructed: bool = False
     #: whether it is one of a stored record; if not, `instance` may be the model
     needs_record: bool = True
+    #: the key of the record that it is of, where that need not be stored
+    beside: str = ""
     #: what it is called as the cause of a change, in histories
     cause: str = ""
 
@@ -87,14 +98,25 @@ class Queued(Adjustment):
     needs_record = False
 
     def __init__(
-        self, owner: Any, what: str, queue: Callable[[Batch], object], options: Any = None
+        self,
+        owner: Any,
+        what: str,
+        queue: Callable[[Batch], object],
+        options: Any = None,
+        *,
+        beside: str = "",
     ) -> None:
-        """`options`: those of the shard, where `owner` is a model with several."""
+        """`options`: those of the shard, where `owner` is a model with several.
+
+        `beside`: the key of the record that they are of, if they are; a transaction that moves it
+        carries them out before that.
+        """
         super().__init__(owner)
         if options is not None:
             self.options = options
         self.what = what
         self.queue = queue
+        self.beside = beside
 
     def put(self, batch: Batch, key: str, values: Mapping[str, Any]) -> None:
         self.queue(batch)
@@ -105,6 +127,20 @@ class Queued(Adjustment):
 
 class Collector:
     """What takes adjustments in place of a pipeline: a transaction."""
+
+    def __init__(self) -> None:
+        #: what will stand beside records, as those note it who have to know
+        self.beside: dict[object, bytes | None] = {}
+
+
+def waiting_beside(pipeline: Any) -> dict[object, bytes | None]:
+    """What adjustments that wait in a pipeline or transaction have noted; later ones build on it.
+
+    Without one nothing waits.
+    """
+    if isinstance(pipeline, Collector):
+        return pipeline.beside
+    return QueuedCommits.of(pipeline).beside if hasattr(pipeline, "command_stack") else {}
 
 
 class Touching(Adjustment):
@@ -122,17 +158,23 @@ class Touching(Adjustment):
 
 
 def changed(
-    owner: Any, what: str, pipeline: Any, *commands: tuple[Argument, ...], options: Any = None
+    owner: Any,
+    what: str,
+    pipeline: Any,
+    *commands: tuple[Argument, ...],
+    options: Any = None,
+    beside: str = "",
 ) -> Plan[Any]:
     """Carry commands out, the first one's reply; or hand them to a pipeline or a transaction.
 
     `owner` is a model, or an instance of one; `options` are those of the shard, where a model has
-    several. On a caller's own pipeline they are what they are anywhere else.
+    several; `beside` is the key of a record that they are of. On a caller's own pipeline they are
+    what they are anywhere else.
     """
     if pipeline is None or isinstance(pipeline, Collector):
-        found = yield from carried_out(
-            [Queued(owner, what, lambda batch: _append(batch, commands), options)], pipeline
-        )
+        put = partial(_append, commands=commands)
+        queued = Queued(owner, what, put, options, beside=beside)
+        found = yield from carried_out([queued], pipeline)
         return found[0] if pipeline is None else pipeline
     prefix = prefix_in(pipeline, (options or owner._meta).shard)
     _append(pipeline, [tagged(command, prefix) for command in commands])

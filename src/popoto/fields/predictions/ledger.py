@@ -15,7 +15,7 @@ from popoto.engine.looking_up import looked_up
 from popoto.engine.request import Plan, Reply
 from popoto.fields.confidence.evidence import Learning
 from popoto.fields.describing import describe
-from popoto.fields.keeping.adjusting import Adjustment, carried_out
+from popoto.fields.keeping.adjusting import Adjustment, carried_out, waiting_beside
 from popoto.fields.keeping.entries import CompanionEntry
 from popoto.memory.commands import put, told
 
@@ -214,8 +214,20 @@ def record(instance: Any, predicted: Any, pipeline: Any) -> Plan[Any]:
     """The plan of `record_prediction`."""
     if predicted is None:
         raise ValueError("predicted must not be None")
-    yield from carried_out([_Recording(instance, predicted)], pipeline)
+    recording = _Recording(instance, predicted)
+    yield from carried_out([recording], pipeline)
+    waiting_beside(pipeline)[_place(instance)] = recording.entry
     return pipeline
+
+
+def _place(instance: Any) -> tuple[str, str]:
+    """By what the prediction of a record is known that waits in a pipeline or a transaction."""
+    return "prediction", entry_key(instance._meta.model_name, instance.pk)
+
+
+def note_resolved(instance: Any, pipeline: Any) -> None:
+    """Note that nothing will be open, for what follows in the same pipeline or transaction."""
+    waiting_beside(pipeline)[_place(instance)] = None
 
 
 def _stored(instance: Any) -> Plan[bytes | None]:
@@ -238,20 +250,24 @@ def resolve(instance: Any, actual: Any, pipeline: Any) -> Plan[Any]:
     if actual is None:
         raise ValueError("actual must not be None")
     instance._meta.isolation.check_had(instance, "the prediction")
-    exists, stored = yield from looked_up(
-        [
-            ("EXISTS", instance.pk),
-            ("HGET", entry_key(instance._meta.model_name, instance.pk), instance.pk),
-        ],
-        instance._meta.shard,
-        before_writing=True,
-    )
+    waiting, place = waiting_beside(pipeline), _place(instance)
+    exists, stored = True, waiting.get(place)
+    if place not in waiting:
+        exists, stored = yield from looked_up(
+            [("EXISTS", instance.pk), ("HGET", place[1], instance.pk)],
+            instance._meta.shard,
+            before_writing=True,
+        )
     found = None if stored is None else unpacked(stored)
     if exists and (found is None or found.get("resolved")):
         return pipeline
     error = 0.0 if found is None else checked_error(instance, predicted_in(found), actual)
-    resolving = Resolving(instance, error, "explicit", stored, actual)
-    results = yield from carried_out([resolving], pipeline)
+    # What is recorded by the same pipeline or transaction stands when its turn comes.
+    known = None if place in waiting else stored
+    results = yield from carried_out(
+        [Resolving(instance, error, "explicit", known, actual)], pipeline
+    )
+    note_resolved(instance, pipeline)
     return results[0] if pipeline is None else pipeline
 
 
@@ -263,4 +279,5 @@ def auto_resolve(instance: Any, outcome: str, pipeline: Any) -> Plan[Any]:
     resolving = Resolving(instance, float(errors[outcome]), "observed")
     resolving.noting = instance._meta.noting("auto_resolve", outcome)
     results = yield from carried_out([resolving], pipeline, skips_missing=True)
+    note_resolved(instance, pipeline)
     return results[0] if pipeline is None else pipeline

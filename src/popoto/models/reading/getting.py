@@ -230,6 +230,11 @@ def get_many(
     """The plan of `Query.get_many`."""
     options = model._meta
     options.isolation.check_keys_tell("get_many()")
+    if isinstance(redis_keys, (str, bytes)):
+        raise QueryException(
+            f"{options.model_name}.query.get_many({redis_keys!r}): give a list of keys; "
+            "get() takes a single one"
+        )
     wanted, values = _wanted(options, redis_keys or ())
     found: list[Any] = []
     for first in range(0, len(wanted), _GET_MANY_CHUNK):

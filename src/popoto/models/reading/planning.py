@@ -304,8 +304,8 @@ class Planner:
     ) -> Operand:
         """Conditions on a field with a `filter_query` of its own: it is asked for the keys.
 
-        It answers what it announces. Equality that it does not announce is compared with the stored
-        value, as for any other field.
+        It answers what it announces. What it does not, equality first of all, is answered as it is
+        for the field that it extends.
         """
         announced = self.options.filter_query_params_by_field[target.name]
         params: dict[str, Any] = {}
@@ -314,14 +314,14 @@ class Planner:
             name = keyword_of(target.name, lookup)
             if name in announced:
                 params[name] = operand
-            elif lookup and announced:
+            elif announced and not target.answers_unannounced(lookup):
                 raise self._unknown([name])
             else:
                 compared.append((lookup, operand))
         if not params:
             return self._field_operand(target, compared, scope)
         if target.is_told_all_conditions:
-            params = {**partitions(target, scope), **pairs}
+            params = {**partitions(target, scope), **pairs, **params}
 
         def resolve() -> Plan[Operand]:
             operand = yield from answer(self.model, target, params)

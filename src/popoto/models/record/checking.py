@@ -58,12 +58,14 @@ def coerce_and_check(
                     problem = problem or invalid(field, default, reason)
             continue
         value = values[name]
-        if field.takes_every_instance and type(value) is field.type:
+        if type(value) is field.type and field.passes is not None and field.passes(value):
             continue
         found = _problem_of(instance, field, value, null_check=null_check)
         if found is not None and not _is_as_stored(instance, field):
             problem = problem or found
-    return problem or _expiry_problem(instance)
+    if problem is None and (instance._ttl is not None or instance._expire_at is not None):
+        problem = _expiry_problem(instance)
+    return problem
 
 
 def _problem_of(

@@ -175,7 +175,9 @@ def _hint(cls: type[Record], name: str) -> str | None:
             f"value is ignored; {closest(name, cls._meta.by_name, 'fields')}"
         )
     found = _attribute(cls, name)
-    if (found is not None and not isinstance(found[0], Reverse)) or _is_declared(cls, name):
+    # Named or not, `Reverse` is the way back of a relationship; to set a named one is an error.
+    is_plural = found is not None and type(found[0]) is Reverse
+    if (found is not None and not is_plural) or _is_declared(cls, name):
         return None
     further = EXPIRY.values() if name.startswith("_") else (*EXPIRY, *_OF_CALLS)
     return (

@@ -23,8 +23,8 @@ def clean_indexes(model: type[Record], batch_size: int) -> Plan[int]:
     return sum((yield from in_turn(model._meta, lambda each: clean_shard(each, batch_size))))
 
 
-def clean_shard(options: ModelOptions, batch_size: int) -> Plan[int]:
-    """Clean one shard."""
+def clean_shard(options: ModelOptions, batch_size: int, *, everywhere: bool = False) -> Plan[int]:
+    """Clean one shard; `everywhere`: also of what only former definitions of the model kept."""
     registry = Registry(options)
     yield from check_own_keys(options)
     walk = EntryWalk(options, registry, batch_size, compares=False)
@@ -34,13 +34,15 @@ def clean_shard(options: ModelOptions, batch_size: int) -> Plan[int]:
         removed += yield from remove_orphans(options, found)
         removed += yield from delete_companions(options, (yield from walk.missing_companions()))
         found = yield from walk.next()
-    removed += yield from clean_companions(options, registry, batch_size)
+    removed += yield from clean_companions(options, registry, batch_size, everywhere=everywhere)
     return removed
 
 
-def clean_companions(options: ModelOptions, registry: Registry, batch_size: int) -> Plan[int]:
-    """Delete the keys of their own that records left that are gone."""
-    walk = CompanionWalk(options, registry, batch_size)
+def clean_companions(
+    options: ModelOptions, registry: Registry, batch_size: int, *, everywhere: bool = False
+) -> Plan[int]:
+    """Delete the keys of their own that records left that are gone; see `CompanionWalk`."""
+    walk = CompanionWalk(options, registry, batch_size, everywhere=everywhere)
     removed = 0
     found = yield from walk.next()
     while found is not None:

@@ -20,6 +20,7 @@ from popoto.models.upkeep.cleaning import clean_shard
 from popoto.models.upkeep.records import SCAN_COUNT, read_entries
 from popoto.models.upkeep.registry import Registry
 from popoto.models.upkeep.shards import in_turn
+from popoto.models.upkeep.walk import former_lists
 from popoto.models.writing.bulk import delete_batch, leaving
 from popoto.models.writing.rows import Progress, Rows, chunks, telling
 
@@ -106,6 +107,8 @@ def delete_leftovers(options: ModelOptions, batch_size: int) -> Plan[int]:
     while found is not None:
         texts = [text for key in found if (text := as_text(key)) is not None]
         beside = [key for key in texts if registry.is_of_model(key) or registry.companion_of(key)]
+        former = yield from former_lists(options, registry, texts)
+        beside += [key for key, _ in former]
         records = [key for key in texts if registry.is_record_key(key)]
         if records:
             kinds = yield Request(

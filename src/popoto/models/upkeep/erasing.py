@@ -203,7 +203,7 @@ class Erasing:
     def _forget(self) -> Plan[None]:
         yield from self._spare_living()
         entries = self._trace("index entries")
-        entries.removed += yield from clean_shard(self.options, self.batch_size)
+        entries.removed += yield from clean_shard(self.options, self.batch_size, everywhere=True)
         yield from self._forget_parts()
         yield from self._make_anew()
         for field in self.options.by_name.values():
@@ -302,7 +302,8 @@ class Erasing:
             page = yield from scan.next()
 
     def _is_left(self, key: str) -> bool:
-        return self.registry.companion_of(key) in self.subject.records
+        record = self.registry.companion_of(key) or self.registry.former_list_of(key)
+        return record in self.subject.records
 
 
 def erasing(model: type[Record], subject: Mapping[str, Any], batch_size: int) -> Plan[Erasure]:

@@ -114,6 +114,16 @@ class Registry:
         is_ours = len(parts) == 4 and parts[0] in _OWN_KEYS and parts[1] == self.model_name
         return parts[3] if is_ours and self.is_record_key(parts[3]) else None
 
+    def former_list_of(self, key: str) -> str | None:
+        """The key of the record whose list this may be, of a field that is no capped list now.
+
+        That it holds a list is for the caller to see: the key may be another program's.
+        """
+        found = keys.capped_list(key)
+        if found is None or not self.is_record_key(found[0]) or self.is_record_key(key):
+            return None
+        return found[0]
+
     def is_record_key(self, key: str) -> bool:
         """Whether a key has the shape of a record's."""
         parts = key.split(keys.SEPARATOR)

@@ -245,15 +245,26 @@ def _deciding(options: ModelOptions, family: KeyFamily) -> frozenset[str]:
 
 
 class CompanionWalk:
-    """The companions (keys of their own) of records that are gone, page by page."""
+    """The companions (keys of their own) of records that are gone, page by page.
 
-    def __init__(self, options: ModelOptions, registry: Registry, batch_size: int) -> None:
+    Looks among the keys that begin like records' where the model has companions there, or
+    `everywhere`: former definitions of the model may have had some.
+    """
+
+    def __init__(
+        self,
+        options: ModelOptions,
+        registry: Registry,
+        batch_size: int,
+        *,
+        everywhere: bool = False,
+    ) -> None:
         self.options = options
         self.registry = registry
         self.batch_size = batch_size
         pattern = literally(options.model_name + keys.SEPARATOR) + b"*"
         self._scan: Scan | None = None
-        if registry.has_keys_among_records:
+        if registry.has_keys_among_records or everywhere:
             self._scan = Scan(options.shard, pattern, max(SCAN_COUNT, batch_size))
         self._found: list[tuple[str, str]] = []
 
@@ -263,13 +274,27 @@ class CompanionWalk:
             page = None if self._scan is None else (yield from self._scan.next())
             if page is None:
                 return None
-            for raw in page:
-                key = as_text(raw)
-                record = None if key is None else self.registry.companion_of(key)
-                if key is not None and record is not None and self.registry.is_record_key(record):
+            former: list[str] = []
+            for key in filter(None, map(as_text, page)):
+                record = self.registry.companion_of(key)
+                if record is None:
+                    former.append(key)
+                elif self.registry.is_record_key(record):
                     self._found.append((key, record))
+            self._found += yield from former_lists(self.options, self.registry, former)
         head, self._found = self._found[: self.batch_size], self._found[self.batch_size :]
         return (yield from missing_records(self.options, head))
+
+
+def former_lists(
+    options: ModelOptions, registry: Registry, found: Iterable[str]
+) -> Plan[list[tuple[str, str]]]:
+    """Lists, with their record keys, of fields that are no capped lists now. One round trip."""
+    pairs = [(key, record) for key in found if (record := registry.former_list_of(key))]
+    if not pairs:
+        return []
+    kinds = yield Request([("TYPE", key) for key, _ in pairs], options.shard, repeatable=True)
+    return [pair for pair, kind in zip(pairs, kinds, strict=True) if kind == b"list"]
 
 
 def missing_records(

@@ -69,6 +69,8 @@ class Adjusting(Operation):
         self.known = {**self.known, **stored}
 
     def look(self, queued: QueuedCommits) -> Plan[None]:
+        if not self.adjustment.needs_record:
+            return
         if self.key in queued.records:
             self.take_stored(queued.records[self.key])
         elif self.unknown_key is not None:
@@ -113,7 +115,7 @@ def _key_of(adjustment: Adjustment) -> str:
     """The key of the record that is adjusted. Raises where there can be none."""
     instance = adjustment.instance
     if not adjustment.needs_record:
-        return ""
+        return adjustment.beside
     if instance._is_stored and instance._redis_key is not None:
         return str(instance._redis_key)
     instance._meta.isolation.check_had(instance, adjustment.what)

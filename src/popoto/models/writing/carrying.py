@@ -57,10 +57,14 @@ def carry_out(operations: Sequence[Op], company: Company[Op]) -> Plan[list[Op]]:
     Where several calls are to be whole, each is sent twice, first to be checked.
     """
     work = _Work(operations, company)
-    if any(each.options.shard_by for each in operations) and (yield from on_cluster()):
+    is_spread = is_unclear = False
+    for operation in operations:
+        is_spread = is_spread or operation.options.shard_by is not None
+        is_unclear = is_unclear or _is_unclear(operation)
+    if is_spread and (yield from on_cluster()):
         work.waiting = _told_apart(operations, company)
         work.is_apart = True
-    if any(map(_is_unclear, operations)):
+    if is_unclear:
         work.waiting = yield from _prepared(work.waiting, company)
     in_vain = 0
     while work.waiting:
@@ -100,10 +104,9 @@ class _Work(Generic[Op]):
         company = self.company
         if self.is_apart:
             yield from self._register_shards()
-        yield from prepare_contents(self.waiting)
-        for operation in self.waiting:
-            if not operation.is_ready:
-                yield from operation.get_ready()
+        unready = [operation for operation in self.waiting if not operation.is_ready]
+        if unready:
+            yield from _get_ready(unready)
         self._refused, self._gone = {}, set()
         calls, rivals = join(self.waiting, in_one_step=self._in_one_step)
         while rivals and (yield from self._look_at_rivals(rivals)):
@@ -123,7 +126,8 @@ class _Work(Generic[Op]):
                 for call, reply in zip(together, replies or (), strict=bool(replies)):
                     yield from self._take(call, reply)
         self._settle(rivals)
-        self._leave_out_refused()
+        if self._refused or self._gone:
+            self._leave_out_refused()
         company.end_round()
 
     def _register_shards(self) -> Plan[None]:
@@ -158,11 +162,15 @@ class _Work(Generic[Op]):
 
     def _replies(self, calls: Sequence[Joined[Op]]) -> Plan[Sequence[CommitReply] | None]:
         """The replies to calls; None: they were lost, and the operations know what is stored."""
-        batches = [call.batch for call in calls if call.batch.guards or call.batch.commands]
+        batches: list[Batch] = []
+        operations: list[Op] = []
+        for call in calls:
+            operations += call.operations
+            if call.batch.guards or call.batch.commands:
+                batches.append(call.batch)
         if not batches:
             return [_NOTHING_TO_DO] * len(calls)
         company = self.company
-        operations = [operation for call in calls for operation in call.operations]
         options = operations[0].options
         late = refuse_when_late(options, batches)
         commits = [call.batch.call(every=True, replies=company.needs_replies) for call in calls]
@@ -170,7 +178,9 @@ class _Work(Generic[Op]):
             replies: list[CommitReply] = yield Request.write(
                 *commits,
                 shard=options.shard,
-                wait=most_demanding(each.options.wait for each in operations),
+                wait=most_demanding([each.options.wait for each in operations])
+                if len(operations) > 1
+                else options.wait,
             )
         except OutcomeUnknownError as lost:
             may_show = company.may_show and len(self._losses) < MOST_LOSSES
@@ -227,8 +237,11 @@ class _Work(Generic[Op]):
         problem = refused_commands(reply) if reply[0] == 3 else None
         call.finish(reply[1 if problem is None else 2 :])
         self.done += call.operations
-        done = {id(operation) for operation in call.operations}
-        self.waiting = [each for each in self.waiting if id(each) not in done]
+        if len(call.operations) == len(self.waiting):
+            self.waiting = []
+        else:
+            done = {id(operation) for operation in call.operations}
+            self.waiting = [each for each in self.waiting if id(each) not in done]
         self.company.carried_out(call.operations)
         yield from call.follow_up()
         if problem is not None:
@@ -260,8 +273,7 @@ class _Work(Generic[Op]):
 
     def _leave_out_refused(self) -> None:
         gone = self._gone.union(self._refused)
-        if gone:
-            self.waiting = [each for each in self.waiting if id(each) not in gone]
+        self.waiting = [each for each in self.waiting if id(each) not in gone]
 
     def give_up(self) -> None:
         """Refuse what still waits."""
@@ -269,6 +281,14 @@ class _Work(Generic[Op]):
         if waiting:
             self.company.give_up(waiting, MAX_ATTEMPTS)
         self.company.end_round()
+
+
+def _get_ready(unready: Sequence[Operation]) -> Plan[None]:
+    """Do what has to be done before the batches of these operations can be built."""
+    yield from prepare_contents(unready)
+    for operation in unready:
+        if not operation.is_ready:
+            yield from operation.get_ready()
 
 
 def _concerns(refusal: Refusal, rival: Rival[Op]) -> bool:

@@ -33,6 +33,9 @@ from popoto.models.writing.relatives import Clearing, DependantDeletion, check_o
 from popoto.models.writing.rows import chunks
 from popoto.models.writing.saving import Saving
 
+#: How often it is looked who depends on a record: anybody may begin to meanwhile, so that this is
+#: in vain far more often than a write of one record is.
+_MOST_LOOKS = 4 * MAX_ATTEMPTS
 #: How many records go or change with others in one commit at most.
 MOST_TOGETHER = 1_000
 
@@ -106,7 +109,7 @@ class _Departure:
         roots = [each.key for each in _deletions(self.waiting)]
         # No commit sees what other shards hold.
         is_sought = is_apart
-        for _ in range(MAX_ATTEMPTS):
+        for _ in range(_MOST_LOOKS):
             try:
                 relatives = (yield from self._relatives(is_apart=is_apart)) if is_sought else ()
                 self.family.is_one_step |= bool(relatives)
@@ -124,7 +127,7 @@ class _Departure:
             is_sought = True
             settled = {id(each) for each in self.family.done} | self.family.staying
             self.waiting = [each for each in self.waiting if id(each) not in settled]
-        raise gave_up(self.waiting[0].title, MAX_ATTEMPTS, self._outcome)
+        raise gave_up(self.waiting[0].title, _MOST_LOOKS, self._outcome)
 
     def _spans_shards(self) -> bool:
         """Whether somebody who may depend on the records is kept on another shard."""

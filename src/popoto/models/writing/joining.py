@@ -73,6 +73,9 @@ class Joined(Generic[Op]):
 
     def finish(self, replies: CommitReply) -> None:
         """Let every operation take over that it was carried out."""
+        if len(self.operations) == 1:
+            self.operations[0].result = self.operations[0].finish(replies)
+            return
         ends = [*(commands for _, commands in self._starts[1:]), len(replies)]
         for operation, (_, first), end in zip(self.operations, self._starts, ends, strict=True):
             operation.result = operation.finish(replies[first:end])
@@ -189,7 +192,7 @@ def join(
     Of operations that claim one value the first goes; what becomes of the others depends on it.
     """
     if len(operations) == 1:
-        call = Joined[Op]()
+        call: Joined[Op] = Joined()
         call.add(operations[0], operations[0].batch())
         return [call], []
     calls: list[Joined[Op]] = []

@@ -8,7 +8,7 @@ unknown, it is fixed, whatever the network still delivers: what others write fro
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from secrets import token_hex
+from os import urandom
 from typing import Final, TypeAlias
 
 from redis.exceptions import RedisError
@@ -32,7 +32,7 @@ _REMEMBERED: Final = 3_600_000
 
 def refuse_when_late(options: ModelOptions, batches: Iterable[Batch]) -> str:
     """Have the calls of these batches refused once they are given up, by this key."""
-    key = keys.late_key(options.model_name, token_hex(8))
+    key = keys.late_key(options.model_name, urandom(8).hex())
     for batch in batches:
         batch.guard("absent", key)
     return key

@@ -378,9 +378,8 @@ class Saving(Change):
         stored = instance._stored
         self.note_unconfirmed(persisted=persisted)
         if self.known is not None and not self._is_assumed:
-            stored.update(
-                (name, now) for name, now in self.known.items() if name not in self.waiting
-            )
+            told, later = self.known, self.waiting
+            stored.update({n: now for n, now in told.items() if n not in later} if later else told)
         stored.update(self.changed)
         if self.contents:
             settle_contents(self)
