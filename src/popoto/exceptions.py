@@ -69,8 +69,21 @@ class PopotoException(Exception):
         super().__init__(message)
 
 
+def _as_it_was(kind: type[Exception], args: tuple[object, ...], state: dict[str, Any]) -> Exception:
+    made = kind.__new__(kind, *args)
+    vars(made).update(state)
+    return made
+
+
+def _reduced(self: Exception) -> tuple[Any, ...]:
+    """`__reduce__` of errors that are copied and pickled whatever their class is called with."""
+    return _as_it_was, (type(self), self.args, vars(self))
+
+
 class ModelException(Exception):
     """A model definition, a value, or a save, load or delete that cannot be carried out."""
+
+    __reduce__ = _reduced
 
 
 class ValidationError(ModelException, ValueError):
@@ -300,6 +313,8 @@ class NotReplicatedError(OutcomeUnknownError):
     Attributes: `wanted` (how many replicas were to have it), `replicas` (how many had said so
     in time), `result` (what the operation would have returned).
     """
+
+    __reduce__ = _reduced
 
     def __init__(self, message: str, *, wanted: int, replicas: int, result: object = None) -> None:
         super().__init__(message)  # pyright: ignore[reportUnknownMemberType]  # untyped in redis-py

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import logging
+import pickle
+from typing import Any
 
 import pytest
 import redis
@@ -86,3 +89,42 @@ def test_an_instance_survives_a_failed_save(api: Api, redis_client: redis.Redis)
     assert (thing._is_persisted, thing._saved_field_values) == (False, {})
     redis_client.delete("$Class:Thing")
     assert api(thing.save) == 1
+
+
+def example_of(kind: type[Exception]) -> Exception:
+    """An exception as our code makes it, with what it carries."""
+    if kind is exceptions.BulkError:
+        row = exceptions.RowError(3, "Lamp:a", exceptions.UniquenessError("taken"))
+        return exceptions.BulkError("one row", [row], 2, [1])
+    if kind is exceptions.NotReplicatedError:
+        return exceptions.NotReplicatedError("too few", wanted=2, replicas=1, result=7)
+    if kind is exceptions.ConflictError:
+        return exceptions.ConflictError("other", expected={"a": 1}, stored=None, mine={"a": 2})
+    if kind is exceptions.ValidationError:
+        return exceptions.ValidationError("no", model_name="Lamp", field_name="a", value={1})
+    if kind is exceptions.ProtectedError:
+        return exceptions.ProtectedError("held", ["Lamp:a"])
+    return kind("a message")
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        each
+        for each in vars(exceptions).values()
+        if isinstance(each, type) and issubclass(each, Exception)
+    ],
+)
+@pytest.mark.parametrize(
+    "copied", [copy.copy, copy.deepcopy, lambda each: pickle.loads(pickle.dumps(each))]
+)
+def test_they_pass_between_processes(kind: type[Exception], copied: Any) -> None:
+    error = example_of(kind)
+    error.add_note("a note")
+    passed = copied(error)
+    assert type(passed) is kind
+    assert str(passed) == str(error)
+    assert passed.args == error.args
+    # Rows carry errors, which are equal to themselves alone.
+    assert repr(vars(passed)) == repr(vars(error))
+    assert passed.__notes__ == ["a note"]
