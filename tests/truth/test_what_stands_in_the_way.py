@@ -356,6 +356,26 @@ def test_what_a_hook_has_queued_is_looked_at(
 
 
 @pytest.mark.single_server("its hook names keys of no model and so of no shard")
+@pytest.mark.usefixtures("limited")
+def test_a_hook_may_use_what_the_user_may(
+    redis_client: redis.Redis, api: Api, monkeypatch: pytest.MonkeyPatch, server_url: str
+) -> None:
+    redis_client.execute_command(
+        "ACL", "SETUSER", "limited", "reset", "on", ">pw", "~*", "&*", "+@all", "-setrange"
+    )
+    before = state(redis_client)
+    connect(server_url, "limited")
+    monkeypatch.setattr(Counting, "command", ("SETRANGE", "text", 0, "new"))
+    with pytest.raises((ModelException, RedisError), match=r"(?i)setrange"):
+        api(Visit.create, name="a")
+    monkeypatch.setattr(Counting, "command", ("APPEND", "text", "new"))
+    assert state(redis_client) == before
+    api(Visit.create, name="a")
+    assert redis_client.get("text") == b"new"
+    connect(server_url, None)
+
+
+@pytest.mark.single_server("its hook names keys of no model and so of no shard")
 @pytest.mark.parametrize(
     ("command", "then", "left"),
     [
