@@ -34,6 +34,49 @@ def test_a_text_stays_listed_that_one_row_takes_and_another_leaves(
     assert violations(redis_client, Note) == []
 
 
+COLONS = ["u:v:w", f"{ESCAPED}:w", "u:v{&#58;}w", f"{ESCAPED}{{&#58;}}w"]
+
+
+@pytest.mark.parametrize(
+    ("texts", "name"), [(COLONS, "u{&#58;}v{&#58;}w"), (["None", None], "None")]
+)
+def test_with_the_last_member_of_a_set_all_its_texts_go(
+    api: Api, redis_client: redis.Redis, texts: list[str | None], name: str
+) -> None:
+    """Also those of records that went without their text, as popoto 1.6 takes its entries away."""
+    for last in range(len(texts)):
+        notes = [Note.create(name=str(place), topic=text) for place, text in enumerate(texts)]
+        stays = notes.pop(last)
+        for note in notes:
+            redis_client.delete(note.pk)
+            redis_client.srem("$Class:Note", note.pk)
+            redis_client.srem(f"$IndexF:Note:topic:{name}", note.pk)
+        assert redis_client.zcard("$Values:Note:topic") == len([text for text in texts if text])
+        api(stays.delete)
+        assert not redis_client.exists("$Values:Note:topic")
+
+
+@pytest.mark.parametrize(
+    ("texts", "kept"),
+    [((COLONS[0], COLONS[1], COLONS[2]), [COLONS[0]]), ((None, None, "None"), [])],
+)
+@pytest.mark.parametrize("backwards", [False, True])
+def test_each_of_several_texts_that_leave_one_set_is_listed_no_more(
+    api: Api,
+    redis_client: redis.Redis,
+    texts: tuple[str | None, ...],
+    kept: list[str],
+    backwards: bool,
+) -> None:
+    first, *others = (
+        Note.create(name=name, topic=text) for name, text in zip("abc", texts, strict=True)
+    )
+    api(Note.bulk_delete, others[::-1] if backwards else others)
+    assert redis_client.zrange("$Values:Note:topic", 0, -1) == [text.encode() for text in kept]
+    assert api(Note.query.filter(topic=first.topic).all) == [first]
+    assert violations(redis_client, Note) == []
+
+
 class Ticket(Model):
     name = KeyField()
     code = UniqueField()
@@ -56,6 +99,18 @@ def test_two_rows_may_claim_different_texts_of_one_set(api: Api, redis_client: r
     for code in ("u:v", ESCAPED):
         with pytest.raises(UniquenessError):
             api(Ticket.create, name="e", code=code)
+
+
+def test_the_text_of_a_claim_that_nobody_holds_any_more_is_listed_no_more(
+    api: Api, redis_client: redis.Redis
+) -> None:
+    for name, code in zip("ab", COLONS, strict=False):
+        Ticket.create(name=name, code=code)
+    redis_client.delete("Ticket:b")
+    api(Ticket.create, name="c", code=COLONS[2])
+    assert redis_client.zrange("$Values:Ticket:code", 0, -1) == sorted(
+        text.encode() for text in (COLONS[0], COLONS[2])
+    )
 
 
 @pytest.mark.parametrize("code", ["", "x" * 31, "x" * 32, "x" * 255, "x" * 256, "x" * 70_000])

@@ -270,6 +270,21 @@ def test_each_step_asks_every_shard_once(counted: Callable[[], list[int]]) -> No
     assert asked == [1, 8, 4, 3, 1, 8, 4, 3]
 
 
+def test_a_length_is_measured_by_those_of_all_shards(api: Api, both: Callable[..., Any]) -> None:
+    """Also where words are not asked for."""
+
+    def remember() -> None:
+        for place, agent in enumerate(AGENTS):
+            Said.create(agent=agent, name="1", text="cat " + "rain " * 4**place)
+            Said.create(agent=agent, name="2", text="kitten")
+
+    both(remember)
+    for signals in (["meaning", "length"], ["words", "length"], ["meaning"]):
+        answers = both(lambda s=signals: api(Said.query.recall, "cat", limit=8, signals=s))
+        assert len(answers[0]) > 3
+        assert_same(answers, "_recall_score")
+
+
 def test_the_best_of_all_agents_can_be_told_why(api: Api, both: Callable[..., Any]) -> None:
     both(remember_some)
     here, there = both(lambda: api(Said.query.recall, "cat sleep", limit=3, explain=True))

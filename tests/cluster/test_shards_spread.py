@@ -5,13 +5,14 @@ from __future__ import annotations
 import datetime
 from collections.abc import Callable
 from decimal import Decimal
+from typing import Any
 
 import pytest
 import redis
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from popoto import Q
+from popoto import Q, redis_db
 from popoto.exceptions import QueryException
 from popoto.fields.keeping import shards
 from tests.driver import Api
@@ -77,6 +78,10 @@ def test_queries_answer_as_python_does(
 @pytest.fixture
 def notes(_on_the_cluster: None) -> list[Note]:
     """Six notes of each of four agents, in the order of their keys."""
+    return written()
+
+
+def written() -> list[Note]:
     Person.create(name="p", age=30)
     return [
         Note.create(
@@ -130,6 +135,52 @@ def test_aggregates(api: Api, notes: list[Note]) -> None:
     assert (api(everything.min, "rank"), api(everything.max, "rank")) == (20, 53)
     assert api(everything.group_count, "agent") == dict.fromkeys(AGENTS, 6)
     assert api(everything.order_by("-rank").limit(2).sum, "rank") == 105
+
+
+QUESTIONS: list[Callable[[Api, Any], Any]] = [
+    lambda api, query: api(query.count),
+    lambda api, query: api(query.exists),
+    lambda api, query: api(query.keys),
+    lambda api, query: api(query.limit(0).all),
+    lambda api, query: api(query.offset(99).all),
+    lambda api, query: api(query.order_by("rank").first),
+    lambda api, query: api(query.order_by("rank", nulls="last").last),
+    lambda api, query: api(query.order_by("-rank", "agent").limit(4).offset(3).values("rank").all),
+    lambda api, query: [api(getattr(query, each), "rank") for each in ("sum", "avg", "min", "max")],
+    lambda api, query: api(query.order_by("rank").limit(5).avg, "rank"),
+    lambda api, query: api(query.order_by("-weight").limit(3).offset(1).sum, "weight"),
+    lambda api, query: api(query.min, "code"),
+    lambda api, query: api(query.group_count, "topic"),
+]
+
+
+def test_whatever_is_missing_in_a_shard_the_others_answer_as_one_server(
+    api: Api, nodes: list[redis.Redis], notes: list[Note], server_url: str
+) -> None:
+    """One has no records left, one has lost some, and one has numbers that are null."""
+    gone = [
+        each.pk for each in notes if each.agent == "ann" or each.pk in ("Note:bob:3", "Note:dan:2")
+    ]
+    for key in gone:
+        shard = key.rpartition(":")[0]
+        holder(nodes, shard).delete(f"{{{shard}}}{key}")
+    api(Note.query.filter(agent="cleo").update, rank=None)
+    with redis_db.using(server_url):
+        written()
+        Note.query.filter(agent="cleo").update(rank=None)
+        redis_db.get_REDIS_DB().delete(*gone)
+    for conditions in (
+        *({}, {"topic": "odd"}, {"topic": None}, {"rank__gt": 30}, {"number": 99}),
+        *({"agent__in": ["ann", "dan"]}, {"agent__in": ["ann", "zed"]}, {"agent": "ann"}),
+    ):
+        query = Note.query.filter(**conditions)
+        for place, ask in enumerate(QUESTIONS):
+            here = ask(api, query)
+            with redis_db.using(server_url):
+                assert here == ask(api, query), (conditions, place)
+    Note.clean_indexes()
+    with redis_db.using(server_url):
+        redis_db.get_REDIS_DB().flushall()
 
 
 def test_references(api: Api, notes: list[Note]) -> None:
@@ -234,5 +285,54 @@ def test_records_around_another_one_are_found_in_every_shard(
     )
     near = Spread.query.filter(place_member=here, place_radius=5, place_radius_unit="km")
     assert api(near.order_by("kind").all) == [here, beside]
+    for node in nodes:
+        node.flushall()
+
+
+@pytest.mark.parametrize("told", [True, False])
+def test_the_nearest_of_all_shards_come_first(
+    api: Api, nodes: list[redis.Redis], server_url: str, told: bool
+) -> None:
+    values = {
+        **dict.fromkeys(["price", "rank", "age", "level"], 1),
+        "day": datetime.date(2024, 1, 1),
+        "exact": Decimal(1),
+    }
+
+    def written() -> None:
+        # Each kind has a shard of its own; two are as far, and two stand in one place.
+        for number, (kind, north) in enumerate(
+            [
+                ("c", 10.02),
+                ("a", 10.01),
+                ("b", 9.99),
+                ("d", 10.0),
+                ("a", 10.0),
+                ("b", 10.03),
+                ("c", 20),
+            ]
+        ):
+            Spread.create(kind=kind, number=number, place=(10.0, north), **values)
+
+    def found() -> list[tuple[str, Any]]:
+        query = Spread.query.filter(
+            place=(10.0, 10.0), place_radius=5, place_radius_unit="km", place_with_distances=told
+        )
+        rows = [
+            *api(query.all),
+            *api(query.limit(2).offset(1).all),
+            api(query.first),
+            api(query.last),
+        ]
+        return [(each.pk, getattr(each, "_geo_distance", None)) for each in rows]
+
+    written()
+    here = found()
+    with redis_db.using(server_url):
+        written()
+        assert here == found()
+        redis_db.get_REDIS_DB().flushall()
+    assert {key for key, _ in here[:2]} == {"Specimen:d:3", "Specimen:a:4"}
+    assert all(distance is not None for _, distance in here) is told
     for node in nodes:
         node.flushall()

@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager
 from decimal import Decimal
 from typing import Any
 
+import msgpack
 import pytest
 import redis
 
@@ -41,6 +42,7 @@ AT_THE_TOP = [(MOST - 1, 1, MOST), (MOST, 1, None)]
         (LEAST, MOST, 2**63 - 1),
         (2**53 - 1, 1, 2**53),
         (2**53, 1, 2**53 + 1),
+        (2**53 - 1, 2, 2**53 + 1),
         (-(2**53), -1, -(2**53) - 1),
         (0, 0, 0),
         *AT_THE_TOP,
@@ -171,3 +173,12 @@ def test_bounds_may_lie_beyond_all_integers_that_are_stored(api: Api, beyond: An
     assert api(Meter.query.count, ranked__gt=-beyond) == 3
     assert api(Meter.query.count, ranked__between=(-beyond, beyond)) == 3
     assert api(Meter.query.count, ranked__lt=-beyond) == 0
+
+
+def test_a_float_that_another_program_has_stored_as_a_large_integer_is_added_to(
+    api: Api, redis_client: redis.Redis
+) -> None:
+    meter = Meter.create(name="m", flow=0.0)
+    for start in (2**63, 2**64 - 1):
+        redis_client.hset("Meter:m", "flow", msgpack.packb(start))
+        assert api(meter.atomic_increment, "flow", 0.5) == float(start)

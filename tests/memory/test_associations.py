@@ -98,6 +98,14 @@ def test_weakening(api: Api) -> None:
     assert weights(ways, "s") == {"exact": 0.001}
 
 
+def test_an_edge_without_end_can_be_taken_away(api: Api, redis_client: redis.Redis) -> None:
+    """Another program has written it: nothing that is multiplied makes it less."""
+    both.link(Node, "w", "1", 0.5)
+    redis_client.zadd("$CoOccurrencF:Node:both:w", {"1": math.inf})
+    assert api(both.weaken_all, Node, "w", 0) == 1
+    assert weights(both, "1") == weights(both, "w") == {}
+
+
 def test_reading_in_order(api: Api) -> None:
     for target, weight in (("a", 0.5), ("b", 0.5), ("c", 0.9), ("d", 0.009)):
         both.link(Node, "x", target, weight)
@@ -300,11 +308,13 @@ def test_strengthening_is_told(redis_client: redis.Redis) -> None:
 def test_edges_follow_their_record(api: Api, redis_client: redis.Redis) -> None:
     x, y = Node.create(name="x"), Node.create(name="y")
     both.link(Node, x.pk, y.pk, 0.7)
+    redis_client.zadd(f"$CoOccurrencF:Node:both:{y.pk}", {x.pk: 0.2})
     ways.link(Node, y.pk, x.pk, 0.5)
     ways.link(Node, x.pk, "elsewhere", 0.4)
     x.name = "moved"
     api(x.save, migrate_key=True)
-    assert (weights(both, x.pk), weights(both, y.pk)) == ({y.pk: 0.7}, {x.pk: 0.7})
+    # Both sides have their own weight, if another program has written one of them.
+    assert (weights(both, x.pk), weights(both, y.pk)) == ({y.pk: 0.7}, {x.pk: 0.2})
     assert (weights(ways, y.pk), weights(ways, x.pk)) == ({x.pk: 0.5}, {"elsewhere": 0.4})
     assert redis_client.keys("*Node:x") == []
     api(x.save)

@@ -196,6 +196,23 @@ def test_a_writer_of_other_settings_is_refused_while_it_is_made_anew(
     assert New.words.might_exist(New, "kubernetes") is True
 
 
+def test_a_filter_of_version_1_that_has_another_form_takes_nothing(
+    api: Api, redis_client: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its length does not tell, since it ends with the last bit that is set."""
+    monkeypatch.setattr(Defaults, "HASH_VERSION", 1)
+    api(Note.create, name="a", text="kubernetes")
+    mark: Any = redis_client.get(f"{FILTER}:form")
+    redis_client.set(f"{FILTER}:form", mark.replace(b"1", b"2"))
+    before = redis_client.get(FILTER)
+    with pytest.raises(ModelException, match=r"rebuild_indexes\(\)"):
+        api(Note.create, name="b", text="deployment")
+    assert redis_client.get(FILTER) == before
+    assert not redis_client.exists("Note:b")
+    api(Note.rebuild_indexes)
+    api(Note.create, name="b", text="deployment")
+
+
 @pytest.mark.parametrize("versions", [(1, 2), (2, 1)])
 def test_a_rebuild_makes_it_in_the_version_that_is_set(
     api: Api,

@@ -290,8 +290,10 @@ def test_outcomes_are_told_with_all_that_follows_from_them(api: Api) -> None:
     acted, doubted = fact("a"), fact("b")
     acted.on_read()
     propose(acted)
-    with clock.using(NOW - 5):
-        RecallProposal.create_batch([acted], partition="lunch")
+    # It is pending since the earliest of these, in whatever order they came.
+    for seconds, partition in ((2, "tea"), (5, "lunch"), (4, "dinner")):
+        with clock.using(NOW - seconds):
+            RecallProposal.create_batch([acted], partition=partition)
     outcomes = {acted.pk: "acted", doubted.pk: "contradicted"}
     with clock.using(LATER), popoto.acting_as("ada"):
         api(Both().on_context_used, [acted, doubted], outcomes)

@@ -353,6 +353,19 @@ def test_resolutions_are_told(api: Api, redis_client: redis.Redis) -> None:
     assert redis_client.zscore("$PL:Told:errors:told", "Told:x") == 0.9
 
 
+def test_whole_numbers_are_told_as_floats(redis_client: redis.Redis) -> None:
+    """As popoto 1.6 does, so that readers may compare the texts."""
+    record = Told.create(name="x")
+    ConfidenceField.update_confidence(record, "sure", 1)
+    for actual in (1, 0):
+        Told.record_prediction(record, {"x": 1})
+        Told.resolve_prediction(record, {"x": actual})
+    events = [fields for _, fields in redis_client.xrange("stream:mutations")]
+    assert events[1][b"new_confidence"] == b"1.0"
+    told = [each[b"prediction_error"] for each in events if b"prediction_error" in each]
+    assert told == [b"0.0", b"1.0"]
+
+
 def test_a_pipeline_and_a_transaction(redis_client: redis.Redis, guess: Guess) -> None:
     pipeline = redis_client.pipeline()
     assert Guess.record_prediction(guess, {"x": 1}, pipeline=pipeline) is pipeline
@@ -521,13 +534,13 @@ def test_groups(api: Api, redis_client: redis.Redis) -> None:
             Guess.auto_resolve(guess, "acted")
     redis_client.zadd(ERRORS, {"Guess:without": 0.5, "Guess:broken": 0.6})
     redis_client.hset("$PL:Guess:meta:Guess:broken", "Guess:broken", "?")
-    for number, moment in enumerate((None, 0, -1, "soon")):
+    for number, moment in enumerate((None, 0, -1, "soon", "nan", "1e400", 1e18)):
         key = f"Guess:undated{number}"
         redis_client.zadd(ERRORS, {key: 0.2})
         redis_client.hset(f"$PL:Guess:meta:{key}", key, msgpack.packb({"resolved_at": moment}))
     summary = Guess.error_summary
     counts = lambda found: {label: each["count"] for label, each in found.items()}  # noqa: E731
-    assert counts(api(summary, Guess)) == {"__all__": 9}
+    assert counts(api(summary, Guess)) == {"__all__": 12}
     assert counts(api(summary, Guess, group_by="hour")) == {10: 4}
     assert counts(api(summary, Guess, group_by="weekday")) == {0: 2, 1: 2}
     assert counts(api(summary, Guess, group_by="day")) == {"2024-01-15": 2, "2024-01-16": 2}
@@ -537,7 +550,7 @@ def test_groups(api: Api, redis_client: redis.Redis) -> None:
             raise KeyError(key)
         return "large" if error > 0.3 else "small"
 
-    assert counts(api(summary, Guess, group_by=label)) == {"small": 8}
+    assert counts(api(summary, Guess, group_by=label)) == {"small": 11}
     with pytest.raises(ValueError, match="hour, weekday, day"):
         api(summary, Guess, group_by="month")
     with pytest.raises(TypeError, match="group_by"):

@@ -21,6 +21,7 @@ from popoto import (
     ObservationProtocol,
     PredictionLedgerMixin,
     QueryException,
+    RecallProposal,
     StringField,
 )
 from popoto.recipes import SubconsciousMemory
@@ -254,3 +255,34 @@ def test_a_setting_that_was_changed_since_is_looked_at_when_it_is_used() -> None
     given.max_items = "many"
     with pytest.raises(QueryException, match="max_items must be an int, got 'many'"):
         given.assemble({"q": "tea"})
+
+
+#: What can wait in a pipeline.
+WAITING: dict[str, Callable[[Any, Any], Any]] = {
+    "on_read": lambda r, p: r.on_read(pipeline=p),
+    "confirm_access": lambda r, p: r.confirm_access(pipeline=p),
+    "discard_staged_access": lambda r, p: r.discard_staged_access(pipeline=p),
+    "touch": lambda r, p: r.touch("relevance", pipeline=p),
+    "update_confidence": lambda r, p: CONFIDENCE.update_confidence(r, "certainty", 1, pipeline=p),
+    "record_prediction": lambda r, p: M.record_prediction(r, {"x": 1}, pipeline=p),
+    "resolve_prediction": lambda r, p: M.resolve_prediction(r, {"x": 1}, pipeline=p),
+    "auto_resolve": lambda r, p: M.auto_resolve(r, "used", pipeline=p),
+    "link": lambda r, p: M.near.link(M, r.pk, "x", pipeline=p),
+    "unlink": lambda r, p: M.near.unlink(M, r.pk, "x", pipeline=p),
+    "on_context_used": lambda r, p: PROTOCOL.on_context_used([r], {}, pipeline=p),
+    "on_surfaced": lambda r, p: PROTOCOL.on_surfaced([r], pipeline=p),
+    "resolve": lambda r, p: RecallProposal.resolve(r, "used", pipeline=p),
+    "expire_stale": lambda r, p: RecallProposal.expire_stale(M, pipeline=p),
+}
+
+
+@pytest.mark.parametrize("call", WAITING.values(), ids=WAITING)
+@pytest.mark.parametrize("pipeline", [5, "text", redis.Redis()], ids=["int", "text", "client"])
+def test_nothing_waits_in_what_is_no_pipeline(
+    redis_client: redis.Redis, call: Callable[[Any, Any], Any], pipeline: Any
+) -> None:
+    record = Told.create(agent_id="ada", name="a")
+    before = dump(redis_client)
+    with pytest.raises(TypeError, match="must be a redis-py Pipeline"):
+        call(record, pipeline)
+    assert dump(redis_client) == before

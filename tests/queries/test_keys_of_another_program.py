@@ -54,6 +54,11 @@ WRONG_KEYS: list[tuple[Callable[[], Any], dict[str, str], str]] = [
         {"Seat:b": "hash"},
         "'Seat:b' is a string instead of a hash",
     ),
+    (
+        lambda: Seat.query.filter(row="r"),
+        {"Seat:b::log": "list"},
+        "'Seat:b::log' is a string instead of a list",
+    ),
 ]
 
 

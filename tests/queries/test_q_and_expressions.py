@@ -225,3 +225,10 @@ def test_exclude(api: Api) -> None:
     assert sorted(codes(api(Product.query.exclude(Product.price > 2, kind="odd").all))) == [
         *(0, 1, 2, 4)
     ]
+
+
+def test_connectors_have_the_names_of_1_6() -> None:
+    assert (Q.AND, Q.OR) == ("AND", "OR")
+    assert (Q(a=1) | Q(b=2)).connector == Q.OR
+    either = CombinedExpression(Expression("a", "__eq", 1), Expression("b", "__eq", 2))
+    assert either.connector == Q.AND

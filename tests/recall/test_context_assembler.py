@@ -460,3 +460,17 @@ def test_no_text_leaves_its_frame() -> None:
     xml = format_xml(records)
     assert xml.count("</record>") == xml.count("</records>") == 1
     assert "\x00" not in xml
+
+
+def test_a_model_that_tracks_no_reads_has_none_of_what_was_shown(
+    api: Api, redis_client: redis.Redis
+) -> None:
+    class Unseen(AccessTrackerMixin, Model):
+        _track_reads = False
+        name = KeyField()
+        s = SortedField(type=float, default=1.0)
+
+    Unseen.create(name="a")
+    result = api(ContextAssembler(Unseen, {"s": 1}).assemble, {"topic": "x"})
+    assert [record.name for record in result.records] == ["a"]
+    assert redis_client.keys("$AT:*") == []

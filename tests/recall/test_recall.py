@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import random
+import re
 import subprocess
 import sys
 from collections import Counter
@@ -30,7 +31,7 @@ from popoto import (
 from popoto.engine.run import run
 from popoto.exceptions import VectorMismatchError
 from popoto.fields.embedding_field import invalidate_cache
-from popoto.memory.recall.formula import saturated
+from popoto.memory.recall.formula import length_value, saturated, telling_part
 from popoto.memory.text.forms import other_forms
 from popoto.models.reading.ranking.recalling.asked import Recalling
 from popoto.models.reading.ranking.recalling.recall import recall_ranking
@@ -43,6 +44,7 @@ from tests.recall.remembered import (
     Lore,
     Meant,
     Owned,
+    Said,
     Worded,
     filled,
     names,
@@ -368,6 +370,66 @@ def test_relevance_without_bounds_is_one() -> None:
     assert saturated(math.inf) == 1.0
     assert saturated(3.0) == 0.75
     assert saturated(-1.0) == saturated(math.nan) == 0.0
+
+
+def test_what_signals_count_when_nobody_says(api: Api, twins: dict[str, Lore]) -> None:
+    """As docs/recall.md has it."""
+    weights: dict[str, float] = {}
+    for turn, speaker in enumerate(("Ann", "Ben")):
+        Said.create(name=speaker, session="s", turn=turn, speaker=speaker, text="a cat")
+    for model, cues in ((Lore, [twins["a"]]), (filled(Both), None), (Said, None)):
+        found = api(model.query.filter().recall, "cat, Ann", cues=cues, explain=True)
+        weights |= {part.name: part.weight for part in found.explain().results[0].parts}
+    assert weights == {
+        "words": 1,
+        "meaning": 1,
+        "length": 0.1,
+        "associations": 0.2,
+        "relevance": 0.1,
+        "certainty": 0.1,
+        "access_count": 0.05,
+        "neighbours": 0.1,
+        "session": 0.5,
+        "speaker": 0.7,
+    }
+
+
+@pytest.mark.parametrize(
+    ("length", "average", "value"),
+    [
+        *((None, 9, -4), (0, 9, -4), (-1, 9, -4), (5, 0, -4), (2, -1, -4)),
+        *((1, 1, 1), (2, 1, 2), (0.5, 1, -2), (3, 6, -2), (90, 9, 4), (9, 90, -4)),
+    ],
+)
+def test_a_length_counts_by_how_many_times_the_mean_it_is(
+    length: float | None, average: float, value: float
+) -> None:
+    assert length_value(length, average) == pytest.approx(
+        math.copysign(math.log(abs(value)), value)
+    )
+
+
+@pytest.mark.parametrize(
+    ("question", "common", "left"),
+    [
+        ("The cat", {"the"}, "cat"),
+        ("The cat", set(), "The cat"),
+        ("the-cat the dog", {"the"}, "the-cat dog"),
+        ("the ? cat", {"the"}, "? cat"),
+        ("the  cat", {"dog"}, "the cat"),
+        # Nothing is left that says anything.
+        ("the the", {"the"}, "the the"),
+        ("the ?", {"the"}, "the ?"),
+        ("", {"the"}, ""),
+    ],
+)
+def test_common_words_are_left_out_of_what_tells(
+    question: str, common: set[str], left: str
+) -> None:
+    def words(text: str) -> list[str]:
+        return re.findall("[a-z]+", text.lower())
+
+    assert telling_part(question, words, frozenset(common)) == left
 
 
 def test_weights_and_signals_say_what_counts(api: Api, twins: dict[str, Lore]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import re
 from collections.abc import Callable, Iterator
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
@@ -352,6 +353,60 @@ def test_what_a_hook_has_queued_is_looked_at(
     with pytest.raises((ModelException, RedisError), match=told):
         api(Visit.create, name="a")
     assert state(redis_client) == before
+
+
+@pytest.mark.single_server("its hook names keys of no model and so of no shard")
+@pytest.mark.usefixtures("limited")
+def test_a_hook_may_use_what_the_user_may(
+    redis_client: redis.Redis, api: Api, monkeypatch: pytest.MonkeyPatch, server_url: str
+) -> None:
+    redis_client.execute_command(
+        "ACL", "SETUSER", "limited", "reset", "on", ">pw", "~*", "&*", "+@all", "-setrange"
+    )
+    before = state(redis_client)
+    connect(server_url, "limited")
+    monkeypatch.setattr(Counting, "command", ("SETRANGE", "text", 0, "new"))
+    with pytest.raises((ModelException, RedisError), match=r"(?i)setrange"):
+        api(Visit.create, name="a")
+    monkeypatch.setattr(Counting, "command", ("APPEND", "text", "new"))
+    assert state(redis_client) == before
+    api(Visit.create, name="a")
+    assert redis_client.get("text") == b"new"
+    connect(server_url, None)
+
+
+@pytest.mark.single_server("its hook names keys of no model and so of no shard")
+@pytest.mark.parametrize(
+    ("command", "then", "left"),
+    [
+        (("INCRBYFLOAT", "text", "0.25"), None, b"1.75"),
+        (("HINCRBYFLOAT", "hash", "n", "0.25"), None, b"1.75"),
+        # What goes away first may be of any type.
+        (("DEL", "text"), ("HSET", "text", "n", "new"), b"new"),
+        (("UNLINK", "hash"), ("SET", "hash", "new"), b"new"),
+    ],
+    ids=str,
+)
+def test_what_a_hook_has_queued_and_can_be_done_is_done(
+    redis_client: redis.Redis,
+    api: Api,
+    monkeypatch: pytest.MonkeyPatch,
+    command: tuple[object, ...],
+    then: tuple[object, ...] | None,
+    left: bytes,
+) -> None:
+    def on_save(*_: Any, pipeline: Any, **__: Any) -> Any:
+        for each in filter(None, (command, then)):
+            pipeline.execute_command(*each)
+        return pipeline
+
+    redis_client.set("text", "1.5")
+    redis_client.hset("hash", "n", "1.5")
+    monkeypatch.setattr(Counting, "on_save", on_save)
+    api(Visit.create, name="a")
+    key = str(command[1])
+    is_hash = redis_client.type(key) == b"hash"
+    assert (redis_client.hget(key, "n") if is_hash else redis_client.get(key)) == left
 
 
 @pytest.mark.parametrize("command", [("ZADD", "z", "x", "m"), ("SETEX", "s", 0, "v"), ("SADD",)])

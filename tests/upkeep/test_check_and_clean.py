@@ -242,3 +242,29 @@ def test_round_trips_do_not_grow_with_the_values(
     with round_trips() as seen:
         api(Animal.clean_indexes)
     assert seen.sends < 30
+
+
+class Tagged(Model):
+    name = KeyField()
+    topic = IndexedField()
+
+
+def test_a_key_of_another_program_in_a_record_s_place_is_no_record_that_is_gone(
+    api: Api, redis_client: redis.Redis
+) -> None:
+    Tagged.bulk_create([Tagged(name=name, topic="t") for name in "ab"])
+    redis_client.delete("Tagged:a")
+    redis_client.set("Tagged:a", "theirs")
+    assert api(Tagged.check_indexes)["total"] == 0
+    assert api(Tagged.clean_indexes) == 0
+    assert redis_client.smembers("$Class:Tagged") == {b"Tagged:a", b"Tagged:b"}
+
+
+def test_nulls_are_counted_with_the_texts_that_a_list_covers(
+    api: Api, redis_client: redis.Redis
+) -> None:
+    topics = {"a": None, "b": None, "c": "x"}
+    Tagged.bulk_create([Tagged(name=name, topic=topic) for name, topic in topics.items()])
+    redis_client.hset("$Values:Tagged", "topic", 9)
+    api(Tagged.rebuild_indexes)
+    assert redis_client.hget("$Values:Tagged", "topic") == b"3"

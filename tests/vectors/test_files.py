@@ -105,6 +105,16 @@ def test_files_by_an_earlier_scheme_are_found_and_replaced(e: Any, directory: Pa
     assert embedding_field._read_index("E") == {X: "E:x"}
 
 
+def test_a_delete_takes_what_an_earlier_scheme_has_left(api: Api, e: Any, directory: Path) -> None:
+    saved = e.create(name="x", text="a")
+    legacy = Path(EmbeddingField._legacy_embedding_path("E", "E:x"))
+    np.save(legacy, np.zeros(3, dtype=np.float32))
+    embedding_field._write_index("E", {X: "E:x", legacy.name: "E:x"})
+    api(saved.delete)
+    assert not legacy.exists()
+    assert embedding_field._read_index("E") == {}
+
+
 def test_an_unchanged_save_still_tidies_up(e: Any, directory: Path, provider: Known) -> None:
     saved = e.create(name="x", text="a")
     legacy = Path(EmbeddingField._legacy_embedding_path("E", "E:x"))

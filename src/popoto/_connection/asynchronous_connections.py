@@ -55,7 +55,7 @@ class DirectAsyncConnection(AbstractConnection):
         try:
             await super().connect()
         except (redis.RedisError, OSError) as error:
-            failure = without_secrets(error, secrets_of(self))
+            failure = without_secrets(_answered(error), secrets_of(self))
             if failure is error:
                 raise
         else:
@@ -165,3 +165,13 @@ def direct(connection_class: type[AbstractConnection]) -> type[DirectAsyncConnec
 
 
 _direct_classes: dict[type[AbstractConnection], type[DirectAsyncConnection]] = {}
+
+
+def _answered(error: Exception) -> Exception:
+    """What the server has answered to a login or a SELECT, without the redis-py around it.
+
+    As an error of the connection it would say that there is no server.
+    """
+    cause = error.__cause__
+    is_wrapped = type(error) is redis.ConnectionError and isinstance(cause, redis.ResponseError)
+    return cause if is_wrapped and isinstance(cause, Exception) else error

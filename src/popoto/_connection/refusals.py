@@ -71,11 +71,16 @@ def refused(error: RedisError, *, repeatable: bool) -> RedisError:
 
 
 def with_remedy(error: RedisError) -> RedisError:
-    """The error itself, or if nobody has logged in, one that says how to.
+    """The error itself; if nobody has logged in, or a database is none, one that says what to do.
 
     Servers cut long commands off before they look at them, as an error of the protocol.
     """
     text = str(error)
+    if text == "DB index is out of range":
+        return ResponseError(
+            f"{text}. The server has fewer databases than that, 16 unless `databases` in its "
+            "configuration says otherwise: take a lower number, at the end of the URL"
+        )
     if text != "Authentication required." and "error: unauthenticated " not in text:
         return error
     return AuthenticationError(

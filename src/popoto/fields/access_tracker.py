@@ -13,7 +13,14 @@ from popoto.engine.request import Plan, Reply, Request
 from popoto.engine.run import arun, run
 from popoto.exceptions import ModelException
 from popoto.fields.given import records_in
-from popoto.fields.keeping.adjusting import Adjustment, Collector, Queued, carried_out, changed
+from popoto.fields.keeping.adjusting import (
+    Adjustment,
+    Collector,
+    Queued,
+    carried_out,
+    changed,
+    check_waiting_place,
+)
 from popoto.fields.keeping.entries import Entry
 from popoto.fields.keeping.families import KeyFamily
 from popoto.fields.keeping.naming import model_name_of
@@ -90,6 +97,7 @@ class AccessTrackerMixin:
         record: Any = self
         shard: str = record._meta.shard
         stage = partial(self._stage, str(clock.now()))
+        check_waiting_place(pipeline)
         if isinstance(pipeline, Batch):
             stage(pipeline)
         elif isinstance(pipeline, Collector):

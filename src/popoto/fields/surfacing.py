@@ -12,7 +12,13 @@ from popoto.engine.looking_up import looked_up
 from popoto.engine.request import Plan
 from popoto.engine.run import arun, run
 from popoto.fields.given import records_in
-from popoto.fields.keeping.adjusting import Adjustment, Queued, carried_out, changed
+from popoto.fields.keeping.adjusting import (
+    Adjustment,
+    Queued,
+    carried_out,
+    changed,
+    check_waiting_place,
+)
 from popoto.fields.keeping.naming import model_name_of
 from popoto.fields.keeping.noting import put_noted
 from popoto.fields.keeping.proposals import partitions_key, pending_stem
@@ -203,6 +209,7 @@ def _expiring(
     model_class: Any, partition: str | None, ttl: float, pipeline: Any
 ) -> Plan[list[str]]:
     _check_partition(model_class, partition, "expire_stale()")
+    check_waiting_place(pipeline)
     key = _key_of(_name_of(model_class), partition)
     latest = repr(clock.now() - ttl)
     stale: list[str] = []

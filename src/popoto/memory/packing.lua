@@ -25,6 +25,12 @@ local function text_of_number(number)
   return tostring(number)
 end
 
+-- The same, as events have it: 1.0 and not 1, like every float of popoto 1.6 there.
+local function text_of_float(number)
+  local text = text_of_number(number)
+  return text:find('[^%d-]') and text or text .. '.0'
+end
+
 -- Stored bytes as a table; nil for anything else.
 local function unpacked_table(bytes)
   if not bytes then

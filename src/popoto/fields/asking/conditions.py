@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Iterator, MappingView
-from typing import Any, NoReturn, Self, TypeAlias, cast
+from typing import Any, ClassVar, NoReturn, Self, TypeAlias, cast
 
 AND = "AND"
 OR = "OR"
@@ -58,6 +58,9 @@ class Q:
     `children` and `negated` describe the tree. One without any condition is neutral:
     ``Q() | a``, ``Q() & a`` and ``~Q() | a`` are ``a``, and alone it leaves out nothing.
     """
+
+    AND: ClassVar[str] = AND
+    OR: ClassVar[str] = OR
 
     def __init__(self, **filters: Any) -> None:
         self.filters: dict[str, Any] = {name: _as_given(value) for name, value in filters.items()}
@@ -162,7 +165,7 @@ class Expression:
 class CombinedExpression:
     """Two conditions joined by ``&`` or ``|``."""
 
-    def __init__(self, left: Condition, right: Condition, connector: str) -> None:
+    def __init__(self, left: Condition, right: Condition, connector: str = AND) -> None:
         self.left = left
         self.right = right
         self.connector = connector

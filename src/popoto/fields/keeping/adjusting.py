@@ -14,6 +14,7 @@ from typing import Any
 from popoto.engine.batch import Batch, GuardFailure, QueuedCommits, Step, append, prefix_in
 from popoto.engine.request import Argument, Plan, Reply, tagged
 from popoto.exceptions import NotStoredError, UnsavedError
+from popoto.fields.describing import describe
 from popoto.memory.history.noting import Noting
 
 __all__ = [
@@ -23,6 +24,7 @@ __all__ = [
     "Touching",
     "carried_out",
     "changed",
+    "check_waiting_place",
     "waiting_beside",
 ]
 
@@ -133,11 +135,23 @@ class Collector:
         self.beside: dict[object, bytes | None] = {}
 
 
+def check_waiting_place(pipeline: Any) -> None:
+    """Raise TypeError for something in which nothing can wait."""
+    if pipeline is None or isinstance(pipeline, (Collector, Batch)):
+        return
+    if not hasattr(pipeline, "command_stack"):
+        raise TypeError(
+            f"pipeline must be a redis-py Pipeline (client.pipeline()) or a transaction, got "
+            f"{describe(pipeline)}"
+        )
+
+
 def waiting_beside(pipeline: Any) -> dict[object, bytes | None]:
     """What adjustments that wait in a pipeline or transaction have noted; later ones build on it.
 
-    Without one nothing waits.
+    Without one nothing waits. Raises TypeError for what is neither.
     """
+    check_waiting_place(pipeline)
     if isinstance(pipeline, Collector):
         return pipeline.beside
     return QueuedCommits.of(pipeline).beside if hasattr(pipeline, "command_stack") else {}
@@ -169,8 +183,9 @@ def changed(
 
     `owner` is a model, or an instance of one; `options` are those of the shard, where a model has
     several; `beside` is the key of a record that they are of. On a caller's own pipeline they are
-    what they are anywhere else.
+    what they are anywhere else. Raises TypeError for a pipeline that is none.
     """
+    check_waiting_place(pipeline)
     if pipeline is None or isinstance(pipeline, Collector):
         put = partial(_append, commands=commands)
         queued = Queued(owner, what, put, options, beside=beside)

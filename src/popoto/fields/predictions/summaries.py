@@ -122,10 +122,12 @@ def _moments(
         found = None if entry is None else unpacked(entry)
         try:
             moment = float((found or {}).get("resolved_at") or 0)
-        except (TypeError, ValueError):
+            # Local time is what an hour of the day means to those who ask.
+            date = datetime.datetime.fromtimestamp(moment)  # noqa: DTZ006
+        except (TypeError, ValueError, OverflowError, OSError):
+            # No number, or a moment that no calendar has.
             continue
         if moment > 0:
             kept.append(each)
-            # Local time is what an hour of the day means to those who ask.
-            labels.append(label(datetime.datetime.fromtimestamp(moment)))  # noqa: DTZ006
+            labels.append(label(date))
     return kept, labels

@@ -59,7 +59,7 @@ local function make_learning()
         call('ZADD', key_at(index), string.format('%.17g', confidence), member)
       end
     end
-    told.learned = text_of_number(confidence)
+    told.learned = text_of_float(confidence)
     return {told.learned, evidence, corroborations, contradictions}
   end
 

@@ -108,7 +108,7 @@ local function make_resolving()
       .. packed_name('resolved_at') .. packed_text(moment)
       .. packed_name('recorded_at') .. (found.recorded_at or NULL))
     call('ZADD', errors, math.abs(mistake), member)
-    told.resolved = text_of_number(mistake)
+    told.resolved = text_of_float(mistake)
     return 1
   end
 

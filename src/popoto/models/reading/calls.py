@@ -153,23 +153,30 @@ class QueryCalls:
         ]
         if not wrong:
             wrong = yield from self._records_of_another_kind()
-        found = "; ".join(wrong) or "a key of one of its records is no hash"
+        found = "; ".join(wrong) or "a key of one of its records holds something else"
         return QueryException(
             f"{options.model_name} cannot be queried: {found}. Rename or delete that key."
         )
 
     def _records_of_another_kind(self) -> Plan[list[str]]:
-        """The first record whose key is no hash. O(records): somebody has to find that key."""
+        """The first key of a record that holds something else. O(records): somebody has to look."""
         options = self.options
         keys = yield from members_of(options.class_set_key, options.shard)
         for first in range(0, len(keys), PAGE):
-            page = keys[first : first + PAGE]
+            page = {
+                name: kind
+                for key in keys[first : first + PAGE]
+                for name, kind in (
+                    (key, "hash"),
+                    *((capped_list_key(key, each), "list") for each in options.list_names),
+                )
+            }
             kinds: list[bytes] = yield Request(
                 [("TYPE", key) for key in page], options.shard, repeatable=True
             )
-            for key, kind in zip(page, kinds, strict=True):
-                if kind not in (b"none", b"hash"):
-                    return [f"{key!r} is a {kind.decode()} instead of a hash"]
+            for (key, expected), kind in zip(page.items(), kinds, strict=True):
+                if kind.decode() not in ("none", expected):
+                    return [f"{key!r} is a {kind.decode()} instead of a {expected}"]
         return []
 
     def rows_of(self, page: Page, reading: Reading) -> list[Row]:

@@ -70,8 +70,8 @@ class Budget:
     """
 
     most: int | None
-    counter: Counter | None = None
-    is_strict: bool = False
+    counter: Counter | None
+    is_strict: bool
 
     def count(self, text: Rendered) -> int:
         """The tokens of a text."""
