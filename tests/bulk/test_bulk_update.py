@@ -115,6 +115,9 @@ def test_wrong_arguments_change_nothing(api: Api, redis_client: redis.Redis) -> 
     before = state(redis_client)
     with pytest.raises(ModelException, match="Unknown field 'colour'"):
         api(Task.bulk_update, given, colour="red")
+    for name in ("ttl", "expire_at"):
+        with pytest.raises(ModelException, match=rf"Unknown field '{name}'.*save\(ttl=…\)"):
+            api(Task.bulk_update, given, **{name: 60})
     with pytest.raises(KeyMutationError, match="name"):
         api(Task.bulk_update, given, name="x")
     with pytest.raises(ModelException, match="effort"):

@@ -80,5 +80,9 @@ def known_field(fields: Mapping[str, Field[Any]], name: str, where: str) -> Fiel
     """The field of that name. Raises ModelException, which says `where` it was asked for."""
     field = fields.get(name)
     if field is None:
-        raise ModelException(f"{where}: Unknown field {name!r}; fields are {', '.join(fields)}")
+        expiry = ". An expiry is a record's own: save(ttl=…), save(expire_at=…), renew_ttl()"
+        hint = expiry if name in ("ttl", "expire_at") else ""
+        raise ModelException(
+            f"{where}: Unknown field {name!r}; fields are {', '.join(fields)}{hint}"
+        )
     return field
