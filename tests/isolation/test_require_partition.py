@@ -131,6 +131,7 @@ AT_LARGE: dict[str, Read] = {
     "get by key and value": lambda api, model: api(model.query.get, "Note:b1", number=1),
     "get by key fields": lambda api, model: api(model.query.get, name="b1"),
     "get by others": lambda api, model: api(model.query.get, number=1),
+    "what an index says": lambda api, model: model.query.answered_by_index("number", {"number": 1}),
     "load": lambda api, model: api(model.load, "Note:b1"),
     "get_many": lambda api, model: api(model.query.get_many, ["Note:b1"]),
     "get_untracked": lambda api, model: model.query.get_untracked("Note:b1"),
@@ -168,6 +169,7 @@ NO_READS = {"filter", "filtered", "options", "offset", "computed_sort", "prefetc
 NO_READS |= {"select_related", "keys_of", "using"}
 #: Tried under another name.
 ALSO = {"get", "get_many", "get_untracked", "filter_for_keys_set", "iterator", "async_iterator"}
+ALSO |= {"answered_by_index"}
 
 
 @pytest.fixture
