@@ -216,7 +216,7 @@ class Batch(Pipeline):
             ),
         ]
         script = finding(self.script) if self.finds else self.script
-        return ScriptCall(script, keys.in_order(), arguments)
+        return ScriptCall(script, list(keys), arguments)
 
     @staticmethod
     def outcome(reply: CommitReply) -> list[Reply] | GuardFailure:

@@ -8,7 +8,7 @@ what each step looks like there.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, TypeAlias, cast
+from typing import Any, TypeAlias
 
 from popoto.engine.keys import ESCAPED_SEPARATOR
 from popoto.engine.request import Argument
@@ -26,18 +26,12 @@ class KeyArgument(str):
     __slots__ = ()
 
 
-class Declared(dict[str | None, int]):
-    """The keys that a call declares, by position from 1; to ask for one declares it. 0 for None."""
+class Declared(dict[str, int]):
+    """The keys that a call declares, by position from 1."""
 
-    def __missing__(self, key: str | None) -> int:
-        if key is None:
-            return 0
-        position = self[key] = len(self) + 1
-        return position
-
-    def in_order(self) -> list[str]:
-        """The keys, that of position 1 first."""
-        return cast("list[str]", list(self))
+    def at(self, key: str | None) -> int:
+        """The position of a key; 0 for none."""
+        return 0 if key is None else self.setdefault(key, len(self) + 1)
 
 
 _At: TypeAlias = Callable[[str | None], int]
@@ -88,7 +82,7 @@ def write_guards(guards: Iterable[Step], keys: Declared, *, together: bool) -> l
     """The guards as commit.lua reads them; `together`: those that have much in common as one."""
     if not together:
         return _one_by_one(guards, keys)
-    at = keys.__getitem__
+    at = keys.at
     written: list[tuple[str, list[Argument]]] = []
     latest: dict[tuple[str, _Arguments], list[Argument]] = {}
     for number, (name, key, rest) in enumerate(guards, 1):
@@ -110,7 +104,6 @@ def write_guards(guards: Iterable[Step], keys: Declared, *, together: bool) -> l
 
 
 def _one_by_one(guards: Iterable[Step], keys: Declared) -> list[Argument]:
-    at = keys.__getitem__
     out: list[Argument] = [0]
     number = 0
     for number, (name, key, rest) in enumerate(guards, 1):
@@ -120,7 +113,7 @@ def _one_by_one(guards: Iterable[Step], keys: Declared) -> list[Argument]:
             out += (name, len(rest) + 2, number, position)
             out += rest
         else:
-            shared, own = form(at, number, position, rest)
+            shared, own = form(keys.at, number, position, rest)
             out += (name, len(shared) + len(own), *shared, *own)
     out[0] = number
     return out
@@ -197,7 +190,6 @@ def write_commands(
     """
     if together:
         return _gathered(commands, keys, keyed, _OF_ONE | apart)
-    at = keys.__getitem__
     out: list[Argument] = [len(commands)]
     for name, key, rest in commands:
         position = 0 if key is None else keys.setdefault(key, len(keys) + 1)
@@ -206,7 +198,7 @@ def write_commands(
             out += (name, position, len(rest))
             out += rest
         else:
-            place, shared, own = form(at, position, rest)
+            place, shared, own = form(keys.at, position, rest)
             out += (name, place, len(shared) + len(own), *shared, *own)
     return out
 
@@ -225,11 +217,10 @@ def _gathered(
     written: list[tuple[str, int, _Arguments, Sequence[Argument]]] = []
     latest: dict[tuple[str, int, _Arguments], tuple[int, list[Argument]]] = {}
     touched: dict[int, int] = {}
-    at = keys.__getitem__
     for name, key, rest in commands:
         position = 0 if key is None else keys.setdefault(key, len(keys) + 1)
         form = _COMMANDS.get(name) or (_of_several_keys if name in keyed else None)
-        place, shared, own = (position, (), rest) if form is None else form(at, position, rest)
+        place, shared, own = (position, (), rest) if form is None else form(keys.at, position, rest)
         if name == "LEAVE" and ESCAPED_SEPARATOR in str(rest[4]):
             # It looks into the hashes of others (texts.lua), so it stays behind those before it.
             pass

@@ -29,6 +29,4 @@ def dependants_of(model: Any) -> Sequence[Field[Any]]:
             if field.on_target_deleted is not OnDelete.DO_NOTHING
         ]
         model._meta.known_dependants = known = _Known(how_many_were_defined(), fields)
-    if not known.fields:
-        return ()
     return [field for each in known.fields if (field := each()) is not None]

@@ -46,7 +46,7 @@ class Operation:
         self.options = instance._meta
         self.key = key
         #: who does it, when and why, for the history of the record; None where none is kept
-        self.noting = None if self.options.history is None else self.options.noting(self.cause)
+        self.noting = self.options.noting(self.cause)
 
     @property
     def needs_record(self) -> bool:
