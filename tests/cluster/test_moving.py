@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from typing import Any, Self
+from typing import Any
 
 import pytest
 import redis
@@ -23,6 +23,7 @@ from tests.cluster_nodes import cluster, cluster_url, node, slot_on_the_move, wa
 from tests.driver import Api
 from tests.models.shop import FULL, Shop
 
+from .load import Workers
 from .models import House, holder
 
 pytestmark = [pytest.mark.cluster, pytest.mark.slow]
@@ -225,44 +226,24 @@ def test_a_transaction_of_ones_own_waits_too(moving: Any) -> None:
 # Under load ----------------------------------------------------------------------------------
 
 
-class Load:
+class Load(Workers):
     """Writers and readers in threads and tasks; what they were told is remembered."""
+
+    step, patience = 30, 20
 
     def __init__(self) -> None:
         self.acknowledged: set[int] = set()
-        self.errors: list[BaseException] = []
-        self.is_over = False
-        self._workers = [threading.Thread(target=self._guarded, args=(kind,)) for kind in range(3)]
+        super().__init__(range(3))
 
-    def __enter__(self) -> Self:
-        for worker in self._workers:
-            worker.start()
-        self.proceed()
-        return self
+    @property
+    def done(self) -> dict[str, int]:
+        return {"all": len(self.acknowledged)}
 
-    def __exit__(self, *_: object) -> None:
-        self.proceed()
-        self.is_over = True
-        for worker in self._workers:
-            worker.join(30)
-
-    def proceed(self) -> None:
-        """Wait until more has been acknowledged, by each kind of worker."""
-        before = len(self.acknowledged)
-        wait_until(
-            lambda: len(self.acknowledged) > before + 30 or bool(self.errors),
-            time.monotonic() + 20,
-            "nothing goes on",
-        )
-
-    def _guarded(self, kind: int) -> None:
-        try:
-            if kind == 2:
-                asyncio.run(self._tasks())
-            else:
-                self._write(kind)
-        except BaseException as error:  # noqa: BLE001
-            self.errors.append(error)
+    def work(self, kind: int) -> None:
+        if kind == 2:
+            asyncio.run(self._tasks())
+        else:
+            self._write(kind)
 
     def _write(self, kind: int) -> None:
         number = 0

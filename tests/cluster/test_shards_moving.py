@@ -8,10 +8,9 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-import threading
 import time
 from collections import Counter
-from typing import Any, Self
+from typing import Any
 
 import pytest
 import redis
@@ -20,6 +19,7 @@ from popoto import ConfidenceField, redis_db, wait_for_replicas
 from popoto.exceptions import NothingWrittenError, NotReplicatedError, OutcomeUnknownError
 from tests.cluster_nodes import cluster, cluster_url, node, slot_on_the_move, wait_until
 
+from .load import Workers
 from .models import Memory, holder
 
 pytestmark = [pytest.mark.cluster, pytest.mark.slow]
@@ -29,11 +29,13 @@ AGENTS = ("ann", "bob", "cleo")
 WORDS = ("the cat sleeps", "a kitten plays", "rain falls on the garden", "taxes are due")
 
 
-class Load:
+class Load(Workers):
     """Agents that remember, learn, link, recall and forget; what they were told is kept.
 
     With `may_fail`, writes may be refused or of unknown outcome, as where a primary is lost.
     """
+
+    step, patience = 5, 60
 
     def __init__(self, *, may_fail: bool = False) -> None:
         self.may_fail = may_fail
@@ -47,40 +49,14 @@ class Load:
         #: records of which something may have been written that nobody was told of
         self.unclear: set[str] = set()
         self.steps = dict.fromkeys(AGENTS, 0)
-        self.errors: list[BaseException] = []
-        self.is_over = False
-        self._workers = [threading.Thread(target=self._guarded, args=(each,)) for each in AGENTS]
+        super().__init__(AGENTS)
 
-    def __enter__(self) -> Self:
-        for worker in self._workers:
-            worker.start()
-        self.proceed()
-        return self
+    @property
+    def done(self) -> dict[str, int]:
+        return self.steps
 
-    def __exit__(self, *_: object) -> None:
-        try:
-            self.proceed()
-        finally:
-            self.is_over = True
-            for worker in self._workers:
-                worker.join(60)
-
-    def proceed(self) -> None:
-        """Wait until each agent has done more."""
-        before = dict(self.steps)
-        wait_until(
-            lambda: (
-                all(self.steps[each] > before[each] + 5 for each in AGENTS) or bool(self.errors)
-            ),
-            time.monotonic() + 60,
-            "nothing goes on",
-        )
-
-    def _guarded(self, agent: str) -> None:
-        try:
-            asyncio.run(self._work(agent, is_async=agent == AGENTS[-1]))
-        except BaseException as error:  # noqa: BLE001  # told by the test
-            self.errors.append(error)
+    def work(self, kind: str) -> None:
+        asyncio.run(self._work(kind, is_async=kind == AGENTS[-1]))
 
     async def _work(self, agent: str, *, is_async: bool) -> None:
         number, before = 0, ""
