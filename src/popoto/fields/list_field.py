@@ -89,7 +89,7 @@ class ListField(TypedField[Items]):
 
     def quick_look(self) -> Callable[[Any], bool] | None:
         cls = type(self)
-        if self.in_hash and cls.problem is ListField.problem and cls.coerce is ListField.coerce:
+        if cls.problem is ListField.problem and cls.coerce is ListField.coerce:
             return self.look_at_exact()
         return super().quick_look()
 
