@@ -88,13 +88,15 @@ class SubconsciousMemory:
         self.agent_id_field = agent_id_field
         self.keeps_repeated = keeps_repeated
         self.output_format = output_format
+        fields = getattr(getattr(self.model_class, "_meta", None), "by_name", ())
+        shows_content = output_format == "content" or content_field in fields
         self._assembler = ContextAssembler(
             self.model_class,
             self.score_weights,
             max_items=max_items,
             max_tokens=max_tokens,
             output_format=output_format,
-            content_field=content_field if output_format == "content" else None,
+            content_field=content_field if shows_content else None,
             agent_id_field=agent_id_field,
         )
 
