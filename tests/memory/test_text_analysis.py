@@ -14,8 +14,10 @@ from hypothesis import strategies as st
 
 from popoto import BM25Field, KeyField, Model, ModelException, StringField
 from popoto.fields._tokenizer import tokenize
+from popoto.memory.text import analysis
 from popoto.memory.text.analysis import ANALYZERS, UNICODE, WORDS, Analyzer, analyzer_named
-from popoto.memory.text.segments import folded
+from popoto.memory.text.segments import folded, pieces
+from popoto.memory.text.stop_words import STOP_WORDS_BY_LANGUAGE
 from tests.driver import Api
 
 
@@ -129,6 +131,15 @@ def test_stems_of_a_language(language: str, text: str, words: str) -> None:
     assert analyzer_named(language).words(text) == words.split()
 
 
+def test_a_language_that_cannot_be_had_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(LookupError, match="klingon"):
+        analyzer_named("klingon")
+    monkeypatch.setattr(analysis, "is_available", lambda: False)
+    analyzer_named.cache_clear()
+    with pytest.raises(ModelException, match=r"'german' needs .*popoto\[stemming\]"):
+        BM25Field(source="text", analyzer="german")
+
+
 def test_every_language_has_a_stemmer() -> None:
     for name in ANALYZERS:
         assert "42" in analyzer_named(name).words("word 42 word") or name == "words"
@@ -152,6 +163,12 @@ def test_every_language_has_a_stemmer() -> None:
 )
 def test_names_of_days_months_and_seasons_are_words(language: str, names: str) -> None:
     assert len(analyzer_named(language).words(names)) == len(names.split())
+
+
+def test_words_that_are_left_out_are_in_the_form_of_those_that_are_found() -> None:
+    for words in STOP_WORDS_BY_LANGUAGE.values():
+        for word in words:
+            assert list(pieces(folded(word))) == [(word,)]
 
 
 @pytest.mark.parametrize("question", ["May 2023", "may", "US", "get well", "a will", "can", "say"])
