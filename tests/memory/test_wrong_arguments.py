@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -11,6 +12,7 @@ import redis
 
 from popoto import (
     AccessTrackerMixin,
+    AdaptiveAssembler,
     BM25Field,
     ConfidenceField,
     ContextAssembler,
@@ -27,6 +29,7 @@ from popoto import (
     explain_confidence,
 )
 from popoto.recipes import SubconsciousMemory
+from popoto.recipes.policy_cache import compute_fingerprint, initialize_q_value, update_q_value
 from tests.interop.layout import dump
 
 HUGE = 10**30
@@ -63,6 +66,13 @@ FIELD: Any = BM25Field
 CONFIDENCE: Any = ConfidenceField
 PROTOCOL: Any = ObservationProtocol
 ASSEMBLER: Any = ContextAssembler
+
+
+ADAPTIVE: Any = AdaptiveAssembler
+REWARD: Any = update_q_value
+VALUE: Any = initialize_q_value
+FINGERPRINT: Any = compute_fingerprint
+ANSWER = "The tea is served at four."
 
 
 def assembler(**settings: Any) -> Any:
@@ -299,7 +309,54 @@ WRONG = [
         QueryException,
         "partition_filters must be a dict",
     ),
+    Wrong(
+        "probe",
+        lambda r: assembler().assess({"q": "tea"}, probe_limit="x"),
+        QueryException,
+        "probe_limit must be an int, got 'x'",
+    ),
+    Wrong("signals", lambda r: M.query.recall("tea", signals=5), QueryException, "are names.* 5"),
+    Wrong("one cue", lambda r: M.query.recall("tea", cues=r), QueryException, "got <Told"),
+    Wrong("a list to fuse", lambda r: M.query.fuse(words=5), TypeError, "words must be .* 5"),
+    # Assemblers that learn.
+    *(
+        Wrong(
+            f"adaptive {name}={value!r}",
+            lambda r, n=name, v=value: ADAPTIVE(assembler(), **{n: v}),
+            error,
+            name,
+        )
+        for name, value, error in (
+            ("window_size", 0, ValueError),
+            ("window_size", math.nan, ValueError),
+            ("window_size", "20", TypeError),
+            ("quality_metric", 5, TypeError),
+            ("weight_perturbation", None, TypeError),
+            ("margin", "x", TypeError),
+            ("state", "x", ValueError),
+            ("state", {"weights": {}}, ValueError),
+        )
+    ),
+    Wrong("adaptive None", lambda r: ADAPTIVE(None), TypeError, "ContextAssembler, got None"),
+    # Policies.
+    Wrong("a reward of another", lambda r: REWARD(r, 1), TypeError, "PolicyEntry's, got <Told"),
+    Wrong("a value of another", lambda r: VALUE(r, 1), TypeError, "PolicyEntry's, got <Told"),
+    Wrong("a reward of None", lambda r: REWARD(None, 1), TypeError, "PolicyEntry's, got None"),
+    Wrong("no features", lambda r: FINGERPRINT(None), TypeError, "features must be a dict"),
+    Wrong("one name", lambda r: FINGERPRINT({"a": 1}, "a"), TypeError, "a list of names, got 'a'"),
     # Around the turns of a model.
+    Wrong(
+        "no such content",
+        lambda r: SubconsciousMemory(Told, "ada", content_field="nope").extract_memories(ANSWER),
+        QueryException,
+        "content_field='nope'.: Told has no such field",
+    ),
+    Wrong(
+        "no such agent",
+        lambda r: SubconsciousMemory(Told, "ada", agent_id_field="who").extract_memories(ANSWER),
+        QueryException,
+        "agent_id_field='who'.: Told has no such field",
+    ),
     Wrong("a text", lambda r: memory().inject_context("tea"), TypeError, "list of messages"),
     Wrong("a message", lambda r: memory().inject_context({"role": "user"}), TypeError, "list of"),
     Wrong("texts", lambda r: memory().inject_context(["tea"]), TypeError, "list of messages"),
@@ -362,6 +419,13 @@ def test_more_results_than_there_can_be_are_all_of_them() -> None:
     assert len(Told.get_highest_errors(Told, limit=HUGE)) == 1
     assert Told.error_summary(Told, limit=HUGE)["__all__"]["count"] == 1
     assert len(Told.near.get_linked(Told, record.pk, limit=HUGE)) == 1
+
+
+def test_a_memory_has_what_its_model_has_a_field_for() -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        (kept,) = SubconsciousMemory(Told, "ada").extract_memories(ANSWER)
+    assert (kept.content, kept.agent_id) == (ANSWER, "ada")
 
 
 def test_a_setting_that_was_changed_since_is_looked_at_when_it_is_used() -> None:

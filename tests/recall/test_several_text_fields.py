@@ -78,6 +78,10 @@ def test_what_is_said_around_a_turn_is_searched_by_its_own_text() -> None:
     assert [each.name for each in shown.records] == ["2"]
 
 
+def test_more_results_than_there_can_be_are_all_of_them() -> None:
+    assert len(Article.query.semantic_search("xxx", limit=10**30)) == 1
+
+
 class Words(Model):
     name = KeyField()
     text = StringField(default="tea")

@@ -369,7 +369,8 @@ class ContextAssembler:
         if not asked.cues:
             logger.warning("assess(): no query_cues, so there is nothing to assess")
             return RetrievalQuality()
-        found = yield from probed(asked, limit or self.max_items)
+        wanted = 0 if limit is None else checked_limit(asked.spec.options, limit, "probe_limit")
+        found = yield from probed(asked, wanted or self.max_items)
         known = Cue.all_of(asked.cues, found.familiar)
         quality = yield from measured(
             self.model_class, found.pull, found.pull, known, self._yardstick()

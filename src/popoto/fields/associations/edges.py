@@ -6,7 +6,7 @@ import math
 import operator
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, Self, cast
 
 from popoto import clock
 from popoto.engine.batch import Batch
@@ -50,9 +50,9 @@ def end_of(given: Any) -> str:
     if isinstance(given, bytes):
         key = given.decode("utf-8", "surrogateescape")
     elif given is None or isinstance(given, _NO_KEYS) or callable(given):
-        kind = ValueError if given is None else TypeError
+        kind, shown = (ValueError if given is None else TypeError), cast("object", given)
         raise kind(
-            f"an edge leads from a key to a key, got {describe(given)}: give a record or its pk"
+            f"an edge leads from a key to a key, got {describe(shown)}: give a record or its pk"
         )
     elif hasattr(given, "_meta"):
         key = str(given.pk)

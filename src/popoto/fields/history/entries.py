@@ -127,7 +127,7 @@ def history_of(
     history: History = kept_by(options)
     if limit is not None and (isinstance(limit, bool) or results_wanted(limit) < 0):
         raise ValueError(f"limit must be a number of entries, 0 or more, or None, got {limit!r}")
-    first = since
+    first: float | None = None
     if isinstance(since, datetime):
         first = since.timestamp()
     elif since is not None:

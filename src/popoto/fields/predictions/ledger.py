@@ -212,7 +212,8 @@ def checked_error(instance: Any, predicted: Any, actual: Any) -> float:
 
 def _check(instance: Any, what: str) -> None:
     """Raise TypeError unless this is a record whose predictions are kept, and go with it."""
-    if not hasattr(type(record_in(instance, what)), "_pl_auto_resolve_errors"):
+    model: object = record_in(instance, what).__class__
+    if not hasattr(model, "_pl_auto_resolve_errors"):
         raise TypeError(
             f"{what} takes a record whose model has a PredictionLedgerMixin, and "
             f"{instance._meta.model_name} has none: name it among the bases of the class"

@@ -71,7 +71,8 @@ class Recalling:
 
     def check(self, options: ModelOptions) -> None:
         """Raise QueryException for cues that are no list of keys."""
-        if isinstance(self.cues, (str, bytes)) or not isinstance(self.cues or (), Iterable):
+        is_one = isinstance(self.cues, (str, bytes)) or hasattr(self.cues, "_meta")
+        if is_one or not isinstance(self.cues or (), Iterable):
             raise QueryException(
                 f"{options.model_name}: cues are records or their keys, such as [record], got "
                 f"{describe(self.cues)}"
@@ -218,10 +219,9 @@ def _names(
         )
     if signals is None:
         names = [*defaults, *(name for name in given if name not in defaults)]
-    elif isinstance(signals, str):
+    elif isinstance(signals, (str, bytes)) or not isinstance(signals, Iterable):
         raise QueryException(
-            f"{options.model_name}: signals are names, such as [{signals!r}], got "
-            f"{describe(signals)}"
+            f"{options.model_name}: signals are names, such as ['words'], got {describe(signals)}"
         )
     else:
         names = list(dict.fromkeys(signals))
