@@ -2,6 +2,7 @@
 
 # redis-py leaves these methods of its own without types.
 # mypy: allow-untyped-calls
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
 
 from __future__ import annotations
 
@@ -102,7 +103,7 @@ class DirectConnection(AbstractConnection):
 
     def drop(self) -> None:
         """Close. The next command connects again."""
-        self.disconnect()  # pyright: ignore[reportUnknownMemberType]  # untyped in redis-py
+        self.disconnect()
 
     def disconnect(self, *args: Any) -> None:
         """As redis-py's."""

@@ -66,7 +66,7 @@ LARGEST_READ: Final = 1 << 20
 
 # The stub of hiredis asks for a tuple of exactly one argument.
 _pack_one = cast(
-    "Callable[[tuple[bytes | str, ...]], bytes]",
+    "Callable[[tuple[Argument, ...]], bytes]",
     hiredis.pack_command,  # pyright: ignore[reportUnknownMemberType]
 )
 
@@ -91,7 +91,7 @@ def check_nothing_left(reader: ReplyReader) -> None:
 
 
 #: Small numbers as text, which is quicker to look up than to make.
-_digits = {number: str(number) for number in range(1024)}.get
+_digits = cast("Callable[[object], str | None]", {n: str(n) for n in range(1024)}.get)
 
 
 def pack(commands: Sequence[Command]) -> bytes:
@@ -110,7 +110,7 @@ def without_numbers(command: Sequence[Any]) -> tuple[Any, ...]:
     return tuple(_text_of(each) if isinstance(each, (int, float)) else each for each in command)
 
 
-def _texts(command: Command) -> tuple[bytes | str, ...]:
+def _texts(command: Command) -> tuple[Argument, ...]:
     """As `without_numbers`, for our own commands and quicker. Raises redis.DataError."""
     return tuple(
         [
