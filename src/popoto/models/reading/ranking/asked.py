@@ -9,7 +9,7 @@ from decimal import Decimal
 from numbers import Integral, Real
 from typing import Any, Final, cast
 
-from popoto.engine.keys import text_of
+from popoto.engine.keys import is_shared, text_of
 from popoto.exceptions import NoTextError, QueryException
 from popoto.fields.describing import describe
 from popoto.fields.given import MOST_RESULTS, is_mapping
@@ -103,7 +103,9 @@ def partition_of(field: AnyField, spec: QuerySpec, method: str) -> tuple[list[An
         or condition.children
         or any(wanted.get(name) != str(value) for name, value in condition.filters.items())
     ]
-    return [spec.keywords[name] for name in field.partition_by], not others
+    values = [spec.keywords[name] for name in field.partition_by]
+    # Another partition may have the same index.
+    return values, not others and not any(map(is_shared, values))
 
 
 def the_field(options: ModelOptions, word: str, kind: str, purpose: str) -> AnyField:
