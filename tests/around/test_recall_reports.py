@@ -14,7 +14,7 @@ import pytest
 
 from popoto import BM25Field, KeyField, Model, StringField
 from popoto.testing import recall
-from popoto.testing.recall import GoldQuestion, RecallReport
+from popoto.testing.recall import GoldFileError, GoldQuestion, RecallReport
 
 
 class Note(Model):
@@ -193,6 +193,40 @@ def test_what_cannot_be_measured_is_refused() -> None:
         recall.measure(gold, "keyword_search")
     with pytest.raises(ValueError, match="leave it out"):
         recall.measure(gold, failing, query=Note.query)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "told"),
+    [
+        ((None, len), TypeError, "list of GoldQuestion, got None"),
+        (([("q", ["a"])], len), TypeError, "list of GoldQuestion, got"),
+        (([GoldQuestion("q", ("a",))], 5), TypeError, "a retriever is a function .* got 5"),
+    ],
+)
+def test_what_is_no_question_or_no_retriever_is_told(
+    arguments: Any, error: type[Exception], told: str
+) -> None:
+    with pytest.raises(error, match=told):
+        recall.measure(*arguments)
+
+
+@pytest.mark.parametrize("at", [5, None, "x", (1.5,), (True,), (0,)])
+def test_places_that_are_none_are_told(at: Any) -> None:
+    with pytest.raises(ValueError, match="at has the places to look at"):
+        recall.measure([GoldQuestion("q", ("a",))], len, at=at)
+
+
+def test_a_name_that_is_no_method_is_told() -> None:
+    with pytest.raises(ValueError, match="'guess' is no method of"):
+        recall.measure([GoldQuestion("q", ("a",))], "guess", query=object())
+
+
+def test_one_text_in_place_of_a_list_is_told() -> None:
+    one: Any = "Note:a"
+    with pytest.raises(GoldFileError, match=r"answers is a list of texts, got 'Note:a'"):
+        GoldQuestion("q", one)
+    with pytest.raises(GoldFileError, match=r"tags is a list of texts, got 'Note:a'"):
+        GoldQuestion("q", ("a",), one)
 
 
 def test_tags_group_questions() -> None:

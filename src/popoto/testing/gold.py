@@ -40,6 +40,8 @@ class GoldQuestion:
             )
         for name in ("answers", "tags"):
             texts: tuple[str, ...] = getattr(self, name)
+            if isinstance(texts, str):
+                raise GoldFileError(f"{name} is a list of texts, got {texts!r}: write [{texts!r}]")
             for text in texts:
                 if not text.strip():
                     raise GoldFileError(f"one of the {name} is empty: remove it")

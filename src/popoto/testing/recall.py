@@ -112,21 +112,28 @@ class _Plan:
         by: str | Callable[[Any], str] | None,
         name: str | None,
     ) -> None:
-        self.questions = read_gold(gold) if isinstance(gold, str | Path) else list(gold)
-        if not self.questions:
-            raise ValueError("there are no questions to ask")
-        self.at = tuple(sorted(set(at)))
-        if not self.at or self.at[0] < 1:
-            raise ValueError(f"at has the places to look at, from 1, such as (1, 5, 10): {self.at}")
+        self.questions = _questions_in(gold)
+        self.at = _places_in(at)
         self._by = by
         if isinstance(retriever, str):
             if query is None:
                 raise ValueError(
                     f"{retriever!r} of which query? Give query=YourModel.query as well"
                 )
-            self._retriever: Retriever = getattr(query, prefix + retriever.removeprefix("async_"))
+            method = prefix + retriever.removeprefix("async_")
+            if not hasattr(query, method):
+                raise ValueError(
+                    f"{retriever!r} is no method of {query!r}: give query=YourModel.query, and a "
+                    "name such as 'recall' or 'keyword_search'"
+                )
+            self._retriever: Retriever = getattr(query, method)
         elif query is not None:
             raise ValueError("query belongs to the name of one of its methods; leave it out")
+        elif not callable(retriever):
+            raise TypeError(
+                f"a retriever is a function of a question, or the name of a method of a query, "
+                f"got {retriever!r}"
+            )
         else:
             self._retriever = retriever
         called = getattr(self._retriever, "__name__", type(retriever).__name__)
@@ -162,3 +169,25 @@ class _Plan:
             f"{self.name} found something without a key: {result!r}. Give by=, the field or a "
             "function that names it as the gold file does"
         )
+
+
+def _questions_in(gold: Gold) -> list[GoldQuestion]:
+    """What is to be asked. Raises ValueError for nothing, TypeError for what are no questions."""
+    if isinstance(gold, str | Path):
+        return read_gold(gold)
+    given: object = gold
+    questions = list(gold) if isinstance(given, Iterable) else None
+    if questions is None or not all(hasattr(each, "answers") for each in questions):
+        raise TypeError(f"gold is the path of a gold file or a list of GoldQuestion, got {gold!r}")
+    if not questions:
+        raise ValueError("there are no questions to ask")
+    return questions
+
+
+def _places_in(at: Iterable[int]) -> tuple[int, ...]:
+    """The places to look at, in order. Raises ValueError for what are none."""
+    given: object = at
+    places = list(at) if isinstance(given, Iterable) else []
+    if not places or any(type(each) is not int or each < 1 for each in places):
+        raise ValueError(f"at has the places to look at, from 1, such as (1, 5, 10): {at!r}")
+    return tuple(sorted(set(places)))
