@@ -233,6 +233,20 @@ def test_what_is_gone_without_a_word_makes_room(filled: Any, raw: Any, read: lis
     assert read == []
 
 
+def test_what_is_no_vector_is_left_out(
+    api: Api, filled: Any, raw: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    short, endless, empty = (f"Text:n{number:03}" for number in (4, 6, 8))
+    good = raw.hget(f"{SETS}:vectors", short)
+    for key, data in ((short, b"abc"), (endless, b"\0\0\x80\x7f" * 16), (empty, b"\0" * 64)):
+        raw.hset(f"{SETS}:vectors", key, data)
+    found = names(api(filled.query.semantic_search, "4", limit=COUNT))
+    assert not {"n004", "n006", "n008"} & set(found)
+    assert short in caplog.text
+    raw.hset(f"{SETS}:vectors", short, good)
+    assert names(api(filled.query.semantic_search, "4", limit=1)) == ["n004"]
+
+
 def test_until_it_has_everything_all_are_compared(
     api: Api, text: Any, exact: Any, read: list[int]
 ) -> None:

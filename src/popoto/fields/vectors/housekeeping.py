@@ -83,11 +83,10 @@ def prepared(model_class: Any) -> Plan[int]:
 
 def _named(options: Any, field: Any) -> Plan[int | None]:
     """Let vector sets take everything over; how many vectors they have. None: there are none."""
-    if not field.keeper.place.is_named:
-        return None
     count = 0
     for each in (yield from every_shard(options)):
-        size: int | None = yield from field.keeper_in(each.shard).vector_set.caught_up()
+        keeper: VectorKeeper = field.keeper_in(each.shard)
+        size = None if keeper.vector_set is None else (yield from keeper.vector_set.caught_up())
         if size is None:
             return None
         count += size

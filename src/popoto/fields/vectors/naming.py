@@ -7,18 +7,19 @@ what the hash has.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from popoto import redis_db
 from popoto.engine.keys import as_text
 from popoto.engine.looking_up import asked, looked_up
 from popoto.engine.request import Plan, Request, ScriptCall
-from popoto.memory.vectors.arrays import Array, packed, unit, unpacked
+from popoto.memory.vectors.arrays import Array, cosines, packed, unit
 from popoto.memory.vectors.scripts import NEAREST
 
-__all__ = ["Named", "VectorSet", "similarities_of"]
+__all__ = ["Named", "VectorSet"]
 
 logger = logging.getLogger("POPOTO.embedding")
 
@@ -61,7 +62,7 @@ class VectorSet:
             page = keys[first : first + _PAGE]
             commands = [("HMGET", self.vectors, *page)]
             (stored,) = yield from looked_up(commands, self.shard)
-            found.update(similarities_of(vector, [key.encode("utf-8") for key in page], stored))
+            found.update(_similarities(vector, [key.encode("utf-8") for key in page], stored))
         return found
 
     def caught_up(self) -> Plan[int | None]:
@@ -90,7 +91,7 @@ class VectorSet:
         if state != b"named":
             return None
         size, found = told
-        similar = {} if vector is None else dict(similarities_of(vector, found[::2], found[1::2]))
+        similar = {} if vector is None else _similarities(vector, found[::2], found[1::2])
         return Named(note[2:], size, similar)
 
     def _is_absent(self) -> bool:
@@ -114,18 +115,17 @@ _WITHOUT: set[str] = set()
 _MOST_SERVERS = 1_000
 
 
-def similarities_of(
+def _similarities(
     vector: Array, keys: Sequence[bytes], stored: Sequence[bytes | None]
-) -> Iterator[tuple[str, float]]:
+) -> dict[str, float]:
     """The cosines of a vector and stored ones of float32, as far as these are such."""
-    question: Any = unit(vector)
-    for key, data in zip(keys, stored, strict=True):
+    found: dict[str, float] = {}
+    for key, cosine in zip(keys, cosines(vector, stored), strict=True):
         name = as_text(key)
-        if name is None or data is None:
+        if name is None or cosine is None:
             continue
-        try:
-            other = unit(unpacked(data, "float32", len(question)))
-        except ValueError as error:
-            logger.warning("the vector of %r is left out of searches: %s", name, error)
+        if math.isnan(cosine):
+            logger.warning("the vector of %r is left out of searches: it is none", name)
             continue
-        yield name, float(other @ question)
+        found[name] = cosine
+    return found
