@@ -29,7 +29,7 @@ from popoto.fields.keeping.stand_in import StandIn
 from popoto.fields.keywords import unknown_source
 from popoto.fields.vectors.by_word import WordKeeper
 from popoto.fields.vectors.catching_up import embed_records
-from popoto.fields.vectors.embedding import Embedded, Unembedded, Unvectored
+from popoto.fields.vectors.embedding import Embedded, Unembedded, Unvectored, is_of
 from popoto.fields.vectors.housekeeping import (
     directory_of,
     expected_files,
@@ -258,7 +258,7 @@ class EmbeddingField(VectorsOfModels, Field[int]):
             task = "clear"
             if stored is not None and dimensions is None:
                 return None
-        elif commit.update_fields is None and _is_of(provider, dimensions):
+        elif commit.update_fields is None and is_of(provider, dimensions):
             changed = commit.changed.get(source)
             if changed is None or changed == commit.known.get(source):
                 task = "keep"
@@ -377,14 +377,6 @@ class EmbeddingField(VectorsOfModels, Field[int]):
     @classmethod
     def _legacy_embedding_path(cls, model_class_name: str, redis_key: str) -> str:
         return directory_of(model_class_name).at(legacy_name(redis_key))
-
-
-def _is_of(provider: Any, dimensions: int | None) -> bool:
-    """Whether a provider makes vectors of this length, as far as it knows."""
-    try:
-        return bool(dimensions) and provider.dimensions == dimensions
-    except RuntimeError:
-        return True
 
 
 # Names of popoto 1.6 ----------------------------------------------------------------------------
