@@ -43,7 +43,7 @@ from popoto.fields.vectors.nearness import Nearness
 from popoto.fields.vectors.noticing import Marking, lost_vectors
 from popoto.fields.vectors.of_models import VectorsOfModels
 from popoto.fields.vectors.on_server import ServerKeeper, forget_followed
-from popoto.fields.vectors.preparing import Preparing, text_at_hand
+from popoto.fields.vectors.preparing import Preparing, is_of, text_at_hand
 from popoto.memory.vectors.arrays import FORMS, HAS_NUMPY
 from popoto.memory.vectors.files import legacy_name, vector_name
 
@@ -352,6 +352,9 @@ class EmbeddingField(VectorsOfModels, Field[int]):
 
     def follow(self, moved: Sequence[tuple[str, str | None]]) -> Plan[None]:
         return self.keeper.follow(moved)
+
+    def put_back(self, replaced: Mapping[str, Any]) -> Plan[None]:
+        return self.keeper.put_back(replaced)
 
     # Catching up ----------------------------------------------------------------
 
