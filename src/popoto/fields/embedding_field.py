@@ -29,7 +29,7 @@ from popoto.fields.keeping.stand_in import StandIn
 from popoto.fields.keywords import unknown_source
 from popoto.fields.vectors.by_word import WordKeeper
 from popoto.fields.vectors.catching_up import embed_records
-from popoto.fields.vectors.embedding import Embedded, Unembedded, Unvectored, is_of
+from popoto.fields.vectors.embedding import Embedded, Unembedded, Unvectored
 from popoto.fields.vectors.housekeeping import (
     directory_of,
     expected_files,

@@ -30,7 +30,6 @@ __all__ = [
     "embedded",
     "embedded_by_word",
     "encode_dimensions",
-    "is_of",
     "provider_failure",
 ]
 
@@ -80,14 +79,6 @@ def described_by(provider: Any, dimensions: int, form: str) -> Described:
     """What vectors of this provider are made with."""
     name: object = getattr(provider, "model_name", None)
     return Described(name if isinstance(name, str) else "", dimensions, form)
-
-
-def is_of(provider: Any, dimensions: int | None) -> bool:
-    """Whether a provider makes vectors of this length, as far as it knows."""
-    try:
-        return bool(dimensions) and provider.dimensions == dimensions
-    except RuntimeError:
-        return True
 
 
 def embedded(provider: Any, texts: Sequence[str], input_type: str) -> Plan[list[Array | None]]:
