@@ -348,7 +348,7 @@ Entry: TypeAlias = SetEntry | ScoreEntry | GeoEntry | SlotEntry | Carried
 
 def _is_carried(entry: Entry) -> TypeGuard[Carried]:
     # To ask an abstract class costs ten times as much.
-    return type(entry) not in _FOLLOWING and isinstance(entry, Carried)
+    return type(entry) not in _FOLLOWING
 
 
 #: The entries that follow from values.
