@@ -193,6 +193,8 @@ def test_what_a_filter_function_rejects_is_replaced_by_the_next(api: Api) -> Non
     assert scored(api, M.query, {"rank": 2}, limit=1, post_filter=accepts) == [("b", 40)]
     assert seen[:2] == [("M:y:c", 60.0), ("M:x:b", 40.0)]
     assert scored(api, M.query, {"rank": 1}, post_filter=lambda *_: False) == []
+    with pytest.raises(QueryException, match=r"^M: post_filter must be a function .*'x'"):
+        api(M.query.composite_score, {"rank": 1}, post_filter="x")
 
 
 @pytest.mark.parametrize(
