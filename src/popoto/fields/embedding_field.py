@@ -23,6 +23,7 @@ from popoto.fields.keeping.commit import Commit
 from popoto.fields.keeping.entries import CompanionEntry, Entry
 from popoto.fields.keeping.families import KeyFamily, companion_family
 from popoto.fields.keeping.forgetting import Subject, Trace
+from popoto.fields.keeping.proposals import ProposalEntry, pending_family
 from popoto.fields.keeping.renewing import Renewal
 from popoto.fields.keeping.stand_in import StandIn
 from popoto.fields.keywords import unknown_source
@@ -42,7 +43,7 @@ from popoto.fields.vectors.nearness import Nearness
 from popoto.fields.vectors.noticing import Marking, lost_vectors
 from popoto.fields.vectors.of_models import VectorsOfModels
 from popoto.fields.vectors.on_server import ServerKeeper, forget_followed
-from popoto.fields.vectors.preparing import Preparing, text_at_hand
+from popoto.fields.vectors.preparing import Preparing, is_of, text_at_hand
 from popoto.memory.vectors.arrays import FORMS, HAS_NUMPY
 from popoto.memory.vectors.files import legacy_name, vector_name
 
@@ -164,12 +165,11 @@ class EmbeddingField(VectorsOfModels, Field[int]):
         """Who keeps the vectors."""
         if self._keeper is None:
             options: Any = self.owner._meta
-            is_first = options.listed("embedding")[0].name == self.name
             place = Place(
                 self.model_name,
                 self.name,
                 options.shard,
-                is_first,
+                options.listed("embedding")[0].name == self.name,
                 bool(self.cache_enabled),
                 self.nearness.from_how_many(),
             )
@@ -213,12 +213,14 @@ class EmbeddingField(VectorsOfModels, Field[int]):
         own = super().entries(key, values) if self.keeps_value_sets else ()
         missing = CompanionEntry(self.missing_key, key, f"{self.name}:missing", "zset")
         words = (self.words.entry(key),) if self._has_words else ()
-        return (*own, missing, *words, *self.keeper.entries(key))
+        kept = (*self.keeper.entries(key), ProposalEntry.of(self.model_name, key))
+        return (*own, missing, *words, *kept)
 
     def key_families(self) -> Sequence[KeyFamily]:
         missing = companion_family(self.name, self.missing_key, "zset", is_open=False)
-        families = (*super().key_families(), missing, *self.keeper.families())
-        return (*families, self.words.family()) if self._has_words else families
+        families = (*super().key_families(), missing, pending_family(self.model_name))
+        words = (self.words.family(),) if self._has_words else ()
+        return (*families, *self.keeper.families(), *words)
 
     def misindexed(self, records: Sequence[Any]) -> Plan[list[tuple[str, bool]]]:
         lost = yield from lost_vectors(self, records)
@@ -254,7 +256,7 @@ class EmbeddingField(VectorsOfModels, Field[int]):
             task = "clear"
             if stored is not None and dimensions is None:
                 return None
-        elif commit.update_fields is None and _is_of(provider, dimensions):
+        elif commit.update_fields is None and is_of(provider, dimensions):
             changed = commit.changed.get(source)
             if changed is None or changed == commit.known.get(source):
                 task = "keep"
@@ -349,6 +351,9 @@ class EmbeddingField(VectorsOfModels, Field[int]):
     def follow(self, moved: Sequence[tuple[str, str | None]]) -> Plan[None]:
         return self.keeper.follow(moved)
 
+    def put_back(self, replaced: Mapping[str, Any]) -> Plan[None]:
+        return self.keeper.put_back(replaced)
+
     # Catching up ----------------------------------------------------------------
 
     def marked(self, shard: str) -> Plan[list[str]]:
@@ -373,14 +378,6 @@ class EmbeddingField(VectorsOfModels, Field[int]):
     @classmethod
     def _legacy_embedding_path(cls, model_class_name: str, redis_key: str) -> str:
         return directory_of(model_class_name).at(legacy_name(redis_key))
-
-
-def _is_of(provider: Any, dimensions: int | None) -> bool:
-    """Whether a provider makes vectors of this length, as far as it knows."""
-    try:
-        return bool(dimensions) and provider.dimensions == dimensions
-    except RuntimeError:
-        return True
 
 
 # Names of popoto 1.6 ----------------------------------------------------------------------------
