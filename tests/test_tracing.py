@@ -79,7 +79,7 @@ def traced(directory: Path, *arguments: str, seconds: float = 0, **environment: 
     (directory / "sample.py").write_text("\n".join(LINES))
     (directory / "test_sample.py").write_text(TESTS)
     (directory / "conftest.py").write_text(
-        f"from tests import tracing\ntracing.SECONDS = {seconds}\n"
+        f"from tests import tracing\ntracing.CASES, tracing.SECONDS = 4, {seconds}\n"
     )
     (directory / "pytest.ini").write_text("[pytest]\nmarkers = traced(cases)\n")
     variables = {

@@ -24,7 +24,7 @@ from typing import Any
 import coverage
 import pytest
 
-CASES, SECONDS = 4, 0.2
+CASES, SECONDS = 1, 0.05
 #: How many examples of a property are traced.
 EXAMPLES = 20
 #: By this the processes that a test starts know that they are to be traced too.
