@@ -201,13 +201,15 @@ def test_emptying_that_is_refused_says_what_is_gone(api: Api, proxy: FaultProxy)
 @pytest.mark.parametrize("way", ["raw_update", "renew_ttl"])
 def test_bulk_writes_without_progress_say_it_too(api: Api, proxy: FaultProxy, way: str) -> None:
     api(Berth.bulk_create, [Berth(name=str(number)) for number in range(5)])
-    keys = [f"Berth:{number}" for number in range(5)]
+    write = {
+        "raw_update": lambda: api(
+            Berth.raw_update, [f"Berth:{number}" for number in range(5)], batch_size=2, text="x"
+        ),
+        "renew_ttl": lambda: api(Berth.query.order_by("name").renew_ttl, 60, batch_size=2),
+    }[way]
     proxy.answer(b"-MISCONF No disk.\r\n", b"Berth:4")
     with pytest.raises(PartlyRefusedError, match="4 rows were written before that") as caught:
-        if way == "raw_update":
-            api(Berth.raw_update, keys, batch_size=2, text="x")
-        else:
-            api(Berth.query.order_by("name").renew_ttl, 60, batch_size=2)
+        write()
     assert caught.value.done == 4
 
 
