@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Callable
 from typing import Any, ClassVar
 
 from popoto._stock import stock
 from popoto.fields.field import Field
+from popoto.fields.valued import leaves_exact
 
 
 class DatetimeField(Field[datetime.datetime]):
@@ -34,16 +34,11 @@ class DatetimeField(Field[datetime.datetime]):
         options["type"] = datetime.datetime
         super().__init__(**options)
 
+    @leaves_exact
     def problem(self, value: Any, *, null_check: bool = True) -> str | None:
         if value is None and (self.auto_now or self.auto_now_add):
             return None
         return super().problem(value, null_check=null_check)
-
-    def quick_look(self) -> Callable[[Any], bool] | None:
-        cls = type(self)
-        if cls.problem is DatetimeField.problem and cls.coerce is Field.coerce:
-            return self.look_at_exact()
-        return super().quick_look()
 
     @stock
     def format_value_pre_save(self, field_value: Any, **kwargs: Any) -> Any:

@@ -11,6 +11,7 @@ from popoto.exceptions import ModelException
 from popoto.fields.capped_list import CappedListProxy, encode_items, is_capped, read_items
 from popoto.fields.type_variables import Items
 from popoto.fields.typed_field import TypedField
+from popoto.fields.valued import leaves_exact
 
 
 class ListField(TypedField[Items]):
@@ -75,23 +76,19 @@ class ListField(TypedField[Items]):
 
         return encode, decode
 
+    @leaves_exact
     def coerce(self, value: Any) -> Any:
         if is_capped(value):
             return value if not self.in_hash else list(value)
         return super().coerce(value)
 
+    @leaves_exact
     def problem(self, value: Any, *, null_check: bool = True) -> str | None:
         if is_capped(value):
             return None
         if value is None and not self.in_hash:
             return None
         return super().problem(value, null_check=null_check)
-
-    def quick_look(self) -> Callable[[Any], bool] | None:
-        cls = type(self)
-        if cls.problem is ListField.problem and cls.coerce is ListField.coerce:
-            return self.look_at_exact()
-        return super().quick_look()
 
     def assigned_value(self, instance: Any, value: Any) -> Any:
         if self.in_hash or (is_capped(value) and value.belongs_to(instance)):

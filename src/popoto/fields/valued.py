@@ -9,7 +9,7 @@ import uuid
 from collections.abc import Callable, Sequence
 from decimal import Decimal
 from enum import Enum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from popoto._stock import stock
 from popoto.engine.codec import Stored, decoder_for, encoder_for
@@ -53,6 +53,19 @@ _IMMUTABLE = (
     uuid.UUID,
     Enum,
 )
+
+
+Method = TypeVar("Method", bound=Callable[..., Any])
+
+#: Marks a `coerce` or `problem` that says nothing of values which the quick look lets pass.
+_LEAVES_EXACT = "_popoto_leaves_exact"
+
+
+def leaves_exact(method: Method) -> Method:
+    """Mark a `coerce` or `problem` that leaves alone what is exactly of the type, and in bounds."""
+    # As in `_stock`: a wrapper that copies attributes does not inherit it.
+    setattr(method, _LEAVES_EXACT, method)
+    return method
 
 
 class Valued:
@@ -163,6 +176,7 @@ class Valued:
         return in_json(value)
 
     @stock
+    @leaves_exact
     def coerce(self, value: Any) -> Any:
         """The value in this field's type. Raises CoercionError."""
         if value is None or (isinstance(value, self.type) and self.type is not datetime.date):
@@ -175,6 +189,7 @@ class Valued:
         return coerce(self.type, value)
 
     @stock
+    @leaves_exact
     def problem(self, value: Any, *, null_check: bool = True) -> str | None:
         """Why a coerced value may not be saved, or None."""
         if value is None:
@@ -193,15 +208,15 @@ class Valued:
     def quick_look(self) -> Callable[[Any], bool] | None:
         """What tells at once of a value of exactly this type that it may be saved as it is.
 
-        None where it takes `coerce` and `problem` to tell, which derived fields have replaced.
+        None where it takes `coerce` and `problem` to tell, since a derived field has replaced them.
         """
-        cls = type(self)
-        if cls.coerce is Valued.coerce and cls.problem is Valued.problem:
-            return self.look_at_exact()
-        return None
+        for method in (type(self).coerce, type(self).problem):
+            if getattr(method, _LEAVES_EXACT, None) is not method:
+                return None
+        return self.look_at_exact()
 
     def look_at_exact(self) -> Callable[[Any], bool] | None:
-        """As `quick_look`, for fields whose `coerce` and `problem` leave such values alone."""
+        """As `quick_look`, where `coerce` and `problem` leave such values alone."""
         if self.choices is not None or self.adapted is not None:
             return None
         if self.max_length is not None and self.type is str:
