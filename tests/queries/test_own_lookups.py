@@ -409,8 +409,8 @@ class Around(GeoField):
     def filter_query(cls, model: Any, field_name: str, **params: Any) -> Any:
         if not cls.asks:
             return cls.answers
-        radius = params[f"{field_name}_radius"] * 2
-        found = super().filter_query(model, field_name, **{**params, f"{field_name}_radius": radius})
+        wider = {**params, f"{field_name}_radius": params[f"{field_name}_radius"] * 2}
+        found = super().filter_query(model, field_name, **wider)
         return found if cls.answers is None else found - cls.answers
 
 

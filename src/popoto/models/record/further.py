@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from types import FunctionType
 from typing import Any, Final
 
 from popoto._stock import is_replaced
 from popoto._unknown_names import closest, is_strict, slip_of, tell
+from popoto.exceptions import ModelException
+from popoto.fields.describing import describe
 from popoto.fields.field import LEFT_OUT, LeftOut
 from popoto.models.record.annotations import own_annotations
 from popoto.models.record.metaclass import RecordBase
@@ -32,6 +34,25 @@ _MOST_FAMILIAR: Final = 500
 def refuses_unknown(options: ModelOptions) -> bool:
     """Whether an unknown keyword is an error, and no warning."""
     return is_strict(options.strict)
+
+
+def not_constructed(cls: type[Record], given: Sequence[object]) -> Exception:
+    """What refuses a call of a class that has no instances, or one with positional arguments."""
+    options: ModelOptions | None = getattr(cls, "_meta", None)
+    if options is None:
+        return ModelException(f"{cls.__name__} itself has no fields: derive a class from it")
+    if options.abstract:
+        return ModelException(
+            f"{options.model_name} is abstract and cannot be instantiated; "
+            "instantiate a model derived from it"
+        )
+    names = [name for name, field in options.explicit_fields.items() if not field.auto]
+    pairs = zip(names, given, strict=False)
+    example = ", ".join(f"{name}={describe(value)}" for name, value in pairs)
+    return TypeError(
+        f"{cls.__name__} takes values by keyword, as {cls.__name__}({example or 'field=value'}), "
+        f"got {', '.join(describe(value) for value in given)} without one"
+    )
 
 
 def set_further(instance: Record, values: Mapping[str, Any]) -> None:
