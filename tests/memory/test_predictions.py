@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import math
 import threading
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -26,6 +27,7 @@ from popoto import (
     get_redis,
     transaction,
 )
+from popoto.fields.predictions import ledger
 from popoto.memory.prediction.formula import prediction_error, statistics_of
 from tests.driver import Api
 
@@ -84,6 +86,16 @@ def test_errors_of_the_contract(predicted: Any, actual: Any, error: float) -> No
 _VALUES = st.dictionaries(
     st.sampled_from("abc"), st.one_of(st.floats(), st.integers(), st.text(), st.booleans())
 )
+
+
+@pytest.mark.parametrize(
+    ("predicted", "actual", "name"), [(0.5, {}, "predicted"), ({}, [0.5], "actual")]
+)
+def test_what_has_no_keys_is_named(predicted: Any, actual: Any, name: str) -> None:
+    with pytest.raises(
+        TypeError, match=rf"{name} has none: .*{type(predicted or actual).__name__}"
+    ):
+        prediction_error(predicted, actual)
 
 
 @given(predicted=_VALUES, actual=_VALUES)
@@ -289,6 +301,28 @@ def test_a_prediction_that_changes_meanwhile(
     assert seen == [{"x": 100}, {"x": 10}]
 
 
+def test_a_prediction_that_is_resolved_and_recorded_anew_meanwhile(
+    guess: Guess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """That it was resolved when it was looked at says nothing of the next one."""
+    unpacked = ledger.unpacked
+    then: list[Callable[[], Any]] = [
+        lambda: Guess.auto_resolve(guess, "used"),
+        lambda: Guess.record_prediction(guess, {"x": 10}),
+    ]
+
+    def late(stored: bytes) -> Any:
+        found = unpacked(stored)
+        if then:
+            then.pop(0)()
+        return found
+
+    Guess.record_prediction(guess, {"x": 100})
+    monkeypatch.setattr(ledger, "unpacked", late)
+    assert Guess.resolve_prediction(guess, {"x": 5}) == 0.5
+    assert not then
+
+
 def test_of_many_that_resolve_at_once_one_does(guess: Guess) -> None:
     Guess.record_prediction(guess, {"x": 1})
     found: list[Any] = []
@@ -315,6 +349,19 @@ def test_a_large_error_lowers_confidence(
     api(Guess.resolve_prediction, guess, {"x": 1.0 - error})
     assert ConfidenceField.get_confidence(guess, "sure") == pytest.approx(confidence)
     assert guess.sure == pytest.approx(confidence)
+
+
+def test_it_lowers_every_confidence(api: Api) -> None:
+    class Pair(PredictionLedgerMixin, Model):
+        name = KeyField()
+        sure = ConfidenceField(initial_confidence=0.8)
+        liked = ConfidenceField(initial_confidence=0.6)
+
+    pair = api(Pair.create, name="x")
+    api(Pair.record_prediction, pair, {"x": 1})
+    api(Pair.resolve_prediction, pair, {"x": 0})
+    stored = [ConfidenceField.get_confidence(pair, name) for name in ("sure", "liked")]
+    assert [pair.sure, pair.liked] == stored == [pytest.approx(0.2)] * 2
 
 
 def test_it_never_raises_it(guess: Guess) -> None:
@@ -479,6 +526,7 @@ def test_predictions_follow_their_record(api: Api, redis_client: redis.Redis, gu
         ([n / 10 for n in range(1, 11)], 10, 0.55, 0.287228, 0.5, 0.9, 1.0, 1.0),
         ([n / 100 for n in range(100)], 100, 0.495, 0.288661, 0.5, 0.89, 0.98, 0.99),
         ([0.1, 0.9, 0.5, 0.3, 0.5, 0.9, 0], 7, 0.457143, 0.328882, 0.5, 0.9, 0.9, 0.9),
+        ([math.inf], 1, math.inf, 0, math.inf, math.inf, math.inf, math.inf),
         ([], 0, 0, 0, 0, 0, 0, 0),
     ],
 )
@@ -538,19 +586,29 @@ def test_groups(api: Api, redis_client: redis.Redis) -> None:
         key = f"Guess:undated{number}"
         redis_client.zadd(ERRORS, {key: 0.2})
         redis_client.hset(f"$PL:Guess:meta:{key}", key, msgpack.packb({"resolved_at": moment}))
+    redis_client.zadd(ERRORS, {"Guess:first": 0.2})
+    early = msgpack.packb({"resolved_at": 0.5})
+    redis_client.hset("$PL:Guess:meta:Guess:first", "Guess:first", early)
     summary = Guess.error_summary
+    first = datetime.datetime.fromtimestamp(0)
     counts = lambda found: {label: each["count"] for label, each in found.items()}  # noqa: E731
-    assert counts(api(summary, Guess)) == {"__all__": 12}
-    assert counts(api(summary, Guess, group_by="hour")) == {10: 4}
-    assert counts(api(summary, Guess, group_by="weekday")) == {0: 2, 1: 2}
-    assert counts(api(summary, Guess, group_by="day")) == {"2024-01-15": 2, "2024-01-16": 2}
+    assert counts(api(summary, Guess)) == {"__all__": 13}
+    assert counts(api(summary, Guess, group_by="hour")) == Counter({10: 4}) + Counter([first.hour])
+    assert counts(api(summary, Guess, group_by="weekday")) == Counter({0: 2, 1: 2}) + Counter(
+        [first.weekday()]
+    )
+    assert counts(api(summary, Guess, group_by="day")) == {
+        "2024-01-15": 2,
+        "2024-01-16": 2,
+        first.strftime("%Y-%m-%d"): 1,
+    }
 
     def label(key: str, error: float) -> str:
         if key == "Guess:without":
             raise KeyError(key)
         return "large" if error > 0.3 else "small"
 
-    assert counts(api(summary, Guess, group_by=label)) == {"small": 11}
+    assert counts(api(summary, Guess, group_by=label)) == {"small": 12}
     with pytest.raises(ValueError, match="hour, weekday, day"):
         api(summary, Guess, group_by="month")
     with pytest.raises(TypeError, match="group_by"):

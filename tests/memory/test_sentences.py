@@ -15,7 +15,7 @@ from popoto.memory.text.sentences import sentences
         # An abbreviation, an initial, a number of a list, what stands within quotes.
         "Dr. Smith agrees with e.g. this one.|It is Mr. Bean.",
         "J. R. R. Tolkien wrote it.|Prof. I. Newton did not.",
-        "It was Plan B.|Then it failed.",
+        "It was Plan B.|Then it failed.|We have Plan C.|I was glad.|A girl met J. R. R. Tolkien.",
         "She lives in the U.S.|He does not.|The U.S. Army came.",
         "Meet at 5 p.m. on Monday.|Fruit, i.e. apples, etc. are good.|Yes, etc.|Then more.",
         "They are on Main St. Patrick's Day.|They are on Main St.|Then they left.",
@@ -27,6 +27,10 @@ from popoto.memory.text.sentences import sentences
         "Wait...|what happened?!|Ok then.",
         "Version 3.14 was released.|It includes fixes.|See node.js and popoto.readthedocs.io.",
         "foo bar.|baz qux.",
+        "See http://x.io/path?q=1 for it.|Is it (or was it.)?|maybe.|What?Dr.|No.",
+        "She left NASA.|I stayed.|It was plan b.|I left.|See Mr. Smith's Plan C.|Then go.",
+        'She was "second."|3rd place is mine.|Apples, etc.|3rd comes cake.',
+        "We had apples usw.|Then he left.|It takes 1 hr. 20 minutes in all.",
         # Scripts of their own.
         "क्या है?|यह है।|ہاں۔|نہیں؟|아니요.|Да!|Нет.",  # noqa: RUF001
     ],

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from concurrent.futures import ThreadPoolExecutor
+from importlib import metadata
 from typing import Any
 
 import pytest
@@ -12,8 +14,10 @@ from hypothesis import strategies as st
 
 from popoto import BM25Field, KeyField, Model, ModelException, StringField
 from popoto.fields._tokenizer import tokenize
+from popoto.memory.text import analysis
 from popoto.memory.text.analysis import ANALYZERS, UNICODE, WORDS, Analyzer, analyzer_named
-from popoto.memory.text.segments import folded
+from popoto.memory.text.segments import folded, pieces
+from popoto.memory.text.stop_words import STOP_WORDS_BY_LANGUAGE
 from tests.driver import Api
 
 
@@ -39,6 +43,12 @@ from tests.driver import Api
         ("हिन्दी भाषा", "हिन्दी भाषा"),
         ("Привет мир", "привет мир"),
         ("日本で C++ 2024年", "c++ 日本 本で 2024 年"),
+        # What is joined, and marks that belong to a letter, in other scripts as well.
+        ("жар-птица, жар-5 и т.д.", "жар птица жар-птица жар 5 жар-5 т.д"),
+        ("жар- птица -жар", "жар птица жар"),
+        ("日本-жар жар-日本", "日本 жар жар 日本"),
+        ("กินข้าว", "กิน นข้ ข้า าว"),
+        ("می\u200cخواهم", "می\u200cخواهم"),  # noqa: RUF001
         ("", ""),
         ("… !?", ""),
     ],
@@ -59,7 +69,7 @@ def test_scripts_that_put_no_spaces_between_words_come_as_pairs(letters: str) ->
     assert UNICODE.words(letters) == [first + second, second + third]
 
 
-@pytest.mark.parametrize("letters", ["ෆාරි", "ཀཁག", "ⴀⴁⴂ", "ሀሁሂ", "ᠠᠡᠢ", "ㄅㄆㄇ", "ꀀꀁꀂ", "ꦄꦅꦆ"])
+@pytest.mark.parametrize("letters", ["ෆාරි", "ༀཀཁ", "ⴀⴁⴂ", "ሀሁሂ", "ᠠᠡᠢ", "ㄅㄆㄇ", "ꀀꀁꀂ", "ꦄꦅꦆ"])
 def test_their_neighbours_do_not(letters: str) -> None:
     assert UNICODE.words(letters) == [letters]
 
@@ -68,9 +78,17 @@ def test_marks_within_a_word_are_no_matter_of_spelling() -> None:
     assert UNICODE.words("Zwie\u00adback für l\u2019été") == ["zwieback", "fur", "ete", "l'ete"]
 
 
+def test_a_mark_without_a_letter_stays() -> None:
+    assert folded("\u0301x") == "\u0301x"
+
+
 def test_what_made_an_index_is_known_by_these_names() -> None:
     """They stand in indexes: another name would have all of them made anew."""
     assert (WORDS.mark, UNICODE.mark) == ("", "unicode 1")
+    release = re.match(r"\d+\.\d+", metadata.version("snowballstemmer"))
+    assert release is not None
+    assert analyzer_named("english").mark == f"english 2 snowball {release.group()}"
+    assert analyzer_named("german").mark == f"german 1 snowball {release.group()}"
 
 
 @given(st.text())
@@ -83,6 +101,7 @@ def test_words_have_no_spaces_and_do_not_depend_on_how_a_text_is_composed(text: 
 @given(st.text())
 def test_the_documented_words_are_those_of_1_6(text: str) -> None:
     assert WORDS.words(text) == tokenize(text, unique=False)
+    assert WORDS.words("twice " + text + " twice").count("twice") >= 2
     assert BM25Field(source="x").analyzer is WORDS
 
 
@@ -96,16 +115,29 @@ def test_the_documented_words_are_those_of_1_6(text: str) -> None:
         ("english", "Don't take Anna's \u201cbooks\u201d, Anna\u2019s", "take anna book anna"),
         ("english", "It was in May 2023", "may 2023"),
         ("english", "We'll get well, he'd a shed. I'll be ill", "get well shed ill"),
-        ("english", "'sure' don't cant YOU\u2019RE O'Brien's", "sure obrien"),
+        ("english", "'sure' don't cant YOU\u2019RE O'Brien's O'Dell", "sure obrien odel"),
+        ("english", "Anna's-eyed", "anna eye anna-eyed"),
         ("english", "version 2.0 of node.js", "version 2 0 2.0 node js node.js"),
         ("german", "Die Häuser und das Haus über der Straße", "haus haus strass"),
         ("french", "l'eau des mers", "eau l'eau mer"),
         ("russian", "Привет мир как дела", "привет мир дел"),
         ("spanish", "los gatos del niño", "gat nin"),
+        ("italian", "il libro della sera", "libr ser"),
+        ("portuguese", "o livro da noite", "livr noit"),
+        ("dutch", "het boek van de avond", "boek avond"),
     ],
 )
 def test_stems_of_a_language(language: str, text: str, words: str) -> None:
     assert analyzer_named(language).words(text) == words.split()
+
+
+def test_a_language_that_cannot_be_had_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(LookupError, match="klingon"):
+        analyzer_named("klingon")
+    monkeypatch.setattr(analysis, "is_available", lambda: False)
+    analyzer_named.cache_clear()
+    with pytest.raises(ModelException, match=r"'german' needs .*popoto\[stemming\]"):
+        BM25Field(source="text", analyzer="german")
 
 
 def test_every_language_has_a_stemmer() -> None:
@@ -131,6 +163,12 @@ def test_every_language_has_a_stemmer() -> None:
 )
 def test_names_of_days_months_and_seasons_are_words(language: str, names: str) -> None:
     assert len(analyzer_named(language).words(names)) == len(names.split())
+
+
+def test_words_that_are_left_out_are_in_the_form_of_those_that_are_found() -> None:
+    for words in STOP_WORDS_BY_LANGUAGE.values():
+        for word in words:
+            assert list(pieces(folded(word))) == [(word,)]
 
 
 @pytest.mark.parametrize("question", ["May 2023", "may", "US", "get well", "a will", "can", "say"])

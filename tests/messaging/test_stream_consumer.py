@@ -307,6 +307,29 @@ async def test_new_entries_go_on_when_dead_letters_cannot_be_written(
     assert pending(redis_client) == 1
 
 
+@pytest.mark.single_server("on a cluster dead letters stay in the slot of their stream")
+async def test_what_is_refused_half_way_is_not_lost(redis_client: redis.Redis) -> None:
+    """Here by a stream that has one id left."""
+    redis_client.xadd(f"dead:{STREAM}", {"n": "0"}, id=f"{2**64 - 1}-{2**64 - 2}")
+    add(redis_client, 1, 2, 3)
+    worker = Worker(lambda fields: fields["n"] != "4")
+    one = consumer(worker, max_retries=0)
+    await process(one)
+    add(redis_client, 4)
+    redis_client.xreadgroup("group", "dead one", {STREAM: ">"})
+    (*_, last) = redis_client.xpending_range(STREAM, "group", "-", "+", 9)
+    redis_client.xclaim(STREAM, "group", "dead one", 0, [last["message_id"]], retrycount=0)
+    for _ in range(2):
+        await process(one)
+        letters = [letter[b"n"] for _, letter in redis_client.xrange(f"dead:{STREAM}")]
+        assert letters == [b"0", b"1"]
+        left = redis_client.xpending_range(STREAM, "group", "-", "+", 9)
+        assert [entry["message_id"] for entry in left] == [
+            key for key, _ in redis_client.xrange(STREAM)[1:3]
+        ]
+    assert worker.batches[-1] == ["4"]
+
+
 async def test_it_begins_anew_when_the_stream_was_deleted(redis_client: redis.Redis) -> None:
     worker = Worker()
     one = consumer(worker)

@@ -237,6 +237,7 @@ def test_related_records_come_along(api: Api, round_trips: Counter) -> None:
     with round_trips() as seen:
         found = api(Member.query.filter(person__isnull=False).select_related("person__home").all)
         assert [member.person.name for member in found] == ["ann", "ann", "bob", "cid"]
+        assert type(found[0].person.home) is City
         assert found[0].person.home.name == "rome"
         assert found[0].person is found[1].person
     assert seen.sends == 3
@@ -322,6 +323,23 @@ def test_a_related_record_that_is_missing_stays_a_key(api: Api) -> None:
         "Person:bob",
     ]
     assert [getattr(member.person, "name", None) for member in found] == ["ann", None, "bob"]
+    found = api(Member.query.filter(number=1).select_related("person__home").all)
+    assert [member.person for member in found] == [None]
+    api(found[0].save)
+    assert api(Member.query.count, person="Person:nobody") == 1
+
+
+def test_what_was_read_by_an_access_is_the_record_from_then_on(
+    api: Api, round_trips: Counter
+) -> None:
+    members(api)
+    (member,) = api(Member.query.filter(number=0).all)
+    assert member.person.name == "ann"
+    with round_trips() as seen:
+        person = api(member.related, "person")
+    assert seen.sends == 0
+    assert type(person) is Person
+    assert type(member.person) is Person
 
 
 def test_a_reference_is_not_read_to_be_formatted(api: Api, round_trips: Counter) -> None:

@@ -598,3 +598,16 @@ def test_what_stands_in_a_dependant_s_way_is_no_matter_of_a_row(
         api(Team.bulk_delete, [blues, reds])
     assert not isinstance(caught.value, BulkError)
     assert Team.query.count() == 2
+
+
+def test_a_key_of_another_kind_where_a_reference_is_let_go_of_is_named(
+    api: Api, redis_client: redis.Redis
+) -> None:
+    team = api(Team.create, name="a")
+    api(Note.create, name="n", team=team)
+    redis_client.pexpire("Note:n", 50_000)
+    redis_client.set("$Expiry:Note", "foreign")
+    with pytest.raises(ModelException, match=r"'\$Expiry:Note' holds a string"):
+        api(team.delete)
+    assert redis_client.exists("Team:a") == 1
+    assert redis_client.hget("Note:n", "team") is not None

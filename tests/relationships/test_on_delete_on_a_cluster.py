@@ -136,4 +136,9 @@ def test_a_transaction_keeps_to_one_shard(api: Api, band: Band) -> None:
     work.delete(band)
     with pytest.raises(ModelException, match="concerns one shard, not Band, Poster, Song"):
         api(work.commit)
+    two = Transaction()
+    two.save(Song(name="x"))
+    two.save(Poster(name="x"))
+    with pytest.raises(ModelException, match="concerns one shard, not Poster, Song:"):
+        api(two.commit)
     assert stored() == {"Band": 1, "Song": 3, "Poster": 3}

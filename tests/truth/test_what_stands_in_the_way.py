@@ -270,6 +270,46 @@ def test_a_text_that_a_hidden_record_may_hold_stays_in_its_list(
     assert not redis_client.exists("Account:acme4")
 
 
+@pytest.mark.single_server("its names belong to no model and so to no shard")
+def test_a_slot_that_a_hidden_record_may_hold_is_left_to_it(
+    redis_client: redis.Redis, other_tenant: Account
+) -> None:
+    slots = "$Slots:Account"
+    redis_client.hset(slots, "digest", "Account:globex1")
+    batch = Batch()
+    batch.put("SLOT", slots, "digest", "alternative", other_tenant.pk, "email", b"\xa1a")
+    run(Request.write(batch.call(), shard="Account").plan())
+    assert redis_client.hgetall(slots) == {
+        b"digest": b"Account:globex1",
+        b"alternative": b"Account:acme1",
+    }
+
+
+def test_the_last_of_a_list_of_texts_goes_only_where_its_count_may_go(
+    redis_client: redis.Redis, server_url: str
+) -> None:
+    if redis_client.info("server")["redis_version"] < "7":
+        return
+
+    class Label(Model):
+        name = KeyField()
+        text = IndexedField(default="x")
+
+    first, last = Label.create(name="a"), Label.create(name="b")
+    redis_client.execute_command(
+        *("ACL", "SETUSER", "limited", "reset", "on", ">pw", "~*", "&*", "+@all", "-hdel"),
+        "(+hdel ~$Expiry:*)",
+    )
+    connect(server_url, "limited")
+    assert first.delete() is True
+    before = state(redis_client)
+    with pytest.raises(NoPermissionError, match=r"HDEL .*nothing was written"):
+        last.delete()
+    assert state(redis_client) == before
+    connect(server_url, None)
+    redis_client.acl_deluser("limited")
+
+
 # Memory ----------------------------------------------------------------------------------------
 
 

@@ -115,6 +115,31 @@ def test_what_an_earlier_record_has_left_is_not_kept(
     assert held("old", "a") is None
 
 
+# Creations of several records --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("left", [b"another", None], ids=["another", "none"])
+def test_each_of_several_is_refused_where_other_notes_are_left(
+    redis_client: redis.Redis, left: bytes | None
+) -> None:
+    """A note says what the indexes still hold of a record that has expired."""
+    redis_client.hset(VALUES, "M:a", b"as known")
+    if left is not None:
+        redis_client.hset(VALUES, "M:b", left)
+    batch = Batch()
+    for key in ("M:a", "M:b"):
+        batch.guard("absent", key, KeyArgument(VALUES), key, b"as known")
+        batch.set(key, 1)
+    call = batch.call(every=True, replies=False)
+    (reply,) = run(Request.write(call, shard="M").plan())
+    assert [(each.guard, each.what) for each in Batch.failures(reply)] == [(1, "note")]
+    assert not redis_client.exists("M:a", "M:b")
+    redis_client.hset(VALUES, "M:b", b"as known")
+    (reply,) = run(Request.write(call, shard="M").plan())
+    assert Batch.failures(reply) == []
+    assert redis_client.exists("M:a", "M:b") == 2
+
+
 # Slots of composite indexes ----------------------------------------------------------------------
 
 

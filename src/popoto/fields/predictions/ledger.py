@@ -186,8 +186,7 @@ class Resolving(Adjustment):
         self.entry = failure.stored([key]).get(key) if failure.what == "holds" else None
         found = unpacked(self.entry) if self.entry is not None else None
         if found is None or found.get("resolved"):
-            # Nothing is open: RESOLVE finds that, too.
-            self.entry = None
+            # Nothing is open: RESOLVE finds that, too, as long as this stays as it is.
             return True
         self.error = checked_error(self.instance, predicted_in(found), self.actual)
         return True

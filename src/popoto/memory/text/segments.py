@@ -108,8 +108,6 @@ def _parts(run: str) -> tuple[str, ...]:
 def _pairs(run: str) -> tuple[str, ...]:
     """Pairs of neighbouring characters, each with its marks; a lone one as it is."""
     starts = [at for at, each in enumerate(run) if not at or _kind(each) != "mark"]
-    if len(starts) == 1:
-        return (run,)
     ends = (*starts[2:], len(run))
     return tuple(run[start:end] for start, end in zip(starts, ends, strict=False))
 

@@ -85,7 +85,8 @@ def _is_abbreviation(word: str, before: str, following: str) -> bool:
     if len(word) == 1 and word.isupper():
         # Initials: of a name of which nothing stands before but a title, or another initial.
         last = before.split()[-1:]
-        return not last or last[0].endswith(".") or following[:2].rstrip(".").isupper()
+        is_next_one_too = following[:1].isupper() and following[1:2] == "."
+        return not last or last[0].endswith(".") or is_next_one_too
     name = word.lower()
     if name == "etc":
         return following[:1].islower()

@@ -7,6 +7,7 @@ somebody takes it over.
 from __future__ import annotations
 
 import threading
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -20,6 +21,10 @@ __all__ = ["Found", "Kept", "Matrix", "View"]
 _FIRST_ROOM = 64
 #: Rows of records that are gone are kept until they are so many and half of all.
 _MOST_DEAD = 256
+#: So many of the last changes are known by place.
+_MOST_CHANGES = 256
+#: Rows that are compared anew together: a product of one row is rounded otherwise than one of many.
+_BLOCK = 64
 
 #: A row and how similar it is.
 Found = tuple[str, float]
@@ -42,6 +47,8 @@ class View:
     places: dict[str, int]
     #: another one wherever places were given anew
     numbering: int
+    #: how many changes the matrix had seen
+    changes: int
 
     @property
     def work(self) -> int:
@@ -51,6 +58,23 @@ class View:
     def similarities(self, vector: Array) -> Array:
         """The cosine of a vector and each row. O(rows * dimensions)."""
         return self.rows @ unit(vector)
+
+    def similarities_after(
+        self, similarities: Array, vector: Array, changed: Iterable[int]
+    ) -> Array | None:
+        """The same, from those of an earlier view since which the rows at some places have changed.
+
+        None where those are so many that all may as well be compared.
+        """
+        blocks = {place // _BLOCK for place in changed}
+        if 4 * len(blocks) * _BLOCK > len(self.rows):
+            return None
+        asked, found = unit(vector), numpy().empty(len(self.rows), similarities.dtype)
+        found[: len(similarities)] = similarities
+        for block in blocks:
+            some = slice(block * _BLOCK, (block + 1) * _BLOCK)
+            found[some] = self.rows[some] @ asked
+        return found
 
     def best(self, similarities: Array, *, least: float, above: bool) -> Iterator[Found]:
         """Keys and similarities from `least` on (`above`: above it), best first. Equal ones in
@@ -124,6 +148,9 @@ class Matrix:
         self._neighbours: Neighbours | None = None
         #: by place, how often its row has changed: what the index of neighbours has to take over
         self._waiting: dict[int, int] = {}
+        self._changes = 0
+        #: the places of the last changes, in order
+        self._changed: deque[int] = deque(maxlen=_MOST_CHANGES)
 
     def __len__(self) -> int:
         return len(self._places)
@@ -163,7 +190,7 @@ class Matrix:
             self._places[key] = place
         else:
             self._rows[place] = unit(vector)
-        self._wait(place)
+        self._note(place)
 
     def drop(self, key: str) -> None:
         """Forget the vector of a record, if it has one."""
@@ -173,7 +200,7 @@ class Matrix:
         self._exported = None
         self._keys[place] = None
         self._rows[place] = 0
-        self._wait(place)
+        self._note(place)
         dead = len(self._keys) - len(self._places)
         if dead > _MOST_DEAD and dead > len(self._places):
             self._compact()
@@ -195,7 +222,17 @@ class Matrix:
             if not self._places:
                 return None
             count = len(self._keys)
-            return View(self._rows[:count], self._keys, self._places, self._numbering)
+            return View(
+                self._rows[:count], self._keys, self._places, self._numbering, self._changes
+            )
+
+    def changed_since(self, view: View) -> list[int] | None:
+        """The places whose rows have changed since a view was taken. None where nobody knows."""
+        with self.lock:
+            count = self._changes - view.changes
+            if view.numbering != self._numbering or not 0 <= count <= len(self._changed):
+                return None
+            return list(self._changed)[len(self._changed) - count :]
 
     def exported(self) -> tuple[Array, list[str]] | None:
         """A matrix of all rows, and their keys; the same until something changes."""
@@ -213,7 +250,9 @@ class Matrix:
 
     # Neighbours ---------------------------------------------------------------------------
 
-    def _wait(self, place: int) -> None:
+    def _note(self, place: int) -> None:
+        self._changes += 1
+        self._changed.append(place)
         if self._neighbours is not None:
             self._waiting[place] = self._waiting.get(place, 0) + 1
 

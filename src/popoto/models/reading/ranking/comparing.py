@@ -73,10 +73,16 @@ class Search:
         return cls(keeper, seen, view, vector, view.similarities(vector))
 
     def take_over(self, foreseen: Search) -> None:
-        """Take a comparison over, if nothing has changed since it was made."""
+        """Take a comparison over, but for the rows that have changed since it was made."""
         one, other = self.seen, foreseen.seen
-        if one.moment == other.moment and self.view.numbering == foreseen.view.numbering:
+        if one.matrix is not other.matrix or self.view.numbering != foreseen.view.numbering:
+            return
+        if one.moment == other.moment:
             self.view, self.similar = foreseen.view, foreseen.similar
+            return
+        changed = one.matrix.changed_since(foreseen.view)
+        if changed is not None:
+            self.similar = self.view.similarities_after(foreseen.similar, self.vector, changed)
 
     @classmethod
     def against(cls, field: AnyField, seen: Seen, view: View, vector: Array) -> Search:
