@@ -138,7 +138,7 @@ class GeoField(Field[Coordinates]):
     def wants_distances(self, conditions: Conditions) -> bool:
         return any(lookup == "_with_distances" and asked for lookup, asked in conditions)
 
-    def nearness(self, conditions: Conditions) -> Mapping[str, Any]:
+    def circle_of(self, conditions: Conditions) -> Mapping[str, Any]:
         place = [each for each in conditions if each[0] in PLACE_LOOKUPS and each[0] != "isnull"]
         try:
             return around(self, place).extra if place else {}

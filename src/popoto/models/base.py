@@ -18,7 +18,9 @@ from popoto._stock import stock
 from popoto.engine.batch import Batch
 from popoto.engine.db_key import DB_key
 from popoto.engine.run import arun, run
-from popoto.exceptions import ModelException  # noqa: F401  # users of 1.6 find it here
+from popoto.exceptions import (
+    ModelException,  # noqa: F401  # pyright: ignore[reportUnusedImport]  # as in popoto 1.6
+)
 from popoto.fields.field import LEFT_OUT
 from popoto.fields.keeping.entries import Entry
 from popoto.fields.relationship import UNSET

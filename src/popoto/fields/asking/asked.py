@@ -59,7 +59,7 @@ class Asked(Written, Comparable[Value], Generic[Value]):
         """Whether conditions ask for the distances of what they find."""
         return False
 
-    def nearness(self, conditions: Conditions) -> Mapping[str, Any]:
+    def circle_of(self, conditions: Conditions) -> Mapping[str, Any]:
         """The circle that conditions are about, as an `Operand` tells it; nothing if in none."""
         return {}
 

@@ -109,7 +109,7 @@ def _tell_distances(
     in none comes last.
     """
     is_wanted = target.wants_distances(conditions)
-    nearness = learned or target.nearness(conditions)
+    nearness = learned or target.circle_of(conditions)
     circle = nearness.get("near")
     if circle is None:
         if is_wanted:

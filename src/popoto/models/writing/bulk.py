@@ -127,7 +127,7 @@ def bulk_create(
 
 def _created(
     model: type[M],
-    instances: Iterable[M] | None,
+    instances: Any,
     batch_size: int,
     rows: Rows,
     request: SaveRequest,
@@ -136,8 +136,7 @@ def _created(
 ) -> Plan[list[M] | int]:
     kept: list[M] = []
     given: Any = [instances] if hasattr(instances, "_meta") else instances
-    given = given if isinstance(given, Iterable) else given or ()
-    for batch in chunks(given, batch_size):
+    for batch in chunks(() if given is None else given, batch_size):
         rows.check_instances(model, batch)
         operations = yield from _prepared_saves(model, batch, rows, request, None)
         yield from _carried_out(operations, rows)

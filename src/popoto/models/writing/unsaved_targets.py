@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 from popoto._unknown_names import warn_caller
 from popoto.exceptions import UnsavedError
@@ -41,7 +42,7 @@ def _unsaved_targets(saving: Saving) -> Iterable[tuple[Record, str]]:
     for field in saving.options.listed("relationship"):
         if saving.partial and field.name not in saving.names:
             continue
-        target = values.get(field.name)
+        target: Any = values.get(field.name)
         # The key of a record, which may look like one, says on its own where it leads to.
         if not issubclass(type(target), Record) or target._is_stored:
             continue
