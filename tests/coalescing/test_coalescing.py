@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import weakref
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Any
@@ -144,12 +146,40 @@ async def test_other_servers_are_other_pipelines(
 def test_every_event_loop_gathers_for_itself() -> None:
     async def save_some() -> None:
         await asyncio.gather(*(product(str(number)).async_save() for number in range(5)))
+        assert not (await redis_db.async_connection()).under_way
 
     for _ in range(3):
         asyncio.run(save_some())
     assert Product.query.count() == 5
     assert not coalescing._gathering
-    assert not coalescing._under_way
+
+
+@pytest.mark.filterwarnings("ignore::ResourceWarning")
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_a_loop_closed_with_work_under_way_is_not_kept(proxy: FaultProxy) -> None:
+    async def begin() -> weakref.ref[redis_db.AsyncConnection]:
+        await product("first").async_save()
+        proxy.stall()
+        for number in range(2):
+            task = asyncio.ensure_future(product(str(number)).async_save())
+            task._log_destroy_pending = False  # type: ignore[attr-defined]  # as is meant here
+        await asyncio.sleep(0.02)
+        connection = await redis_db.async_connection()
+        (sending,) = connection.under_way
+        sending._log_destroy_pending = False  # type: ignore[attr-defined]
+        return weakref.ref(connection)
+
+    async def use_another() -> None:
+        assert await Product.query.async_count() >= 1
+
+    loop = asyncio.new_event_loop()
+    left = loop.run_until_complete(begin())
+    loop.close()
+    del loop
+    proxy.calm()
+    asyncio.run(use_another())
+    gc.collect()
+    assert left() is None
 
 
 async def test_after_a_lost_reply_reads_are_repeated_and_writes_are_in_doubt(

@@ -169,6 +169,25 @@ def test_a_write_seen_to_be_stored_whose_result_nobody_is_left_to_tell_is_in_dou
     assert not isinstance(caught.value, PartlyWrittenError)
 
 
+@pytest.mark.parametrize(
+    "refusal",
+    ["NOPERM this user has no permissions", "NOAUTH Authentication required.", "ERR unknown"],
+)
+def test_a_write_seen_to_be_stored_whose_result_is_refused_then_is_in_doubt(
+    api: Api, proxy: FaultProxy, berth: Berth, redis_client: redis.Redis, refusal: str
+) -> None:
+    """Its user has lost rights in between, or has another password since."""
+
+    def refuse() -> None:
+        proxy.answer(f"-{refusal}\r\n".encode(), b"EVALSHA", after=1)
+
+    proxy.lose_reply(b"EVALSHA", then=refuse)
+    with pytest.raises(OutcomeUnknownError) as caught:
+        api(changed(berth, kind="pier").save)
+    assert_in_doubt(caught.value)
+    assert redis_client.hget("Berth:a", "kind") == b"\xa4pier"
+
+
 def test_replies_that_go_on_being_lost_after_a_look_are_in_doubt(
     api: Api, proxy: FaultProxy, berth: Berth
 ) -> None:

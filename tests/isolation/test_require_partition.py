@@ -253,6 +253,50 @@ def test_a_record_is_read_within_its_partition(api: Api, notes: None) -> None:
     assert [each.name for each in Note.query.filter(agent="b").iterator()] == ["b1"]
 
 
+class Shared(Model):
+    """Its indexes are partitioned by texts that several agents may share."""
+
+    name = KeyField()
+    agent = StringField(null=True)
+    text = StringField(default="plan")
+    relevance = DecayingSortedField(partition_by="agent")
+    words = BM25Field(source="text", partition_by="agent")
+
+
+ALIKE: dict[str, Read] = {
+    name: OF_QUERIES[name]
+    for name in ("top_by_decay", "keyword_search", "recall", "count", "all", "delete")
+} | {
+    "search": lambda api, query: api(
+        BM25Field.search, Shared, "words", "plan", **query._spec.keywords
+    ),
+    "assemble": lambda api, query: (
+        api(
+            ContextAssembler(Shared, {"relevance": 1.0}, retrieval_mode="composite").assemble,
+            {"topic": "plan"},
+            partition_filters=query._spec.keywords,
+        ).records
+    ),
+}
+
+
+@pytest.mark.parametrize("name", ALIKE)
+@pytest.mark.parametrize(("ours", "theirs"), [("a:b", "a{&#58;}b"), ("a{&#58;}b", "a:b")])
+def test_a_partition_whose_index_has_another_name_in_it_is_one_of_its_own(
+    api: Api, name: str, ours: str, theirs: str
+) -> None:
+    api(Shared.create, name="ours", agent=ours)
+    api(Shared.create, name="theirs", agent=theirs)
+    found = ALIKE[name](api, Shared.query.filter(agent=ours))
+    if name in ("delete", "count"):
+        assert found == 1
+    elif name == "search":
+        assert [key for key, _ in found] == ["Shared:ours"]
+    else:
+        assert [each.name for each in found] == ["ours"]
+    assert api(Shared.query.get, name="theirs").text == "plan"
+
+
 def test_contexts_are_of_one_partition(api: Api, notes: None) -> None:
     for mode in ("composite", "lexical", "hybrid"):
         assembler = ContextAssembler(Note, {"relevance": 1.0}, retrieval_mode=mode)

@@ -69,6 +69,9 @@ class AsyncConnection:
     def __init__(self, pool: AsyncPool, wait: Wait | None = None) -> None:
         self._pool = pool
         self.wait = wait
+        self.under_way: set[asyncio.Task[None]] = set()
+        """What sends for others: an event loop keeps only weak references to its tasks. Here they
+        go with a loop that is closed before they are done."""
 
     @property
     def url(self) -> str:
@@ -158,6 +161,7 @@ class AsyncClusterConnection(AsyncConnection):
         self.make_pool = make_pool
         """Makes the connections to one node."""
         self._pools: dict[Address, AsyncPool] = {}
+        self.under_way = set()
         self._asking = asyncio.Lock()
 
     @property

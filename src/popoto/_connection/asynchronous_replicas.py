@@ -48,6 +48,7 @@ class AsyncReplicaReads(AsyncConnection):
     ) -> None:
         self.primary = primary
         self.is_cluster = primary.is_cluster
+        self.under_way = set()
         self._find = find
         self._make_pool_of = make_pool_of
         self._pools: dict[Address, AsyncPool] = {}

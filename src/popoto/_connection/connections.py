@@ -2,13 +2,14 @@
 
 # redis-py leaves these methods of its own without types.
 # mypy: allow-untyped-calls
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
 
 from __future__ import annotations
 
 import select
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, Final
 
 import redis
@@ -24,6 +25,7 @@ from popoto._connection.resp import (
     cut_off,
     reply_reader,
     take,
+    without_numbers,
 )
 
 __all__ = ["DirectConnection", "direct", "readable", "wants_reconnect"]
@@ -38,6 +40,10 @@ class DirectConnection(AbstractConnection):
 
     sent: bool = False
     """Whether the server may have carried out a command of the last `exchange`."""
+
+    unanswered: int = 0
+    """How many commands were made for it whose replies have not been read. Whoever was interrupted
+    between the two, by a signal, must not leave a reply to the next one."""
 
     # redis-py's, and without a public name there.
     _sock: socket.socket | None  # type: ignore[assignment]  # read from an unannotated None
@@ -97,7 +103,38 @@ class DirectConnection(AbstractConnection):
 
     def drop(self) -> None:
         """Close. The next command connects again."""
-        self.disconnect()  # pyright: ignore[reportUnknownMemberType]  # untyped in redis-py
+        self.disconnect()
+
+    def disconnect(self, *args: Any) -> None:
+        """As redis-py's."""
+        super().disconnect(*args)
+        self.unanswered = 0
+
+    def send_command(self, *args: Any, **kwargs: Any) -> None:
+        """As redis-py's."""
+        self.unanswered += 1
+        super().send_command(*without_numbers(args), **kwargs)
+
+    def pack_command(self, *args: Any) -> Any:
+        """As redis-py's."""
+        self.unanswered += 1
+        return super().pack_command(*without_numbers(args))
+
+    def pack_commands(self, commands: Iterable[Any]) -> Any:
+        """As redis-py's."""
+        packed = [without_numbers(command) for command in commands]
+        self.unanswered += len(packed)
+        return super().pack_commands(packed)
+
+    def read_response(self, *args: Any, **kwargs: Any) -> Any:
+        """As redis-py's."""
+        try:
+            reply = super().read_response(*args, **kwargs)
+        except redis.ResponseError:
+            self.unanswered -= 1
+            raise
+        self.unanswered -= 1
+        return reply
 
     def exchange(self, data: bytes, count: int, blocks_for: float = 0.0) -> list[Reply]:
         """Send packed commands and read `count` replies.
@@ -117,6 +154,7 @@ class DirectConnection(AbstractConnection):
         # A command is carried out once all of its bytes are there. If the system would not even
         # take them, a single one cannot have been.
         self.sent = count > 1
+        self.unanswered = count
         own_socket.sendall(data)
         self.sent = True
         replies: list[Reply] = []
@@ -132,6 +170,7 @@ class DirectConnection(AbstractConnection):
         if blocks_for:
             self._set_timeout(own_socket, 0.0)
         check_nothing_left(reader)
+        self.unanswered = 0
         if self.health_check_interval:
             self.next_health_check = int(time.monotonic() + self.health_check_interval)
         return replies

@@ -139,7 +139,11 @@ class Pool(redis.ConnectionPool):
             self._in_use_connections.remove(connection)
         except KeyError:
             return  # of the parent process, or of before a reset
-        if wants_reconnect(connection) or not self.owns_connection(connection):
+        if (
+            connection.unanswered
+            or wants_reconnect(connection)
+            or not self.owns_connection(connection)
+        ):
             connection.drop()
         self._available_connections.append(connection)
         if self._waiting:

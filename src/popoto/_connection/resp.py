@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from itertools import islice
-from typing import Final, TypeAlias, cast
+from typing import Any, Final, TypeAlias, cast
 
 import hiredis
 import redis
@@ -41,6 +41,7 @@ __all__ = [
     "pack",
     "reply_reader",
     "take",
+    "without_numbers",
 ]
 
 Argument: TypeAlias = bytes | str | int | float
@@ -89,27 +90,58 @@ def check_nothing_left(reader: ReplyReader) -> None:
         raise InvalidResponse("The server sent more replies than there were commands.")
 
 
+#: Small numbers as text, which is quicker to look up than to make.
+_digits = cast("Callable[[object], str | None]", {n: str(n) for n in range(1024)}.get)
+
+
 def pack(commands: Sequence[Command]) -> bytes:
     """The bytes that ask for these commands, in order. Raises redis.DataError."""
-    try:
-        if len(commands) == 1:
-            return _pack_one(tuple(commands[0]))
-        return b"".join([_pack_one(tuple(command)) for command in commands])
-    except TypeError:
-        # Rare: an argument of a kind that hiredis does not take, or that nobody can send.
-        return b"".join([_pack_one(tuple(map(_plain, command))) for command in commands])
+    if len(commands) == 1:
+        return _pack_one(_texts(commands[0]))
+    return b"".join([_pack_one(_texts(command)) for command in commands])
 
 
-def _plain(argument: object) -> Argument:
-    if isinstance(argument, (bytes, bytearray, memoryview)):
-        return bytes(cast(bytes, argument))
-    if isinstance(argument, str):
+def without_numbers(command: Sequence[Any]) -> tuple[Any, ...]:
+    """The arguments, with numbers as text; what nobody can send is left as it is.
+
+    hiredis asks a number for its text, where Python may call a signal handler. If that raises, as
+    Ctrl-C does, hiredis goes on without the text, and the process ends.
+    """
+    return tuple(_text_of(each) if isinstance(each, (int, float)) else each for each in command)
+
+
+def _texts(command: Command) -> tuple[Argument, ...]:
+    """As `without_numbers`, for our own commands and quicker. Raises redis.DataError."""
+    return tuple(
+        [
+            (_digits(argument) or repr(argument))
+            if (kind := type(argument)) is int
+            else argument
+            if kind is str or kind is bytes
+            else _plain(argument)
+            for argument in command
+        ]
+    )
+
+
+def _plain(argument: object) -> bytes | str:
+    if isinstance(argument, (bytes, str)):
         return argument
-    if isinstance(argument, (int, float)) and not isinstance(argument, bool):
-        return repr(argument)
+    if isinstance(argument, (bytearray, memoryview)):
+        return bytes(cast(bytes, argument))
+    text = _text_of(argument)
+    if isinstance(text, str):
+        return text
     raise DataError(
         f"a command argument must be bytes, str, int or float, not {type(argument).__name__}"
     )
+
+
+def _text_of(number: object) -> object:
+    """The text of an int or a float, also of a class that says it otherwise."""
+    if isinstance(number, int) and not isinstance(number, bool):
+        return int.__repr__(number)
+    return float.__repr__(number) if isinstance(number, float) else number
 
 
 # redis-py leaves it without types.

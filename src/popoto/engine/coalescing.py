@@ -47,9 +47,6 @@ class _Waiter(NamedTuple):
 _Place: TypeAlias = tuple[AsyncConnection, str | None, Wait | None]
 _gathering: dict[_Place, list[_Waiter]] = {}
 
-#: The tasks under way: an event loop keeps only weak references to them.
-_under_way: set[asyncio.Task[None]] = set()
-
 
 @types.coroutine
 def _one_turn() -> Generator[None, None, None]:
@@ -143,8 +140,8 @@ def _send_in_background(
     """Start the tasks that send the requests and hand out the replies."""
     for part in _parts(waiting):
         task = asyncio.create_task(_send_part(connection, part, wait))
-        _under_way.add(task)
-        task.add_done_callback(_under_way.discard)
+        connection.under_way.add(task)
+        task.add_done_callback(connection.under_way.discard)
 
 
 def _parts(waiting: list[_Waiter]) -> list[list[_Waiter]]:

@@ -35,6 +35,13 @@ def escape(part: str) -> str:
     return part.translate(_ESCAPES) if _NEEDS_ESCAPE.search(part) else part
 
 
+def is_shared(value: object) -> bool:
+    """Whether another value (None, an escape sequence) has the same text in keys."""
+    if isinstance(value, str):
+        return ":" in value or value == "None" or ESCAPED_SEPARATOR in value
+    return value is None
+
+
 def unescape(part: str) -> str:
     """The text that `escape` was given."""
     if "/" not in part and "{" not in part:

@@ -23,6 +23,7 @@ from popoto.fields.keeping.commit import Commit
 from popoto.fields.keeping.entries import CompanionEntry, Entry
 from popoto.fields.keeping.families import KeyFamily, companion_family
 from popoto.fields.keeping.forgetting import Subject, Trace
+from popoto.fields.keeping.proposals import ProposalEntry, pending_family
 from popoto.fields.keeping.renewing import Renewal
 from popoto.fields.keeping.stand_in import StandIn
 from popoto.fields.keywords import unknown_source
@@ -164,12 +165,11 @@ class EmbeddingField(VectorsOfModels, Field[int]):
         """Who keeps the vectors."""
         if self._keeper is None:
             options: Any = self.owner._meta
-            is_first = options.listed("embedding")[0].name == self.name
             place = Place(
                 self.model_name,
                 self.name,
                 options.shard,
-                is_first,
+                options.listed("embedding")[0].name == self.name,
                 bool(self.cache_enabled),
                 self.nearness.from_how_many(),
             )
@@ -213,12 +213,14 @@ class EmbeddingField(VectorsOfModels, Field[int]):
         own = super().entries(key, values) if self.keeps_value_sets else ()
         missing = CompanionEntry(self.missing_key, key, f"{self.name}:missing", "zset")
         words = (self.words.entry(key),) if self._has_words else ()
-        return (*own, missing, *words, *self.keeper.entries(key))
+        kept = (*self.keeper.entries(key), ProposalEntry.of(self.model_name, key))
+        return (*own, missing, *words, *kept)
 
     def key_families(self) -> Sequence[KeyFamily]:
         missing = companion_family(self.name, self.missing_key, "zset", is_open=False)
-        families = (*super().key_families(), missing, *self.keeper.families())
-        return (*families, self.words.family()) if self._has_words else families
+        families = (*super().key_families(), missing, pending_family(self.model_name))
+        words = (self.words.family(),) if self._has_words else ()
+        return (*families, *self.keeper.families(), *words)
 
     def misindexed(self, records: Sequence[Any]) -> Plan[list[tuple[str, bool]]]:
         lost = yield from lost_vectors(self, records)

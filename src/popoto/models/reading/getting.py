@@ -170,13 +170,8 @@ def _is_of_moments(options: ModelOptions) -> bool:
 
 
 def _is_ambiguous(values: Mapping[str, Any]) -> bool:
-    """Whether another key value (None, an escape sequence) makes the same record key."""
-    return any(
-        value is None
-        or value == "None"
-        or (isinstance(value, str) and (":" in value or keys.ESCAPED_SEPARATOR in value))
-        for value in values.values()
-    )
+    """Whether other key values make the same record key."""
+    return any(map(keys.is_shared, values.values()))
 
 
 def _wanted(

@@ -16,12 +16,14 @@ import time
 from collections.abc import Sequence
 from typing import Generic
 
+from redis.exceptions import RedisError
+
 from popoto.engine.batch import Batch, CommitReply
 from popoto.engine.nodes import on_cluster
 from popoto.engine.outcome import refused_commands
 from popoto.engine.replication import most_demanding
 from popoto.engine.request import Call, Plan, Request
-from popoto.exceptions import ModelException, NothingWrittenError, OutcomeUnknownError
+from popoto.exceptions import ModelException, OutcomeUnknownError
 from popoto.fields.keeping.shards import register
 from popoto.models.writing.claims import claim_of, claimed_names, taken
 from popoto.models.writing.company import Company, Op
@@ -187,7 +189,7 @@ class _Work(Generic[Op]):
             yield from see_through(operations, late, lost, may_show=may_show)
             self._losses.append(lost)
             return None
-        except NothingWrittenError:
+        except RedisError:
             if not self._losses:
                 raise
             # An earlier call was carried out, whose results were to be asked for.

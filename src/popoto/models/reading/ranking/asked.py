@@ -9,7 +9,7 @@ from decimal import Decimal
 from numbers import Integral, Real
 from typing import Any, Final, cast
 
-from popoto.engine.keys import text_of
+from popoto.engine.keys import is_shared, text_of
 from popoto.exceptions import NoTextError, QueryException
 from popoto.fields.describing import describe
 from popoto.fields.given import MOST_RESULTS, is_mapping
@@ -59,7 +59,7 @@ def checked_limit(options: ModelOptions, limit: Any, name: str = "limit") -> int
     """How many of something are wanted. Raises QueryException for what is no int."""
     if isinstance(limit, bool) or not isinstance(limit, Integral):
         raise QueryException(f"{options.model_name}: {name} must be an int, got {describe(limit)}")
-    return int(limit)
+    return min(int(limit), MOST_RESULTS)
 
 
 def capped(execution: Execution, count: int) -> int:
@@ -103,7 +103,9 @@ def partition_of(field: AnyField, spec: QuerySpec, method: str) -> tuple[list[An
         or condition.children
         or any(wanted.get(name) != str(value) for name, value in condition.filters.items())
     ]
-    return [spec.keywords[name] for name in field.partition_by], not others
+    values = [spec.keywords[name] for name in field.partition_by]
+    # Another partition may have the same index.
+    return values, not others and not any(map(is_shared, values))
 
 
 def the_field(options: ModelOptions, word: str, kind: str, purpose: str) -> AnyField:

@@ -153,8 +153,11 @@ def _checked(options: ModelOptions, asked: Scoring) -> Scoring:
     return replace(asked, min_score=least, co_occurrence_boost=boost, post_filter=accepts)
 
 
-def embedding_field(spec: QuerySpec) -> AnyField:
-    """The model's first embedding field. Raises QueryException without one, or without NumPy."""
+def embedding_field(spec: QuerySpec, source: str | None = None) -> AnyField:
+    """The model's first embedding field, of those of this source if there are any.
+
+    Raises QueryException without one, or without NumPy.
+    """
     fields = spec.options.listed("embedding")
     if not fields:
         raise QueryException(
@@ -162,7 +165,7 @@ def embedding_field(spec: QuerySpec) -> AnyField:
         )
     if not HAS_NUMPY:
         raise QueryException("semantic_search() needs NumPy: pip install 'popoto[embeddings]'")
-    return fields[0]
+    return next((field for field in fields if field.source == source), fields[0])
 
 
 # Ranking ---------------------------------------------------------------------------------------
