@@ -27,6 +27,7 @@ __all__ = [
     "MatchExistsError",
     "MissingTargetError",
     "ModelException",
+    "NoStreamError",
     "NotReplicatedError",
     "NotStoredError",
     "NothingWrittenError",
@@ -164,6 +165,10 @@ class CommandRefusedError(ModelException, redis.exceptions.ResponseError):
 
     The write itself was carried out, with everything that belongs to it.
     """
+
+
+class NoStreamError(ModelException, redis.exceptions.ResponseError):
+    """The key of a stream holds something else, which another program uses."""
 
 
 class KeyMutationError(ModelException):

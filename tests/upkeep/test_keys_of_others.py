@@ -26,6 +26,7 @@ from popoto import (
     UniqueField,
     explain_confidence,
 )
+from popoto.exceptions import NoStreamError
 from tests.driver import Api
 
 
@@ -133,8 +134,9 @@ def test_a_consumer_names_a_key_that_is_no_stream(
     redis_client.delete("stream:x")
     redis_client.hset("stream:x", "a", "b")
     words = "the key 'stream:x' holds a hash where a stream belongs. Rename or delete that key"
-    with pytest.raises(ModelException, match=words):
+    with pytest.raises(NoStreamError, match=words) as caught:
         works.process_batch_sync()
+    assert isinstance(caught.value, (ModelException, ResponseError))
 
 
 def test_a_consumer_tells_of_dead_letters_that_have_no_stream(

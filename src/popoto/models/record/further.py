@@ -11,7 +11,7 @@ from popoto._stock import is_replaced
 from popoto._unknown_names import closest, is_strict, slip_of, tell
 from popoto.exceptions import ModelException
 from popoto.fields.describing import describe
-from popoto.fields.field import LEFT_OUT, LeftOut
+from popoto.fields.field import LEFT_OUT, Field, LeftOut
 from popoto.models.record.annotations import own_annotations
 from popoto.models.record.metaclass import RecordBase
 from popoto.models.record.options import ModelOptions
@@ -198,6 +198,19 @@ def _hint(cls: type[Record], name: str) -> str | None:
     found = _attribute(cls, name)
     # Named or not, `Reverse` is the way back of a relationship; to set a named one is an error.
     is_plural = found is not None and type(found[0]) is Reverse
+    if found is not None and isinstance(found[0], Field):
+        return (
+            f"{model_name}({name}=…): the {type(found[0]).__name__} was assigned to a class that "
+            "had been made, so the value is not stored; register it, by "
+            f"{model_name}._meta.add_field({name!r}, {model_name}.{name})"
+        )
+    mixin = _annotating_mixin(cls, name)
+    if mixin is not None:
+        return (
+            f"{model_name}({name}=…): {mixin.__name__}.{name} is no field, as {mixin.__name__} is "
+            "no model and has no fields, so the value is not stored; derive that from Model, with "
+            f"Meta.abstract, or write {name} = Field(…) there"
+        )
     if (found is not None and not is_plural) or _is_declared(cls, name):
         return None
     further = EXPIRY.values() if name.startswith("_") else (*EXPIRY, *_OF_CALLS)
@@ -205,6 +218,17 @@ def _hint(cls: type[Record], name: str) -> str | None:
         f"{model_name}({name}=…): {model_name} has no field {name!r}, so the value is not stored; "
         f"{closest(name, cls._meta.by_name, 'fields', further)}"
     )
+
+
+def _annotating_mixin(cls: type[Record], name: str) -> type | None:
+    """The plain class whose body has this attribute as ``name: type = value``, if any."""
+    for base in cls.__mro__:
+        if name in vars(base):
+            is_plain = not isinstance(base, RecordBase) and not name.startswith("_")
+            annotation = own_annotations(base).get(name)
+            is_meant = annotation is not None and not is_of_the_class(annotation)
+            return base if is_plain and is_meant else None
+    return None
 
 
 def _is_declared(cls: type[Record], name: str) -> bool:
