@@ -43,7 +43,7 @@ from popoto.fields.vectors.nearness import Nearness
 from popoto.fields.vectors.noticing import Marking, lost_vectors
 from popoto.fields.vectors.of_models import VectorsOfModels
 from popoto.fields.vectors.on_server import ServerKeeper, forget_followed
-from popoto.fields.vectors.preparing import Preparing, text_at_hand
+from popoto.fields.vectors.preparing import Preparing, is_of, text_at_hand
 from popoto.memory.vectors.arrays import FORMS, HAS_NUMPY
 from popoto.memory.vectors.files import legacy_name, vector_name
 
@@ -256,7 +256,7 @@ class EmbeddingField(VectorsOfModels, Field[int]):
             task = "clear"
             if stored is not None and dimensions is None:
                 return None
-        elif commit.update_fields is None and _is_of(provider, dimensions):
+        elif commit.update_fields is None and is_of(provider, dimensions):
             changed = commit.changed.get(source)
             if changed is None or changed == commit.known.get(source):
                 task = "keep"
@@ -351,6 +351,9 @@ class EmbeddingField(VectorsOfModels, Field[int]):
     def follow(self, moved: Sequence[tuple[str, str | None]]) -> Plan[None]:
         return self.keeper.follow(moved)
 
+    def put_back(self, replaced: Mapping[str, Any]) -> Plan[None]:
+        return self.keeper.put_back(replaced)
+
     # Catching up ----------------------------------------------------------------
 
     def marked(self, shard: str) -> Plan[list[str]]:
@@ -375,14 +378,6 @@ class EmbeddingField(VectorsOfModels, Field[int]):
     @classmethod
     def _legacy_embedding_path(cls, model_class_name: str, redis_key: str) -> str:
         return directory_of(model_class_name).at(legacy_name(redis_key))
-
-
-def _is_of(provider: Any, dimensions: int | None) -> bool:
-    """Whether a provider makes vectors of this length, as far as it knows."""
-    try:
-        return bool(dimensions) and provider.dimensions == dimensions
-    except RuntimeError:
-        return True
 
 
 # Names of popoto 1.6 ----------------------------------------------------------------------------

@@ -70,6 +70,14 @@ class Seen:
         return self.matrix.exported() or (None, [])
 
 
+@dataclass(frozen=True, slots=True)
+class Replaced:
+    """What was kept of a record before: a vector, or none; and by what one knows what is now."""
+
+    before: Array | None
+    now: object
+
+
 class VectorKeeper(ABC):
     """Keeps vectors for one field."""
 
@@ -85,8 +93,15 @@ class VectorKeeper(ABC):
     @abstractmethod
     def store(
         self, vectors: Mapping[str, Array], cleared: Sequence[str], described: Described | None
-    ) -> Plan[None]:
-        """Keep what a commit is about to refer to, and drop what it is about to clear."""
+    ) -> Plan[Mapping[str, Replaced]]:
+        """Keep what a commit is about to refer to, and drop what it is about to clear.
+
+        What stood there before, by record key, where that is done before the commit.
+        """
+
+    def put_back(self, replaced: Mapping[str, Replaced]) -> Plan[None]:
+        """Let records of which nothing was written have again what stood there."""
+        yield from ()
 
     def unkept(self, keys: Sequence[str], dimensions: int) -> Plan[Sequence[str]]:
         """Of records whose text has not changed, those whose vector is not there any more."""

@@ -22,7 +22,7 @@ from popoto.fields.keeping.adjusting import Queued, carried_out
 from popoto.fields.keeping.entries import Carried, Entry
 from popoto.fields.keeping.families import KeyFamily, companion_family
 from popoto.fields.keeping.forgetting import Subject, Trace
-from popoto.fields.vectors.keeper import Described, Place, Seen, VectorKeeper
+from popoto.fields.vectors.keeper import Described, Place, Replaced, Seen, VectorKeeper
 from popoto.memory.commands import put
 from popoto.memory.vectors.arrays import Array, packed, unpacked
 from popoto.memory.vectors.matrix import Matrix
@@ -87,9 +87,10 @@ class ServerKeeper(VectorKeeper):
 
     def store(
         self, vectors: Mapping[str, Array], cleared: Sequence[str], described: Described | None
-    ) -> Plan[None]:
+    ) -> Plan[Mapping[str, Replaced]]:
         """All is in the commit."""
-        yield from ()
+        return {}
+        yield  # a plan, though it asks for nothing
 
     def put(self, batch: Batch, key: str, vector: Array, described: Described) -> None:
         put(
