@@ -198,9 +198,10 @@ def _hint(cls: type[Record], name: str) -> str | None:
     found = _attribute(cls, name)
     # Named or not, `Reverse` is the way back of a relationship; to set a named one is an error.
     is_plural = found is not None and type(found[0]) is Reverse
-    if found is not None and isinstance(found[0], Field):
+    late = _name_of_field(found)
+    if late is not None:
         return (
-            f"{model_name}({name}=…): the {type(found[0]).__name__} was assigned to a class that "
+            f"{model_name}({name}=…): the {late} was assigned to a class that "
             "had been made, so the value is not stored; register it, by "
             f"{model_name}._meta.add_field({name!r}, {model_name}.{name})"
         )
@@ -218,6 +219,12 @@ def _hint(cls: type[Record], name: str) -> str | None:
         f"{model_name}({name}=…): {model_name} has no field {name!r}, so the value is not stored; "
         f"{closest(name, cls._meta.by_name, 'fields', further)}"
     )
+
+
+def _name_of_field(found: tuple[object] | None) -> str | None:
+    """The class of a field that a class has under some name, and has not as one of its fields."""
+    kind: type[object] = type(found[0] if found else None)
+    return kind.__name__ if Field in kind.__mro__ else None
 
 
 def _annotating_mixin(cls: type[Record], name: str) -> type | None:
