@@ -72,7 +72,8 @@ class EmbeddingField(VectorsOfModels, Field[int]):
     `search`      how `semantic_search` finds the nearest. "exact": every vector is compared.
                   "approximate": by an index of neighbours in memory, for which usearch is needed
                   (``pip install 'popoto[usearch]'``). "auto": so from `approximate_from` vectors
-                  on, if usearch is installed
+                  on, if usearch is installed. "server": a vector set on the server (Redis 8)
+                  names them, and this process keeps no vectors; "exact" where there are none
 
     `late_interaction`  whether the vectors of words are kept, too, by which `recall` compares its
                   best candidates with a question word by word. None: where the provider makes
@@ -101,7 +102,7 @@ class EmbeddingField(VectorsOfModels, Field[int]):
         store: Literal["files", "server"] = "files",
         precision: str = "float32",
         on_failure: Literal["raise", "save"] | None = None,
-        search: Literal["exact", "approximate", "auto"] = "exact",
+        search: Literal["exact", "approximate", "auto", "server"] = "exact",
         approximate_from: int = 50_000,
         late_interaction: bool | None = None,
         **options: Any,
@@ -116,7 +117,7 @@ class EmbeddingField(VectorsOfModels, Field[int]):
         self.store = store
         self.follows = store == "files"
         self.precision = precision
-        self.nearness = Nearness(search, approximate_from, bool(cache))
+        self.nearness = Nearness(search, approximate_from, bool(cache), store, precision)
         self.late_interaction = late_interaction
         self.on_failure = on_failure or ("raise" if store == "files" else "save")
         super().__init__(**options)
@@ -172,6 +173,7 @@ class EmbeddingField(VectorsOfModels, Field[int]):
                 options.listed("embedding")[0].name == self.name,
                 bool(self.cache_enabled),
                 self.nearness.from_how_many(),
+                self.nearness.is_named,
             )
             self._keeper = _KEEPERS[self.store](place, self.precision)
         return self._keeper
