@@ -13,42 +13,10 @@ from popoto import (
     KeyField,
     Model,
     ModelException,
-    SortedField,
     StringField,
 )
 from popoto.exceptions import ValidationError
 from tests.driver import Api
-
-
-def test_the_options_of_another_model_may_be_derived_from(api: Api) -> None:
-    """As in Django. What is of one class alone is not inherited that way either."""
-
-    class Base(Model):
-        name = KeyField()
-
-        class Meta:
-            ttl = 60
-            abstract = True
-
-    class Entry(Base):
-        size = SortedField(type=int, default=0)
-
-        class Meta(Base.Meta):
-            order_by = "-size"
-
-    class Named(Entry):
-        class Meta(Entry.Meta):
-            name = "Another"
-
-    class Below(Named):
-        class Meta(Named.Meta):
-            ttl = 30
-
-    assert (Entry._meta.ttl, Entry._meta.order_by, Entry._meta.abstract) == (60, "-size", False)
-    assert (Named._meta.model_name, Below._meta.model_name) == ("Another", "Below")
-    assert (Below._meta.ttl, Below._meta.order_by) == (30, "-size")
-    api(Entry.create, name="a")
-    assert api(Entry.query.get, name="a").size == 0
 
 
 @pytest.mark.parametrize("keywords", [{"table": True}, {"index": True, "strict": True}])

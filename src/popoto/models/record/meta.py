@@ -73,11 +73,6 @@ def inherited_settings(cls: Any) -> dict[str, Any]:
 def own_settings(model_name: str, meta: type, inherited: Mapping[str, Any]) -> dict[str, Any]:
     """The options of one `Meta` class. Tells of those that there are not."""
     own = {name: getattr(meta, name) for name in dir(meta) if not name.startswith("_")}
-    for name in _NOT_INHERITED:
-        # Not from another model's either: ``class Meta(Base.Meta)``.
-        of_models = [vars(base) for base in meta.__mro__[1:] if base.__name__ == "Meta"]
-        if name not in vars(meta) and any(name in body for body in of_models):
-            own.pop(name, None)
     strict = _checked_strict(model_name, own.get("strict", inherited.get("strict")))
     for problem in _without_effect(meta, own):
         tell(f"{model_name}.Meta.{problem}", refuse=is_strict(strict))

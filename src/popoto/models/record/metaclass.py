@@ -76,9 +76,6 @@ class RecordBase(ABCMeta):
         settings |= cls._settings
         options = options_of(record_name(name, settings), settings)
         options.meta = meta
-        if meta is not None:
-            # ``class Meta(Base.Meta)``, as Django has it.
-            cls.Meta = meta
         options.parents = parents
         options.base_meta = next(
             (parent._meta for parent in parents if hasattr(parent, "_meta")), None
