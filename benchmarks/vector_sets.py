@@ -3,7 +3,9 @@
 `python -m benchmarks.vector_sets URL [count ...]` (by default 1,000, 10,000 and 100,000 vectors of
 384 dimensions, crowded as in `benchmarks.neighbours`). The server is one with VADD and VSIM, and
 its database is empty: nothing else may use it meanwhile, since it is the server's own processor
-time that is told. See docs/decisions/no-vector-sets.md.
+time that is told. The second table is of `semantic_search` with `EmbeddingField(search=...)`: by a
+process that knows the vectors, and the first search of one that does not. See
+docs/decisions/vector-sets.md.
 """
 
 from __future__ import annotations
@@ -15,7 +17,10 @@ from typing import Any
 import numpy as np
 import redis
 
+from benchmarks import semantic
 from benchmarks.neighbours import BEST, QUESTIONS, SPREADS, WINDOW, crowds
+from popoto import EmbeddingField, KeyField, Model, StringField, redis_db
+from popoto.fields.embedding_field import invalidate_cache
 
 LIKENESS = "0.31"
 KEY = "vectors"
@@ -77,6 +82,41 @@ def row(server: redis.Redis, count: int) -> str:
     )
 
 
+def by_vector_set() -> Any:
+    """The model of the other benchmarks of `semantic_search`, which a vector set searches."""
+
+    class Memory(Model):
+        name = KeyField()
+        text = StringField()
+        vector = EmbeddingField(
+            source="text", provider=semantic.FIXED, store="server", search="server", cache=False
+        )
+
+    return Memory
+
+
+def search(server: redis.Redis, model: Any, times: int) -> str:
+    """The milliseconds of this process and of the server that a search takes."""
+    here, there = time.process_time(), seconds_of(server)
+    for number in range(times):
+        model.query.semantic_search(f"{semantic.TEXT}{number}", limit=BEST)
+    here, there = time.process_time() - here, seconds_of(server) - there
+    return f"{here / times * 1e3:.2f} | {there / times * 1e3:.2f}"
+
+
+def rows_of_searches(server: redis.Redis, count: int) -> list[str]:
+    semantic.fill(server, count)
+    told: list[str] = []
+    for way, model in (("exact", semantic.Memory), ("server", by_vector_set())):
+        if way == "server":
+            EmbeddingField.prepare_search(model)
+        invalidate_cache()
+        first = search(server, model, 1)
+        told.append(f"| {count:,} | `{way}` | {search(server, model, QUESTIONS)} | {first} |")
+    server.flushdb()
+    return told
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(prog="benchmarks.vector_sets", description=__doc__)
     parser.add_argument("url")
@@ -89,6 +129,11 @@ def main() -> None:
     print("|---:|---:|---:|---:|---:|---:|")
     for count in asked.counts:
         print(row(server, count), flush=True)
+    redis_db.set_REDIS_DB_settings(url=asked.url)
+    print("\n| vectors | search | process, ms | server, ms | first: process, ms | server, ms |")
+    print("|---:|---|---:|---:|---:|---:|")
+    for count in asked.counts:
+        print("\n".join(rows_of_searches(server, count)), flush=True)
 
 
 if __name__ == "__main__":

@@ -27,12 +27,18 @@ def server_binary() -> Path:
 
 @contextmanager
 def cluster(
-    nodes: int = 3, *, replicas: int = 0, timeout: float = 120.0, node_timeout: int = 2000
+    nodes: int = 3,
+    *,
+    replicas: int = 0,
+    timeout: float = 120.0,
+    node_timeout: int = 2000,
+    binary: Path | None = None,
 ) -> Iterator[list[int]]:
     """Start primaries that share the slots evenly; yields their ports. Stops them at the end.
 
     After the primaries come `replicas`: one of the first, one of the second, and so on.
-    `node_timeout` is after how many milliseconds of silence a primary is given up.
+    `node_timeout` is after how many milliseconds of silence a primary is given up. `binary` is the
+    server program, by default the embedded one.
     """
     with tempfile.TemporaryDirectory(prefix="popoto-cluster-") as directory:
         ports = free_ports(nodes + replicas)
@@ -41,7 +47,7 @@ def cluster(
             for port in ports:
                 home = Path(directory) / str(port)
                 home.mkdir()
-                processes.append(_start(home, port, node_timeout))
+                processes.append(_start(binary or server_binary(), home, port, node_timeout))
             deadline = time.monotonic() + timeout
             for port in ports:
                 wait_until(
@@ -115,10 +121,10 @@ def slot_on_the_move(
             move_slot(slot, source, target, ports)
 
 
-def _start(home: Path, port: int, node_timeout: int) -> subprocess.Popen[bytes]:
+def _start(binary: Path, home: Path, port: int, node_timeout: int) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
         [
-            *(str(server_binary()), "--port", str(port), "--bind", "127.0.0.1"),
+            *(str(binary), "--port", str(port), "--bind", "127.0.0.1"),
             *("--cluster-enabled", "yes", "--cluster-node-timeout", str(node_timeout)),
             *("--cluster-port", str(free_ports(1)[0]), "--dir", str(home)),
             *("--save", "", "--appendonly", "no", "--logfile", str(home / "log")),

@@ -6,6 +6,7 @@ import pytest
 
 from popoto import EventStreamMixin, IndexedField, IntField, KeyField, Model
 from popoto.exceptions import OutcomeUnknownError
+from popoto.models.transactions import Transaction
 from popoto.testing.faults import FaultProxy
 from tests.driver import Api
 
@@ -105,4 +106,16 @@ def test_a_change_that_turns_into_a_creation_is_not_repeated(api: Api, proxy: Fa
     with pytest.raises(OutcomeUnknownError):
         api(berth.save, recreate=True)
     assert lost.happened == 1
+    assert api(Berth.query.filter(kind="pier").keys) == [b"Berth:a"]
+
+
+def test_a_transaction_is_not_repeated(api: Api, proxy: FaultProxy) -> None:
+    """Of what it does together not all shows in what is stored."""
+    berth = api(Berth.create, name="a", kind="quay")
+    berth.kind = "pier"
+    work = Transaction()
+    work.save(berth)
+    proxy.lose_reply(b"EVALSHA")
+    with pytest.raises(OutcomeUnknownError):
+        api(work.commit)
     assert api(Berth.query.filter(kind="pier").keys) == [b"Berth:a"]

@@ -60,7 +60,7 @@ class Pier(Model):
 @pytest.fixture
 def proxy(server_url: str) -> Iterator[FaultProxy]:
     with FaultProxy(server_url) as proxy:
-        redis_db.set_REDIS_DB_settings(host="127.0.0.1", port=proxy.port, socket_timeout=0.3)
+        redis_db.set_REDIS_DB_settings(host="127.0.0.1", port=proxy.port, socket_timeout=0.6)
         yield proxy
         redis_db.set_REDIS_DB_settings()
 

@@ -696,3 +696,16 @@ def test_partitions_have_statistics_of_their_own(redis_client: redis.Redis, api:
     assert redis_client.get("$BM25:Note:words:@dl:n") == b"2"
     api(Note.delete_all)
     assert not redis_client.keys("$BM25:Note:words:@*:inv:*")
+
+
+@pytest.mark.parametrize(("question", "limit"), [("redis", 0), ("the a of", 10), ("", 0)])
+def test_what_can_find_nothing_asks_nobody(
+    api: Api,
+    round_trips: Callable[[], AbstractContextManager[RoundTrips]],
+    question: str,
+    limit: int,
+) -> None:
+    with round_trips() as seen:
+        assert api(Doc.query.keyword_search, question, limit=limit) == []
+        assert api(BM25Field.search, Doc, "words", question, limit=limit) == []
+    assert seen.sends == 0

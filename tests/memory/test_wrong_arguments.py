@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -11,10 +12,12 @@ import redis
 
 from popoto import (
     AccessTrackerMixin,
+    AdaptiveAssembler,
     BM25Field,
     ConfidenceField,
     ContextAssembler,
     CoOccurrenceField,
+    CyclicDecayField,
     DecayingSortedField,
     KeyField,
     Model,
@@ -23,8 +26,10 @@ from popoto import (
     QueryException,
     RecallProposal,
     StringField,
+    explain_confidence,
 )
 from popoto.recipes import SubconsciousMemory
+from popoto.recipes.policy_cache import compute_fingerprint, initialize_q_value, update_q_value
 from tests.interop.layout import dump
 
 HUGE = 10**30
@@ -38,6 +43,14 @@ class Told(AccessTrackerMixin, PredictionLedgerMixin, Model):
     relevance = DecayingSortedField(base_score_field="certainty")
     near = CoOccurrenceField()
     words = BM25Field(source="content")
+    cycle = CyclicDecayField(cycles=[(60, 1.0)])
+
+    class Meta:
+        history = True
+
+
+class Stone(Model):
+    name = KeyField()
 
 
 class Wrong(NamedTuple):
@@ -53,6 +66,13 @@ FIELD: Any = BM25Field
 CONFIDENCE: Any = ConfidenceField
 PROTOCOL: Any = ObservationProtocol
 ASSEMBLER: Any = ContextAssembler
+
+
+ADAPTIVE: Any = AdaptiveAssembler
+REWARD: Any = update_q_value
+VALUE: Any = initialize_q_value
+FINGERPRINT: Any = compute_fingerprint
+ANSWER = "The tea is served at four."
 
 
 def assembler(**settings: Any) -> Any:
@@ -164,6 +184,85 @@ WRONG = [
     Wrong("errors", lambda r: M.get_highest_errors(M, limit="3"), TypeError, "limit must be"),
     Wrong("summary", lambda r: M.error_summary(M, limit=2.5), TypeError, "limit must be"),
     Wrong("linked", lambda r: M.near.get_linked(M, r.pk, limit="3"), TypeError, "limit must"),
+    # Ends of edges.
+    *(
+        Wrong(
+            f"{method} {name}",
+            lambda r, m=method, e=end: getattr(M.near, m)(M, r, e()),
+            error,
+            f"from a key to a key, .*{told}",
+        )
+        for method in ("link", "strengthen", "unlink")
+        for name, end, error, told in (
+            ("None", lambda: None, ValueError, "got None"),
+            ("no text", lambda: "", ValueError, "'' is none"),
+            ("a list", lambda: ["x"], TypeError, "got .'x'."),
+            ("a model", lambda: Told, TypeError, "got <class"),
+            ("a truth", lambda: True, TypeError, "got True"),
+            ("no key yet", Told, ValueError, "has none yet: save it"),
+        )
+    ),
+    Wrong("pairs with None", lambda r: M.near.bulk_link(M, [(r, None)]), ValueError, "got None"),
+    Wrong("weaken None", lambda r: M.near.weaken_all(M, None), ValueError, "got None"),
+    Wrong("linked to None", lambda r: M.near.get_linked(M, None), ValueError, "got None"),
+    Wrong("seeds of None", lambda r: M.near.propagate(M, [None]), ValueError, "got None"),
+    Wrong("one seed", lambda r: M.near.propagate(M, r), TypeError, "pass a list, not <Told"),
+    Wrong("cue None", lambda r: M.query.recall("tea", cues=[None]), QueryException, "is None"),
+    Wrong("NaN", lambda r: M.near.get_linked(M, r, math.nan), ValueError, "min_weight .* nan"),
+    Wrong("weights", lambda r: M.near.get_linked(M, r, None), TypeError, "min_weight .* None"),
+    # One record, and a model.
+    *(
+        Wrong(f"{name} {place}", lambda r, c=call, g=given: c(g(r)), TypeError, "record")
+        for name, call in (
+            ("confidence", lambda given: CONFIDENCE.update_confidence(given, "certainty", 1)),
+            ("evidence", lambda given: CONFIDENCE.get_confidence_data(given, "certainty")),
+            ("explain", explain_confidence),
+            ("predict", lambda given: M.record_prediction(given, {"a": 1})),
+            ("resolve", lambda given: M.resolve_prediction(given, {"a": 1})),
+            ("auto", lambda given: M.auto_resolve(given, "acted")),
+            ("prediction", M.get_prediction_data),
+            ("proposal", lambda given: RecallProposal.resolve(given, "acted")),
+        )
+        for place, given in (
+            ("key", lambda r: r.pk),
+            ("None", lambda r: None),
+            ("model", lambda r: Told),
+            ("list", lambda r: [r]),
+        )
+    ),
+    Wrong("errors of None", lambda r: M.get_highest_errors(None), TypeError, "model, got None"),
+    Wrong("pending of None", lambda r: RecallProposal.get_pending(None), TypeError, "got None"),
+    Wrong("stale of None", lambda r: RecallProposal.expire_stale(None), TypeError, "got None"),
+    *(
+        Wrong(
+            f"stale {ttl!r}",
+            lambda r, t=ttl: RecallProposal.expire_stale(M, ttl=t),
+            error,
+            "ttl .* must be",
+        )
+        for ttl, error in ((math.nan, ValueError), ("60", TypeError), (True, TypeError))
+    ),
+    # Factors, signals, entries.
+    *(
+        Wrong(
+            f"factor {factor!r}",
+            lambda r, f=factor: r.strengthen_cycle("cycle", f),
+            error,
+            "Told.cycle: factor must be",
+        )
+        for factor, error in ((None, TypeError), ("2", TypeError), (math.inf, ValueError))
+    ),
+    Wrong(
+        "a list of signals",
+        lambda r: CONFIDENCE.update_confidence(r, "certainty", []),
+        TypeError,
+        r"from 0 to 1, got \[\]",
+    ),
+    Wrong("entries", lambda r: r.history(limit="2"), TypeError, "limit must be an int, got '2'"),
+    Wrong("no entries", lambda r: r.history(limit=math.nan), TypeError, "limit must .* nan"),
+    Wrong("fewer than none", lambda r: r.history(limit=-1), ValueError, "limit must be a number"),
+    Wrong("since", lambda r: r.history(since="2"), TypeError, r"since .* number, got '2'"),
+    Wrong("since NaN", lambda r: r.history(since=math.nan), ValueError, r"since .* finite"),
     # Predictions.
     Wrong("object", lambda r: M.record_prediction(r, {"a": object()}), TypeError, "stored.*'a'"),
     Wrong("actual", lambda r: M.resolve_prediction(r, 5), TypeError, "actual has none.*int"),
@@ -210,7 +309,54 @@ WRONG = [
         QueryException,
         "partition_filters must be a dict",
     ),
+    Wrong(
+        "probe",
+        lambda r: assembler().assess({"q": "tea"}, probe_limit="x"),
+        QueryException,
+        "probe_limit must be an int, got 'x'",
+    ),
+    Wrong("signals", lambda r: M.query.recall("tea", signals=5), QueryException, "are names.* 5"),
+    Wrong("one cue", lambda r: M.query.recall("tea", cues=r), QueryException, "got <Told"),
+    Wrong("a list to fuse", lambda r: M.query.fuse(words=5), TypeError, "words must be .* 5"),
+    # Assemblers that learn.
+    *(
+        Wrong(
+            f"adaptive {name}={value!r}",
+            lambda r, n=name, v=value: ADAPTIVE(assembler(), **{n: v}),
+            error,
+            name,
+        )
+        for name, value, error in (
+            ("window_size", 0, ValueError),
+            ("window_size", math.nan, ValueError),
+            ("window_size", "20", TypeError),
+            ("quality_metric", 5, TypeError),
+            ("weight_perturbation", None, TypeError),
+            ("margin", "x", TypeError),
+            ("state", "x", ValueError),
+            ("state", {"weights": {}}, ValueError),
+        )
+    ),
+    Wrong("adaptive None", lambda r: ADAPTIVE(None), TypeError, "ContextAssembler, got None"),
+    # Policies.
+    Wrong("a reward of another", lambda r: REWARD(r, 1), TypeError, "PolicyEntry's, got <Told"),
+    Wrong("a value of another", lambda r: VALUE(r, 1), TypeError, "PolicyEntry's, got <Told"),
+    Wrong("a reward of None", lambda r: REWARD(None, 1), TypeError, "PolicyEntry's, got None"),
+    Wrong("no features", lambda r: FINGERPRINT(None), TypeError, "features must be a dict"),
+    Wrong("one name", lambda r: FINGERPRINT({"a": 1}, "a"), TypeError, "a list of names, got 'a'"),
     # Around the turns of a model.
+    Wrong(
+        "no such content",
+        lambda r: SubconsciousMemory(Told, "ada", content_field="nope").extract_memories(ANSWER),
+        QueryException,
+        "content_field='nope'.: Told has no such field",
+    ),
+    Wrong(
+        "no such agent",
+        lambda r: SubconsciousMemory(Told, "ada", agent_id_field="who").extract_memories(ANSWER),
+        QueryException,
+        "agent_id_field='who'.: Told has no such field",
+    ),
     Wrong("a text", lambda r: memory().inject_context("tea"), TypeError, "list of messages"),
     Wrong("a message", lambda r: memory().inject_context({"role": "user"}), TypeError, "list of"),
     Wrong("texts", lambda r: memory().inject_context(["tea"]), TypeError, "list of messages"),
@@ -228,6 +374,31 @@ def test_a_wrong_argument_is_named_and_nothing_is_done(
     with pytest.raises(wrong.error, match=wrong.told):
         wrong.call(record)
     assert dump(redis_client) == before
+
+
+def test_predictions_are_those_of_models_that_keep_them(redis_client: redis.Redis) -> None:
+    stone: Any = Stone.create(name="a")
+    before = dump(redis_client)
+    for call in (
+        lambda: PredictionLedgerMixin.record_prediction(stone, {"a": 1}),
+        lambda: PredictionLedgerMixin.resolve_prediction(stone, {"a": 1}),
+        lambda: PredictionLedgerMixin.auto_resolve(stone, "acted"),
+        lambda: PredictionLedgerMixin.get_prediction_data(stone),
+    ):
+        with pytest.raises(TypeError, match="has a PredictionLedgerMixin, and Stone has none"):
+            call()
+    assert dump(redis_client) == before
+
+
+def test_what_has_a_text_may_be_the_end_of_an_edge() -> None:
+    record = Told.create(agent_id="ada", name="1")
+    other = Told.create(agent_id="ada", name="2")
+    for end, key in ((other, other.pk), (other.pk.encode(), other.pk), (5, "5"), ("x", "x")):
+        M.near.link(M, record, end, 0.5)
+        assert M.near.get_linked(M, end) == [(record.pk, 0.5)]
+        assert M.near.propagate(M, [end]) == {record.pk: 0.25}
+        M.near.unlink(M, end, record.pk)
+        assert M.near.get_linked(M, key) == []
 
 
 def test_a_question_that_is_no_text_is_an_attribute_error_as_in_1_6() -> None:
@@ -248,6 +419,13 @@ def test_more_results_than_there_can_be_are_all_of_them() -> None:
     assert len(Told.get_highest_errors(Told, limit=HUGE)) == 1
     assert Told.error_summary(Told, limit=HUGE)["__all__"]["count"] == 1
     assert len(Told.near.get_linked(Told, record.pk, limit=HUGE)) == 1
+
+
+def test_a_memory_has_what_its_model_has_a_field_for() -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        (kept,) = SubconsciousMemory(Told, "ada").extract_memories(ANSWER)
+    assert (kept.content, kept.agent_id) == (ANSWER, "ada")
 
 
 def test_a_setting_that_was_changed_since_is_looked_at_when_it_is_used() -> None:

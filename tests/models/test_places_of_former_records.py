@@ -13,6 +13,7 @@ import pytest
 import redis
 
 from popoto import (
+    CyclicDecayField,
     Field,
     GeoField,
     IndexedField,
@@ -118,6 +119,20 @@ def test_what_follows_from_no_value_stays(api: Api, redis_client: redis.Redis, s
     api(ship(5, **NEW).save)
     assert redis_client.zscore("$Tally:Ship:tally", "Ship:s5") == 7
     assert redis_client.hget("$Noted:Ship:tally", "Ship:s5") == b"aground"
+
+
+def test_what_memory_kept_of_it_elsewhere_goes(api: Api, redis_client: redis.Redis) -> None:
+    class Buoy(Model):
+        name = KeyField()
+        port = IndexedField()
+        seen = CyclicDecayField(partition_by="port", cycles=[(86_400, 1.0, 0.0)])
+
+    api(Buoy.create, name="b", port="old").strengthen_cycle("seen", 1.5)
+    redis_client.delete("Buoy:b")
+    api(Buoy.create, name="b", port="new")
+    kept = [key for key in redis_client.keys("$*:old*") if redis_client.type(key) == b"hash"]
+    assert [key for key in kept if redis_client.hexists(key, "Buoy:b")] == []
+    assert api(Buoy.check_indexes)["total"] == 0
 
 
 def test_it_costs_a_look_at_each_set_but_those_of_the_keys(

@@ -193,6 +193,8 @@ def test_what_a_filter_function_rejects_is_replaced_by_the_next(api: Api) -> Non
     assert scored(api, M.query, {"rank": 2}, limit=1, post_filter=accepts) == [("b", 40)]
     assert seen[:2] == [("M:y:c", 60.0), ("M:x:b", 40.0)]
     assert scored(api, M.query, {"rank": 1}, post_filter=lambda *_: False) == []
+    with pytest.raises(QueryException, match=r"^M: post_filter must be a function .*'x'"):
+        api(M.query.composite_score, {"rank": 1}, post_filter="x")
 
 
 @pytest.mark.parametrize(
@@ -530,3 +532,14 @@ def test_a_record_that_one_signal_alone_lifts_is_found() -> None:
     ConfidenceField.update_confidence(made[1400], "conf", 1.0)
     (found,) = Large.query.composite_score({"value": 1, "conf": 1}, limit=1)
     assert (found.name, found._composite_score) == ("n1400", pytest.approx(1.86))
+
+
+@pytest.mark.usefixtures("abc")
+def test_numbers_on_one_scale_are_those_of_one_look(
+    api: Api, round_trips: Callable[[], AbstractContextManager[RoundTrips]]
+) -> None:
+    query = M.query.no_track()
+    query.composite_score({"rank": 1}, normalize=True)
+    with round_trips() as seen:
+        assert len(api(query.composite_score, {"rank": 1}, normalize=True)) == 3
+    assert seen.sends == 1

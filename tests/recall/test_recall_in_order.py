@@ -20,6 +20,7 @@ from popoto import (
     SortedField,
     StringField,
 )
+from popoto.models.reading.ranking.recalling import sequence
 from tests.driver import Api, RoundTrips
 from tests.recall.remembered import Said, names
 from tests.vectors.provider import Known
@@ -125,6 +126,13 @@ def test_of_a_long_session_what_is_near_the_best_comes(api: Api, said: Any) -> N
     assert len(found) == 201
     assert {"l050", "l250"} <= set(names(found))
     assert "l049" not in names(found)
+
+
+def test_neighbours_are_those_of_the_best_sessions(
+    api: Api, said: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sequence, "_SESSIONS", 1)
+    assert names(api(said.query.recall, "harbour festival")) == ["a2", "b1", "a3", "a1"]
 
 
 def test_an_order_costs_three_round_trips_more(

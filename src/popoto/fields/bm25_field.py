@@ -25,6 +25,7 @@ from popoto.fields.keeping.commit import Commit
 from popoto.fields.keeping.entries import Entry
 from popoto.fields.keeping.families import KeyFamily
 from popoto.fields.keeping.forgetting import Subject, Trace
+from popoto.fields.keeping.proposals import ProposalEntry, pending_family
 from popoto.fields.keywords import unknown_source
 from popoto.fields.partitioned_field_mixin import PartitionedFieldMixin
 from popoto.fields.valueless_field_mixin import ValuelessFieldMixin
@@ -126,7 +127,7 @@ class BM25Field(PartitionedFieldMixin[str], ValuelessFieldMixin[str], Field[str]
     @stock
     def entries(self, key: str, values: Mapping[str, Any]) -> Sequence[Entry]:
         stem = self.stem([values[name] for name in self.partition_by])
-        return (self.document(stem, key),)
+        return (self.document(stem, key), ProposalEntry.of(self.model_name, key))
 
     def key_families(self) -> Sequence[KeyFamily]:
         documents = DocumentFamily(
@@ -141,7 +142,7 @@ class BM25Field(PartitionedFieldMixin[str], ValuelessFieldMixin[str], Field[str]
         rest = RestFamily(
             "", self.name, self.root, "whole", is_open=True, derived=False, documents=documents
         )
-        return (documents, rest)
+        return (documents, rest, pending_family(self.model_name))
 
     def check_model(self, fields: Mapping[str, Any], indexes: Sequence[Any]) -> None:
         PartitionedFieldMixin.check_model(self, fields, indexes)

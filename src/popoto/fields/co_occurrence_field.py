@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, ClassVar
 
@@ -17,6 +16,10 @@ from popoto.fields.associations.edges import (
     EdgeChange,
     EdgeEntry,
     Edges,
+    end_of,
+    ends_of,
+    finite,
+    is_number,
     linked,
     spread,
     strengthened_event,
@@ -24,7 +27,7 @@ from popoto.fields.associations.edges import (
 from popoto.fields.constants import Defaults
 from popoto.fields.describing import describe
 from popoto.fields.field import LEFT_OUT, Field, LeftOut
-from popoto.fields.given import pairs_in
+from popoto.fields.given import model_in, pairs_in
 from popoto.fields.keeping.adjusting import carried_out
 from popoto.fields.keeping.entries import Entry
 from popoto.fields.keeping.families import KeyFamily, Layout
@@ -44,9 +47,11 @@ class CoOccurrenceField(ValuelessFieldMixin[Any], Field[Any]):
     `decay_factor`  what `weaken_all` multiplies weights by, from 0 to below 1;
                     `Defaults.CO_OCCURRENCE_DECAY_FACTOR` if left out
 
-    Methods are called on the field (``Model.associations``) with the model and keys. The edges of a
-    record, from it and to it, are gone with it, and follow it to another key. Each method has a
-    native asyncio twin, ``async_…``; `pipeline` may be a transaction.
+    Methods are called on the field (``Model.associations``) with the model and keys, or records in
+    the place of keys. The edges of a record, from it and to it, are gone with it, and follow it to
+    another key. Each method has a native asyncio twin, ``async_…``; `pipeline` may be a
+    transaction. Whether a key is that of a record only the server knows, and nobody asks: there may
+    be edges before their records. ValueError or TypeError for what can be no key.
     """
 
     option_defaults: ClassVar[dict[str, Any]] = {
@@ -79,7 +84,7 @@ class CoOccurrenceField(ValuelessFieldMixin[Any], Field[Any]):
         if isinstance(most, bool) or not isinstance(most, int) or most < 1:
             raise ModelException(f"max_edges must be an int of 1 or more, got {describe(most)}")
         factor: object = self.decay_factor
-        if not _is_number(factor) or not 0 <= self.decay_factor < 1:
+        if not is_number(factor) or not 0 <= self.decay_factor < 1:
             raise ModelException(
                 f"decay_factor must be a number from 0 to below 1, got {describe(factor)}"
             )
@@ -127,11 +132,21 @@ class CoOccurrenceField(ValuelessFieldMixin[Any], Field[Any]):
     @formerly(model_class="model_class_or_instance")
     def get_edge_key(self, model_class_or_instance: Any, pk: Any) -> str:
         """The sorted set of what the edges of a key lead to, by weight."""
-        return self.edges.key_of(str(pk))
+        return self._field_in(model_class_or_instance, "get_edge_key()").edges.key_of(str(pk))
 
     def get_edge_key_prefix(self, model_class: Any) -> str:
         """What these keys begin with."""
-        return self.edges.stem
+        return self._field_in(model_class, "get_edge_key_prefix()").edges.stem
+
+    def _field_in(self, model: Any, what: str) -> CoOccurrenceField:
+        """The field of this name in a model, which may have inherited it. Raises TypeError."""
+        field = model_in(model, f"{self.label}: {what}")._meta.by_name.get(self.name)
+        if isinstance(field, CoOccurrenceField):
+            return field
+        raise TypeError(
+            f"{self.label}: {what} takes a model with a CoOccurrenceField {self.name!r}, which "
+            f"{model._meta.model_name} does not have"
+        )
 
     # Changing edges -------------------------------------------------------------
 
@@ -195,9 +210,10 @@ class CoOccurrenceField(ValuelessFieldMixin[Any], Field[Any]):
         single: bool = True,
     ) -> Plan[Any]:
         number = Defaults.CO_OCCURRENCE_INITIAL_WEIGHT if isinstance(weight, LeftOut) else weight
-        text = repr(_finite("initial_weight", number))
+        text = repr(finite("initial_weight", number))
+        field = self._field_in(model, "link()")
         changes = [
-            self._change(model, "LINK", *_apart(source, target), text, self.max_edges)
+            field._change(model, "LINK", *ends_of(source, target), text, field.max_edges)
             for source, target in pairs_in(pairs, "bulk_link()", "key, key")
         ]
         return self._changing(model, changes, pipeline, single=single)
@@ -231,18 +247,19 @@ class CoOccurrenceField(ValuelessFieldMixin[Any], Field[Any]):
     def _strengthening(
         self, model: Any, source: Any, target: Any, delta: float, pipeline: Any
     ) -> Plan[Any]:
-        if _finite("delta", delta) <= 0:
+        if finite("delta", delta) <= 0:
             raise ValueError(f"delta must be > 0, got {delta!r}")
-        one, other = _apart(source, target)
+        one, other = ends_of(source, target)
+        field = self._field_in(model, "strengthen()")
         event = [] if pipeline is not None else strengthened_event(model, one, other, delta)
         change = EdgeChange(
             model,
-            self.edges,
+            field.edges,
             "STRENGTHEN",
             one,
             other,
             repr(float(delta)),
-            self.max_edges,
+            field.max_edges,
             event=event,
             signal=float(delta),
         )
@@ -262,7 +279,8 @@ class CoOccurrenceField(ValuelessFieldMixin[Any], Field[Any]):
         await arun(self._unlinking(model_class, source_pk, target_pk, pipeline))
 
     def _unlinking(self, model: Any, source: Any, target: Any, pipeline: Any) -> Plan[None]:
-        change = self._change(model, "UNLINK", str(source), str(target))
+        field = self._field_in(model, "unlink()")
+        change = field._change(model, "UNLINK", end_of(source), end_of(target))
         yield from carried_out([change], pipeline)
 
     def weaken_all(
@@ -283,15 +301,16 @@ class CoOccurrenceField(ValuelessFieldMixin[Any], Field[Any]):
         return await arun(self._weakening(model_class, pk, factor, pipeline))
 
     def _weakening(self, model: Any, pk: Any, factor: float | None, pipeline: Any) -> Plan[Any]:
-        number: Any = self.decay_factor if factor is None else factor
-        if not _is_number(number) or not 0 <= number <= 1:
+        field = self._field_in(model, "weaken_all()")
+        number: Any = field.decay_factor if factor is None else factor
+        if not is_number(number) or not 0 <= number <= 1:
             raise ValueError(f"factor must be between 0 and 1, got {number!r}")
-        words = ("WEAKEN", str(pk), repr(float(number)), repr(LEAST_WEIGHT))
-        views: list[Any] = [model._meta.at(str(pk))]
+        words = ("WEAKEN", end_of(pk), repr(float(number)), repr(LEAST_WEIGHT))
+        views: list[Any] = [model._meta.at(end_of(pk))]
         if pipeline is None:
             views = yield from every_shard(views[0])
         changes = [
-            EdgeChange(model, self.edges, *words, signal=float(number), options=view)
+            EdgeChange(model, field.edges, *words, signal=float(number), options=view)
             for view in views
         ]
         found = yield from carried_out(changes, pipeline)
@@ -340,7 +359,6 @@ class CoOccurrenceField(ValuelessFieldMixin[Any], Field[Any]):
         several ways the best one counts; what falls below `threshold` goes no further. Depth 0
         gives the seeds with 1. One command, which grows with the edges within reach.
         """
-        model_class._meta.isolation.check_keys_tell("propagate()")
         return run(self._spreading(model_class, seed_pks, depth, decay_per_hop, threshold))
 
     async def async_propagate(
@@ -352,20 +370,22 @@ class CoOccurrenceField(ValuelessFieldMixin[Any], Field[Any]):
         threshold: float = 0.01,
     ) -> dict[str, float]:
         """`propagate` for asyncio."""
-        model_class._meta.isolation.check_keys_tell("propagate()")
         return await arun(self._spreading(model_class, seed_pks, depth, decay_per_hop, threshold))
 
     def _linked(
         self, model: Any, pk: Any, min_weight: float, limit: int
     ) -> Plan[list[tuple[str, float]]]:
+        edges = self._field_in(model, "get_linked()").edges
         model._meta.isolation.check_keys_tell("get_linked()")
-        return linked(model, self.edges, str(pk), min_weight, limit)
+        return linked(model, edges, end_of(pk), min_weight, limit)
 
     def _spreading(
         self, model: Any, seeds: Iterable[Any], depth: int, decay: float | LeftOut, threshold: float
     ) -> Plan[dict[str, float]]:
+        field = self._field_in(model, "propagate()")
+        model._meta.isolation.check_keys_tell("propagate()")
         number = Defaults.CO_OCCURRENCE_DECAY_PER_HOP if isinstance(decay, LeftOut) else decay
-        return spread(model, self.edges, seeds, depth, number, threshold, self.max_edges)
+        return spread(model, field.edges, seeds, depth, number, threshold, field.max_edges)
 
     def spreading_signal(self, seed_pks: Sequence[str], depth: int, threshold: float) -> Signal:
         """What activation from these keys reaches (`propagate`), as a signal of a ranking."""
@@ -376,22 +396,3 @@ class CoOccurrenceField(ValuelessFieldMixin[Any], Field[Any]):
 
 def _family(section: str, name: str, stem: str, layout: Layout) -> KeyFamily:
     return KeyFamily(section, name, stem, layout, is_open=True, derived=False, foreign=True)
-
-
-def _apart(source: Any, target: Any) -> tuple[str, str]:
-    if source is None or target is None:
-        raise ValueError("an edge leads from a key to a key, got None")
-    one, other = str(source), str(target)
-    if one == other:
-        raise ValueError(f"an edge from {one!r} to itself is a self-loop: link two keys")
-    return one, other
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
-
-
-def _finite(name: str, value: Any) -> float:
-    if not _is_number(value):
-        raise ValueError(f"{name} must be a finite number, got {value!r}")
-    return float(value)

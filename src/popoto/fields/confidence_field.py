@@ -16,7 +16,7 @@ from popoto.fields.confidence.migrating import migrate
 from popoto.fields.constants import Defaults
 from popoto.fields.describing import describe
 from popoto.fields.field import Field
-from popoto.fields.given import pairs_in
+from popoto.fields.given import pairs_in, record_in
 from popoto.fields.keeping.adjusting import carried_out
 from popoto.fields.keeping.entries import CompanionEntry, Entry
 from popoto.fields.keeping.families import KeyFamily, companion_family
@@ -127,27 +127,29 @@ class ConfidenceField(PartitionedFieldMixin[float], Field[float]):
     @formerly(model_instance="instance")
     def get_data_hash_key(self, instance: Any, field_name: str) -> str:
         """The hash that the current values of an instance lead to."""
-        return self.partition_key([getattr(instance, name) for name in self.partition_by])
+        field = self.in_model(instance)
+        return field.partition_key([getattr(instance, name) for name in field.partition_by])
 
     def get_data_hash_key_from_values(
         self, model_class: Any, field_name: str, **values: Any
     ) -> str:
         """The hash of the partition with these values. Raises QueryException where one lacks."""
-        missing = [name for name in self.partition_by if values.get(name) is None]
+        field = self.in_model(model_class)
+        missing = [name for name in field.partition_by if values.get(name) is None]
         if missing:
             raise QueryException(
-                f"{self.label} is partitioned by {', '.join(self.partition_by)}: give a value for "
-                f"{', '.join(missing)}"
+                f"{field.label} is partitioned by {', '.join(field.partition_by)}: give a value "
+                f"for {', '.join(missing)}"
             )
-        return self.partition_key([values[name] for name in self.partition_by])
+        return field.partition_key([values[name] for name in field.partition_by])
 
     @formerly(model_instance="instance")
     def get_old_data_hash_key(self, instance: Any, field_name: str) -> str | None:
         """The hash that the last saved or loaded values lead to; None for an unsaved instance."""
         if not instance._stored:
             return None
-        saved = instance._saved_field_values
-        return self.partition_key([saved.get(name) for name in self.partition_by])
+        field, saved = self.in_model(instance), instance._saved_field_values
+        return field.partition_key([saved.get(name) for name in field.partition_by])
 
     # Learning -------------------------------------------------------------------
 
@@ -196,13 +198,20 @@ class ConfidenceField(PartitionedFieldMixin[float], Field[float]):
         pairs = pairs_in(signals, "bulk_update_confidence()", "record, signal")
         checked = [(instance, _checked_signal(signal)) for instance, signal in pairs]
         learnings = [
-            Learning(instance, cls.named(instance, field_name), signal)
+            Learning(instance, cls._of_record(instance, field_name), signal)
             for instance, signal in checked
         ]
         found: list[float] = yield from carried_out(learnings, pipeline)
         if pipeline is not None:
             return pipeline
         return found[0] if single else found
+
+    @classmethod
+    def _of_record(cls, instance: Any, field_name: str) -> ConfidenceField:
+        """`named`; raises TypeError for a model in a record's place, too."""
+        field = cls.named(instance, field_name)
+        record_in(instance, f"the confidence of {field_name!r}")
+        return field
 
     @classmethod
     def named(cls, model_or_instance: Any, field_name: str) -> ConfidenceField:
@@ -244,7 +253,7 @@ class ConfidenceField(PartitionedFieldMixin[float], Field[float]):
 
     @classmethod
     def _reading(cls, instance: Any, field_name: str) -> Plan[Evidence]:
-        return evidence_of(instance, cls.named(instance, field_name))
+        return evidence_of(instance, cls._of_record(instance, field_name))
 
     @classmethod
     def get_confidence_filtered(
@@ -294,6 +303,8 @@ def _checked_signal(signal: Any) -> float:
         raise TypeError("signal must be a number from 0 to 1, got None")
     try:
         number = float(signal)
+    except TypeError as error:
+        raise TypeError(f"signal must be a number from 0 to 1, got {describe(signal)}") from error
     except ValueError:
         number = math.nan
     if math.isnan(number) or not 0 <= number <= 1:

@@ -108,12 +108,14 @@ class CyclicDecayField(DecayingSortedField):
     @formerly(model_instance="instance")
     def get_cycles_hash_key(self, instance: Any, field_name: str) -> str:
         """The hash of cycles that the current values of an instance lead to."""
-        return self.cycles_key([getattr(instance, name) for name in self.partition_by])
+        field = self.in_model(instance)
+        return field.cycles_key([getattr(instance, name) for name in field.partition_by])
 
     @formerly(model_instance="instance")
     def get_pressure_hash_key(self, instance: Any, field_name: str) -> str:
         """The hash of pressure that the current values of an instance lead to."""
-        return self.pressure_key([getattr(instance, name) for name in self.partition_by])
+        field = self.in_model(instance)
+        return field.pressure_key([getattr(instance, name) for name in field.partition_by])
 
     @classmethod
     def get_cycles_hash_key_from_parts(

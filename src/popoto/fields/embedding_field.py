@@ -23,6 +23,7 @@ from popoto.fields.keeping.commit import Commit
 from popoto.fields.keeping.entries import CompanionEntry, Entry
 from popoto.fields.keeping.families import KeyFamily, companion_family
 from popoto.fields.keeping.forgetting import Subject, Trace
+from popoto.fields.keeping.proposals import ProposalEntry, pending_family
 from popoto.fields.keeping.renewing import Renewal
 from popoto.fields.keeping.stand_in import StandIn
 from popoto.fields.keywords import unknown_source
@@ -42,7 +43,7 @@ from popoto.fields.vectors.nearness import Nearness
 from popoto.fields.vectors.noticing import Marking, lost_vectors
 from popoto.fields.vectors.of_models import VectorsOfModels
 from popoto.fields.vectors.on_server import ServerKeeper, forget_followed
-from popoto.fields.vectors.preparing import Preparing, text_at_hand
+from popoto.fields.vectors.preparing import Preparing, is_of, text_at_hand
 from popoto.memory.vectors.arrays import FORMS, HAS_NUMPY
 from popoto.memory.vectors.files import legacy_name, vector_name
 
@@ -71,7 +72,8 @@ class EmbeddingField(VectorsOfModels, Field[int]):
     `search`      how `semantic_search` finds the nearest. "exact": every vector is compared.
                   "approximate": by an index of neighbours in memory, for which usearch is needed
                   (``pip install 'popoto[usearch]'``). "auto": so from `approximate_from` vectors
-                  on, if usearch is installed
+                  on, if usearch is installed. "server": a vector set on the server (Redis 8)
+                  names them, and this process keeps no vectors; "exact" where there are none
 
     `late_interaction`  whether the vectors of words are kept, too, by which `recall` compares its
                   best candidates with a question word by word. None: where the provider makes
@@ -100,7 +102,7 @@ class EmbeddingField(VectorsOfModels, Field[int]):
         store: Literal["files", "server"] = "files",
         precision: str = "float32",
         on_failure: Literal["raise", "save"] | None = None,
-        search: Literal["exact", "approximate", "auto"] = "exact",
+        search: Literal["exact", "approximate", "auto", "server"] = "exact",
         approximate_from: int = 50_000,
         late_interaction: bool | None = None,
         **options: Any,
@@ -115,7 +117,7 @@ class EmbeddingField(VectorsOfModels, Field[int]):
         self.store = store
         self.follows = store == "files"
         self.precision = precision
-        self.nearness = Nearness(search, approximate_from, bool(cache))
+        self.nearness = Nearness(search, approximate_from, bool(cache), store, precision)
         self.late_interaction = late_interaction
         self.on_failure = on_failure or ("raise" if store == "files" else "save")
         super().__init__(**options)
@@ -164,14 +166,14 @@ class EmbeddingField(VectorsOfModels, Field[int]):
         """Who keeps the vectors."""
         if self._keeper is None:
             options: Any = self.owner._meta
-            is_first = options.listed("embedding")[0].name == self.name
             place = Place(
                 self.model_name,
                 self.name,
                 options.shard,
-                is_first,
+                options.listed("embedding")[0].name == self.name,
                 bool(self.cache_enabled),
                 self.nearness.from_how_many(),
+                self.nearness.is_named,
             )
             self._keeper = _KEEPERS[self.store](place, self.precision)
         return self._keeper
@@ -213,12 +215,14 @@ class EmbeddingField(VectorsOfModels, Field[int]):
         own = super().entries(key, values) if self.keeps_value_sets else ()
         missing = CompanionEntry(self.missing_key, key, f"{self.name}:missing", "zset")
         words = (self.words.entry(key),) if self._has_words else ()
-        return (*own, missing, *words, *self.keeper.entries(key))
+        kept = (*self.keeper.entries(key), ProposalEntry.of(self.model_name, key))
+        return (*own, missing, *words, *kept)
 
     def key_families(self) -> Sequence[KeyFamily]:
         missing = companion_family(self.name, self.missing_key, "zset", is_open=False)
-        families = (*super().key_families(), missing, *self.keeper.families())
-        return (*families, self.words.family()) if self._has_words else families
+        families = (*super().key_families(), missing, pending_family(self.model_name))
+        words = (self.words.family(),) if self._has_words else ()
+        return (*families, *self.keeper.families(), *words)
 
     def misindexed(self, records: Sequence[Any]) -> Plan[list[tuple[str, bool]]]:
         lost = yield from lost_vectors(self, records)
@@ -254,7 +258,7 @@ class EmbeddingField(VectorsOfModels, Field[int]):
             task = "clear"
             if stored is not None and dimensions is None:
                 return None
-        elif commit.update_fields is None and _is_of(provider, dimensions):
+        elif commit.update_fields is None and is_of(provider, dimensions):
             changed = commit.changed.get(source)
             if changed is None or changed == commit.known.get(source):
                 task = "keep"
@@ -349,6 +353,9 @@ class EmbeddingField(VectorsOfModels, Field[int]):
     def follow(self, moved: Sequence[tuple[str, str | None]]) -> Plan[None]:
         return self.keeper.follow(moved)
 
+    def put_back(self, replaced: Mapping[str, Any]) -> Plan[None]:
+        return self.keeper.put_back(replaced)
+
     # Catching up ----------------------------------------------------------------
 
     def marked(self, shard: str) -> Plan[list[str]]:
@@ -373,14 +380,6 @@ class EmbeddingField(VectorsOfModels, Field[int]):
     @classmethod
     def _legacy_embedding_path(cls, model_class_name: str, redis_key: str) -> str:
         return directory_of(model_class_name).at(legacy_name(redis_key))
-
-
-def _is_of(provider: Any, dimensions: int | None) -> bool:
-    """Whether a provider makes vectors of this length, as far as it knows."""
-    try:
-        return bool(dimensions) and provider.dimensions == dimensions
-    except RuntimeError:
-        return True
 
 
 # Names of popoto 1.6 ----------------------------------------------------------------------------

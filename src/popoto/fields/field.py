@@ -164,6 +164,11 @@ class Field(Asked[Value], Generic[Value], metaclass=FieldBase):
 
     # Belonging to a model -------------------------------------------------------
 
+    def in_model(self, model_or_instance: Any) -> Self:
+        """The field as that model has it, which may have inherited it from the one it is of."""
+        found = model_or_instance._meta.by_name.get(self.name)
+        return found if isinstance(found, type(self)) else self
+
     def bind(self, model_name: str, name: str) -> None:
         """Become the field `name` of a model. Called once per field and model."""
         self.name = name

@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
-from numbers import Integral
+from decimal import Decimal
+from numbers import Integral, Real
 from typing import Any, Final, cast
 
 from popoto.fields.describing import describe
 
-__all__ = ["MOST_RESULTS", "is_mapping", "pairs_in", "parts_of", "records_in", "results_wanted"]
+__all__ = [
+    "MOST_RESULTS",
+    "is_mapping",
+    "model_in",
+    "number_in",
+    "pairs_in",
+    "parts_of",
+    "record_in",
+    "records_in",
+    "results_wanted",
+]
 
 #: More results than any server holds; beyond it numbers are no places of an index any more.
 MOST_RESULTS: Final = 2**53
@@ -19,6 +31,30 @@ def results_wanted(limit: Any) -> int:
     if isinstance(limit, bool) or not isinstance(limit, Integral):
         raise TypeError(f"limit must be an int, got {describe(limit)}")
     return min(int(limit), MOST_RESULTS)
+
+
+def number_in(given: Any, name: str, *, infinite: bool = False) -> float:
+    """A number that is called so. Raises TypeError for what is none, ValueError unless finite."""
+    if isinstance(given, bool) or not isinstance(given, (Real, Decimal)):
+        raise TypeError(f"{name} must be a number, got {describe(given)}")
+    number = float(given)
+    if math.isnan(number) or (math.isinf(number) and not infinite):
+        raise ValueError(f"{name} must be finite, got {describe(given)}")
+    return number
+
+
+def record_in(given: Any, what: str) -> Any:
+    """A record. Raises TypeError for anything else, such as its key or its model."""
+    if not _is_record(given):
+        raise TypeError(f"{what} takes a record, got {describe(given)}: load it first")
+    return given
+
+
+def model_in(given: Any, what: str) -> Any:
+    """A model, or a record of it. Raises TypeError for anything else."""
+    if not hasattr(given, "_meta"):
+        raise TypeError(f"{what} takes a model, got {describe(given)}")
+    return given
 
 
 def records_in(given: Any, what: str) -> list[Any]:

@@ -11,7 +11,7 @@ from popoto.engine.batch import Batch
 from popoto.engine.looking_up import looked_up
 from popoto.engine.request import Plan
 from popoto.engine.run import arun, run
-from popoto.fields.given import records_in
+from popoto.fields.given import model_in, number_in, record_in, records_in
 from popoto.fields.keeping.adjusting import (
     Adjustment,
     Queued,
@@ -184,7 +184,7 @@ def _creating(given: Iterable[Any], partition: str | None, pipeline: Any) -> Pla
 
 
 def _resolving(instance: Any, outcome: str, partition: str | None, pipeline: Any) -> Plan[Any]:
-    instance._meta.isolation.check_had(instance, "the proposals")
+    record_in(instance, "resolve()")._meta.isolation.check_had(instance, "the proposals")
     command = ("ZREM", _key_of(model_name_of(instance), partition), instance.pk)
     noting = instance._meta.noting("resolve", outcome)
     if noting is not None:
@@ -201,6 +201,7 @@ def _resolving(instance: Any, outcome: str, partition: str | None, pipeline: Any
 
 
 def _check_partition(model_class: Any, partition: str | None, what: str) -> None:
+    model_in(model_class, what)
     if partition is None:
         model_class._meta.isolation.check_at_large(f"{what} without a partition", "partition=…")
 
@@ -211,7 +212,7 @@ def _expiring(
     _check_partition(model_class, partition, "expire_stale()")
     check_waiting_place(pipeline)
     key = _key_of(_name_of(model_class), partition)
-    latest = repr(clock.now() - ttl)
+    latest = repr(clock.now() - number_in(ttl, "ttl (seconds)", infinite=True))
     stale: list[str] = []
     for options in (yield from every_shard(model_class._meta)):
         (members,) = yield from looked_up(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
@@ -11,7 +10,7 @@ from popoto import clock
 from popoto.engine.request import Plan
 from popoto.engine.run import arun, run
 from popoto.fields.cycles.adjusting import Amplifying, Releasing
-from popoto.fields.given import records_in
+from popoto.fields.given import number_in, records_in
 from popoto.fields.history.entries import HistoryEntry, history_of
 from popoto.fields.keeping.adjusting import Adjustment
 from popoto.models.record import memory_fields
@@ -91,7 +90,8 @@ class MemoryMethods(Record, is_base=True):
 
         An amplitude below 0.01 becomes 0 and stays so. Returns the cycles as lists of period,
         amplitude and phase, or the pipeline (which may be a transaction). Raises as `touch`,
-        and ValueError for a factor that is not finite. One command.
+        TypeError for a factor that is no number, ValueError for one that is not finite. One
+        command.
         """
         return run(self._amplify(field_name, factor, pipeline, "strengthen_cycle"))
 
@@ -113,9 +113,8 @@ class MemoryMethods(Record, is_base=True):
 
     def _amplify(self, field_name: str, factor: float, pipeline: Any, cause: str) -> Plan[Any]:
         field = memory_fields.cyclic(self, field_name, "a change of amplitudes")
-        if not math.isfinite(factor):
-            raise ValueError(f"{field.label}: factor must be finite, got {factor!r}")
-        return self._adjusted(Amplifying(self, field, float(factor), cause), pipeline)
+        number = number_in(factor, f"{field.label}: factor")
+        return self._adjusted(Amplifying(self, field, number, cause), pipeline)
 
     # History ----------------------------------------------------------------------------
 

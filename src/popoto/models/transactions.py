@@ -58,7 +58,7 @@ class Transaction(Collecting):
     def __init__(self) -> None:
         super().__init__()
         self._operations: list[Operation] = []
-        self._keys: dict[str, Operation] = {}
+        self._keys: dict[str, list[Operation]] = {}
         self._is_over = False
         #: One result per operation, in order; empty until the transaction is committed.
         self.results: list[Any] = []
@@ -115,18 +115,30 @@ class Transaction(Collecting):
         """Set a decay field to now; checks and result as of `Model.touch`."""
         self.collect(Touch(instance, field_name))
 
-    def collect(self, operation: Operation) -> None:
-        """Take an operation up. Raises ModelException for a record that takes part already."""
+    def collect(self, *operations: Operation) -> None:
+        """Take operations up: all of them, or none where one is refused.
+
+        Raises ModelException for a record that takes part already.
+        """
         if self._is_over:
             raise ModelException("this transaction is over: begin a new one")
-        for key in operation.keys:
-            if key in self._keys and not operation.goes_with(self._keys[key]):
-                raise ModelException(
-                    f"{key!r} takes part in this transaction already ({self._keys[key].title}); "
-                    "a record may do so once: make all its changes, then save it"
-                )
-        self._keys.update(dict.fromkeys(operation.keys, operation))
-        self._operations.append(operation)
+        taken: dict[str, list[Operation]] = {}
+        together: list[tuple[Operation, Operation]] = []
+        for operation in operations:
+            for key in operation.keys:
+                for other in (*self._keys.get(key, ()), *taken.get(key, ())):
+                    if not operation.goes_with(other) and not other.goes_with(operation):
+                        raise ModelException(
+                            f"{key!r} takes part in this transaction already ({other.title}); a "
+                            "record may do so once: make all its changes, then save it"
+                        )
+                    together += ((operation, other), (other, operation))
+                taken.setdefault(key, []).append(operation)
+        for key, several in taken.items():
+            self._keys.setdefault(key, []).extend(several)
+        self._operations += operations
+        for operation, other in together:
+            operation.join(other)
 
     # Committing --------------------------------------------------------------------------
 

@@ -11,6 +11,8 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from popoto.fields.constants import Defaults
+from popoto.fields.describing import describe
+from popoto.fields.given import is_mapping, number_in
 from popoto.recipes.assembling.quality import RetrievalQuality
 from popoto.recipes.context_assembler import AssemblyResult
 
@@ -59,17 +61,26 @@ class AdaptiveAssembler:
         margin: float = 0.0,
         state: Mapping[str, Any] | None = None,
     ) -> None:
+        if not hasattr(inner, "score_weights"):
+            raise TypeError(f"AdaptiveAssembler takes a ContextAssembler, got {describe(inner)}")
+        if quality_metric is not None and not callable(quality_metric):
+            raise TypeError(
+                f"quality_metric must be a function of a RetrievalQuality, got "
+                f"{describe(quality_metric)}"
+            )
         self._inner = inner
         size = Defaults.ADAPTIVE_QUALITY_WINDOW_SIZE if window_size is None else window_size
         self._window_size = size
+        if number_in(size, "window_size") < 1:
+            raise ValueError(f"window_size must be a number of calls, 1 or more, got {size!r}")
         self._quality_metric = quality_metric or _default_quality_metric
-        self._weight_perturbation = weight_perturbation
+        self._weight_perturbation = number_in(weight_perturbation, "weight_perturbation")
         self._rng = rng or random.Random()
         self._original: dict[str, float] = dict(inner.score_weights)
         self._baseline: float | None = None
         self._is_testing = False
         self._current_window: list[float] = []
-        self._margin = margin
+        self._margin = number_in(margin, "margin", infinite=True)
         self._lock = threading.Lock()
         if state is not None:
             self._restore(state)
@@ -87,6 +98,11 @@ class AdaptiveAssembler:
             }
 
     def _restore(self, state: Mapping[str, Any]) -> None:
+        parts = ("weights", "kept", "baseline", "testing", "window")
+        if not is_mapping(state) or any(part not in state for part in parts):
+            raise ValueError(
+                f"state must be what `state` of an AdaptiveAssembler was, got {describe(state)}"
+            )
         if not state["weights"].keys() == state["kept"].keys() == self._original.keys():
             raise ValueError(
                 f"the state is one of the weights {', '.join(state['weights'])}; those of the "

@@ -36,7 +36,7 @@ from popoto.recipes.assembling.quality import (
     Yardstick,
     measured,
 )
-from popoto.recipes.assembling.retrieving import mode_of
+from popoto.recipes.assembling.retrieving import mode_of, searched_by
 from popoto.recipes.assembling.settings import (
     checked_share,
     checked_weights,
@@ -107,7 +107,8 @@ class ContextAssembler:
     `graph_traversal_relationship_fields`   relationships of the model to itself: records that are
                            at most `propagation_depth` steps away are lifted as associated ones are
     `content_field`        the field that the format content shows; without it the source of the
-                           model's `BM25Field` or `EmbeddingField`, else `content` or `text`
+                           model's `BM25Field` or `EmbeddingField`, else `content` or `text`. Of
+                           several BM25Fields that of this text is searched, or the first
     `suppression_signal`   what those that were pulled and not kept learn, if the model has a
                            `ConfidenceField` (`Defaults.COMPETITIVE_SUPPRESSION_SIGNAL`); None:
                            nothing
@@ -270,6 +271,7 @@ class ContextAssembler:
             checked_gate(
                 self.model_class, self.confidence_gate_threshold, self.confidence_gate_mode
             ),
+            searched_by(self.model_class, self.content_field),
         )
 
     def _render(self) -> Callable[[Sequence[Any]], str]:
@@ -367,7 +369,8 @@ class ContextAssembler:
         if not asked.cues:
             logger.warning("assess(): no query_cues, so there is nothing to assess")
             return RetrievalQuality()
-        found = yield from probed(asked, limit or self.max_items)
+        wanted = 0 if limit is None else checked_limit(asked.spec.options, limit, "probe_limit")
+        found = yield from probed(asked, wanted or self.max_items)
         known = Cue.all_of(asked.cues, found.familiar)
         quality = yield from measured(
             self.model_class, found.pull, found.pull, known, self._yardstick()

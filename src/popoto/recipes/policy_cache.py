@@ -19,6 +19,7 @@ from popoto.fields.co_occurrence_field import CoOccurrenceField
 from popoto.fields.confidence_field import ConfidenceField
 from popoto.fields.constants import Defaults
 from popoto.fields.decaying_sorted_field import DecayingSortedField
+from popoto.fields.describing import describe
 from popoto.fields.event_stream import EventStreamMixin
 from popoto.fields.existence_filter import ExistenceFilter
 from popoto.fields.keeping.adjusting import Adjustment, carried_out
@@ -150,9 +151,16 @@ class _Valuing(Adjustment):
     names = ("agent_id",)
 
     def __init__(self, instance: Any, command: str, *numbers: float) -> None:
+        if not isinstance(instance, PolicyEntry):
+            raise TypeError(
+                f"the value that is learned is a PolicyEntry's, got {describe(instance)}"
+            )
         super().__init__(instance)
         self.command = command
-        given = [float(number) for number in numbers]
+        try:
+            given = [float(number) for number in numbers]
+        except TypeError as error:
+            raise TypeError(f"rewards and values must be numbers, got {numbers!r}") from error
         if not all(map(math.isfinite, given)):
             raise ValueError(f"rewards and values must be finite numbers, got {numbers!r}")
         self.numbers = [repr(number) for number in given]
@@ -164,14 +172,14 @@ class _Valuing(Adjustment):
         return ValueError(str(super().missing(key)))
 
     def put(self, batch: Batch, key: str, values: Mapping[str, Any]) -> None:
-        field = PolicyEntry._meta.by_name["expected_value"]
+        field = self.instance._meta.by_name["expected_value"]
         index = field.partition_key([values["agent_id"]])
         put(batch, self.command, index, key, KeyArgument(key), field.name, *self.numbers)
 
     def finish(self, replies: Sequence[Reply]) -> float:
         told: Any = replies[0]
         value = float(told[1])
-        field = PolicyEntry._meta.by_name["expected_value"]
+        field = self.instance._meta.by_name["expected_value"]
         vars(self.instance)[field.name] = value
         self.instance._stored[field.name] = field.encode(value)
         return float(told[0])

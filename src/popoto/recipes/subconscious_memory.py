@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import reduce
 from typing import Any, Final, TypeAlias, TypeGuard, cast
 
+from popoto.exceptions import QueryException
 from popoto.fields.asking.conditions import Q
 from popoto.fields.describing import describe
 from popoto.fields.observation import ObservationProtocol
@@ -88,13 +89,15 @@ class SubconsciousMemory:
         self.agent_id_field = agent_id_field
         self.keeps_repeated = keeps_repeated
         self.output_format = output_format
+        fields = getattr(getattr(self.model_class, "_meta", None), "by_name", ())
+        shows_content = output_format == "content" or content_field in fields
         self._assembler = ContextAssembler(
             self.model_class,
             self.score_weights,
             max_items=max_items,
             max_tokens=max_tokens,
             output_format=output_format,
-            content_field=content_field if output_format == "content" else None,
+            content_field=content_field if shows_content else None,
             agent_id_field=agent_id_field,
         )
 
@@ -179,14 +182,24 @@ class SubconsciousMemory:
         if not self.keeps_repeated:
             there = {getattr(memory, self.content_field) for memory in known}
             wanted = [text for text in dict.fromkeys(texts) if text not in there]
+        shared = {self.agent_id_field: self.agent_id, self.importance_field: importance}
+        if wanted:
+            self._check_fields(shared)
         for text in wanted:
-            yield self.model_class(
-                **{
-                    self.agent_id_field: self.agent_id,
-                    self.content_field: text,
-                    self.importance_field: importance,
-                }
-            )
+            yield self.model_class(**shared, **{self.content_field: text})
+
+    def _check_fields(self, shared: dict[str, Any]) -> None:
+        """Leave out what nobody has asked to be kept. Raises QueryException for what would lack."""
+        fields = self.model_class._meta.by_name
+        for setting in ("content_field", "agent_id_field"):
+            name = getattr(self, setting)
+            if name not in fields:
+                raise QueryException(
+                    f"SubconsciousMemory({setting}={name!r}): {self.model_class.__name__} has no "
+                    f"such field, so memories would lack it; fields are {', '.join(fields)}"
+                )
+        if self.importance_field == "importance" and self.importance_field not in fields:
+            del shared[self.importance_field]
 
     @staticmethod
     def _split_sentences(text: str) -> list[str]:

@@ -6,7 +6,7 @@ import math
 import operator
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, Self, cast
 
 from popoto import clock
 from popoto.engine.batch import Batch
@@ -14,17 +14,78 @@ from popoto.engine.looking_up import asked, looked_up
 from popoto.engine.request import Argument, Plan, Reply, Request, ScriptCall
 from popoto.exceptions import ModelException
 from popoto.fields.describing import describe
-from popoto.fields.given import results_wanted
+from popoto.fields.given import number_in, results_wanted
 from popoto.fields.keeping.adjusting import Adjustment
 from popoto.fields.keeping.entries import Carried, scored, told_scores
 from popoto.fields.keeping.noting import put_noted
 from popoto.fields.keeping.shards import by_shard, every_shard, in_every_shard
 from popoto.memory.associations.scripts import PROPAGATE
 
-__all__ = ["EdgeChange", "EdgeEntry", "Edges", "linked", "spread"]
+__all__ = [
+    "EdgeChange",
+    "EdgeEntry",
+    "Edges",
+    "end_of",
+    "ends_of",
+    "finite",
+    "is_number",
+    "linked",
+    "spread",
+]
 
 #: Weights below this are as good as none.
 LEAST_WEIGHT = 0.001
+
+
+#: What is the key of nothing, though it has a text.
+_NO_KEYS = (bool, list, tuple, set, frozenset, dict, type)
+
+
+def end_of(given: Any) -> str:
+    """The key that an edge may end at: a text, what else has one (a number, a UUID), a record.
+
+    It need not be that of a record, which only the server could tell. Raises ValueError for None,
+    an empty text and a record without a key, TypeError for what can be no key.
+    """
+    if isinstance(given, bytes):
+        key = given.decode("utf-8", "surrogateescape")
+    elif given is None or isinstance(given, _NO_KEYS) or callable(given):
+        kind, shown = (ValueError if given is None else TypeError), cast("object", given)
+        raise kind(
+            f"an edge leads from a key to a key, got {describe(shown)}: give a record or its pk"
+        )
+    elif hasattr(given, "_meta"):
+        key = str(given.pk)
+        names = given._meta.key_names
+        if not given._stored and any(getattr(given, name) is None for name in names):
+            raise ValueError(
+                f"an edge leads from a key to a key, and {describe(given)} has none yet: save it"
+            )
+    else:
+        key = str(given)
+    if not key:
+        raise ValueError("an edge leads from a key to a key, and '' is none")
+    return key
+
+
+def ends_of(source: Any, target: Any) -> tuple[str, str]:
+    """The keys at both ends of an edge. Raises as `end_of`, and ValueError where they are one."""
+    one, other = end_of(source), end_of(target)
+    if one == other:
+        raise ValueError(f"an edge from {one!r} to itself is a self-loop: link two keys")
+    return one, other
+
+
+def is_number(value: object) -> bool:
+    """Whether this is a finite number."""
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def finite(name: str, value: Any) -> float:
+    """A finite number that is called so. Raises ValueError."""
+    if not is_number(value):
+        raise ValueError(f"{name} must be a finite number, got {value!r}")
+    return float(value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +189,8 @@ class EdgeChange(Adjustment):
         self.what = f"{name.lower()} of {pk!r}"
         self.pk = pk
         self.arguments = arguments
+        # Of whichever of these goes or moves in the same step, the edge goes or moves along.
+        self.ends = (pk,) if name == "WEAKEN" else (pk, str(arguments[0]))
         self.event = event
         self.options = options or model._meta.at(pk)
         if self.options.is_spread and name != "WEAKEN":
@@ -193,9 +256,10 @@ def linked(
 ) -> Plan[list[tuple[str, float]]]:
     """What the edges of a key lead to, the heaviest first."""
     count = results_wanted(limit)
+    least = number_in(min_weight, "min_weight", infinite=True)
     if count == 0:
         return []
-    weights = ("+inf", repr(float(min_weight)), "WITHSCORES", "LIMIT", 0, max(count, -1))
+    weights = ("+inf", repr(least), "WITHSCORES", "LIMIT", 0, max(count, -1))
     commands = [("ZREVRANGEBYSCORE", edges.key_of(pk), *weights)]
     # What is no record has edges in the shards of those that they lead to.
     options: Any = model._meta.at(pk)
@@ -224,16 +288,16 @@ def spread(
 
     It does not come from one shard to another: what it reaches in several has the most of these.
     """
-    if isinstance(seeds, (str, bytes)) or not isinstance(seeds, Iterable):
+    is_one = isinstance(seeds, (str, bytes)) or hasattr(seeds, "_meta")
+    if is_one or not isinstance(seeds, Iterable):
         raise TypeError(f"propagate() takes several keys: pass a list, not {describe(seeds)}")
     try:
         hops = operator.index(depth)
     except TypeError as error:
         raise TypeError(f"depth must be a whole number of hops, got {describe(depth)}") from error
-    names = list(dict.fromkeys(map(str, seeds)))
+    names = list(dict.fromkeys(map(end_of, seeds)))
     for label, value in (("decay_per_hop", decay), ("threshold", threshold)):
-        if not isinstance(value, (int, float)) or not math.isfinite(value):
-            raise ValueError(f"{label} must be a finite number, got {describe(value)}")
+        finite(label, value)
     if not names or hops < 0:
         return {}
     if hops == 0:

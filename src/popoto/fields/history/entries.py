@@ -11,6 +11,7 @@ from typing import Any, Self, cast
 from popoto import clock
 from popoto.engine.request import Plan, Request
 from popoto.exceptions import ModelException
+from popoto.fields.given import number_in, results_wanted
 from popoto.memory.cycles.formula import unpacked_cycles
 from popoto.memory.history.noting import History, Kind, history_key
 
@@ -124,9 +125,13 @@ def history_of(
     """The plan of `Model.history`; see there."""
     options = instance._meta
     history: History = kept_by(options)
-    if limit is not None and (isinstance(limit, bool) or limit < 0):
+    if limit is not None and (isinstance(limit, bool) or results_wanted(limit) < 0):
         raise ValueError(f"limit must be a number of entries, 0 or more, or None, got {limit!r}")
-    first = since.timestamp() if isinstance(since, datetime) else since
+    first: float | None = None
+    if isinstance(since, datetime):
+        first = since.timestamp()
+    elif since is not None:
+        first = number_in(since, "since (a datetime, or seconds since 1970)", infinite=True)
     if limit == 0:
         return []
     key = history_key(options.model_name, key_of(instance))

@@ -10,6 +10,7 @@ from popoto.engine.batch import Batch
 from popoto.engine.request import Plan, Request
 from popoto.engine.run import arun, run
 from popoto.fields.confidence.evidence import readable
+from popoto.fields.given import record_in
 from popoto.fields.history.entries import HistoryEntry, entries_in, kept_by, key_of, moment
 from popoto.memory.confidence.formula import Evidence
 from popoto.memory.history.noting import History, history_key
@@ -145,7 +146,7 @@ async def async_explain_confidence(
 
 
 def _explaining(record: Any, field_name: str | None) -> Plan[ConfidenceExplanation]:
-    options = record._meta
+    options = record_in(record, "explain_confidence()")._meta
     history = kept_by(options)
     field = _field_of(options, field_name)
     key = key_of(record)

@@ -44,6 +44,8 @@ class Adjustment:
     needs_record: bool = True
     #: the key of the record that it is of, where that need not be stored
     beside: str = ""
+    #: the keys that it is of, where these are several
+    ends: tuple[str, ...] = ()
     #: what it is called as the cause of a change, in histories
     cause: str = ""
 

@@ -238,12 +238,11 @@ class Carried(ABC):
         """What the reply says: numbers, text, bytes and lists of them. None: there is nothing."""
         return None
 
-    def restore(self, batch: Batch, told: Any) -> None:
+    def restore(self, batch: Batch, told: Any) -> None:  # noqa: B027 - as above
         """Let a stored record have what was told, in place of what it has.
 
         Raises ValueError for what cannot be.
         """
-        self.begin(batch)
 
     def stands(self, reply: Reply) -> bool:
         """Whether nothing is missing. A record without one is as it was in the beginning."""
@@ -348,7 +347,7 @@ Entry: TypeAlias = SetEntry | ScoreEntry | GeoEntry | SlotEntry | Carried
 
 def _is_carried(entry: Entry) -> TypeGuard[Carried]:
     # To ask an abstract class costs ten times as much.
-    return type(entry) not in _FOLLOWING and isinstance(entry, Carried)
+    return type(entry) not in _FOLLOWING
 
 
 #: The entries that follow from values.

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any
+
 
 class StandIn(bytes):
     """Stands for what a value is stored as, until it is prepared: content to store, say.
@@ -11,4 +15,9 @@ class StandIn(bytes):
 
 
 class Prepared(bytes):
-    """What was prepared, and something beside it: written even where the record holds the same."""
+    """What was prepared, and something beside it: written even where the record holds the same.
+
+    `replaced`: by record key, what that stands in place of where it is kept outside the server.
+    """
+
+    replaced: Mapping[str, Any] = MappingProxyType({})

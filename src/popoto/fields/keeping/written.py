@@ -62,6 +62,13 @@ class Written(Kept):
         """
         yield from ()
 
+    def put_back(self, replaced: Mapping[str, Any]) -> Plan[None]:
+        """Let what is kept outside the server be as it was, by record key (`Prepared.replaced`).
+
+        Called where these records were not written.
+        """
+        yield from ()
+
     def unready(self, encoded: Stored) -> str | None:
         """Why these bytes can neither be compared with stored ones nor written as they are.
 

@@ -15,6 +15,7 @@ from popoto.engine.looking_up import looked_up
 from popoto.engine.request import Plan, Reply
 from popoto.fields.confidence.evidence import Learning
 from popoto.fields.describing import describe
+from popoto.fields.given import record_in
 from popoto.fields.keeping.adjusting import Adjustment, carried_out, waiting_beside
 from popoto.fields.keeping.entries import CompanionEntry
 from popoto.memory.commands import put, told
@@ -209,10 +210,21 @@ def checked_error(instance: Any, predicted: Any, actual: Any) -> float:
 # Plans -------------------------------------------------------------------------------------
 
 
+def _check(instance: Any, what: str) -> None:
+    """Raise TypeError unless this is a record whose predictions are kept, and go with it."""
+    model: object = record_in(instance, what).__class__
+    if not hasattr(model, "_pl_auto_resolve_errors"):
+        raise TypeError(
+            f"{what} takes a record whose model has a PredictionLedgerMixin, and "
+            f"{instance._meta.model_name} has none: name it among the bases of the class"
+        )
+
+
 def record(instance: Any, predicted: Any, pipeline: Any) -> Plan[Any]:
     """The plan of `record_prediction`."""
     if predicted is None:
         raise ValueError("predicted must not be None")
+    _check(instance, "record_prediction()")
     recording = _Recording(instance, predicted)
     yield from carried_out([recording], pipeline)
     waiting_beside(pipeline)[_place(instance)] = recording.entry
@@ -240,6 +252,7 @@ def _stored(instance: Any) -> Plan[bytes | None]:
 
 def read(instance: Any) -> Plan[dict[str, Any] | None]:
     """The plan of `get_prediction_data`."""
+    _check(instance, "get_prediction_data()")
     stored = yield from _stored(instance)
     return None if stored is None else unpacked(stored)
 
@@ -248,6 +261,7 @@ def resolve(instance: Any, actual: Any, pipeline: Any) -> Plan[Any]:
     """The plan of `resolve_prediction`."""
     if actual is None:
         raise ValueError("actual must not be None")
+    _check(instance, "resolve_prediction()")
     instance._meta.isolation.check_had(instance, "the prediction")
     waiting, place = waiting_beside(pipeline), _place(instance)
     exists, stored = True, waiting.get(place)
@@ -272,6 +286,7 @@ def resolve(instance: Any, actual: Any, pipeline: Any) -> Plan[Any]:
 
 def auto_resolve(instance: Any, outcome: str, pipeline: Any) -> Plan[Any]:
     """The plan of `auto_resolve`."""
+    _check(instance, "auto_resolve()")
     errors = instance._pl_auto_resolve_errors
     if outcome not in errors:
         raise ValueError(f"Invalid outcome {outcome!r}; outcomes are {sorted(errors)}")

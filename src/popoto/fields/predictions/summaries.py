@@ -10,7 +10,7 @@ from typing import Any, Final, TypeAlias
 from popoto.engine.looking_up import looked_up
 from popoto.engine.request import Plan
 from popoto.fields.describing import describe
-from popoto.fields.given import results_wanted
+from popoto.fields.given import model_in, results_wanted
 from popoto.fields.keeping.shards import in_every_shard
 from popoto.fields.predictions.ledger import entry_key, errors_key, unpacked
 from popoto.memory.prediction.formula import statistics_of
@@ -34,6 +34,7 @@ _LABELS: Final[dict[str, Callable[[datetime.datetime], Hashable]]] = {
 
 def highest_errors(model: Any, partition: str, limit: int) -> Plan[list[tuple[str, float]]]:
     """The plan of `get_highest_errors`."""
+    model_in(model, "get_highest_errors()")
     if partition == _DEFAULT:
         model._meta.isolation.check_at_large("the default partition of predictions", "partition=…")
     count = results_wanted(limit)

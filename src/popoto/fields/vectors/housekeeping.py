@@ -71,11 +71,26 @@ def prepared(model_class: Any) -> Plan[int]:
     fields = model_class._meta.listed("embedding")
     if not fields:
         return 0
+    named = yield from _named(model_class._meta, fields[0])
+    if named is not None:
+        return named
     matrices = [each.matrix for each in (yield from seen_of_each(model_class._meta, fields[0]))]
     for matrix in matrices:
         if fields[0].keeper.place.is_approximate(len(matrix)):
             yield from _taken_over(matrix)
     return sum(map(len, matrices))
+
+
+def _named(options: Any, field: Any) -> Plan[int | None]:
+    """Let vector sets take everything over; how many vectors they have. None: there are none."""
+    count = 0
+    for each in (yield from every_shard(options)):
+        keeper: VectorKeeper = field.keeper_in(each.shard)
+        size = None if keeper.vector_set is None else (yield from keeper.vector_set.caught_up())
+        if size is None:
+            return None
+        count += size
+    return count
 
 
 def _taken_over(matrix: Matrix) -> Plan[None]:

@@ -13,7 +13,7 @@ from typing import Any, cast
 from popoto.engine.outcome import other_model
 from popoto.engine.request import Call, Plan
 from popoto.fields.keeping.forgetting import Subject, Trace
-from popoto.fields.vectors.keeper import Described, Seen, VectorKeeper
+from popoto.fields.vectors.keeper import Described, Replaced, Seen, VectorKeeper
 from popoto.memory.vectors.arrays import Array
 from popoto.memory.vectors.files import Signature, VectorDirectory, read_json, vector_name
 from popoto.memory.vectors.matrix import Matrix
@@ -45,18 +45,47 @@ class FollowedDirectory:
         #: by file, what was read of it and for which record (None: it could not be read)
         self._files: dict[str, tuple[Signature, str | None]] = {}
 
-    def save(self, vectors: Mapping[str, Array], cleared: Iterable[str]) -> None:
-        """Write and remove vectors; if nothing else has changed, just these are taken over."""
+    def save(self, vectors: Mapping[str, Array], cleared: Iterable[str]) -> dict[str, Replaced]:
+        """Write and remove vectors; if nothing else has changed, just these are taken over.
+
+        What stood in their place.
+        """
         gone = [key for key in cleared if self.directory.has(key)]
         if not vectors and not gone:
-            return
+            return {}
         with self.directory.locked():
-            before = self.directory.stamp()
-            if gone:
-                self.directory.delete(gone)
-            if vectors:
-                self.directory.save(vectors)
-            self._take_own(before, vectors, gone)
+            return self._save(vectors, gone)
+
+    def _save(self, vectors: Mapping[str, Array], gone: Sequence[str]) -> dict[str, Replaced]:
+        stamp = self.directory.stamp()
+        before = {key: self._vector_of(key) for key in (*vectors, *gone)}
+        if gone:
+            self.directory.delete(gone)
+        if vectors:
+            self.directory.save(vectors)
+        self._take_own(stamp, vectors, gone)
+        return {
+            key: Replaced(vector, self.directory.signature_of(key))
+            for key, vector in before.items()
+        }
+
+    def _vector_of(self, key: str) -> Array | None:
+        """The vector of a record, if there is one that can be read."""
+        try:
+            return self.directory.load(vector_name(key))
+        except (OSError, ValueError):
+            return None
+
+    def put_back(self, replaced: Mapping[str, Replaced]) -> None:
+        """Let what stood there before stand there again, unless another writer has been there."""
+        with self.directory.locked():
+            mine = {
+                key: each.before
+                for key, each in replaced.items()
+                if self.directory.signature_of(key) == each.now
+            }
+            vectors = {key: vector for key, vector in mine.items() if vector is not None}
+            self._save(vectors, [key for key in mine if key not in vectors])
 
     def delete(self, keys: Iterable[str]) -> None:
         """Remove the vectors of these records."""
@@ -227,20 +256,26 @@ class FileKeeper(VectorKeeper):
 
     def store(
         self, vectors: Mapping[str, Array], cleared: Sequence[str], described: Described | None
-    ) -> Plan[None]:
-        if vectors or cleared:
-            yield Call(lambda: self._store(vectors, cleared, described))
+    ) -> Plan[Mapping[str, Replaced]]:
+        if not vectors and not cleared:
+            return {}
+        found: dict[str, Replaced] = yield Call(lambda: self._store(vectors, cleared, described))
+        return found
+
+    def put_back(self, replaced: Mapping[str, Replaced]) -> Plan[None]:
+        yield Call(lambda: self.followed.put_back(replaced))
 
     def _store(
         self, vectors: Mapping[str, Array], cleared: Sequence[str], described: Described | None
-    ) -> None:
+    ) -> dict[str, Replaced]:
         followed = self.followed
         told = followed.described()
         if described is not None and told is not None and not described.agrees(told):
             raise other_model(followed.directory.path, told, described)
-        followed.save(vectors, cleared)
+        replaced = followed.save(vectors, cleared)
         if described is not None:
             followed.note(described)
+        return replaced
 
     def unkept(self, keys: Sequence[str], dimensions: int) -> Plan[Sequence[str]]:
         found: Sequence[str] = yield Call(lambda: self._unkept(keys, dimensions))

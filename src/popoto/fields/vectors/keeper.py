@@ -9,13 +9,15 @@ from typing import Any, NamedTuple, Self
 
 from popoto.engine.batch import Batch
 from popoto.engine.request import Plan
+from popoto.exceptions import StoredDataError
 from popoto.fields.keeping.entries import Entry
 from popoto.fields.keeping.families import KeyFamily
 from popoto.fields.keeping.forgetting import Subject, Trace
+from popoto.fields.vectors.naming import VectorSet
 from popoto.memory.vectors.arrays import Array
 from popoto.memory.vectors.matrix import Matrix, View
 
-__all__ = ["Described", "Place", "Seen", "VectorKeeper"]
+__all__ = ["Described", "Place", "Seen", "VectorKeeper", "told_of"]
 
 
 class Described(NamedTuple):
@@ -32,11 +34,26 @@ class Described(NamedTuple):
         )
 
 
+def told_of(key: str, reply: Sequence[bytes | None]) -> Described | None:
+    """What a note says of the vectors beside it; None where there are none."""
+    model, dimensions, form = reply
+    if dimensions is None:
+        return None
+    try:
+        return Described((model or b"").decode(), int(dimensions), (form or b"float32").decode())
+    except ValueError as error:
+        raise StoredDataError(
+            f"the key {key!r} does not tell what vectors are made with ({error}). "
+            "Delete it and the vectors beside it, and call reembed()."
+        ) from error
+
+
 @dataclass(frozen=True, slots=True)
 class Place:
     """Whose vectors: those of a field of a model. `is_first`: of its embedding fields.
 
     `approximate_from`: from how many vectors on the nearest are looked up in an index; None: never.
+    `is_named`: whether a vector set of the server names them, where it has such.
     """
 
     model_name: str
@@ -45,6 +62,7 @@ class Place:
     is_first: bool
     is_cached: bool
     approximate_from: int | None = None
+    is_named: bool = False
 
     def is_approximate(self, count: int) -> bool:
         """Whether so many vectors are searched by an index of neighbours."""
@@ -70,6 +88,14 @@ class Seen:
         return self.matrix.exported() or (None, [])
 
 
+@dataclass(frozen=True, slots=True)
+class Replaced:
+    """What was kept of a record before: a vector, or none; and by what one knows what is now."""
+
+    before: Array | None
+    now: object
+
+
 class VectorKeeper(ABC):
     """Keeps vectors for one field."""
 
@@ -85,8 +111,15 @@ class VectorKeeper(ABC):
     @abstractmethod
     def store(
         self, vectors: Mapping[str, Array], cleared: Sequence[str], described: Described | None
-    ) -> Plan[None]:
-        """Keep what a commit is about to refer to, and drop what it is about to clear."""
+    ) -> Plan[Mapping[str, Replaced]]:
+        """Keep what a commit is about to refer to, and drop what it is about to clear.
+
+        What stood there before, by record key, where that is done before the commit.
+        """
+
+    def put_back(self, replaced: Mapping[str, Replaced]) -> Plan[None]:
+        """Let records of which nothing was written have again what stood there."""
+        yield from ()
 
     def unkept(self, keys: Sequence[str], dimensions: int) -> Plan[Sequence[str]]:
         """Of records whose text has not changed, those whose vector is not there any more."""
@@ -128,6 +161,11 @@ class VectorKeeper(ABC):
 
     def at_hand(self) -> Seen | None:
         """The vectors as this process knew them last, where it has to ask for what is new."""
+        return None
+
+    @property
+    def vector_set(self) -> VectorSet | None:
+        """What names the nearest on the server, where that is wanted."""
         return None
 
     def forget(self, keys: Iterable[str], seen: Seen) -> None:  # noqa: B027 - not all have to

@@ -9,7 +9,7 @@ from popoto.memory.vectors.neighbours import has_usearch
 
 __all__ = ["Nearness"]
 
-_WAYS = ("exact", "approximate", "auto")
+_WAYS = ("exact", "approximate", "auto", "server")
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +19,8 @@ class Nearness:
     search: str
     approximate_from: int
     is_cached: bool
+    store: str
+    precision: str
 
     def check(self, kind: str) -> None:
         """Raises ModelException for what cannot work, ImportError without usearch."""
@@ -28,6 +30,11 @@ class Nearness:
             raise ModelException(f"{kind}(search={self.search!r}): searches are one of {ways}")
         if isinstance(least, bool) or not isinstance(least, int) or least < 0:
             raise ModelException(f"{kind}(approximate_from={least!r}): a number of vectors")
+        if self.search == "server" and (self.store, self.precision) != ("server", "float32"):
+            raise ModelException(
+                f"{kind}(search='server'): a vector set of the server follows the vectors there, "
+                "in full precision: store='server', precision='float32'"
+            )
         if self.search != "approximate":
             return
         if not self.is_cached:
@@ -39,6 +46,11 @@ class Nearness:
             raise ImportError(
                 f"{kind}(search='approximate') needs usearch: pip install 'popoto[usearch]'"
             )
+
+    @property
+    def is_named(self) -> bool:
+        """Whether a vector set of the server names the nearest."""
+        return self.search == "server"
 
     def from_how_many(self) -> int | None:
         """From how many vectors on they are found by an index of neighbours; None: never."""

@@ -17,12 +17,12 @@ from popoto.engine.keys import as_text
 from popoto.engine.looking_up import asked, lacking_in, looked_up
 from popoto.engine.nodes import on_cluster
 from popoto.engine.request import Plan, Request, ScriptCall
-from popoto.exceptions import StoredDataError
 from popoto.fields.keeping.adjusting import Queued, carried_out
 from popoto.fields.keeping.entries import Carried, Entry
 from popoto.fields.keeping.families import KeyFamily, companion_family
 from popoto.fields.keeping.forgetting import Subject, Trace
-from popoto.fields.vectors.keeper import Described, Place, Seen, VectorKeeper
+from popoto.fields.vectors.keeper import Described, Place, Replaced, Seen, VectorKeeper, told_of
+from popoto.fields.vectors.naming import VectorSet
 from popoto.memory.commands import put
 from popoto.memory.vectors.arrays import Array, packed, unpacked
 from popoto.memory.vectors.matrix import Matrix
@@ -51,6 +51,8 @@ class VectorEntry(Carried):
     changes: str
     note: str
     kind: str
+    #: the vector set, where one is used
+    named: str = ""
 
     def begin(self, batch: Batch) -> None:
         """A commit that creates a record says what vector it has, or that it has none."""
@@ -58,10 +60,16 @@ class VectorEntry(Carried):
     def carry(self, batch: Batch, to: VectorEntry) -> None:
         changes, note = KeyArgument(self.changes), KeyArgument(self.note)
         put(batch, "REHOUSE", self.key, self.member, changes, note, to.member)
+        self._take_out(batch)
 
     def remove(self, batch: Batch) -> None:
         batch.put("HDEL", self.key, self.member)
         batch.put("ZREM", self.changes, self.member)
+        self._take_out(batch)
+
+    def _take_out(self, batch: Batch) -> None:
+        if self.named:
+            put(batch, "UNNAME", self.named, self.member)
 
     def look(self, batch: Batch) -> None:
         batch.put("HEXISTS", self.key, self.member)
@@ -76,6 +84,7 @@ class ServerKeeper(VectorKeeper):
         self._vectors = f"{stem}:vectors"
         self._changes = f"{stem}:changes"
         self._note = f"{stem}:note"
+        self._named = f"{stem}:nearest" if place.is_named else ""
 
     def _following(self) -> Plan[Following]:
         """What is in memory of these vectors. Of shards on one server it is one matrix."""
@@ -87,9 +96,10 @@ class ServerKeeper(VectorKeeper):
 
     def store(
         self, vectors: Mapping[str, Array], cleared: Sequence[str], described: Described | None
-    ) -> Plan[None]:
+    ) -> Plan[Mapping[str, Replaced]]:
         """All is in the commit."""
-        yield from ()
+        return {}
+        yield  # a plan, though it asks for nothing
 
     def put(self, batch: Batch, key: str, vector: Array, described: Described) -> None:
         put(
@@ -113,14 +123,15 @@ class ServerKeeper(VectorKeeper):
 
     def entries(self, key: str) -> tuple[Entry, ...]:
         kind = f"{self.place.field_name}:vector"
-        return (VectorEntry(self._vectors, key, self._changes, self._note, kind),)
+        return (VectorEntry(self._vectors, key, self._changes, self._note, kind, self._named),)
 
     def families(self) -> tuple[KeyFamily, ...]:
         name = self.place.field_name
+        whole = [self._note, self._named] if self._named else [self._note]
         return (
             companion_family(name, self._vectors, is_open=False),
             companion_family(name, self._changes, "zset", is_open=False),
-            KeyFamily("", name, self._note, "whole", derived=False),
+            *(KeyFamily("", name, key, "whole", derived=False) for key in whole),
         )
 
     def forgetting(self, subject: Subject) -> Plan[Trace]:
@@ -132,9 +143,10 @@ class ServerKeeper(VectorKeeper):
         left = [key for key in vectors if subject.owns(key.decode("utf-8", "replace"))]
         if subject.records and note is not None:
             # With another epoch, each reads all vectors anew before it searches again.
-            yield Request.of(
-                ("HSET", self._note, "epoch", _new_epoch()), shard=shard, repeatable=True
-            )
+            commands: list[tuple[str, ...]] = [("HSET", self._note, "epoch", _new_epoch())]
+            if self._named:
+                commands.append(("DEL", self._named))
+            yield Request(commands, shard, repeatable=True)
         following = yield from self._following()
         following.drop(list(subject.records), following.version)
         return Trace(len(vectors), 0, len(left))
@@ -159,6 +171,12 @@ class ServerKeeper(VectorKeeper):
         # The number first: what changes meanwhile is newer than that.
         moment = following.version
         return Seen.of(following.matrix, None, moment)
+
+    @property
+    def vector_set(self) -> VectorSet | None:
+        if not self._named:
+            return None
+        return VectorSet(self._named, self._note, self._changes, self._vectors, self.place.shard)
 
     def forget(self, keys: Iterable[str], seen: Seen) -> None:
         # What a replica lacks may not have come to it yet.
@@ -194,7 +212,7 @@ class ServerKeeper(VectorKeeper):
         (reply,) = yield from looked_up(
             [("HMGET", self._note, "model", "dimensions", "form")], self.place.shard
         )
-        return _described(self._note, reply)
+        return told_of(self._note, reply)
 
     def begin_anew(self, owner: Any, options: Any, described: Described) -> Plan[None]:
         epoch = _new_epoch()
@@ -208,19 +226,6 @@ class ServerKeeper(VectorKeeper):
 
 def _new_epoch() -> str:
     return secrets.token_hex(8)
-
-
-def _described(key: str, reply: Sequence[bytes | None]) -> Described | None:
-    model, dimensions, form = reply
-    if dimensions is None:
-        return None
-    try:
-        return Described((model or b"").decode(), int(dimensions), (form or b"float32").decode())
-    except ValueError as error:
-        raise StoredDataError(
-            f"the key {key!r} does not tell what vectors are made with ({error}). "
-            "Delete it and the vectors beside it, and call reembed()."
-        ) from error
 
 
 class Following:
@@ -239,7 +244,7 @@ class Following:
         while True:
             asked = self._epoch, self.version
             note, size, changes = yield from keeper.changes_since(*asked)
-            described = _described(keeper._note, note[2:])
+            described = told_of(keeper._note, note[2:])
             if self._take(asked, note[0], described, size, changes) and len(changes) < 3 * _PAGE:
                 break
         has_many_gone = len(self._versions) > size + _MOST_GONE + size // 8

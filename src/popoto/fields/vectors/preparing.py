@@ -24,7 +24,7 @@ from popoto.fields.vectors.keeper import VectorKeeper
 from popoto.memory.vectors.arrays import Array
 from popoto.memory.vectors.words import packed_words
 
-__all__ = ["Preparing", "text_at_hand"]
+__all__ = ["Preparing", "is_of", "text_at_hand"]
 
 logger = logging.getLogger("POPOTO.embedding")
 
@@ -33,6 +33,14 @@ def text_at_hand(instance: Any, source: str) -> Any:
     """What an instance holds of a text: the text, a reference to it, or None. Loads nothing."""
     field = instance._meta.by_name.get(source)
     return getattr(instance, source, None) if field is None else field.settled_value(instance)
+
+
+def is_of(provider: Any, dimensions: int | None) -> bool:
+    """Whether a provider makes vectors of this length, as far as it knows."""
+    try:
+        return bool(dimensions) and provider.dimensions == dimensions
+    except RuntimeError:
+        return True
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,4 +154,8 @@ class Preparing:
         cleared = [key for key, each in outcomes.items() if isinstance(each, Unvectored)]
         vectors = {key: each.vector for key, each in made.items()}
         described = next((each.described for each in made.values()), None)
-        yield from self.keeper.store(vectors, cleared, described)
+        replaced = yield from self.keeper.store(vectors, cleared, described)
+        for each in outcomes.values():
+            if isinstance(each, (Embedded, Unvectored)):
+                # Several records may have the vector of one text.
+                each.replaced = replaced

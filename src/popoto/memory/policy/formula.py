@@ -48,8 +48,13 @@ def compute_fingerprint(
 
     The order of the features does not matter; unknown types count as their text. `include_fields`
     names those that count (KeyError where one is missing); with `include_timestamp` states of
-    different hours differ.
+    different hours differ. Raises TypeError for features that have no names, and for one name in
+    place of a list.
     """
+    if not isinstance(features, Mapping):
+        raise TypeError(f"features must be a dict, such as {{'task': 'deploy'}}, got {features!r}")
+    if isinstance(include_fields, str):
+        raise TypeError(f"include_fields is a list of names, got {include_fields!r}")
     counted = dict(features)
     if include_fields is not None:
         counted = {name: features[name] for name in include_fields}

@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, TypeAlias
 
 from popoto._packages import is_installed
 
-__all__ = ["FORMS", "HAS_NUMPY", "Array", "array_of", "numpy", "packed", "unit", "unpacked"]
+__all__ = [
+    "FORMS",
+    "HAS_NUMPY",
+    "Array",
+    "array_of",
+    "cosines",
+    "numpy",
+    "packed",
+    "unit",
+    "unpacked",
+]
 
 #: Whether NumPy is installed.
 HAS_NUMPY = is_installed("numpy")
@@ -51,6 +61,22 @@ def unit(vector: Array) -> Array:
     # In float64: squares of large numbers of float32 are infinite there.
     length = float(np.linalg.norm(vector.astype(np.float64)))
     return vector.copy() if not length else (vector / length).astype(np.float32)
+
+
+def cosines(vector: Array, stored: Sequence[bytes | None]) -> list[float | None]:
+    """Of a vector and each stored one of float32; None: there is none, NaN: it is no vector."""
+    np = numpy()
+    size = len(vector) * np.dtype(FORMS["float32"]).itemsize
+    found: list[float | None] = [None if each is None else float("nan") for each in stored]
+    places = [place for place, each in enumerate(stored) if each is not None and len(each) == size]
+    data = b"".join(each for each in stored if each is not None and len(each) == size)
+    rows = np.frombuffer(data, dtype=FORMS["float32"]).reshape(len(places), len(vector))
+    with np.errstate(all="ignore"):
+        lengths = np.linalg.norm(rows.astype(np.float64), axis=1, keepdims=True)
+        units = (rows / np.where(lengths == 0, 1, lengths)).astype(np.float32)
+        for place, cosine in zip(places, (units @ unit(vector)).tolist(), strict=True):
+            found[place] = cosine
+    return found
 
 
 def packed(vector: Array, form: str) -> bytes:

@@ -7,6 +7,7 @@
 -- EMBED    vectors member changes note vector model dimensions form epoch   a record has this vector
 -- UNEMBED  vectors member changes note        it has none, which followers are told
 -- REHOUSE  vectors member changes note name   another record key has it
+-- UNNAME   set member                          it leaves a vector set (nearest.lua), if there is one
 -- REFORM   vectors changes note model dimensions form epoch   a new note; all vectors go
 
 local function make_embedding()
@@ -69,6 +70,12 @@ local function make_embedding()
     return vector and 1 or 0
   end
 
+  -- Servers without vector sets do not know the command, and have nothing to lose.
+  function embedding.UNNAME(set, first)
+    redis.pcall('VREM', set, ARGV[first])
+    return 0
+  end
+
   function embedding.REFORM(vectors, first)
     local changes, note = key_at(first), key_at(first + 1)
     call('DEL', vectors, changes, note)
@@ -91,6 +98,9 @@ local function make_embedding()
 
   embedding.looks = {
     UNEMBED = look_at_change, REHOUSE = look_at_change,
+    UNNAME = function()
+      return nil
+    end,
     EMBED = function(vectors, first)
       local failure = look_at_change(vectors, first)
       local other = not failure and other_model(key_at(first + 2), ARGV[first + 4],
@@ -108,3 +118,4 @@ end
 
 MAKERS.EMBED, MAKERS.UNEMBED = make_embedding, make_embedding
 MAKERS.REHOUSE, MAKERS.REFORM = make_embedding, make_embedding
+MAKERS.UNNAME = make_embedding

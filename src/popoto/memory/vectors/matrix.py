@@ -226,6 +226,16 @@ class Matrix:
                 self._rows[:count], self._keys, self._places, self._numbering, self._changes
             )
 
+    def all(self, dimensions: int) -> View:
+        """The same, also while there are none."""
+        return self.view() or View(
+            numpy().zeros((0, dimensions), dtype=numpy().float32),
+            self._keys,
+            self._places,
+            self._numbering,
+            self._changes,
+        )
+
     def changed_since(self, view: View) -> list[int] | None:
         """The places whose rows have changed since a view was taken. None where nobody knows."""
         with self.lock:

@@ -36,8 +36,8 @@ class Collecting(Collector, ABC):
     """What operations can be handed to instead of being carried out: a transaction."""
 
     @abstractmethod
-    def collect(self, operation: Operation) -> None:
-        """Take an operation up."""
+    def collect(self, *operations: Operation) -> None:
+        """Take operations up: all of them, or, where one of them is refused, none."""
 
 
 class Adjusting(Operation):
@@ -59,6 +59,10 @@ class Adjusting(Operation):
     def keys(self) -> tuple[str, ...]:
         # Nothing of the record itself is written: others may write it in the same step.
         return ()
+
+    @property
+    def beside(self) -> tuple[str, ...]:
+        return self.adjustment.ends or (self.key,)
 
     def check_shard(self) -> None:
         self.adjustment.check_shard()
@@ -167,8 +171,7 @@ def carry_or_queue(
     Their results, in order; none where they are queued.
     """
     if isinstance(pipeline, Collecting):
-        for operation in operations:
-            pipeline.collect(operation)
+        pipeline.collect(*operations)
         return []
     check_pipeline(pipeline)
     if pipeline is not None:

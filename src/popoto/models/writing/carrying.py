@@ -27,7 +27,7 @@ from popoto.exceptions import ModelException, OutcomeUnknownError
 from popoto.fields.keeping.shards import register
 from popoto.models.writing.claims import claim_of, claimed_names, taken
 from popoto.models.writing.company import Company, Op
-from popoto.models.writing.contents import prepare_contents
+from popoto.models.writing.contents import prepare_contents, take_back
 from popoto.models.writing.joining import (
     MOST_ARGUMENTS,
     Joined,
@@ -59,6 +59,27 @@ def carry_out(operations: Sequence[Op], company: Company[Op]) -> Plan[list[Op]]:
     Where several calls are to be whole, each is sent twice, first to be checked.
     """
     work = _Work(operations, company)
+    try:
+        yield from _carried_out(work, operations, company)
+    except (OutcomeUnknownError, asyncio.CancelledError):
+        # What is written may stand.
+        raise
+    except Exception:
+        yield from _taken_back(operations, work)
+        raise
+    yield from _taken_back(operations, work)
+    return work.done
+
+
+def _taken_back(operations: Sequence[Op], work: _Work[Op]) -> Plan[None]:
+    """Undo what was prepared for those that were not carried out."""
+    if len(work.done) == len(operations):
+        return
+    done = {id(operation) for operation in work.done}
+    yield from take_back(each for each in operations if id(each) not in done)
+
+
+def _carried_out(work: _Work[Op], operations: Sequence[Op], company: Company[Op]) -> Plan[None]:
     is_spread = is_unclear = False
     for operation in operations:
         is_spread = is_spread or operation.options.shard_by is not None
@@ -81,7 +102,6 @@ def carry_out(operations: Sequence[Op], company: Company[Op]) -> Plan[list[Op]]:
     if work.is_apart:
         # Once more: who empties a model may have taken them out before their records came.
         yield from register([each.options for each in work.done if each.is_registered])
-    return work.done
 
 
 class _Work(Generic[Op]):

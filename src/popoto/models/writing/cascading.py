@@ -258,15 +258,23 @@ class _Family(Company[Operation]):
 
 
 def _in_order(operations: Sequence[Operation]) -> Sequence[Operation]:
-    """A write by which a record goes or moves comes behind what is adjusted of that record.
+    """What is adjusted of a record comes before the write by which that goes or moves.
 
-    Before it, something would be written beside a key where no record is any more.
+    Behind it, something would be written beside a key where no record is any more. Everything else
+    stays in its order, as its events are to be read.
     """
-    adjusted = {each.key for each in operations if not each.keys}
-    if not adjusted:
+    adjusting: dict[str, list[Operation]] = {}
+    for each in operations:
+        for key in each.beside:
+            adjusting.setdefault(key, []).append(each)
+    if not adjusting:
         return operations
-    leaving = [each for each in operations if _left_key(each) in adjusted]
-    return [*(each for each in operations if each not in leaving), *leaving]
+    found: dict[int, Operation] = {}
+    for operation in operations:
+        left = _left_key(operation)
+        for each in (*(adjusting.get(left, ()) if left else ()), operation):
+            found.setdefault(id(each), each)
+    return list(found.values())
 
 
 def _left_key(operation: Operation) -> str | None:

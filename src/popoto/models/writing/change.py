@@ -40,6 +40,8 @@ class Change(Operation):
     #: the fields that the caller has named, or all that are stored
     names: list[str]
     partial = False
+    #: whether moments that it writes are set to now
+    sets_clocks = False
     #: whether a new instance meets a stored record, which it replaces
     upsert = False
     #: by field: a text that was put into a content store, and the bytes of its reference
@@ -78,6 +80,9 @@ class Change(Operation):
 
     def gives_up(self, names: Iterable[str]) -> bool:
         return any(name in self.changed for name in names)
+
+    def renews(self, names: Iterable[str]) -> bool:
+        return self.sets_clocks and self.changed.keys() >= set(names)
 
     def refresh(self, current: Mapping[str, Stored]) -> None:
         """Another writer changed the record: take over what this one does not write."""

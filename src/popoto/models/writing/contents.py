@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable
 from typing import Any
 
@@ -12,6 +13,8 @@ from popoto.fields.keeping.stand_in import Prepared, StandIn
 from popoto.models.record.options import AnyField
 from popoto.models.writing.change import Change
 from popoto.models.writing.operation import Operation
+
+logger = logging.getLogger("POPOTO.writing")
 
 
 def prepare_contents(operations: Iterable[Operation]) -> Plan[None]:
@@ -83,6 +86,30 @@ def settle_contents(commit: Change) -> None:
     for field in commit.options.preparing_fields:
         if field.name in commit.contents:
             field.settle(commit.instance, *commit.contents[field.name])
+
+
+def take_back(operations: Iterable[Operation]) -> Plan[None]:
+    """Undo what was prepared outside the server for operations that were not carried out.
+
+    It is prepared again should they be tried again.
+    """
+    replaced: dict[int, tuple[AnyField, dict[str, Any]]] = {}
+    for each in operations:
+        if not isinstance(each, Change):
+            continue
+        for field in each.options.following_fields:
+            _, stored = each.contents.get(field.name, (None, b""))
+            if isinstance(stored, Prepared) and each.key in stored.replaced:
+                _, found = replaced.setdefault(id(field), (field, {}))
+                found[each.key] = stored.replaced[each.key]
+                kept = {name: each.contents[name] for name in each.contents if name != field.name}
+                each.contents, each.is_ready = kept, False
+    for field, found in replaced.values():
+        try:
+            yield from field.put_back(found)
+        except OSError as error:
+            # What has refused the records is told all the same.
+            logger.warning("%s: what was prepared could not be undone: %s", field.label, error)
 
 
 def let_follow(operations: Iterable[Operation]) -> Plan[None]:

@@ -106,6 +106,9 @@ class Deletion(Operation):
     def gives_up(self, names: Iterable[str]) -> bool:
         return self.known is not None
 
+    def renews(self, names: Iterable[str]) -> bool:
+        return True
+
     def finish(self, replies: Sequence[Reply]) -> bool:
         self.queue_up()
         return self.known is not None

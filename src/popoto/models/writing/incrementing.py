@@ -8,7 +8,7 @@ computed here and swapped for the stored bytes, again if another writer was fast
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, cast
 
 from popoto.engine.batch import Batch, GuardFailure, KeyArgument, QueuedCommits, Step
@@ -115,6 +115,11 @@ class Increment(Change):
     @property
     def _notes_clock(self) -> bool:
         return self.noting is not None and self.field in self.options.listed("decay")
+
+    def gives_up(self, names: Iterable[str]) -> bool:
+        wanted = set(names)
+        # The sum need not be known yet.
+        return self.field.name in wanted or super().gives_up(wanted)
 
     def put_hash(self, batch: Batch) -> None:
         if not self._notes_clock:

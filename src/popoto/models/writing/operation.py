@@ -63,8 +63,20 @@ class Operation:
         """The record keys that it writes or looks at."""
         return (self.key,)
 
+    @property
+    def beside(self) -> tuple[str, ...]:
+        """The keys of records beside which it writes something, while others may write these."""
+        return () if self.keys else (self.key,)
+
     def goes_with(self, other: Operation) -> bool:
         """Whether both may write one record in the same step."""
+        return False
+
+    def join(self, other: Operation) -> None:
+        """Take note of one that writes the same record in the same step, and goes with it."""
+
+    def renews(self, names: Iterable[str]) -> bool:
+        """Whether these moments are set to now by it, or are gone with the record."""
         return False
 
     # Before the first try -----------------------------------------------------------

@@ -54,6 +54,7 @@ class Saving(Change):
     ) -> None:
         super().__init__(instance, key)
         self.request = request
+        self.sets_clocks = not request.skip_auto_now
         if self.options.save_hooks:
             self.hook_arguments = {"ignore_errors": request.ignore_errors, **request.hook_arguments}
         if names is not None:

@@ -36,14 +36,45 @@ class Touch(Change):
         self.now_touched = clock.now() if now is None else now
         self.changed = {field.name: field.encode(self.now_touched) for field in self.fields}
 
+    #: another write of the record in the same step, if there is one; and whether that sets the
+    #: moments as well, or deletes the record
+    _other: Operation | None = None
+    _is_done: bool = False
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        return () if self._other is not None else super().keys
+
     def goes_with(self, other: Operation) -> bool:
-        # Each of them has a moment and an index of its own, unless one index covers both.
-        if not isinstance(other, Touch) or not self.changed.keys().isdisjoint(other.changed):
+        if isinstance(other, Touch):
+            # Each of them has a moment and an index of its own, unless one index covers both.
+            return self.changed.keys().isdisjoint(other.changed) and self._covered.isdisjoint(
+                other._covered
+            )
+        if other.renews(self.changed):
+            return True
+        if not self._is_plain or other.left is not None:
             return False
-        covered = [
-            set(self.options.decision(frozenset(each.changed)).composites) for each in (self, other)
-        ]
-        return covered[0].isdisjoint(covered[1])
+        # What else writes these puts their indexes right, by the moments that it believes in.
+        return not other.gives_up(self.options.decision(frozenset(self.changed)).names)
+
+    def join(self, other: Operation) -> None:
+        if not isinstance(other, Touch):
+            self._other = other
+            self._is_done = other.renews(self.changed)
+
+    @property
+    def _covered(self) -> set[Any]:
+        """The indexes of several fields that follow from the moments."""
+        return set(self.options.decision(frozenset(self.changed)).composites)
+
+    @property
+    def _is_plain(self) -> bool:
+        """Whether nothing but their own indexes follows from the moments."""
+        options = self.options
+        decision = options.decision(frozenset(self.changed))
+        own = {field.name for field in decision.fields} == self.changed.keys()
+        return own and not decision.composites and not options.save_hooks
 
     def look(self, queued: QueuedCommits) -> Plan[None]:
         if self.key in queued.records:
@@ -56,9 +87,11 @@ class Touch(Change):
     def batch(self) -> Batch:
         options = self.options
         batch = Batch(self.noting)
+        if self._is_done:
+            batch.guard("exists", self.key)
+            return batch
         decision = options.decision(frozenset(self.changed))
-        own = {field.name for field in decision.fields} == self.changed.keys()
-        if decision.composites or not own or options.save_hooks:
+        if not self._is_plain:
             # Other entries follow from the moment as well.
             self.put_change(batch, decision, decision.names)
         else:
@@ -94,7 +127,13 @@ class Touch(Change):
         self.refresh(failure.stored(self.options.index_names))
 
     def finish(self, replies: Sequence[Reply]) -> Any:
-        self._take_over(persisted=True)
+        other = self._other
+        if self._is_done and isinstance(other, Change):
+            # What it writes is the moment.
+            self.changed = {name: other.changed[name] for name in self.changed}
+            self.now_touched = self.fields[0].decode(self.changed[self.fields[0].name])
+        if not self._is_done or isinstance(other, Change):
+            self._take_over(persisted=True)
         return self.now_touched
 
     def leave(self, queued: QueuedCommits) -> None:
@@ -107,4 +146,4 @@ class Touch(Change):
         self.note_unconfirmed(persisted=persisted)
         self.instance._stored.update(self.changed)
         for field in self.fields:
-            vars(self.instance)[field.name] = self.now_touched
+            vars(self.instance)[field.name] = field.decode(self.changed[field.name])

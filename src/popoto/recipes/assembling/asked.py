@@ -36,6 +36,8 @@ class Asked:
     #: relationships of the model to itself that associate its records
     traversed: tuple[str, ...] = ()
     gate: Gate | None = None
+    #: the BM25Field whose words are searched
+    keywords: str | None = None
 
     @property
     def spec(self) -> QuerySpec:

@@ -33,7 +33,7 @@ from popoto.models.reading.ranking.recalling.recall import recall_ranking
 from popoto.models.reading.ranking.recalling.under_way import UnderWay
 from popoto.recipes.assembling.asked import Asked
 
-__all__ = ["Retrieval", "mode_of", "retrieval"]
+__all__ = ["Retrieval", "mode_of", "retrieval", "searched_by"]
 
 Ranking: TypeAlias = list[tuple[str, float]]
 
@@ -104,9 +104,10 @@ class ByText(Retrieval):
         text = "\n".join(str(cue) for cue in asked.cues.values() if cue is not None)
         if not text.strip():
             return []
-        of_words = told_of_words(spec) if MEANING in self._signals else ()
+        words = asked.keywords
+        of_words = told_of_words(spec, words) if MEANING in self._signals else ()
         signals = (*self._signals, *of_words, *told_of_order(spec.options))
-        recalling = Recalling(text, _REACH * limit, signals=signals, verified=False)
+        recalling = Recalling(text, _REACH * limit, words, signals=signals, verified=False)
         plans: list[Plan[Any]] = [recall_ranking(spec, recalling)]
         if asked.weights:
             plans.append(composite_ranking(spec, Scoring(asked.weights, 2 * _REACH * limit)))
@@ -166,6 +167,13 @@ _MODES: Final[Mapping[str, tuple[Callable[[Asked], Retrieval], tuple[str, ...]]]
     "lexical": (partial(ByText, meaning=False), ("keywords",)),
     "composite": (BySignals, ()),
 }
+
+
+def searched_by(model: Any, content_field: str | None) -> str | None:
+    """The BM25Field whose words are searched: of several that of the content, or the first."""
+    fields = model._meta.listed("keywords")
+    found = [each.name for each in fields if each.source == content_field]
+    return next(iter((*found, *(each.name for each in fields))), None)
 
 
 def mode_of(model: Any, wanted: str) -> str:

@@ -59,7 +59,7 @@ def checked_limit(options: ModelOptions, limit: Any, name: str = "limit") -> int
     """How many of something are wanted. Raises QueryException for what is no int."""
     if isinstance(limit, bool) or not isinstance(limit, Integral):
         raise QueryException(f"{options.model_name}: {name} must be an int, got {describe(limit)}")
-    return int(limit)
+    return min(int(limit), MOST_RESULTS)
 
 
 def capped(execution: Execution, count: int) -> int:

@@ -9,12 +9,12 @@ from typing import Any
 from popoto.engine.outcome import other_model
 from popoto.engine.request import Call, Plan
 from popoto.fields.vectors.embedding import described_by, embedded, provider_failure
-from popoto.fields.vectors.keeper import Seen, VectorKeeper
+from popoto.fields.vectors.keeper import Described, Seen, VectorKeeper
 from popoto.memory.vectors.arrays import Array
 from popoto.memory.vectors.matrix import View
 from popoto.models.reading.planning import AnyField
 
-__all__ = ["Search"]
+__all__ = ["Search", "refuse_others"]
 
 #: A search of more products than this leaves the event loop alone meanwhile.
 _MOST_AT_ONCE = 4_000_000
@@ -34,6 +34,8 @@ class Search:
     vector: Array
     #: the similarity of each row, once it was needed
     similar: Array = None
+    #: whether the nearest that were found are all that there are
+    has_all: bool = False
 
     @classmethod
     def of(cls, field: AnyField, vector: Array, shard: str) -> Plan[Search | None]:
@@ -87,10 +89,7 @@ class Search:
     @classmethod
     def against(cls, field: AnyField, seen: Seen, view: View, vector: Array) -> Search:
         """A question that has its vector. Raises VectorMismatchError for those of another model."""
-        asked = described_by(field.provider, len(vector), field.keeper.form)
-        told = seen.described
-        if told is not None and not asked.agrees(told):
-            raise other_model(field.label, told, asked, "nothing was searched")
+        asked = refuse_others(field, seen.described, vector)
         if view.rows.shape[1] != len(vector):
             told = asked._replace(model="", dimensions=view.rows.shape[1])
             raise other_model(field.label, told, asked, "nothing was searched")
@@ -126,6 +125,14 @@ class Search:
         work = 0 if matrix.waiting() <= _FEW else _MOST_AT_ONCE + 1
         found: list[str] | None = yield from _at_ease(work, find)
         return found
+
+
+def refuse_others(field: AnyField, told: Described | None, vector: Array) -> Described:
+    """What a question's vector is made with. Raises VectorMismatchError where others are not."""
+    asked = described_by(field.provider, len(vector), field.keeper.form)
+    if told is not None and not asked.agrees(told):
+        raise other_model(field.label, told, asked, "nothing was searched")
+    return asked
 
 
 def _at_ease(work: int, function: Callable[[], Any]) -> Plan[Any]:

@@ -69,6 +69,10 @@ def reciprocal_ranks(
     scores: dict[str, float] = {}
     for name, pairs in lists.items():
         weight = weights.get(name, 1.0)
+        if not isinstance(pairs or (), Iterable):
+            raise TypeError(
+                f"{name} must be a list of pairs (record key, score), got {describe(pairs)}"
+            )
         for rank, pair in enumerate(pairs or (), 1):
             key = _key_of(name, pair)
             scores[key] = scores.get(key, 0.0) + weight / (k + rank)

@@ -33,6 +33,7 @@ from popoto.models.reading.ranking.asked import (
 )
 from popoto.models.reading.ranking.comparing import Search
 from popoto.models.reading.ranking.composite import composite_score
+from popoto.models.reading.ranking.named import NamedSearch
 from popoto.models.reading.ranking.scored import Found, Scored, best_of_shards, finished
 from popoto.models.reading.spec import QuerySpec
 from popoto.models.reading.spreading import in_each_shard
@@ -153,8 +154,11 @@ def _checked(options: ModelOptions, asked: Scoring) -> Scoring:
     return replace(asked, min_score=least, co_occurrence_boost=boost, post_filter=accepts)
 
 
-def embedding_field(spec: QuerySpec) -> AnyField:
-    """The model's first embedding field. Raises QueryException without one, or without NumPy."""
+def embedding_field(spec: QuerySpec, source: str | None = None) -> AnyField:
+    """The model's first embedding field, of those of this source if there are any.
+
+    Raises QueryException without one, or without NumPy.
+    """
     fields = spec.options.listed("embedding")
     if not fields:
         raise QueryException(
@@ -162,7 +166,7 @@ def embedding_field(spec: QuerySpec) -> AnyField:
         )
     if not HAS_NUMPY:
         raise QueryException("semantic_search() needs NumPy: pip install 'popoto[embeddings]'")
-    return fields[0]
+    return next((field for field in fields if field.source == source), fields[0])
 
 
 # Ranking ---------------------------------------------------------------------------------------
@@ -202,7 +206,7 @@ class _Ranked:
         similar = yield from self.search.among(keys)
         # Further ones are no better than the last of these.
         worst = min(similar.values(), default=0.0)
-        self.is_whole = not self._boost and not self._passes_on(worst)
+        self.is_whole = self.search.has_all or (not self._boost and not self._passes_on(worst))
         boosted = yield from self.search.among(self._boost.keys() - similar.keys())
         return self._accepted(self._joined_with(similar | boosted, self._boost))
 
@@ -288,10 +292,14 @@ def _searched(
 ) -> Plan[tuple[Search | None, _Ahead | None]]:
     """The question and what there is. One round trip, in which the best are read as well.
 
+    None where a vector set is to name them.
+
     The best are those that this process knew last. Mostly they still are.
     """
     shard = fetch.options.shard
     keeper: VectorKeeper = field.keeper_in(shard)
+    if keeper.vector_set is not None:
+        return NamedSearch.asked(field, keeper, keeper.vector_set, vector), None
     foreseen = Search.foreseen(field, vector, shard)
     if foreseen is None:
         return Search.among_seen(field, (yield from keeper.seen()), vector), None

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from popoto.exceptions import QueryException
+from popoto.fields.associations.edges import end_of
 from popoto.fields.describing import describe
 from popoto.memory.composite.signals import Signal
 from popoto.memory.recall.formula import WEIGHTS, reads_value, saturated
@@ -70,7 +71,8 @@ class Recalling:
 
     def check(self, options: ModelOptions) -> None:
         """Raise QueryException for cues that are no list of keys."""
-        if isinstance(self.cues, (str, bytes)) or not isinstance(self.cues or (), Iterable):
+        is_one = isinstance(self.cues, (str, bytes)) or hasattr(self.cues, "_meta")
+        if is_one or not isinstance(self.cues or (), Iterable):
             raise QueryException(
                 f"{options.model_name}: cues are records or their keys, such as [record], got "
                 f"{describe(self.cues)}"
@@ -150,7 +152,7 @@ class Signals:
         return cls(
             weights,
             keyword_field(options, asked.field) if has_index else None,
-            embedding_field(spec) if MEANING in weights else None,
+            embedding_field(spec, source_of(options, asked.field)) if MEANING in weights else None,
             tuple(_memory_signal(spec, name) for name in weights if name not in _NO_INDEX),
         )
 
@@ -168,9 +170,20 @@ def told_of_order(options: ModelOptions) -> tuple[str, ...]:
     return of_order if declared.speaker is None else (*of_order, SPEAKER)
 
 
-def told_of_words(spec: QuerySpec) -> tuple[str, ...]:
-    """The signals that a model has because the vectors of its words are kept."""
-    return (LATE,) if embedding_field(spec).tells_words else ()
+def told_of_words(spec: QuerySpec, field: str | None) -> tuple[str, ...]:
+    """The signals that a model has because the vectors of its words are kept.
+
+    `field`: the BM25Field by which it is searched, where it has several.
+    """
+    embedding = embedding_field(spec, source_of(spec.options, field))
+    return (LATE,) if embedding.tells_words else ()
+
+
+def source_of(options: ModelOptions, field: str | None) -> str | None:
+    """The text whose words are searched: that of this BM25Field, or of the only one."""
+    fields = options.listed("keywords")
+    found = [each.source for each in fields if len(fields) == 1 or each.name == field]
+    return found[0] if found else None
 
 
 def _defaults(spec: QuerySpec, asked: Recalling) -> dict[str, float]:
@@ -181,7 +194,7 @@ def _defaults(spec: QuerySpec, asked: Recalling) -> dict[str, float]:
         found |= {WORDS: WEIGHTS[WORDS], LENGTH: WEIGHTS[LENGTH]}
     if options.listed("embedding"):
         found[MEANING] = WEIGHTS[MEANING]
-        found |= {name: WEIGHTS[name] for name in told_of_words(spec)}
+        found |= {name: WEIGHTS[name] for name in told_of_words(spec, asked.field)}
     found |= {field.name: WEIGHTS["decay"] for field in options.listed("decay")}
     found |= {field.name: WEIGHTS["confidence"] for field in options.listed("confidence")}
     if hasattr(spec.model, "_access_signal"):
@@ -206,10 +219,9 @@ def _names(
         )
     if signals is None:
         names = [*defaults, *(name for name in given if name not in defaults)]
-    elif isinstance(signals, str):
+    elif isinstance(signals, (str, bytes)) or not isinstance(signals, Iterable):
         raise QueryException(
-            f"{options.model_name}: signals are names, such as [{signals!r}], got "
-            f"{describe(signals)}"
+            f"{options.model_name}: signals are names, such as ['words'], got {describe(signals)}"
         )
     else:
         names = list(dict.fromkeys(signals))
@@ -247,7 +259,13 @@ def _memory_signal(spec: QuerySpec, name: str) -> MemorySignal:
 
 
 def key_of_cue(cue: Any) -> str:
-    """The record key that a cue stands for: that of a record, or the cue itself."""
-    if isinstance(cue, bytes):
-        return cue.decode("utf-8")
-    return str(getattr(cue, "pk", cue))
+    """The record key that a cue stands for: that of a record, or the cue itself.
+
+    Raises QueryException for what is neither.
+    """
+    try:
+        return end_of(cue)
+    except (TypeError, ValueError) as error:
+        raise QueryException(
+            f"cues are records or their keys, and one of them is {describe(cue)}"
+        ) from error
