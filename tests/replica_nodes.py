@@ -56,6 +56,20 @@ class Group:
                 return False
             return True
 
+    def wait_for_replicas(self) -> None:
+        """Until they have everything that the primary has now."""
+        with node(self.primary) as server:
+            written = server.info("replication")["master_repl_offset"]
+        for port in self.replicas:
+            with node(port) as server:
+                wait_until(
+                    lambda server=server: (
+                        server.info("replication")["slave_repl_offset"] >= written
+                    ),
+                    time.monotonic() + 30,
+                    "a replica stays behind",
+                )
+
     def role(self, port: int) -> str:
         """What a server takes itself for: "master" or "slave"."""
         with node(port) as server:

@@ -152,6 +152,7 @@ def test_what_was_idle_does_not_wake_up_on_the_old_primary(group: Group) -> None
     async def both() -> int:
         order = await Order.async_create(number=1)
         Order.create(number=2)
+        await asyncio.to_thread(group.wait_for_replicas)
         await asyncio.to_thread(fail_over, group)
         order.state = "paid"
         await order.async_save()
