@@ -27,12 +27,20 @@ __all__ = [
     "MatchExistsError",
     "MissingTargetError",
     "ModelException",
+    "NoStreamError",
     "NotReplicatedError",
     "NotStoredError",
     "NothingWrittenError",
     "NumberOverflowError",
     "OutcomeUnknownError",
     "OutcomeUnknownTimeoutError",
+    "PartlyRefusedClusterDownError",
+    "PartlyRefusedError",
+    "PartlyRefusedLoadingError",
+    "PartlyRefusedMasterDownError",
+    "PartlyRefusedMemoryError",
+    "PartlyRefusedReadOnlyError",
+    "PartlyRefusedTryAgainError",
     "PartlyWrittenError",
     "PopotoException",
     "ProtectedError",
@@ -157,6 +165,10 @@ class CommandRefusedError(ModelException, redis.exceptions.ResponseError):
 
     The write itself was carried out, with everything that belongs to it.
     """
+
+
+class NoStreamError(ModelException, redis.exceptions.ResponseError):
+    """The key of a stream holds something else, which another program uses."""
 
 
 class KeyMutationError(ModelException):
@@ -296,12 +308,49 @@ class OutcomeUnknownError(redis.exceptions.ConnectionError):
 
 
 class PartlyWrittenError(OutcomeUnknownError):
-    """The server could not be reached any more in the middle of a bulk operation.
+    """A bulk operation ended half-way: the server could not be reached, or refused a batch.
 
-    What was under way then was not written. `done` says how many rows were written before.
+    What was under way then was not written. `done` says how many rows were written before,
+    `stored` has the positions of those of the batch under way: as of a `BulkError`.
     """
 
-    done: int = 0
+    __reduce__ = _reduced
+
+    def __init__(self, message: str, *, done: int = 0, stored: Sequence[int] = ()) -> None:
+        super().__init__(message)  # pyright: ignore[reportUnknownMemberType]  # untyped in redis-py
+        self.done = done
+        self.stored = list(stored)
+
+
+class PartlyRefusedError(PartlyWrittenError, redis.exceptions.ResponseError):
+    """The server takes no writes any more (MISCONF, NOREPLICAS, ...); earlier rows are stored.
+
+    Where redis-py has a class for the reason, the error is one of that class too.
+    """
+
+
+class PartlyRefusedMemoryError(PartlyRefusedError, redis.exceptions.OutOfMemoryError):
+    """OOM in the middle of a bulk operation. `done` says how many rows are stored."""
+
+
+class PartlyRefusedReadOnlyError(PartlyRefusedError, redis.exceptions.ReadOnlyError):
+    """READONLY in the middle of a bulk operation. `done` says how many rows are stored."""
+
+
+class PartlyRefusedLoadingError(PartlyRefusedError, redis.exceptions.BusyLoadingError):
+    """LOADING in the middle of a bulk operation. `done` says how many rows are stored."""
+
+
+class PartlyRefusedClusterDownError(PartlyRefusedError, redis.exceptions.ClusterDownError):
+    """CLUSTERDOWN in the middle of a bulk operation. `done` says how many rows are stored."""
+
+
+class PartlyRefusedMasterDownError(PartlyRefusedError, redis.exceptions.MasterDownError):
+    """MASTERDOWN in the middle of a bulk operation. `done` says how many rows are stored."""
+
+
+class PartlyRefusedTryAgainError(PartlyRefusedError, redis.exceptions.TryAgainError):
+    """TRYAGAIN in the middle of a bulk operation. `done` says how many rows are stored."""
 
 
 class NotReplicatedError(OutcomeUnknownError):

@@ -216,13 +216,13 @@ def test_records_expire_when_they_would_have(tmp_path: Path, redis_client: redis
 def test_a_server_that_cannot_let_fields_expire_keeps_them_and_says_so(
     tmp_path: Path, redis_client: redis.Redis, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    line = {"model": "Keeper", "fields": {"badge": 1, "name": "x"}}
-    line["fields_expire"] = {"name": "2999-01-01T00:00:00+00:00"}
+    line = {"model": "Ticket", "fields": {"number": "a" * 32, "rank": 1, "note": "x"}}
+    line["fields_expire"] = {"note": "2999-01-01T00:00:00+00:00"}
     (tmp_path / "k.jsonl").write_text(json.dumps(line))
     can = expires_fields(redis_client)
     assert imported(tmp_path / "k.jsonl") == (0 if can else 1)
     assert ("takes Redis 7.4 or Valkey 9" in capsys.readouterr().err) == (not can)
-    assert Keeper.query.get(badge=1).name == "x"
+    assert Ticket.query.get(rank=1).note == "x"
 
 
 def test_single_fields_expire_when_they_would_have(
@@ -237,6 +237,27 @@ def test_single_fields_expire_when_they_would_have(
     redis_client.flushall()
     assert imported(tmp_path / "t.jsonl") == 0
     assert redis_client.hpexpiretime(ticket.pk, "note") == [before]
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("rank", "Ticket.rank is part of the key or of an index"),
+        ("number", "Ticket.number is part of the key or of an index"),
+    ],
+)
+def test_fields_that_cannot_expire_alone_are_a_problem_of_their_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str, words: str
+) -> None:
+    """As `expire_field` refuses them."""
+    good = {"model": "Ticket", "fields": {"number": "a" * 32, "rank": 1}}
+    bad = {"model": "Ticket", "fields": {"number": "b" * 32, "rank": 2}}
+    bad["fields_expire"] = {name: "2999-01-01T00:00:00+00:00"}
+    (tmp_path / "t.jsonl").write_text(f"{json.dumps(bad)}\n{json.dumps(good)}\n")
+    assert imported(tmp_path / "t.jsonl") == 1
+    told = capsys.readouterr().err
+    assert f"line 1: {words}" in told
+    assert [each.rank for each in Ticket.query.all()] == [1]
 
 
 def test_records_that_have_expired_meanwhile_are_left_out(

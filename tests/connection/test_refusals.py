@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import pickle
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 import redis
@@ -19,7 +20,14 @@ from redis.exceptions import (
 
 from popoto import IndexedField, KeyField, Model, StringField, redis_db
 from popoto._connection import policy, refusals
-from popoto.exceptions import NothingWrittenError, OutcomeUnknownError
+from popoto.exceptions import (
+    NothingWrittenError,
+    OutcomeUnknownError,
+    PartlyRefusedError,
+    PartlyWrittenError,
+    RefusedMemoryError,
+)
+from popoto.models.writing import carrying, joining
 from popoto.redis_db import POPOTO_REDIS_DB
 from popoto.testing.faults import FaultProxy
 from tests.connection.scripted import scripted_server
@@ -125,22 +133,126 @@ def test_a_server_whose_memory_is_full(api: Api, redis_client: redis.Redis) -> N
     assert violations(redis_client, Berth) == []
 
 
-def test_a_batch_that_is_refused_does_not_deny_the_one_before(
-    api: Api, redis_client: redis.Redis
+BULK: dict[str, Callable[[Api, list[Berth], Callable[[int], object]], Any]] = {
+    "bulk_create": lambda api, rows, full: api(
+        Berth.bulk_create, rows, batch_size=2, progress=full
+    ),
+    "bulk_create, collecting": lambda api, rows, full: api(
+        Berth.bulk_create, rows, batch_size=2, progress=full, on_error=pytest.fail
+    ),
+    "bulk_update": lambda api, rows, full: api(
+        Berth.bulk_update, rows, batch_size=2, progress=full, kind="pier"
+    ),
+    "bulk_delete": lambda api, rows, full: api(
+        Berth.bulk_delete, rows, batch_size=2, progress=full
+    ),
+}
+
+
+@pytest.mark.usefixtures("short_patience")
+@pytest.mark.parametrize(
+    ("way", "line"),
+    [
+        *(("bulk_create", line) for line in REFUSALS),
+        *((way, line) for way in BULK for line in list(REFUSALS)[:2]),
+    ],
+)
+def test_a_batch_that_is_refused_says_what_is_stored(
+    api: Api, proxy: FaultProxy, line: bytes, way: str
 ) -> None:
-    rows = [Berth(name=str(number)) for number in range(4)]
+    rows = [Berth(name=str(number)) for number in range(5)]
+    if way.startswith("bulk_create"):
+        api(Berth.create, name="warm")
+    else:
+        api(Berth.bulk_create, rows)
+    seen: list[int] = []
+
+    def fill(done: int) -> None:
+        seen.append(done)
+        if done == 4:
+            proxy.answer(line + b"\r\n", b"EVALSHA", times=20)
+
+    with pytest.raises(PartlyWrittenError, match="4 rows were written before that") as caught:
+        BULK[way](api, rows, fill)
+    assert seen == [2, 4]
+    error = caught.value
+    assert isinstance(error, REFUSALS[line])
+    assert not isinstance(error, NothingWrittenError)
+    assert (error.done, error.stored) == (4, [])
+    # redis-py takes the words away for which it has a class.
+    assert line.decode().partition(" ")[2].rstrip(".") in str(error)
+    assert "nothing was written" not in str(error)
+    told = pickle.loads(pickle.dumps(error))
+    assert (type(told), str(told), told.done) == (type(error), str(error), 4)
+
+
+def test_emptying_that_is_refused_says_what_is_gone(api: Api, proxy: FaultProxy) -> None:
+    api(Berth.bulk_create, [Berth(name=str(number)) for number in range(300)])
+
+    def fill(_: int) -> None:
+        # It looks before it writes.
+        proxy.answer(b"-NOREPLICAS Not enough good replicas to write.\r\n", b"SREM")
+
+    with pytest.raises(PartlyRefusedError, match="rows were written before that") as caught:
+        api(Berth.delete_all, batch_size=20, progress=fill)
+    assert caught.value.done == 300 - api(Berth.query.count) > 0
+
+
+@pytest.mark.parametrize("way", ["raw_update", "renew_ttl"])
+def test_bulk_writes_without_progress_say_it_too(api: Api, proxy: FaultProxy, way: str) -> None:
+    api(Berth.bulk_create, [Berth(name=str(number)) for number in range(5)])
+    write = {
+        "raw_update": lambda: api(
+            Berth.raw_update, [f"Berth:{number}" for number in range(5)], batch_size=2, text="x"
+        ),
+        "renew_ttl": lambda: api(Berth.query.order_by("name").renew_ttl, 60, batch_size=2),
+    }[way]
+    proxy.answer(b"-MISCONF No disk.\r\n", b"Berth:4")
+    with pytest.raises(PartlyRefusedError, match="4 rows were written before that") as caught:
+        write()
+    assert caught.value.done == 4
+
+
+def test_a_part_that_is_refused_says_which_rows_of_its_batch_are_stored(
+    api: Api, redis_client: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is too large for one call is written in parts, of which a later one is refused."""
+    monkeypatch.setattr(joining, "MOST_ARGUMENTS", 100)
+    api(Berth.create, name="warm")
+    rows = [Berth(name=f"{number:02}") for number in range(20)]
+    take, writes = carrying._Work._take, 0
+
+    def take_and_fill(self: Any, call: Any, reply: Any) -> Any:
+        nonlocal writes
+        writes += 1
+        if writes == 2:
+            redis_client.config_set("maxmemory", 1)
+        return take(self, call, reply)
+
+    monkeypatch.setattr(carrying._Work, "_take", take_and_fill)
     try:
         with pytest.raises(OutOfMemoryError) as caught:
-            api(
-                Berth.bulk_create,
-                rows,
-                batch_size=2,
-                progress=lambda *_: redis_client.config_set("maxmemory", 1),
-            )
+            api(Berth.bulk_create, rows)
     finally:
         redis_client.config_set("maxmemory", 0)
-    assert not isinstance(caught.value, NothingWrittenError)
-    assert api(Berth.query.count) == 2
+    error = caught.value
+    assert isinstance(error, PartlyWrittenError)
+    assert 0 < error.done < 20
+    assert error.stored == list(range(error.done))
+    assert f"of the batch under way these: 0-{error.done - 1}" in str(error)
+    stored = sorted(each.name for each in api(Berth.query.all))
+    assert stored == [*(row.name for row in rows[: error.done]), "warm"]
+
+
+def test_a_first_batch_that_is_refused_is_no_other_than_a_save(
+    api: Api, redis_client: redis.Redis
+) -> None:
+    redis_client.config_set("maxmemory", 1)
+    try:
+        with pytest.raises(RefusedMemoryError, match="nothing was written"):
+            api(Berth.bulk_create, [Berth(name=str(number)) for number in range(4)], batch_size=2)
+    finally:
+        redis_client.config_set("maxmemory", 0)
 
 
 def test_a_refused_write_in_direct_use_is_as_redis_py_has_it(redis_client: redis.Redis) -> None:

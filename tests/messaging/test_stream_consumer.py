@@ -108,7 +108,9 @@ async def test_the_group_is_made_once_also_without_a_stream(redis_client: redis.
 
 async def test_other_errors_of_making_the_group_are_raised(redis_client: redis.Redis) -> None:
     redis_client.set(STREAM, "no stream")
-    with pytest.raises(redis.ResponseError, match="WRONGTYPE"):
+    with pytest.raises(
+        redis.ResponseError, match="the key 'stream:work' holds a string where a stream"
+    ):
         await consumer(Worker()).process_batch()
 
 

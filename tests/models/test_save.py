@@ -65,7 +65,8 @@ def test_a_pre_save_that_returns_something_falsy_cancels(
             return None
 
     record = Picky(name="a")
-    assert api(record.save) is False
+    with pytest.warns(UserWarning, match="returns None"):
+        assert api(record.save) is False
     assert record._is_persisted is False
     assert redis_client.keys("*") == []
 

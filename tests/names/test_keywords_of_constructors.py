@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 import popoto
-from popoto import IntField, KeyField, Model, ModelException, StringField
+from popoto import EventStreamMixin, IntField, KeyField, Model, ModelException, StringField
 from popoto.exceptions import AlreadyExistsError, UnknownNameError
 from popoto.models.base import TypedModel
 from popoto.models.record.record import OWN_STATE
@@ -273,3 +273,48 @@ def test_known_keywords_are_silent(api: Api) -> None:
         api(User.create, name="ann", mail="a@b.c", visits=1)
         api(User.get_or_create, name="ann", defaults={"mail": "x"})
         api(User.update_or_create, name="ann", defaults={"mail": "x"})
+
+
+# Values without a name ---------------------------------------------------------------------
+
+
+class Seat(Model):
+    row = KeyField()
+    number = KeyField(type=int)
+
+
+class OwnInit(Seat):
+    def __init__(self, row: Any, **values: Any) -> None:
+        super().__init__(row, **values)
+
+
+class Noted(EventStreamMixin, Model):
+    name = KeyField()
+
+
+@pytest.mark.parametrize(
+    ("construct", "words"),
+    [
+        (lambda: Seat("a", 7), r"keyword, as Seat\(row='a', number=7\), got 'a', 7"),  # type: ignore[arg-type]
+        (lambda: Seat({"row": "a"}), r"Seat takes values by keyword"),  # type: ignore[arg-type]
+        (lambda: OwnInit("a"), r"OwnInit takes values by keyword, as OwnInit\(row='a'\)"),
+        (lambda: Noted("x"), r"Noted takes values by keyword, as Noted\(name='x'\)"),  # type: ignore[arg-type]
+    ],
+)  # fmt: skip
+def test_a_constructor_names_the_keywords_of_what_stands_by_itself(
+    construct: Callable[[], Any], words: str
+) -> None:
+    with pytest.raises(TypeError, match=words):
+        construct()
+
+
+def test_other_calls_say_that_values_have_keywords(api: Api) -> None:
+    for call in (Seat.get_or_create, Seat.update_or_create):
+        with pytest.raises(TypeError, match=r"Seat\.\w+: defaults must be a dict .*by keyword"):
+            api(call, "a")
+    for call in (Seat.create, Seat(row="a", number=1).save):
+        with pytest.raises(TypeError, match=r"pipeline must be .* given by keyword"):
+            api(call, "a")
+    assert api(Seat.query.count) == 0
+    (stored,) = api(Seat.bulk_create, Seat(row="a", number=1))
+    assert api(Seat.query.get, row="a", number=1) == stored

@@ -292,3 +292,183 @@ def test_the_class_method_answers_what_the_index_says() -> None:
     assert ASKED == []
     with pytest.raises(QueryException, match="not allowed on base Field"):
         StringField.filter_query(Stall, "note", note="a")
+
+
+# Under a partition that is required ---------------------------------------------------------
+
+
+class Own(Model):
+    name = KeyField()
+    agent = asks_what_it_extends(IndexedField)()
+    kind = asks_what_it_extends(IndexedField)()
+    code = asks_what_it_extends(UniqueField)()
+    size = asks_what_it_extends(SortedField)(type=int)
+    rank = asks_what_it_extends(SortedField)(type=int, partition_by="agent")
+    place = asks_what_it_extends(GeoField)()
+    home = asks_what_it_extends(Relationship)(Region)
+
+    class Meta:
+        require_partition = ("agent",)
+
+
+class Keyed(Model):
+    agent = KeyField()
+    name = KeyField()
+    kind = asks_what_it_extends(IndexedField)()
+
+    class Meta:
+        require_partition = ("agent",)
+
+
+class Answering(IndexedField):
+    """Notes what the index says, and answers all that it is told to."""
+
+    said: list[Any] = []
+    more: set[bytes] = set()
+
+    @classmethod
+    def filter_query(cls, model: Any, field_name: str, **params: Any) -> Any:
+        cls.said.append(super().filter_query(model, field_name, **params))
+        return cls.said[-1] | cls.more
+
+
+@pytest.fixture
+def owned() -> Region:
+    region = Region.create(name="south")
+    for number, name in enumerate("abcd"):
+        of = "xy"[number % 2]
+        Own.create(
+            name=name, agent=of, kind="k", code=f"c{number}", size=number, rank=number,
+            place=(number, number), home=region,
+        )  # fmt: skip
+        Keyed.create(agent=of, name=name, kind="k")
+    ASKED.clear()
+    return region
+
+
+@pytest.mark.parametrize(
+    ("condition", "expected"),
+    [
+        ({"kind": "k"}, "ac"), ({"kind__startswith": "k"}, "ac"), ({"code": "c2"}, "c"),
+        ({"size__gte": 1}, "c"), ({"rank__gte": 1}, "c"), ({"code": "c1"}, ""),
+        ({"place": (0, 0), "place_radius": 9000, "place_radius_unit": "km"}, "ac"),
+        ({"home__name": "south"}, "ac"), ({"kind": "k", "size__lt": 2}, "a"), ({}, "ac"),
+    ],
+    ids=repr,
+)  # fmt: skip
+@pytest.mark.usefixtures("owned")
+def test_it_asks_its_index_within_the_partition_that_the_query_has_fixed(
+    api: Api, condition: dict[str, Any], expected: str
+) -> None:
+    found = Own.query.filter(agent="x", **condition)
+    assert "".join(each.name for each in api(found.all)) == expected
+    assert api(found.count) == len(expected)
+    with pytest.raises(QueryException, match="require_partition"):
+        api(Own.query.filter(**condition).all)
+
+
+@pytest.mark.usefixtures("owned")
+def test_the_partition_may_be_fixed_anywhere_in_the_query(api: Api) -> None:
+    nested = Own.query.filter(Q(agent="x", size=0) | Q(agent="x", size=2), kind="k")
+    assert [each.name for each in api(nested.all)] == ["a", "c"]
+    by_key = Keyed.query.filter(pk__in=["Keyed:x:a", "Keyed:y:b"], kind="k")
+    assert [each.name for each in api(by_key.all)] == ["a", "b"]
+    assert [each.name for each in api(Keyed.query.filter(agent="y", kind="k").all)] == ["b", "d"]
+
+
+class Told(Model):
+    name = KeyField()
+    agent = IndexedField()
+    kind = Answering()
+
+    class Meta:
+        require_partition = ("agent",)
+
+
+def test_no_other_partition_is_told_nor_found_by_what_it_widens(api: Api) -> None:
+    for number, name in enumerate("abcd"):
+        Told.create(name=name, agent="xy"[number % 2], kind="kl"[number // 2])
+    Answering.said, Answering.more = [], {b"Told:b", b"Told:c"}
+    assert [each.name for each in api(Told.query.filter(kind="k", agent="x").all)] == ["a", "c"]
+    assert Answering.said == [{b"Told:a"}]
+    with pytest.raises(QueryException, match="require_partition"):
+        IndexedField.filter_query(Told, "kind", kind="k")
+    assert IndexedField.filter_query(Told, "kind", kind="k", agent="x") == {b"Told:a"}
+
+
+# Distances --------------------------------------------------------------------------------------
+
+
+class Around(GeoField):
+    """Looks twice as far, leaves some out, or answers by itself."""
+
+    answers: Any = None
+    asks: bool = True
+
+    @classmethod
+    def filter_query(cls, model: Any, field_name: str, **params: Any) -> Any:
+        if not cls.asks:
+            return cls.answers
+        wider = {**params, f"{field_name}_radius": params[f"{field_name}_radius"] * 2}
+        found = super().filter_query(model, field_name, **wider)
+        return found if cls.answers is None else found - cls.answers
+
+
+class Kiosk(Model):
+    name = KeyField()
+    place = Around()
+
+
+@pytest.fixture
+def kiosks(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, degrees in {"d": 0, "a": 1, "c": 2, "b": 3, "e": 20}.items():
+        Kiosk.create(name=name, place=(0, degrees))
+    monkeypatch.setattr(Around, "answers", None)
+    monkeypatch.setattr(Around, "asks", True)
+
+
+#: Some 111 km are a degree.
+HERE: dict[str, Any] = {"place": (0, 0), "place_radius": 180, "place_radius_unit": "km"}
+
+
+def distances(api: Api, **more: Any) -> dict[str, Any]:
+    found = Kiosk.query.filter(**HERE, **more)
+    rows = api(found.all)
+    assert [each.name for each in api(found.limit(2).all)] == [each.name for each in rows[:2]]
+    return {each.name: round(vars(each).get("_geo_distance", -1)) for each in rows}
+
+
+@pytest.mark.usefixtures("kiosks")
+def test_what_it_widens_is_told_by_distance(api: Api) -> None:
+    wanted = {"d": 0, "a": 111, "c": 222, "b": 334}
+    assert list(distances(api)) == list(wanted)
+    assert list(distances(api, place_with_distances=True).items()) == list(wanted.items())
+    (last,) = api(Kiosk.query.filter(**HERE, place_with_distances=True, name="b").all)
+    assert last._geo_distance_unit == "km"
+
+
+@pytest.mark.usefixtures("kiosks")
+def test_what_it_narrows_is_told_by_distance(api: Api) -> None:
+    Around.answers = {b"Kiosk:a"}
+    found = distances(api, place_with_distances=True)
+    assert list(found.items()) == [("d", 0), ("c", 222), ("b", 334)]
+
+
+@pytest.mark.usefixtures("kiosks")
+def test_what_it_finds_by_itself_is_told_by_the_distance_from_what_was_asked(api: Api) -> None:
+    """What lies in no circle comes last."""
+    Around.asks, Around.answers = False, {b"Kiosk:e", b"Kiosk:a", b"Kiosk:d"}
+    found = distances(api, place_with_distances=True)
+    assert list(found.items()) == [("d", 0), ("a", 111), ("e", -1)]
+    Around.answers = [b"Kiosk:e", b"Kiosk:a", b"Kiosk:d"]
+    assert list(distances(api)) == ["e", "a", "d"]
+    assert list(distances(api, place_with_distances=True)) == ["d", "a", "e"]
+
+
+@pytest.mark.usefixtures("kiosks")
+def test_distances_from_nowhere_are_refused(api: Api) -> None:
+    Around.asks, Around.answers = False, {b"Kiosk:e", b"Kiosk:a"}
+    asked = {"place_radius": 3, "place_with_distances": True}
+    with pytest.raises(QueryException, match=r"Kiosk\.place: .*super\(\)\.filter_query"):
+        api(Kiosk.query.filter(**asked).all)
+    assert [each.name for each in api(Kiosk.query.filter(place_radius=3).all)] == ["a", "e"]

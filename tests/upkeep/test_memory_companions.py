@@ -10,15 +10,18 @@ import redis
 
 from popoto import (
     AccessTrackerMixin,
+    BM25Field,
     ConfidenceField,
     CoOccurrenceField,
     CyclicDecayField,
     DecayingSortedField,
     FloatField,
+    IndexedField,
     KeyField,
     Model,
     PredictionLedgerMixin,
     RecallProposal,
+    StringField,
     WriteFilterMixin,
 )
 from tests.driver import Api
@@ -31,6 +34,13 @@ SOURCES = (
     *("Fact:", "$AT:", "$ConfidencF:", "$PL:Fact:meta:", "$RP:Fact:pending:"),
     "$CoOccurrencF:Fact:causes:",
 )
+
+
+class Told(Model):
+    name = KeyField()
+    agent = IndexedField()
+    text = StringField(default="plan")
+    words = BM25Field(source="text", partition_by="agent")
 
 
 def is_derived(key: str) -> bool:
@@ -128,6 +138,21 @@ def test_a_base_in_another_partition_is_a_wrong_one(redis_client: redis.Redis, a
     assert api(Fact.clean_indexes) == 1
     api(Fact.rebuild_indexes)
     assert state(redis_client) == before
+
+
+def test_words_in_another_partition_are_wrong_ones(redis_client: redis.Redis, api: Api) -> None:
+    """As after a raw update, or where a class without that partition has saved the record."""
+    api(Told.create, name="one", agent="ann")
+    api(Told.create, name="two", agent="ann")
+    api(Told.raw_update, ["Told:one"], agent="bob")
+    found = problems(api(Told.check_indexes))
+    assert found["wrong_values"] == {"agent": 1, "words": 1}
+    api(Told.rebuild_indexes)
+    assert problems(api(Told.check_indexes)) == {}
+    for agent, name in (("ann", "two"), ("bob", "one")):
+        hits = api(Told.query.filter(agent=agent).keyword_search, "plan")
+        assert [each.name for each in hits] == [name]
+    assert redis_client.get("$BM25:Told:words:@ann:n") == b"1"
 
 
 def test_priority_that_a_save_has_given_is_left_as_it_is(

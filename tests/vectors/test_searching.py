@@ -251,6 +251,10 @@ def test_few_matches_among_many_are_found(api: Api, note: Any) -> None:
     note.bulk_create([note(name=f"m{n}", text="b", rank=1) for n in range(3)])
     found = api(note.query.filter(rank=1).semantic_search, "up", limit=2)
     assert [each.name for each in found] == ["m2", "m1"]
+    boost = {"Note:m0": 1.0, "Note:n000": 9.0}
+    among = note.query.filter(rank=1).semantic_search
+    found = api(among, "up", limit=2, co_occurrence_boost=boost)
+    assert scored(found) == [("m0", 1.707107), ("m2", 0.707107)]
 
 
 def test_projections_hold(api: Api, filled: Any) -> None:

@@ -223,14 +223,38 @@ def test_it_follows_what_is_written(api: Api, filled: Any, raw: Any, read: list[
     assert read == []
 
 
-def test_what_is_gone_without_a_word_makes_room(filled: Any, raw: Any, read: list[int]) -> None:
-    gone = names(filled.query.semantic_search("100", limit=5))
+def test_what_is_gone_without_a_word_makes_room(text: Any, raw: Any, read: list[int]) -> None:
+    fill(text, 150)
+    EmbeddingField.prepare_search(text)
+    gone = names(text.query.semantic_search("100", limit=70))
     raw.hdel(f"{SETS}:vectors", *(f"Text:{name}" for name in gone))
-    found = names(filled.query.semantic_search("100", limit=5))
+    read.clear()
+    found = names(text.query.semantic_search("100", limit=5))
     assert len(found) == 5
     assert not set(found) & set(gone)
-    assert raw.execute_command("VCARD", f"{SETS}:nearest") == COUNT - 5
+    assert raw.execute_command("VCARD", f"{SETS}:nearest") == 150 - 70
     assert read == []
+
+
+def test_very_many_are_found_by_comparing_all(
+    filled: Any, exact: Any, read: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(naming, "_MOST_NEAREST", 100)
+    for limit, reads in ((50, 0), (51, 1)):
+        wanted = exact.query.semantic_search("100", limit=limit)
+        read.clear()
+        near(filled.query.semantic_search("100", limit=limit), wanted)
+        assert len(read) == reads
+
+
+def test_replicas_are_not_written_to(
+    filled: Any, exact: Any, redis8: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wanted = exact.query.semantic_search("100")
+    redis_db.set_REDIS_DB_settings(url=redis8, replica_url=redis8)
+    monkeypatch.setattr(naming, "NEAREST", None)
+    with redis_db.replica_reads():
+        near(filled.query.semantic_search("100"), wanted)
 
 
 def test_what_is_no_vector_is_left_out(
@@ -245,6 +269,18 @@ def test_what_is_no_vector_is_left_out(
     assert short in caplog.text
     raw.hset(f"{SETS}:vectors", short, good)
     assert names(api(filled.query.semantic_search, "4", limit=1)) == ["n004"]
+
+
+def test_what_is_no_vector_does_not_go_in(text: Any, raw: Any, read: list[int]) -> None:
+    fill(text)
+    bad = {"n004": b"abc", "n006": b"\0\0\x80\x7f" * 16, "n008": b"\0" * 64}
+    for name, data in bad.items():
+        raw.hset(f"{SETS}:vectors", f"Text:{name}", data)
+    # What is infinite is as long as a vector, and is left out once it is compared.
+    assert EmbeddingField.prepare_search(text) == COUNT - 2
+    found = names(text.query.semantic_search("4", limit=COUNT))
+    assert found
+    assert not bad.keys() & set(found)
 
 
 def test_until_it_has_everything_all_are_compared(
@@ -269,7 +305,7 @@ def test_it_is_made_anew_where_it_got_lost(filled: Any, exact: Any, raw: Any) ->
     near(filled.query.semantic_search("100"), wanted)
 
 
-def test_it_is_made_anew_for_another_model(filled: Any, provider: Known) -> None:
+def test_it_is_made_anew_for_another_model(filled: Any, raw: Any, provider: Known) -> None:
     provider.name = "another"
     provider._dimensions = 3
     provider.table = {"1": [0.0, 0.0, 1.0]}
@@ -278,6 +314,7 @@ def test_it_is_made_anew_for_another_model(filled: Any, provider: Known) -> None
     filled.reembed()
     assert EmbeddingField.prepare_search(filled) == COUNT
     assert filled.query.semantic_search("1")[0].name == "n001"
+    assert raw.execute_command("VDIM", f"{SETS}:nearest") == 3
 
 
 def test_emptiness_is_no_loss(text: Any, raw: Any, read: list[int]) -> None:
@@ -288,6 +325,19 @@ def test_emptiness_is_no_loss(text: Any, raw: Any, read: list[int]) -> None:
         record.delete()
     assert text.query.semantic_search("1") == []
     text.create(name="one", text="1")
+    assert names(text.query.semantic_search("1")) == ["one"]
+    assert read == []
+
+
+def test_what_has_no_vector_any_more_is_taken_over_once(text: Any, read: list[int]) -> None:
+    fill(text, 40)
+    for record in text.query.all():
+        record.text = None
+        record.save()
+    for _ in range(3):
+        assert text.query.semantic_search("1") == []
+    text.create(name="one", text="1")
+    read.clear()
     assert names(text.query.semantic_search("1")) == ["one"]
     assert read == []
 

@@ -18,6 +18,14 @@ from redis.exceptions import (
 
 from popoto.exceptions import (
     NothingWrittenError,
+    PartlyRefusedClusterDownError,
+    PartlyRefusedError,
+    PartlyRefusedLoadingError,
+    PartlyRefusedMasterDownError,
+    PartlyRefusedMemoryError,
+    PartlyRefusedReadOnlyError,
+    PartlyRefusedTryAgainError,
+    PartlyWrittenError,
     RefusedClusterDownError,
     RefusedError,
     RefusedLoadingError,
@@ -27,7 +35,7 @@ from popoto.exceptions import (
     RefusedTryAgainError,
 )
 
-__all__ = ["is_refusal", "refused", "with_remedy"]
+__all__ = ["is_refusal", "kind_after_others", "refused", "with_remedy"]
 
 # A derived class stands before its base.
 _CLASSES: Final[tuple[tuple[type[RedisError], type[RefusedError]], ...]] = (
@@ -38,6 +46,15 @@ _CLASSES: Final[tuple[tuple[type[RedisError], type[RefusedError]], ...]] = (
     (ClusterDownError, RefusedClusterDownError),
     (TryAgainError, RefusedTryAgainError),
 )
+_AFTER_OTHERS: Final[dict[type[RedisError], type[PartlyRefusedError]]] = {
+    RefusedMemoryError: PartlyRefusedMemoryError,
+    RefusedReadOnlyError: PartlyRefusedReadOnlyError,
+    RefusedLoadingError: PartlyRefusedLoadingError,
+    RefusedMasterDownError: PartlyRefusedMasterDownError,
+    RefusedClusterDownError: PartlyRefusedClusterDownError,
+    RefusedTryAgainError: PartlyRefusedTryAgainError,
+    RefusedError: PartlyRefusedError,
+}
 # For these redis-py has no class.
 _CODES: Final = frozenset({"BUSY", "MISCONF", "NOREPLICAS"})
 
@@ -68,6 +85,11 @@ def refused(error: RedisError, *, repeatable: bool) -> RedisError:
     found = kind(f"{str(error).rstrip('.')}; nothing was written")
     found.__cause__ = error
     return found
+
+
+def kind_after_others(error: NothingWrittenError) -> type[PartlyWrittenError]:
+    """The class of the error for a step of which nothing was written, after others were."""
+    return _AFTER_OTHERS.get(type(error), PartlyWrittenError)
 
 
 def with_remedy(error: RedisError) -> RedisError:

@@ -39,6 +39,7 @@ from popoto.engine.codec import DecodeError
 from popoto.engine.request import Command, Request
 from popoto.engine.run import run as carry_out
 from popoto.exceptions import AlreadyExistsError, ModelException, RowError
+from popoto.models.beside.field_expiry import check_expires_alone
 from popoto.models.record.sharding import shards_of
 from popoto.models.writing import bulk
 from popoto.models.writing.save_request import SaveRequest
@@ -258,7 +259,7 @@ class Import:
             decided = {name: values.get(name) for name in model._meta.index_names}
             told = belongings_of(model._meta, entries["beside"], decided)
             vars(instance)["_belongings"] = told
-        return instance, _ends_of(entries.get("fields_expire"), values)
+        return instance, _ends_of(model, entries.get("fields_expire"), values)
 
     def _values(self, model: AnyModel, fields: dict[str, Json]) -> dict[str, Any]:
         known = model._meta.by_name
@@ -322,8 +323,8 @@ class Import:
         self.report()
 
 
-def _ends_of(found: Json, values: dict[str, Any]) -> dict[str, int]:
-    """When single fields end, in epoch milliseconds."""
+def _ends_of(model: AnyModel, found: Json, values: dict[str, Any]) -> dict[str, int]:
+    """When single fields end, in epoch milliseconds. Raises for those that cannot."""
     if found is None:
         return {}
     if not isinstance(found, dict):
@@ -333,5 +334,6 @@ def _ends_of(found: Json, values: dict[str, Any]) -> dict[str, int]:
         moment = moment_of(text)
         if moment is None or name not in values:
             raise BadJson(f'"fields_expire" names {name!r}, which has no value')
+        check_expires_alone(model._meta, name)
         ends[name] = round(moment.timestamp() * 1000)
     return ends

@@ -13,7 +13,7 @@ import redis.exceptions
 from redis.exceptions import NoScriptError, RedisError
 
 from popoto._connection import policy
-from popoto._connection.refusals import is_refusal, refused
+from popoto._connection.refusals import is_refusal, kind_after_others, refused
 from popoto.engine.outcome import wrote_nothing
 from popoto.engine.request import Call, Reply, Request
 from popoto.exceptions import (
@@ -28,6 +28,7 @@ __all__ = [
     "Story",
     "checked",
     "in_its_own_words",
+    "kind_after_others",
     "not_taught",
     "of_others",
     "told",
@@ -75,7 +76,7 @@ def in_its_own_words(error: RedisError) -> RedisError:
 
 def of_others(error: NothingWrittenError) -> str:
     """What an error says, without that nothing was sent: that is so of its own step alone."""
-    return str(policy.after_others(error, repeatable=True))
+    return str(policy.after_others(in_its_own_words(error), repeatable=True))
 
 
 class Story:

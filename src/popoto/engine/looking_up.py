@@ -23,6 +23,8 @@ _NEEDED: Final = {
     "SCARD": "set",
     "SMEMBERS": "set",
     "SSCAN": "set",
+    "XRANGE": "stream",
+    "XREVRANGE": "stream",
     "ZCARD": "zset",
     "ZMSCORE": "zset",
     "ZRANGE": "zset",

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar
 
 from popoto.exceptions import ModelException
+from popoto.fields.describing import describe
 from popoto.fields.field import Field
 from popoto.fields.keeping.entries import Entry
 
@@ -102,6 +103,8 @@ class AutoFieldMixin(Field[str]):
 
     def problem(self, value: Any, *, null_check: bool = True) -> str | None:
         problem = super().problem(value, null_check=null_check)
+        if problem is None and value is not None and not isinstance(value, str):
+            return f"the strategy {self.strategy!r} makes texts, and this is {describe(value)}"
         if problem is None and value is not None and len(value) != self.value_length:
             return (
                 f"its length is {len(value)}, but values of the strategy {self.strategy!r} "

@@ -136,7 +136,6 @@ class BM25Field(PartitionedFieldMixin[str], ValuelessFieldMixin[str], Field[str]
             self.root,
             "zset",
             is_open=bool(self.partition_by),
-            derived=False,
             of_companions=True,
             parts=len(self.partition_by),
         )

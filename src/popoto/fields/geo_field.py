@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 from popoto._stock import stock
 from popoto.engine.db_key import DB_key
+from popoto.exceptions import QueryException
 from popoto.fields.asking.near import PLACE_LOOKUPS, around, centre_of
 from popoto.fields.asking.operands import Conditions, Operand, Scope
 from popoto.fields.coercion import CoercionError
@@ -133,6 +134,17 @@ class GeoField(Field[Coordinates]):
 
     def operand(self, conditions: Conditions, scope: Scope) -> Operand:
         return around(self, conditions)
+
+    def wants_distances(self, conditions: Conditions) -> bool:
+        return any(lookup == "_with_distances" and asked for lookup, asked in conditions)
+
+    def circle_of(self, conditions: Conditions) -> Mapping[str, Any]:
+        place = [each for each in conditions if each[0] in PLACE_LOOKUPS and each[0] != "isnull"]
+        try:
+            return around(self, place).extra if place else {}
+        except QueryException:
+            # A place that means something to its own `filter_query` alone.
+            return {}
 
     def coerce_operand(self, lookup: str, value: Any) -> Any:
         return centre_of(self, value)

@@ -3,13 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar, dataclass_transform, overload
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    ClassVar,
+    Never,
+    Self,
+    TypeVar,
+    dataclass_transform,
+    overload,
+)
 
 from popoto._stock import stock
 from popoto.engine.batch import Batch
 from popoto.engine.db_key import DB_key
 from popoto.engine.run import arun, run
-from popoto.exceptions import ModelException
+from popoto.exceptions import (
+    ModelException,  # noqa: F401  # pyright: ignore[reportUnusedImport]  # as in popoto 1.6
+)
 from popoto.fields.field import LEFT_OUT
 from popoto.fields.keeping.entries import Entry
 from popoto.fields.relationship import UNSET
@@ -22,7 +33,7 @@ from popoto.models.base_related import RelatedMethods
 from popoto.models.query import Query
 from popoto.models.record import assigning, checking, overridden
 from popoto.models.record.composites import INDEX_HASH_LENGTH
-from popoto.models.record.further import set_further
+from popoto.models.record.further import not_constructed, set_further
 from popoto.models.record.metaclass import RecordBase
 from popoto.models.record.options import ModelOptions
 from popoto.models.writing import creating, hooks, preparing, single
@@ -84,19 +95,14 @@ class Model(
     objects: ClassVar[Query[Self]]
 
     @stock
-    def __init__(self, **kwargs: Any) -> None:
+    def __init__(self, *positional: Never, **kwargs: Any) -> None:
         values = vars(self)
         if "_is_loading" in values:
             # Called for a record that is being loaded: its stored bytes are the values.
             return
         options: ModelOptions | None = getattr(type(self), "_meta", None)
-        if options is None:
-            raise ModelException("Model itself has no fields: derive a class from it")
-        if options.abstract:
-            raise ModelException(
-                f"{options.model_name} is abstract and cannot be instantiated; "
-                "instantiate a model derived from it"
-            )
+        if positional or options is None or options.abstract:
+            raise not_constructed(type(self), positional)
         values["_stored"] = {}
         if options.has_references:
             values["_resolves_references"] = True

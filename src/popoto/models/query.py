@@ -18,6 +18,7 @@ from popoto.fields.asking.conditions import CombinedExpression, Expression, Filt
 from popoto.models.beside.leftovers import sweep_missing
 from popoto.models.query_builder import QueryBuilder, TypedTuples, as_condition
 from popoto.models.query_operations import QueryOperations
+from popoto.models.reading.asked_of_index import asked_of_index
 from popoto.models.reading.executing import Execution
 from popoto.models.reading.getting import get, get_by_key, get_many
 from popoto.models.reading.spec import Nulls, QuerySpec
@@ -392,8 +393,7 @@ class Query(TypedTuples, QueryOperations, Generic[Row]):
 
     def answered_by_index(self, field_name: str, lookups: Mapping[str, Any]) -> list[bytes]:
         """What a field's index says to its lookups, whatever its `filter_query` says."""
-        asked = QuerySpec(self.model_class, (Q(**lookups),), answered_by_index=field_name)
-        return self._run(Execution(asked).keys())
+        return self._run(asked_of_index(self.model_class, field_name, lookups))
 
 
 async def _unique_scan(pattern: str) -> list[bytes]:

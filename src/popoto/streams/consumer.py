@@ -12,8 +12,10 @@ from typing import Any, Final, TypeVar
 from redis.exceptions import NoScriptError, ResponseError
 
 from popoto import redis_db
+from popoto.engine.outcome import wrong_kind
 from popoto.engine.request import Argument, ScriptCall
 from popoto.engine.scripts import RECLAIM
+from popoto.exceptions import NoStreamError
 
 __all__ = ["Entry", "Handler", "StreamConsumer"]
 
@@ -156,7 +158,8 @@ class StreamConsumer:
 
         Waits for new entries up to `block_ms` if there is nothing to try again. What a
         handler raises is raised when the rest of the batch was handled; its entries stay
-        pending and are tried again after `claim_timeout_ms`. Server errors pass through.
+        pending and are tried again after `claim_timeout_ms`. Server errors pass through; a key
+        that holds no stream is a NoStreamError.
         Three commands, four if something was tried again.
         """
         connection = await redis_db.async_connection()
@@ -166,6 +169,7 @@ class StreamConsumer:
             new = await self._new_entries(connection, waits=not again)
         except ResponseError as error:
             if not str(error).startswith("NOGROUP"):
+                await self._name_stranger(connection, error)
                 raise
             # Somebody has deleted the stream or the group: begin anew.
             self._group_ensured = False
@@ -185,6 +189,16 @@ class StreamConsumer:
         if failure is not None:
             raise failure
         return processed
+
+    async def _name_stranger(
+        self, connection: redis_db.AsyncConnection, error: ResponseError
+    ) -> None:
+        """Raise NoStreamError if the key of the stream holds something else."""
+        if str(error).startswith("WRONGTYPE"):
+            kind: Any = await connection.call(("TYPE", self.stream_key), repeatable=True)
+            if kind not in (b"stream", b"none"):
+                told = wrong_kind(self.stream_key, kind.decode(), "stream", writes=False)
+                raise NoStreamError(str(told)) from error
 
     async def _ensure_group(self, connection: redis_db.AsyncConnection) -> None:
         if self._group_ensured:

@@ -22,8 +22,9 @@ local claimed, dead, gone = {}, {}, {}
 -- What may be refused is found out first: of an entry that is claimed the consumer must hear.
 local _, is_other = reading(false, 'XLEN', KEYS[2])
 if is_other then
-  return redis.error_reply('WRONGTYPE ' .. KEYS[2] .. ' is to take dead letters and is a '
-    .. redis.call('TYPE', KEYS[2]).ok)
+  return redis.error_reply("WRONGTYPE the key '" .. KEYS[2] .. "' holds a "
+    .. redis.call('TYPE', KEYS[2]).ok .. ' where a stream belongs, which is to take dead letters. '
+    .. 'Rename or delete that key.')
 end
 local abandoned = redis.call('XPENDING', KEYS[1], group, 'IDLE', idle, '-', '+', count)
 local problem = hindrance or denied('XRANGE', KEYS[1]) or denied('XADD', KEYS[2])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any, ClassVar, Generic
 
@@ -54,6 +54,14 @@ class Asked(Written, Comparable[Value], Generic[Value]):
         if self.keeps_value_sets:
             return value_sets(self, conditions)
         return stored_values(self, conditions)
+
+    def wants_distances(self, conditions: Conditions) -> bool:
+        """Whether conditions ask for the distances of what they find."""
+        return False
+
+    def circle_of(self, conditions: Conditions) -> Mapping[str, Any]:
+        """The circle that conditions are about, as an `Operand` tells it; nothing if in none."""
+        return {}
 
     def coerce_operand(self, lookup: str, value: Any) -> Any:
         """A lookup's operand in this field's type. Raises QueryException."""

@@ -134,7 +134,7 @@ def _near(field: Placed, given: dict[str, Any]) -> Operand:
         return stored != NOWHERE and distance_metres(centre, stored) <= reach
 
     operand = Operand(node, test, is_exact, frozenset({name}))
-    operand.extra["near"] = True
+    operand.extra["near"] = node
     if given.get("_with_distances"):
         operand.extra["distance_unit"] = unit
     return operand

@@ -9,7 +9,8 @@ from datetime import UTC, datetime
 from typing import Any, Self, cast
 
 from popoto import clock
-from popoto.engine.request import Plan, Request
+from popoto.engine.looking_up import looked_up
+from popoto.engine.request import Plan
 from popoto.exceptions import ModelException
 from popoto.fields.given import number_in, results_wanted
 from popoto.memory.cycles.formula import unpacked_cycles
@@ -137,9 +138,7 @@ def history_of(
     key = history_key(options.model_name, key_of(instance))
     # Moments need not be in order, as clocks of processes differ: all are looked at for them.
     some = ("COUNT", limit) if limit is not None and first is None else ()
-    (found,) = yield Request.of(
-        ("XREVRANGE", key, "+", "-", *some), shard=options.shard, repeatable=True
-    )
+    (found,) = yield from looked_up([("XREVRANGE", key, "+", "-", *some)], options.shard)
     entries = entries_in(found[::-1], history)
     if first is not None:
         entries = [entry for entry in entries if entry.at >= first]

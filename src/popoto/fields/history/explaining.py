@@ -156,12 +156,15 @@ def _explaining(record: Any, field_name: str | None) -> Plan[ConfidenceExplanati
     ]
     # One script, so that no signal comes between the number and its history.
     batch = Batch()
-    batch.put("HGET", field.partition_key(place), key)
-    batch.put("XRANGE", history_key(options.model_name, key), "-", "+")
+    number_key, stream_key = field.partition_key(place), history_key(options.model_name, key)
+    batch.put("KIND", number_key, "hash")
+    batch.put("KIND", stream_key, "stream")
+    batch.put("HGET", number_key, key)
+    batch.put("XRANGE", stream_key, "-", "+")
     (reply,) = yield Request.of(batch.call(), shard=options.shard, repeatable=True)
     # Any: bytes, and the entries of a stream.
     told: list[Any] = Batch.replies_of(reply)
-    stored, found = told
+    *_, stored, found = told
     evidence = readable(stored, key) or Evidence(field.initial_confidence)
     entries = [
         entry

@@ -176,7 +176,8 @@ class SlotEntry(NamedTuple):
     def stands(self, reply: Reply) -> bool:
         # An index that is not unique names one of the records that share a slot, and none once
         # that one has left it: no answer follows from it.
-        return not self.alternative or self.member.encode("utf-8") in cast("list[Reply]", reply)
+        found = reply if isinstance(reply, list) else ()
+        return not self.alternative or self.member.encode("utf-8") in found
 
     def guard(self, batch: Batch, old_member: str) -> int:
         """Demand that no other live record holds these values; the guard's position."""

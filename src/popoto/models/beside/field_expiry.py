@@ -38,8 +38,14 @@ def field_ttl(instance: Record, name: str) -> Plan[float | None]:
 def _checked(instance: Record, name: str) -> str:
     """The record's key. Raises for a field that cannot expire alone."""
     options = instance._meta
+    key = stored_key(instance, f"{named_field(options, name).label} cannot expire")
+    check_expires_alone(options, name)
+    return key
+
+
+def check_expires_alone(options: ModelOptions, name: str) -> None:
+    """Raises ModelException for a field that expires with its record only."""
     field = named_field(options, name)
-    key = stored_key(instance, f"{field.label} cannot expire")
     if not field.in_hash:
         raise ModelException(f"{field.label} is a capped list, which expires with its record only")
     if name in options.index_names:
@@ -47,7 +53,6 @@ def _checked(instance: Record, name: str) -> str:
             f"{field.label} is part of the key or of an index, so its value cannot expire without "
             "the record; use _ttl to let the whole record expire"
         )
-    return key
 
 
 def _milliseconds(instance: Record, name: str, ttl: object) -> int:

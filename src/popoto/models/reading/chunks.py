@@ -15,8 +15,8 @@ class Chunks:
     """The steps of an iteration in bounded memory."""
 
     def __init__(self, spec: QuerySpec, chunk_size: int) -> None:
-        if chunk_size < 1:
-            raise ValueError(f"chunk_size must be 1 or more, got {chunk_size!r}")
+        if isinstance(chunk_size, bool) or not isinstance(chunk_size, int) or chunk_size < 1:
+            raise ValueError(f"chunk_size must be an int of 1 or more, got {chunk_size!r}")
         self._execution = Execution(spec)
         self._chunk_size = chunk_size
         self._state: tuple[Fetch, list[bytes], Reading] | None = None

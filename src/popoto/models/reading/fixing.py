@@ -14,7 +14,9 @@ from popoto.models.record.sharding import ShardedOptions
 
 T = TypeVar("T")
 
-__all__ = ["check_fixed", "fixed_shards"]
+_SEVERAL = (list, tuple, set, frozenset)
+
+__all__ = ["check_fixed", "fixed_shards", "fixing"]
 
 
 def check_fixed(options: ModelOptions, conditions: Sequence[Q]) -> None:
@@ -29,6 +31,24 @@ def check_fixed(options: ModelOptions, conditions: Sequence[Q]) -> None:
     for name in options.isolation.names:
         if not any(len(_values(q, name) or ()) == 1 for q in conditions):
             raise options.isolation.at_large("this query", f"filter({name}=…)")
+
+
+def fixing(options: ModelOptions, conditions: Sequence[Q]) -> Sequence[Q]:
+    """What `check_fixed` has let these conditions pass for; nothing where nothing is required."""
+    isolation = options.isolation
+    if not isolation:
+        return ()
+    if isolation.is_told_by_keys:
+        for q in conditions:
+            given = _values(q, PK)
+            if given is not None:
+                return (Q(pk__in=[key for each in given for key in _one_or_several(each)]),)
+    found = [(name, _values(q, name) or ()) for name in isolation.names for q in conditions]
+    return [Q(**{name: values[0]}) for name, values in found if len(values) == 1]
+
+
+def _one_or_several(given: Any) -> Iterable[Any]:
+    return cast("Iterable[Any]", given) if isinstance(given, _SEVERAL) else (given,)
 
 
 def fixed_shards(options: ModelOptions, conditions: Sequence[Q]) -> list[ModelOptions] | None:
@@ -69,7 +89,7 @@ def _texts(
 
 
 def _several(value: Any) -> Iterable[Any]:
-    if isinstance(value, (list, tuple, set, frozenset)):
+    if isinstance(value, _SEVERAL):
         return cast("Iterable[Any]", value)
     raise QueryException("several values were expected")
 

@@ -76,9 +76,12 @@ class Planner:
         self.model = model
         self.answered_by_index = answered_by_index
         self.options: ModelOptions = model._meta
+        #: all conditions of the query
+        self._whole: Sequence[Q] = ()
 
     def compile(self, conditions: Sequence[Q]) -> Plan[Operand]:
         """The operand of conditions that must all hold. Raises QueryException."""
+        self._whole = conditions
         conjunction = _Conjunction()
         for condition in conditions:
             conjunction.take(condition)
@@ -150,7 +153,8 @@ class Planner:
             operands.append(operand)
         if self.answered_by_index is not None:
             asked = self.answered_by_index
-            grouped = {asked: grouped[asked]} if asked in grouped else {}
+            heard = (asked, *self.options.isolation.names)
+            grouped = {name: grouped[name] for name in dict.fromkeys(heard) if name in grouped}
         for name, conditions in grouped.items():
             target = self.options.by_name[name]
             if target.has_own_answers and name != self.answered_by_index:
@@ -309,11 +313,13 @@ class Planner:
         """
         announced = self.options.filter_query_params_by_field[target.name]
         params: dict[str, Any] = {}
+        answered: list[tuple[str, Any]] = []
         compared: list[tuple[str, Any]] = []
         for lookup, operand in conditions:
             name = keyword_of(target.name, lookup)
             if name in announced:
                 params[name] = operand
+                answered.append((lookup, operand))
             elif announced and not target.answers_unannounced(lookup):
                 raise self._unknown([name])
             else:
@@ -324,7 +330,7 @@ class Planner:
             params = {**partitions(target, scope), **pairs, **params}
 
         def resolve() -> Plan[Operand]:
-            operand = yield from answer(self.model, target, params)
+            operand = yield from answer(self.model, target, params, answered, self._whole)
             if not compared:
                 return operand
             plain = self._field_operand(target, compared, scope)

@@ -210,7 +210,8 @@ def _made(model_name: str, name: str, annotation: Any, cls: Any, api: type) -> F
     else:
         raise ModelException(
             f"{label} is annotated {described(annotation)}, which no field holds by itself: give "
-            "it a field, annotate ClassVar[…] what is not stored, or let its name begin with _"
+            f"it {_remedy(said)}, annotate ClassVar[…] what is not stored, or let its name begin "
+            "with _"
         )
     if name in values:
         _set_default(field, label, values[name])
@@ -219,6 +220,12 @@ def _made(model_name: str, name: str, annotation: Any, cls: Any, api: type) -> F
 
 def _is_field(value: object) -> typing.TypeGuard[Field[Any]]:
     return isinstance(value, Field)
+
+
+def _remedy(said: ValueType) -> str:
+    """What holds values of a type that is none of a field's."""
+    meant = getattr(said.type, "__name__", "")
+    return f"Relationship({meant})" if hasattr(said.type, "_meta") else "a field"
 
 
 def _is_method(value: object) -> bool:

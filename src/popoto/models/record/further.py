@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from types import FunctionType
 from typing import Any, Final
 
 from popoto._stock import is_replaced
 from popoto._unknown_names import closest, is_strict, slip_of, tell
-from popoto.fields.field import LEFT_OUT, LeftOut
+from popoto.exceptions import ModelException
+from popoto.fields.describing import describe
+from popoto.fields.field import LEFT_OUT, Field, LeftOut
 from popoto.models.record.annotations import own_annotations
 from popoto.models.record.metaclass import RecordBase
 from popoto.models.record.options import ModelOptions
@@ -32,6 +34,25 @@ _MOST_FAMILIAR: Final = 500
 def refuses_unknown(options: ModelOptions) -> bool:
     """Whether an unknown keyword is an error, and no warning."""
     return is_strict(options.strict)
+
+
+def not_constructed(cls: type[Record], given: Sequence[object]) -> Exception:
+    """What refuses a call of a class that has no instances, or one with positional arguments."""
+    options: ModelOptions | None = getattr(cls, "_meta", None)
+    if options is None:
+        return ModelException(f"{cls.__name__} itself has no fields: derive a class from it")
+    if options.abstract:
+        return ModelException(
+            f"{options.model_name} is abstract and cannot be instantiated; "
+            "instantiate a model derived from it"
+        )
+    names = [name for name, field in options.explicit_fields.items() if not field.auto]
+    pairs = zip(names, given, strict=False)
+    example = ", ".join(f"{name}={describe(value)}" for name, value in pairs)
+    return TypeError(
+        f"{cls.__name__} takes values by keyword, as {cls.__name__}({example or 'field=value'}), "
+        f"got {', '.join(describe(value) for value in given)} without one"
+    )
 
 
 def set_further(instance: Record, values: Mapping[str, Any]) -> None:
@@ -177,6 +198,20 @@ def _hint(cls: type[Record], name: str) -> str | None:
     found = _attribute(cls, name)
     # Named or not, `Reverse` is the way back of a relationship; to set a named one is an error.
     is_plural = found is not None and type(found[0]) is Reverse
+    late = _name_of_field(found)
+    if late is not None:
+        return (
+            f"{model_name}({name}=…): the {late} was assigned to a class that "
+            "had been made, so the value is not stored; register it, by "
+            f"{model_name}._meta.add_field({name!r}, {model_name}.{name})"
+        )
+    mixin = _annotating_mixin(cls, name)
+    if mixin is not None:
+        return (
+            f"{model_name}({name}=…): {mixin.__name__}.{name} is no field, as {mixin.__name__} is "
+            "no model and has no fields, so the value is not stored; derive that from Model, with "
+            f"Meta.abstract, or write {name} = Field(…) there"
+        )
     if (found is not None and not is_plural) or _is_declared(cls, name):
         return None
     further = EXPIRY.values() if name.startswith("_") else (*EXPIRY, *_OF_CALLS)
@@ -184,6 +219,23 @@ def _hint(cls: type[Record], name: str) -> str | None:
         f"{model_name}({name}=…): {model_name} has no field {name!r}, so the value is not stored; "
         f"{closest(name, cls._meta.by_name, 'fields', further)}"
     )
+
+
+def _name_of_field(found: tuple[object] | None) -> str | None:
+    """The class of a field that a class has under some name, and has not as one of its fields."""
+    kind: type[object] = type(found[0] if found else None)
+    return kind.__name__ if Field in kind.__mro__ else None
+
+
+def _annotating_mixin(cls: type[Record], name: str) -> type | None:
+    """The plain class whose body has this attribute as ``name: type = value``, if any."""
+    for base in cls.__mro__:
+        if name in vars(base):
+            is_plain = not isinstance(base, RecordBase) and not name.startswith("_")
+            annotation = own_annotations(base).get(name)
+            is_meant = annotation is not None and not is_of_the_class(annotation)
+            return base if is_plain and is_meant else None
+    return None
 
 
 def _is_declared(cls: type[Record], name: str) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import typing
 from abc import ABCMeta
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from popoto._stock import is_replaced
@@ -65,6 +65,7 @@ class RecordBase(ABCMeta):
             base: Any = super().__new__(mcs, name, bases, namespace, **keywords)
             _list_methods(base)
             return base
+        _check_keywords(name, bases, keywords)
         meta: Any = namespace.pop("Meta", None)
         own = _own_fields(name, namespace)
         cls: Any = super().__new__(mcs, name, bases, namespace, **keywords)
@@ -113,6 +114,19 @@ class RecordBase(ABCMeta):
     def __init__(cls, name: str, bases: tuple[type, ...], namespace: dict[str, Any], **_: Any):
         # Keywords are for __new__ and __init_subclass__.
         super().__init__(name, bases, namespace)
+
+
+def _check_keywords(model_name: str, bases: tuple[type, ...], keywords: Iterable[str]) -> None:
+    """Refuse keywords of a class statement that no base takes."""
+    takes_any = any(
+        "__init_subclass__" in vars(each) for base in bases for each in base.__mro__[:-1]
+    )
+    if keywords and not takes_any:
+        names = ", ".join(f"{each}=…" for each in keywords)
+        raise ModelException(
+            f"class {model_name}({names}): a model's class takes no keywords; options go into an "
+            "inner class Meta"
+        )
 
 
 def _list_methods(cls: Any) -> None:

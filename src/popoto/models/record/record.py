@@ -17,6 +17,19 @@ from popoto.models.record.metaclass import RecordBase
 from popoto.models.record.options import AnyField, ModelOptions
 
 
+class _NotConstructed:
+    """In place of what the constructor sets, until it does. An instance's own stands before it."""
+
+    def __get__(self, instance: Any, owner: Any) -> Any:
+        if instance is None:
+            return self
+        name = owner.__name__
+        raise ModelException(
+            f"this {name} was never constructed: {name}.__init__() does not call "
+            f"super().__init__(**values), which a dataclass decorator does not do either"
+        )
+
+
 class Record(metaclass=RecordBase):
     """What an instance knows of the record that it stands for."""
 
@@ -28,7 +41,7 @@ class Record(metaclass=RecordBase):
     _has_own_setattr: ClassVar[bool]
 
     #: Stored bytes by field name, as last saved or loaded; empty for a new record.
-    _stored: dict[str, Stored]
+    _stored: dict[str, Stored] = cast("dict[str, Stored]", _NotConstructed())
     _redis_key: str | None = None
     _is_persisted: bool = False
     _ttl: int | datetime.timedelta | None = None

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any, cast
 
 from popoto.engine.batch import Batch, GuardFailure
+from popoto.engine.looking_up import asked as asked_of
 from popoto.engine.request import Plan, Reply, Request, ScriptCall
 from popoto.fields.keeping.entries import Carried, Entry, SlotEntry
 from popoto.fields.keeping.families import KeyFamily
@@ -179,14 +180,16 @@ class Check:
             return []
         asked = sharing_questions(self.options, checked)
         calls += [batch.call(every=True) for _, batch in asked]
-        replies = yield Request(calls, self.options.shard, repeatable=True)
+        request = Request(calls, self.options.shard, repeatable=True)
+        replies = yield from asked_of(request, [(self.options.class_set_key, "set")])
         shared = {
             record.key: shared_values(batch, reply)
             for (record, batch), reply in zip(asked, replies[len(checked) :], strict=True)
         }
         changed: list[str] = []
         for record, reply in zip(checked, replies, strict=False):
-            outcome = Batch.outcome(reply)
+            # What cannot be asked stands in no index. Walks have told of keys of other types.
+            outcome = list(reply[2:]) if reply[0] == 3 else Batch.outcome(reply)
             if not isinstance(outcome, GuardFailure):
                 self._count_missing(record, outcome, shared.get(record.key, ()))
             elif outcome.what == "holds":

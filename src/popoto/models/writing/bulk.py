@@ -38,6 +38,7 @@ from popoto.models.writing.preparing import prepared_save
 from popoto.models.writing.rows import Matches, OnError, Progress, Rows, chunks, telling
 from popoto.models.writing.save_request import SaveRequest
 from popoto.models.writing.saving import Saving
+from popoto.models.writing.unsaved_targets import tell_of_unsaved_targets
 from popoto.models.writing.updating import checked_number
 
 M = TypeVar("M", bound=Record)
@@ -126,7 +127,7 @@ def bulk_create(
 
 def _created(
     model: type[M],
-    instances: Iterable[M] | None,
+    instances: Any,
     batch_size: int,
     rows: Rows,
     request: SaveRequest,
@@ -134,8 +135,8 @@ def _created(
     keep: bool,
 ) -> Plan[list[M] | int]:
     kept: list[M] = []
-    given = instances if isinstance(instances, Iterable) else instances or ()
-    for batch in chunks(given, batch_size):
+    given: Any = [instances] if hasattr(instances, "_meta") else instances
+    for batch in chunks(() if given is None else given, batch_size):
         rows.check_instances(model, batch)
         operations = yield from _prepared_saves(model, batch, rows, request, None)
         yield from _carried_out(operations, rows)
@@ -184,6 +185,7 @@ def _prepared_saves(
             saving.position = position
             operations.append(saving)
     rows.end_round()
+    tell_of_unsaved_targets(operations)
     return operations
 
 

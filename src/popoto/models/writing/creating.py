@@ -220,6 +220,7 @@ def get_or_create(
     model: type[M], defaults: Mapping[str, Any] | None, lookup: Mapping[str, Any]
 ) -> Plan[tuple[M, bool]]:
     """The plan of `Model.get_or_create`."""
+    _check_defaults(model, "get_or_create", defaults)
     lookup = _by_fields(model, lookup)
     return (yield from _find_or_create(model, lookup, _new_values(model, lookup, defaults or {})))
 
@@ -228,6 +229,7 @@ def update_or_create(
     model: type[M], defaults: Mapping[str, Any] | None, lookup: Mapping[str, Any]
 ) -> Plan[tuple[M, bool]]:
     """The plan of `Model.update_or_create`."""
+    _check_defaults(model, "update_or_create", defaults)
     changes = dict(defaults or {})
     lookup = _by_fields(model, lookup)
     values = _new_values(model, lookup, changes)
@@ -250,6 +252,14 @@ def update_or_create(
                 raise
         else:
             return instance, False
+
+
+def _check_defaults(model: type[Record], call: str, defaults: object) -> None:
+    if defaults is not None and not isinstance(defaults, Mapping):
+        raise TypeError(
+            f"{model._meta.model_name}.{call}: defaults must be a dict of values by field, got "
+            f"{describe(defaults)}; what is looked for is given by keyword, field=value"
+        )
 
 
 def _refuse_key_changes(instance: Record, changes: Mapping[str, Any]) -> None:

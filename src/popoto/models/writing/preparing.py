@@ -73,7 +73,7 @@ def _prepared(
     elif is_unwanted:
         return None
     if _has_stock(instance, "pre_save"):
-        goes_on = pre_save(
+        goes_on: Any = pre_save(
             instance,
             update_fields=names,
             skip_auto_now=request.skip_auto_now,
@@ -90,6 +90,11 @@ def _prepared(
         )
         key = instance._record_key
     if not goes_on:
+        if goes_on is None:
+            warn_caller(
+                f"{type(instance).__name__}.pre_save() returns None, so nothing is saved: let it "
+                "return super().pre_save(**kwargs), or True; False, to save nothing on purpose"
+            )
         return None
     saving = kind(instance, request, names, key)
     if names is None and kind is not Restoring and instance._is_keyless:

@@ -26,7 +26,8 @@ def check_pipeline(pipeline: object) -> None:
     if pipeline is not None and not isinstance(pipeline, (Pipeline, AsyncPipeline)):
         raise TypeError(
             f"pipeline must be a redis-py Pipeline (client.pipeline(); on a cluster "
-            f"POPOTO_REDIS_DB.pipeline()), got {describe(pipeline)}"
+            f"POPOTO_REDIS_DB.pipeline()), got {describe(pipeline)}; all else, the values of "
+            "fields too, is given by keyword"
         )
 
 

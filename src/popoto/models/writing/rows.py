@@ -11,7 +11,7 @@ from typing import Any, TypeAlias, TypeVar
 
 from redis.exceptions import RedisError
 
-from popoto.engine.failures import in_its_own_words, of_others
+from popoto.engine.failures import in_its_own_words, kind_after_others, of_others
 from popoto.engine.replication import wait_for_replicas
 from popoto.engine.request import Plan
 from popoto.exceptions import (
@@ -21,7 +21,6 @@ from popoto.exceptions import (
     NothingWrittenError,
     NotReplicatedError,
     NotStoredError,
-    PartlyWrittenError,
     QueryException,
     RowError,
 )
@@ -178,13 +177,13 @@ class Rows(Company[Operation]):
         told = f"{self.what}: {done} rows were written before that"
         if self._stored:
             told += f", of the batch under way these: {_spans(self._stored)}"
-        error = in_its_own_words(error)
         if not isinstance(error, NothingWrittenError):
             error.add_note(f"{told}.")
             return error
-        partly = PartlyWrittenError(f"{told}; the others were not: {of_others(error)}")
-        partly.done = done
-        partly.__cause__ = error
+        partly = kind_after_others(error)(
+            f"{told}; the others were not: {of_others(error)}", done=done, stored=self._stored
+        )
+        partly.__cause__ = in_its_own_words(error)
         return partly
 
     def claimed_by(self, operation: Operation) -> str:

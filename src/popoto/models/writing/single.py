@@ -17,6 +17,7 @@ from popoto.models.writing.operation import Operation
 from popoto.models.writing.preparing import checked_names, prepared_save
 from popoto.models.writing.queueing import check_pipeline, queue_up
 from popoto.models.writing.save_request import SaveRequest
+from popoto.models.writing.unsaved_targets import tell_of_unsaved_targets
 
 #: A refused operation that is alone raises its error.
 _ALONE: Company[Operation] = Company()
@@ -35,6 +36,7 @@ def save(instance: Record, request: SaveRequest) -> Plan[Any]:
     saving = prepared_save(instance, request, names)
     if saving is None:
         return nothing
+    tell_of_unsaved_targets((saving,))
     try:
         if request.pipeline is not None:
             return (yield from queue_up(saving, request.pipeline))

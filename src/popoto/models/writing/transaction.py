@@ -16,6 +16,7 @@ from popoto.models.writing.operation import Nothing, Operation
 from popoto.models.writing.preparing import checked_names, prepared_save
 from popoto.models.writing.save_request import SaveRequest
 from popoto.models.writing.saving import Saving
+from popoto.models.writing.unsaved_targets import tell_of_unsaved_targets
 
 
 class _Together(Company[Operation]):
@@ -79,6 +80,7 @@ def commit(operations: Sequence[Operation]) -> Plan[list[Any]]:
     for position, operation in enumerate(operations):
         operation.position = position
     _refuse_moves_of_what_is_adjusted(operations)
+    tell_of_unsaved_targets(operations)
     company = _Together(len(operations))
     yield from carry_out_deletions(operations, company, is_transaction=True)
     return [operation.result for operation in operations]

@@ -1,0 +1,54 @@
+"""References to records that nobody is known to have stored: told before they are written."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from popoto._unknown_names import warn_caller
+from popoto.exceptions import UnsavedError
+from popoto.models.record.further import refuses_unknown
+from popoto.models.record.record import Record
+from popoto.models.writing.operation import Operation
+from popoto.models.writing.saving import Saving
+
+
+def tell_of_unsaved_targets(operations: Iterable[Operation]) -> None:
+    """Warn of saves that refer to instances which were never saved, unless these go with them.
+
+    Raises UnsavedError where a model is strict.
+    """
+    savings = [
+        each
+        for each in operations
+        if isinstance(each, Saving) and each.options.listed("relationship")
+    ]
+    if not savings:
+        return
+    together: set[int] | None = None
+    for saving in savings:
+        for target, problem in _unsaved_targets(saving):
+            if together is None:
+                together = {id(each.instance) for each in operations}
+            if id(target) in together:
+                continue
+            if refuses_unknown(saving.options):
+                raise UnsavedError(f"{problem}; nothing was written")
+            warn_caller(problem)
+
+
+def _unsaved_targets(saving: Saving) -> Iterable[tuple[Record, str]]:
+    values = vars(saving.instance)
+    for field in saving.options.listed("relationship"):
+        if saving.partial and field.name not in saving.names:
+            continue
+        target: Any = values.get(field.name)
+        # The key of a record, which may look like one, says on its own where it leads to.
+        if not issubclass(type(target), Record) or target._is_stored:
+            continue
+        problem = (
+            f"{field.label} refers to an instance of {type(target).__name__} that was never saved, "
+            f"or was deleted, so that it may lead to nothing: save() that first, or give the key "
+            f"{target.pk!r} as text for a record that is stored by somebody else"
+        )
+        yield target, problem
