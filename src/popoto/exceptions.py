@@ -310,8 +310,8 @@ class OutcomeUnknownError(redis.exceptions.ConnectionError):
 class PartlyWrittenError(OutcomeUnknownError):
     """A bulk operation ended half-way: the server could not be reached, or refused a batch.
 
-    What was under way then was not written. `done` says how many rows were written before,
-    `stored` has the positions of those of the batch under way: as of a `BulkError`.
+    What was under way then was not written. `done` says how many rows were written, `stored` has
+    the positions of those among them that are of the batch under way: as of a `BulkError`.
     """
 
     __reduce__ = _reduced

@@ -43,7 +43,11 @@ TALKERS = {"p:0", "p:2", "p:4", "p:5", "p:7", "p:9"}
 def test_a_healthy_model(api: Api, parrots: list[Parrot], redis_client: redis.Redis) -> None:
     before = state(redis_client)
     checked = api(Parrot.check_indexes)
-    assert checked["companions"] == {"sound": 0, "sight": 0}
+    assert checked["companions"] == {
+        "sound": 0,
+        "sight": 0,
+        "proposals": 0,
+    }
     assert checked["total"] == 0
     assert api(Parrot.clean_indexes) == 0
     assert api(Parrot.rebuild_indexes) == 10
@@ -57,7 +61,11 @@ def test_every_vector_of_a_missing_record_is_counted_and_cleaned(
 ) -> None:
     redis_client.delete(*(each._redis_key for each in parrots[:3]))
     # Two vectors, and of three records when that has changed.
-    assert api(Parrot.check_indexes)["companions"] == {"sound": 5, "sight": 0}
+    assert api(Parrot.check_indexes)["companions"] == {
+        "sound": 5,
+        "sight": 0,
+        "proposals": 0,
+    }
     for batch_size in (1, 1000):
         assert api(Parrot.check_indexes, batch_size=batch_size)["companions"]["sound"] == 5
     api(Parrot.clean_indexes)

@@ -14,7 +14,7 @@ from popoto.models.record.options import AnyField
 from popoto.models.writing.change import Change
 from popoto.models.writing.operation import Operation
 
-logger = logging.getLogger("POPOTO.writing")
+logger = logging.getLogger("POPOTO.field")
 
 
 def prepare_contents(operations: Iterable[Operation]) -> Plan[None]:

@@ -20,14 +20,17 @@ from popoto.models.writing.claims import claim_of
 from popoto.models.writing.contents import prepare_contents
 from popoto.models.writing.operation import Operation
 
+_SLIP = "; all else, the values of fields too, is given by keyword"
+
 
 def check_pipeline(pipeline: object) -> None:
     """Raise TypeError for something that is no redis-py pipeline."""
     if pipeline is not None and not isinstance(pipeline, (Pipeline, AsyncPipeline)):
+        # As in `create("ann")`, where a value stands in the place of the pipeline.
+        is_text = isinstance(pipeline, str)
         raise TypeError(
             f"pipeline must be a redis-py Pipeline (client.pipeline(); on a cluster "
-            f"POPOTO_REDIS_DB.pipeline()), got {describe(pipeline)}; all else, the values of "
-            "fields too, is given by keyword"
+            f"POPOTO_REDIS_DB.pipeline()), got {describe(pipeline)}{_SLIP if is_text else ''}"
         )
 
 

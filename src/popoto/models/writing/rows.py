@@ -155,7 +155,7 @@ class Rows(Company[Operation]):
             f"{self.what}: row {first.position}: {told}{more}; {self._what_is_stored()}",
             errors,
             self.done + len(self._stored),
-            self._stored,
+            sorted(self._stored),
         )
         error.__cause__ = first.error
         return error
@@ -181,7 +181,9 @@ class Rows(Company[Operation]):
             error.add_note(f"{told}.")
             return error
         partly = kind_after_others(error)(
-            f"{told}; the others were not: {of_others(error)}", done=done, stored=self._stored
+            f"{told}; the others were not: {of_others(error)}",
+            done=done,
+            stored=sorted(self._stored),
         )
         partly.__cause__ = in_its_own_words(error)
         return partly
