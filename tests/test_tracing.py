@@ -41,6 +41,11 @@ def test_a_function(number):
     assert (sys.gettrace() is not None) == (number < 4 or EVERYTHING or tracing.SECONDS > 0)
 
 
+@pytest.mark.slow
+def test_at_length():
+    numbered[21]()
+
+
 class TestOfAClass:
     @pytest.mark.traced(6)
     @pytest.mark.parametrize("number", range(10, 18))
@@ -81,7 +86,7 @@ def traced(directory: Path, *arguments: str, seconds: float = 0, **environment: 
     (directory / "conftest.py").write_text(
         f"from tests import tracing\ntracing.CASES, tracing.SECONDS = 4, {seconds}\n"
     )
-    (directory / "pytest.ini").write_text("[pytest]\nmarkers = traced(cases)\n")
+    (directory / "pytest.ini").write_text("[pytest]\nmarkers =\n  traced(cases)\n  slow\n")
     variables = {
         name: text
         for name, text in os.environ.items()
@@ -126,4 +131,4 @@ def test_quick_cases_are_all_traced(tmp_path: Path) -> None:
 
 def test_everything_is_traced_on_request(tmp_path: Path) -> None:
     found = traced(tmp_path, POPOTO_TRACED="all")
-    assert found == {*range(8), *range(10, 18), 20, *range(30, 38), *range(50, 80), 90}
+    assert found == {*range(8), *range(10, 18), 20, 21, *range(30, 38), *range(50, 80), 90}

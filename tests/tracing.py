@@ -2,7 +2,8 @@
 
 Tracing makes a test two to three times as long, and what follows the first cases of a function
 hardly ever takes a line that none of them takes. At least `CASES` are traced, more while they have
-taken less than `SECONDS`: tables of quick cases often have a branch for each. `traced(cases)` as a
+taken less than `SECONDS`: tables of quick cases often have a branch for each. Those that are marked
+as slow do at length what others do, but for those of a cluster. `traced(cases)` as a
 marker names the number: many for a table of slower cases with branches of their own, none for
 random histories and for processes that import popoto and do nothing new with it. Of a property the
 first examples count.
@@ -42,6 +43,8 @@ class Traced:
     def is_enough(self, item: pytest.Item) -> bool:
         marker = item.get_closest_marker("traced")
         if marker is None:
+            if item.get_closest_marker("slow") and not item.get_closest_marker("cluster"):
+                return True
             return self.cases >= CASES and self.seconds >= SECONDS
         return self.cases >= int(marker.args[0])
 

@@ -96,7 +96,7 @@ TENSIONS = {
 
 @pytest.mark.slow(25)
 @pytest.mark.single_server("its script takes record keys as 1.6 does, without a hash tag")
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     seed=st.integers(0, 2**32),
     amplitudes=st.sampled_from(sorted(AMPLITUDES)),
