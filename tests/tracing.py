@@ -17,8 +17,8 @@ from __future__ import annotations
 import functools
 import os
 from collections import defaultdict
-from collections.abc import Callable, Generator, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Generator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
@@ -53,6 +53,11 @@ class Traced:
 TRACED: pytest.StashKey[defaultdict[str, Traced]] = pytest.StashKey()
 
 
+#: What was running before it was paused: of several, one upon the other, each lets the next go on.
+_stopped: list[coverage.Coverage] = []
+_in_processes: list[str] = []
+
+
 def pytest_configure(config: pytest.Config) -> None:
     config.stash[TRACED] = defaultdict(Traced)
 
@@ -63,10 +68,12 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
     if os.environ.get("POPOTO_TRACED") == "all":
         return (yield)
     traced = item.config.stash[TRACED][item.nodeid.partition("[")[0]]
+    # To stop and to start takes as long as a quick test: so it stays as it is from test to test.
+    if traced.is_enough(item):
+        _pause()
+        return (yield)
+    _go_on()
     with ExitStack() as stack:
-        if traced.is_enough(item):
-            stack.enter_context(_pause())
-            return (yield)
         _pause_after_examples(item, stack)
         begun = sum(os.times()[:4])
         try:
@@ -76,25 +83,30 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
             traced.seconds += sum(os.times()[:4]) - begun
 
 
-@contextmanager
-def _pause() -> Iterator[None]:
-    """Trace neither this process nor those that it starts."""
-    in_processes = os.environ.pop(IN_PROCESSES, None)
-    # In a worker there are several, one upon the other: whoever is stopped lets the next go on.
-    stopped: list[coverage.Coverage] = []
-    # Every start wraps it once more, until it recurses too deeply.
-    leave = os._exit
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_sessionfinish() -> Generator[None, object, object]:
+    """Whoever saves the record expects that it is being kept."""
+    _go_on()
+    return (yield)
+
+
+def _pause() -> None:
+    """Trace neither this process nor those that it starts, until `_go_on`."""
+    if IN_PROCESSES in os.environ:
+        _in_processes.append(os.environ.pop(IN_PROCESSES))
     while (running := coverage.Coverage.current()) is not None:
         running.stop()
-        stopped.append(running)
-    try:
-        yield
-    finally:
-        for each in reversed(stopped):
-            each.start()
-        os._exit = leave
-        if in_processes is not None:
-            os.environ[IN_PROCESSES] = in_processes
+        _stopped.append(running)
+
+
+def _go_on() -> None:
+    # Every start wraps it once more, until it recurses too deeply.
+    leave = os._exit
+    while _stopped:
+        _stopped.pop().start()
+    os._exit = leave
+    if _in_processes:
+        os.environ[IN_PROCESSES] = _in_processes.pop()
 
 
 def _pause_after_examples(item: pytest.Item, stack: ExitStack) -> None:
@@ -110,7 +122,7 @@ def _pause_after_examples(item: pytest.Item, stack: ExitStack) -> None:
         nonlocal begun
         begun += 1
         if begun == EXAMPLES + 1:
-            stack.enter_context(_pause())
+            _pause()
         return of_one_example(*args, **kwargs)
 
     stack.callback(setattr, handle, "inner_test", of_one_example)

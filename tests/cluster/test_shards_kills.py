@@ -19,7 +19,7 @@ from tests.cluster_nodes import cluster_url
 from .killed import AGENTS, EACH, bring_in, change_all, delete_some, rows_of, write_batches
 from .models import Memory, Note, holder
 
-pytestmark = [pytest.mark.cluster, pytest.mark.slow]
+pytestmark = [pytest.mark.cluster, pytest.mark.slow, pytest.mark.traced(0)]
 
 #: As in `tests/truth/test_kills.py`: CI kills some, a long run hundreds.
 KILLS = max(4, int(os.environ.get("POPOTO_TRUTH_KILLS", "30")) // 4)
