@@ -9,9 +9,9 @@ import uuid
 from collections.abc import Callable, Sequence
 from decimal import Decimal
 from enum import Enum
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Final
 
-from popoto._stock import stock
+from popoto._stock import Mark, stock
 from popoto.engine.codec import Stored, decoder_for, encoder_for
 from popoto.engine.plain import plain
 from popoto.fields.adapting import ADAPTED_TYPES, Adapted, adapted
@@ -55,17 +55,8 @@ _IMMUTABLE = (
 )
 
 
-Method = TypeVar("Method", bound=Callable[..., Any])
-
-#: Marks a `coerce` or `problem` that says nothing of values which the quick look lets pass.
-_LEAVES_EXACT = "_popoto_leaves_exact"
-
-
-def leaves_exact(method: Method) -> Method:
-    """Mark a `coerce` or `problem` that leaves alone what is exactly of the type, and in bounds."""
-    # As in `_stock`: a wrapper that copies attributes does not inherit it.
-    setattr(method, _LEAVES_EXACT, method)
-    return method
+#: Marks a `coerce` or `problem` that leaves alone what is exactly of the type, and in bounds.
+leaves_exact: Final = Mark("_popoto_leaves_exact")
 
 
 class Valued:
@@ -210,10 +201,8 @@ class Valued:
 
         None where it takes `coerce` and `problem` to tell, since a derived field has replaced them.
         """
-        for method in (type(self).coerce, type(self).problem):
-            if getattr(method, _LEAVES_EXACT, None) is not method:
-                return None
-        return self.look_at_exact()
+        methods = (type(self).coerce, type(self).problem)
+        return self.look_at_exact() if all(map(leaves_exact.is_on, methods)) else None
 
     def look_at_exact(self) -> Callable[[Any], bool] | None:
         """As `quick_look`, where `coerce` and `problem` leave such values alone."""

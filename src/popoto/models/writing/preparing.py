@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from popoto._stock import MARK
+from popoto._stock import stock
 from popoto._unknown_names import warn_caller
 from popoto.engine.codec import NIL
 from popoto.exceptions import (
@@ -115,7 +115,7 @@ def _warn_of_no_key(instance: Record, key: str) -> None:
 def _has_stock(instance: Record, name: str) -> bool:
     """Whether a method of an instance is ours, so that its work may be done directly."""
     found: object = getattr(type(instance), name)
-    return getattr(found, MARK, None) is found and name not in vars(instance)
+    return stock.is_on(found) and name not in vars(instance)
 
 
 def is_skipped(instance: Record, names: Sequence[str] | None) -> bool:
