@@ -19,7 +19,6 @@ from popoto.fields.associations.edges import (
     end_of,
     ends_of,
     finite,
-    is_number,
     linked,
     spread,
     strengthened_event,
@@ -35,6 +34,7 @@ from popoto.fields.keeping.proposals import ProposalEntry, pending_family
 from popoto.fields.keeping.shards import every_shard
 from popoto.fields.valueless_field_mixin import ValuelessFieldMixin
 from popoto.memory.composite.signals import Signal, spreading
+from popoto.memory.finite import is_number
 
 __all__ = ["CoOccurrenceField"]
 
@@ -305,8 +305,9 @@ class CoOccurrenceField(ValuelessFieldMixin[Any], Field[Any]):
         number: Any = field.decay_factor if factor is None else factor
         if not is_number(number) or not 0 <= number <= 1:
             raise ValueError(f"factor must be between 0 and 1, got {number!r}")
-        words = ("WEAKEN", end_of(pk), repr(float(number)), repr(LEAST_WEIGHT))
-        views: list[Any] = [model._meta.at(end_of(pk))]
+        key = end_of(pk)
+        words = ("WEAKEN", key, repr(float(number)), repr(LEAST_WEIGHT))
+        views: list[Any] = [model._meta.at(key)]
         if pipeline is None:
             views = yield from every_shard(views[0])
         changes = [

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
@@ -22,6 +21,7 @@ from popoto.fields.keeping.families import KeyFamily, companion_family
 from popoto.fields.keeping.noting import put_noted
 from popoto.memory.cycles.formula import Cycle, packed_cycles, packed_pressure
 from popoto.memory.decay.scripts import CYCLIC_SCORE
+from popoto.memory.finite import is_number
 
 __all__ = ["CYCLIC_DECAY_LUA", "CyclicDecayField", "TemporalPeriod"]
 
@@ -74,7 +74,7 @@ class CyclicDecayField(DecayingSortedField):
         # Refuses wrong ones now, not at the first save.
         _ = self.declared
         rate: object = self.pressure_rate
-        if not _is_number(rate):
+        if not is_number(rate):
             raise ModelException(f"pressure_rate must be a number, got {describe(rate)}")
         if self.pressure_rate < 0:
             raise ModelException(f"pressure_rate must be >= 0, got {rate!r}")
@@ -191,10 +191,6 @@ class CyclicDecayField(DecayingSortedField):
         put_noted(batch, "pressure", self.name, commit.key, *words)
 
 
-def _is_number(value: object) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
-
-
 def _checked_cycle(cycle: Sequence[float]) -> Cycle:
     """A cycle of three numbers. Raises ModelException."""
     given: Any = cycle
@@ -203,7 +199,7 @@ def _checked_cycle(cycle: Sequence[float]) -> Cycle:
             f"Each cycle must be (period, amplitude) or (period, amplitude, phase), "
             f"got {describe(cycle)}"
         )
-    if not all(map(_is_number, cycle)):
+    if not all(map(is_number, cycle)):
         raise ModelException(f"Each cycle must be of numbers, got {describe(cycle)}")
     period, amplitude, phase = (*cycle, 0)[:3]
     if period <= 0:

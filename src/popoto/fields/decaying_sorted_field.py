@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
@@ -22,6 +21,7 @@ from popoto.memory.composite import signals
 from popoto.memory.composite.signals import Signal
 from popoto.memory.decay.formula import base_score
 from popoto.memory.decay.scripts import DECAY_SCORE
+from popoto.memory.finite import is_number
 
 __all__ = ["DECAY_SCORE_LUA", "DecayingSortedField"]
 
@@ -77,7 +77,7 @@ class DecayingSortedField(SortedFieldMixin[float], Field[float]):
     def check_options(self, options: Mapping[str, Any]) -> None:
         super().check_options(options)
         rate: object = self.decay_rate
-        if isinstance(rate, bool) or not isinstance(rate, (int, float)) or not math.isfinite(rate):
+        if not is_number(rate):
             raise ModelException(f"decay_rate must be a number, got {describe(rate)}")
         if rate <= 0:
             raise ModelException(f"decay_rate must be > 0, got {rate!r}")

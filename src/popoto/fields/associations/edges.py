@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import operator
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from popoto.fields.keeping.entries import Carried, scored, told_scores
 from popoto.fields.keeping.noting import put_noted
 from popoto.fields.keeping.shards import by_shard, every_shard, in_every_shard
 from popoto.memory.associations.scripts import PROPAGATE
+from popoto.memory.finite import is_number
 
 __all__ = [
     "EdgeChange",
@@ -28,7 +28,6 @@ __all__ = [
     "end_of",
     "ends_of",
     "finite",
-    "is_number",
     "linked",
     "spread",
 ]
@@ -74,11 +73,6 @@ def ends_of(source: Any, target: Any) -> tuple[str, str]:
     if one == other:
         raise ValueError(f"an edge from {one!r} to itself is a self-loop: link two keys")
     return one, other
-
-
-def is_number(value: object) -> bool:
-    """Whether this is a finite number."""
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def finite(name: str, value: Any) -> float:

@@ -16,6 +16,8 @@ from typing import Any, Self, cast
 
 import msgpack
 
+from popoto.memory.finite import is_number
+
 __all__ = ["Evidence"]
 
 _NAMES = ("confidence", "evidence_count", "corroborations", "contradictions")
@@ -61,7 +63,7 @@ class Evidence:
             values = [*cast("Sequence[Any]", found), 0, 0, 0][:4]
         else:
             values = []
-        if not values or not _is_number(values[0]):
+        if not values or not is_number(values[0]):
             raise ValueError(f"{stored!r} tells no confidence and its evidence")
         confidence, *counts = values
         return cls(float(confidence), *map(_count_in, counts))
@@ -73,8 +75,4 @@ class Evidence:
 
 def _count_in(value: Any) -> int:
     """A whole number from 0; 0 for anything else."""
-    return int(value) if _is_number(value) and 0 <= value < 2**53 else 0
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+    return int(value) if is_number(value) and 0 <= value < 2**53 else 0
