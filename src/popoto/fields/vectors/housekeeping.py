@@ -83,6 +83,8 @@ def prepared(model_class: Any) -> Plan[int]:
 
 def _named(options: Any, field: Any) -> Plan[int | None]:
     """Let vector sets take everything over; how many vectors they have. None: there are none."""
+    if not field.nearness.is_named:
+        return None
     count = 0
     for each in (yield from every_shard(options)):
         keeper: VectorKeeper = field.keeper_in(each.shard)

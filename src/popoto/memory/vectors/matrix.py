@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 from popoto.memory.vectors.arrays import Array, numpy, unit
 from popoto.memory.vectors.neighbours import Neighbours
@@ -49,6 +49,12 @@ class View:
     numbering: int
     #: how many changes the matrix had seen
     changes: int
+
+    @classmethod
+    def of_nothing(cls, dimensions: int) -> Self:
+        """No rows of so many numbers."""
+        np = numpy()
+        return cls(np.zeros((0, dimensions), dtype=np.float32), (), {}, 0, 0)
 
     @property
     def work(self) -> int:
@@ -225,16 +231,6 @@ class Matrix:
             return View(
                 self._rows[:count], self._keys, self._places, self._numbering, self._changes
             )
-
-    def all(self, dimensions: int) -> View:
-        """The same, also while there are none."""
-        return self.view() or View(
-            numpy().zeros((0, dimensions), dtype=numpy().float32),
-            self._keys,
-            self._places,
-            self._numbering,
-            self._changes,
-        )
 
     def changed_since(self, view: View) -> list[int] | None:
         """The places whose rows have changed since a view was taken. None where nobody knows."""

@@ -10,7 +10,7 @@ from popoto.engine.request import Plan
 from popoto.fields.vectors.keeper import Seen, VectorKeeper, told_of
 from popoto.fields.vectors.naming import VectorSet
 from popoto.memory.vectors.arrays import Array
-from popoto.memory.vectors.matrix import Matrix
+from popoto.memory.vectors.matrix import Matrix, View
 from popoto.models.reading.planning import AnyField
 from popoto.models.reading.ranking.comparing import Search, refuse_others
 
@@ -30,7 +30,8 @@ class NamedSearch(Search):
     def asked(cls, of: AnyField, keeper: VectorKeeper, among: VectorSet, vector: Array) -> Self:
         """A question that nobody has been asked yet."""
         seen = Seen(Matrix(), None, None)
-        return cls(keeper, seen, Matrix().all(len(vector)), vector, asked_of=of, vector_set=among)
+        view = View.of_nothing(len(vector))
+        return cls(keeper, seen, view, vector, asked_of=of, vector_set=among)
 
     def compare(self) -> Plan[None]:
         if self.similar is not None:
