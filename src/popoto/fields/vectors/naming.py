@@ -23,6 +23,8 @@ __all__ = ["Named", "VectorSet"]
 
 logger = logging.getLogger("POPOTO.embedding")
 
+#: States of a vector set in which it names nothing.
+_ABSENT, _BEHIND = b"absent", b"behind"
 #: How many changes one search takes over, at about a millisecond of the server's time each.
 _TURN = 16
 #: How many vectors one call reads.
@@ -53,7 +55,8 @@ class VectorSet:
         """About the nearest `count`. None: it cannot tell, or has not taken everything over yet."""
         if count > _MOST_NEAREST or redis_db.reads_replicas():
             return None
-        return (yield from self._asked(vector, count))
+        _, named = yield from self._asked(vector, count)
+        return named
 
     def compared(self, vector: Array, keys: Sequence[str]) -> Plan[dict[str, float]]:
         """How similar the vectors of these records are; one round trip for every 1,000."""
@@ -67,15 +70,15 @@ class VectorSet:
 
     def caught_up(self) -> Plan[int | None]:
         """Take everything over; how many vectors it has then. None: there are no vector sets."""
-        while not self._is_absent():
-            named = yield from self._asked(None, 0)
-            if named is not None:
-                return named.size
-        return None
+        state, named = _BEHIND, None
+        while state == _BEHIND:
+            state, named = yield from self._asked(None, 0)
+        return None if named is None else named.size
 
-    def _asked(self, vector: Array | None, count: int) -> Plan[Named | None]:
+    def _asked(self, vector: Array | None, count: int) -> Plan[tuple[bytes, Named | None]]:
+        """The state of the set, and what it says; see nearest.lua."""
         if self._is_absent():
-            return None
+            return _ABSENT, None
         question = b"" if vector is None else packed(unit(vector), "float32")
         call = ScriptCall(
             NEAREST, [self.note, self.changes, self.vectors, self.key], [question, count, _TURN]
@@ -86,13 +89,13 @@ class VectorSet:
         )
         request = Request.of(call, shard=self.shard, repeatable=True)
         ((note, state, *told),) = yield from asked(request, kinds)
-        if state == b"absent":
+        if state == _ABSENT:
             self._note_absence(told[0])
-        if state != b"named":
-            return None
+        if state in (_ABSENT, _BEHIND):
+            return state, None
         size, found = told
         similar = {} if vector is None else _similarities(vector, found[::2], found[1::2])
-        return Named(note[2:], size, similar)
+        return state, Named(note[2:], size, similar)
 
     def _is_absent(self) -> bool:
         return redis_db.connection().url in _WITHOUT
