@@ -17,7 +17,8 @@ from popoto import (
     transaction,
 )
 from popoto.embeddings import AbstractEmbeddingProvider
-from popoto.exceptions import BulkError, ConflictError
+from popoto.exceptions import BulkError, ConflictError, OutcomeUnknownError
+from popoto.testing.faults import FaultProxy
 from tests.driver import Api
 
 pytest.importorskip("numpy")
@@ -100,6 +101,19 @@ def test_a_refused_change_leaves_the_vector(
     card.code = "3"
     way(api, card)
     assert (found("yyy"), found("zzz")) == ([], ["b"] if text else [])
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_what_may_have_been_written_keeps_its_vector(
+    api: Api, proxy: FaultProxy, way: Callable[[Api, Any], None]
+) -> None:
+    card: Any = Card.query.get(name="b")
+    card.text = "zzz"
+    proxy.lose_reply(b"Card:b")
+    with pytest.raises(OutcomeUnknownError):
+        way(api, card)
+    assert Card.query.get(name="b").text == "zzz"
+    assert (found("yyy"), found("zzz")) == ([], ["b"])
 
 
 @pytest.mark.parametrize("way", [save, save_in_a_transaction])
