@@ -207,7 +207,7 @@ def test_bulk_writes_without_progress_say_it_too(api: Api, proxy: FaultProxy, wa
         ),
         "renew_ttl": lambda: api(Berth.query.order_by("name").renew_ttl, 60, batch_size=2),
     }[way]
-    proxy.answer(b"-MISCONF No disk.\r\n", b"Berth:4")
+    proxy.answer(b"-MISCONF No disk.\r\n", b"\r\nBerth:4\r\n")
     with pytest.raises(PartlyRefusedError, match="4 rows were written before that") as caught:
         write()
     assert caught.value.done == 4
