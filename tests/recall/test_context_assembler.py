@@ -274,6 +274,15 @@ def test_what_is_urgent_comes_unasked(api: Api, four: list[F], redis_client: red
     assert found.metadata["pull_count"] == 4
 
 
+def test_what_comes_unasked_has_the_score_by_which_it_came(api: Api, four: list[F]) -> None:
+    with clock.using(NOW):
+        ranked = api(F.query.filter(agent_id="a").composite_score, {"urg": 1.0})
+    found = assembled(api, ContextAssembler(F, {"rel": 1}, surfacing_threshold=0), agent_id="a")
+    assert [(each.name, each._composite_score) for each in found.proactive] == [
+        (each.name, pytest.approx(each._composite_score)) for each in ranked
+    ]
+
+
 def test_other_agents_records_are_never_shown(api: Api, four: list[F]) -> None:
     F.create(agent_id="b", name="secret", text="known")
     F.near.link(F, four[0].pk, "F:b:secret", 1.0)
