@@ -65,9 +65,22 @@ def tell_of_slips(cls: type, known: Iterable[str]) -> None:
 def slip_of(name: str, known: Iterable[str]) -> str | None:
     """The known name that somebody meant who wrote this one in haste; None where none is likely.
 
-    Stricter than `closest`: other words, plurals and numbered names are none.
+    Stricter than `closest`: other words, plurals and numbered names are none. Another case, and
+    underscores within the name, are slips in names of any length.
     """
-    return next((each for each in known if len(each) > 3 and _is_slip(name, each)), None)
+    plain = _plain(name)
+    return next(
+        (
+            each
+            for each in known
+            if each != name and (_plain(each) == plain or (len(each) > 3 and _is_slip(name, each)))
+        ),
+        None,
+    )
+
+
+def _plain(name: str) -> str:
+    return (name[:1] + name[1:].replace("_", "")).lower()
 
 
 def _is_slip(name: str, meant: str) -> bool:
