@@ -200,6 +200,16 @@ def test_keys_and_entries_that_come_back_again_and_again_are_reported(
     assert not report.is_complete
 
 
+def test_entries_of_others_that_come_back_are_not_the_subjects(
+    monkeypatch: pytest.MonkeyPatch, redis_client: redis.Redis
+) -> None:
+    remember(ANN, "plan")
+    before_each_commit(monkeypatch, lambda: redis_client.sadd("$Class:Memory", "Memory:other"))
+    report = Memory.erase(agent=ANN)
+    assert redis_client.smembers("$Class:Memory") == {b"Memory:other"}
+    assert report.is_complete
+
+
 @pytest.mark.parametrize("filled", ["$EF:Memory:known", "$FS:Memory:often"])
 def test_a_filter_that_another_rebuild_makes_anew_meanwhile_is_reported(
     filled: str, monkeypatch: pytest.MonkeyPatch, redis_client: redis.Redis

@@ -12,6 +12,7 @@ import popoto
 from popoto import (
     BM25Field,
     ContentField,
+    CoOccurrenceField,
     IndexedField,
     IntField,
     KeyField,
@@ -117,6 +118,28 @@ def test_edges_and_histories_of_others_do_not_name_it_any_more(redis_client: red
     Memory.erase(agent=ANN)
     assert keys_with(redis_client, "mine") == []
     assert yours.history() == before
+
+
+class Walk(Model):
+    """Whose a walk is its key says."""
+
+    agent = KeyField()
+    number = KeyField(type=int)
+    near = CoOccurrenceField()
+
+    class Meta:
+        history = True
+        subject = "agent"
+
+
+def test_a_history_forgets_keys_that_say_that_they_are_the_subjects() -> None:
+    """Of records that went long ago as well; of other models, or without the part, none do."""
+    walk = Walk.create(agent=BOB, number=1)
+    others = {f"Stroll:{ANN}:1", f"Walk:{BOB}:{ANN}", "Walk"}
+    for target in (f"Walk:{ANN}:1", *others):
+        Walk.near.link(Walk, walk.pk, target)
+    Walk.erase(agent=ANN)
+    assert {entry.target for entry in walk.history() if entry.kind == "link"} == others
 
 
 @pytest.mark.single_server("a consumer names its stream, which has a hash tag on a cluster")

@@ -31,6 +31,8 @@ from popoto.memory.text.sentences import sentences
         "She left NASA.|I stayed.|It was plan b.|I left.|See Mr. Smith's Plan C.|Then go.",
         'She was "second."|3rd place is mine.|Apples, etc.|3rd comes cake.',
         "We had apples usw.|Then he left.|It takes 1 hr. 20 minutes in all.",
+        # Capitals alone are no initial; what stands in front of one is looked at, nothing before.
+        "NASA.|It rose.|Ask Dr. K. Miller now.|He met J. R. Tolkien.",
         # Scripts of their own.
         "क्या है?|यह है।|ہاں۔|نہیں؟|아니요.|Да!|Нет.",  # noqa: RUF001
     ],

@@ -62,6 +62,16 @@ def test_the_worked_trace(api: Api) -> None:
     assert given == {"relevance": 0.6, "confidence": 0.4}
 
 
+def test_after_a_worse_candidate_the_best_so_far_are_used_again(api: Api) -> None:
+    """Not those that it began with."""
+    inner = Inner({"relevance": 0.6, "confidence": 0.4})
+    inner.samples = [0.2] * 3 + [0.5] * 6 + [0.1] * 3
+    assembler = adaptive(inner)
+    for _ in range(12):
+        api(assembler.assemble, {"q": "x"})
+    assert tuple(assembler.current_weights.values()) == pytest.approx((0.65, 0.35))
+
+
 @pytest.mark.parametrize(
     ("weights", "proposals"),
     [

@@ -274,6 +274,15 @@ def test_what_is_urgent_comes_unasked(api: Api, four: list[F], redis_client: red
     assert found.metadata["pull_count"] == 4
 
 
+def test_what_comes_unasked_has_the_score_by_which_it_came(api: Api, four: list[F]) -> None:
+    with clock.using(NOW):
+        ranked = api(F.query.filter(agent_id="a").composite_score, {"urg": 1.0})
+    found = assembled(api, ContextAssembler(F, {"rel": 1}, surfacing_threshold=0), agent_id="a")
+    assert [(each.name, each._composite_score) for each in found.proactive] == [
+        (each.name, pytest.approx(each._composite_score)) for each in ranked
+    ]
+
+
 def test_other_agents_records_are_never_shown(api: Api, four: list[F]) -> None:
     F.create(agent_id="b", name="secret", text="known")
     F.near.link(F, four[0].pk, "F:b:secret", 1.0)
@@ -310,6 +319,12 @@ def test_suppression_is_by_a_signal_or_not_at_all(api: Api, three: list[U]) -> N
         assembler = ContextAssembler(U, {"s": 1}, max_items=1, suppression_signal=signal)
         assembled(api, assembler, {"a": "alpha"})
         assert ConfidenceField.get_confidence(three[1], "conf") == pytest.approx(confidence)
+
+
+@pytest.mark.parametrize("signal", [1.5, -0.1, "high", float("nan")])
+def test_suppression_by_what_is_no_signal_is_refused(signal: Any) -> None:
+    with pytest.raises(QueryException, match="suppression_signal must be a number from 0 to 1"):
+        ContextAssembler(U, {"s": 1}, suppression_signal=signal)
 
 
 def test_settings_that_cannot_work_are_told(api: Api, four: list[F]) -> None:

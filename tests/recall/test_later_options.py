@@ -15,6 +15,7 @@ from popoto import (
     ConfidenceField,
     ContextAssembler,
     CyclicDecayField,
+    EmbeddingField,
     FloatField,
     IntField,
     KeyField,
@@ -28,6 +29,7 @@ from popoto import (
 from popoto.recipes import DefaultMemory, SubconsciousMemory
 from popoto.recipes.context_assembler import format_content
 from tests.driver import Api, RoundTrips
+from tests.vectors.provider import Known
 
 
 class Fact(AccessTrackerMixin, Model):
@@ -48,6 +50,15 @@ class Page(Model):
     source = Relationship("self")
     about = Relationship(Fact)
     words = BM25Field(source="body")
+
+
+class Meant(Model):
+    """What is found by its meaning is what is embedded, whatever else sounds like a text."""
+
+    name = KeyField()
+    text = StringField()
+    saying = StringField()
+    meaning = EmbeddingField(source="saying", provider=Known())
 
 
 class Bare(Model):
@@ -142,6 +153,11 @@ def test_a_gate_without_records(api: Api, facts: list[Fact]) -> None:
         gate = api(gated(0.5).assemble, cues, agent_id="ada").metadata["gate"]
         assert (gate["applied"], gate["gate_score"], gate["gated"]) == (False, None, False)
     assert "gate" not in api(gated(None).assemble, {"q": "tea"}, agent_id="ada").metadata
+
+
+def test_a_gate_before_a_single_record(api: Api, facts: list[Fact]) -> None:
+    result = api(gated(confidence(facts[2])).assemble, {"q": "tea"}, agent_id="bob")
+    assert names(result.records) == ["other"]
 
 
 def test_a_gate_costs_one_round_trip(
@@ -273,6 +289,7 @@ def test_which_field_holds_the_text(api: Api, pages: dict[str, Page]) -> None:
     assert format_content(given) == "- a\\nb\n- x"
     assert format_content([{"body": "q"}, {"content": "c"}], "body") == "- q"
     assert format_content([Bare(name="b")]) == ""
+    assert format_content([Meant(name="b", text="what else it holds", saying="hey")]) == "- hey"
 
 
 # Settings --------------------------------------------------------------------------------------

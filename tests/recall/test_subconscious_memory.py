@@ -123,6 +123,13 @@ def test_nothing_to_inject(api: Api, memory: SubconsciousMemory) -> None:
     assert len(api(memory.inject_context, parts)[1].records) == 1
 
 
+def test_a_system_message_of_no_text_is_refused_however_little_is_remembered(
+    api: Api, memory: SubconsciousMemory
+) -> None:
+    with pytest.raises(TypeError, match="a text, a list of parts or None"):
+        api(memory.inject_context, [system(5), user("When?")])
+
+
 @pytest.mark.parametrize("content", [5, {"a": 1}, b"text"])
 def test_content_that_is_neither_text_nor_parts_is_refused_before_anything_is_read(
     api: Api, memory: SubconsciousMemory, content: Any

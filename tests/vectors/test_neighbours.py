@@ -122,6 +122,17 @@ def test_the_nearest_are_found_with_exact_scores_and_without_comparing_all(
     assert compared == []
 
 
+def test_of_many_that_have_just_the_least_score_those_that_match_are_found(
+    api: Api, memory: Any
+) -> None:
+    """Far more than are looked at first are as near as they are."""
+    rooms = ["cellar" if number % 40 == 39 else "hall" for number in range(COUNT)]
+    memory.bulk_create(memory(name=f"n{n:03}", text="0", room=rooms[n]) for n in range(COUNT))
+    least = api(memory.query.semantic_search, "0", limit=1)[0]._similarity_score
+    found = api(memory.query.filter(room="cellar").semantic_search, "0", limit=9, min_score=least)
+    assert len(found) == COUNT // 40
+
+
 def test_any_history_is_followed(
     api: Api, filled: Any, compared: list[int], dice: random.Random
 ) -> None:
