@@ -4,14 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import difflib
+import inspect
 import sys
 import warnings
 from collections.abc import Iterable
 from pathlib import Path
+from types import FunctionType
 
 from popoto.exceptions import UnknownNameError
 
-__all__ = ["closest", "is_strict", "set_strict", "slip_of", "tell", "tell_of_slips", "warn_caller"]
+__all__ = [
+    "closest",
+    "is_strict",
+    "needs_instance",
+    "set_strict",
+    "slip_of",
+    "tell",
+    "tell_of_slips",
+    "warn_caller",
+]
 
 #: Frames of these are passed over: what they were asked for was written by the caller.
 _NOT_THE_CALLER = tuple(f"{Path(file).parent}/" for file in (__file__, asyncio.__file__))
@@ -60,6 +71,12 @@ def tell_of_slips(cls: type, known: Iterable[str]) -> None:
                 f"{cls.__name__}.{name}: nothing reads it; did you mean {meant!r}?",
                 refuse=_strict,
             )
+
+
+def needs_instance(given: object, method: str) -> bool:
+    """Whether a class was given whose method is one of its instances, not of itself."""
+    is_class = isinstance(given, type)
+    return is_class and isinstance(inspect.getattr_static(given, method, None), FunctionType)
 
 
 def slip_of(name: str, known: Iterable[str]) -> str | None:
