@@ -16,6 +16,7 @@ from popoto import (
     ObservationProtocol,
     RecallProposal,
     clock,
+    redis_db,
     transaction,
 )
 from popoto.cli import digest
@@ -165,6 +166,46 @@ def test_a_key_that_is_no_record_has_edges_in_every_shard(api: Api) -> None:
         assert left == [(ends[1], pytest.approx(0.001125))]
         api(field.unlink, Memory, "a topic", ends[1])
         assert api(field.get_linked, Memory, "a topic", min_weight=0) == []
+
+
+def test_activation_goes_from_shard_to_shard_through_what_is_no_record(
+    api: Api, server_url: str
+) -> None:
+    ann, bob, cleo = ("Memory:ann:sleep", "Memory:bob:play", "Memory:cleo:rain")
+
+    def reached() -> list[dict[str, float]]:
+        found: list[dict[str, float]] = []
+        for field in (Memory.both, Memory.ways):
+            ways = [(ann, "a", 0.5), ("a", bob, 0.9), (bob, "b", 0.75), ("b", cleo, 0.5)]
+            # Back to a shard where it has been, and weaker by a shorter way.
+            ways += [("b", "Memory:ann:play", 0.8), (ann, "Memory:ann:play", 0.01), (ann, "b", 0.1)]
+            for source, target, weight in ways:
+                api(field.link, Memory, source, target, weight)
+            found += [
+                api(field.propagate, Memory, [ann], depth, decay_per_hop=0.9, threshold=0.001)
+                for depth in range(6)
+            ]
+            found.append(api(field.propagate, Memory, [ann, "b"], 2, threshold=0))
+        return found
+
+    here = reached()
+    with redis_db.using(server_url):
+        there = reached()
+        redis_db.get_REDIS_DB().flushall()
+    assert here == [pytest.approx(each) for each in there]
+    assert cleo in here[4]
+
+
+def test_an_edge_may_be_there_before_any_record_of_its_shard(api: Api) -> None:
+    key = "Memory:nobody:yet"
+    for field in (Memory.both, Memory.ways):
+        assert api(field.link, Memory, "a topic", key, 0.5) == 0.5
+        assert api(field.get_linked, Memory, "a topic") == [(key, 0.5)]
+        assert api(field.propagate, Memory, ["a topic"], 1, decay_per_hop=0.5) == {key: 0.25}
+        assert api(field.strengthen, Memory, "other", "Memory:none:yet", 0.5) == 0.5
+        assert api(field.weaken_all, Memory, "a topic", 0) == 1
+        assert api(field.weaken_all, Memory, "other", 0) == 1
+        assert api(field.get_linked, Memory, "other") == []
 
 
 def test_contexts_of_one_agent(api: Api) -> None:

@@ -20,9 +20,9 @@ from popoto.fields.associations.edges import (
     ends_of,
     finite,
     linked,
-    spread,
     strengthened_event,
 )
+from popoto.fields.associations.spreading import spread
 from popoto.fields.constants import Defaults
 from popoto.fields.describing import describe
 from popoto.fields.field import LEFT_OUT, Field, LeftOut

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import operator
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self, cast
 
 from popoto import clock
 from popoto.engine.batch import Batch
-from popoto.engine.looking_up import asked, looked_up
-from popoto.engine.request import Argument, Plan, Reply, Request, ScriptCall
+from popoto.engine.looking_up import looked_up
+from popoto.engine.request import Argument, Plan, Reply
 from popoto.exceptions import ModelException
 from popoto.fields.describing import describe
 from popoto.fields.given import number_in, results_wanted
 from popoto.fields.keeping.adjusting import Adjustment
 from popoto.fields.keeping.entries import Carried, scored, told_scores
 from popoto.fields.keeping.noting import put_noted
-from popoto.fields.keeping.shards import by_shard, every_shard, in_every_shard
-from popoto.memory.associations.scripts import PROPAGATE
+from popoto.fields.keeping.shards import in_every_shard
 from popoto.memory.finite import is_number
 
 __all__ = [
@@ -29,7 +27,6 @@ __all__ = [
     "ends_of",
     "finite",
     "linked",
-    "spread",
 ]
 
 #: Weights below this are as good as none.
@@ -185,6 +182,8 @@ class EdgeChange(Adjustment):
         self.arguments = arguments
         # Of whichever of these goes or moves in the same step, the edge goes or moves along.
         self.ends = (pk,) if name == "WEAKEN" else (pk, str(arguments[0]))
+        # An edge may be there before its records, and is looked for in every shard.
+        self.outlasts_records = name in ("LINK", "STRENGTHEN")
         self.event = event
         self.options = options or model._meta.at(pk)
         if self.options.is_spread and name != "WEAKEN":
@@ -267,54 +266,3 @@ def linked(
         pairs.sort(reverse=True)
     found = [(key.decode("utf-8", "replace"), weight) for weight, key in pairs]
     return found if count < 0 else found[:count]
-
-
-def spread(
-    model: Any,
-    edges: Edges,
-    seeds: Iterable[Any],
-    depth: int,
-    decay: float,
-    threshold: float,
-    most: int,
-) -> Plan[dict[str, float]]:
-    """The keys that activation from the seeds reaches.
-
-    It does not come from one shard to another: what it reaches in several has the most of these.
-    """
-    is_one = isinstance(seeds, (str, bytes)) or hasattr(seeds, "_meta")
-    if is_one or not isinstance(seeds, Iterable):
-        raise TypeError(f"propagate() takes several keys: pass a list, not {describe(seeds)}")
-    try:
-        hops = operator.index(depth)
-    except TypeError as error:
-        raise TypeError(f"depth must be a whole number of hops, got {describe(depth)}") from error
-    names = list(dict.fromkeys(map(end_of, seeds)))
-    for label, value in (("decay_per_hop", decay), ("threshold", threshold)):
-        finite(label, value)
-    if not names or hops < 0:
-        return {}
-    if hops == 0:
-        return dict.fromkeys(names, 1.0)
-    options: Any = model._meta
-    head: list[Argument] = [edges.stem, hops, repr(float(decay)), repr(float(threshold)), most]
-    found: dict[str, float] = {}
-    for view, together in (yield from _seeds_by_shard(options, names)):
-        keys = [edges.key_of(name) for name in together]
-        call = ScriptCall(PROPAGATE, keys, [*head, *together])
-        (flat,) = yield from asked(
-            Request.of(call, shard=view.shard, repeatable=True), ((key, "zset") for key in keys)
-        )
-        for target, activation in zip(flat[::2], flat[1::2], strict=True):
-            key = target.decode("utf-8", "replace")
-            found[key] = max(found.get(key, 0.0), float(activation))
-    return found
-
-
-def _seeds_by_shard(options: Any, names: Sequence[str]) -> Plan[list[tuple[Any, list[str]]]]:
-    """The seeds by the shards that have edges of them: of what is no record, in all."""
-    found: dict[str, tuple[Any, list[str]]] = {}
-    for view, several in (yield from by_shard(options, names)):
-        for each in (yield from every_shard(view)):
-            found.setdefault(each.shard, (each, []))[1].extend(several)
-    return list(found.values())

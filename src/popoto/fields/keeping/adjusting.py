@@ -42,6 +42,8 @@ class Adjustment:
     takes_constructed: bool = False
     #: whether it is one of a stored record; if not, `instance` may be the model
     needs_record: bool = True
+    #: whether it may leave something in a shard that has no records
+    outlasts_records: bool = False
     #: the key of the record that it is of, where that need not be stored
     beside: str = ""
     #: the keys that it is of, where these are several

@@ -86,12 +86,16 @@ class Adjusting(Operation):
             batch.guard_holds(self.key, self.known, names)
         elif self.adjustment.needs_record:
             batch.guard("exists", self.key)
+        if self.adjustment.outlasts_records:
+            self.guard_shard(batch)
         self.adjustment.put(batch, self.key, decoded_values(self.options, self.known, names))
         return batch
 
     def learn(self, failure: GuardFailure, step: Step | None) -> None:
         if step is None or failure.what == "type":
             raise failure.error()
+        if failure.what == "exists" and self.is_first(step):
+            return
         if step[1] == self.key and failure.what == "exists":
             raise self.adjustment.missing(self.key)
         if step[1] == self.key and failure.what == "holds":

@@ -14,7 +14,7 @@ from types import MappingProxyType
 from typing import Any
 
 from popoto.engine import keys
-from popoto.engine.batch import Batch, Step
+from popoto.engine.batch import Batch
 from popoto.engine.codec import Stored
 from popoto.exceptions import ModelException
 from popoto.fields.describing import describe
@@ -176,16 +176,6 @@ class Change(Operation):
             "of the cluster; nothing was written. Create a record with the new value, and delete "
             "this one then."
         )
-
-    def guard_shard(self, batch: Batch) -> None:
-        """Demand that the shard is registered, as one is that has records."""
-        if self.is_apart and not self.is_registered:
-            batch.guard("holds", self.options.class_set_key)
-
-    def is_first(self, step: Step) -> bool:
-        """Whether a guard has failed since the shard has no records yet; noted if so."""
-        self.enters_shard |= step[1] == self.options.class_set_key
-        return self.enters_shard
 
     # Building the batch -----------------------------------------------------------------
 

@@ -84,6 +84,16 @@ class Operation:
     def check_shard(self) -> None:
         """Raise where it concerns more than the shard that its record is in."""
 
+    def guard_shard(self, batch: Batch) -> None:
+        """Demand that the shard is registered, as one is that has records."""
+        if self.is_apart and not self.is_registered:
+            batch.guard("holds", self.options.class_set_key)
+
+    def is_first(self, step: Step) -> bool:
+        """Whether a guard has failed since the shard has no records yet; noted if so."""
+        self.enters_shard |= step[1] == self.options.class_set_key
+        return self.enters_shard
+
     #: the key whose stored bytes have to be read before the first try; None = none
     unknown_key: str | None = None
 

@@ -12,7 +12,7 @@ from popoto.engine.looking_up import looked_up
 from popoto.engine.request import Plan
 from popoto.engine.together import together
 from popoto.engine.tree import Everything, Node, RecordKeys
-from popoto.fields.associations.edges import spread
+from popoto.fields.associations.spreading import spread
 from popoto.fields.constants import Defaults
 from popoto.fields.keeping.shards import all_asked
 from popoto.fields.vectors.housekeeping import seen_in
