@@ -282,6 +282,49 @@ def test_an_error_of_the_models_own(api: Api) -> None:
         api(Own.auto_resolve, record, "used")
 
 
+@pytest.mark.parametrize(
+    "error", [math.nan, None, "much", 10**400], ids=["nan", "None", "text", "int"]
+)
+def test_an_error_of_the_models_own_that_is_no_number_is_refused(
+    api: Api, redis_client: redis.Redis, error: Any
+) -> None:
+    class Own(PredictionLedgerMixin, Model):
+        name = KeyField()
+
+        _pl_auto_resolve_errors = {"acted": error}
+
+        @staticmethod
+        def compute_prediction_error(predicted: Any, actual: Any) -> float:
+            return error  # type: ignore[no-any-return]  # Any: what a model returns is its own
+
+    record = Own.create(name="x")
+    Own.record_prediction(record, {})
+    before = redis_client.hgetall("$PL:Own:meta:Own:x")
+    with pytest.raises(ValueError, match=r"Own.compute_prediction_error\(\) gives .* 'Own:x'"):
+        api(Own.resolve_prediction, record, {})
+    with pytest.raises(ValueError, match=r"Own._pl_auto_resolve_errors gives .*'Own:x': name"):
+        api(Own.auto_resolve, record, "acted")
+    assert redis_client.hgetall("$PL:Own:meta:Own:x") == before
+    assert api(Own.get_highest_errors, Own) == []
+
+
+def test_what_an_outcome_stands_for_is_a_number_also_where_it_is_observed(
+    redis_client: redis.Redis,
+) -> None:
+    class Own(PredictionLedgerMixin, Model):
+        name = KeyField()
+        sure = ConfidenceField()
+
+        _pl_auto_resolve_errors = {"acted": math.nan}
+
+    record = Own.create(name="x")
+    Own.record_prediction(record, {})
+    before = {key: redis_client.dump(key) for key in redis_client.keys("*")}
+    with pytest.raises(ValueError, match=r"Own._pl_auto_resolve_errors gives nan"):
+        ObservationProtocol.on_context_used([record], {record.pk: "acted"})
+    assert {key: redis_client.dump(key) for key in redis_client.keys("*")} == before
+
+
 def test_a_prediction_that_changes_meanwhile(
     guess: Guess, monkeypatch: pytest.MonkeyPatch, redis_client: redis.Redis
 ) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any, cast
 
+import msgpack
 import pytest
 import redis
 
@@ -123,6 +125,46 @@ def test_what_is_not_as_it_should_be_is_told_and_mended(
     assert problems(api(Fact.check_indexes)) == {"missing_entries": told, "total": 1}
     api(Fact.rebuild_indexes)
     assert state(redis_client) == before
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        {"resolved": True, "prediction_error": math.nan},
+        {"resolved": True, "prediction_error": [0.5]},
+        {"resolved": True},
+        {"resolved": False, "prediction_error": 0.5},
+        {"prediction_error": 0.5},
+        "no map",
+    ],
+    ids=str,
+)
+def test_what_tells_no_error_of_a_prediction_is_missing_nowhere(
+    redis_client: redis.Redis, api: Api, entry: Any
+) -> None:
+    note: Any = with_memory()
+    each = note.create(name="a")
+    redis_client.hset("$PL:Note:meta:Note:a", each.pk, msgpack.packb(entry))
+    assert problems(api(note.check_indexes)) == {}
+    api(note.rebuild_indexes)
+    assert problems(api(note.check_indexes)) == {}
+    assert note.get_highest_errors(note) == []
+
+
+@pytest.mark.parametrize("noted", [None, 0.25])
+def test_an_error_below_nothing_is_noted_by_its_size(
+    redis_client: redis.Redis, api: Api, noted: float | None
+) -> None:
+    note: Any = with_memory()
+    each = note.create(name="a")
+    entry = {"resolved": True, "prediction_error": -0.5}
+    redis_client.hset("$PL:Note:meta:Note:a", each.pk, msgpack.packb(entry))
+    if noted is not None:
+        redis_client.zadd("$PL:Note:errors:default", {each.pk: noted})
+    assert problems(api(note.check_indexes))["missing_entries"] == {"prediction_errors": 1}
+    api(note.rebuild_indexes)
+    assert problems(api(note.check_indexes)) == {}
+    assert note.get_highest_errors(note) == [("Note:a", 0.5)]
 
 
 def test_a_base_in_another_partition_is_a_wrong_one(redis_client: redis.Redis, api: Api) -> None:
