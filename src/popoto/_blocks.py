@@ -12,7 +12,7 @@ from collections.abc import Callable, Generator
 from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
 from types import TracebackType
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar, cast
 
 from popoto._unknown_names import warn_caller
 
@@ -59,8 +59,7 @@ class Block(AbstractContextManager[None]):
                 return called(*arguments, **keywords)
 
         wrapper: Any = awaited if inspect.iscoroutinefunction(function) else returned
-        wrapped: Any = functools.wraps(function)(wrapper)
-        return wrapped
+        return cast("Function", functools.wraps(function)(wrapper))
 
     def __del__(self) -> None:
         if not self._is_used:

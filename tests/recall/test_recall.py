@@ -222,6 +222,20 @@ def test_the_nearest_of_few_that_match_are_found_behind_many_that_do_not(api: Ap
     assert {each.rule for each in found.explain().dropped} == {"condition"}
 
 
+def test_what_rounding_leaves_of_a_right_angle_is_no_likeness(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a cosine of 0, sums of float32 leave some 1e-8, which depends on the matrix."""
+    rounded = {"the cat sleeps": (1, 0, 0), "my taxes are due": (1e-8, 0, 1), "cat": (1, 0, 0)}
+    monkeypatch.setattr(MEANINGS, "table", rounded)
+    for name in ("sleep", "tax"):
+        api(Meant.create, name=name, text=TEXTS[name])
+    assert [each.name for each in api(Meant.query.recall, "cat")] == ["sleep"]
+    # Few that match are looked up one by one.
+    of_topic = Meant.query.filter(topic="all")
+    assert [each.name for each in api(of_topic.recall, "cat")] == ["sleep"]
+
+
 def test_values_limit_and_offset_of_the_query_hold(api: Api) -> None:
     query = filled(Both).query
     assert api(query.values("name").recall, "cat", limit=2) == [
