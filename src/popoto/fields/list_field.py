@@ -69,8 +69,9 @@ class ListField(TypedField[Items]):
         def encode(value: Any) -> tuple[bytes, ...]:
             if not value:
                 return encode_items(())
-            if not isinstance(value, list):
-                raise EncodeError(f"expected list, got {type(value).__name__}")
+            given: object = value
+            if not isinstance(given, list):
+                raise EncodeError(f"expected list, got {type(given).__name__}")
             return encode_items(value[:capacity])
 
         def decode(items: Sequence[bytes]) -> list[Any]:
