@@ -28,13 +28,15 @@ class Block(AbstractContextManager[None]):
     def __init__(self, title: str, begin: Callable[[], AbstractContextManager[None]]) -> None:
         self._title = title
         self._begin = begin
-        self._begun: AbstractContextManager[None] | None = None
+        #: those that are entered and not left yet, the innermost last
+        self._begun: list[AbstractContextManager[None]] = []
         self._is_used = False
 
     def __enter__(self) -> None:
         self._is_used = True
-        self._begun = self._begin()
-        return self._begun.__enter__()
+        begun = self._begin()
+        begun.__enter__()
+        self._begun.append(begun)
 
     def __exit__(
         self,
@@ -42,8 +44,7 @@ class Block(AbstractContextManager[None]):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> bool | None:
-        begun, self._begun = self._begun, None
-        return None if begun is None else begun.__exit__(kind, error, trace)
+        return self._begun.pop().__exit__(kind, error, trace)
 
     def __call__(self, function: Function) -> Function:
         """The function, each call of it in a block of its own."""

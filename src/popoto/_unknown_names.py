@@ -16,10 +16,10 @@ from popoto.exceptions import UnknownNameError
 __all__ = [
     "closest",
     "is_strict",
-    "needs_instance",
     "set_strict",
     "slip_of",
     "tell",
+    "tell_of_class",
     "tell_of_slips",
     "warn_caller",
 ]
@@ -73,10 +73,16 @@ def tell_of_slips(cls: type, known: Iterable[str]) -> None:
             )
 
 
-def needs_instance(given: object, method: str) -> bool:
-    """Whether a class was given whose method is one of its instances, not of itself."""
+def tell_of_class(given: object, method: str, where: str) -> bool:
+    """Tell of a class that was given where one of its instances is wanted; whether it was so.
+
+    `method` is asked of what is given: a class that has one of its own will do.
+    """
     is_class = isinstance(given, type)
-    return is_class and isinstance(inspect.getattr_static(given, method, None), FunctionType)
+    found = is_class and isinstance(inspect.getattr_static(given, method, None), FunctionType)
+    if found:
+        tell(f"{where}: {given!r} is a class; give one of its instances", refuse=is_strict())
+    return found
 
 
 def slip_of(name: str, known: Iterable[str]) -> str | None:

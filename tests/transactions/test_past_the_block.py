@@ -12,6 +12,7 @@ import pytest
 
 import popoto
 from popoto import AccessTrackerMixin, AutoKeyField, IntField, KeyField, Model, transaction
+from popoto.acting import actor
 from popoto.exceptions import ModelException
 from popoto.models.transactions import Transaction
 
@@ -232,3 +233,14 @@ def test_a_block_is_a_decorator_of_functions_and_coroutine_functions() -> None:
     asyncio.run(learn_later(0.7))
     assert learn.__name__ == "learn"
     assert [entry.actor for entry in note.history()][-3:] == ["ann", "ann", "bob"]
+
+
+def test_a_block_within_itself_ends_as_often_as_it_begins() -> None:
+    ann = popoto.acting_as("ann")
+    with popoto.acting_as("bob"):
+        with ann:
+            with ann:
+                assert actor() == "ann"
+            assert actor() == "ann"
+        assert actor() == "bob"
+    assert actor() is None

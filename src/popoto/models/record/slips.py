@@ -54,12 +54,12 @@ _READ_ELSEWHERE: Final = {
     "__tablename__": "Meta.name chooses the name under which records are kept",
     "__table_args__": "Meta.indexes and Meta.unique_together have indexes and unique groups",
     "__mapper_args__": "Meta.version_field names a field that counts versions",
-    "__post_init__": "what follows from values goes into pre_save(), or into an __init__() that "
-    "calls super().__init__(**values)",
+    **dict.fromkeys(
+        ("__post_init__", "__attrs_post_init__", "model_post_init"),
+        "what follows from values goes into pre_save(), or into an __init__() that calls "
+        "super().__init__(**values)",
+    ),
 }
-_READ_ELSEWHERE["model_post_init"] = _READ_ELSEWHERE["__attrs_post_init__"] = _READ_ELSEWHERE[
-    "__post_init__"
-]
 #: What the decorators of pydantic leave in a class body.
 _PROXY: Final = "PydanticDescriptorProxy"
 #: Marks that other libraries leave on functions which they, and nobody here, call.
@@ -73,7 +73,7 @@ class Body(dict[str, Any]):
 
     def __init__(self) -> None:
         super().__init__()
-        #: what has taken a field's name in the same body
+        #: fields whose names something else has taken in the same body
         self.lost: dict[str, Field[Any]] = {}
 
     def __setitem__(self, name: str, value: Any) -> None:

@@ -93,8 +93,8 @@ def _prepared(
         if goes_on is not False:
             warn_caller(
                 f"{type(instance).__name__}.pre_save() returns {goes_on!r}, so nothing is saved: "
-                "let it "
-                "return super().pre_save(**kwargs), or True; False, to save nothing on purpose"
+                "let it return super().pre_save(**kwargs), or True; False, to save nothing on "
+                "purpose"
             )
         return None
     saving = kind(instance, request, names, key)
