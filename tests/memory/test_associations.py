@@ -79,6 +79,20 @@ def test_the_lightest_go(api: Api) -> None:
     assert set(weights(few, "even")) == {"b", "c"}
 
 
+def test_an_edge_that_goes_one_way_leaves_those_of_its_target_alone(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where that has more than may be by now."""
+    for target in "pqr":
+        ways.link(Node, "t", target, 0.5)
+    monkeypatch.setattr(ways, "max_edges", 1)
+    api(ways.link, Node, "s", "t", 0.5)
+    api(ways.strengthen, Node, "s", "t", delta=0.5)
+    assert weights(ways, "t").keys() == set("pqr")
+    api(ways.link, Node, "t", "s", 0.75)
+    assert weights(ways, "t") == {"s": 0.75}
+
+
 def test_weakening(api: Api) -> None:
     for target, weight in (("1", 1.0), ("2", 0.5), ("3", 0.001), ("4", 0.0015)):
         both.link(Node, "w", target, weight)

@@ -281,6 +281,13 @@ def test_what_is_no_relationship_is_told_with_those_there_are(
     )
 
 
+def test_what_is_no_relationship_is_told_also_where_nothing_is_found(api: Api) -> None:
+    for name in ("level", "us", "level__home"):
+        with pytest.raises(QueryException, match="Member has no Relationship"):
+            api(Member.query.filter(number=7).select_related(name).all)
+    assert api(Member.query.filter(number=7).select_related("person__home").all) == []
+
+
 @pytest.mark.parametrize(
     "condition",
     [

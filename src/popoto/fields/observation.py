@@ -259,7 +259,3 @@ class _Outcome(Adjustment):
         for part, end in zip(self.parts, self._ends, strict=True):
             part.finish(replies[start:end])
             start = end
-
-    def queue_up(self) -> None:
-        for part in self.parts:
-            part.queue_up()
