@@ -353,6 +353,34 @@ def test_upkeep_finds_what_is_left(redis_client: redis.Redis, caplog: Any) -> No
     assert "no record key" not in caplog.text
 
 
+@pytest.mark.parametrize(
+    "key",
+    [
+        "$CoOccurrencF:Node:both:Node:y",
+        "$CoOccurrencF:Node:ways:Node:y",
+        "$CoOccurrenceIn:Node:ways:Node:y",
+    ],
+)
+def test_upkeep_leaves_a_key_of_another_program_among_edges_alone(
+    api: Api, redis_client: redis.Redis, caplog: pytest.LogCaptureFixture, key: str
+) -> None:
+    x, y, z = (Node.create(name=name) for name in "xyz")
+    for source, target in ((x, y), (y, z), (z, x), (z, y)):
+        both.link(Node, source, target)
+        ways.link(Node, source, target)
+    redis_client.delete(key)
+    redis_client.set(key, "foreign")
+    before = {each: redis_client.dump(each) for each in redis_client.keys("$Co*")}
+    assert api(Node.check_indexes)["total"] == 0
+    assert f"{key!r} is a string where a" in caplog.text
+    api(Node.rebuild_indexes)
+    assert {each: redis_client.dump(each) for each in redis_client.keys("$Co*")} == before
+    for each in (x, y, z):
+        with pytest.raises(ModelException, match=r"holds a string.*nothing was written"):
+            api(each.delete)
+    assert {each: redis_client.dump(each) for each in redis_client.keys("$Co*")} == before
+
+
 def test_a_key_of_another_kind_changes_nothing(redis_client: redis.Redis) -> None:
     redis_client.set("$CoOccurrencF:Node:both:x", "text")
     with pytest.raises(ModelException, match="holds a string where a zset belongs"):

@@ -321,6 +321,17 @@ def test_a_refreshed_reference_is_the_stored_one(api: Api) -> None:
     assert api(Member.query.count, person="Person:ann", level=5) == 1
 
 
+def test_a_key_that_was_assigned_is_saved_also_where_its_record_is_missing(
+    api: Api, redis_client: redis.Redis
+) -> None:
+    member = Member(number=1, person="Person:nobody")
+    assert api(member.related, "person") is None
+    assert member.person is None
+    api(member.save)
+    assert redis_client.hget("Member:1", "person") == b"\xadPerson:nobody"
+    assert api(Member.query.count, person="Person:nobody") == 1
+
+
 def test_a_related_record_that_is_missing_stays_a_key(api: Api) -> None:
     people(api)
     for number, name in enumerate(("ann", "nobody", "bob")):

@@ -155,6 +155,8 @@ def test_an_import_leaves_nothing_to_be_refused(tmp_path: Path, redis_client: re
     path = str(tmp_path / "facts")
     assert main(["export", MODELS, "--output", path]) == 0
     Fact.near.link(Fact, "Fact:one", "Fact:four", 0.5)
+    Fact.near.unlink(Fact, "Fact:one", "Fact:t:wo")
+    Fact.near.unlink(Fact, "Fact:one", "Fact:three")
     with traced():
         assert main(["import", MODELS, path, "--existing", "replace"]) == 0
     asked = calls(redis_client)
