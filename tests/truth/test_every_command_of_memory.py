@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import redis
+from redis.exceptions import RedisError
 
 from popoto import (
     ConfidenceField,
@@ -15,14 +17,18 @@ from popoto import (
     CyclicDecayField,
     KeyField,
     Model,
+    ModelException,
     PredictionLedgerMixin,
     StringField,
+    clock,
 )
 from popoto.cli import main
 from tests.driver import Api
-from tests.memory.every_operation import WRITES, remembered, replies
+from tests.memory.every_operation import NOW, WRITES, remembered, replies
+from tests.truth.everything import state
 from tests.truth.remembering import Fact, fill
 from tests.truth.test_every_command import told
+from tests.truth.test_what_stands_in_the_way import connect
 from tests.truth.traced import calls, is_write, traced, unproven
 
 MODELS = "tests.cli.memories"
@@ -113,21 +119,61 @@ LOST = {
 }
 
 
+def _lost(client: redis.Redis, model: Any, operation: object) -> list[Any]:
+    """Records as they lived, of which the server has lost what a rebuild is to bring back."""
+    client.flushall()
+    made = lived(model)
+    if operation is ALONE["rebuild"] and LOST[model]:
+        client.delete(*LOST[model])
+    return made
+
+
 @pytest.mark.single_server("notes what scripts do under a key of one server")
 @pytest.mark.parametrize("operation", ALONE.values(), ids=ALONE)
 @pytest.mark.parametrize("model", LOST, ids=[each.__name__ for each in LOST])
 def test_of_one_kind_of_memory_alone_nothing_is_left_to_be_refused(
     redis_client: redis.Redis, api: Api, model: Any, operation: Callable[[Api, list[Any]], Any]
 ) -> None:
-    made = lived(model)
-    if operation is ALONE["rebuild"] and LOST[model]:
-        redis_client.delete(*LOST[model])
+    made = _lost(redis_client, model, operation)
     with traced():
         operation(api, made)
     asked = calls(redis_client)
     assert any(is_write(each) for call in asked for each in call)
     assert [told(each) for call in asked for each in unproven(call)] == []
     assert model.check_indexes()["total"] == 0
+
+
+@pytest.mark.single_server("gives rights to a user of one server")
+@pytest.mark.parametrize("name", ALONE)
+@pytest.mark.parametrize("model", LOST, ids=[each.__name__ for each in LOST])
+def test_a_user_who_may_not_write_one_of_the_keys_writes_nothing_or_all(
+    redis_client: redis.Redis, server_url: str, model: Any, name: str
+) -> None:
+    """The server lets the script begin, since another selector of this user has all keys."""
+    api, operation = Api(is_async=False), ALONE[name]
+    with clock.using(NOW):
+        made = _lost(redis_client, model, operation)
+        before = state(redis_client)
+        operation(api, made)
+        done = state(redis_client)
+        made = _lost(redis_client, model, operation)
+        with traced():
+            operation(api, made)
+        keys = {each.key for call in calls(redis_client) for each in call if each.key != b"\0"}
+        for key in sorted(each for each in keys if before.get(each) != done.get(each)):
+            made = _lost(redis_client, model, operation)
+            others = [f"~{each.decode()}" for each in keys if each != key]
+            redis_client.execute_command(
+                *("ACL", "SETUSER", "limited", "reset", "on", ">pw", "~*", "&*", "+@read"),
+                *("+@connection", "+evalsha", "+eval", "+time", f"(+@all {' '.join(others)})"),
+            )
+            connect(server_url, "limited")
+            with contextlib.suppress(RedisError, ModelException):
+                operation(api, made)
+            connect(server_url, None)
+            assert state(redis_client) in (before, done), key
+    redis_client.acl_deluser("limited")
+    api.close()
 
 
 # Everything together ------------------------------------------------------------------------------
