@@ -79,8 +79,9 @@ def lived(model: Any) -> list[Any]:
     made = [model.create(name=name) for name in "abc"]
     a, b, c = (each.pk for each in made)
     if model in (Near, Cause):
-        for source, target in ((a, b), (b, a), (b, c), (c, a)):
+        for source, target in ((a, b), (b, a), (b, c)):
             model.tags.link(model, source, target, 0.5)
+        model.tags.strengthen(model, c, a, delta=0.5)
     for each in made:
         if model is Guess:
             model.record_prediction(each, {"x": 1})
