@@ -28,6 +28,7 @@ from popoto import (
 )
 from popoto.exceptions import NoStreamError
 from tests.driver import Api
+from tests.truth.remembering import Fact, fill
 
 
 class Note(AccessTrackerMixin, EventStreamMixin, Model):
@@ -112,6 +113,43 @@ def test_a_check_counts_what_should_stand_there_as_missing(
     redis_client.set("$Class:Note", "another program's")
     with pytest.raises(ModelException, match=r"'\$Class:Note' holds a string where a set belongs"):
         api(Note.check_indexes)
+
+
+UPKEEP = ("check_indexes", "clean_indexes", "rebuild_indexes")
+#: What upkeep cannot do without: the records, and which texts and partitions there are.
+NEEDED = ("$Class:Fact", "$Values:Fact", "$RP:Fact:partitions")
+
+
+@pytest.mark.single_server("puts keys back as they were, without their hash tags")
+@pytest.mark.parametrize("name", UPKEEP)
+def test_upkeep_goes_on_without_what_memory_keeps_where_another_program_has_the_key(
+    api: Api, redis_client: redis.Redis, name: str
+) -> None:
+    fill()
+    kept = {key: redis_client.dump(key) for key in redis_client.scan_iter()}
+    for stranger in kept:
+        pipeline = redis_client.pipeline(transaction=False)
+        pipeline.flushdb()
+        for key, dump in kept.items():
+            pipeline.restore(key, 0, dump)
+        pipeline.set(stranger, "another program's")
+        pipeline.execute()
+        told = ""
+        try:
+            api(getattr(Fact, name))
+        except ModelException as error:
+            told = str(error)
+            assert repr(stranger.decode()) in told
+        assert not told or stranger.decode().startswith(NEEDED), told
+        assert redis_client.get(stranger) == b"another program's"
+
+
+def test_a_priority_whose_index_another_program_has_is_missing(
+    api: Api, redis_client: redis.Redis
+) -> None:
+    fill()
+    redis_client.set("$WF:Fact:priority", "another program's")
+    assert api(Fact.check_indexes)["missing_entries"] == {"priority": 2}
 
 
 # Streams ----------------------------------------------------------------------------------------

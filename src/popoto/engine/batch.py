@@ -234,6 +234,13 @@ class Batch(Pipeline):
         return GuardFailure.told(reply[1:])
 
     @staticmethod
+    def answers(reply: CommitReply) -> list[Reply] | GuardFailure:
+        """As `outcome`, of questions behind a first one that can be asked: None where a key is of
+        another type than its question is for.
+        """
+        return list(reply[2:]) if reply[0] == 3 else Batch.outcome(reply)
+
+    @staticmethod
     def replies_of(reply: CommitReply) -> list[Reply]:
         """The commands' replies. Raises ModelException for a key of another kind, where no guard
         can fail.
