@@ -4,14 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import difflib
+import inspect
 import sys
 import warnings
 from collections.abc import Iterable
 from pathlib import Path
+from types import FunctionType
 
 from popoto.exceptions import UnknownNameError
 
-__all__ = ["closest", "is_strict", "set_strict", "slip_of", "tell", "tell_of_slips", "warn_caller"]
+__all__ = [
+    "closest",
+    "is_strict",
+    "set_strict",
+    "slip_of",
+    "tell",
+    "tell_of_class",
+    "tell_of_slips",
+    "warn_caller",
+]
 
 #: Frames of these are passed over: what they were asked for was written by the caller.
 _NOT_THE_CALLER = tuple(f"{Path(file).parent}/" for file in (__file__, asyncio.__file__))
@@ -62,12 +73,37 @@ def tell_of_slips(cls: type, known: Iterable[str]) -> None:
             )
 
 
+def tell_of_class(given: object, method: str, where: str) -> bool:
+    """Tell of a class that was given where one of its instances is wanted; whether it was so.
+
+    `method` is asked of what is given: a class that has one of its own will do.
+    """
+    is_class = isinstance(given, type)
+    found = is_class and isinstance(inspect.getattr_static(given, method, None), FunctionType)
+    if found:
+        tell(f"{where}: {given!r} is a class; give one of its instances", refuse=is_strict())
+    return found
+
+
 def slip_of(name: str, known: Iterable[str]) -> str | None:
     """The known name that somebody meant who wrote this one in haste; None where none is likely.
 
-    Stricter than `closest`: other words, plurals and numbered names are none.
+    Stricter than `closest`: other words, plurals and numbered names are none. Another case, and
+    underscores within the name, are slips in names of any length.
     """
-    return next((each for each in known if len(each) > 3 and _is_slip(name, each)), None)
+    plain = _plain(name)
+    return next(
+        (
+            each
+            for each in known
+            if each != name and (_plain(each) == plain or (len(each) > 3 and _is_slip(name, each)))
+        ),
+        None,
+    )
+
+
+def _plain(name: str) -> str:
+    return (name[:1] + name[1:].replace("_", "")).lower()
 
 
 def _is_slip(name: str, meant: str) -> bool:

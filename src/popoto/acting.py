@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Generator
-from contextlib import contextmanager
 from contextvars import ContextVar
+
+from popoto._blocks import block
 
 __all__ = ["acting_as", "actor"]
 
@@ -16,7 +17,7 @@ def actor() -> str | None:
     return _actor.get()
 
 
-@contextmanager
+@block
 def acting_as(name: str) -> Generator[None]:
     """Within the block, changes of records are those of `name`: an agent, a user, a job.
 

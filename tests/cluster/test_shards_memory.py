@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 
 import pytest
@@ -194,6 +195,20 @@ def test_activation_goes_from_shard_to_shard_through_what_is_no_record(
         redis_db.get_REDIS_DB().flushall()
     assert here == [pytest.approx(each) for each in there]
     assert cleo in here[4]
+
+
+def test_the_weaker_of_two_ways_reaches_further_where_it_is_shorter(api: Api) -> None:
+    """Depth bounds each way: by three records of a shard, or by a topic and another shard."""
+    field = Memory.ways
+    long_way = ["Memory:ann:a", "Memory:ann:b", "Memory:ann:c", "Memory:ann:d", "topic"]
+    short_way = ["Memory:ann:a", "a", "Memory:bob:a", "topic"]
+    behind = ["topic", "Memory:cleo:a", "Memory:cleo:b"]
+    for way, weight in ((long_way, 1.0), (short_way, 0.5), (behind, 1.0)):
+        for source, target in itertools.pairwise(way):
+            api(field.link, Memory, source, target, weight)
+    found = api(field.propagate, Memory, long_way[:1], 5, decay_per_hop=0.9, threshold=0)
+    assert found["Memory:cleo:a"] == pytest.approx(0.9**5)
+    assert found["Memory:cleo:b"] == pytest.approx(0.5**3 * 0.9**5)
 
 
 def test_an_edge_may_be_there_before_any_record_of_its_shard(api: Api) -> None:

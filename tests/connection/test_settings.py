@@ -179,6 +179,8 @@ def test_a_variable_that_looks_like_ours_is_told_of() -> None:
     assert done.stderr == (
         "popoto does not read POPOTO_CONTENT_PTAH; did you mean POPOTO_CONTENT_PATH?\n"
     )
+    done = run("import popoto", POPOTO_REDIS_URL="redis://somewhere")
+    assert done.stderr == "popoto does not read POPOTO_REDIS_URL; did you mean REDIS_URL?\n"
 
 
 # ── Embedded ─────────────────────────────────────────────────────────────────

@@ -369,9 +369,9 @@ def test_a_pipeline_indexes_when_it_is_executed() -> None:
 
 
 def test_a_transaction_indexes_all_or_nothing() -> None:
-    with transaction():
-        Doc(name="a", text="apple").save()
-        Doc(name="b", text="apple cherry").save()
+    with transaction() as changes:
+        changes.save(Doc(name="a", text="apple"))
+        changes.save(Doc(name="b", text="apple cherry"))
     assert list(search("apple")) == ["a", "b"]
 
 

@@ -93,9 +93,9 @@ def do(client: redis.Redis, kept: dict[str, str], what: str, name: str, text: st
         Page.bulk_create([Page(name="a", text=name), Page(name="g", text=text)])
         kept |= {"a": name, "g": text}
     elif what == "together":
-        with transaction():
-            Page(name="b", text=name).save()
-            Page(name="h", text=text).save()
+        with transaction() as changes:
+            changes.save(Page(name="b", text=name))
+            changes.save(Page(name="h", text=text))
         kept |= {"b": name, "h": text}
     elif what == "rebuild":
         Page.rebuild_indexes()

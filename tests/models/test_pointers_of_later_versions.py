@@ -152,10 +152,10 @@ def test_pipelines_and_transactions_do(redis_client: redis.Redis, form: str) -> 
     pet.save(pipeline=pipeline)
     pipeline.execute()
     assert pointers(redis_client, form, KEY) == standing(redis_client, KEY)
-    with transaction():
+    with transaction() as changes:
         pet.age = 9
-        pet.save()
-        Pet.create(name="other", chip="c-9")
+        changes.save(pet)
+        changes.create(Pet, name="other", chip="c-9")
     assert pointers(redis_client, form, KEY) == standing(redis_client, KEY)
 
 

@@ -71,12 +71,18 @@ def strict_process() -> Iterator[None]:
     popoto.configure(strict=False)
 
 
+def created_in_a_transaction(model: Any, values: dict[str, Any]) -> Any:
+    changes = popoto.transaction()
+    try:
+        return changes.create(model, name="ann", **values)
+    finally:
+        changes.discard()
+
+
 WAYS: dict[str, Callable[[Any, Api, dict[str, Any]], Any]] = {
     "constructor": lambda model, api, values: model(**values),
     "create": lambda model, api, values: api(model.create, name="ann", **values),
-    "transaction": lambda model, api, values: popoto.transaction().create(
-        model, name="ann", **values
-    ),
+    "transaction": lambda model, api, values: created_in_a_transaction(model, values),
     "get_or_create": lambda model, api, values: api(
         model.get_or_create, defaults=values, name="ann"
     ),

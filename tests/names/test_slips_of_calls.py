@@ -31,7 +31,10 @@ from popoto import (
     Subscriber,
     SubscriberException,
 )
+from popoto.embeddings.abstract import AbstractEmbeddingProvider, check_provider
 from popoto.exceptions import UnknownNameError
+from popoto.stores.abstract import check_store
+from popoto.stores.filesystem import FilesystemStore
 from tests.driver import Api
 
 
@@ -286,3 +289,28 @@ def test_a_consumer_has_a_handler_that_can_be_called() -> None:
 def test_a_publisher_tells_of_keywords_that_it_does_not_take() -> None:
     with pytest.warns(UserWarning, match=r"Publisher\(chanel_name=…\).*no effect"):
         Publisher(chanel_name="news")
+
+
+# Classes in the place of objects --------------------------------------------------------------
+
+
+class Vectors(AbstractEmbeddingProvider):
+    dimensions = 1
+
+    def embed(self, texts: list[str], input_type: str | None = None) -> list[list[float]]:
+        return [[1.0] for _ in texts]
+
+
+class OneForAll:
+    @staticmethod
+    def embed(texts: list[str], input_type: str | None = None) -> list[list[float]]:
+        return [[1.0] for _ in texts]
+
+
+def test_a_class_in_the_place_of_a_provider_or_a_store_is_told_of() -> None:
+    with pytest.warns(UserWarning, match=r"embedding_provider=….*is a class; give one of its inst"):
+        check_provider(Vectors, "configure(embedding_provider=…)")
+    with pytest.warns(UserWarning, match=r"content_store=….*is a class; give one of its inst"):
+        check_store(FilesystemStore, "configure(content_store=…)")
+    check_provider(OneForAll, "here")
+    check_store(FilesystemStore("unused"), "here")

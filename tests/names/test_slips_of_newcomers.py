@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
+import pydantic
 import pytest
 
 from popoto import (
@@ -15,7 +16,7 @@ from popoto import (
     ModelException,
     StringField,
 )
-from popoto.exceptions import ValidationError
+from popoto.exceptions import UnknownNameError, ValidationError
 from tests.driver import Api
 
 
@@ -134,3 +135,160 @@ def test_what_was_never_constructed_says_so(api: Api) -> None:
 def test_chunks_have_a_size(size: Any) -> None:
     with pytest.raises(ValueError, match="chunk_size must be an int of 1 or more"):
         list(Author.query.filter().iterator(chunk_size=size))
+
+
+# What other libraries read or call in the body of a class -----------------------------------------
+
+
+def made(**body: Any) -> Any:
+    return type(Model)("Thing", (Model,), {"__module__": __name__, "name": KeyField(), **body})
+
+
+def validated(self: Any, key: str, value: object) -> object:
+    return value
+
+
+validated.__sa_validators__ = (("name",), {})
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "remedy"),
+    [
+        ("__tablename__", "things", "Meta.name"),
+        ("__table_args__", (), r"Meta.unique_together"),
+        ("__mapper_args__", {}, "Meta.version_field"),
+        ("__post_init__", lambda _: None, r"__init__\(\) that calls super"),
+        ("model_post_init", lambda *_: None, r"pre_save\(\)"),
+        ("check", pydantic.field_validator("name")(lambda _, value: value), r"is_valid\(\)"),
+        ("check", pydantic.model_validator(mode="after")(lambda each: each), r"is_valid\(\)"),
+        ("full", pydantic.computed_field(property(lambda _: 1)), "a property"),
+        ("check", validated, r"pre_save\(\)"),
+    ],
+)
+def test_what_another_library_reads_is_told_of(name: str, value: Any, remedy: str) -> None:
+    with pytest.warns(UserWarning, match=f"Thing.{name}: popoto does not read.*{remedy}"):
+        made(**{name: value})
+    options = {"__qualname__": "Meta", "strict": True}
+    with pytest.raises(UnknownNameError, match=f"Thing.{name}: popoto does not read"):
+        made(**{name: value, "Meta": type("Meta", (), options)})
+
+
+def test_what_the_class_calls_itself_is_not_told_of() -> None:
+    class Thing(Model):
+        name = KeyField()
+        _adapter = pydantic.TypeAdapter(int)
+
+        def __init__(self, **values: Any) -> None:
+            super().__init__(**values)
+            self.__post_init__()
+
+        def __post_init__(self) -> None:
+            self._made = True
+
+    assert Thing(name="a")._made
+
+
+def test_hooks_that_yield_are_refused() -> None:
+    def pre_save(self: Any, **_: Any) -> Any:
+        self.name = "b"
+        yield True
+
+    async def is_valid(self: Any, null_check: bool = True) -> Any:
+        yield self.name
+
+    with pytest.raises(ModelException, match=r"Thing.pre_save has a yield"):
+        made(pre_save=pre_save)
+    with pytest.raises(ModelException, match=r"Thing.is_valid .* define it without async"):
+        made(is_valid=is_valid)
+
+
+@pytest.mark.parametrize("result", [{}, 0, "", None, []])
+def test_a_falsy_result_of_pre_save_is_told_of(api: Api, result: Any) -> None:
+    thing = made(pre_save=lambda *_, **__: result)
+    with pytest.warns(UserWarning, match=r"pre_save\(\) returns .*, so nothing is saved"):
+        assert api(thing(name="a").save) is False
+    assert thing.query.get("a") is None
+
+
+# Names that are taken twice -----------------------------------------------------------------------
+
+
+def test_a_field_that_is_lost_in_the_body_is_told_of() -> None:
+    with pytest.warns(UserWarning, match=r"defined twice in the class.*is dropped") as seen:
+
+        class Thing(Model):
+            name = KeyField()
+            size = IntField()
+            size = StringField()  # type: ignore[assignment]  # noqa: PIE794
+            area = IntField()
+            brief = IntField()
+            del brief
+            again = again_too = IntField(default=1)
+
+            def area(self) -> int:  # type: ignore[no-redef]  # noqa: F811
+                return 1
+
+    told = [str(each.message) for each in seen]
+    assert len(told) == 2
+    assert "Thing.size is defined twice in the class, so the first, the IntField" in told[0]
+    assert "Thing.area" in told[1]
+    assert Thing._meta.field_names == ["name", "size", "again", "again_too"]
+
+
+def test_what_takes_the_place_of_a_field_of_a_finished_class_is_told_of() -> None:
+    thing = made(size=IntField(default=3))
+    with pytest.warns(UserWarning, match=r"Thing.size = 5: 'size' is a field .* its IntField"):
+        thing.size = 5
+    with pytest.warns(UserWarning, match=r"Thing.size = .*StringField.*: 'size' is a field"):
+        thing.size = StringField()
+    assert thing(name="a").size == 3
+    thing.other = 5
+    thing.size = thing._meta.by_name["size"]
+    thing._meta.add_field("more", IntField(default=1))
+
+
+# Attributes of records ----------------------------------------------------------------------------
+
+
+class Parcel(Model):
+    name = KeyField()
+    weight_in_kg = IntField(default=0)
+    id_ = StringField(default="")
+
+
+@pytest.mark.parametrize(
+    ("slip", "remedy"),
+    [
+        ("weightInKg", "did you mean 'weight_in_kg'"),
+        ("Name", "did you mean 'name'"),
+        ("ID", "did you mean 'id_'"),
+        ("ttl", r"write save\(ttl=…\), or set '_ttl'"),
+        ("expire_at", r"write save\(expire_at=…\), or set '_expire_at'"),
+    ],
+)
+def test_attributes_of_another_spelling_are_told_of(api: Api, slip: str, remedy: str) -> None:
+    parcel = Parcel.create(name="a")
+    setattr(parcel, slip, 5)
+    with pytest.warns(UserWarning, match=rf"attribute '{slip}', which is no field.*{remedy}"):
+        api(parcel.save)
+
+
+def test_attributes_that_the_class_knows_are_not_told_of(api: Api) -> None:
+    thing = made(_ttl_of_cache=5, ttl=property(lambda _: 5), expire_at=IntField(default=0))
+    record = thing(name="a")
+    record.expire_at = 7
+    record._name = record._ttl = None
+    api(record.save)
+    assert thing.query.get("a").expire_at == 7
+
+
+def test_values_for_a_field_that_was_assigned_to_a_finished_class_are_told_of(api: Api) -> None:
+    thing = made()
+    thing.size = IntField(default=3)
+    record = thing(name="a")
+    record.size = 5
+    with pytest.warns(UserWarning, match=r"'size', which is no field.*Thing._meta.add_field"):
+        api(record.save)
+    thing._meta.add_field("size", thing.size)
+    api(record.save)
+    assert thing.query.get("a").size == 5

@@ -217,9 +217,23 @@ def test_the_nearest_of_few_that_match_are_found_behind_many_that_do_not(api: Ap
     Meant.bulk_create([Meant(name=text, text=text) for text in near])
     MEANINGS.table["lion"] = (1, 1, 0)
     Meant.create(name="lion", text="lion", topic="wild")
+    # What rounding leaves of a right angle.
+    MEANINGS.table["far"] = (1e-8, 0, 1)
+    Meant.create(name="far", text="far", topic="wild")
     found = api(Meant.query.filter(topic="wild").recall, "cat", explain=True)
     assert names(found) == ["lion"]
     assert {each.rule for each in found.explain().dropped} == {"condition"}
+
+
+def test_what_rounding_leaves_of_a_right_angle_is_no_likeness(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a cosine of 0, sums of float32 leave some 1e-8, which depends on the matrix."""
+    rounded = {"the cat sleeps": (1, 0, 0), "my taxes are due": (1e-8, 0, 1), "cat": (1, 0, 0)}
+    monkeypatch.setattr(MEANINGS, "table", rounded)
+    for name in ("sleep", "tax"):
+        api(Meant.create, name=name, text=TEXTS[name])
+    assert [each.name for each in api(Meant.query.recall, "cat")] == ["sleep"]
 
 
 def test_values_limit_and_offset_of_the_query_hold(api: Api) -> None:

@@ -224,8 +224,9 @@ def gone_for_a_partial_save(ann: Account, bob: Account) -> Block:
 
 
 def occupied_new_key(ann: Account, bob: Account) -> Block:
+    account("taken")
+
     def block(transaction: Transaction) -> None:
-        account("taken")
         bob.name = "taken"
         transaction.save(bob, migrate_key=True)
 

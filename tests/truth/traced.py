@@ -101,7 +101,14 @@ def traced() -> Iterator[None]:
         ]
         for module, name in places:
             patch.setattr(module, name, _wrapped(getattr(module, name)))
+        some = {id(script): _part_of_memory(script) for script in commands._ALONE.values()}
+        alone = {name: some[id(script)] for name, script in commands._ALONE.items()}
+        patch.setattr(commands, "_ALONE", alone)
         yield
+
+
+def _part_of_memory(script: Script) -> Script:
+    return replace(_wrapped(script), _whole=commands.MEMORY)
 
 
 def calls(client: redis.Redis) -> list[list[Asked]]:

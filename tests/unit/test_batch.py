@@ -12,6 +12,7 @@ from popoto.engine.keys import shard_prefix
 from popoto.engine.request import Request, ScriptCall, tagged
 from popoto.engine.run import run
 from popoto.engine.scripts import COMMIT, finding
+from popoto.memory import commands
 from popoto.redis_db import POPOTO_REDIS_DB
 
 #: Commands as redis-py gives them, with the keys k, l and m at odd places.
@@ -190,6 +191,26 @@ def test_what_looks_for_records_takes_a_further_extension_also_when_joined() -> 
     plain.extend(finds)
     assert plain.call().script is finding(COMMIT)
     assert plain.call().keys == ["$Class:M", "$Expiry:M"]
+
+
+def test_commands_of_one_kind_go_with_the_few_parts_that_they_need() -> None:
+    links, evidence, others = Batch(), Batch(), Batch()
+    commands.put(links, "LINK", "k")
+    commands.put(links, "STRENGTHEN", "k")
+    commands.put(evidence, "LEARN", "k")
+    commands.put(others, "TELL", "k")
+    assert links.call().script is commands.LINKS
+    assert evidence.call().script is commands.CONFIDENCE
+    assert others.call().script is commands.MEMORY
+    for first, second in ((links, evidence), (links, others), (others, links)):
+        both = Batch()
+        both.extend(first)
+        both.extend(Batch())
+        assert both.script is first.script
+        both.extend(second)
+        assert both.call().script is commands.MEMORY
+    links.guard_unmatched("$Class:M", KeyArgument("$Expiry:M"), 0)
+    assert links.call().script is finding(commands.MEMORY)
 
 
 def test_a_key_is_declared_once_wherever_it_is_named() -> None:

@@ -142,6 +142,7 @@ def test_a_script_is_shown_by_its_name_and_digest() -> None:
     names += ["memory", "decay_score", "cyclic_score", "top", "propagate", "composite"]
     names += ["ask_filter", "fill", "ask_sketch", "search", "follow_words", "recompute", "purge"]
     names += ["recall", "follow", "nearest", "finding commit", "finding memory"]
+    names += ["links", "confidence", "access", "cycles", "words", "propagate_apart"]
     shown = [f"Script(name={each.name!r}, digest={each.digest!r})" for each in SCRIPTS]
     assert sorted(each.name for each in SCRIPTS) == sorted(names)
     assert [repr(each) for each in SCRIPTS] == shown

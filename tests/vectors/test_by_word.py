@@ -95,9 +95,9 @@ def test_bulk_and_transactions_keep_them(api: Api, story: Any) -> None:
     assert kept() == {"a": [CAT], "b": [VET]}
     made[0].text = "rain"
     api(story.bulk_create, made[:1])
-    with transaction():
-        story(name="c", text="storm").save()
-        made[1].delete()
+    with transaction() as changes:
+        changes.save(story(name="c", text="storm"))
+        changes.delete(made[1])
     assert kept() == {"a": [RAIN], "c": [RAIN]}
     assert api(story.delete_all) == 2
     assert client_in_use().exists(WORDS) == 0

@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, ClassVar, NamedTuple
 
-from popoto._unknown_names import is_strict, tell
+from popoto._unknown_names import is_strict, tell, tell_of_class
 
 __all__ = [
     "AbstractEmbeddingProvider",
@@ -55,6 +55,8 @@ class AbstractEmbeddingProvider(ABC):
 
 def check_provider(provider: object, where: str) -> None:
     """Tell of what is neither None nor a provider, in fact if not by its class."""
+    if tell_of_class(provider, "embed", where):
+        return
     if provider is not None and not callable(getattr(provider, "embed", None)):
         tell(
             f"{where} takes a provider, with a method embed(texts), such as OllamaProvider(); "

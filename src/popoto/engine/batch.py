@@ -173,14 +173,20 @@ class Batch(Pipeline):
         self.finds = True
         return self.guard("unmatched", key, *arguments)
 
+    def take_script(self, script: Script) -> None:
+        """Go with a script that has the commands of this one, and those that are queued already."""
+        if self.script is COMMIT:
+            self.script = script
+        elif script is not self.script and script is not COMMIT:
+            self.script = script.whole
+
     def extend(self, other: Batch) -> None:
         """Append the guards and commands of another batch."""
         self.finds = self.finds or other.finds
         self.guards += other.guards
         self.commands += other.commands
         self.after += other.after
-        if other.script is not COMMIT:
-            self.script = other.script
+        self.take_script(other.script)
 
     # Sending -------------------------------------------------------------------
 
@@ -215,7 +221,7 @@ class Batch(Pipeline):
                 apart=self.script.apart,
             ),
         ]
-        script = finding(self.script) if self.finds else self.script
+        script = finding(self.script.whole) if self.finds else self.script
         return ScriptCall(script, list(keys), arguments)
 
     @staticmethod

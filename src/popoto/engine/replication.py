@@ -8,10 +8,10 @@ and the runner raises then.
 from __future__ import annotations
 
 from collections.abc import Generator, Iterable, Sequence
-from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 
+from popoto._blocks import block
 from popoto.engine.outcome import wrote_nothing
 from popoto.engine.request import Reply, Request
 from popoto.exceptions import NotReplicatedError
@@ -22,7 +22,7 @@ __all__ = ["Shortfall", "heard", "missing", "most_demanding", "wait_for_replicas
 _asked_for: ContextVar[Wait | None] = ContextVar("popoto_replicas", default=None)
 
 
-@contextmanager
+@block
 def wait_for_replicas(replicas: int, timeout: float = DEFAULT_REPLICA_TIMEOUT) -> Generator[None]:
     """Let every write inside the `with` block wait until so many replicas have it.
 

@@ -13,6 +13,7 @@ from itertools import repeat
 from typing import Any, TypeAlias, TypeVar
 
 from popoto import redis_db
+from popoto._blocks import tell_of_write
 from popoto.engine.keys import shard_prefix
 from popoto.engine.scripts import Script
 
@@ -91,6 +92,7 @@ class Request:
     @classmethod
     def write(cls, *commands: Command, shard: str, wait: Wait | None = None) -> Request:
         """What a user writes: not sent again after a lost reply, and replicas may be waited for."""
+        tell_of_write(shard)
         return cls(commands, shard, replicates=True, wait=wait)
 
     @property

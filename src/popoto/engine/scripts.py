@@ -13,7 +13,7 @@ from __future__ import annotations
 import re
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from hashlib import sha1
 from importlib import resources
@@ -36,6 +36,13 @@ class Script:
     keyed: frozenset[str] = field(default=frozenset(), repr=False)
     #: those among them that neither read nor write what other commands do
     apart: frozenset[str] = field(default=frozenset(), repr=False)
+    #: the extension of which this one has some parts
+    _whole: Script | None = field(default=None, repr=False, compare=False)
+
+    @property
+    def whole(self) -> Script:
+        """The extension with all parts, for calls that need more of them than this one has."""
+        return self._whole or self
 
     @classmethod
     def joined(cls, name: str, *parts: str, package: str = "popoto.engine") -> Script:
@@ -81,6 +88,16 @@ class Script:
         ending = {last: own.pop(last)}
         texts = own | {part: _read(package, part) for part in parts} | ending
         return self._of(name, texts, self.keyed | keyed, self.apart | apart)
+
+    def with_parts_of(self, whole: Script, name: str, *parts: str) -> Script:
+        """This script with some of the parts that an extension of it has.
+
+        What servers make anew for each call is then no more than calls of one kind need.
+        """
+        own, theirs = self._own_parts(), whole._own_parts()
+        kept = {part: theirs[part] for part in theirs if part in own or part in parts}
+        some = self._of(name, kept, whole.keyed, whole.apart)
+        return replace(some, _whole=whole)
 
     def ended(self, name: str, *parts: str, package: str) -> Script:
         """This script with other parts in place of its last one.

@@ -17,8 +17,8 @@ MEMORY: Final[Script] = COMMIT.extended(
     "cycles/score.lua",
     "cycles/learning.lua",
     "access/access.lua",
-    "history/noting.lua",
     "associations/edges.lua",
+    "history/noting.lua",
     "prediction/resolving.lua",
     "surfacing.lua",
     "telling.lua",
@@ -42,10 +42,34 @@ MEMORY: Final[Script] = COMMIT.extended(
     apart=frozenset({"BLOOM", "COUNT", "EMBED", "INDEX", "POSTINGS", "REHOUSE", "UNEMBED"}),
 )
 
+LINKS: Final[Script] = COMMIT.with_parts_of(MEMORY, "links", "associations/edges.lua")
+CONFIDENCE: Final[Script] = COMMIT.with_parts_of(
+    MEMORY, "confidence", "packing.lua", "confidence/learning.lua"
+)
+ACCESS: Final[Script] = COMMIT.with_parts_of(MEMORY, "access", "access/access.lua")
+CYCLES: Final[Script] = COMMIT.with_parts_of(
+    MEMORY,
+    "cycles",
+    "packing.lua",
+    "confidence/learning.lua",
+    "cycles/score.lua",
+    "cycles/learning.lua",
+)
+WORDS: Final[Script] = COMMIT.with_parts_of(MEMORY, "words", "packing.lua", "bm25/indexing.lua")
+
+#: The script of a command that most calls have without commands of another kind beside it.
+_ALONE: Final[dict[str, Script]] = {
+    **dict.fromkeys(("LINK", "STRENGTHEN", "UNLINK", "WEAKEN"), LINKS),
+    "LEARN": CONFIDENCE,
+    **dict.fromkeys(("STAGE", "CONFIRM"), ACCESS),
+    **dict.fromkeys(("DECLARE", "AMPLIFY", "PRESS", "RELEASE"), CYCLES),
+    "INDEX": WORDS,
+}
+
 
 def put(batch: Batch, name: str, key: str | None, *arguments: Argument) -> None:
     """Queue a command of a memory field; keys among its arguments are `KeyArgument`s."""
-    batch.script = MEMORY
+    batch.take_script(_ALONE.get(name, MEMORY))
     batch.put(name, key, *arguments)
 
 

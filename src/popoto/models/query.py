@@ -14,16 +14,16 @@ from popoto._unknown_names import tell
 from popoto.engine.keys import text_of
 from popoto.engine.request import Call, Plan
 from popoto.exceptions import QueryException
-from popoto.fields.asking.conditions import CombinedExpression, Expression, Filter, Q
+from popoto.fields.asking.conditions import Filter, Q
 from popoto.models.beside.leftovers import sweep_missing
-from popoto.models.query_builder import QueryBuilder, TypedTuples, as_condition
+from popoto.models.query_builder import QueryBuilder, TypedTuples
 from popoto.models.query_operations import QueryOperations
 from popoto.models.reading.asked_of_index import asked_of_index
 from popoto.models.reading.executing import Execution
 from popoto.models.reading.getting import get, get_by_key, get_many
+from popoto.models.reading.given import as_condition, is_condition
 from popoto.models.reading.spec import Nulls, QuerySpec
 from popoto.models.record.further import refuses_unknown
-from popoto.models.record.options import ModelOptions
 from popoto.models.record.record import Record
 from popoto.models.record.record_keys import key_value
 from popoto.redis_db import POPOTO_REDIS_DB
@@ -99,10 +99,10 @@ class Query(TypedTuples, QueryOperations, Generic[Row]):
         conditions: list[Q] = []
         keys: list[Any] = []
         for each in given:
-            if len(keys) < 2 and not self._is_condition(each):
+            if len(keys) < 2 and not is_condition(each, self.options):
                 keys.append(each)
             else:
-                conditions.append(as_condition(each))
+                conditions.append(as_condition(each, self.options))
         # By position, they are a key or a value, and a `redis_key`.
         value, second, *_ = (*keys, None, None)
         named = [key for key in (redis_key, second, db_key) if key is not None]
@@ -116,13 +116,6 @@ class Query(TypedTuples, QueryOperations, Generic[Row]):
                 lookups = {**lookup, **lookups}
         key = named[0] if named else None
         return get(self.model_class, key, conditions, lookups, attach=attach)
-
-    def _is_condition(self, given: object) -> bool:
-        if isinstance(given, bool):
-            # Unless keys are of that type, it is a comparison that was decided already.
-            options: ModelOptions = self.options
-            return all(options.by_name[name].type is not bool for name in options.key_names)
-        return isinstance(given, (Q, Expression, CombinedExpression))
 
     @overload
     def get_many(

@@ -12,13 +12,14 @@ from typing import Any, Generic, Literal, TypeVar, cast, overload
 
 from popoto.engine.request import Plan
 from popoto.exceptions import QueryException
-from popoto.fields.asking.conditions import CombinedExpression, Expression, Filter, Q, as_q
+from popoto.fields.asking.conditions import Filter, Q
 from popoto.fields.describing import describe
 from popoto.fields.field import Field
 from popoto.models.query_operations import QueryOperations
 from popoto.models.reading.aggregating import field_name
 from popoto.models.reading.chunks import Chunks
 from popoto.models.reading.executing import Execution
+from popoto.models.reading.given import as_condition
 from popoto.models.reading.read_hooks import read_hooks
 from popoto.models.reading.spec import Nulls, QuerySpec, check_count, values_argument
 
@@ -125,7 +126,7 @@ class QueryBuilder(TypedTuples, QueryOperations, Generic[Row]):
             changes["limit"] = lookups.pop("limit")
         if "values" in lookups:
             changes["values"] = values_argument(self._spec.options, lookups.pop("values"))
-        found = [as_condition(condition) for condition in conditions]
+        found = [as_condition(condition, self._spec.options) for condition in conditions]
         if lookups:
             found.append(Q(**lookups))
             changes["keywords"] = {**self._spec.keywords, **lookups}
@@ -133,7 +134,7 @@ class QueryBuilder(TypedTuples, QueryOperations, Generic[Row]):
 
     def exclude(self, *conditions: Filter, **lookups: Any) -> QueryBuilder[Row]:
         """Leave out the records for which all of these conditions hold."""
-        found = [as_condition(condition) for condition in conditions]
+        found = [as_condition(condition, self._spec.options) for condition in conditions]
         if lookups:
             found.append(Q(**lookups))
         if not found:
@@ -380,19 +381,3 @@ class QueryBuilder(TypedTuples, QueryOperations, Generic[Row]):
             if value is not None
         ]
         return f"<QueryBuilder {spec.options.model_name}({', '.join(parts)})>"
-
-
-def as_condition(condition: object) -> Q:
-    """A positional condition. Raises TypeError for what is none."""
-    if isinstance(condition, (Q, Expression, CombinedExpression)):
-        return as_q(condition)
-    if isinstance(condition, bool):
-        raise TypeError(
-            f"filter() got {condition}: a comparison was decided before the query saw it. Compare "
-            "a field of the class with a value (Model.rating > 4, not record.rating > 4 and not "
-            "one field with another), and combine conditions, or Q objects, with & and | and ~"
-        )
-    raise TypeError(
-        f"filter() takes Q objects and expressions such as Model.field > 3 by position, and "
-        f"field=value conditions by keyword; got {describe(condition)}"
-    )

@@ -12,9 +12,12 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from popoto import redis_db
+from popoto._blocks import Collection
+from popoto._unknown_names import warn_caller
 from popoto.engine.request import Plan
 from popoto.engine.run import arun, run
 from popoto.exceptions import ModelException
+from popoto.fields.describing import describe
 from popoto.fields.field import LEFT_OUT
 from popoto.models.record.record import Record
 from popoto.models.writing import transaction as transaction_plans
@@ -60,6 +63,7 @@ class Transaction(Collecting):
         self._operations: list[Operation] = []
         self._keys: dict[str, list[Operation]] = {}
         self._is_over = False
+        self._block = Collection()
         #: One result per operation, in order; empty until the transaction is committed.
         self.results: list[Any] = []
 
@@ -79,6 +83,7 @@ class Transaction(Collecting):
         **kwargs: Any,
     ) -> None:
         """Save an instance as it is now; arguments, checks and result as of `Model.save`."""
+        _check_record(instance, "save")
         take_expiry(instance, kwargs, ttl, expire_at)
         request = SaveRequest(
             skip_auto_now=skip_auto_now,
@@ -92,16 +97,23 @@ class Transaction(Collecting):
 
     def create(self, model: type[M], /, **values: Any) -> M:
         """Construct and save a new record, and return it. Fails if its key is taken."""
+        if not isinstance(model, type):
+            raise TypeError(
+                f"create() of a transaction takes a model and the values of a record, got "
+                f"{describe(model)}; save() takes a record that is made already"
+            )
         instance = model(**values)
         self.collect(transaction_plans.saving(instance, SaveRequest(create_only=True)))
         return instance
 
     def delete(self, instance: Record, **kwargs: Any) -> None:
         """Delete a record. The result says whether it existed."""
+        _check_record(instance, "delete")
         self.collect(Deletion(instance, kwargs))
 
     def increment(self, instance: Record, field_name: str, delta: float | Decimal) -> None:
         """Add to a stored number; checks and result as of `Model.atomic_increment`."""
+        _check_record(instance, "increment")
         self.collect(Increment(instance, field_name, delta))
 
     def expect(self, instance: Record, expected: Expected = True) -> None:
@@ -109,10 +121,12 @@ class Transaction(Collecting):
 
         The failure is a ConflictError. True, the default, means as it was loaded.
         """
+        _check_record(instance, "expect")
         self.collect(Expectation(instance, expected))
 
     def touch(self, instance: Record, field_name: str) -> None:
         """Set a decay field to now; checks and result as of `Model.touch`."""
+        _check_record(instance, "touch")
         self.collect(Touch(instance, field_name))
 
     def collect(self, *operations: Operation) -> None:
@@ -120,8 +134,7 @@ class Transaction(Collecting):
 
         Raises ModelException for a record that takes part already.
         """
-        if self._is_over:
-            raise ModelException("this transaction is over: begin a new one")
+        self._check_not_over()
         taken: dict[str, list[Operation]] = {}
         together: list[tuple[Operation, Operation]] = []
         for operation in operations:
@@ -158,36 +171,69 @@ class Transaction(Collecting):
     def discard(self) -> None:
         """End the transaction without sending anything."""
         self._is_over = True
+        self._block.is_open = False
 
     def __enter__(self) -> Self:
+        self._enter()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
     ) -> None:
+        self._block.leave()
         if error is not None:
             self.discard()
         elif not self._is_over:
             self.commit()
 
     async def __aenter__(self) -> Self:
+        self._enter()
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
     ) -> None:
+        self._block.leave()
         if error is not None:
             self.discard()
         elif not self._is_over:
             await self.async_commit()
 
+    def __del__(self) -> None:
+        if self._operations and not self._is_over:
+            titles = ", ".join(operation.title for operation in self._operations[:3])
+            more = "" if len(self._operations) <= 3 else ", …"
+            warn_caller(
+                f"a transaction of {len(self._operations)} operations ({titles}{more}) was never "
+                "committed, so none of it is written: use it as with transaction() as changes:, "
+                "or call commit() or await async_commit(); discard() gives it up"
+            )
+
+    def _enter(self) -> None:
+        self._check_not_over()
+        if self._block.is_open:
+            raise ModelException("the block of this transaction has begun: begin another one")
+        self._block.enter()
+
     # The plan ----------------------------------------------------------------------------
 
-    def _plan(self, *, is_cluster: bool) -> Plan[list[Any]]:
+    def _check_not_over(self) -> None:
         if self._is_over:
             raise ModelException("this transaction is over: begin a new one")
+
+    def _plan(self, *, is_cluster: bool) -> Plan[list[Any]]:
+        self._check_not_over()
         self._is_over = True
+        self._block.is_open = False
         if self._operations:
             check_shards(self._operations, is_cluster=is_cluster)
             self.results = yield from transaction_plans.commit(self._operations)
         return self.results
+
+
+def _check_record(given: object, method: str) -> None:
+    if not isinstance(given, Record):
+        raise TypeError(
+            f"{method}() of a transaction takes a record, got {describe(given)}; of a query or a "
+            "list, give its records one by one"
+        )

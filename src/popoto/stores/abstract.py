@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 
-from popoto._unknown_names import is_strict, tell
+from popoto._unknown_names import is_strict, tell, tell_of_class
 
 __all__ = ["AbstractContentStore", "ContentReferenceError", "check_store"]
 
@@ -16,6 +16,8 @@ class ContentReferenceError(ValueError, FileNotFoundError):
 def check_store(store: object, where: str) -> None:
     """Tell of what is neither None nor a store, in fact if not by its class."""
     methods = ("save", "load", "delete", "exists")
+    if tell_of_class(store, "save", where):
+        return
     if store is not None and not all(callable(getattr(store, name, None)) for name in methods):
         tell(
             f"{where} takes a content store, with methods {', '.join(methods)}, such as "

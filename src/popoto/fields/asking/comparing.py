@@ -16,13 +16,16 @@ class Comparable(FitsAnyAnnotation, Generic[Value]):  # type: ignore[misc]  # An
     """
 
     name: str
+    model_name: str
 
     def _compare(self, operator: str, value: object) -> Expression:
         if not self.name:
             raise QueryException(
                 f"this {type(self).__name__} belongs to no model yet, so it cannot be compared"
             )
-        return Expression(self.name, operator, value)
+        expression = Expression(self.name, operator, value)
+        expression.of_model = self.model_name
+        return expression
 
     # Unlike object's, these two are conditions.
     def __eq__(self, other: object) -> Expression:  # type: ignore[override]  # pyright: ignore[reportIncompatibleMethodOverride]

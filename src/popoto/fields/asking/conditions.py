@@ -62,6 +62,9 @@ class Q:
     AND: ClassVar[str] = AND
     OR: ClassVar[str] = OR
 
+    #: the models on whose fields its expressions were written
+    of_models: frozenset[str] = frozenset()
+
     def __init__(self, **filters: Any) -> None:
         self.filters: dict[str, Any] = {name: _as_given(value) for name, value in filters.items()}
         self.connector = AND
@@ -76,6 +79,8 @@ class Q:
         joined = Q()
         joined.connector = connector
         joined.children = [left, right]
+        if left.of_models or right.of_models:
+            joined.of_models = left.of_models | right.of_models
         return joined
 
     @property
@@ -88,6 +93,8 @@ class Q:
         twin.connector = self.connector
         twin.children = list(self.children)
         twin.negated = self.negated
+        if self.of_models:
+            twin.of_models = self.of_models
         return twin
 
     def __and__(self, other: Filter) -> Q:
@@ -126,6 +133,9 @@ class Q:
 class Expression:
     """A comparison written on a field: ``Restaurant.rating > 4``."""
 
+    #: the model whose field that was; nothing where it was made by hand
+    of_model: str = ""
+
     def __init__(self, field_name: str, operator: str, value: Any) -> None:
         self.field_name = field_name
         self.operator = operator
@@ -138,7 +148,10 @@ class Expression:
 
     def to_q(self) -> Q:
         """The same condition as a `Q`."""
-        return Q(**self.to_kwargs())
+        q = Q(**self.to_kwargs())
+        if self.of_model:
+            q.of_models = frozenset((self.of_model,))
+        return q
 
     def __and__(self, other: Filter) -> CombinedExpression:
         return CombinedExpression(self, _operand(other), AND)

@@ -15,6 +15,12 @@
 -- UNPAIRED    ...                      of how many edges the other side lacks, or has too much
 -- PAIR        ...                      let the other sides have just that. Reply: of how many
 
+-- While edges are noted: what the weights of changed ones were, as a list and by both keys.
+local changed_edges
+
+-- While a command that is noted is looked at: the look at the history of a record.
+local look_at_history
+
 local NAMES = {
   'LINK', 'STRENGTHEN', 'UNLINK', 'WEAKEN', 'FORSAKE', 'REKEY', 'RELATE', 'UNPAIRED', 'PAIR',
 }

@@ -39,8 +39,10 @@ local function spread_from(seeds, stem, depth, decay, threshold, most, strengths
       end
     end
   end
-  for _, seed in ipairs(strengths and {} or seeds) do
-    found[seed] = nil
+  if not strengths then
+    for _, seed in ipairs(seeds) do
+      found[seed] = nil
+    end
   end
   return found
 end

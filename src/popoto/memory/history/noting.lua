@@ -10,13 +10,7 @@
 -- entry  at by kind field target from to cause outcome signal evidence ("" for none), in a stream
 --        that lasts as long as the record. Where there is no record there is no entry
 --
--- Kinds differ in how their state is read (`states`); edges are noted by those who change them.
-
--- While edges are noted: what the weights of changed ones were, as a list and by both keys.
-local changed_edges
-
--- While a command that is noted is looked at: the look at the history of a record.
-local look_at_history
+-- Kinds differ in how their state is read (`states`); edges are noted by those who change them (edges.lua).
 
 local function make_noting()
   local HEAD = 12

@@ -101,16 +101,32 @@ def tell_of_attributes(instance: Record) -> None:
     for name in [each for each in attributes if each not in options.familiar_names]:
         if name in told:
             continue
-        meant = None if name.startswith("_") else slip_of(name, options.by_name)
-        if meant is None or hasattr(cls, name) or _is_declared(cls, name):
+        hint = _hint_of_attribute(cls, name)
+        if hint is None:
             if len(options.familiar_names) < _MOST_FAMILIAR:
                 options.familiar_names.add(name)
             continue
         tell(
             f"{options.model_name}: the record has an attribute {name!r}, which is no field, so "
-            f"it is not stored; did you mean {meant!r}?",
+            f"it is not stored; {hint}",
             refuse=refuses_unknown(options),
         )
+
+
+def _hint_of_attribute(cls: type[Record], name: str) -> str | None:
+    """What is to be said of an attribute of an instance that is no field; None: nothing."""
+    kind = _name_of_field(_attribute(cls, name))
+    if kind is not None:
+        return (
+            f"the {kind} was assigned to a class that had been made: register it, by "
+            f"{cls.__name__}._meta.add_field({name!r}, {cls.__name__}.{name})"
+        )
+    if name.startswith("_") or hasattr(cls, name) or _is_declared(cls, name):
+        return None
+    if name in EXPIRY:
+        return f"write save({name}=…), or set {EXPIRY[name]!r}, for an end of the record"
+    meant = slip_of(name, cls._meta.by_name)
+    return None if meant is None else f"did you mean {meant!r}?"
 
 
 def check_further(

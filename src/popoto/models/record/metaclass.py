@@ -35,7 +35,7 @@ from popoto.models.record.options import ModelOptions
 from popoto.models.record.overridden import add_twins
 from popoto.models.record.reversing import attach_all
 from popoto.models.record.sharding import options_of
-from popoto.models.record.slips import tell_of_slips
+from popoto.models.record.slips import Body, tell_of_assignment, tell_of_lost, tell_of_slips
 
 AUTO_KEY = "_auto_key"
 #: Names of methods that came after popoto 1.6, whose models may have fields of these names.
@@ -50,6 +50,10 @@ class RecordBase(ABCMeta):
     """
 
     _meta: ModelOptions
+
+    @classmethod
+    def __prepare__(cls, name: str, bases: tuple[type, ...], /, **_: Any) -> dict[str, Any]:
+        return Body()
 
     def __new__(
         mcs,
@@ -66,6 +70,8 @@ class RecordBase(ABCMeta):
             _list_methods(base)
             return base
         _check_keywords(name, bases, keywords)
+        lost = namespace.lost if isinstance(namespace, Body) else {}
+        namespace = dict(namespace)
         meta: Any = namespace.pop("Meta", None)
         own = _own_fields(name, namespace)
         cls: Any = super().__new__(mcs, name, bases, namespace, **keywords)
@@ -100,6 +106,7 @@ class RecordBase(ABCMeta):
         cls._has_own_setattr = cls.__setattr__ is not object.__setattr__
         add_twins(cls, _root(cls))
         options.adopt_mixins(cls)
+        tell_of_lost(cls, options, lost)
         tell_of_slips(cls, options, namespace)
         take_back = take_note(cls)
         try:
@@ -114,6 +121,12 @@ class RecordBase(ABCMeta):
     def __init__(cls, name: str, bases: tuple[type, ...], namespace: dict[str, Any], **_: Any):
         # Keywords are for __new__ and __init_subclass__.
         super().__init__(name, bases, namespace)
+
+    def __setattr__(cls, name: str, value: Any) -> None:
+        options: object = vars(cls).get("_meta")
+        if isinstance(options, ModelOptions) and name in options.by_name:
+            tell_of_assignment(cls, options, name, value)
+        super().__setattr__(name, value)
 
 
 def _check_keywords(model_name: str, bases: tuple[type, ...], keywords: Iterable[str]) -> None:

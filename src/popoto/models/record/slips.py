@@ -10,6 +10,8 @@ from typing import Any, Final
 
 from popoto._unknown_names import is_strict, tell, warn_caller
 from popoto.exceptions import ModelException
+from popoto.fields.describing import describe
+from popoto.fields.field import Field
 from popoto.models.record.meta import META_OPTIONS
 from popoto.models.record.options import ModelOptions
 
@@ -47,8 +49,38 @@ SETTINGS: Final[Mapping[str, Sequence[str]]] = {
 }
 #: What the inner class of a model is called elsewhere.
 _OPTIONS_ELSEWHERE: Final = frozenset({"Config", "Metadata", "Options"})
+#: What other libraries read in the body of a class, and what does the same here.
+_READ_ELSEWHERE: Final = {
+    "__tablename__": "Meta.name chooses the name under which records are kept",
+    "__table_args__": "Meta.indexes and Meta.unique_together have indexes and unique groups",
+    "__mapper_args__": "Meta.version_field names a field that counts versions",
+    **dict.fromkeys(
+        ("__post_init__", "__attrs_post_init__", "model_post_init"),
+        "what follows from values goes into pre_save(), or into an __init__() that calls "
+        "super().__init__(**values)",
+    ),
+}
+#: What the decorators of pydantic leave in a class body.
+_PROXY: Final = "PydanticDescriptorProxy"
+#: Marks that other libraries leave on functions which they, and nobody here, call.
+_MARKS: Final = ("__sa_validators__", "_marshmallow_hook")
 #: Attributes of instances that a class sets for all of them elsewhere.
 _SET_BY_META: Final = {"_ttl": "Meta.ttl", "_expire_at": "save(expire_at=…)"}
+
+
+class Body(dict[str, Any]):
+    """The namespace of a class body, which remembers the fields that it has lost again."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        #: fields whose names something else has taken in the same body
+        self.lost: dict[str, Field[Any]] = {}
+
+    def __setitem__(self, name: str, value: Any) -> None:
+        earlier: object = self.get(name)
+        if isinstance(earlier, Field) and earlier is not value:
+            self.lost[name] = earlier
+        super().__setitem__(name, value)
 
 
 def tell_of_slips(cls: type, options: ModelOptions, body: Mapping[str, Any]) -> None:
@@ -60,11 +92,9 @@ def tell_of_slips(cls: type, options: ModelOptions, body: Mapping[str, Any]) -> 
     refuse = is_strict(options.strict)
     for name, value in body.items():
         plain = getattr(value, "__func__", value)
-        if name in _CALLED_PLAINLY and inspect.iscoroutinefunction(plain):
-            raise ModelException(
-                f"{cls.__name__}.{name} is called by plain code, which cannot await it: define it "
-                "without async"
-            )
+        if name in _CALLED_PLAINLY:
+            _check_is_plain(cls, name, plain)
+        _tell_of_elsewhere(cls, name, body, refuse=refuse)
         if isinstance(value, FunctionType) and not name.startswith("_"):
             _tell_of_hook(cls, name, body)
         elif isinstance(value, type) and _looks_like_meta(name, value):
@@ -81,6 +111,60 @@ def tell_of_slips(cls: type, options: ModelOptions, body: Mapping[str, Any]) -> 
         tell(f"{cls.__name__}.{problem}", refuse=refuse)
 
 
+def tell_of_lost(cls: type, options: ModelOptions, lost: Mapping[str, Field[Any]]) -> None:
+    """Tell of fields whose names something else has taken in the same body."""
+    for name, field in lost.items():
+        if name in vars(cls):
+            tell(
+                f"{cls.__name__}.{name} is defined twice in the class, so the first, the "
+                f"{type(field).__name__}, is dropped; give them two names",
+                refuse=is_strict(options.strict),
+            )
+
+
+def tell_of_assignment(cls: type, options: ModelOptions, name: str, value: object) -> None:
+    """Tell of something that is assigned to a finished class in the place of a field."""
+    field = options.by_name[name]
+    if value is not field:
+        tell(
+            f"{cls.__name__}.{name} = {describe(value)}: {name!r} is a field of a class that is "
+            f"finished, so records go on with its {type(field).__name__}, and conditions on "
+            f"{cls.__name__}.{name} cannot be written any more; change the body of the class",
+            refuse=is_strict(options.strict),
+        )
+
+
+def _check_is_plain(cls: type, name: str, function: Any) -> None:
+    """Refuse what does nothing when it is called: its result has to be awaited, or gone through."""
+    if inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function):
+        raise ModelException(
+            f"{cls.__name__}.{name} is called by plain code, which cannot await it: define it "
+            "without async"
+        )
+    if name in HOOKS and inspect.isgeneratorfunction(function):
+        raise ModelException(
+            f"{cls.__name__}.{name} has a yield, so a call of it runs nothing: return its result"
+        )
+
+
+def _tell_of_elsewhere(cls: type, name: str, body: Mapping[str, Any], *, refuse: bool) -> None:
+    """Tell of what only another library reads or calls."""
+    plain: object = getattr(body[name], "__func__", body[name])
+    bases: Sequence[type] = cls.__mro__[1:]
+    if name in _READ_ELSEWHERE:
+        if any(name in vars(base) for base in bases) or _is_spoken_of(name, body):
+            return
+        hint = _READ_ELSEWHERE[name]
+    elif type(plain).__name__ == _PROXY or any(hasattr(plain, mark) for mark in _MARKS):
+        hint = (
+            "checks go into pre_save(), or into an is_valid(); what follows from other values "
+            "into a property"
+        )
+    else:
+        return
+    tell(f"{cls.__name__}.{name}: popoto does not read or call it; {hint}", refuse=refuse)
+
+
 def _looks_like_meta(name: str, inner: type) -> bool:
     is_near = bool(difflib.get_close_matches(name, ("Meta",), cutoff=0.7))
     is_meant = is_near or name in _OPTIONS_ELSEWHERE
@@ -94,7 +178,7 @@ def _tell_of_hook(cls: type, name: str, body: Mapping[str, Any]) -> None:
     near = difflib.get_close_matches(name, HOOKS, n=1, cutoff=_LIKENESS)
     if not near and name not in _CALLED_ELSEWHERE:
         return
-    if any(name in _names_in(value) for value in body.values()):
+    if _is_spoken_of(name, body):
         return
     meant = (
         f"did you mean {near[0]!r}?"
@@ -103,6 +187,11 @@ def _tell_of_hook(cls: type, name: str, body: Mapping[str, Any]) -> None:
         "own, and with every delete into a delete()"
     )
     warn_caller(f"{cls.__name__}.{name}(): popoto calls no method of this name; {meant}")
+
+
+def _is_spoken_of(name: str, body: Mapping[str, Any]) -> bool:
+    """Whether methods of a class body call a name, or may."""
+    return any(name in _names_in(value) for value in body.values())
 
 
 def _names_in(value: Any) -> Iterator[str]:

@@ -90,10 +90,11 @@ def _prepared(
         )
         key = instance._record_key
     if not goes_on:
-        if goes_on is None:
+        if goes_on is not False:
             warn_caller(
-                f"{type(instance).__name__}.pre_save() returns None, so nothing is saved: let it "
-                "return super().pre_save(**kwargs), or True; False, to save nothing on purpose"
+                f"{type(instance).__name__}.pre_save() returns {goes_on!r}, so nothing is saved: "
+                "let it return super().pre_save(**kwargs), or True; False, to save nothing on "
+                "purpose"
             )
         return None
     saving = kind(instance, request, names, key)

@@ -1,6 +1,7 @@
 -- commit/steps.lua: the guards and commands of our own, and the looks at them, by name.
 --
--- Extended scripts (engine/scripts.py) add theirs to MAKERS, in parts that follow this one.
+-- Extended scripts (engine/scripts.py) add theirs to MAKERS, in parts that follow this one. That
+-- too takes time in each call, so calls of one kind have extensions with few parts (memory/commands.py).
 
 -- What carries out each guard and each command of our own. What most calls do not need is made
 -- when it is first asked for, together with others: to make a function takes a server 0.1 us.

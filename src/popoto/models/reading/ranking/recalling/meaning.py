@@ -27,6 +27,9 @@ __all__ = ["Meaning", "compared", "no_vectors"]
 
 logger = logging.getLogger("POPOTO.Query")
 
+#: Cosines up to this say that texts have nothing in common: it is what float32 may leave of 0.
+NOTHING_IN_COMMON = 1e-6
+
 
 def no_vectors() -> Plan[list[Seen]]:
     """What there is to compare where no field has vectors."""
@@ -45,7 +48,7 @@ class Compared:
 
     def nearest(self) -> Iterator[tuple[str, float]]:
         """Keys and similarities, nearest first; those that are unlike are none."""
-        return self.view.best(self.similar, least=0.0, above=True)
+        return self.view.best(self.similar, least=NOTHING_IN_COMMON, above=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +76,7 @@ class Meaning:
 
     def best_of(self, keys: Iterable[str], most: int) -> list[str]:
         """The same of these records alone."""
-        near = [(score, key) for key, score in self.of(keys).items() if score > 0]
+        near = [(score, key) for key, score in self.of(keys).items() if score > NOTHING_IN_COMMON]
         near.sort(key=lambda each: (-each[0], each[1].encode("utf-8")))
         return [key for _, key in near[:most]]
 

@@ -122,9 +122,7 @@ class Search:
         if matching is not None:
             self._take_unseen(told, meaning, matching)
             return
-        near = meaning.best(self.reach) if meaning is not None else []
-        if meaning is not None and self.matches is not None:
-            near = meaning.best_of(self.matches, self.reach)
+        near = self._near(meaning)
         also = sorted(associated, key=lambda key: (-associated[key], key))[: self.reach]
         if self.matches is not None:
             also = [key for key in also if key in self.matches]
@@ -139,6 +137,13 @@ class Search:
         self._note_reach(near, associated)
         order = yield from self._in_order(meaning, associated)
         self._begin_late(told, meaning, order)
+
+    def _near(self, meaning: Meaning | None) -> list[str]:
+        if meaning is None:
+            return []
+        if self.matches is not None:
+            return meaning.best_of(self.matches, self.reach)
+        return meaning.best(self.reach)
 
     def _begin_late(
         self, told: Told | None, meaning: Meaning | None, order: InOrder | None
