@@ -107,17 +107,18 @@ REFUSED_OF_SEVERAL_SHARDS = (
 
 #: What the manual says is otherwise in shards, and why.
 NOT_ASKED = {
-    "keyword_search and recall by `words`, which is of all agents, with filter(agent=…)": (
-        "who fixes the shard has documents counted in that shard alone; asked is by `own_words`, "
+    "keyword_search and recall by `words`, of which all agents have some, with filter(agent=…)": (
+        "who fixes the shards has documents counted in those alone; asked is by `own_words`, "
         "which is partitioned by agent, and by `words` across agents"
     ),
     "composite_score(normalize=True) with filter(agent=…)": (
-        "likewise the least and the greatest number are those of that shard"
-    ),
-    "recall with weights of `relevance` and `season` across agents": (
-        "they are partitioned by agent"
+        "likewise the least and the greatest number are those of these shards"
     ),
     "pipelines with transaction=True over several shards": "the server's MULTI is of one node",
+    "records that are written anew where one was deleted by other means, before any cleaning": (
+        "entries of the old one stand beside the new; several shards are merged by values, and "
+        "one server walks along its index"
+    ),
     "deletion in a transaction of a note to which others refer": "they may be in other shards",
     "filters and sketches about words that nobody has said": (
         "each shard has a filter and a sketch of its own, in which other words collide"

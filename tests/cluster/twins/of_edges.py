@@ -18,7 +18,9 @@ def edges(side: Side, chance: random.Random) -> Any:
 def two_ends(side: Side, chance: random.Random) -> tuple[str, str]:
     """Of one agent, or one of them a cue; seldom of two agents or two cues: shards refuse those."""
     one, other = agent(chance), agent(chance)
-    kind = chance.choices(("own", "from a cue", "to a cue", "others", "cues"), (8, 4, 4, 1, 1))[0]
+    kind = chance.choices(("own", "from a cue", "to a cue", "others", "cues"), (40, 20, 20, 2, 1))[
+        0
+    ]
     if kind == "cues":
         return CUES
     if kind == "from a cue":

@@ -16,7 +16,7 @@ from .side import Side
 def recall(side: Side, chance: random.Random) -> Any:
     signals = chance.choice((None, None, ["words"], ["meaning"], ["words", "meaning", "length"]))
     weights = chance.choice(({}, {"sure": 1.0, "rhythm": 0.5}, {"words": 2.0}))
-    own = {"relevance": 0, "season": 0}
+    own = {"relevance": 0, "season": 0, "trust": 0}
     options: dict[str, Any] = {
         "limit": how_many(chance),
         "signals": signals,

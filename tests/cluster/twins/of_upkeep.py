@@ -10,7 +10,7 @@ from popoto import ContentField
 
 from .allowed import UNREGISTERED_SHARDS, without_time
 from .deeds import DEEDS, SELDOM, Deed, deed
-from .drawing import AGENTS, agent, note_key
+from .drawing import AGENTS, agent, note_key, question
 from .families import MODELS
 from .side import Side
 
@@ -44,10 +44,12 @@ def delete_all(side: Side, chance: random.Random) -> Any:
 
 @deed(weight=SELDOM)
 def lose_a_record(side: Side, chance: random.Random) -> Any:
-    """Its entries stay, and are let go by those who come across them."""
-    side.lose(side.models.note, note_key(side, chance))
-    query = side.models.note.query
-    return side.api(query.filter(topic="red").count), sorted(side.api(query.keys))
+    """Its entries stay, are let go by those who come across them, and then by cleaning."""
+    note = side.models.note
+    side.lose(note, note_key(side, chance))
+    asked = question(side, chance)
+    told = side.api(asked.count), side.api(asked.all), sorted(side.api(note.query.keys))
+    return told, side.api(note.clean_indexes)
 
 
 @deed()
