@@ -14,6 +14,7 @@ from unittest import mock
 from popoto import Model, clock, redis_db, transaction
 from popoto.cli import main
 from popoto.engine.keys import shard_prefix
+from popoto.models.query import Query
 from popoto.models.query_builder import QueryBuilder
 from popoto.stores.default import set_default_store
 from tests.driver import Api
@@ -124,6 +125,8 @@ def named(owner: Any) -> str:
     """What something that is called belongs to."""
     if isinstance(owner, type):
         return owner.__name__
+    if isinstance(owner, Query):
+        return f"{owner.model_class.__name__}.query"
     return shown(owner) if isinstance(owner, (Model, QueryBuilder)) else type(owner).__name__
 
 
