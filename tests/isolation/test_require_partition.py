@@ -404,3 +404,28 @@ def test_commands_are_of_all_partitions(
     for name in ("$FS:Note:counts", "$BM25:Note:words", "$EmbeddingF:Note:vector:note"):
         assert name in told
     assert main(["verify", model, "--against", path]) == 0
+
+
+class Ticket(Model):
+    number = KeyField()
+    agent = IndexedField(default="a")
+
+    class Meta:
+        require_partition = "agent"
+
+
+def test_a_record_of_no_partition_could_be_found_by_nobody_and_is_refused(api: Api) -> None:
+    for save in (
+        Ticket(number="1", agent=None).save,
+        lambda: Ticket.bulk_create([Ticket(number="1", agent=None)]),
+        lambda: Ticket.create(number="1", agent=None),
+    ):
+        with pytest.raises(ModelException, match=r"Ticket.agent: invalid value None"):
+            save()
+    ticket = api(Ticket.create, number="1")
+    ticket.agent = None
+    with pytest.raises(ModelException, match=r"Ticket.agent: invalid value None"):
+        api(ticket.save)
+    with pytest.raises(ModelException, match=r"Ticket.agent: invalid value None"):
+        api(Ticket.query.filter(agent="a").update, agent=None)
+    assert api(Ticket.query.get, number="1", agent="a") == ticket

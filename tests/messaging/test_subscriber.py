@@ -139,6 +139,20 @@ def test_other_errors_of_the_handler_are_raised_and_the_next_call_goes_on() -> N
         assert ears.heard[-1] == ("north", {"a": 2})
 
 
+def test_an_async_handler_that_nobody_awaits_is_told_of() -> None:
+    class Dreamer(Subscriber):
+        sub_channel_names = ["north"]
+
+        async def handle(self, channel: str, data: Any, *_: Any, **__: Any) -> None:
+            raise AssertionError
+
+    with Dreamer() as dreamer:
+        assert dreamer() is None
+        publish({"a": 1})
+        with pytest.raises(SubscriberException, match=r"Dreamer.*async_listen\(\) awaits"):
+            dreamer()
+
+
 def test_a_message_longer_than_a_read_arrives_whole() -> None:
     with listening() as ears:
         publish({"a": "x" * 300_000})

@@ -16,6 +16,7 @@ import pytest
 import redis
 
 from popoto import DictField, KeyField, ListField, Model, ModelException, StringField
+from popoto.exceptions import ValidationError
 from popoto.fields.shortcuts import CappedListProxy
 from tests.driver import Api
 
@@ -350,3 +351,12 @@ def test_a_long_list_is_stored_whole(api: Api, redis_client: redis.Redis) -> Non
     archive.entries = list(range(9_000))
     api(archive.save)
     assert api(Archive.query.all)[0].entries == list(range(9_000))
+
+
+@pytest.mark.parametrize("wrong", [{"a": 1}, object(), 5])
+def test_what_is_no_list_is_refused_by_name_in_a_stored_record_too(api: Api, wrong: Any) -> None:
+    diary = api(Diary.create, name="a", log=["x"])
+    diary.log = wrong
+    with pytest.raises(ValidationError, match=r"Diary.log: invalid value"):
+        api(diary.save)
+    assert api(Diary.query.get, name="a").log == ["x"]

@@ -281,6 +281,21 @@ def test_what_is_no_finite_number_is_no_reward(redis_client: redis.Redis, number
     assert redis_client.zscore(index(), policy.pk) == 0.25
 
 
+def test_a_value_that_would_be_no_finite_number_is_not_learned(
+    redis_client: redis.Redis,
+) -> None:
+    policy = entry()
+    initialize_q_value(policy, 1e308)
+    before = {key: redis_client.dump(key) for key in redis_client.keys("*")}
+    with pytest.raises(redis.ResponseError, match=f"{policy.pk} would be inf.*nothing was written"):
+        update_q_value(policy, 1.7e308, 1.7e308, 1.0, 1.0)
+    redis_client.zadd(index(), {policy.pk: math.inf})
+    with pytest.raises(redis.ResponseError, match=r"would be -?nan.*initialize_q_value"):
+        update_q_value(policy, 1)
+    redis_client.zadd(index(), {policy.pk: 1e308})
+    assert {key: redis_client.dump(key) for key in redis_client.keys("*")} == before
+
+
 def test_features_are_dicts_or_texts(api: Api) -> None:
     made = entry(state_features='{"load": 3}', action_spec={"steps": [1]})
     again = api(PolicyEntry.query.get, redis_key=made.pk)

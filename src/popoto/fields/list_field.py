@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, overload
 
 from popoto.engine import keys
-from popoto.engine.codec import DecodeError, Stored, decoder_for
+from popoto.engine.codec import DecodeError, EncodeError, Stored, decoder_for
 from popoto.exceptions import ModelException
 from popoto.fields.capped_list import CappedListProxy, encode_items, is_capped, read_items
 from popoto.fields.type_variables import Items
@@ -67,7 +67,12 @@ class ListField(TypedField[Items]):
         capacity = self.max_length
 
         def encode(value: Any) -> tuple[bytes, ...]:
-            return encode_items(value[:capacity] if value else ())
+            if not value:
+                return encode_items(())
+            given: object = value
+            if not isinstance(given, list):
+                raise EncodeError(f"expected list, got {type(given).__name__}")
+            return encode_items(value[:capacity])
 
         def decode(items: Sequence[bytes]) -> list[Any]:
             if isinstance(items, (bytes, str)):

@@ -324,8 +324,8 @@ class Subscriber(ABC):
     def _dispatch(self, message: Message) -> None:
         channel, data = message
         try:
-            self.pre_handle(channel, data)
-            self.handle(channel, data)
+            for handler in (self.pre_handle, self.handle):
+                _check_is_done(handler(channel, data))
         except Exception as error:  # noqa: BLE001  # of any kind: raised again as ours
             self._after_handler(channel, error)
 
@@ -341,3 +341,11 @@ class Subscriber(ABC):
             channel,
             error,
         )
+
+
+def _check_is_done(result: object) -> None:
+    """Refuse what a handler returns that somebody would have to await."""
+    if inspect.isawaitable(result):
+        if inspect.iscoroutine(result):
+            result.close()
+        raise TypeError("it is an async handler, which async_listen() awaits, and nothing else")

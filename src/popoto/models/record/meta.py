@@ -279,6 +279,8 @@ def _checked_isolation(options: ModelOptions, names: object) -> Isolation:
                 f"{label}: {name!r} is a {type(field).__name__}, which no query can fix to a "
                 "value; use a KeyField, an IndexedField or a StringField"
             )
+        # Without a value a record would be of no partition, where no query could find it.
+        field.null = False
     is_told_by_keys = options.key_field_names.issuperset(found)
     return Isolation(options.model_name, found, is_told_by_keys=is_told_by_keys)
 
