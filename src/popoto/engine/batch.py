@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Self, cast
 
@@ -11,7 +11,7 @@ from redis.client import Pipeline
 from popoto import redis_db
 from popoto.engine.codec import Stored
 from popoto.engine.keys import shard_prefix
-from popoto.engine.looking_up import asked, needed
+from popoto.engine.looking_up import asked, name_stranger, needed
 from popoto.engine.outcome import CommitReply, GuardFailure, refused_commands
 from popoto.engine.request import Argument, Plan, Reply, Request, ScriptCall, tagged
 from popoto.engine.scripts import COMMIT, Script, finding
@@ -271,8 +271,15 @@ def outcomes(
         return []
     calls = [batch.call() for batch in batches]
     request = Request(calls, shard, repeatable=True, upkeep=upkeep)
-    read = needed((name, key) for batch in batches for name, key, _ in batch.commands if key)
-    replies = yield from asked(request, read)
+
+    def read() -> Iterator[tuple[str, str]]:
+        return needed((name, key) for batch in batches for name, key, _ in batch.commands if key)
+
+    replies = yield from asked(request, read())
+    for reply in replies:
+        if reply[0] == 3:
+            # A question behind another one: nothing was written that might be told of.
+            yield from name_stranger(refused_commands(reply), read(), shard)
     return [Batch.outcome(reply) for reply in replies]
 
 
