@@ -21,9 +21,11 @@ from popoto import (
     BM25Field,
     ConfidenceField,
     EmbeddingField,
+    IndexedField,
     KeyField,
     Model,
     ModelException,
+    Q,
     QueryException,
     StringField,
     clock,
@@ -209,6 +211,53 @@ def test_conditions_that_only_python_can_check_hold(api: Api) -> None:
     query = Both.query.filter(size=7)
     assert names(api(query.recall, "the cat in the garden")) == ["rain"]
     assert names(api(query.recall, "cat")) == ["rain"]
+
+
+class Shelf(Model):
+    """Has a condition of every kind: on what its key tells, and on an index."""
+
+    agent = KeyField()
+    number = KeyField(type=int)
+    topic = IndexedField()
+    text = StringField(default="the plan")
+    words = BM25Field(source="text")
+    meaning = EmbeddingField(source="text", provider=Known(), store="server")
+
+
+CONDITIONS: dict[str, Callable[[Any], Any]] = {
+    "part of the key": lambda query: query.filter(agent="a"),
+    "all of the key": lambda query: query.filter(agent="a", number=1),
+    "a number in the key": lambda query: query.filter(number=2),
+    "none of the key": lambda query: query.filter(agent="nobody"),
+    "a key that means itself": lambda query: query.filter(agent="None"),
+    "an index": lambda query: query.filter(topic="x"),
+    "an index as well": lambda query: query.filter(agent="a", topic="x"),
+    "an index by Q": lambda query: query.filter(Q(topic="x"), agent="a"),
+    "the key by Q": lambda query: query.filter(Q(agent="a")),
+    "twice the same": lambda query: query.filter(Q(agent="a"), agent="a"),
+    "twice another": lambda query: query.filter(Q(agent="a"), agent="b"),
+    "what it is not": lambda query: query.filter(~Q(agent="b"), number=2),
+    "not what the other one says": lambda query: query.filter(~Q(agent="a"), agent="a"),
+    "either": lambda query: query.filter(Q(agent="a") | Q(number=1), agent="a"),
+    "others": lambda query: query.filter(agent__in=["a", "c"]),
+    "left out": lambda query: query.filter(agent="a").exclude(number=2),
+    "nothing": lambda query: query.filter(),
+}
+
+
+@pytest.mark.parametrize("signals", [["words"], ["meaning"], ["words", "meaning"]], ids=str)
+@pytest.mark.parametrize("name", CONDITIONS)
+def test_what_is_found_is_what_a_query_with_these_conditions_finds(
+    api: Api, name: str, signals: list[str]
+) -> None:
+    for agent in ("a", "b", "None", "x:y"):
+        for number in range(4):
+            Shelf.create(agent=agent, number=number, topic="xy"[number % 2])
+    wanted = CONDITIONS[name](Shelf.query)
+    found = api(wanted.recall, "plan", limit=50, signals=signals)
+    assert {each.pk for each in found} == {each.pk for each in api(wanted.all)}
+    keys = {each.pk for each in api(wanted.semantic_search, "plan", limit=50)}
+    assert keys == {each.pk for each in api(wanted.all)}
 
 
 def test_the_nearest_of_few_that_match_are_found_behind_many_that_do_not(api: Api) -> None:
