@@ -145,14 +145,12 @@ def _listed(provider: Any, given: Any) -> list[Any]:
         if inspect.iscoroutine(given):
             given.close()
         raise RuntimeError(f"{who} has an async embed(), which nothing awaits: name it async_embed")
-    if isinstance(given, (str, bytes, Mapping)) or not isinstance(given, Iterable):
-        raise RuntimeError(
-            f"{who} returned {describe(given)}; a list of vectors, one a text, is due"
-        )
-    found: list[Any] = list(given)
-    if found and isinstance(found[0], numbers.Real):
-        raise RuntimeError(f"{who} returned one vector; a list of vectors, one a text, is due")
-    return found
+    is_listing = isinstance(given, Iterable) and not isinstance(given, (str, bytes, Mapping))
+    found: list[Any] = list(given) if is_listing else [given]
+    if is_listing and not (found and isinstance(found[0], numbers.Real)):
+        return found
+    told = "one vector" if is_listing else describe(given)
+    raise RuntimeError(f"{who} returned {told}; a list of vectors, one for each text, is due")
 
 
 def answered(provider: Any, vectors: Sequence[object]) -> None:
