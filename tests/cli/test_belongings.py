@@ -64,6 +64,21 @@ def test_everything_beside_records_survives_to_the_byte(
     assert dict(Fact.near.get_linked(Fact, fact.pk)) == {"Fact:three": 0.5, "Fact:t{&#58;}wo": 0.25}
 
 
+def test_edges_survive_whatever_is_at_their_other_end(
+    tmp_path: Path, redis_client: redis.Redis
+) -> None:
+    fill()
+    Fact.near.link(Fact, "Fact:one", "idea", 0.75)
+    Fact.causes.link(Fact, "Fact:one", "plan", 0.125)
+    # In both directions.
+    Fact.causes.link(Fact, "Fact:one", "Fact:t{&#58;}wo", 0.5)
+    # Of a kind that has one weight, but has been left with two.
+    redis_client.zadd("$CoOccurrencF:Fact:near:Fact:one", {"Fact:three": 0.875})
+    redis_client.zadd("$CoOccurrencF:Fact:near:Fact:t{&#58;}wo", {"Fact:one": 0.0625})
+    survives(tmp_path / "facts", redis_client)
+    assert Fact.check_indexes()["total"] == 0
+
+
 def test_an_import_upon_itself_changes_nothing(tmp_path: Path, redis_client: redis.Redis) -> None:
     fill()
     path = tmp_path / "facts"

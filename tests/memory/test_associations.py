@@ -79,6 +79,20 @@ def test_the_lightest_go(api: Api) -> None:
     assert set(weights(few, "even")) == {"b", "c"}
 
 
+def test_an_edge_that_goes_one_way_leaves_those_of_its_target_alone(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where that has more than may be by now."""
+    for target in "pqr":
+        ways.link(Node, "t", target, 0.5)
+    monkeypatch.setattr(ways, "max_edges", 1)
+    api(ways.link, Node, "s", "t", 0.5)
+    api(ways.strengthen, Node, "s", "t", delta=0.5)
+    assert weights(ways, "t").keys() == set("pqr")
+    api(ways.link, Node, "t", "s", 0.75)
+    assert weights(ways, "t") == {"s": 0.75}
+
+
 def test_weakening(api: Api) -> None:
     for target, weight in (("1", 1.0), ("2", 0.5), ("3", 0.001), ("4", 0.0015)):
         both.link(Node, "w", target, weight)
@@ -337,6 +351,34 @@ def test_upkeep_finds_what_is_left(redis_client: redis.Redis, caplog: Any) -> No
     assert redis_client.keys("*Node:y") == []
     assert Node.check_indexes()["total"] == 0
     assert "no record key" not in caplog.text
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "$CoOccurrencF:Node:both:Node:y",
+        "$CoOccurrencF:Node:ways:Node:y",
+        "$CoOccurrenceIn:Node:ways:Node:y",
+    ],
+)
+def test_upkeep_leaves_a_key_of_another_program_among_edges_alone(
+    api: Api, redis_client: redis.Redis, caplog: pytest.LogCaptureFixture, key: str
+) -> None:
+    x, y, z = (Node.create(name=name) for name in "xyz")
+    for source, target in ((x, y), (y, z), (z, x), (z, y)):
+        both.link(Node, source, target)
+        ways.link(Node, source, target)
+    redis_client.delete(key)
+    redis_client.set(key, "foreign")
+    before = {each: redis_client.dump(each) for each in redis_client.keys("$Co*")}
+    assert api(Node.check_indexes)["total"] == 0
+    assert f"{key!r} is a string where a" in caplog.text
+    api(Node.rebuild_indexes)
+    assert {each: redis_client.dump(each) for each in redis_client.keys("$Co*")} == before
+    for each in (x, y, z):
+        with pytest.raises(ModelException, match=r"holds a string.*nothing was written"):
+            api(each.delete)
+    assert {each: redis_client.dump(each) for each in redis_client.keys("$Co*")} == before
 
 
 def test_a_key_of_another_kind_changes_nothing(redis_client: redis.Redis) -> None:

@@ -332,6 +332,9 @@ def test_predictions_tell_what_they_do_to_a_confidence(api: Api) -> None:
     before = len(wrong.history())
     api(Fact.resolve_prediction, wrong, {"x": 0})
     assert len(wrong.history()) == before
+    Fact.record_prediction(right, {"x": 1})
+    api(Fact.resolve_prediction, right, {"x": 0})
+    assert (last(right).cause, last(right).outcome) == ("resolve_prediction", None)
 
 
 # Who ---------------------------------------------------------------------------------------------

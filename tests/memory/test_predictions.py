@@ -21,6 +21,7 @@ from popoto import (
     EventStreamMixin,
     KeyField,
     Model,
+    ModelException,
     ObservationProtocol,
     PredictionLedgerMixin,
     clock,
@@ -196,15 +197,54 @@ def test_refusals(api: Api, redis_client: redis.Redis, guess: Guess) -> None:
             api(Guess.record_prediction, guess, value)
     assert api(Guess.record_prediction, guess, {}) is None
     for record in (Guess(name="new"), Guess()):
-        with pytest.raises(TypeError, match="saved model instance"):
+        with pytest.raises(TypeError, match=r"^record_prediction\(\) requires a saved model inst"):
             api(Guess.record_prediction, record, {})
     redis_client.delete("Guess:x")
-    with pytest.raises(TypeError, match="saved model instance"):
+    with pytest.raises(TypeError, match=r"^record_prediction\(\) requires a saved model instance"):
         api(Guess.record_prediction, guess, {})
-    with pytest.raises(TypeError, match="saved model instance"):
+    with pytest.raises(TypeError, match=r"^resolve_prediction\(\) requires a saved model instance"):
         api(Guess.resolve_prediction, guess, {})
     assert api(Guess.auto_resolve, guess, "acted") is None
     assert api(Guess.auto_resolve, Guess(), "acted") is None
+
+
+def test_a_model_without_a_ledger_is_named(api: Api) -> None:
+    class Plain(Model):
+        name = KeyField()
+
+    plain = Plain.create(name="x")
+    for operation, arguments in (
+        (Guess.record_prediction, ({},)),
+        (Guess.resolve_prediction, ({},)),
+        (Guess.auto_resolve, ("acted",)),
+        (Guess.get_prediction_data, ()),
+    ):
+        told = rf"^{operation.__name__}\(\) takes a record .* PredictionLedgerMixin, and Plain has"
+        with pytest.raises(TypeError, match=told):
+            api(operation, plain, *arguments)
+
+
+def test_an_instance_that_was_only_constructed_stands_for_its_stored_record(
+    api: Api, guess: Guess
+) -> None:
+    api(Guess.record_prediction, Guess(name="x"), {"x": 1})
+    assert api(Guess.resolve_prediction, Guess(name="x"), {"x": 0.5}) == 0.5
+    assert Guess.get_highest_errors(Guess) == [("Guess:x", 0.5)]
+
+
+def test_keys_of_a_prediction_may_be_numbers(api: Api, guess: Guess) -> None:
+    api(Guess.record_prediction, guess, {1: 0.5, 2: "yes"})
+    data = api(Guess.get_prediction_data, guess)
+    assert data["predicted"] == {1: 0.5, 2: "yes"}
+    assert api(Guess.resolve_prediction, guess, {1: 0.5, 2: "no"}) == 0.5
+
+
+def test_a_key_of_another_program_is_told_and_nothing_is_written(
+    api: Api, redis_client: redis.Redis, guess: Guess
+) -> None:
+    redis_client.set("$PL:Guess:meta:Guess:x", "foreign")
+    with pytest.raises(ModelException, match=r"Guess:x' holds a string .*; nothing was written"):
+        api(Guess.resolve_prediction, guess, {})
 
 
 @pytest.mark.parametrize(
@@ -220,11 +260,12 @@ def test_refusals(api: Api, redis_client: redis.Redis, guess: Guess) -> None:
     ],
 )
 def test_damaged_entries_stay_as_they_are(
-    stored: bytes, redis_client: redis.Redis, guess: Guess
+    stored: bytes, redis_client: redis.Redis, guess: Guess, caplog: pytest.LogCaptureFixture
 ) -> None:
     redis_client.hset("$PL:Guess:meta:Guess:x", "Guess:x", stored)
     assert Guess.auto_resolve(guess, "acted") is None
     assert Guess.resolve_prediction(guess, {}) is None
+    assert {each.name for each in caplog.records} <= {"POPOTO.field"}
     assert redis_client.hget("$PL:Guess:meta:Guess:x", "Guess:x") == stored
     assert redis_client.exists(ERRORS) == 0
 
@@ -282,6 +323,49 @@ def test_an_error_of_the_models_own(api: Api) -> None:
         api(Own.auto_resolve, record, "used")
 
 
+@pytest.mark.parametrize(
+    "error", [math.nan, None, "much", 10**400], ids=["nan", "None", "text", "int"]
+)
+def test_an_error_of_the_models_own_that_is_no_number_is_refused(
+    api: Api, redis_client: redis.Redis, error: Any
+) -> None:
+    class Own(PredictionLedgerMixin, Model):
+        name = KeyField()
+
+        _pl_auto_resolve_errors = {"acted": error}
+
+        @staticmethod
+        def compute_prediction_error(predicted: Any, actual: Any) -> float:
+            return error  # type: ignore[no-any-return]  # Any: what a model returns is its own
+
+    record = Own.create(name="x")
+    Own.record_prediction(record, {})
+    before = redis_client.hgetall("$PL:Own:meta:Own:x")
+    with pytest.raises(ValueError, match=r"Own.compute_prediction_error\(\) gives .* 'Own:x'"):
+        api(Own.resolve_prediction, record, {})
+    with pytest.raises(ValueError, match=r"Own._pl_auto_resolve_errors gives .*'Own:x': name"):
+        api(Own.auto_resolve, record, "acted")
+    assert redis_client.hgetall("$PL:Own:meta:Own:x") == before
+    assert api(Own.get_highest_errors, Own) == []
+
+
+def test_what_an_outcome_stands_for_is_a_number_also_where_it_is_observed(
+    redis_client: redis.Redis,
+) -> None:
+    class Own(PredictionLedgerMixin, Model):
+        name = KeyField()
+        sure = ConfidenceField()
+
+        _pl_auto_resolve_errors = {"acted": math.nan}
+
+    record = Own.create(name="x")
+    Own.record_prediction(record, {})
+    before = {key: redis_client.dump(key) for key in redis_client.keys("*")}
+    with pytest.raises(ValueError, match=r"Own._pl_auto_resolve_errors gives nan"):
+        ObservationProtocol.on_context_used([record], {record.pk: "acted"})
+    assert {key: redis_client.dump(key) for key in redis_client.keys("*")} == before
+
+
 def test_a_prediction_that_changes_meanwhile(
     guess: Guess, monkeypatch: pytest.MonkeyPatch, redis_client: redis.Redis
 ) -> None:
@@ -323,6 +407,29 @@ def test_a_prediction_that_is_resolved_and_recorded_anew_meanwhile(
     assert not then
 
 
+@pytest.mark.parametrize("is_resolved", [True, False], ids=["resolved", "gone"])
+def test_a_prediction_that_is_not_open_any_more_meanwhile(
+    guess: Guess, monkeypatch: pytest.MonkeyPatch, redis_client: redis.Redis, is_resolved: bool
+) -> None:
+    """No error is computed from what nobody predicts any more."""
+    seen: list[Any] = []
+
+    def slow(predicted: Any, actual: Any) -> float:
+        seen.append(predicted)
+        if is_resolved:
+            Guess.auto_resolve(guess, "used")
+        else:
+            redis_client.delete("$PL:Guess:meta:Guess:x")
+        return 1.0
+
+    Guess.record_prediction(guess, {"x": 100})
+    monkeypatch.setattr(Guess, "compute_prediction_error", staticmethod(slow))
+    assert Guess.resolve_prediction(guess, {"x": 5}) is None
+    assert seen == [{"x": 100}]
+    assert Guess.get_highest_errors(Guess) == ([("Guess:x", 0.3)] if is_resolved else [])
+    assert ConfidenceField.get_confidence_data(guess, "sure")["evidence_count"] == 0
+
+
 def test_of_many_that_resolve_at_once_one_does(guess: Guess) -> None:
     Guess.record_prediction(guess, {"x": 1})
     found: list[Any] = []
@@ -358,10 +465,24 @@ def test_it_lowers_every_confidence(api: Api) -> None:
         liked = ConfidenceField(initial_confidence=0.6)
 
     pair = api(Pair.create, name="x")
+    ConfidenceField.update_confidence(pair, "liked", 0.6)
     api(Pair.record_prediction, pair, {"x": 1})
     api(Pair.resolve_prediction, pair, {"x": 0})
     stored = [ConfidenceField.get_confidence(pair, name) for name in ("sure", "liked")]
-    assert [pair.sure, pair.liked] == stored == [pytest.approx(0.2)] * 2
+    assert [pair.sure, pair.liked] == stored
+    assert stored == [pytest.approx(0.2), pytest.approx(0.6 - 0.4 / math.sqrt(2))]
+
+
+def test_an_error_lowers_the_confidence_of_its_own_record_alone() -> None:
+    """What is resolved in the same step, of another record, has its own outcome."""
+    wrong, settled = Guess.create(name="wrong"), Guess.create(name="settled")
+    Guess.record_prediction(wrong, {"x": 1})
+    before = ConfidenceField.get_confidence_data(settled, "sure")
+    with transaction() as together:
+        Guess.auto_resolve(wrong, "contradicted", pipeline=together)
+        Guess.auto_resolve(settled, "contradicted", pipeline=together)
+    assert together.results == [0.9, None]
+    assert ConfidenceField.get_confidence_data(settled, "sure") == before
 
 
 def test_it_never_raises_it(guess: Guess) -> None:
@@ -482,6 +603,17 @@ def test_what_waits_together_is_resolved_as_one_after_the_other(
         names = ("predicted", "resolved", "resolution_mode", "prediction_error")
         found.append([entry.get(name) for name in names])
     assert found[0] == found[1]
+
+
+def test_nothing_waits_where_nothing_is_open(guess: Guess) -> None:
+    pipeline = get_redis().pipeline()
+    assert Guess.resolve_prediction(guess, {"x": 1}, pipeline=pipeline) is pipeline
+    assert len(pipeline) == 0
+    Guess.record_prediction(guess, {"x": 1}, pipeline=pipeline)
+    Guess.resolve_prediction(guess, {"x": 1}, pipeline=pipeline)
+    waiting = len(pipeline)
+    assert Guess.resolve_prediction(guess, {"x": 1}, pipeline=pipeline) is pipeline
+    assert len(pipeline) == waiting
 
 
 def test_what_waited_in_a_pipeline_before_counts_no_more(guess: Guess) -> None:

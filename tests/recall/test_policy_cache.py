@@ -286,8 +286,8 @@ def test_what_is_no_finite_number_is_no_reward(redis_client: redis.Redis, number
     [
         ("alpha", (-0.1, 1.1, math.nan, "much")),
         ("gamma", (-0.1, 1.1, math.inf)),
-        ("reward", (1e301, 10**400)),
-        ("max_future_q", (-1e301,)),
+        ("reward", (math.inf, 10**400)),
+        ("max_future_q", (-math.inf, [1])),
     ],
 )
 def test_what_is_outside_of_its_range_teaches_nothing(
@@ -307,6 +307,21 @@ def test_rates_may_be_0_and_1(redis_client: redis.Redis) -> None:
     assert update_q_value(policy, 1.0, 5.0, alpha=0, gamma=0) == 0.75
     assert update_q_value(policy, 1.0, 5.0, alpha=1, gamma=1) == 5.75
     assert redis_client.zscore(index(), policy.pk) == 6.0
+
+
+def test_a_value_that_would_be_no_finite_number_is_not_learned(
+    redis_client: redis.Redis,
+) -> None:
+    policy = entry()
+    initialize_q_value(policy, 1e308)
+    before = {key: redis_client.dump(key) for key in redis_client.keys("*")}
+    with pytest.raises(redis.ResponseError, match=f"{policy.pk} would be inf.*nothing was written"):
+        update_q_value(policy, 1.7e308, 1.7e308, 1.0, 1.0)
+    redis_client.zadd(index(), {policy.pk: math.inf})
+    with pytest.raises(redis.ResponseError, match=r"would be -?nan.*initialize_q_value"):
+        update_q_value(policy, 1)
+    redis_client.zadd(index(), {policy.pk: 1e308})
+    assert {key: redis_client.dump(key) for key in redis_client.keys("*")} == before
 
 
 def test_features_are_dicts_or_texts(api: Api) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any, cast
 
+import msgpack
 import pytest
 import redis
 
@@ -23,7 +25,10 @@ from popoto import (
     RecallProposal,
     StringField,
     WriteFilterMixin,
+    clock,
 )
+from popoto.recipes import PolicyEntry
+from popoto.recipes.policy_cache import initialize_q_value
 from tests.driver import Api
 from tests.truth.remembering import DAY, Fact, fill, remember
 
@@ -123,6 +128,111 @@ def test_what_is_not_as_it_should_be_is_told_and_mended(
     assert problems(api(Fact.check_indexes)) == {"missing_entries": told, "total": 1}
     api(Fact.rebuild_indexes)
     assert state(redis_client) == before
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        {"resolved": True, "prediction_error": math.nan},
+        {"resolved": True, "prediction_error": [0.5]},
+        {"resolved": True},
+        {"resolved": False, "prediction_error": 0.5},
+        {"prediction_error": 0.5},
+        "no map",
+    ],
+    ids=str,
+)
+def test_what_tells_no_error_of_a_prediction_is_missing_nowhere(
+    redis_client: redis.Redis, api: Api, entry: Any
+) -> None:
+    note: Any = with_memory()
+    each = note.create(name="a")
+    redis_client.hset("$PL:Note:meta:Note:a", each.pk, msgpack.packb(entry))
+    assert problems(api(note.check_indexes)) == {}
+    api(note.rebuild_indexes)
+    assert problems(api(note.check_indexes)) == {}
+    assert note.get_highest_errors(note) == []
+
+
+@pytest.mark.parametrize("noted", [None, 0.25])
+def test_an_error_below_nothing_is_noted_by_its_size(
+    redis_client: redis.Redis, api: Api, noted: float | None
+) -> None:
+    note: Any = with_memory()
+    each = note.create(name="a")
+    entry = {"resolved": True, "prediction_error": -0.5}
+    redis_client.hset("$PL:Note:meta:Note:a", each.pk, msgpack.packb(entry))
+    if noted is not None:
+        redis_client.zadd("$PL:Note:errors:default", {each.pk: noted})
+    assert problems(api(note.check_indexes))["missing_entries"] == {"prediction_errors": 1}
+    api(note.rebuild_indexes)
+    assert problems(api(note.check_indexes)) == {}
+    assert note.get_highest_errors(note) == [("Note:a", 0.5)]
+
+
+class Fresh(Model):
+    name = KeyField()
+    agent = KeyField(default="a")
+    fresh = DecayingSortedField(partition_by="agent")
+
+
+@pytest.mark.parametrize(
+    ("told", "kept"), [(500.0, 500.0), (50.0, 100.0), (100.0, 100.0), (math.inf, 100.0)]
+)
+def test_a_rebuild_takes_over_later_moments_that_the_index_alone_was_told(
+    redis_client: redis.Redis, api: Api, told: float, kept: float
+) -> None:
+    """As popoto 1.6 does, which touches the index and not the record."""
+    with clock.using(100.0):
+        records = [Fresh.create(name=name) for name in "abc"]
+    redis_client.zadd("$DecayingSortF:Fresh:fresh:a", {records[1].pk: told})
+    with clock.using(1000.0):
+        api(Fresh.rebuild_indexes, batch_size=2)
+    assert [each.fresh for each in Fresh.query.order_by("name").all()] == [100.0, kept, 100.0]
+    assert redis_client.zscore("$DecayingSortF:Fresh:fresh:a", records[1].pk) == kept
+
+
+def test_a_rebuild_takes_over_nothing_from_a_key_of_another_program(
+    redis_client: redis.Redis, api: Api
+) -> None:
+    with clock.using(100.0):
+        record = Fresh.create(name="a")
+    redis_client.delete("$DecayingSortF:Fresh:fresh:a")
+    redis_client.set("$DecayingSortF:Fresh:fresh:a", "foreign")
+    before = redis_client.hgetall(record.pk)
+    api(Fresh.rebuild_indexes)
+    assert redis_client.hgetall(record.pk) == before
+    assert redis_client.get("$DecayingSortF:Fresh:fresh:a") == b"foreign"
+
+
+def test_a_rebuild_leaves_a_moment_alone_that_cannot_be_read_or_is_none(
+    redis_client: redis.Redis, api: Api
+) -> None:
+    with clock.using(100.0):
+        torn, bare, odd = (Fresh.create(name=name) for name in ("torn", "bare", "odd"))
+    redis_client.hset(torn.pk, "fresh", b"\xc1")
+    redis_client.hdel(bare.pk, "fresh")
+    redis_client.hset(odd.pk, "agent", b"\xc1")
+    for each in (torn, bare, odd):
+        redis_client.zadd("$DecayingSortF:Fresh:fresh:a", {each.pk: 500.0})
+    before = [redis_client.hgetall(each.pk) for each in (torn, bare, odd)]
+    api(Fresh.rebuild_indexes)
+    assert [redis_client.hgetall(each.pk) for each in (torn, bare, odd)] == before
+
+
+@pytest.mark.parametrize("told", [0.75, 0.125])
+def test_a_rebuild_takes_over_what_an_index_was_told_of_a_value_that_is_no_moment(
+    redis_client: redis.Redis, api: Api, told: float
+) -> None:
+    policy = PolicyEntry.create(
+        entry_id="1" * 32, agent_id="a", state_fingerprint="f", action_type="act"
+    )
+    initialize_q_value(policy, 0.5)
+    (index,) = [each for each in redis_client.keys("$DecayingSortF:*") if redis_client.zcard(each)]
+    redis_client.zadd(index, {policy.pk: told})
+    api(PolicyEntry.rebuild_indexes)
+    assert PolicyEntry.query.get(redis_key=policy.pk).expected_value == told
+    assert redis_client.zscore(index, policy.pk) == told
 
 
 def test_a_base_in_another_partition_is_a_wrong_one(redis_client: redis.Redis, api: Api) -> None:

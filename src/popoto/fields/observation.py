@@ -213,7 +213,7 @@ def _parts(instance: Any, outcome: str) -> Iterator[Adjustment]:
     if isinstance(instance, PredictionLedgerMixin):
         error = instance._pl_auto_resolve_errors.get(outcome)
         if error is not None:
-            yield Resolving(instance, float(error), "observed")
+            yield Resolving(instance, error, "observed")
     if outcome == "contradicted":
         threshold = _number("AUTO_DISCHARGE_CONFIDENCE_THRESHOLD")
         for doubted in confident:
@@ -259,7 +259,3 @@ class _Outcome(Adjustment):
         for part, end in zip(self.parts, self._ends, strict=True):
             part.finish(replies[start:end])
             start = end
-
-    def queue_up(self) -> None:
-        for part in self.parts:
-            part.queue_up()

@@ -74,9 +74,6 @@ INITIAL_CYCLE_AMPLITUDE: Final = Defaults.INITIAL_CYCLE_AMPLITUDE
 _EVIDENCE_KEY: Final = "$Policy:PolicyEntry:evidence"
 _EVIDENCE_SECONDS: Final = 90 * 86_400
 
-#: Rewards and values beyond it would not leave sums finite.
-_MOST_VALUE: Final = 1e300
-
 
 class _Features(DictField):
     """A dict, or a text: popoto 1.6 keeps texts here, those of dicts as well."""
@@ -192,9 +189,8 @@ def _number(name: str, given: Any) -> float:
         raise TypeError(f"{name} must be a number, got {describe(given)}") from error
     if not math.isfinite(number):
         raise ValueError(f"{name} must be a finite number, got {describe(given)}")
-    least, most = (0, 1) if name in ("alpha", "gamma") else (-_MOST_VALUE, _MOST_VALUE)
-    if not least <= number <= most:
-        raise ValueError(f"{name} must be a number from {least} to {most}, got {describe(given)}")
+    if name in ("alpha", "gamma") and not 0 <= number <= 1:
+        raise ValueError(f"{name} must be a number from 0 to 1, got {describe(given)}")
     return number
 
 

@@ -91,9 +91,6 @@ class Adjustment:
         """Take over what was done; `replies` are those of its commands. Its result."""
         return None
 
-    def queue_up(self) -> None:
-        """Take over what waits in a caller's pipeline."""
-
 
 class Queued(Adjustment):
     """Commands for which no record has to be stored. The result is the first one's reply.

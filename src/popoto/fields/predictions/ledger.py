@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self, cast
@@ -139,10 +140,10 @@ class Resolving(Adjustment):
     takes_constructed = True
 
     def __init__(
-        self, instance: Any, error: float, mode: str, entry: bytes | None = None, actual: Any = None
+        self, instance: Any, error: Any, mode: str, entry: bytes | None = None, actual: Any = None
     ) -> None:
         super().__init__(instance)
-        self.error = error
+        self.error = _as_number(instance, error, mode)
         self.mode = mode
         self.entry = entry
         self.actual = actual
@@ -189,7 +190,8 @@ class Resolving(Adjustment):
         if found is None or found.get("resolved"):
             # Nothing is open: RESOLVE finds that, too, as long as this stays as it is.
             return True
-        self.error = checked_error(self.instance, predicted_in(found), self.actual)
+        error = checked_error(self.instance, predicted_in(found), self.actual)
+        self.error = _as_number(self.instance, error, self.mode)
         return True
 
     def finish(self, replies: Sequence[Reply]) -> float | None:
@@ -201,10 +203,32 @@ class Resolving(Adjustment):
         return self.error
 
 
-def checked_error(instance: Any, predicted: Any, actual: Any) -> float:
+def checked_error(instance: Any, predicted: Any, actual: Any) -> Any:
     """The error as the instance's own class computes it."""
     model: Any = instance.__class__
-    return float(model.compute_prediction_error(predicted, actual))
+    return model.compute_prediction_error(predicted, actual)
+
+
+#: Where errors come from, by the mode of resolving, and what is to be done about wrong ones.
+_SOURCES = {
+    "explicit": ("compute_prediction_error()", "return"),
+    "observed": ("_pl_auto_resolve_errors", "name"),
+}
+
+
+def _as_number(instance: Any, error: Any, mode: str) -> float:
+    """Raises ValueError for what a server could not keep in order, before anything is written."""
+    try:
+        number = float(error)
+    except (TypeError, ValueError, OverflowError):
+        number = math.nan
+    if math.isnan(number):
+        source, remedy = _SOURCES[mode]
+        raise ValueError(
+            f"{instance._meta.model_name}.{source} gives {describe(error)} as the error of "
+            f"{instance.pk!r}: {remedy} a number, usually from 0 to 1; nothing was written"
+        )
+    return number
 
 
 # Plans -------------------------------------------------------------------------------------
@@ -290,7 +314,7 @@ def auto_resolve(instance: Any, outcome: str, pipeline: Any) -> Plan[Any]:
     errors = instance._pl_auto_resolve_errors
     if outcome not in errors:
         raise ValueError(f"Invalid outcome {outcome!r}; outcomes are {sorted(errors)}")
-    resolving = Resolving(instance, float(errors[outcome]), "observed")
+    resolving = Resolving(instance, errors[outcome], "observed")
     resolving.noting = instance._meta.noting("auto_resolve", outcome)
     results = yield from carried_out([resolving], pipeline, skips_missing=True)
     note_resolved(instance, pipeline)

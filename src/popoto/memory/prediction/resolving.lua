@@ -112,14 +112,14 @@ local function make_resolving()
     return 1
   end
 
-  -- The absolute error of a prediction that is resolved; nil for any other.
+  -- The absolute error of a prediction that is resolved; nil for any other, and for what is no number.
   local function error_of(bytes)
     local readable, found = pcall(values_of, bytes)
     if not readable or found.resolved ~= '\195' or not found.prediction_error then
       return nil
     end
     local mistake = tonumber(cmsgpack.unpack(found.prediction_error))
-    return mistake and math.abs(mistake)
+    return mistake and mistake == mistake and math.abs(mistake) or nil
   end
 
   function resolving.MISNOTED(entries, first)

@@ -33,6 +33,7 @@ def _take_over(options: ModelOptions, records: Sequence[Judged]) -> Plan[None]:
     questions: list[Batch] = []
     for record, _, index, _ in asked:
         question = Batch()
+        question.put("KIND", index, "zset")
         question.put("ZSCORE", index, record.key)
         questions.append(question)
     scores = yield from outcomes(questions, options.shard, upkeep=True)
@@ -40,7 +41,7 @@ def _take_over(options: ModelOptions, records: Sequence[Judged]) -> Plan[None]:
     for (record, field, _, moment), score in zip(asked, scores, strict=True):
         # A key of another kind has no scores: who indexes the record tells of it.
         # Any: a score as text, or none.
-        told: Any = None if isinstance(score, GuardFailure) else score[0]
+        told: Any = None if isinstance(score, GuardFailure) else score[1]
         touched = float(told or -math.inf)
         is_newer = touched > moment if field.is_clock else touched != moment
         if math.isfinite(touched) and is_newer:

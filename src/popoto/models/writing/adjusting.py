@@ -116,7 +116,7 @@ class Adjusting(Operation):
         computed.update(dict.fromkeys(self.adjustment.computed, self.what))
 
     def queue_up(self) -> None:
-        self.adjustment.queue_up()
+        """What it brings is known once it was carried out."""
 
 
 def _key_of(adjustment: Adjustment) -> str:
