@@ -192,8 +192,7 @@ class SubconsciousMemory:
         if not self.keeps_repeated:
             there = {getattr(memory, self.content_field) for memory in known}
             wanted = [text for text in dict.fromkeys(texts) if text not in there]
-        if importance is not None:
-            number_in(importance, "importance")
+        number_in(importance, "importance")
         shared: dict[str, Any] = {self.agent_id_field: self.agent_id}
         if self.importance_field is not None:
             shared[self.importance_field] = importance

@@ -145,7 +145,8 @@ def _listed(provider: Any, given: Any) -> list[Any]:
         if inspect.iscoroutine(given):
             given.close()
         raise RuntimeError(f"{who} has an async embed(), which nothing awaits: name it async_embed")
-    is_listing = isinstance(given, Iterable) and not isinstance(given, (str, bytes, Mapping))
+    answer: object = given
+    is_listing = isinstance(answer, Iterable) and not isinstance(answer, (str, bytes, Mapping))
     found: list[Any] = list(given) if is_listing else [given]
     if is_listing and not (found and isinstance(found[0], numbers.Real)):
         return found
