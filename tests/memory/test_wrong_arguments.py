@@ -79,8 +79,12 @@ def assembler(**settings: Any) -> Any:
     return ASSEMBLER(M, {"relevance": 1.0}, **settings)
 
 
-def memory() -> Any:
-    return SubconsciousMemory(Told, agent_id="ada")
+def memory(**settings: Any) -> Any:
+    return SubconsciousMemory(Told, agent_id="ada", **settings)
+
+
+def say(message: Any) -> Any:
+    return memory().inject_context([message])
 
 
 WRONG = [
@@ -330,6 +334,11 @@ WRONG = [
             ("window_size", 0, ValueError),
             ("window_size", math.nan, ValueError),
             ("window_size", "20", TypeError),
+            ("window_size", 1.5, ValueError),
+            ("weight_perturbation", 0, ValueError),
+            ("weight_perturbation", -0.05, ValueError),
+            ("weight_perturbation", 2, ValueError),
+            ("rng", 5, TypeError),
             ("quality_metric", 5, TypeError),
             ("weight_perturbation", None, TypeError),
             ("margin", "x", TypeError),
@@ -360,6 +369,19 @@ WRONG = [
     Wrong("a text", lambda r: memory().inject_context("tea"), TypeError, "list of messages"),
     Wrong("a message", lambda r: memory().inject_context({"role": "user"}), TypeError, "list of"),
     Wrong("texts", lambda r: memory().inject_context(["tea"]), TypeError, "list of messages"),
+    Wrong("no role", lambda r: say({"content": "tea"}), TypeError, "message 0 has no role"),
+    Wrong("a role of None", lambda r: say({"role": None}), TypeError, "message 0 has no role"),
+    Wrong("no content", lambda r: say({"role": "user", "text": "tea"}), TypeError, "no 'content'"),
+    Wrong("no preamble", lambda r: memory(system_preamble=None), TypeError, "system_preamble must"),
+    Wrong("no length", lambda r: memory(extraction_min_length="x"), TypeError, "min_length must"),
+    Wrong("NaN", lambda r: memory(extraction_min_length=math.nan), ValueError, "min_length must"),
+    Wrong("a context", lambda r: memory().report_outcomes([r]), TypeError, "the AssemblyResult"),
+    Wrong(
+        "importance",
+        lambda r: memory().extract_memories(ANSWER, importance=math.nan),
+        ValueError,
+        "importance must be finite",
+    ),
     Wrong("no text", lambda r: memory().extract_memories(5), TypeError, "text of an answer"),
 ]
 
@@ -374,6 +396,19 @@ def test_a_wrong_argument_is_named_and_nothing_is_done(
     with pytest.raises(wrong.error, match=wrong.told):
         wrong.call(record)
     assert dump(redis_client) == before
+
+
+@pytest.mark.parametrize(
+    ("role", "meant"), [("User", "user"), ("human", "user"), ("Assistant", "assistant")]
+)
+def test_a_role_of_another_name_is_told_of(role: str, meant: str) -> None:
+    with pytest.warns(UserWarning, match=f"message 0 has the role '{role}'.*mean '{meant}'"):
+        say({"role": role, "content": "tea"})
+
+
+def test_roles_of_all_kinds_are_known() -> None:
+    for role in ("user", "system", "assistant", "tool", "developer", "function", "model"):
+        say({"role": role, "content": "tea"})
 
 
 def test_predictions_are_those_of_models_that_keep_them(redis_client: redis.Redis) -> None:

@@ -33,8 +33,9 @@ class AdaptiveAssembler:
     """Tries other weights for an assembler, and keeps those that measure as well or better.
 
     Two states take turns: one window of calls measures the weights there are, the next one a
-    candidate, in which a bit of one weight has moved to another. Each weight stays from 0.05 to
-    0.9. The assembler that was handed in is never changed: a shallow copy has other weights.
+    candidate, in which a bit of one weight has moved to another: with fewer than two weights there
+    is nothing to learn. Each weight stays from 0.05 to 0.9. The assembler that was handed in is
+    never changed: a shallow copy has other weights.
 
     `window_size`          how many calls are judged together;
                            `Defaults.ADAPTIVE_QUALITY_WINDOW_SIZE`
@@ -71,10 +72,17 @@ class AdaptiveAssembler:
         self._inner = inner
         size = Defaults.ADAPTIVE_QUALITY_WINDOW_SIZE if window_size is None else window_size
         self._window_size = size
-        if number_in(size, "window_size") < 1:
+        if number_in(size, "window_size") < 1 or size != int(size):
             raise ValueError(f"window_size must be a number of calls, 1 or more, got {size!r}")
         self._quality_metric = quality_metric or _default_quality_metric
         self._weight_perturbation = number_in(weight_perturbation, "weight_perturbation")
+        if not 0 < self._weight_perturbation <= 1:
+            raise ValueError(
+                "weight_perturbation must be above 0, or no weight ever moves, and at most 1, got "
+                f"{describe(weight_perturbation)}"
+            )
+        if rng is not None and not callable(getattr(rng, "sample", None)):
+            raise TypeError(f"rng must be a random.Random, got {describe(rng)}")
         self._rng = rng or random.Random()
         self._original: dict[str, float] = dict(inner.score_weights)
         self._baseline: float | None = None
