@@ -14,8 +14,9 @@ from .side import Side
 #: by what is stored there. What it returns is compared.
 Doing: TypeAlias = Callable[[Side, random.Random], Any]
 
-#: What takes much away is drawn seldom: there has to be something to ask for.
-OFTEN, SELDOM = 4, 1
+#: Questions are drawn most often. What takes much away is drawn seldom: there has to be something
+#: to ask for.
+ASKING, OFTEN, SELDOM = 8, 4, 1
 
 
 @dataclass(frozen=True)
