@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from .allowed import IN_ANY_ORDER
-from .deeds import ASKING, deed
+from .deeds import asked_often, deed
 from .drawing import (
     NUMBERS,
     agent,
@@ -24,12 +24,12 @@ from .side import Side
 # Shapes of results -------------------------------------------------------------------------------
 
 
-@deed(weight=ASKING)
+@asked_often
 def all_(side: Side, chance: random.Random) -> Any:
     return side.api(question(side, chance).all)
 
 
-@deed(weight=ASKING)
+@asked_often
 def shaped(side: Side, chance: random.Random) -> Any:
     is_reversed = chance.random() < 0.5
     shapes: tuple[Callable[[Any], Any], ...] = (
@@ -54,12 +54,12 @@ def with_related(side: Side, chance: random.Random) -> Any:
     return found, [[getattr(each, name) for name in names] for each in found]
 
 
-@deed(weight=ASKING)
+@asked_often
 def one(side: Side, chance: random.Random) -> Any:
     return side.api(getattr(question(side, chance), chance.choice(("first", "last"))))
 
 
-@deed(weight=ASKING)
+@asked_often
 def told(side: Side, chance: random.Random) -> Any:
     some = some_notes(side, chance)
     part = cut(ordered(some, chance), chance)
@@ -68,14 +68,14 @@ def told(side: Side, chance: random.Random) -> Any:
     ]
 
 
-@deed(weight=ASKING)
+@asked_often
 def sliced(side: Side, chance: random.Random) -> Any:
     query, first = question(side, chance), chance.choice((0, 1, -1, 5))
     which = slice(first, chance.choice((None, 3, -1)), chance.choice((None, 2)))
     return query[first] if chance.random() < 0.5 else query[which]
 
 
-@deed(weight=ASKING)
+@asked_often
 def iterator(side: Side, chance: random.Random) -> Any:
     query, size = question(side, chance), chance.choice((1, 3, 1000))
     if not side.is_async:
@@ -105,20 +105,20 @@ def whole_model(side: Side, chance: random.Random) -> Any:
 # Sums and places ---------------------------------------------------------------------------------
 
 
-@deed(weight=ASKING)
+@asked_often
 def aggregate(side: Side, chance: random.Random) -> Any:
     method = chance.choice(("sum", "avg", "min", "max"))
     name = chance.choice(("rank", "weight", "hits", "price", "at", "body"))
     return side.api(getattr(question(side, chance), method), name)
 
 
-@deed(weight=ASKING)
+@asked_often
 def group_count(side: Side, chance: random.Random) -> Any:
     name = chance.choice(("topic", "agent", "author", "hits", "flag", "done"))
     return side.api(some_notes(side, chance).group_count, name)
 
 
-@deed(weight=ASKING)
+@asked_often
 def distances(side: Side, chance: random.Random) -> Any:
     near = {"place": (10.0, 10.0), "place_radius": chance.choice((5, 20000))}
     query = some_notes(side, chance).filter(
