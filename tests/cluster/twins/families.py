@@ -109,8 +109,8 @@ class Maker:
             "Note",
             "agent",
             meta={"indexes": ((("agent", "code"), True), (("topic", "flag"), False))},
-            # Not the shard first: keys in order go to and fro between shards.
-            number=KeyField(type=int),
+            # Before the agent in record keys: keys in order go to and fro between shards.
+            act=KeyField(type=int),
             agent=KeyField(),
             topic=IndexedField(null=True),
             flag=IndexedField(type=bool, null=True),
@@ -177,8 +177,8 @@ class Maker:
             "Said",
             "agent",
             meta={"recall": Recall(session="session", order="place", speaker="speaker")},
-            name=KeyField(),
             agent=KeyField(),
+            name=KeyField(),
             text=StringField(default=""),
             speaker=StringField(default=""),
             session=IndexedField(default="one"),

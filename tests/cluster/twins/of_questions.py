@@ -36,8 +36,8 @@ def shaped(side: Side, chance: random.Random) -> Any:
         lambda query: query.values("agent", "rank", "author"),
         lambda query: query.values_list("pk", flat=True),
         lambda query: query.values_list("topic", "weight"),
-        lambda query: query.only("body", "number"),
-        lambda query: query.computed_sort(lambda each: -each.number, reverse=is_reversed),
+        lambda query: query.only("body", "act"),
+        lambda query: query.computed_sort(lambda each: -each.act, reverse=is_reversed),
     )
     return side.api(chance.choice(shapes)(question(side, chance)).all)
 
@@ -149,7 +149,7 @@ def get(side: Side, chance: random.Random) -> Any:
     query, key = side.models.note.query, note_key(side, chance)
     ways: tuple[Callable[[], Any], ...] = (
         lambda: side.api(query.get, redis_key=key),
-        lambda: side.api(query.get, agent=agent(chance), number=chance.choice(NUMBERS)),
+        lambda: side.api(query.get, agent=agent(chance), act=chance.choice(NUMBERS)),
         lambda: side.api(query.get, code=chance.choice("uv")),
         lambda: side.api(query.get, pk=key),
         lambda: side.api(query.get, key),
