@@ -18,10 +18,9 @@ from popoto import BM25Field, KeyField, Model, StringField
 BEST = 10
 STEM = "$BM25:Searched:words"
 K1, B = 1.2, 0.75
-#: From so many postings on, these tell how long documents are; see docs/architecture.md.
+#: From so many postings on, these tell how long documents are, and an index of more documents has a
+#: log of changes; see docs/architecture.md.
 LONG = 128
-#: An index of more documents has a log of changes.
-LARGE = 1_000
 VOCABULARY = [f"word{number:05}" for number in range(20_000)]
 WEIGHTS = list(itertools.accumulate(1 / (number + 10) for number in range(20_000)))
 #: By place in the vocabulary: rare words, common ones, and both.
@@ -76,7 +75,7 @@ def fill(client: redis.Redis, texts: Sequence[Counter[str]]) -> None:
         )
         # Nothing has changed since then.
         log = {":born": 1, ":floor": 1, key_of(0): 2}
-        if len(texts) > LARGE:
+        if len(texts) > LONG:
             pipeline.zadd(f"{STEM}:changes", log)
         pipeline.execute()
 

@@ -85,6 +85,15 @@ def walks(client: redis.Redis, question: str, limit: int = 10) -> int:
     return asked
 
 
+def lists_read(client: redis.Redis, question: str) -> int:
+    """How many lists a search has looked at, of records that hold a word or have changed."""
+    client.config_resetstat()
+    search(question)
+    stats: Any = client.info("commandstats")
+    read: int = stats["cmdstat_zrange"]["calls"]
+    return read
+
+
 def right(kept: dict[str, str], limits: tuple[int, ...] = (1, 10, 50)) -> None:
     for question in QUESTIONS:
         expected = scores(kept, question)
@@ -339,8 +348,23 @@ def test_records_that_are_gone_are_neither_found_nor_counted(redis_client: redis
     right(kept)
 
 
+def test_of_few_hundred_records_not_all_that_hold_a_word_are_looked_at(
+    redis_client: redis.Redis,
+) -> None:
+    kept = made(21, 300)
+    question = QUESTIONS[0]
+    assert lists_read(redis_client, question) == 3  # the log and both words
+    warm()
+    assert lists_read(redis_client, question) == 1
+    right(kept)
+    for number in range(30):
+        change(kept, random.Random(number), number)
+        right(kept, (10,))
+    assert walks(redis_client, question) == 0
+
+
 def test_small_indexes_have_no_log(redis_client: redis.Redis) -> None:
-    kept = made(14, 1_000)
+    kept = made(14, 128)
     assert redis_client.zcard(LOG) > 0
     assert redis_client.zrange(LOG, 0, 1) == [b":born", b":floor"]
     Page.query.get(name=next(iter(kept))).delete()

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+import warnings
 from typing import Any
 
 import pytest
 import redis
 
+import popoto
 from popoto import (
     AutoKeyField,
     Defaults,
@@ -19,7 +21,7 @@ from popoto import (
     StringField,
     WriteFilterMixin,
 )
-from popoto.exceptions import KeyMutationError
+from popoto.exceptions import KeyMutationError, UnknownNameError
 from tests.driver import Api
 
 PRIORITY = "$WF:Note:priority"
@@ -66,12 +68,30 @@ def note(score: Any, name: str = "x") -> Note:
 def test_scores_of_the_contract(
     api: Api, score: Any, is_saved: bool, priority: float | None, redis_client: redis.Redis
 ) -> None:
-    saved = api(note(score).save)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        saved = api(note(score).save)
     assert (saved is not False) is is_saved
     assert isinstance(saved, int)
     assert redis_client.exists("Note:x") == is_saved
     assert redis_client.zscore(PRIORITY, "Note:x") == priority
     assert redis_client.xlen("stream:mutations") == is_saved
+
+
+@pytest.mark.parametrize("score", [None, "abc", [1], math.nan, 10**400])
+def test_a_score_that_is_no_number_is_told_of(api: Api, score: Any) -> None:
+    told = r"Note.compute_filter_score\(\) returned .*no number.*return a number"
+    with pytest.warns(UserWarning, match=told):
+        assert api(note(score).save) is False
+    with pytest.warns(UserWarning, match=told):
+        Note.bulk_create([note(score)])
+    popoto.configure(strict=True)
+    try:
+        with pytest.raises(UnknownNameError, match=told):
+            api(note(score).save)
+    finally:
+        popoto.configure(strict=False)
+    assert Note.query.count() == 0
 
 
 def test_a_record_stays_as_it_was(api: Api, redis_client: redis.Redis) -> None:

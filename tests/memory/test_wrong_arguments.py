@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import pytest
 import redis
 
+import popoto
 from popoto import (
     AccessTrackerMixin,
     AdaptiveAssembler,
@@ -28,6 +29,7 @@ from popoto import (
     StringField,
     explain_confidence,
 )
+from popoto.exceptions import UnknownNameError
 from popoto.recipes import SubconsciousMemory
 from popoto.recipes.policy_cache import compute_fingerprint, initialize_q_value, update_q_value
 from tests.interop.layout import dump
@@ -79,8 +81,12 @@ def assembler(**settings: Any) -> Any:
     return ASSEMBLER(M, {"relevance": 1.0}, **settings)
 
 
-def memory() -> Any:
-    return SubconsciousMemory(Told, agent_id="ada")
+def memory(**settings: Any) -> Any:
+    return SubconsciousMemory(Told, agent_id="ada", **settings)
+
+
+def say(message: Any) -> Any:
+    return memory().inject_context([message])
 
 
 WRONG = [
@@ -330,6 +336,8 @@ WRONG = [
             ("window_size", 0, ValueError),
             ("window_size", math.nan, ValueError),
             ("window_size", "20", TypeError),
+            ("window_size", 1.5, ValueError),
+            ("rng", 5, TypeError),
             ("quality_metric", 5, TypeError),
             ("weight_perturbation", None, TypeError),
             ("margin", "x", TypeError),
@@ -360,6 +368,16 @@ WRONG = [
     Wrong("a text", lambda r: memory().inject_context("tea"), TypeError, "list of messages"),
     Wrong("a message", lambda r: memory().inject_context({"role": "user"}), TypeError, "list of"),
     Wrong("texts", lambda r: memory().inject_context(["tea"]), TypeError, "list of messages"),
+    Wrong("no preamble", lambda r: memory(system_preamble=None), TypeError, "system_preamble must"),
+    Wrong("no length", lambda r: memory(extraction_min_length="x"), TypeError, "min_length must"),
+    Wrong("NaN", lambda r: memory(extraction_min_length=math.nan), ValueError, "min_length must"),
+    Wrong("a context", lambda r: memory().report_outcomes([r]), TypeError, "the AssemblyResult"),
+    Wrong(
+        "importance",
+        lambda r: memory().extract_memories(ANSWER, importance=math.nan),
+        ValueError,
+        "importance must be finite",
+    ),
     Wrong("no text", lambda r: memory().extract_memories(5), TypeError, "text of an answer"),
 ]
 
@@ -374,6 +392,45 @@ def test_a_wrong_argument_is_named_and_nothing_is_done(
     with pytest.raises(wrong.error, match=wrong.told):
         wrong.call(record)
     assert dump(redis_client) == before
+
+
+@pytest.mark.parametrize(
+    ("message", "told"),
+    [
+        ({"content": "tea"}, "message 0 has no role"),
+        ({"role": None, "content": "tea"}, "message 0 has no role"),
+        ({"role": "user", "text": "tea"}, "message 0 is of the user and has no 'content'"),
+    ],
+)
+def test_a_message_that_nothing_reads_is_told_of(message: dict[str, Any], told: str) -> None:
+    with pytest.warns(UserWarning, match=told):
+        say(message)
+    popoto.configure(strict=True)
+    try:
+        with pytest.raises(UnknownNameError, match=told):
+            say(message)
+    finally:
+        popoto.configure(strict=False)
+
+
+@pytest.mark.parametrize("size", [0, -0.05, 2])
+def test_weights_that_cannot_move_sensibly_are_told_of(size: float) -> None:
+    with pytest.warns(UserWarning, match=f"weight_perturbation={size}"):
+        adaptive = ADAPTIVE(assembler(), window_size=1, weight_perturbation=size)
+    assert adaptive.current_weights == assembler().score_weights
+
+
+@pytest.mark.parametrize(
+    ("role", "meant"), [("User", "user"), ("human", "user"), ("Assistant", "assistant")]
+)
+def test_a_role_of_another_name_is_told_of(role: str, meant: str) -> None:
+    with pytest.warns(UserWarning, match=f"message 0 has the role '{role}'.*mean '{meant}'"):
+        say({"role": role, "content": "tea"})
+
+
+def test_roles_of_all_kinds_are_known() -> None:
+    for role in ("user", "system", "assistant", "tool", "developer", "function", "model"):
+        say({"role": role, "content": "tea"})
 
 
 def test_predictions_are_those_of_models_that_keep_them(redis_client: redis.Redis) -> None:

@@ -300,9 +300,18 @@ def test_which_field_holds_the_text(api: Api, pages: dict[str, Page]) -> None:
     [
         (Fact, {"confidence_gate_mode": "warn"}, "refuse or flag"),
         (Fact, {"confidence_gate_mode": None}, "refuse or flag"),
-        (Fact, {"confidence_gate_threshold": "0.5"}, "finite number"),
-        (Fact, {"confidence_gate_threshold": float("nan")}, "finite number"),
-        (Fact, {"confidence_gate_threshold": True}, "finite number"),
+        (Fact, {"confidence_gate_threshold": "0.5"}, "number from 0 to 1"),
+        (Fact, {"confidence_gate_threshold": float("nan")}, "number from 0 to 1"),
+        (Fact, {"confidence_gate_threshold": True}, "number from 0 to 1"),
+        (Fact, {"confidence_gate_threshold": 2}, "number from 0 to 1"),
+        (Fact, {"confidence_gate_threshold": -0.1}, "number from 0 to 1"),
+        (Fact, {"max_items": -1}, "Fact: max_items must be 0 or more, got -1"),
+        (Fact, {"max_tokens": -1}, "Fact: max_tokens must be 0 or more"),
+        (Fact, {"propagation_depth": -1}, "propagation_depth must be 0 or more"),
+        (Fact, {"proactive_items": -1}, "proactive_items must be 0 or more"),
+        (Fact, {"surfacing_threshold": float("nan")}, "surfacing_threshold must be a number"),
+        (Fact, {"agent_id_field": "nope"}, "agent_id_field='nope'.: Fact has no such field"),
+        (Page, {"graph_traversal_relationship_fields": 5}, "a list of names"),
         (Page, {"confidence_gate_threshold": 0.5}, "needs a ConfidenceField"),
         (Page, {"graph_traversal_relationship_fields": ["nope"]}, "parent, source"),
         (Page, {"graph_traversal_relationship_fields": ["body"]}, "parent, source"),
@@ -321,6 +330,11 @@ def test_settings_that_cannot_work_are_refused_at_once(
 ) -> None:
     with pytest.raises(QueryException, match=message):
         ContextAssembler(model, {}, **options)
+
+
+def test_a_count_below_0_is_refused_where_the_quality_is_asked_for(api: Api) -> None:
+    with pytest.raises(QueryException, match="probe_limit must be 0 or more, got -1"):
+        api(ContextAssembler(Fact, {}).assess, {"topic": "tea"}, probe_limit=-1)
 
 
 @pytest.mark.parametrize(

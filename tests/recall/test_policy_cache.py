@@ -273,12 +273,40 @@ def test_what_is_no_finite_number_is_no_reward(redis_client: redis.Redis, number
     initialize_q_value(policy, 0.25)
     for refused in (
         partial(update_q_value, policy, number),
-        partial(update_q_value, policy, 1, alpha=math.nan),
+        partial(update_q_value, policy, 1, max_future_q=number),
         partial(initialize_q_value, policy, number),
     ):
-        with pytest.raises((ValueError, TypeError)):
+        with pytest.raises((ValueError, TypeError), match=r"must be a (finite )?number, got"):
             refused()
     assert redis_client.zscore(index(), policy.pk) == 0.25
+
+
+@pytest.mark.parametrize(
+    ("name", "numbers"),
+    [
+        ("alpha", (-0.1, 1.1, math.nan, "much")),
+        ("gamma", (-0.1, 1.1, math.inf)),
+        ("reward", (math.inf, 10**400)),
+        ("max_future_q", (-math.inf, [1])),
+    ],
+)
+def test_what_is_outside_of_its_range_teaches_nothing(
+    redis_client: redis.Redis, name: str, numbers: Any
+) -> None:
+    policy = entry()
+    initialize_q_value(policy, 0.25)
+    for number in numbers:
+        with pytest.raises((ValueError, TypeError), match=f"{name} must be a .*number"):
+            update_q_value(policy, **{"reward": 1.0, name: number})
+    assert redis_client.zscore(index(), policy.pk) == 0.25
+
+
+def test_rates_may_be_0_and_1(redis_client: redis.Redis) -> None:
+    policy = entry()
+    initialize_q_value(policy, 0.25)
+    assert update_q_value(policy, 1.0, 5.0, alpha=0, gamma=0) == 0.75
+    assert update_q_value(policy, 1.0, 5.0, alpha=1, gamma=1) == 5.75
+    assert redis_client.zscore(index(), policy.pk) == 6.0
 
 
 def test_a_value_that_would_be_no_finite_number_is_not_learned(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import math
 from typing import Any
 
 import pytest
@@ -199,13 +201,63 @@ def test_nothing_is_embedded_without_provider_source_or_wish(api: Api) -> None:
     assert api(Loose.query.get, name="a").without_provider == 3
 
 
-def test_a_provider_that_returns_nothing_is_passed_over(api: Api, note: Any) -> None:
-    class Silent(Known):
-        def embed(self, texts: list[str], input_type: str | None = None) -> list[list[float]]:
-            return []
+class Answering(Known):
+    """Returns what it is told to, or what that makes of the texts."""
 
-    note.vector._provider = Silent()
+    def __init__(self, answer: Any) -> None:
+        super().__init__()
+        self.answer = answer
+
+    def embed(self, texts: list[str], input_type: str | None = None) -> Any:
+        return self.answer(texts) if callable(self.answer) else self.answer
+
+
+@pytest.mark.parametrize("answer", [[], None, lambda texts: [None for _ in texts]])
+def test_what_has_no_vector_is_saved_without_one_told_of_and_marked(
+    api: Api, note: Any, answer: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    note.create(name="b", text="b")
+    note.vector._provider = Answering(answer)
     assert api(note.create, name="a", text="a").vector is None
+    (told,) = caplog.messages
+    assert "Note.vector: Answering returned no vector for 1 of 1 texts" in told
+    assert "embed_missing() makes it" in told
+    with pytest.raises(RuntimeError, match=r"Answering returned no vector.*nothing was searched"):
+        api(note.query.semantic_search, "up")
+    note.vector._provider = Known(TABLE)
+    assert api(note.embed_missing) == 1
+
+
+@pytest.mark.parametrize(
+    ("answer", "told"),
+    [
+        ([[1, 2, 3]] * 3, "Answering returned 3 vectors for 2 texts"),
+        ([[1, 2, 3]], "Answering returned 1 vectors for 2 texts"),
+        ([1.0, 2.0], "Answering returned one vector; a list of vectors, one for each text"),
+        ("ab", "Answering returned 'ab'; a list of vectors"),
+        ({"data": [[1, 2, 3]]}, r"Answering returned \{'data': .*; a list of vectors"),
+        (5, "Answering returned 5; a list of vectors"),
+        (lambda texts: asyncio.sleep(0), "Answering has an async embed.*async_embed"),
+        ([[1, math.nan, 2]] * 2, ".*not finite"),
+        ([[1, math.inf, 2]] * 2, ".*not finite"),
+        ([["x"]] * 2, "no vector of numbers"),
+    ],
+)
+def test_what_is_no_list_of_vectors_is_refused_by_name(
+    api: Api, note: Any, answer: Any, told: str
+) -> None:
+    note.vector._provider = Answering(answer)
+    note.vector.on_failure = "raise"
+    notes = [note(name="a", text="a"), note(name="b", text="b")]
+    with pytest.raises(RuntimeError, match=f"vector of Note: {told}.*nothing was written"):
+        api(note.bulk_create, notes)
+    assert note.query.count() == 0
+
+
+def test_any_iterable_of_vectors_will_do(api: Api, note: Any) -> None:
+    note.vector._provider = Answering(lambda texts: ([1, 0, 0] for _ in texts))
+    assert api(note.create, name="a", text="a").vector == 3
+    assert [each.name for each in api(note.query.semantic_search, "up")] == ["a"]
 
 
 def test_a_failing_provider_of_vectors_in_files_refuses_the_save(api: Api, provider: Known) -> None:

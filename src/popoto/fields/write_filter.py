@@ -6,10 +6,12 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
+from popoto._unknown_names import is_strict, tell
 from popoto.engine.batch import Batch
 from popoto.engine.request import Reply
 from popoto.exceptions import SkipSaveException
 from popoto.fields.constants import Defaults
+from popoto.fields.describing import describe
 from popoto.fields.keeping.commit import Commit
 from popoto.fields.keeping.entries import Carried, CompanionEntry, Entry
 from popoto.fields.keeping.families import KeyFamily, companion_family
@@ -33,7 +35,10 @@ class WriteFilterMixin:
     _write_filter_score: float
 
     def compute_filter_score(self) -> Any:
-        """How much the record is worth keeping. What is no number counts 0, NaN too."""
+        """How much the record is worth keeping: a number.
+
+        What is none counts 0, NaN too, with a UserWarning; UnknownNameError where names are strict.
+        """
         raise NotImplementedError(f"{type(self).__name__} has to define compute_filter_score()")
 
     @property
@@ -46,7 +51,16 @@ class WriteFilterMixin:
 
     def _check_write_filter(self) -> float:
         """The score, which is kept as `_write_filter_score`. Raises SkipSaveException."""
-        score = _as_score(self.compute_filter_score())
+        given = self.compute_filter_score()
+        score = _as_score(given)
+        if score is None:
+            record: Any = self
+            tell(
+                f"{type(self).__name__}.compute_filter_score() returned {describe(given)}, "
+                "which is no number and counts as 0; return a number (is a return missing?)",
+                refuse=is_strict(record._meta.strict),
+            )
+            score = 0.0
         self._write_filter_score = score
         if score < self._wf_min_threshold:
             raise SkipSaveException(
@@ -84,7 +98,7 @@ class WriteFilterMixin:
         return [CompanionEntry(_key_of(cls, "priority"), key, "$WF", "zset")]
 
     def _following_entries(self) -> list[Carried]:
-        score = _as_score(self.compute_filter_score())
+        score = _as_score(self.compute_filter_score()) or 0.0
         if score < self._wf_priority_threshold:
             return []
         record: Any = self
@@ -112,12 +126,13 @@ class PriorityEntry(CompanionEntry):
         return reply is not None
 
 
-def _as_score(given: Any) -> float:
+def _as_score(given: Any) -> float | None:
+    """A score as a number; None for what is no number."""
     try:
         score = float(given)
     except (TypeError, ValueError, OverflowError):
-        return 0.0
-    return 0.0 if math.isnan(score) else score
+        return None
+    return None if math.isnan(score) else score
 
 
 def _key_of(model: type, kind: str) -> str:

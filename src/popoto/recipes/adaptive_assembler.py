@@ -10,6 +10,7 @@ import threading
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
+from popoto._unknown_names import is_strict, tell
 from popoto.fields.constants import Defaults
 from popoto.fields.describing import describe
 from popoto.fields.given import is_mapping, number_in
@@ -33,14 +34,16 @@ class AdaptiveAssembler:
     """Tries other weights for an assembler, and keeps those that measure as well or better.
 
     Two states take turns: one window of calls measures the weights there are, the next one a
-    candidate, in which a bit of one weight has moved to another. Each weight stays from 0.05 to
-    0.9. The assembler that was handed in is never changed: a shallow copy has other weights.
+    candidate, in which a bit of one weight has moved to another: with fewer than two weights there
+    is nothing to learn. Each weight stays from 0.05 to 0.9. The assembler that was handed in is
+    never changed: a shallow copy has other weights.
 
     `window_size`          how many calls are judged together;
                            `Defaults.ADAPTIVE_QUALITY_WINDOW_SIZE`
     `quality_metric`       a number for a `RetrievalQuality`, by default its `fok_score` times its
                            `avg_confidence`. Where it fails the call does not count
-    `weight_perturbation`  how much of a weight moves
+    `weight_perturbation`  how much of a weight moves, above 0 and at most 1: others give a
+                           UserWarning
     `rng`                  the `random.Random` that decides which
     `margin`               how much better than the baseline a candidate has to measure; by 0,
                            one that measures the same is kept, so that noise moves weights
@@ -71,10 +74,18 @@ class AdaptiveAssembler:
         self._inner = inner
         size = Defaults.ADAPTIVE_QUALITY_WINDOW_SIZE if window_size is None else window_size
         self._window_size = size
-        if number_in(size, "window_size") < 1:
+        if number_in(size, "window_size") < 1 or size != int(size):
             raise ValueError(f"window_size must be a number of calls, 1 or more, got {size!r}")
         self._quality_metric = quality_metric or _default_quality_metric
         self._weight_perturbation = number_in(weight_perturbation, "weight_perturbation")
+        if not 0 < self._weight_perturbation <= 1:
+            tell(
+                "AdaptiveAssembler: weights move by more than 0 and at most 1 to any purpose, got "
+                f"weight_perturbation={describe(weight_perturbation)}",
+                refuse=is_strict(),
+            )
+        if rng is not None and not callable(getattr(rng, "sample", None)):
+            raise TypeError(f"rng must be a random.Random, got {describe(rng)}")
         self._rng = rng or random.Random()
         self._original: dict[str, float] = dict(inner.score_weights)
         self._baseline: float | None = None

@@ -12,7 +12,7 @@ from popoto.engine.request import Plan
 from popoto.engine.run import arun, run
 from popoto.fields.constants import Defaults
 from popoto.fields.describing import describe
-from popoto.models.reading.ranking.asked import checked_limit, checked_number
+from popoto.models.reading.ranking.asked import checked_count, checked_number
 from popoto.recipes.assembling.asked import Asked, checked_dict
 from popoto.recipes.assembling.choosing import Budget, length_as_tokens, within
 from popoto.recipes.assembling.effects import take_effect
@@ -38,6 +38,8 @@ from popoto.recipes.assembling.quality import (
 )
 from popoto.recipes.assembling.retrieving import mode_of, searched_by
 from popoto.recipes.assembling.settings import (
+    check_agent_field,
+    checked_budget,
     checked_share,
     checked_weights,
     options_of,
@@ -120,7 +122,7 @@ class ContextAssembler:
 
     A weight of what the model does not have, and an unknown format, give a warning at once.
     Methods have native asyncio twins, ``async_…``. Raises QueryException for settings that the
-    model does not allow.
+    model does not allow, and for numbers below 0.
     """
 
     def __init__(
@@ -173,6 +175,7 @@ class ContextAssembler:
         self._asked(None, None, None)
         self._budget()
         self._suppression()
+        check_agent_field(options_of(model_class), agent_id_field)
         tell_of_settings(model_class, score_weights, output_format)
         self._render()
 
@@ -222,7 +225,7 @@ class ContextAssembler:
         found = yield from gathered(asked)
         merged = self._merged(found)
         render = self._render()
-        kept, tokens = within(merged[: max(self.max_items, 0)], self._budget(), render)
+        kept, tokens = within(merged[: self.max_items], self._budget(), render)
         pulled_keys = {record.pk for record in found.pull}
         proactive = [record for record in kept if record.pk not in pulled_keys]
         metadata: dict[str, Any] = {
@@ -256,7 +259,7 @@ class ContextAssembler:
         if agent_id is not None:
             wanted[self.agent_id_field] = agent_id
         if self.proactive_items is not None:
-            checked_limit(options, self.proactive_items, "proactive_items")
+            checked_count(options, self.proactive_items, "proactive_items")
         threshold = self.surfacing_threshold
         return Asked(
             self.model_class,
@@ -264,9 +267,9 @@ class ContextAssembler:
             checked_dict("query_cues", cues or {}, "{'topic': 'deploys'}"),
             wanted,
             mode_of(self.model_class, self.retrieval_mode),
-            checked_limit(options, self.max_items, "max_items"),
+            checked_count(options, self.max_items, "max_items"),
             checked_number(options, "surfacing_threshold", threshold, infinite=True),
-            checked_limit(options, self.propagation_depth, "propagation_depth"),
+            checked_count(options, self.propagation_depth, "propagation_depth"),
             check_traversed(self.model_class, self.graph_traversal_relationship_fields),
             checked_gate(
                 self.model_class, self.confidence_gate_threshold, self.confidence_gate_mode
@@ -286,16 +289,15 @@ class ContextAssembler:
         pulled = list({record.pk: record for record in found.pull}.values())
         keys = {record.pk for record in pulled}
         unasked = [record for record in found.push if record.pk not in keys]
-        room = max(self.max_items, 0)
-        places = room // 5 if self.proactive_items is None else max(self.proactive_items, 0)
+        room = self.max_items
+        places = room // 5 if self.proactive_items is None else self.proactive_items
         first = max(room - min(places, len(unasked)), 0)
         return [*pulled[:first], *unasked, *pulled[first:]]
 
     def _budget(self) -> Budget:
         own, most = self._token_counter, self.max_tokens
         if most is not None:
-            options = options_of(self.model_class)
-            checked_number(options, "max_tokens", most, infinite=True)
+            checked_budget(options_of(self.model_class), most)
         counter = None if own is length_as_tokens else own
         return Budget(most, counter, self.strict_budget)
 
@@ -369,7 +371,7 @@ class ContextAssembler:
         if not asked.cues:
             logger.warning("assess(): no query_cues, so there is nothing to assess")
             return RetrievalQuality()
-        wanted = 0 if limit is None else checked_limit(asked.spec.options, limit, "probe_limit")
+        wanted = 0 if limit is None else checked_count(asked.spec.options, limit, "probe_limit")
         found = yield from probed(asked, wanted or self.max_items)
         known = Cue.all_of(asked.cues, found.familiar)
         quality = yield from measured(

@@ -150,20 +150,14 @@ class _Valuing(Adjustment):
     what = "update_q_value()"
     names = ("agent_id",)
 
-    def __init__(self, instance: Any, command: str, *numbers: float) -> None:
+    def __init__(self, instance: Any, command: str, **numbers: float) -> None:
         if not isinstance(instance, PolicyEntry):
             raise TypeError(
                 f"the value that is learned is a PolicyEntry's, got {describe(instance)}"
             )
         super().__init__(instance)
         self.command = command
-        try:
-            given = [float(number) for number in numbers]
-        except TypeError as error:
-            raise TypeError(f"rewards and values must be numbers, got {numbers!r}") from error
-        if not all(map(math.isfinite, given)):
-            raise ValueError(f"rewards and values must be finite numbers, got {numbers!r}")
-        self.numbers = [repr(number) for number in given]
+        self.numbers = [repr(_number(name, given)) for name, given in numbers.items()]
 
     def unsaved(self) -> Exception:
         return ValueError(str(super().unsaved()))
@@ -185,6 +179,21 @@ class _Valuing(Adjustment):
         return float(told[0])
 
 
+def _number(name: str, given: Any) -> float:
+    """One of what a value learns from. Raises TypeError, or ValueError outside of its range."""
+    try:
+        number = float(given)
+    except OverflowError:
+        number = math.inf
+    except (TypeError, ValueError) as error:
+        raise TypeError(f"{name} must be a number, got {describe(given)}") from error
+    if not math.isfinite(number):
+        raise ValueError(f"{name} must be a finite number, got {describe(given)}")
+    if name in ("alpha", "gamma") and not 0 <= number <= 1:
+        raise ValueError(f"{name} must be a number from 0 to 1, got {describe(given)}")
+    return number
+
+
 def update_q_value(
     instance: PolicyEntry,
     reward: float,
@@ -195,9 +204,9 @@ def update_q_value(
     """Let the value of an entry learn from a reward; returns the difference to what was expected.
 
     ``difference = reward + gamma * max_future_q - value``, and ``alpha * difference`` is added to
-    the value (Q-learning, Watkins 1989). `Defaults.TD_ALPHA` and `TD_GAMMA` unless given. Raises
-    ValueError for an entry that is not stored, and for numbers that are not finite. One command,
-    atomic on the server.
+    the value (Q-learning, Watkins 1989). `Defaults.TD_ALPHA` and `TD_GAMMA` unless given, both
+    from 0 to 1. Raises ValueError for an entry that is not stored, and for numbers out of their
+    range or not finite. One command, atomic on the server.
     """
     return run(_rewarding(instance, reward, max_future_q, alpha, gamma))
 
@@ -215,12 +224,12 @@ async def async_update_q_value(
 
 def initialize_q_value(instance: PolicyEntry, initial_q: float = 0.0) -> None:
     """Set the value of an entry. Raises ValueError for one that is not stored. One command."""
-    run(_carried_out(_Valuing(instance, "VALUE", initial_q)))
+    run(_carried_out(_Valuing(instance, "VALUE", initial_q=initial_q)))
 
 
 async def async_initialize_q_value(instance: PolicyEntry, initial_q: float = 0.0) -> None:
     """`initialize_q_value` for asyncio."""
-    await arun(_carried_out(_Valuing(instance, "VALUE", initial_q)))
+    await arun(_carried_out(_Valuing(instance, "VALUE", initial_q=initial_q)))
 
 
 def _rewarding(
@@ -228,7 +237,8 @@ def _rewarding(
 ) -> Plan[float]:
     rate = Defaults.TD_ALPHA if alpha is None else alpha
     discount = Defaults.TD_GAMMA if gamma is None else gamma
-    return _carried_out(_Valuing(instance, "REWARD", reward, future, rate, discount))
+    numbers = {"reward": reward, "max_future_q": future, "alpha": rate, "gamma": discount}
+    return _carried_out(_Valuing(instance, "REWARD", **numbers))
 
 
 def _carried_out(valuing: _Valuing) -> Plan[float]:

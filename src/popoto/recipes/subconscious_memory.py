@@ -8,9 +8,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import reduce
 from typing import Any, Final, TypeAlias, TypeGuard, cast
 
+from popoto._unknown_names import is_strict, slip_of, tell
 from popoto.exceptions import QueryException
 from popoto.fields.asking.conditions import Q
 from popoto.fields.describing import describe
+from popoto.fields.given import number_in
 from popoto.fields.observation import ObservationProtocol
 from popoto.memory.text.sentences import sentences
 from popoto.recipes.context_assembler import AssemblyResult, ContextAssembler
@@ -29,6 +31,10 @@ DEFAULT_SYSTEM_PREAMBLE: Final = "You are a helpful assistant."
 
 Message: TypeAlias = dict[str, Any]
 
+#: Roles that are read, or that no role is likely to be a slip of, and what others call them.
+_ROLES: Final = ("user", "system", "assistant")
+_OTHER_ROLES: Final[Mapping[str, str]] = {"human": "user"}
+
 _HEADING: Final = "\n\nRelevant context:\n"
 #: Memories as lines, or as elements of XML. None of them contains what ends it.
 _LINES: Final = re.compile(r"(?:- .*\n)*- .*|(?:\d+\. .*\n)*\d+\. .*|(?s:<records>.*?</records>)")
@@ -44,7 +50,8 @@ class SubconsciousMemory:
                              `relevance` counts, if there is one
     `extraction_min_length`  sentences that are shorter are not kept
     `system_preamble`        what a system message begins with, where there is none yet
-    `content_field`, `importance_field`, `agent_id_field`   names of the fields
+    `content_field`, `importance_field`, `agent_id_field`   names of the fields; None for the
+                             second: importance is not kept
     `keeps_repeated`         whether a sentence is kept that the agent has a memory of already
     `output_format`          how memories are shown (`ContextAssembler`): by default structured, and
                              of `DefaultMemory` the texts alone (content)
@@ -62,7 +69,7 @@ class SubconsciousMemory:
         extraction_min_length: int = DEFAULT_EXTRACTION_MIN_LENGTH,
         system_preamble: str = DEFAULT_SYSTEM_PREAMBLE,
         content_field: str = "content",
-        importance_field: str = "importance",
+        importance_field: str | None = "importance",
         agent_id_field: str = "agent_id",
         *,
         keeps_repeated: bool = True,
@@ -73,6 +80,9 @@ class SubconsciousMemory:
                 "SubconsciousMemory needs agent_id, or all agents would share their memories: "
                 'SubconsciousMemory(agent_id="ada")'
             )
+        if not isinstance(system_preamble, str):
+            raise TypeError(f"system_preamble must be a text, got {describe(system_preamble)}")
+        number_in(extraction_min_length, "extraction_min_length", infinite=True)
         if output_format is None:
             output_format = "content" if model_class is None else "structured"
         self.model_class: Any = DefaultMemory if model_class is None else model_class
@@ -111,7 +121,8 @@ class SubconsciousMemory:
         The last message of the user is the cue. A system message that comes first is replaced, in
         the list, by a copy with the memories below its text, instead of those of an earlier
         call; without one a new list begins with one. Raises what `ContextAssembler.assemble` does,
-        and TypeError for what is no list of messages.
+        and TypeError for what is no list of messages. A message that nothing reads, as it lacks a
+        role or has a misspelled one, gives a UserWarning (UnknownNameError where names are strict).
         """
         if not _are_any(messages):
             return messages, AssemblyResult()
@@ -182,7 +193,10 @@ class SubconsciousMemory:
         if not self.keeps_repeated:
             there = {getattr(memory, self.content_field) for memory in known}
             wanted = [text for text in dict.fromkeys(texts) if text not in there]
-        shared = {self.agent_id_field: self.agent_id, self.importance_field: importance}
+        number_in(importance, "importance")
+        shared: dict[str, Any] = {self.agent_id_field: self.agent_id}
+        if self.importance_field is not None:
+            shared[self.importance_field] = importance
         if wanted:
             self._check_fields(shared)
         for text in wanted:
@@ -198,7 +212,7 @@ class SubconsciousMemory:
                     f"SubconsciousMemory({setting}={name!r}): {self.model_class.__name__} has no "
                     f"such field, so memories would lack it; fields are {', '.join(fields)}"
                 )
-        if self.importance_field == "importance" and self.importance_field not in fields:
+        if self.importance_field == "importance" and "importance" not in fields:
             del shared[self.importance_field]
 
     @staticmethod
@@ -212,22 +226,30 @@ class SubconsciousMemory:
 
         Raises ValueError for an outcome that is none. One command.
         """
-        if assembly_result is not None and assembly_result.records:
-            records = assembly_result.records
+        if records := _records_of(assembly_result):
             ObservationProtocol.on_context_used(records, self._outcomes(records, outcome))
 
     async def async_report_outcomes(
         self, assembly_result: AssemblyResult | None, outcome: str = "acted"
     ) -> None:
         """`report_outcomes` for asyncio."""
-        if assembly_result is not None and assembly_result.records:
-            records = assembly_result.records
+        if records := _records_of(assembly_result):
             outcomes = self._outcomes(records, outcome)
             await ObservationProtocol.async_on_context_used(records, outcomes)
 
     @staticmethod
     def _outcomes(records: Sequence[Any], outcome: str) -> dict[str, str]:
         return {record.pk: outcome for record in records}
+
+
+def _records_of(result: Any) -> Sequence[Any]:
+    """The records of a context. Raises TypeError for what is none."""
+    if result is not None and not hasattr(result, "records"):
+        raise TypeError(
+            "report_outcomes() takes the AssemblyResult that inject_context() returned, got "
+            f"{describe(result)}"
+        )
+    return () if result is None else result.records
 
 
 def _usual_weights(model: Any) -> dict[str, float]:
@@ -246,10 +268,29 @@ def _are_any(messages: list[Message] | None) -> TypeGuard[list[Message]]:
             "inject_context() takes a list of messages, such as "
             f"[{{'role': 'user', 'content': '…'}}], got {describe(given)}"
         )
+    for place, message in enumerate(cast("list[Message]", items)):
+        _tell_of_message(place, message)
     first = cast("list[Message]", items)[:1]
     if first and first[0].get("role") == "system":
         _parts_of(first[0].get("content"))
     return bool(items)
+
+
+def _tell_of_message(place: int, message: Mapping[str, Any]) -> None:
+    """Tell of one that nothing reads, though it looks as if somebody meant it to be read."""
+    role = message.get("role")
+    meant = isinstance(role, str) and (_OTHER_ROLES.get(role) or slip_of(role, _ROLES))
+    if not isinstance(role, str):
+        problem = (
+            f"has no role, such as 'user' or 'system', so nothing reads it: {describe(message)}"
+        )
+    elif role == "user" and "content" not in message:
+        problem = f"is of the user and has no 'content', so nothing reads it: {describe(message)}"
+    elif meant:
+        problem = f"has the role {role!r}, which nothing reads; did you mean {meant!r}?"
+    else:
+        return
+    tell(f"inject_context(): message {place} {problem}", refuse=is_strict())
 
 
 def _parts_of(content: Any) -> list[Any]:

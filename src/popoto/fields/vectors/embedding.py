@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import inspect
+import numbers
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -26,6 +28,7 @@ __all__ = [
     "Unembedded",
     "Unvectored",
     "Worded",
+    "answered",
     "described_by",
     "embedded",
     "embedded_by_word",
@@ -122,14 +125,39 @@ def _answers(
     wanted = list(dict.fromkeys(texts))
     told: dict[str, Any] = {}
     for batch in batches(wanted, _batch_size(provider, len(wanted))):
-        found = yield call(batch)
-        if found is None or len(found) == 0:
+        found = _listed(provider, (yield call(batch)))
+        if not found:
             told |= dict.fromkeys(batch)
             continue
         if len(found) != len(batch):
-            raise RuntimeError(f"{len(found)} vectors for {len(batch)} texts")
+            who = type(provider).__name__
+            raise RuntimeError(f"{who} returned {len(found)} vectors for {len(batch)} texts")
         told |= zip(batch, found, strict=True)
     return told
+
+
+def _listed(provider: Any, given: Any) -> list[Any]:
+    """What a provider has returned, as a list. RuntimeError for what cannot be vectors of texts."""
+    who = type(provider).__name__
+    if given is None:
+        return []
+    if inspect.isawaitable(given):
+        if inspect.iscoroutine(given):
+            given.close()
+        raise RuntimeError(f"{who} has an async embed(), which nothing awaits: name it async_embed")
+    answer: object = given
+    is_listing = isinstance(answer, Iterable) and not isinstance(answer, (str, bytes, Mapping))
+    found: list[Any] = list(given) if is_listing else [given]
+    if is_listing and not (found and isinstance(found[0], numbers.Real)):
+        return found
+    told = "one vector" if is_listing else describe(given)
+    raise RuntimeError(f"{who} returned {told}; a list of vectors, one for each text, is due")
+
+
+def answered(provider: Any, vectors: Sequence[object]) -> None:
+    """RuntimeError where a provider has told no vector of a question."""
+    if any(vector is None for vector in vectors):
+        raise RuntimeError(f"{type(provider).__name__} returned no vector for the question")
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +171,13 @@ class Worded:
     @classmethod
     def of(cls, provider: LateInteractionProvider, told: Any) -> Self:
         """Without the stop words of the provider's language. ValueError for wrong lengths."""
-        whole, words, vectors = told
+        try:
+            whole, words, vectors = told
+        except (TypeError, ValueError) as error:
+            raise RuntimeError(
+                f"{type(provider).__name__}.embed_words() returned {describe(told)} for a text, "
+                "where TextVectors(vector, words, word_vectors) is due"
+            ) from error
         vector = array_of(whole)
         _check_length(provider, vector)
         if len(words) != len(vectors):

@@ -72,6 +72,7 @@ class Preparing:
             logger.warning("%s; embed_missing() makes it", failure)
         else:
             vectors = dict(zip(wanted, found, strict=True))
+            self._tell_unanswered(found)
         stored = {
             task.key: self._outcome(task, vectors, text)
             for (_, task), text in zip(embed, texts, strict=True)
@@ -81,6 +82,18 @@ class Preparing:
             {task.key: each for (_, task), each in zip(tasks, outcomes, strict=True)}
         )
         return outcomes
+
+    def _tell_unanswered(self, found: Sequence[Embedded | None]) -> None:
+        lacking = sum(each is None for each in found)
+        if lacking:
+            logger.warning(
+                "%s: %s returned no vector for %d of %d texts; the records are saved without one; "
+                "embed_missing() makes it",
+                self.label,
+                type(self.provider).__name__,
+                lacking,
+                len(found),
+            )
 
     def _unkept(self, kept: Sequence[tuple[Any, Unembedded]]) -> Plan[list[tuple[Any, Unembedded]]]:
         """Those whose text has not changed, but whose vector is not there any more."""

@@ -6,7 +6,7 @@
 --   P:df, P:dl     sorted sets: term -> documents that hold it, record key -> words of it
 --   P:n, P:avgdl   how many documents, and how many words they have on average
 --   P:analyzer     what made the words, unless popoto 1.6 could have
---   P:changes      sorted set, of more than 1,000 documents: record key -> when it last changed, for
+--   P:changes      sorted set, of more than 128 documents: record key -> when it last changed, for
 --                  the latest changes of all; ":born" -> when this began, ":floor" -> what is not
 --                  told any more; ":inv:<term>" -> when a set became a longer one
 --
@@ -22,10 +22,10 @@
 
 local function make_indexing()
   local indexing = {}
-  -- From so many postings on a set is a longer one.
+  -- From so many postings on a set is a longer one, and an index of more documents has a log.
   local LONG, STEP = 128, 2 ^ -32
-  -- An index of more documents has a log of so many changes, or up to twice as many.
-  local LARGE, LOGGED = 1000, 512
+  -- It is of so many changes, or up to twice as many.
+  local LOGGED = 512
   -- How many documents hold a term, by the key of its postings: looked at once in a call.
   local holders = {}
   -- What goes into the log beside the document: sets that have become longer ones.
@@ -192,7 +192,7 @@ local function make_indexing()
   local function note_changes(stem, member, number)
     local log, sets = stem .. ':changes', lengthened
     lengthened = {}
-    if number <= LARGE then
+    if number <= LONG then
       call('DEL', log)
       return
     end

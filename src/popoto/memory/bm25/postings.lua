@@ -9,8 +9,8 @@ local STEP = 2 ^ -32
 -- A walk reads so many postings at once, and more each time.
 local PAGE, LARGEST_PAGE = 32, 1000
 
--- How many documents the walks have come to.
-local met_by_walks = 0
+-- How many documents were met in longer sets of postings, one by one.
+local met_in_longer = 0
 
 -- The next run of postings of one frequency and one number of words, or nil.
 local function open_run(term, frequency, below)
@@ -143,7 +143,7 @@ local function met(from, run, members)
       fresh[#fresh + 1] = member
     end
   end
-  met_by_walks = met_by_walks + #fresh
+  met_in_longer = met_in_longer + #fresh
   local candidates = {}
   for place, length in ipairs(fresh[1] and call('ZMSCORE', lengths, unpack(fresh)) or {}) do
     length = tonumber(length or 1)

@@ -12,14 +12,14 @@
 --        "", or what the caller remembers (foretold.lua): born, version, last, rest, average, idf by
 --        term ("" = not remembered), number of documents, their keys...
 -- Reply  {{{key, {values...}, score}, ...}, due, dead, told}, the best first; the others as query.lua.
---        told: {born, version, latest, number, average, how many documents walks have met,
+--        told: {born, version, latest, number, average, how many postings of longer sets were met,
 --        holders by term...}; {} where there is no log of changes
 --        {"due", due}; {"form", mark that was found}
 -- Cost   O(answer) postings in most cases, each O(terms * log n): walks end where no other document
 --        can be better (postings.lua). O(postings) where nearly nothing is left out by the words but
 --        by the query. With few candidates, O(candidates * terms).
 
--- Below so many postings of all terms, they are all looked at.
+-- Below so many postings of all terms, they are all looked at rather than walked.
 local FEW = 1000
 -- With so few candidates, these are looked at instead.
 local FEW_CANDIDATES = 1000
@@ -73,15 +73,23 @@ local function find_best()
   if root.kind == 'keys' or (root.kind ~= 'all' and not condition) then
     return take_all(find(root))
   end
-  local walked = {}
+  local longer = {}
   for _, term in ipairs(terms) do
-    if postings <= FEW or term.holders <= 128 then
+    if term.holders <= 128 then
       take_all(call('ZRANGE', term.key, 0, -1))
     else
-      walked[#walked + 1] = term
+      longer[#longer + 1] = term
     end
   end
-  return #walked == 0 or is_foretold(walked) or walk_postings(walked)
+  if #longer == 0 or is_foretold(longer) then
+    return
+  elseif postings > FEW then
+    return walk_postings(longer)
+  end
+  for _, term in ipairs(longer) do
+    take_all(call('ZRANGE', term.key, 0, -1))
+    met_in_longer = met_in_longer + term.holders
+  end
 end
 
 if #terms > 0 and most > 0 then
@@ -104,6 +112,6 @@ end
 if not born then
   return {found, due, dead, {}}
 end
-local told = {born, version, latest, number, string.format('%.17g', own_average), met_by_walks,
+local told = {born, version, latest, number, string.format('%.17g', own_average), met_in_longer,
   asked}
 return {found, due, dead, told}

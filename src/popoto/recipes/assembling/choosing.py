@@ -78,7 +78,10 @@ class Budget:
         if self.counter is None:
             return estimated_tokens(text)
         try:
-            return max(int(self.counter(text)), 0)
+            tokens = int(self.counter(text))
+            if tokens < 0:
+                raise ValueError(f"{tokens} tokens")  # noqa: TRY301  # as wrong as any other answer
+            return tokens
         except Exception as error:  # noqa: BLE001 - a counter of the caller's own, of any kind
             logger.warning("token_counter failed, so that the estimate counts: %r", error)
             return estimated_tokens(text)

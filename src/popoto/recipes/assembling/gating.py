@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -62,9 +61,10 @@ def checked_gate(model: Any, threshold: Any, mode: Any) -> Gate | None:
         )
     if threshold is None:
         return None
-    if not math.isfinite(as_number(threshold)):
+    if not 0 <= as_number(threshold) <= 1:
         raise QueryException(
-            f"confidence_gate_threshold must be a finite number or None, got {describe(threshold)}"
+            "confidence_gate_threshold must be a number from 0 to 1, as confidences are, or None, "
+            f"got {describe(threshold)}"
         )
     if not model._meta.listed("confidence"):
         raise QueryException(

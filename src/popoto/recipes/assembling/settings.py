@@ -62,6 +62,27 @@ def checked_share(options: ModelOptions, what: str, given: Any) -> float:
     return number
 
 
+def checked_budget(options: ModelOptions, most: Any) -> None:
+    """Raise QueryException for what is no number of tokens."""
+    if checked_number(options, "max_tokens", most, infinite=True) < 0:
+        raise QueryException(
+            f"{options.model_name}: max_tokens must be 0 or more, or None for any number, got "
+            f"{describe(most)}"
+        )
+
+
+def check_agent_field(options: ModelOptions, name: Any) -> None:
+    """Raise QueryException for a field of agents that there is not.
+
+    There may be none of the usual name: a model without agents has none.
+    """
+    if name not in (*options.by_name, "agent_id"):
+        raise QueryException(
+            f"ContextAssembler(agent_id_field={describe(name)}): {options.model_name} has no such "
+            f"field; {closest(str(name), options.by_name, 'fields')}"
+        )
+
+
 def _unknown_weights(options: ModelOptions, weights: Mapping[str, float]) -> Iterator[str]:
     known = [*options.by_name, *_SIGNALS]
     for name in weights:

@@ -26,9 +26,9 @@ _MOST_REFERRERS: Final = 1000
 
 def check_traversed(model: Any, names: Iterable[str] | None) -> tuple[str, ...]:
     """The relationships to walk along. Raises QueryException for what leads to another model."""
-    if isinstance(names, str):
+    if isinstance(names, str) or not isinstance(names, (Iterable, type(None))):
         raise QueryException(
-            f"graph_traversal_relationship_fields is a list of names; got {names!r}"
+            f"graph_traversal_relationship_fields is a list of names; got {describe(names)}"
         )
     given = tuple(names or ())
     fields = model._meta.by_name

@@ -26,6 +26,7 @@ __all__ = [
     "asked_text",
     "capped",
     "checked_boost",
+    "checked_count",
     "checked_filter",
     "checked_limit",
     "checked_mapping",
@@ -60,6 +61,14 @@ def checked_limit(options: ModelOptions, limit: Any, name: str = "limit") -> int
     if isinstance(limit, bool) or not isinstance(limit, Integral):
         raise QueryException(f"{options.model_name}: {name} must be an int, got {describe(limit)}")
     return min(int(limit), MOST_RESULTS)
+
+
+def checked_count(options: ModelOptions, count: Any, name: str) -> int:
+    """How many of something there may be. Raises QueryException for what is no int from 0 on."""
+    number = checked_limit(options, count, name)
+    if number < 0:
+        raise QueryException(f"{options.model_name}: {name} must be 0 or more, got {number}")
+    return number
 
 
 def capped(execution: Execution, count: int) -> int:

@@ -8,7 +8,7 @@ from typing import Any
 
 from popoto.engine.outcome import other_model
 from popoto.engine.request import Call, Plan
-from popoto.fields.vectors.embedding import described_by, embedded, provider_failure
+from popoto.fields.vectors.embedding import answered, described_by, embedded, provider_failure
 from popoto.fields.vectors.keeper import Described, Seen, VectorKeeper
 from popoto.memory.vectors.arrays import Array
 from popoto.memory.vectors.matrix import View
@@ -50,9 +50,10 @@ class Search:
             return None
         try:
             (vector,) = yield from embedded(field.provider, [text], "query")
+            answered(field.provider, [vector])
         except Exception as error:
             raise provider_failure(field.label, error, "nothing was searched") from error
-        return None if vector is None or not vector.any() else vector
+        return vector if vector is not None and vector.any() else None
 
     @classmethod
     def among_seen(cls, field: AnyField, seen: Seen, vector: Array) -> Search | None:

@@ -12,6 +12,7 @@ from operator import itemgetter
 from popoto.engine.request import Plan
 from popoto.fields.vectors.embedding import (
     Worded,
+    answered,
     embedded,
     embedded_by_word,
     provider_failure,
@@ -131,6 +132,7 @@ def compared(
         return None, f"{field.label} has no vectors: meaning does not count"
     try:
         asked = yield from _asked(field, [question, telling])
+        answered(provider, asked[0])
     except Exception as error:
         failure = provider_failure(field.label, error, "words alone decide")
         if not has_words or isinstance(failure, ValueError):
