@@ -213,6 +213,26 @@ def test_raw_update_refuses_what_does_not_fit(
     assert state(redis_client) == before
 
 
+def test_raw_update_names_a_key_of_another_program_and_writes_nothing(
+    api: Api, redis_client: redis.Redis
+) -> None:
+    fill()
+    redis_client.set("Task:theirs", "another program's")
+    keys = ["Task:t0", "Task:t1", "Task:theirs", "Task:t2"]
+    with pytest.raises(BulkError) as caught:
+        api(Task.raw_update, keys, effort=77)
+    assert str(caught.value).startswith(
+        "Task.raw_update: row 2: the key 'Task:theirs' holds a string where a hash belongs"
+    )
+    assert Task.query.filter(effort=77).count() == 0
+    with pytest.raises(BulkError) as caught:
+        api(Task.raw_update, keys, batch_size=1, effort=77)
+    assert str(caught.value).startswith("Task.raw_update: row 2: the key 'Task:theirs' holds")
+    assert caught.value.done == 2
+    assert [each.name for each in Task.query.filter(effort=77).order_by("name")] == ["t0", "t1"]
+    assert redis_client.get("Task:theirs") == b"another program's"
+
+
 def test_raw_update_of_nothing(api: Api) -> None:
     assert api(Task.raw_update, [], effort=1) == 0
     assert api(Task.raw_update, ["Task:t0"]) == 0

@@ -9,6 +9,7 @@ import pytest
 import redis
 
 from popoto import (
+    AccessTrackerMixin,
     IndexedField,
     IntField,
     KeyField,
@@ -17,6 +18,7 @@ from popoto import (
     Relationship,
     UniqueField,
 )
+from popoto.cli.exporting import Export
 from popoto.exceptions import QueryException
 from popoto.redis_db import POPOTO_REDIS_DB, get_async_redis_db
 from popoto.testing.faults import FaultProxy
@@ -124,6 +126,20 @@ def test_it_is_asked_again(
 ) -> None:
     lost = proxy.lose_reply(marker)
     assert read(api) == expected
+    assert lost.happened == 1
+
+
+class Buoy(AccessTrackerMixin, Model):
+    name = KeyField()
+
+
+@pytest.mark.parametrize("marker", [b"TYPE", b"EVALSHA", b"LRANGE"])
+def test_also_when_what_is_beside_records_is_exported(proxy: FaultProxy, marker: bytes) -> None:
+    buoy = Buoy.create(name="a")
+    buoy.on_read()
+    before = [*Export(Buoy, batch_size=10).lines()]
+    lost = proxy.lose_reply(marker)
+    assert [*Export(Buoy, batch_size=10).lines()] == before
     assert lost.happened == 1
 
 

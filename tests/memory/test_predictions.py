@@ -699,10 +699,29 @@ def test_only_the_largest_count(api: Api, redis_client: redis.Redis) -> None:
         ("Guess:1", 0.9),
         ("Guess:4", 0.5),
     ]
+    assert api(Guess.get_highest_errors, Guess, limit=1) == [("Guess:5", 0.9)]
     for limit in (0, -1):
         assert api(Guess.get_highest_errors, Guess, limit=limit) == []
         assert api(Guess.error_summary, Guess, limit=limit)["__all__"]["count"] == 0
         assert api(Guess.error_summary, Guess, limit=limit, group_by="day") == {}
+
+
+def test_what_is_no_model_is_named_by_the_operation(api: Api) -> None:
+    with pytest.raises(TypeError, match=r"get_highest_errors\(\) takes"):
+        api(Guess.get_highest_errors, "Guess")
+
+
+def test_a_function_that_raises_is_told_of(
+    api: Api, redis_client: redis.Redis, caplog: pytest.LogCaptureFixture
+) -> None:
+    redis_client.zadd(ERRORS, {"Guess:a": 0.5, "Guess:b": 0.25})
+
+    def label(key: str, error: float) -> str:
+        return {"Guess:a": "a"}[key]
+
+    assert api(Guess.error_summary, Guess, group_by=label).keys() == {"a"}
+    (told,) = caplog.records
+    assert (told.name, told.getMessage()[:30]) == ("POPOTO.field", "group_by raised for Guess:b, w")
 
 
 def test_groups(api: Api, redis_client: redis.Redis) -> None:

@@ -10,6 +10,7 @@ import redis
 
 import popoto
 from popoto.exceptions import (
+    AlreadyExistsError,
     ConflictError,
     ModelException,
     NumberOverflowError,
@@ -91,6 +92,17 @@ def test_a_transaction_tells_the_operation_and_its_place(api: Api, flat: Flat) -
                 "operations was carried out."
             )
         ]
+
+
+def test_a_transaction_tells_a_creation_as_what_it_is(api: Api, flat: Flat) -> None:
+    transaction = popoto.transaction()
+    transaction.increment(flat, "size", 2)
+    other = Flat.create(name="b")
+    made = transaction.create(Flat, name=other.name)
+    with pytest.raises(AlreadyExistsError) as caught:
+        api(transaction.commit)
+    (note,) = caught.value.__notes__
+    assert note.startswith(f"Operation 1 of the transaction, create of {made!r}; none of its 2")
 
 
 def test_two_operations_that_claim_one_value_name_each_other(api: Api) -> None:

@@ -534,6 +534,43 @@ def test_a_record_that_one_signal_alone_lifts_is_found() -> None:
     assert (found.name, found._composite_score) == ("n1400", pytest.approx(1.86))
 
 
+DAMAGES: dict[str, Callable[[redis.Redis], object]] = {
+    "none": lambda client: None,
+    "a base is missing": lambda client: client.zrem("$DecayBase:M:rel:x", "M:x:a"),
+    "no base is kept": lambda client: client.delete("$DecayBase:M:rel:x"),
+    "a record is not listed": lambda client: client.zrem("$Values:M:$keys", "M:x:a"),
+    "another is not listed": lambda client: client.zrem("$Values:M:$keys", "M:x:b"),
+    "no record is listed": lambda client: client.delete("$Values:M:$keys"),
+    "a count is no number": lambda client: client.hset("$AT:M:meta:M:x:b", "access_count", "many"),
+}
+
+
+@pytest.mark.usefixtures("abc")
+@pytest.mark.parametrize("weight", [1, -0.5])
+@pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
+def test_scores_do_not_depend_on_what_is_kept_to_tell_them_faster(
+    api: Api, redis_client: redis.Redis, damage: Callable[[redis.Redis], object], weight: float
+) -> None:
+    first = M.query.get(agent="x", name="a")
+    assert first is not None
+    for _ in range(3):
+        first.on_read()
+    first.confirm_access()
+    query = M.query.filter(agent="x").no_track()
+
+    def scores() -> list[list[tuple[str, float]]]:
+        signals = (("rel",), ("access_count",), ("rel", "access_count"), ("rel", "rank"))
+        with clock.using(NOW):
+            return [
+                scored(api, query, dict.fromkeys(names, weight), limit=1) for names in signals
+            ] + [scored(api, query, dict.fromkeys(names, weight)) for names in signals]
+
+    before = scores()
+    assert [len(each) for each in before] == [*([1] * 4), 2, 1, 2, 2]
+    damage(redis_client)
+    assert scores() == before
+
+
 @pytest.mark.usefixtures("abc")
 def test_numbers_on_one_scale_are_those_of_one_look(
     api: Api, round_trips: Callable[[], AbstractContextManager[RoundTrips]]

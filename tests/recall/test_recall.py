@@ -21,9 +21,11 @@ from popoto import (
     BM25Field,
     ConfidenceField,
     EmbeddingField,
+    IndexedField,
     KeyField,
     Model,
     ModelException,
+    Q,
     QueryException,
     StringField,
     clock,
@@ -209,6 +211,78 @@ def test_conditions_that_only_python_can_check_hold(api: Api) -> None:
     query = Both.query.filter(size=7)
     assert names(api(query.recall, "the cat in the garden")) == ["rain"]
     assert names(api(query.recall, "cat")) == ["rain"]
+
+
+class Shelved(Model):
+    """Has a condition of every kind: on what its key tells, on an index, and on what none has."""
+
+    agent = KeyField()
+    number = KeyField(type=int)
+    topic = IndexedField()
+    note = StringField()
+    text = StringField(default="the plan")
+    meaning = EmbeddingField(source="text", provider=Known(), store="server")
+
+    class Meta:
+        abstract = True
+
+
+class Shelf(Shelved):
+    words = BM25Field(source="text")
+
+
+class Wordless(Shelved):
+    pass
+
+
+CONDITIONS: dict[str, Callable[[Any], Any]] = {
+    "part of the key": lambda query: query.filter(agent="a"),
+    "all of the key": lambda query: query.filter(agent="a", number=1),
+    "a number in the key": lambda query: query.filter(number=2),
+    "a number of another type": lambda query: query.filter(number=True),
+    "none of the key": lambda query: query.filter(agent="nobody"),
+    "a key that means itself": lambda query: query.filter(agent="None"),
+    "an index": lambda query: query.filter(topic="x"),
+    "an index as well": lambda query: query.filter(agent="a", topic="x"),
+    "an index by Q": lambda query: query.filter(Q(topic="x"), agent="a"),
+    "the key by Q": lambda query: query.filter(Q(agent="a")),
+    "twice the same": lambda query: query.filter(Q(agent="a"), agent="a"),
+    "twice another": lambda query: query.filter(Q(agent="a"), agent="b"),
+    "what it is not": lambda query: query.filter(~Q(agent="b"), number=2),
+    "not what the other one says": lambda query: query.filter(~Q(agent="a"), agent="a"),
+    "either": lambda query: query.filter(Q(agent="a") | Q(number=1), agent="a"),
+    "others": lambda query: query.filter(agent__in=["a", "c"]),
+    "left out": lambda query: query.filter(agent="a").exclude(number=2),
+    "what no index has": lambda query: query.filter(note="x"),
+    "what no index has as well": lambda query: query.filter(agent="a", note="x"),
+    "keys": lambda query: query.filter(
+        pk__in=[f"{query.model_class.__name__}:{each}" for each in ("a:1", "b:2", "a:9")]
+    ),
+    "nothing": lambda query: query.filter(),
+}
+
+
+@pytest.mark.parametrize(
+    ("model", "signals"),
+    [
+        *((Shelf, ["words"]), (Shelf, ["meaning"]), (Shelf, ["words", "meaning"])),
+        (Wordless, ["meaning"]),
+    ],
+)
+@pytest.mark.parametrize("name", CONDITIONS)
+def test_what_is_found_is_what_a_query_with_these_conditions_finds(
+    api: Api, name: str, model: Any, signals: list[str]
+) -> None:
+    model.bulk_create(
+        model(agent=agent, number=number, topic="xy"[number % 2], note="xy"[number // 2])
+        for agent in ("a", "b", "None", "x:y")
+        for number in range(4)
+    )
+    wanted = CONDITIONS[name](model.query)
+    found = api(wanted.recall, "plan", limit=50, signals=signals)
+    assert {each.pk for each in found} == {each.pk for each in api(wanted.all)}
+    keys = {each.pk for each in api(wanted.semantic_search, "plan", limit=50)}
+    assert keys == {each.pk for each in api(wanted.all)}
 
 
 def test_the_nearest_of_few_that_match_are_found_behind_many_that_do_not(api: Api) -> None:
@@ -605,6 +679,24 @@ def test_a_key_of_another_program_is_named(api: Api, redis_client: redis.Redis) 
     redis_client.set("$BM25:Worded:words:inv:cat", "x")
     with pytest.raises(QueryException, match="inv:cat' is a string instead of a zset"):
         api(Worded.query.recall, "cat")
+
+
+@pytest.mark.parametrize("family", ["$DecayingSortF:", "$ConfidencF:", "$BM25:"])
+def test_so_is_one_of_what_memories_have_beside_them(
+    api: Api, redis_client: redis.Redis, twins: dict[str, Lore], family: str
+) -> None:
+    ConfidenceField.update_confidence(twins["a"], "certainty", 0.9)
+    told: list[str] = []
+    for key in redis_client.keys(f"{family}*"):
+        kept = redis_client.dump(key)
+        redis_client.set(key, "another program's")
+        try:
+            recalled(api)
+        except QueryException as error:
+            told.append(str(error).replace(repr(key.decode()), "<it>"))
+        redis_client.restore(key, 0, kept, replace=True)
+    assert told
+    assert [each for each in told if "<it> is a string instead of a" not in each] == []
 
 
 # Costs and other processes ---------------------------------------------------------------------

@@ -119,6 +119,24 @@ def test_every_operation_is_carried_out_and_has_its_result(api: Api, round_trips
     assert committed(api, lambda transaction: transaction.delete(missing)).results == [False]
 
 
+class Vetoed(popoto.Model):
+    name = popoto.KeyField()
+
+    def pre_save(self, **kwargs: Any) -> Any:
+        return False
+
+
+def test_what_a_hook_keeps_from_being_saved_has_a_result_too(api: Api) -> None:
+    """That of a save says so, and that of a creation is the instance, as outside."""
+    transaction = popoto.transaction()
+    transaction.save(Vetoed(name="a"))
+    made = transaction.create(Vetoed, name="b")
+    receipt = transaction.create(Receipt, text="c")
+    assert api(transaction.commit) == [False, made, receipt]
+    assert Vetoed.query.count() == 0
+    assert Receipt.query.count() == 1
+
+
 def test_results_are_there_after_the_commit(api: Api) -> None:
     transaction = popoto.transaction()
     transaction.save(Receipt(text="a"))

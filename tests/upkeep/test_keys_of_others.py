@@ -26,8 +26,10 @@ from popoto import (
     UniqueField,
     explain_confidence,
 )
+from popoto.cli.exporting import Export
 from popoto.exceptions import NoStreamError
 from tests.driver import Api
+from tests.truth.remembering import Fact, fill
 
 
 class Note(AccessTrackerMixin, EventStreamMixin, Model):
@@ -112,6 +114,53 @@ def test_a_check_counts_what_should_stand_there_as_missing(
     redis_client.set("$Class:Note", "another program's")
     with pytest.raises(ModelException, match=r"'\$Class:Note' holds a string where a set belongs"):
         api(Note.check_indexes)
+
+
+UPKEEP: dict[str, Callable[[Api], Any]] = {
+    "check": lambda api: api(Fact.check_indexes),
+    "clean": lambda api: api(Fact.clean_indexes),
+    "rebuild": lambda api: api(Fact.rebuild_indexes),
+    "export": lambda api: [*Export(Fact, batch_size=10).lines()],
+    "delete": lambda api: api(Fact.delete_all),
+}
+#: What upkeep cannot do without: the records, and which texts and partitions there are.
+NEEDED = ("$Class:Fact", "$Values:Fact", "$RP:Fact:partitions")
+
+
+@pytest.mark.single_server("puts keys back as they were, without their hash tags")
+@pytest.mark.parametrize("name", UPKEEP)
+def test_upkeep_goes_on_without_what_memory_keeps_where_another_program_has_the_key(
+    api: Api, redis_client: redis.Redis, name: str
+) -> None:
+    fill()
+    kept = {key: redis_client.dump(key) for key in redis_client.scan_iter()}
+    for stranger in kept:
+        pipeline = redis_client.pipeline(transaction=False)
+        pipeline.flushdb()
+        for key, dump in kept.items():
+            pipeline.restore(key, 0, dump)
+        pipeline.set(stranger, "another program's")
+        pipeline.execute()
+        told = ""
+        try:
+            UPKEEP[name](api)
+        except (ModelException, QueryException) as error:
+            told = str(error)
+            assert repr(stranger.decode()) in told
+            assert "carried out" not in told
+        # To tell or to delete everything, everything is needed.
+        needed = name in ("export", "delete") or stranger.decode().startswith(NEEDED)
+        assert needed or not told, told
+        # What is named after a record goes with it, whatever it is.
+        assert name == "delete" or redis_client.get(stranger) == b"another program's"
+
+
+def test_a_priority_whose_index_another_program_has_is_missing(
+    api: Api, redis_client: redis.Redis
+) -> None:
+    fill()
+    redis_client.set("$WF:Fact:priority", "another program's")
+    assert api(Fact.check_indexes)["missing_entries"] == {"priority": 2}
 
 
 # Streams ----------------------------------------------------------------------------------------

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Self, cast
 
@@ -11,7 +11,7 @@ from redis.client import Pipeline
 from popoto import redis_db
 from popoto.engine.codec import Stored
 from popoto.engine.keys import shard_prefix
-from popoto.engine.looking_up import asked, needed
+from popoto.engine.looking_up import asked, name_stranger, needed
 from popoto.engine.outcome import CommitReply, GuardFailure, refused_commands
 from popoto.engine.request import Argument, Plan, Reply, Request, ScriptCall, tagged
 from popoto.engine.scripts import COMMIT, Script, finding
@@ -234,6 +234,13 @@ class Batch(Pipeline):
         return GuardFailure.told(reply[1:])
 
     @staticmethod
+    def answers(reply: CommitReply) -> list[Reply] | GuardFailure:
+        """As `outcome`, of questions behind a first one that can be asked: None where a key is of
+        another type than its question is for.
+        """
+        return list(reply[2:]) if reply[0] == 3 else Batch.outcome(reply)
+
+    @staticmethod
     def replies_of(reply: CommitReply) -> list[Reply]:
         """The commands' replies. Raises ModelException for a key of another kind, where no guard
         can fail.
@@ -264,8 +271,15 @@ def outcomes(
         return []
     calls = [batch.call() for batch in batches]
     request = Request(calls, shard, repeatable=True, upkeep=upkeep)
-    read = needed((name, key) for batch in batches for name, key, _ in batch.commands if key)
-    replies = yield from asked(request, read)
+
+    def read() -> Iterator[tuple[str, str]]:
+        return needed((name, key) for batch in batches for name, key, _ in batch.commands if key)
+
+    replies = yield from asked(request, read())
+    for reply in replies:
+        if reply[0] == 3:
+            # A question behind another one: nothing was written that might be told of.
+            yield from name_stranger(refused_commands(reply), read(), shard)
     return [Batch.outcome(reply) for reply in replies]
 
 

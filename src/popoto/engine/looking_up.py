@@ -21,6 +21,7 @@ _NEEDED: Final = {
     "HVALS": "hash",
     "LRANGE": "list",
     "SCARD": "set",
+    "SISMEMBER": "set",
     "SMEMBERS": "set",
     "SSCAN": "set",
     "XRANGE": "stream",

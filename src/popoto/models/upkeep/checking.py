@@ -189,7 +189,7 @@ class Check:
         changed: list[str] = []
         for record, reply in zip(checked, replies, strict=False):
             # What cannot be asked stands in no index. Walks have told of keys of other types.
-            outcome = list(reply[2:]) if reply[0] == 3 else Batch.outcome(reply)
+            outcome = Batch.answers(reply)
             if not isinstance(outcome, GuardFailure):
                 self._count_missing(record, outcome, shared.get(record.key, ()))
             elif outcome.what == "holds":

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from popoto.engine.batch import Batch, GuardFailure, outcomes
-from popoto.engine.request import Plan
+from popoto.engine.request import Plan, Request, ScriptCall
 from popoto.fields.keeping.entries import Carried
 from popoto.models.record.options import ModelOptions
 from popoto.models.upkeep.whole import Whole
@@ -38,16 +38,21 @@ def following(options: ModelOptions, records: Sequence[Whole]) -> list[Following
 def missing_following(options: ModelOptions, wanted: Sequence[Following]) -> Plan[list[Carried]]:
     """The entries that records lack, as far as these hold what was read. One round trip."""
     asked = [each for each in wanted if each.entries]
-    calls: list[Batch] = []
+    if not asked:
+        return []
+    calls: list[ScriptCall] = []
     for each in asked:
         batch = _while_as_read(options, each.record)
+        batch.put("EXISTS", each.record.key)
         for entry in each.entries:
             entry.look(batch)
-        calls.append(batch)
+        calls.append(batch.call())
     missing: list[Carried] = []
-    for each, outcome in zip(asked, (yield from outcomes(calls, options.shard)), strict=True):
+    replies = yield Request(calls, options.shard, repeatable=True)
+    for each, outcome in zip(asked, map(Batch.answers, replies), strict=True):
+        # Walks have told of keys of other types: what should stand there is missing.
         if not isinstance(outcome, GuardFailure):
-            pairs = zip(each.entries, outcome, strict=True)
+            pairs = zip(each.entries, outcome[1:], strict=True)
             missing += [entry for entry, reply in pairs if not entry.stands(reply)]
     return missing
 

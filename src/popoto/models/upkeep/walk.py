@@ -10,6 +10,7 @@ from typing import NamedTuple
 from popoto.engine import keys
 from popoto.engine.batch import Batch
 from popoto.engine.keys import as_text
+from popoto.engine.looking_up import looked_up
 from popoto.engine.request import Plan, Request
 from popoto.engine.scanning import Scan, literally
 from popoto.fields.keeping.entries import SetEntry, SlotEntry
@@ -122,10 +123,8 @@ class EntryWalk:
         met, self._parts = list(self._parts), {}
         if not met:
             return []
-        replies = yield Request(
-            [("SISMEMBER", family.listed_in, part) for family, part in met],
-            self.options.shard,
-            repeatable=True,
+        replies = yield from looked_up(
+            [("SISMEMBER", family.listed_in, part) for family, part in met], self.options.shard
         )
         return [each for each, is_listed in zip(met, replies, strict=True) if not is_listed]
 
