@@ -22,7 +22,8 @@ def instances_in(model: type[Record], what: str, given: Any) -> Iterable[Any]:
     """
     if hasattr(given, "_meta"):
         return [given]
-    is_several = isinstance(given, Iterable) and not isinstance(given, (str, bytes, Mapping))
+    rows: object = given
+    is_several = isinstance(rows, Iterable) and not isinstance(rows, (str, bytes, Mapping))
     if not (is_several or not given):
         raise ModelException(
             f"{what} takes instances of {model.__name__}, in a list or another iterable, got "
@@ -39,8 +40,9 @@ def spec_of(given: Any) -> QuerySpec | None:
 
 def check_not_names(what: str, second: Any) -> None:
     """Refuse names of fields, which Django takes in the place of the number of rows in a batch."""
-    is_listing = isinstance(second, Iterable) and not isinstance(second, (bytes, Mapping))
-    names = [second] if isinstance(second, str) else list(second) if is_listing else []
+    told: object = second
+    is_listing = isinstance(told, Iterable) and not isinstance(told, (bytes, Mapping))
+    names: list[Any] = [second] if isinstance(told, str) else list(second) if is_listing else []
     if names:
         name = names[0] if str(names[0]).isidentifier() else "field"
         raise ValueError(
