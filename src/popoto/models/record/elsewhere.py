@@ -79,7 +79,7 @@ def no_attribute_of_class(model: Any, name: str) -> AttributeError:
     told = f"type object {model.__name__!r} has no attribute {name!r}"
     # A class that models are derived from has no query, and no fields.
     is_model = name != "query" and hasattr(model, "_meta")
-    if is_model and hasattr(type(model.query), name):
+    if is_model and name in dir(model.query):
         remedy = f"{model.__name__}.query.{name} is there"
     elif is_model and name in _OF_QUERIES:
         remedy = f"here it is, of {model.__name__}.query, {_OF_QUERIES[name]}"
