@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import pytest
 import redis
 
+import popoto
 from popoto import (
     AccessTrackerMixin,
     AdaptiveAssembler,
@@ -28,6 +29,7 @@ from popoto import (
     StringField,
     explain_confidence,
 )
+from popoto.exceptions import UnknownNameError
 from popoto.recipes import SubconsciousMemory
 from popoto.recipes.policy_cache import compute_fingerprint, initialize_q_value, update_q_value
 from tests.interop.layout import dump
@@ -335,9 +337,6 @@ WRONG = [
             ("window_size", math.nan, ValueError),
             ("window_size", "20", TypeError),
             ("window_size", 1.5, ValueError),
-            ("weight_perturbation", 0, ValueError),
-            ("weight_perturbation", -0.05, ValueError),
-            ("weight_perturbation", 2, ValueError),
             ("rng", 5, TypeError),
             ("quality_metric", 5, TypeError),
             ("weight_perturbation", None, TypeError),
@@ -369,9 +368,6 @@ WRONG = [
     Wrong("a text", lambda r: memory().inject_context("tea"), TypeError, "list of messages"),
     Wrong("a message", lambda r: memory().inject_context({"role": "user"}), TypeError, "list of"),
     Wrong("texts", lambda r: memory().inject_context(["tea"]), TypeError, "list of messages"),
-    Wrong("no role", lambda r: say({"content": "tea"}), TypeError, "message 0 has no role"),
-    Wrong("a role of None", lambda r: say({"role": None}), TypeError, "message 0 has no role"),
-    Wrong("no content", lambda r: say({"role": "user", "text": "tea"}), TypeError, "no 'content'"),
     Wrong("no preamble", lambda r: memory(system_preamble=None), TypeError, "system_preamble must"),
     Wrong("no length", lambda r: memory(extraction_min_length="x"), TypeError, "min_length must"),
     Wrong("NaN", lambda r: memory(extraction_min_length=math.nan), ValueError, "min_length must"),
@@ -396,6 +392,32 @@ def test_a_wrong_argument_is_named_and_nothing_is_done(
     with pytest.raises(wrong.error, match=wrong.told):
         wrong.call(record)
     assert dump(redis_client) == before
+
+
+@pytest.mark.parametrize(
+    ("message", "told"),
+    [
+        ({"content": "tea"}, "message 0 has no role"),
+        ({"role": None, "content": "tea"}, "message 0 has no role"),
+        ({"role": "user", "text": "tea"}, "message 0 is of the user and has no 'content'"),
+    ],
+)
+def test_a_message_that_nothing_reads_is_told_of(message: dict[str, Any], told: str) -> None:
+    with pytest.warns(UserWarning, match=told):
+        say(message)
+    popoto.configure(strict=True)
+    try:
+        with pytest.raises(UnknownNameError, match=told):
+            say(message)
+    finally:
+        popoto.configure(strict=False)
+
+
+@pytest.mark.parametrize("size", [0, -0.05, 2])
+def test_weights_that_cannot_move_sensibly_are_told_of(size: float) -> None:
+    with pytest.warns(UserWarning, match=f"weight_perturbation={size}"):
+        adaptive = ADAPTIVE(assembler(), window_size=1, weight_perturbation=size)
+    assert adaptive.current_weights == assembler().score_weights
 
 
 @pytest.mark.parametrize(

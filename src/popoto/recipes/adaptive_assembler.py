@@ -10,6 +10,7 @@ import threading
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
+from popoto._unknown_names import is_strict, tell
 from popoto.fields.constants import Defaults
 from popoto.fields.describing import describe
 from popoto.fields.given import is_mapping, number_in
@@ -41,7 +42,8 @@ class AdaptiveAssembler:
                            `Defaults.ADAPTIVE_QUALITY_WINDOW_SIZE`
     `quality_metric`       a number for a `RetrievalQuality`, by default its `fok_score` times its
                            `avg_confidence`. Where it fails the call does not count
-    `weight_perturbation`  how much of a weight moves
+    `weight_perturbation`  how much of a weight moves, above 0 and at most 1: others give a
+                           UserWarning
     `rng`                  the `random.Random` that decides which
     `margin`               how much better than the baseline a candidate has to measure; by 0,
                            one that measures the same is kept, so that noise moves weights
@@ -77,9 +79,10 @@ class AdaptiveAssembler:
         self._quality_metric = quality_metric or _default_quality_metric
         self._weight_perturbation = number_in(weight_perturbation, "weight_perturbation")
         if not 0 < self._weight_perturbation <= 1:
-            raise ValueError(
-                "weight_perturbation must be above 0, or no weight ever moves, and at most 1, got "
-                f"{describe(weight_perturbation)}"
+            tell(
+                "AdaptiveAssembler: weights move by more than 0 and at most 1 to any purpose, got "
+                f"weight_perturbation={describe(weight_perturbation)}",
+                refuse=is_strict(),
             )
         if rng is not None and not callable(getattr(rng, "sample", None)):
             raise TypeError(f"rng must be a random.Random, got {describe(rng)}")

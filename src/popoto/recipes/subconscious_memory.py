@@ -121,7 +121,8 @@ class SubconsciousMemory:
         The last message of the user is the cue. A system message that comes first is replaced, in
         the list, by a copy with the memories below its text, instead of those of an earlier
         call; without one a new list begins with one. Raises what `ContextAssembler.assemble` does,
-        and TypeError for what is no list of messages that have a role each.
+        and TypeError for what is no list of messages. A message that nothing reads, as it lacks a
+        role or has a misspelled one, gives a UserWarning (UnknownNameError where names are strict).
         """
         if not _are_any(messages):
             return messages, AssemblyResult()
@@ -268,32 +269,28 @@ def _are_any(messages: list[Message] | None) -> TypeGuard[list[Message]]:
             f"[{{'role': 'user', 'content': '…'}}], got {describe(given)}"
         )
     for place, message in enumerate(cast("list[Message]", items)):
-        _check_message(place, message)
+        _tell_of_message(place, message)
     first = cast("list[Message]", items)[:1]
     if first and first[0].get("role") == "system":
         _parts_of(first[0].get("content"))
     return bool(items)
 
 
-def _check_message(place: int, message: Mapping[str, Any]) -> None:
-    """Raise TypeError for what tells no role, or of a user nothing; tell of a role misspelled."""
+def _tell_of_message(place: int, message: Mapping[str, Any]) -> None:
+    """Tell of one that nothing reads, though it looks as if somebody meant it to be read."""
     role = message.get("role")
+    meant = isinstance(role, str) and (_OTHER_ROLES.get(role) or slip_of(role, _ROLES))
     if not isinstance(role, str):
-        raise TypeError(
-            f"inject_context(): message {place} has no role, such as 'user' or 'system': "
-            f"{describe(message)}"
+        problem = (
+            f"has no role, such as 'user' or 'system', so nothing reads it: {describe(message)}"
         )
-    if role == "user" and "content" not in message:
-        raise TypeError(
-            f"inject_context(): message {place}, of the user, has no 'content': {describe(message)}"
-        )
-    meant = _OTHER_ROLES.get(role) or slip_of(role, _ROLES)
-    if meant is not None:
-        tell(
-            f"inject_context(): message {place} has the role {role!r}, which nothing reads; did "
-            f"you mean {meant!r}?",
-            refuse=is_strict(),
-        )
+    elif role == "user" and "content" not in message:
+        problem = f"is of the user and has no 'content', so nothing reads it: {describe(message)}"
+    elif meant:
+        problem = f"has the role {role!r}, which nothing reads; did you mean {meant!r}?"
+    else:
+        return
+    tell(f"inject_context(): message {place} {problem}", refuse=is_strict())
 
 
 def _parts_of(content: Any) -> list[Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from typing import Any
 
-from .deeds import deed
+from .deeds import asked_often, deed
 from .drawing import agent
 from .drawing_memories import CUES, MEMORY_NAMES, memory_key
 from .side import Side
@@ -57,13 +57,13 @@ def weaken(side: Side, chance: random.Random) -> Any:
     return side.api(edges(side, chance).weaken_all, side.models.memory, key, factor)
 
 
-@deed()
+@asked_often
 def linked(side: Side, chance: random.Random) -> Any:
     key, limit = chance.choice((memory_key(side, chance), *CUES)), chance.choice((2, 20))
     return side.api(edges(side, chance).get_linked, side.models.memory, key, limit=limit)
 
 
-@deed()
+@asked_often
 def propagate(side: Side, chance: random.Random) -> Any:
     seeds = chance.sample((memory_key(side, chance), memory_key(side, chance), *CUES), 2)
     hops = chance.choice((0, 1, 2, 3))
