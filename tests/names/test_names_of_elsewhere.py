@@ -45,11 +45,11 @@ ABSTRACT: Any = AbstractFilm
         (lambda: F.query.async_get_or_create(title="a"), r"Film.async_get_or_create\(…\) does it"),
         (lambda: F.query.save, r"record.save\(\)"),
         (lambda: F.query.filter(title="a").year, "a field of its records.*values_list"),
-        (lambda: F.query.conut, "did you mean 'count'"),
+        (lambda: F.query.conut, "'Query' object has no attribute 'conut'$"),
         (lambda: F.filter(year=1), "Film.query.filter is there"),
         (lambda: F.all, "Film.query.all is there"),
         (lambda: F.find(year=1), r"of Film.query, filter\("),
-        (lambda: F.yaer, "did you mean 'year'"),
+        (lambda: F.yaer, "type object 'Film' has no attribute 'yaer'$"),
         (lambda: ABSTRACT.filter(year=1), "type object 'AbstractFilm' has no attribute 'filter'"),
         (lambda: M.filter(year=1), "type object 'Model' has no attribute 'filter'"),
         (lambda: M.query, "type object 'Model' has no attribute 'query'"),
@@ -92,6 +92,14 @@ def test_a_query_of_all_is_compared_with_lists_by_its_records() -> None:
     assert len({Film.query, Film.query}) == 1
     assert Film.query == Film.query
     assert Film.query != 5
+
+
+def test_python_can_propose_names_of_much_the_same_letters() -> None:
+    for holder, name in ((Film.query, "conut"), (Film, "yaer"), (Film.query.limit(1), "yaer")):
+        with pytest.raises(AttributeError) as raised:
+            getattr(holder, name)
+        assert raised.value.name == name
+        assert raised.value.obj is holder
 
 
 def test_names_that_are_there_and_copies_go_on(api: Api) -> None:

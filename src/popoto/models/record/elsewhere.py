@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from typing import Any, Final
 
 from popoto.models.record.options import ModelOptions
@@ -70,7 +69,7 @@ def no_attribute(query: Any, name: str, options: ModelOptions) -> AttributeError
     elif name in ("save", "add", "insert"):
         remedy = f"a record is saved by itself, {model}.create(…) or record.save()"
     else:
-        remedy = _closest(name, dir(query))
+        remedy = ""
     return _attribute_error(told, remedy, name, query)
 
 
@@ -79,24 +78,18 @@ def no_attribute_of_class(model: Any, name: str) -> AttributeError:
     told = f"type object {model.__name__!r} has no attribute {name!r}"
     # A class that models are derived from has no query, and no fields.
     is_model = name != "query" and hasattr(model, "_meta")
-    if is_model and name in dir(model.query):
+    if is_model and hasattr(type(model.query), name):
         remedy = f"{model.__name__}.query.{name} is there"
     elif is_model and name in _OF_QUERIES:
         remedy = f"here it is, of {model.__name__}.query, {_OF_QUERIES[name]}"
     else:
-        remedy = _closest(name, dir(model))
+        remedy = ""
     return _attribute_error(told, remedy, name, model)
-
-
-def _closest(name: str, known: list[str]) -> str:
-    names = [each for each in known if not each.startswith("_")]
-    near = difflib.get_close_matches(name, names, n=1)
-    return f"did you mean {near[0]!r}?" if near else ""
 
 
 def _attribute_error(told: str, remedy: str, name: str, holder: object) -> AttributeError:
     error = AttributeError(f"{told}; {remedy}" if remedy else told)
-    # Python adds a proposal of its own where it knows these.
+    # Where Python knows these, it proposes a name of much the same letters.
     if not remedy:
         error.name, error.obj = name, holder
     return error
