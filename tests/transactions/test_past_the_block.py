@@ -298,3 +298,32 @@ def test_a_block_is_left_where_it_was_entered() -> None:
         bot.__exit__(None, None, None)
     entered.run(bot.__exit__, None, None, None)
     assert entered.run(actor) is None
+
+
+def test_a_block_that_was_entered_or_decorates_is_not_told_of() -> None:
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        with popoto.acting_as("ann"):
+            pass
+        assert popoto.acting_as("ann")(len)("abc") == 3
+        gc.collect()
+    assert [str(each.message) for each in told] == []
+
+
+def test_a_task_that_outlives_the_block_is_not_told_of(purse: Purse) -> None:
+    async def save(is_over: asyncio.Event) -> None:
+        await is_over.wait()
+        await purse.async_save()
+
+    async def work() -> None:
+        is_over = asyncio.Event()
+        async with transaction() as changes:
+            task = asyncio.create_task(save(is_over))
+            changes.create(Receipt)
+        is_over.set()
+        await task
+
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        asyncio.run(work())
+    assert [str(each.message) for each in told] == []
