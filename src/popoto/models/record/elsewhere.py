@@ -78,7 +78,8 @@ def no_attribute_of_class(model: Any, name: str) -> AttributeError:
     told = f"type object {model.__name__!r} has no attribute {name!r}"
     # A class that models are derived from has no query, and no fields.
     is_model = name != "query" and hasattr(model, "_meta")
-    if is_model and hasattr(type(model.query), name):
+    query: object = model.query if is_model else None
+    if is_model and hasattr(type(query), name):
         remedy = f"{model.__name__}.query.{name} is there"
     elif is_model and name in _OF_QUERIES:
         remedy = f"here it is, of {model.__name__}.query, {_OF_QUERIES[name]}"
