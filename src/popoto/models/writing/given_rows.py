@@ -42,12 +42,11 @@ def check_not_names(what: str, second: Any) -> None:
     """Refuse names of fields, which Django takes in the place of the number of rows in a batch."""
     told: object = second
     is_listing = isinstance(told, Iterable) and not isinstance(told, (bytes, Mapping))
-    names: list[Any] = [second] if isinstance(told, str) else list(second) if is_listing else []
-    if names:
-        name = names[0] if str(names[0]).isidentifier() else "field"
+    names = list(second) if is_listing and not isinstance(told, str) else [second]
+    if names and all(isinstance(name, str) and name.isidentifier() for name in names):
         raise ValueError(
             f"{what}(…, {describe(second)}): batch_size must be an int. New values are given by "
-            f"name, {what}(records, {name}=…); to write what was changed in each record, call "
+            f"name, {what}(records, {names[0]}=…); to write what was changed in each record, call "
             f"{what.replace('update', 'create')}(records)"
         )
 
