@@ -23,20 +23,21 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 class Block(AbstractContextManager[None]):
-    """A `with` block, also a decorator of functions and coroutine functions."""
+    """A `with` block, also a decorator of functions and coroutine functions.
+
+    It may be entered again, also within itself, and in several threads and tasks at once.
+    """
 
     def __init__(self, title: str, begin: Callable[[], AbstractContextManager[None]]) -> None:
         self._title = title
         self._begin = begin
-        #: those that are entered and not left yet, the innermost last
-        self._begun: list[AbstractContextManager[None]] = []
         self._is_used = False
 
     def __enter__(self) -> None:
         self._is_used = True
         begun = self._begin()
         begun.__enter__()
-        self._begun.append(begun)
+        _begun.set((*_begun.get(), (self, begun)))
 
     def __exit__(
         self,
@@ -44,7 +45,13 @@ class Block(AbstractContextManager[None]):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> bool | None:
-        return self._begun.pop().__exit__(kind, error, trace)
+        entered = _begun.get()
+        places = [place for place, (block, _) in enumerate(entered) if block is self]
+        if not places:
+            raise RuntimeError(f"{self._title}() was entered in another thread or task than this")
+        place = places[-1]
+        _begun.set(entered[:place] + entered[place + 1 :])
+        return entered[place][1].__exit__(kind, error, trace)
 
     def __call__(self, function: Function) -> Function:
         """The function, each call of it in a block of its own."""
@@ -68,6 +75,12 @@ class Block(AbstractContextManager[None]):
                 f"{self._title}() was called and not entered, so it had no effect: write "
                 f"with {self._title}(…): around what it is meant for"
             )
+
+
+#: What this thread or task has entered and not left yet, the innermost last.
+_begun: ContextVar[tuple[tuple[Block, AbstractContextManager[None]], ...]] = ContextVar(
+    "popoto_blocks", default=()
+)
 
 
 def block(function: Callable[P, Generator[None]]) -> Callable[P, Block]:

@@ -177,6 +177,28 @@ def test_progress_and_round_trips(
     assert seen.sends == 2
 
 
+class Watched(Model):
+    name = KeyField()
+    code = UniqueField(type=str)
+    effort = IntField(default=1)
+
+    def pre_save(self, **kwargs: Any) -> Any:
+        return not (self.name == "t1" and self.effort == 5)
+
+
+@pytest.mark.parametrize("batch_size", [1, 2, 10])
+def test_who_a_hook_keeps_from_being_saved_is_counted_and_who_is_refused_is_not(
+    api: Api, redis_client: redis.Redis, batch_size: int
+) -> None:
+    rows = Watched.bulk_create([Watched(name=f"t{n}", code=f"c{n}") for n in range(5)])
+    redis_client.delete("Watched:t0", "Watched:t3")
+    refused: list[RowError] = []
+    assert api(Watched.bulk_update, rows, batch_size, on_error=refused.append, effort=5) == 3
+    assert [each.position for each in refused] == [0, 3]
+    found = {each.name: each.effort for each in Watched.query.all()}
+    assert found == {"t1": 1, "t2": 5, "t4": 5}
+
+
 # raw_update ------------------------------------------------------------------------------
 
 

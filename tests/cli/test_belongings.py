@@ -64,6 +64,16 @@ def test_everything_beside_records_survives_to_the_byte(
     assert dict(Fact.near.get_linked(Fact, fact.pk)) == {"Fact:three": 0.5, "Fact:t{&#58;}wo": 0.25}
 
 
+def test_what_files_call_it_stays_as_it_is(tmp_path: Path) -> None:
+    """Files of earlier versions are imported by these names."""
+    fill()
+    assert lines(exported(tmp_path / "facts", MODELS))["Fact:one"]["beside"].keys() == {
+        *("certainty", "worth", "season:cycles", "season:pressure", "near"),
+        *("$RP", "$PL:meta", "$PL:errors", "$WF"),
+        *("$AT:Fact:staged:*", "$AT:Fact:access_log:*", "$AT:Fact:meta:*"),
+    }
+
+
 def test_edges_survive_whatever_is_at_their_other_end(
     tmp_path: Path, redis_client: redis.Redis
 ) -> None:

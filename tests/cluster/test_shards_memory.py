@@ -169,6 +169,22 @@ def test_a_key_that_is_no_record_has_edges_in_every_shard(api: Api) -> None:
         assert api(field.get_linked, Memory, "a topic", min_weight=0) == []
 
 
+def test_hops_within_a_shard_count_for_what_goes_on_in_others(api: Api) -> None:
+    chain = [
+        "Memory:ann:a",
+        "Memory:ann:b",
+        "Memory:ann:c",
+        "topic",
+        "Memory:bob:a",
+        "Memory:bob:b",
+    ]
+    pairs = list(itertools.pairwise(chain))
+    api(Memory.ways.bulk_link, Memory, pairs, 1.0)
+    for hops in range(1, 6):
+        found = api(Memory.ways.propagate, Memory, chain[:1], hops, decay_per_hop=0.5)
+        assert found == {key: 0.5**place for place, key in enumerate(chain) if 0 < place <= hops}
+
+
 def test_activation_goes_from_shard_to_shard_through_what_is_no_record(
     api: Api, server_url: str
 ) -> None:

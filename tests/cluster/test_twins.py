@@ -20,6 +20,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 from popoto.engine.request import Plan
 from popoto.fields.keeping import shards
 from popoto.models.reading import spreading
+from popoto.models.reading.ranking.recalling import late, searching
 from tests.cluster_nodes import cluster_url
 from tests.driver import Api
 from tests.truth.test_state_machine import PATIENCE, try_histories
@@ -30,7 +31,7 @@ from .twins.table import DEEDS, WRITING
 
 pytestmark = [pytest.mark.cluster, pytest.mark.slow(10), pytest.mark.traced(0)]
 
-EXAMPLES = int(os.environ.get("POPOTO_TRUTH_EXAMPLES", "4"))
+EXAMPLES = int(os.environ.get("POPOTO_TRUTH_EXAMPLES", "3"))
 STEPS = 40
 
 seeds = st.integers(0, 10**6)
@@ -71,9 +72,12 @@ def servers(
 
 @pytest.fixture
 def in_small_portions(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What goes on from portion to portion does so with four shards and a few records."""
+    """What goes on from portion to portion, or ends somewhere, does so with a few records."""
     monkeypatch.setattr(shards, "_TOGETHER", 3)
     monkeypatch.setattr(spreading, "PAGE", 3)
+    monkeypatch.setattr(searching, "_REACH", 4)
+    monkeypatch.setattr(searching, "_FEW", 2)
+    monkeypatch.setattr(late, "_MOST_COMPARED", 3)
 
 
 @pytest.mark.usefixtures("in_small_portions")

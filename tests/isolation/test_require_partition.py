@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import redis
 
 from popoto import (
     AccessTrackerMixin,
@@ -208,6 +209,52 @@ def test_no_read_is_at_large(api: Api, notes: None, name: str) -> None:
     with pytest.raises(QueryException, match=r"Note: .* Meta.require_partition names agent"):
         AT_LARGE[name](api, Note)
     assert stored() == before
+
+
+def _of(name: str) -> Callable[[Api, Note], Any]:
+    """A read of a record: a property, and its asyncio twin."""
+
+    def read(api: Api, note: Note) -> Any:
+        return api.run(getattr(note, f"async_{name}")()) if api.is_async else getattr(note, name)
+
+    return read
+
+
+#: What is done with one record, given an instance of it.
+OF_RECORDS: dict[str, Callable[[Api, Note], Any]] = {
+    "access_count": _of("access_count"),
+    "last_accessed": _of("last_accessed"),
+    "on_read": lambda api, note: api(note.on_read),
+    "confirm_access": lambda api, note: api(note.confirm_access),
+    "discard_staged_access": lambda api, note: api(note.discard_staged_access),
+    "get_confidence": lambda api, note: api(ConfidenceField.get_confidence, note, "sure"),
+    "get_confidence_data": lambda api, note: api(ConfidenceField.get_confidence_data, note, "sure"),
+    "update_confidence": lambda api, note: api(
+        ConfidenceField.update_confidence, note, "sure", 0.1
+    ),
+    "record_prediction": lambda api, note: api(Note.record_prediction, note, {"x": 2}),
+    "get_prediction_data": lambda api, note: api(Note.get_prediction_data, note),
+    "resolve_prediction": lambda api, note: api(Note.resolve_prediction, note, {"x": 1}),
+    "auto_resolve": lambda api, note: api(Note.auto_resolve, note, "used"),
+    "create_batch": lambda api, note: api(RecallProposal.create_batch, [note]),
+    "resolve": lambda api, note: api(RecallProposal.resolve, note, "used"),
+}
+
+
+@pytest.mark.single_server("compares what one server holds")
+@pytest.mark.parametrize("name", OF_RECORDS)
+def test_the_key_of_anothers_record_is_not_enough(
+    api: Api, notes: None, redis_client: redis.Redis, name: str
+) -> None:
+    theirs = Note.query.get(agent="b", name="b1")
+    assert theirs is not None
+    Note.record_prediction(theirs, {"x": 1})
+    before = {key: redis_client.dump(key) for key in redis_client.keys("*")}
+    for given in (Note(name="b1"), Note(name="b1", agent="a")):
+        with pytest.raises(QueryException, match=r"of a record that was not read .*query\.get"):
+            OF_RECORDS[name](api, given)
+    assert {key: redis_client.dump(key) for key in redis_client.keys("*")} == before
+    OF_RECORDS[name](api, theirs)
 
 
 @pytest.mark.parametrize("name", OF_QUERIES)

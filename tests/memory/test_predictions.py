@@ -459,7 +459,7 @@ def test_a_large_error_lowers_confidence(
 
 
 def test_it_lowers_every_confidence(api: Api) -> None:
-    class Pair(PredictionLedgerMixin, Model):
+    class Pair(PredictionLedgerMixin, EventStreamMixin, Model):
         name = KeyField()
         sure = ConfidenceField(initial_confidence=0.8)
         liked = ConfidenceField(initial_confidence=0.6)

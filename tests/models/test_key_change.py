@@ -13,6 +13,7 @@ from popoto import (
     IntField,
     KeyField,
     KeyMutationError,
+    ListField,
     Model,
     ModelException,
     SortedKeyField,
@@ -270,3 +271,22 @@ def test_a_move_of_a_record_that_is_gone_writes_it_whole_under_the_new_key(
     record.kind = "wine"
     api(record.save)
     assert healthy(redis_client)
+
+
+class Logbook(Model):
+    name = KeyField()
+    log = ListField(max_length=3)
+
+
+@pytest.mark.parametrize("key", ["Logbook:a::log", "Logbook:b::log"])
+def test_a_list_that_is_another_programs_stays_and_so_does_the_record(
+    api: Api, redis_client: redis.Redis, key: str
+) -> None:
+    record = api(Logbook.create, name="a", log=["x"])
+    redis_client.delete(key)
+    redis_client.set(key, "another program's")
+    before = {each: redis_client.dump(each) for each in redis_client.keys("*")}
+    record.name = "b"
+    with pytest.raises(ModelException, match=f"{key}' holds a string where a list.*nothing was"):
+        api(record.save, migrate_key=True)
+    assert {each: redis_client.dump(each) for each in redis_client.keys("*")} == before

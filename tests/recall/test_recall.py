@@ -240,6 +240,7 @@ CONDITIONS: dict[str, Callable[[Any], Any]] = {
     "all of the key": lambda query: query.filter(agent="a", number=1),
     "a number in the key": lambda query: query.filter(number=2),
     "a number of another type": lambda query: query.filter(number=True),
+    "a number as text": lambda query: query.filter(number="1"),
     "none of the key": lambda query: query.filter(agent="nobody"),
     "a key that means itself": lambda query: query.filter(agent="None"),
     "an index": lambda query: query.filter(topic="x"),

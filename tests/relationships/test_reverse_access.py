@@ -253,6 +253,27 @@ def test_a_refused_model_leaves_no_trace(api: Api, reds: Team) -> None:
     del caught
 
 
+def test_models_are_defined_while_somebody_keeps_the_error_of_a_refused_one(api: Api) -> None:
+    """As an interactive session does with the last one."""
+
+    def define() -> None:
+        class Mascot(Model):
+            name = KeyField()
+            team = Relationship(Team)
+
+            class Meta:
+                shard_by = "team"
+
+    with pytest.raises(ModelException, match="shard_by") as caught:
+        define()
+
+    class Banner(Model):
+        name = KeyField()
+
+    assert api(Banner.create, name="red").name == "red"
+    del caught
+
+
 def test_a_refused_model_takes_back_what_it_gave() -> None:
     def define() -> None:
         class Umpire(Model):

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import gc
+import threading
 import warnings
 from collections.abc import Callable
 from typing import Any
@@ -244,3 +246,84 @@ def test_a_block_within_itself_ends_as_often_as_it_begins() -> None:
             assert actor() == "ann"
         assert actor() == "bob"
     assert actor() is None
+
+
+def test_one_block_is_entered_by_several_tasks_and_threads_at_once() -> None:
+    """As one that a module keeps is, by those who answer requests."""
+    bot = popoto.acting_as("bot")
+    seen: list[str | None] = []
+
+    async def answer(begun: asyncio.Event, ends: asyncio.Event) -> None:
+        with bot:
+            begun.set()
+            await ends.wait()
+            seen.append(actor())
+        seen.append(actor())
+
+    async def both() -> None:
+        events = [asyncio.Event() for _ in range(4)]
+        first = asyncio.create_task(answer(events[0], events[1]))
+        second = asyncio.create_task(answer(events[2], events[3]))
+        for each in (events[0], events[2]):
+            await each.wait()
+        events[1].set()
+        await first
+        events[3].set()
+        await second
+
+    asyncio.run(both())
+    assert seen == ["bot", None] * 2
+    seen.clear()
+    both_begun = threading.Barrier(2)
+
+    def act() -> None:
+        with bot:
+            both_begun.wait(10)
+            seen.append(actor())
+        seen.append(actor())
+
+    threads = [threading.Thread(target=act) for _ in range(2)]
+    for each in threads:
+        each.start()
+    for each in threads:
+        each.join()
+    assert sorted(seen, key=repr) == ["bot", "bot", None, None]
+
+
+def test_a_block_is_left_where_it_was_entered() -> None:
+    bot = popoto.acting_as("bot")
+    entered = contextvars.copy_context()
+    entered.run(bot.__enter__)
+    with pytest.raises(RuntimeError, match=r"acting_as\(\) was entered in another thread or task"):
+        bot.__exit__(None, None, None)
+    entered.run(bot.__exit__, None, None, None)
+    assert entered.run(actor) is None
+
+
+def test_a_block_that_was_entered_or_decorates_is_not_told_of() -> None:
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        with popoto.acting_as("ann"):
+            pass
+        assert popoto.acting_as("ann")(len)("abc") == 3
+        gc.collect()
+    assert [str(each.message) for each in told] == []
+
+
+def test_a_task_that_outlives_the_block_is_not_told_of(purse: Purse) -> None:
+    async def save(is_over: asyncio.Event) -> None:
+        await is_over.wait()
+        await purse.async_save()
+
+    async def work() -> None:
+        is_over = asyncio.Event()
+        async with transaction() as changes:
+            task = asyncio.create_task(save(is_over))
+            changes.create(Receipt)
+        is_over.set()
+        await task
+
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        asyncio.run(work())
+    assert [str(each.message) for each in told] == []

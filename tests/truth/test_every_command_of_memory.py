@@ -199,11 +199,13 @@ def test_a_rebuild_that_mends_leaves_nothing_to_be_refused(redis_client: redis.R
 @pytest.mark.single_server("notes what scripts do under a key of one server")
 def test_an_import_leaves_nothing_to_be_refused(tmp_path: Path, redis_client: redis.Redis) -> None:
     fill()
+    for idea in ("idea", "plan", "goal"):
+        Fact.near.link(Fact, "Fact:one", idea, 0.125)
     path = str(tmp_path / "facts")
     assert main(["export", MODELS, "--output", path]) == 0
     Fact.near.link(Fact, "Fact:one", "Fact:four", 0.5)
-    Fact.near.unlink(Fact, "Fact:one", "Fact:t:wo")
-    Fact.near.unlink(Fact, "Fact:one", "Fact:three")
+    for idea in ("idea", "plan", "goal"):
+        Fact.near.unlink(Fact, "Fact:one", idea)
     with traced():
         assert main(["import", MODELS, path, "--existing", "replace"]) == 0
     asked = calls(redis_client)

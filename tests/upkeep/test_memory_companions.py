@@ -30,6 +30,7 @@ from popoto import (
 from popoto.recipes import PolicyEntry
 from popoto.recipes.policy_cache import initialize_q_value
 from tests.driver import Api
+from tests.interference import before_each_commit
 from tests.truth.remembering import DAY, Fact, fill, remember
 
 from .zoo import state
@@ -218,6 +219,31 @@ def test_a_rebuild_leaves_a_moment_alone_that_cannot_be_read_or_is_none(
     before = [redis_client.hgetall(each.pk) for each in (torn, bare, odd)]
     api(Fresh.rebuild_indexes)
     assert [redis_client.hgetall(each.pk) for each in (torn, bare, odd)] == before
+
+
+@pytest.mark.parametrize("moment", range(1, 6))
+def test_a_touch_during_a_rebuild_is_later_than_what_the_index_was_told(
+    redis_client: redis.Redis, api: Api, monkeypatch: pytest.MonkeyPatch, moment: int
+) -> None:
+    with clock.using(100.0):
+        record = Fresh.create(name="a")
+    redis_client.zadd("$DecayingSortF:Fresh:fresh:a", {record.pk: 500.0})
+    other = Fresh.query.get(name="a", agent="a")
+    assert other is not None
+    asked: list[int] = []
+
+    def touch() -> None:
+        asked.append(1)
+        if len(asked) == moment:
+            with clock.using(900.0):
+                other.touch("fresh")
+
+    with monkeypatch.context() as patch:
+        before_each_commit(patch, touch)
+        api(Fresh.rebuild_indexes)
+    assert len(asked) >= moment
+    assert Fresh.query.get(name="a", agent="a").fresh == 900.0
+    assert redis_client.zscore("$DecayingSortF:Fresh:fresh:a", record.pk) == 900.0
 
 
 @pytest.mark.parametrize("told", [0.75, 0.125])

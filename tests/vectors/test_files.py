@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import redis
 
 import popoto
 from popoto import EmbeddingField, KeyField, Model, StringField
@@ -64,6 +65,18 @@ def test_a_delete_removes_file_and_entry(api: Api, e: Any, directory: Path) -> N
     api(saved.delete)
     assert [each.name for each in (directory / "E").iterdir()] == ["_index.json"]
     assert embedding_field._read_index("E") == {}
+
+
+def test_vectors_that_are_made_anew_leave_nothing_of_who_is_gone(
+    api: Api, e: Any, directory: Path, redis_client: redis.Redis
+) -> None:
+    for name in ("x", "gone"):
+        e.create(name=name, text="a")
+    redis_client.delete("E:gone")
+    assert api(e.reembed, anew=True) == 1
+    assert embedding_field._read_index("E") == {X: "E:x"}
+    assert {each.name for each in (directory / "E").iterdir()} == {X, "_index.json"}
+    assert found(e) == ["x"]
 
 
 def test_an_index_that_cannot_be_read_is_empty_with_a_warning(

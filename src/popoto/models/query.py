@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import AsyncIterator, Callable, Generator, Iterable, Iterator, Mapping
-from typing import Any, Generic, Literal, TypeVar, overload
+from typing import Any, Generic, Literal, TypeVar, cast, overload
 
 from popoto import redis_db
 from popoto._unknown_names import tell
@@ -312,6 +312,13 @@ class Query(TypedTuples, QueryOperations, Generic[Row]):
 
     def __bool__(self) -> bool:
         return self.exists()
+
+    __hash__ = object.__hash__
+
+    def __eq__(self, other: object) -> bool:
+        if isinstance(other, (list, QueryBuilder)):
+            return self._everything == cast("object", other)
+        return NotImplemented
 
     def __contains__(self, item: object) -> bool:
         return item in self._everything

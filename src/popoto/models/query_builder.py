@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Callable, Generator, Iterable, Iterator, Mapping
-from typing import Any, Generic, Literal, TypeVar, cast, overload
+from typing import Any, Generic, Literal, SupportsIndex, TypeVar, cast, overload
 
 from popoto.engine.request import Plan
 from popoto.exceptions import QueryException
@@ -337,6 +337,11 @@ class QueryBuilder(TypedTuples, QueryOperations, Generic[Row]):
             start, stop, step = index.start or 0, index.stop, index.step
             if step is None and start >= 0 and (stop is None or stop >= 0):
                 return self._slice(start, stop)
+        elif not isinstance(index, (slice, SupportsIndex)):
+            raise TypeError(
+                f"a query is indexed by a number or a slice, not by {describe(index)}: records "
+                "are found by get(…) and filter(…)"
+            )
         results = self._compared()
         found = results[index]
         places = range(len(results))[index]

@@ -3,21 +3,41 @@
 from __future__ import annotations
 
 import copy
-from typing import Self, TypeVar
+from typing import TYPE_CHECKING, Final, Self, TypeVar
 
 from popoto import redis_db
 from popoto.engine.request import Plan
 from popoto.engine.run import arun, run
 from popoto.exceptions import QueryException
 from popoto.models.reading.spec import QuerySpec
+from popoto.models.record.elsewhere import no_attribute
 
 T = TypeVar("T")
+
+_COMBINE: Final = "combine Q objects, or conditions such as Model.field > 3, in filter() with & | ~"
 
 
 class QueryRuns:
     """Runs plans where the query that `_spec` describes is to be answered."""
 
     _spec: QuerySpec
+
+    if not TYPE_CHECKING:
+        # Type checkers go on to refuse what is not there.
+
+        def __getattr__(self, name):
+            """Names of elsewhere are told what to write here."""
+            if name.startswith("_"):
+                raise AttributeError(name, name=name, obj=self)
+            raise no_attribute(self, name, self._spec.options)
+
+        def __or__(self, other):
+            raise TypeError(f"{self!r}: queries are not combined; {_COMBINE}")
+
+        __and__ = __xor__ = __add__ = __sub__ = __or__
+
+        def __invert__(self):
+            raise TypeError(f"{self!r}: a query is not negated; {_COMBINE}, or call exclude(…)")
 
     def using(self, *, replica: bool) -> Self:
         """Ask replicas (True) or the primary (False), who is asked if nothing is said.

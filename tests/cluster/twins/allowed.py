@@ -114,6 +114,9 @@ NOT_ASKED = {
     "composite_score(normalize=True) with filter(agent=…)": (
         "likewise the least and the greatest number are those of these shards"
     ),
+    "associations that lift records of a context by way of a cue": (
+        "they stay in the shard of the records that they begin with; one hop leads to no other"
+    ),
     "pipelines with transaction=True over several shards": "the server's MULTI is of one node",
     "records that are written anew where one was deleted by other means, before any cleaning": (
         "entries of the old one stand beside the new; several shards are merged by values, and "

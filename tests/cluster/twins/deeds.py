@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import random
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,6 +17,8 @@ Doing: TypeAlias = Callable[[Side, random.Random], Any]
 
 #: What takes much away is drawn seldom: there has to be something to ask for.
 OFTEN, SELDOM = 4, 1
+#: A question is drawn so often, and asked so many times then: it costs little beside a write.
+ASKED_OFTEN, TIMES = 8, 3
 
 
 @dataclass(frozen=True)
@@ -43,3 +46,14 @@ def deed(*, weight: int = OFTEN, allowing: Allowance = NOTHING) -> Callable[[Doi
         return do
 
     return enter
+
+
+def asked_often(ask: Doing) -> Doing:
+    """Enter a question: what its answers tell of how shards are merged costs little."""
+
+    @functools.wraps(ask)
+    def several(side: Side, chance: random.Random) -> Any:
+        return [ask(side, chance) for _ in range(TIMES)]
+
+    deed(weight=ASKED_OFTEN)(several)
+    return ask

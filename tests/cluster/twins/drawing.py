@@ -23,7 +23,7 @@ def agent(chance: random.Random) -> str:
 
 
 def note_key(side: Side, chance: random.Random, whose: str | None = None) -> str:
-    values = {"agent": whose or agent(chance), "number": chance.choice(NUMBERS)}
+    values = {"agent": whose or agent(chance), "act": chance.choice(NUMBERS)}
     return str(side.models.note._meta.record_key(values))
 
 
@@ -60,7 +60,7 @@ def note_values(side: Side, chance: random.Random) -> dict[str, Any]:
 
 def new_note(side: Side, chance: random.Random, whose: str | None = None) -> Any:
     values = note_values(side, chance)
-    return side.models.note(agent=whose or agent(chance), number=chance.choice(NUMBERS), **values)
+    return side.models.note(agent=whose or agent(chance), act=chance.choice(NUMBERS), **values)
 
 
 def stored_note(side: Side, chance: random.Random, whose: str | None = None) -> Any:
@@ -86,7 +86,7 @@ def some_notes(side: Side, chance: random.Random) -> Any:
         lambda: Q(place=(10.0, 10.0), place_radius=5, place_radius_unit="km"),
         lambda: Q(code=chance.choice("uv")),
         lambda: Q(body__ne="text"),
-        lambda: Q(number__in=[1, 2, 9]),
+        lambda: Q(act__in=[1, 2, 9]),
         lambda: Q(author__age__gte=chance.randint(1, 9)),
         lambda: Q(reply_to=key),
         lambda: Q(reply_to__topic="red"),
@@ -112,7 +112,7 @@ ORDERS = (
     ("topic", "-rank"),
     ("-weight", "own"),
     ("-agent",),
-    ("body", "-number"),
+    ("body", "-act"),
     ("pk",),
     ("-pk",),
     ("at", "price"),

@@ -109,8 +109,9 @@ class Maker:
             "Note",
             "agent",
             meta={"indexes": ((("agent", "code"), True), (("topic", "flag"), False))},
+            # Before the agent in record keys: keys in order go to and fro between shards.
+            act=KeyField(type=int),
             agent=KeyField(),
-            number=KeyField(type=int),
             topic=IndexedField(null=True),
             flag=IndexedField(type=bool, null=True),
             rank=SortedField(type=int, null=True),

@@ -26,6 +26,7 @@ def assembler(side: Side, chance: random.Random, weights: dict[str, float]) -> C
         side.models.memory,
         weights,
         max_items=chance.choice((2, 5)),
+        propagation_depth=1,
         retrieval_mode=chance.choice(("auto", "hybrid", "lexical", "composite")),
         output_format=chance.choice(("structured", "xml", "natural", "content")),
         confidence_gate_threshold=chance.choice((None, 0.5)),

@@ -79,7 +79,7 @@ def transaction(side: Side, chance: random.Random) -> Any:
             kind = chance.choice(("create", "save", "increment", "expect"))
             new, record = new_note(side, chance, whose), stored_note(side, chance, whose)
             if kind == "create":
-                values = {"number": chance.choice(NUMBERS), **note_values(side, chance)}
+                values = {"act": chance.choice(NUMBERS), **note_values(side, chance)}
                 changes.create(side.models.note, agent=whose or agent(chance), **values)
             elif kind == "save" or record is None:
                 changes.save(new if record is None else record)

@@ -32,7 +32,7 @@ def create_person(side: Side, chance: random.Random) -> Any:
 
 @deed()
 def create(side: Side, chance: random.Random) -> Any:
-    values = {"agent": agent(chance), "number": chance.choice(NUMBERS), **note_values(side, chance)}
+    values = {"agent": agent(chance), "act": chance.choice(NUMBERS), **note_values(side, chance)}
     return side.api(side.models.note.create, overwrite=chance.random() < 0.5, **values)
 
 
@@ -78,10 +78,10 @@ def save_deleted(side: Side, chance: random.Random) -> Any:
 def move(side: Side, chance: random.Random) -> Any:
     """To another key of the same shard."""
     record = stored_note(side, chance)
-    number, new = chance.choice(NUMBERS), note_values(side, chance)
+    act, new = chance.choice(NUMBERS), note_values(side, chance)
     if record is None:
         return None
-    for name, value in {**new, "number": number}.items():
+    for name, value in {**new, "act": act}.items():
         setattr(record, name, value)
     return side.api(record.save, migrate_key=chance.random() < 0.8), record.obsolete_redis_key
 
@@ -104,7 +104,7 @@ def delete(side: Side, chance: random.Random) -> Any:
 
 @deed()
 def get_or_create(side: Side, chance: random.Random) -> Any:
-    asked = {"agent": agent(chance), "number": chance.choice(NUMBERS)}
+    asked = {"agent": agent(chance), "act": chance.choice(NUMBERS)}
     asked |= chance.choice(({}, {"topic": chance.choice(TOPICS[1:])}))
     defaults = note_values(side, chance)
     return side.api(side.models.note.get_or_create, **asked, defaults=defaults)
@@ -112,7 +112,7 @@ def get_or_create(side: Side, chance: random.Random) -> Any:
 
 @deed()
 def get_or_create_by_another_field(side: Side, chance: random.Random) -> Any:
-    defaults = {**note_values(side, chance), "number": chance.choice(NUMBERS)}
+    defaults = {**note_values(side, chance), "act": chance.choice(NUMBERS)}
     asked = {"agent": agent(chance), "code": chance.choice("uvw")}
     defaults.pop("code", None)
     return side.api(side.models.note.get_or_create, **asked, defaults=defaults)
@@ -120,7 +120,7 @@ def get_or_create_by_another_field(side: Side, chance: random.Random) -> Any:
 
 @deed()
 def update_or_create(side: Side, chance: random.Random) -> Any:
-    asked = {"agent": agent(chance), "number": chance.choice(NUMBERS)}
+    asked = {"agent": agent(chance), "act": chance.choice(NUMBERS)}
     defaults = note_values(side, chance)
     return side.api(side.models.note.update_or_create, **asked, defaults=defaults)
 

@@ -7,12 +7,13 @@ from collections.abc import Callable
 from typing import Any
 
 from .allowed import IN_ANY_ORDER
-from .deeds import deed
+from .deeds import asked_often, deed
 from .drawing import (
     NUMBERS,
     agent,
     cut,
     note_key,
+    ordered,
     person_key,
     question,
     some_notes,
@@ -23,20 +24,20 @@ from .side import Side
 # Shapes of results -------------------------------------------------------------------------------
 
 
-@deed()
+@asked_often
 def all_(side: Side, chance: random.Random) -> Any:
     return side.api(question(side, chance).all)
 
 
-@deed()
+@asked_often
 def shaped(side: Side, chance: random.Random) -> Any:
     is_reversed = chance.random() < 0.5
     shapes: tuple[Callable[[Any], Any], ...] = (
         lambda query: query.values("agent", "rank", "author"),
         lambda query: query.values_list("pk", flat=True),
         lambda query: query.values_list("topic", "weight"),
-        lambda query: query.only("body", "number"),
-        lambda query: query.computed_sort(lambda each: -each.number, reverse=is_reversed),
+        lambda query: query.only("body", "act"),
+        lambda query: query.computed_sort(lambda each: -each.act, reverse=is_reversed),
     )
     return side.api(chance.choice(shapes)(question(side, chance)).all)
 
@@ -53,25 +54,28 @@ def with_related(side: Side, chance: random.Random) -> Any:
     return found, [[getattr(each, name) for name in names] for each in found]
 
 
-@deed()
+@asked_often
 def one(side: Side, chance: random.Random) -> Any:
     return side.api(getattr(question(side, chance), chance.choice(("first", "last"))))
 
 
-@deed()
+@asked_often
 def told(side: Side, chance: random.Random) -> Any:
-    query = question(side, chance)
-    return side.api(query.count), side.api(query.exists), side.api(query.keys)
+    some = some_notes(side, chance)
+    part = cut(ordered(some, chance), chance)
+    return [
+        (side.api(each.count), side.api(each.exists), side.api(each.keys)) for each in (some, part)
+    ]
 
 
-@deed()
+@asked_often
 def sliced(side: Side, chance: random.Random) -> Any:
     query, first = question(side, chance), chance.choice((0, 1, -1, 5))
     which = slice(first, chance.choice((None, 3, -1)), chance.choice((None, 2)))
     return query[first] if chance.random() < 0.5 else query[which]
 
 
-@deed()
+@asked_often
 def iterator(side: Side, chance: random.Random) -> Any:
     query, size = question(side, chance), chance.choice((1, 3, 1000))
     if not side.is_async:
@@ -101,20 +105,20 @@ def whole_model(side: Side, chance: random.Random) -> Any:
 # Sums and places ---------------------------------------------------------------------------------
 
 
-@deed()
+@asked_often
 def aggregate(side: Side, chance: random.Random) -> Any:
     method = chance.choice(("sum", "avg", "min", "max"))
     name = chance.choice(("rank", "weight", "hits", "price", "at", "body"))
     return side.api(getattr(question(side, chance), method), name)
 
 
-@deed()
+@asked_often
 def group_count(side: Side, chance: random.Random) -> Any:
     name = chance.choice(("topic", "agent", "author", "hits", "flag", "done"))
     return side.api(some_notes(side, chance).group_count, name)
 
 
-@deed()
+@asked_often
 def distances(side: Side, chance: random.Random) -> Any:
     near = {"place": (10.0, 10.0), "place_radius": chance.choice((5, 20000))}
     query = some_notes(side, chance).filter(
@@ -145,7 +149,7 @@ def get(side: Side, chance: random.Random) -> Any:
     query, key = side.models.note.query, note_key(side, chance)
     ways: tuple[Callable[[], Any], ...] = (
         lambda: side.api(query.get, redis_key=key),
-        lambda: side.api(query.get, agent=agent(chance), number=chance.choice(NUMBERS)),
+        lambda: side.api(query.get, agent=agent(chance), act=chance.choice(NUMBERS)),
         lambda: side.api(query.get, code=chance.choice("uv")),
         lambda: side.api(query.get, pk=key),
         lambda: side.api(query.get, key),

@@ -8,7 +8,7 @@ from typing import Any
 from popoto import BM25Field, EmbeddingField
 
 from .allowed import of_records_that_are_there
-from .deeds import deed
+from .deeds import asked_often, deed
 from .drawing import agent
 from .drawing_memories import a_text, how_many, memory_key, of_all, of_one, stored_memory
 from .side import Side
@@ -16,7 +16,7 @@ from .side import Side
 # By numbers --------------------------------------------------------------------------------------
 
 
-@deed()
+@asked_often
 def by_decay(side: Side, chance: random.Random) -> Any:
     name = chance.choice(("fresh", "rhythm"))
     more = chance.choice(({}, {"decay_rate": 0.3}, {"base_score_field": "importance"}))
@@ -47,7 +47,7 @@ def composite_options(side: Side, chance: random.Random) -> dict[str, Any]:
     return {"aggregate": aggregate, "limit": how_many(chance), **options}
 
 
-@deed()
+@asked_often
 def composite(side: Side, chance: random.Random) -> Any:
     weights = {name: chance.choice((0.5, 1.0, -0.5)) for name in chance.sample(INDEXES, 2)}
     options, normalize = composite_options(side, chance), chance.random() < 0.5
@@ -63,7 +63,7 @@ def composite_of_one(side: Side, chance: random.Random) -> Any:
     return side.api(of_one(side, chance).composite_score, weights, **options)
 
 
-@deed()
+@asked_often
 def fuse(side: Side, chance: random.Random) -> Any:
     lists = {name: [(memory_key(side, chance), chance.random()) for _ in range(4)] for name in "xy"}
     query = chance.choice((of_all, of_one))(side, chance)
@@ -73,7 +73,7 @@ def fuse(side: Side, chance: random.Random) -> Any:
 # By words ----------------------------------------------------------------------------------------
 
 
-@deed()
+@asked_often
 def by_words(side: Side, chance: random.Random) -> Any:
     query, words = of_all(side, chance), a_text(chance)
     return side.api(query.keyword_search, words, field="words", limit=how_many(chance))
@@ -124,14 +124,14 @@ def words_known(side: Side, chance: random.Random) -> Any:
 WITH_VECTORS = ("memory", "said", "made")
 
 
-@deed()
+@asked_often
 def by_meaning(side: Side, chance: random.Random) -> Any:
     query = chance.choice((of_all, of_one))(side, chance)
     more = chance.choice(({}, {"indexes": {"rank": 0.5}}, {"min_score": 0.1}))
     return side.api(query.semantic_search, a_text(chance), limit=how_many(chance), **more)
 
 
-@deed()
+@asked_often
 def by_other_meanings(side: Side, chance: random.Random) -> Any:
     query = side.models.of(chance.choice(("said", "made"))).query
     given = chance.choice(({}, {}, {"agent": agent(chance)}))

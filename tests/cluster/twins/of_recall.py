@@ -6,13 +6,13 @@ import random
 from typing import Any
 
 from .allowed import dropped_from
-from .deeds import deed
+from .deeds import asked_often, deed
 from .drawing import agent
 from .drawing_memories import CUES, a_text, how_many, memory_key, of_all, of_one
 from .side import Side
 
 
-@deed()
+@asked_often
 def recall(side: Side, chance: random.Random) -> Any:
     signals = chance.choice((None, None, ["words"], ["meaning"], ["words", "meaning", "length"]))
     weights = chance.choice(({}, {"sure": 1.0, "rhythm": 0.5}, {"words": 2.0}))
@@ -54,7 +54,7 @@ def say(side: Side, chance: random.Random) -> Any:
     return side.api(side.models.said.bulk_create, rows)
 
 
-@deed()
+@asked_often
 def recall_what_was_said(side: Side, chance: random.Random) -> Any:
     query = side.models.said.query.filter(**chance.choice(({}, {"session": "one"})))
     return side.api(query.recall, a_text(chance), limit=how_many(chance))

@@ -88,8 +88,9 @@ def predict(side: Side, chance: random.Random) -> Any:
     number, outcome = chance.random(), chance.choice(OUTCOMES)
     if record is None:
         return None
+    if chance.random() < 0.7:
+        side.api(model.record_prediction, record, {"n": chance.random()})
     ways: tuple[Callable[[], Any], ...] = (
-        lambda: side.api(model.record_prediction, record, {"n": number}),
         lambda: side.api(model.resolve_prediction, record, {"n": number}),
         lambda: side.api(model.auto_resolve, record, outcome),
     )
@@ -124,8 +125,8 @@ def resolve(side: Side, chance: random.Random) -> Any:
 
 @deed(allowing=IN_ANY_ORDER)
 def stale(side: Side, chance: random.Random) -> Any:
-    partition = chance.choice((None, "p:q"))
-    return side.of(RecallProposal, "expire_stale", side.models.memory, partition, 1800)
+    partition, ttl = chance.choice((None, "p:q")), chance.choice((0, 1800))
+    return side.of(RecallProposal, "expire_stale", side.models.memory, partition, ttl)
 
 
 @deed()

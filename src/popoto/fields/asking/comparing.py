@@ -2,11 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Generic, cast
+from typing import TYPE_CHECKING, Final, Generic, cast
 
 from popoto.exceptions import QueryException
 from popoto.fields.asking.conditions import Expression
 from popoto.fields.type_variables import FitsAnyAnnotation, Value
+
+#: What columns of SQLAlchemy, peewee and redis-om have, and what is written here.
+_ELSEWHERE: Final = {
+    **dict.fromkeys(("in_", "any_of"), "filter({}__in=[…])"),
+    **dict.fromkeys(("not_in", "notin_"), "exclude({}__in=[…])"),
+    **dict.fromkeys(("is_", "is_null", "isnull", "is_none"), "filter({}__isnull=True)"),
+    **dict.fromkeys(("is_not", "isnot", "is_not_null"), "filter({}__isnull=False)"),
+    **dict.fromkeys(("like", "ilike", "contains", "icontains"), "filter({}__contains='…')"),
+    **dict.fromkeys(("startswith", "istartswith"), "filter({}__startswith='…')"),
+    **dict.fromkeys(("endswith", "iendswith"), "filter({}__endswith='…')"),
+    "asc": "order_by('{}')",
+    "desc": "order_by('-{}')",
+}
 
 
 class Comparable(FitsAnyAnnotation, Generic[Value]):  # type: ignore[misc]  # Any, on purpose
@@ -51,6 +64,20 @@ class Comparable(FitsAnyAnnotation, Generic[Value]):  # type: ignore[misc]  # An
         return NotImplemented if isinstance(other, Comparable) else self._compare("__lte", other)
 
     __hash__ = object.__hash__
+
+    if not TYPE_CHECKING:
+        # Type checkers go on to refuse what is not there.
+
+        def __getattr__(self, name):
+            """Methods that columns have elsewhere are told what to write here."""
+            told = f"{type(self).__name__!r} object has no attribute {name!r}"
+            written = _ELSEWHERE.get(name)
+            if written is None:
+                raise AttributeError(told, name=name, obj=self)
+            raise AttributeError(f"{told}; here it is {written.format(self.name or 'field')}")
+
+        def __neg__(self):
+            raise TypeError(f"an order is told by name: order_by('-{self.name}')")
 
     def between(self, low: Value, high: Value) -> Expression:
         """Values from `low` to `high`, both included."""

@@ -224,7 +224,7 @@ class FollowedDirectory:
 _FOLLOWED: dict[str, FollowedDirectory] = {}
 
 
-def followed_directory(model_name: str, field_name: str = "") -> FollowedDirectory:
+def followed_directory(model_name: str, field_name: str) -> FollowedDirectory:
     """The directory of a model, or the one below it of a further embedding field."""
     path = os.path.join(embeddings_directory(), model_name, field_name).rstrip(os.sep)
     found = _FOLLOWED.get(os.path.abspath(path))

@@ -45,7 +45,7 @@ def to_dict(
 def _names(instance: Record, keyword: str, given: Iterable[str]) -> frozenset[str]:
     """The names that were given. What is none is left out, and told of if a field is meant."""
     options = instance._meta
-    if isinstance(given, (str, bytes)):
+    if isinstance(given, (str, bytes)) or not isinstance(given, Iterable):
         raise ModelException(
             f"{options.model_name}.to_dict({keyword}={given!r}): give a list of names"
         )

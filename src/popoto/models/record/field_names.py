@@ -66,7 +66,7 @@ def known_names(
     fields: Mapping[str, Field[Any]], names: Iterable[str], model_name: str, call: str, keyword: str
 ) -> list[str]:
     """Names of fields, each once. Raises ModelException for unknown ones, and for a single text."""
-    if isinstance(names, (str, bytes)):
+    if isinstance(names, (str, bytes)) or not isinstance(names, Iterable):
         raise ModelException(
             f"{model_name}.{call}({keyword}={describe(names)}): give a list of names"
         )

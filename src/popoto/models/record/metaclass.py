@@ -21,6 +21,7 @@ from popoto.models.record.annotations import (
     own_annotations,
     stored_annotations,
 )
+from popoto.models.record.elsewhere import no_attribute_of_class
 from popoto.models.record.field_names import check_field_name
 from popoto.models.record.known_models import find_model, take_note
 from popoto.models.record.meta import (
@@ -121,6 +122,16 @@ class RecordBase(ABCMeta):
     def __init__(cls, name: str, bases: tuple[type, ...], namespace: dict[str, Any], **_: Any):
         # Keywords are for __new__ and __init_subclass__.
         super().__init__(name, bases, namespace)
+
+    if not typing.TYPE_CHECKING:
+        # Type checkers go on to refuse what is not there.
+
+        def __getattr__(cls, name):
+            """Names of elsewhere are told what to write here."""
+            if name.startswith("_"):
+                told = f"type object {cls.__name__!r} has no attribute {name!r}"
+                raise AttributeError(told, name=name, obj=cls)
+            raise no_attribute_of_class(cls, name)
 
     def __setattr__(cls, name: str, value: Any) -> None:
         options: object = vars(cls).get("_meta")

@@ -66,9 +66,14 @@ class NamedReverse(Reverse):
 
 
 def _is_current(field: Field[Any]) -> bool:
-    """Whether a field is one of the latest definition of a model that has records."""
+    """Whether a field is one of the latest definition of a model that has records.
+
+    A class that was refused has no options, and lives as long as somebody keeps the error.
+    """
     owner = field.owner
-    return owner is not None and not owner._meta.abstract and is_latest(owner)
+    if owner is None or "_meta" not in vars(owner):
+        return False
+    return not owner._meta.abstract and is_latest(owner)
 
 
 def relationships_to(model: Any) -> list[Field[Any]]:

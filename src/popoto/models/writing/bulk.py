@@ -33,6 +33,7 @@ from popoto.models.writing.conditions import Condition
 from popoto.models.writing.creating import save_as_defined
 from popoto.models.writing.deleting import Deletion
 from popoto.models.writing.depending import find_relatives
+from popoto.models.writing.given_rows import check_not_names, instances_in, tell_of_nothing
 from popoto.models.writing.operation import Operation
 from popoto.models.writing.preparing import prepared_save
 from popoto.models.writing.rows import Matches, OnError, Progress, Rows, chunks, telling
@@ -135,8 +136,7 @@ def _created(
     keep: bool,
 ) -> Plan[list[M] | int]:
     kept: list[M] = []
-    given: Any = [instances] if hasattr(instances, "_meta") else instances
-    for batch in chunks(() if given is None else given, batch_size):
+    for batch in chunks(instances_in(model, rows.what, instances), batch_size):
         rows.check_instances(model, batch)
         operations = yield from _prepared_saves(model, batch, rows, request, None)
         yield from _carried_out(operations, rows)
@@ -209,11 +209,14 @@ def bulk_update(
     """The plan of `Model.bulk_update`; see there."""
     options = model._meta
     _check_updates(options, updates)
-    batches = Matches(model, given, batch_size)
+    what = f"{options.model_name}.bulk_update"
+    check_not_names(what, batch_size)
+    batches = Matches(model, what, given, batch_size)
     if not updates:
+        tell_of_nothing(options, what, given)
         return 0
     rows = Rows(
-        f"{options.model_name}.bulk_update",
+        what,
         on_error=on_error,
         progress=progress,
         skips_missing=batches.is_query,
@@ -309,9 +312,10 @@ def bulk_delete(
     model: type[Record], given: Any, batch_size: int, progress: Progress | None
 ) -> Plan[int]:
     """The plan of `Model.bulk_delete`; see there."""
-    batches = Matches(model, given, batch_size)
+    what = f"{model._meta.model_name}.bulk_delete"
+    batches = Matches(model, what, given, batch_size)
     rows = Rows(
-        f"{model._meta.model_name}.bulk_delete",
+        what,
         progress=progress,
         skips_missing=batches.is_query,
     )

@@ -100,7 +100,7 @@ def renew_all(
 ) -> Plan[int]:
     """The plan of `QueryBuilder.renew_ttl`."""
     rows = Rows(f"{model._meta.model_name}.query.renew_ttl", skips_missing=True)
-    matches = Matches(model, query, batch_size)
+    matches = Matches(model, "renew_ttl()", query, batch_size)
     return (yield from telling(rows, _renewed(matches, rows, ttl, expire_at)))
 
 

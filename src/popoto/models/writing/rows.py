@@ -33,6 +33,7 @@ from popoto.models.reading.spec import QuerySpec
 from popoto.models.record.record import Record
 from popoto.models.writing.company import Company, gave_up
 from popoto.models.writing.conditions import Condition
+from popoto.models.writing.given_rows import instances_in, spec_of
 from popoto.models.writing.operation import Operation
 
 Item = TypeVar("Item")
@@ -240,23 +241,16 @@ def _spans(positions: Sequence[int]) -> str:
     return ", ".join(told) + (", …" if len(spans) > 10 else "")
 
 
-def spec_of(given: Any) -> QuerySpec | None:
-    """What a query asks for; None for something that is no query."""
-    spec = getattr(given, "_spec", None)
-    return spec if isinstance(spec, QuerySpec) else None
-
-
 class Matches:
     """The instances that a caller means, batch by batch: a query's results, or those given."""
 
-    def __init__(self, model: type[Record], given: Any, batch_size: int) -> None:
+    def __init__(self, model: type[Record], what: str, given: Any, batch_size: int) -> None:
         self.model = model
         self.batch_size = batch_size
         self._spec = spec_of(given)
         self.is_query = self._spec is not None
         self._given: Iterator[list[Any]] = chunks(
-            () if self.is_query or given is None else [given] if hasattr(given, "_meta") else given,
-            batch_size,
+            () if self.is_query else instances_in(model, what, given), batch_size
         )
         self._execution: Execution | None = None
         self._fetch: Fetch | None = None

@@ -1,0 +1,96 @@
+"""Names that queries and model classes have elsewhere, and what is written here instead."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from popoto.models.record.options import ModelOptions
+
+__all__ = ["no_attribute", "no_attribute_of_class"]
+
+_FILTER: Final = "filter(field=value), or filter(Model.field > 3)"
+_ORDER: Final = "order_by('-field')"
+_LIST: Final = "all(), list(query) or [:]"
+_SLICE: Final = "limit(10).offset(20), or a slice such as query[20:30]"
+_COUNT: Final = "count(), or len(query)"
+_ONE: Final = "get(field=value), or filter(…).first()"
+_PLAIN: Final = "sum(), avg(), min(), max() and group_count() of a field"
+_SET: Final = "Q objects, combined with & and |, in one filter()"
+
+#: What queries of Django, SQLAlchemy, redis-om, peewee, mongoengine and Tortoise have.
+_OF_QUERIES: Final = {
+    **dict.fromkeys(("where", "filter_by", "find", "search"), _FILTER),
+    **dict.fromkeys(("sort", "sort_by", "order", "reverse"), _ORDER),
+    **dict.fromkeys(("fetch", "execute", "to_list", "scalars", "find_all", "as_list"), _LIST),
+    **dict.fromkeys(("skip", "take", "slice", "page", "paginate", "top"), _SLICE),
+    **dict.fromkeys(("latest", "earliest"), "order_by('-field').first()"),
+    **dict.fromkeys(("one", "one_or_none", "find_one", "get_or_none", "get_or_404"), _ONE),
+    **dict.fromkeys(("aggregate", "annotate", "group_by", "having"), _PLAIN),
+    **dict.fromkeys(("union", "intersection", "difference", "or_", "and_", "not_"), _SET),
+    **dict.fromkeys(("len", "size", "length", "total"), _COUNT),
+    "in_bulk": "get_many(keys)",
+    "is_empty": "exists(), or bool(query)",
+    "distinct": "group_count('field'), which has each value once",
+    "defer": "only('field', …), with the fields that are wanted",
+    "join": "select_related('field')",
+    "none": "filter(pk__in=[])",
+    "scalar": "values_list('field', flat=True).first()",
+    "select": "values('field'), or only('field')",
+}
+#: What is done by the class, with records.
+_BY_THE_CLASS: Final = frozenset(
+    {
+        "bulk_create",
+        "bulk_delete",
+        "bulk_update",
+        "create",
+        "delete_all",
+        "get_or_create",
+        "load",
+        "rebuild_indexes",
+        "update_or_create",
+    }
+)
+
+
+def no_attribute(query: Any, name: str, options: ModelOptions) -> AttributeError:
+    """The error for a name that a query does not have, with what to write instead."""
+    told = f"{type(query).__name__!r} object has no attribute {name!r}"
+    model = options.model_name
+    if name.removeprefix("async_") in _BY_THE_CLASS:
+        remedy = f"{model}.{name}(…) does it"
+    elif name in _OF_QUERIES:
+        remedy = f"here it is {_OF_QUERIES[name]}"
+    elif name in options.by_name:
+        remedy = (
+            "it is a field of its records: take one with first() or get(…), or "
+            f"values_list({name!r}, flat=True)"
+        )
+    elif name in ("save", "add", "insert"):
+        remedy = f"a record is saved by itself, {model}.create(…) or record.save()"
+    else:
+        remedy = ""
+    return _attribute_error(told, remedy, name, query)
+
+
+def no_attribute_of_class(model: Any, name: str) -> AttributeError:
+    """The same of a model class. What a query has is at ``Model.query``."""
+    told = f"type object {model.__name__!r} has no attribute {name!r}"
+    # A class that models are derived from has no query, and no fields.
+    is_model = name != "query" and hasattr(model, "_meta")
+    query: object = model.query if is_model else None
+    if is_model and hasattr(type(query), name):
+        remedy = f"{model.__name__}.query.{name} is there"
+    elif is_model and name in _OF_QUERIES:
+        remedy = f"here it is, of {model.__name__}.query, {_OF_QUERIES[name]}"
+    else:
+        remedy = ""
+    return _attribute_error(told, remedy, name, model)
+
+
+def _attribute_error(told: str, remedy: str, name: str, holder: object) -> AttributeError:
+    error = AttributeError(f"{told}; {remedy}" if remedy else told)
+    # Where Python knows these, it proposes a name of much the same letters.
+    if not remedy:
+        error.name, error.obj = name, holder
+    return error

@@ -1,0 +1,62 @@
+"""What bulk writes are given: instances, a query, and what is meant for another library."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from popoto._unknown_names import is_strict, tell
+from popoto.exceptions import ModelException
+from popoto.fields.describing import describe
+from popoto.models.reading.spec import QuerySpec
+from popoto.models.record.options import ModelOptions
+from popoto.models.record.record import Record
+
+__all__ = ["check_not_names", "instances_in", "spec_of", "tell_of_nothing"]
+
+
+def instances_in(model: type[Record], what: str, given: Any) -> Iterable[Any]:
+    """What is to be gone through: the instances given, or one by itself; none for nothing.
+
+    Raises ModelException for what holds no instances.
+    """
+    if hasattr(given, "_meta"):
+        return [given]
+    rows: object = given
+    is_several = isinstance(rows, Iterable) and not isinstance(rows, (str, bytes, Mapping))
+    if not (is_several or not given):
+        raise ModelException(
+            f"{what} takes instances of {model.__name__}, in a list or another iterable, got "
+            f"{describe(given)}; nothing was written"
+        )
+    return given if is_several else ()
+
+
+def spec_of(given: Any) -> QuerySpec | None:
+    """What a query asks for; None for something that is no query."""
+    spec = getattr(given, "_spec", None)
+    return spec if isinstance(spec, QuerySpec) else None
+
+
+def check_not_names(what: str, second: Any) -> None:
+    """Refuse names of fields, which Django takes in the place of the number of rows in a batch."""
+    told: object = second
+    is_listing = isinstance(told, Iterable) and not isinstance(told, (bytes, Mapping))
+    names = list(second) if is_listing and not isinstance(told, str) else [second]
+    if names and all(isinstance(name, str) and name.isidentifier() for name in names):
+        raise ValueError(
+            f"{what}(…, {describe(second)}): batch_size must be an int. New values are given by "
+            f"name, {what}(records, {names[0]}=…); to write what was changed in each record, call "
+            f"{what.replace('update', 'create')}(records)"
+        )
+
+
+def tell_of_nothing(options: ModelOptions, what: str, given: Any) -> None:
+    """Tell of instances that no value was given for."""
+    if given is not None and spec_of(given) is None:
+        tell(
+            f"{what}(records) without any values writes nothing; give them by name, "
+            f"{what}(records, field=…), or call {what.replace('update', 'create')}(records) to "
+            "write what was changed in each record",
+            refuse=is_strict(options.strict),
+        )
