@@ -107,4 +107,6 @@ def test_a_note_that_says_nothing_leaves_what_the_key_tells(
     api(ticket.create, code="old", gate="A", _ttl=0)
     redis_client.hset("$Expiry:Ticket:values", "Ticket:old", note)
     assert api(ticket.query.all) == []
-    assert not redis_client.exists("$KeyF:Ticket:code:old", "$Expiry:Ticket:values")
+    assert not redis_client.exists("$KeyF:Ticket:code:old")
+    untold = {} if note else {b"Ticket:old": b"\x80"}
+    assert redis_client.hgetall("$Expiry:Ticket:values") == untold

@@ -19,6 +19,7 @@ from popoto import (
     IndexedField,
     KeyField,
     Model,
+    Q,
     Relationship,
     SortedField,
     UniqueField,
@@ -152,3 +153,92 @@ def test_a_key_of_another_kind_is_told_and_stops_nothing(
     api(ship(5, **NEW).save)
     assert "entries of the former 'Ship:s5' may be left" in caplog.text
     assert api(Ship.query.get, call_sign="new").name == "s5"
+
+
+# Once a query has taken its key out of the class set -------------------------------------------
+
+MET_BY: dict[str, Callable[[Api], Any]] = {
+    "nobody": lambda api: [],
+    "count": lambda api: api(Ship.query.count),
+    "all": lambda api: api(Ship.query.all),
+    "keys": lambda api: api(Ship.query.keys),
+    "keys(clean=True)": lambda api: api(Ship.query.keys, clean=True),
+    "an index": lambda api: api(Ship.query.filter(port="p2").all),
+    "a range": lambda api: api(Ship.query.filter(age__gte=0).all),
+    "both": lambda api: api(Ship.query.filter(port="p2", age__gte=0).all),
+    "either": lambda api: api(Ship.query.filter(Q(port="p2") | Q(masts=1)).all),
+}
+
+
+def saved(api: Api, client: redis.Redis) -> None:
+    api(ship(5, **NEW).save)
+
+
+def queued(api: Api, client: redis.Redis) -> None:
+    with client.pipeline() as pipeline:
+        api(ship(5, **NEW).save, pipeline=pipeline)
+        pipeline.execute()
+
+
+def moved(api: Api, client: redis.Redis) -> None:
+    other = api(Ship.query.get, name="s6")
+    other.name = "s5"
+    for name, value in NEW.items():
+        setattr(other, name, value)
+    api(other.save, migrate_key=True)
+
+
+def several(api: Api, client: redis.Redis) -> None:
+    api(Ship.bulk_create, [ship(5, **NEW), ship(60)])
+
+
+@pytest.mark.parametrize("then", [saved, queued, moved, several])
+@pytest.mark.parametrize("met_by", MET_BY)
+def test_none_stays_though_a_query_has_met_that_it_was_gone(
+    api: Api, redis_client: redis.Redis, ships: None, met_by: str, then: Callable[..., None]
+) -> None:
+    MET_BY[met_by](api)
+    assert redis_client.sismember("$Class:Ship", "Ship:s5") == (met_by == "nobody")
+    then(api, redis_client)
+    assert api(Ship.check_indexes)["total"] == 0
+    for conditions in ({"port": "p2"}, {"masts": 1}, {"age": 5}, {"flagship": "Ship:s0"}):
+        assert "s5" not in {each.name for each in api(Ship.query.filter(**conditions).all)}
+    assert not redis_client.exists("$Expiry:Ship:values")
+
+
+class Raft(Model):
+    name = KeyField()
+    port = IndexedField()
+
+
+class Barge(Model):
+    name = KeyField()
+    port = IndexedField()
+    age = SortedField(type=int, default=1)
+
+
+def notes(client: redis.Redis, model: str) -> dict[bytes, bytes]:
+    found: Any = client.hgetall(f"$Expiry:{model}:values")
+    return dict(found)
+
+
+def test_what_nothing_tells_of_is_noted_where_more_may_be_left(
+    api: Api, redis_client: redis.Redis
+) -> None:
+    for model in (Raft, Barge):
+        api(model.create, name="a", port="x")
+        api(model.create, name="b", port="y")
+        redis_client.delete(f"{model.__name__}:a")
+    # All that it left was met.
+    assert api(Raft.query.filter(port="x").all) == []
+    assert notes(redis_client, "Raft") == {}
+    assert api(Barge.query.filter(port="x").all) == []
+    assert notes(redis_client, "Barge") == {b"Barge:a": b"\x80"}
+    # Cleaning takes what was left, and the note.
+    api(Barge.clean_indexes)
+    assert notes(redis_client, "Barge") == {}
+    assert redis_client.zrange("$SortF:Barge:age", 0, -1) == [b"Barge:b"]
+    # A note of what it held tells all.
+    api(Barge.create, name="c", port="x", _ttl=0)
+    assert api(Barge.query.count) == 1
+    assert notes(redis_client, "Barge") == {}

@@ -118,9 +118,8 @@ NOT_ASKED = {
         "they stay in the shard of the records that they begin with; one hop leads to no other"
     ),
     "pipelines with transaction=True over several shards": "the server's MULTI is of one node",
-    "records that are written anew where one was deleted by other means, before any cleaning": (
-        "entries of the old one stand beside the new; several shards are merged by values, and "
-        "one server walks along its index"
+    "what a record leaves that was deleted by other means, before any cleaning": (
+        "how much of it a query comes across, and lets go, is each side's own affair"
     ),
     "deletion in a transaction of a note to which others refer": "they may be in other shards",
     "filters and sketches about words that nobody has said": (

@@ -2,10 +2,11 @@
 
 A record goes without the library when it expires or is deleted by hand. Of one that expired,
 a note may tell what its entries were made of. As long as its key is free, its entries are
-only dead: queries never return it, and hand it to `sweep` and `repair`, which remove them
-(`Meta.self_repair = False` switches the latter off). A new record under the key would bring
-them back to life. So who creates one is told by the class set that there was another, and
-takes away what `find_places` finds of it.
+only dead: queries never return it, and hand it to `sweep` and `repair`, which remove what
+they know of (`Meta.self_repair = False` switches the latter off). A new record under the key
+would bring the rest back to life. So who creates one is told that there was another, by the
+class set or, once a query has taken the key out of it, by the note `UNTOLD`, and takes away
+what `find_places` finds of it.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import logging
 from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import replace
-from typing import NamedTuple, TypeAlias
+from typing import Final, NamedTuple, TypeAlias
 
 from redis.exceptions import ResponseError
 
@@ -25,7 +26,7 @@ from popoto.engine.keys import as_text, text_of
 from popoto.engine.looking_up import looked_up
 from popoto.engine.request import Command, Plan, Request
 from popoto.engine.scanning import Scan, literally
-from popoto.engine.tree import Node, key_kinds
+from popoto.engine.tree import Members, Near, Node, ScoreRange, TextMatch, key_kinds
 from popoto.fields.keeping.entries import Carried, Entry, SetEntry
 from popoto.fields.keeping.families import KeyFamily
 from popoto.models.beside.belongings import own_keys
@@ -44,6 +45,10 @@ logger = logging.getLogger("POPOTO.model_base")
 Reported: TypeAlias = Sequence[bytes]
 #: The family of an index key, the key, and the hash field in one of a composite index.
 Place: TypeAlias = tuple[KeyFamily, str, str]
+
+#: The note on a record of which nothing tells what it held: a map of nothing, as MessagePack. It
+#: stays until another record takes the key, or `clean_indexes`.
+UNTOLD: Final = b"\x80"
 
 _LOOKS = {"set": "SISMEMBER", "zset": "ZSCORE", "names": "HEXISTS"}
 _KINDS = {"set": b"set", "zset": b"zset", "names": b"hash"}
@@ -83,8 +88,11 @@ def take_away(
     return removed
 
 
-def _all_of(options: ModelOptions, key: str, note: bytes) -> Batch:
-    """Removes all that a missing record has left, as far as its note and its key tell."""
+def _all_of(options: ModelOptions, key: str, note: bytes, node: Node | None = None) -> Batch:
+    """Removes all that a missing record has left, as far as its note and its key tell.
+
+    `node`: where it was met, and leaves nothing either.
+    """
     # Who comes upon it is not who has ended it.
     noting = options.noting("gone")
     batch = Batch(replace(noting, by="") if noting is not None else None)
@@ -92,7 +100,22 @@ def _all_of(options: ModelOptions, key: str, note: bytes) -> Batch:
     for entry in left_entries(options, key, note):
         entry.remove(batch)
     put_removal(batch, options, key)
+    if not note and _may_leave_more(options, node):
+        batch.put("HSET", options.expiry_values_key, key, UNTOLD)
     return batch
+
+
+def _may_leave_more(options: ModelOptions, node: Node | None) -> bool:
+    """Whether a record without a note may stand where neither its key nor this index tells."""
+    known = ""
+    match node:
+        case Members(key) | ScoreRange(key) | Near(key):
+            known = key
+        case TextMatch():
+            known = node.set_prefix
+        case _:
+            pass
+    return bool(options.composites) or not all(each.holds(known) for each in _searched(options))
 
 
 def _told(reported: Reported) -> list[tuple[str, bytes]]:
@@ -154,7 +177,7 @@ def repair(
     batches: list[Batch] = []
     for key, note in _told(dead):
         if key not in done:
-            batch = _all_of(options, key, note)
+            batch = _all_of(options, key, note, node)
             for index_key, kind in looked_at.items():
                 put_entry_removal(batch, options, index_key, kind, key)
             for index_key in sets.get(key, []):
@@ -217,12 +240,7 @@ def find_places(options: ModelOptions, key: str) -> Plan[list[Place]]:
     which only this rare case has to do. Entries that follow from the key are left out: the
     new record has them too.
     """
-    families = [
-        family
-        for family in dict.fromkeys(options.key_families())
-        if (family.derived or family.of_companions) and family.layout in _LOOKS
-        if not (family.name in options.key_names and family.layout == "set")
-    ]
+    families = _searched(options)
     stems = [(each, each.stem + each.suffix, "") for each in families]
     found = yield from _standing(options, key, stems)
     looked_at = {name for _, name, _ in stems}
@@ -244,6 +262,16 @@ def find_places(options: ModelOptions, key: str) -> Plan[list[Place]]:
         found += yield from _standing(options, key, places, looked_at)
         page = yield from scan.next()
     return found
+
+
+def _searched(options: ModelOptions) -> list[KeyFamily]:
+    """The families of keys whose entries follow from values, composite indexes aside."""
+    return [
+        family
+        for family in dict.fromkeys(options.key_families())
+        if (family.derived or family.of_companions) and family.layout in _LOOKS
+        if not (family.name in options.key_names and family.layout == "set")
+    ]
 
 
 def _fitting(
@@ -326,7 +354,9 @@ def put_former(batch: Batch, options: ModelOptions, key: str, former: Former) ->
     """
     note = former.note
     put_removals(batch, former.places, key)
-    if note:
+    if note == UNTOLD:
+        batch.put("HDEL", options.expiry_values_key, key)
+    elif note:
         put_forgetting(batch, options, key)
     elif not former.is_orphan:
         return []

@@ -47,6 +47,8 @@ def queue_up(operation: Operation, pipeline: Any) -> Plan[Any]:
     yield from operation.find_key(queued.records)
     yield from operation.look(queued)
     yield from prepare_contents((operation,))
+    if not operation.is_ready:
+        yield from operation.get_ready()
     batch = operation.batch()
     if batch is not None:
         _refuse_what_is_computed(operation, batch, queued)

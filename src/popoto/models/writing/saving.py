@@ -12,7 +12,14 @@ from popoto.engine.request import Plan, Reply
 from popoto.exceptions import NotStoredError, RecordGoneError
 from popoto.fields.keeping.entries import Entry
 from popoto.models.beside.expiry import guard_absent, note_applied, put_expiry
-from popoto.models.beside.leftovers import Former, Place, find_places, put_former, put_former_keys
+from popoto.models.beside.leftovers import (
+    UNTOLD,
+    Former,
+    Place,
+    find_places,
+    put_former,
+    put_former_keys,
+)
 from popoto.models.beside.pointers import put_moved_pointers
 from popoto.models.reading.related import report_referrers
 from popoto.models.record.decision import Decision
@@ -118,10 +125,11 @@ class Saving(Change):
         options, key, old_key = self.options, self.key, self.old_key
         if self.instance._unconfirmed:
             yield from self.confirm(queued)
-        values, *lists, note, taken_key = yield from looked_up(
+        values, *lists, note, is_listed, taken_key = yield from looked_up(
             [
                 *read_commands(options, old_key),
                 ("HGET", options.expiry_values_key, key),
+                ("SISMEMBER", options.class_set_key, key),
                 ("EXISTS", key),
             ],
             options.shard,
@@ -142,7 +150,9 @@ class Saving(Change):
         if key in queued.records:
             taken_key = queued.records[key] is not None
         elif not taken_key:
-            self.note = note or b""
+            self._take_note(note or b"")
+            if is_listed and not note:
+                self._follow_orphan()
         if taken_key and self.moves:
             self._meet_existing({})
 
@@ -280,10 +290,9 @@ class Saving(Change):
         elif what == "matched":
             raise matched(self.options, failure)
         elif what == "note":
-            self.note = failure.details[1]
+            self._take_note(failure.details[1])
         elif what == "orphan":
-            self.knows_leftovers = self._looks_for_leftovers = self._follows_orphan = True
-            self.is_ready = False
+            self._follow_orphan()
         elif what == "exists":
             if not self.is_first(step):
                 self._start_anew()
@@ -291,6 +300,16 @@ class Saving(Change):
             self.refresh(failure.stored(self.options.index_names))
         else:
             self._meet_existing(failure.stored(self.options.index_names), self.told_key(failure))
+
+    def _take_note(self, note: bytes) -> None:
+        self.note = note
+        if note == UNTOLD:
+            self._follow_orphan()
+
+    def _follow_orphan(self) -> None:
+        """A record stood under the key that went without a note: look for what it left."""
+        self.knows_leftovers = self._looks_for_leftovers = self._follows_orphan = True
+        self.is_ready = False
 
     def _learn_unexpected(self, failure: GuardFailure) -> None:
         """Raise the conflict, unless the stored bytes say in another form what was expected."""
