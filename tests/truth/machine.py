@@ -662,7 +662,7 @@ class Machine(RuleBasedStateMachine):
         self.stored = view
         return multiple(*map(Copy, made))
 
-    @rule(new=changes, count=st.integers(0, 3), is_async=both_ways)
+    @rule(new=changes.filter(bool), count=st.integers(0, 3), is_async=both_ways)
     def bulk_update(self, new: Values, count: int, is_async: bool) -> None:
         self.is_sound = False
         chosen = sorted(self.stored)[:count]
