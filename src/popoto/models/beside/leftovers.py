@@ -15,7 +15,7 @@ import logging
 from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import replace
-from typing import Final, NamedTuple, TypeAlias
+from typing import Final, TypeAlias
 
 from redis.exceptions import ResponseError
 
@@ -27,16 +27,13 @@ from popoto.engine.looking_up import looked_up
 from popoto.engine.request import Command, Plan, Request
 from popoto.engine.scanning import Scan, literally
 from popoto.engine.tree import Members, Near, Node, ScoreRange, TextMatch, key_kinds
-from popoto.fields.keeping.entries import Carried, Entry, SetEntry
+from popoto.fields.keeping.entries import SetEntry
 from popoto.fields.keeping.families import KeyFamily
-from popoto.models.beside.belongings import own_keys
 from popoto.models.beside.expiry import (
     guard_absent,
     left_entries,
-    put_forgetting,
     put_removal,
 )
-from popoto.models.beside.pointers import put_pointer_removal
 from popoto.models.record.options import ModelOptions
 
 logger = logging.getLogger("POPOTO.model_base")
@@ -337,38 +334,3 @@ def put_removals(batch: Batch, places: Sequence[Place], key: str) -> None:
     """Queue the removal of the entries that were found."""
     for family, name, item in places:
         family.remove(batch, name, item, key)
-
-
-class Former(NamedTuple):
-    """What is known of a record that stood under a key: its note, or that it went without one."""
-
-    note: bytes = b""
-    is_orphan: bool = False
-    places: Sequence[Place] = ()
-
-
-def put_former(batch: Batch, options: ModelOptions, key: str, former: Former) -> list[Entry]:
-    """Queue that what it had beside its values goes, before another record has its own.
-
-    Returns the entries that it may have left otherwise. Without a note only the key tells.
-    """
-    note = former.note
-    put_removals(batch, former.places, key)
-    if note == UNTOLD:
-        batch.put("HDEL", options.expiry_values_key, key)
-    elif note:
-        put_forgetting(batch, options, key)
-    elif not former.is_orphan:
-        return []
-    left = left_entries(options, key, note)
-    for entry in left:
-        if isinstance(entry, Carried):
-            entry.remove(batch)
-    return [entry for entry in left if note and not isinstance(entry, Carried)]
-
-
-def put_former_keys(batch: Batch, options: ModelOptions, key: str) -> None:
-    """Queue that keys of its own go which a record left that expired or went without a note."""
-    for own in own_keys(options, key).values():
-        batch.put("DEL", own)
-    put_pointer_removal(batch, options, key)

@@ -10,16 +10,8 @@ from popoto.engine.batch import Batch, GuardFailure, KeyArgument, QueuedCommits,
 from popoto.engine.codec import Stored
 from popoto.engine.request import Plan, Reply
 from popoto.exceptions import NotStoredError, RecordGoneError
-from popoto.fields.keeping.entries import Entry
-from popoto.models.beside.expiry import guard_absent, note_applied, put_expiry
-from popoto.models.beside.leftovers import (
-    UNTOLD,
-    Former,
-    Place,
-    find_places,
-    put_former,
-    put_former_keys,
-)
+from popoto.models.beside.expiry import note_applied, put_expiry
+from popoto.models.beside.former import Former
 from popoto.models.beside.pointers import put_moved_pointers
 from popoto.models.reading.related import report_referrers
 from popoto.models.record.decision import Decision
@@ -41,12 +33,6 @@ class Saving(Change):
     """A save. `names` are the fields of a partial one."""
 
     what = cause = "save"
-    #: what an expired record left under the key, as the registry notes it
-    note = b""
-    #: where one stands that left no note; looked for when the class set tells of it
-    leftovers: Sequence[Place] = ()
-    _looks_for_leftovers = False
-    _follows_orphan = False
     #: what the caller (or the model's version) demands of the stored bytes, and the guard
     expected: Mapping[str, bytes] = MappingProxyType({})
     _expectation: Step | None = None
@@ -82,7 +68,7 @@ class Saving(Change):
         if self.migrates:
             # Another writer may have stored other values that make the same key.
             self.changed |= encoded_values(instance, self.options.key_names)
-        self.knows_leftovers = request.pipeline is not None
+        self.former = Former(is_known=request.pipeline is not None)
         if self.options.preparing_fields:
             self.is_ready = False
         if request.expected is not None or self.options.version_field is not None:
@@ -150,9 +136,7 @@ class Saving(Change):
         if key in queued.records:
             taken_key = queued.records[key] is not None
         elif not taken_key:
-            self._take_note(note or b"")
-            if is_listed and not note:
-                self._follow_orphan()
+            self._learn_former(note or b"", is_listed=bool(is_listed))
         if taken_key and self.moves:
             self._meet_existing({})
 
@@ -178,10 +162,9 @@ class Saving(Change):
     # Each try ----------------------------------------------------------------------------
 
     def get_ready(self) -> Plan[None]:
-        if self._looks_for_leftovers:
-            self._looks_for_leftovers = False
+        if self.former.is_wanted:
             self.is_ready = not self.options.preparing_fields
-            self.leftovers = yield from find_places(self.options, self.key)
+            yield from self.former.find(self.options, self.key)
 
     def batch(self) -> Batch:
         batch = Batch(self.noting)
@@ -212,7 +195,7 @@ class Saving(Change):
 
     def _guard_key(self, batch: Batch) -> None:
         """Demand that no record is stored under a new key, nor under that of equal values."""
-        guard_absent(batch, self.options, self.key, self.note, known=self.knows_leftovers)
+        self.former.guard(batch, self.options, self.key)
         for key in self.other_keys:
             if key != self.old_key:
                 batch.guard("absent", key)
@@ -246,15 +229,11 @@ class Saving(Change):
         self.put_claims(batch, new, None)
         self.put_hash(batch)
         self.options.put_member(batch, self.key)
-        if self._follows_orphan or self.note:
-            put_former_keys(batch, self.options, self.key)
+        former = self.former
+        former.put_keys_away(batch, self.options, self.key)
         self.put_lists(batch)
-        self.put_entries(batch, self._left(batch), new, heal=bool(self.note), begins=True)
-
-    def _left(self, batch: Batch) -> list[Entry]:
-        """The entries of an expired record that stood under the key, which go with this commit."""
-        former = Former(self.note, self._follows_orphan, self.leftovers)
-        return put_former(batch, self.options, self.key, former)
+        left = former.put_away(batch, self.options, self.key)
+        self.put_entries(batch, left, new, heal=bool(former.note), begins=True)
 
     def _put_move(self, batch: Batch) -> None:
         options = self.options
@@ -275,7 +254,8 @@ class Saving(Change):
         batch.put("HDEL", options.expiry_values_key, self.old_key)
         self.put_lists(batch)
         call_delete_hooks(batch, self.instance, self.old_key, self.request.hook_arguments)
-        self.put_entries(batch, [*old, *self._left(batch)], new, heal=bool(self.note))
+        left = self.former.put_away(batch, options, self.key)
+        self.put_entries(batch, [*old, *left], new, heal=bool(self.former.note))
 
     # Learning from a failed guard -----------------------------------------------------------
 
@@ -290,9 +270,9 @@ class Saving(Change):
         elif what == "matched":
             raise matched(self.options, failure)
         elif what == "note":
-            self._take_note(failure.details[1])
+            self._learn_former(failure.details[1])
         elif what == "orphan":
-            self._follow_orphan()
+            self._learn_former(b"", is_listed=True)
         elif what == "exists":
             if not self.is_first(step):
                 self._start_anew()
@@ -301,15 +281,12 @@ class Saving(Change):
         else:
             self._meet_existing(failure.stored(self.options.index_names), self.told_key(failure))
 
-    def _take_note(self, note: bytes) -> None:
-        self.note = note
-        if note == UNTOLD:
-            self._follow_orphan()
-
-    def _follow_orphan(self) -> None:
-        """A record stood under the key that went without a note: look for what it left."""
-        self.knows_leftovers = self._looks_for_leftovers = self._follows_orphan = True
-        self.is_ready = False
+    def _learn_former(self, note: bytes, *, is_listed: bool = False) -> None:
+        self.former.take(note)
+        if is_listed and not note:
+            self.former.follow()
+        if self.former.is_wanted:
+            self.is_ready = False
 
     def _learn_unexpected(self, failure: GuardFailure) -> None:
         """Raise the conflict, unless the stored bytes say in another form what was expected."""
@@ -356,7 +333,7 @@ class Saving(Change):
         self.upsert = True
         self.go_to(key)
         # What is left under the key from now on is this record's, should it go as well.
-        self.knows_leftovers, self.leftovers = self.queued, ()
+        self.former = Former(is_known=self.queued)
 
     def _not_stored(self) -> NotStoredError:
         told = f"save(update_fields={self.names!r}) updates a record; " if self.partial else ""
