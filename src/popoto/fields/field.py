@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Self, overload
 
 from popoto._stock import is_replaced, stock
-from popoto._unknown_names import closest, is_strict, tell
+from popoto._unknown_names import is_strict, tell
 from popoto.engine import keys
 from popoto.engine.codec import DecodeError
 from popoto.engine.db_key import DB_key
@@ -19,6 +19,7 @@ from popoto.fields.adapting import adapted, is_field_type, names_of
 from popoto.fields.asking.asked import Asked
 from popoto.fields.deferred import read_deferred
 from popoto.fields.describing import describe
+from popoto.fields.elsewhere import remedy_for
 from popoto.fields.keywords import check_keywords
 from popoto.fields.on_delete import OnDelete
 from popoto.fields.spelling import FORMS, SPELLED
@@ -120,7 +121,7 @@ class Field(Asked[Value], Generic[Value], metaclass=FieldBase):
             if name not in defaults:
                 tell(
                     f"{self.__class__.__name__} ignores the unknown keyword {name!r}; "
-                    f"{closest(name, defaults, 'keywords')}",
+                    f"{remedy_for(name, defaults)}",
                     refuse=is_strict(),
                 )
             setattr(self, name, value)

@@ -16,6 +16,7 @@ from popoto.exceptions import ModelException, QueryException, StoredDataError
 from popoto.fields.asking.lookups import storable
 from popoto.fields.asking.operands import Conditions, Operand, Scope
 from popoto.fields.asking.referring import OWN_LOOKUPS, referring
+from popoto.fields.asking.unsaved import tell_of_unsaved
 from popoto.fields.describing import describe
 from popoto.fields.field import Field
 from popoto.fields.keeping.entries import Entry, SetEntry
@@ -388,6 +389,7 @@ class Relationship(Field["Target | str | None"], Generic[Target]):
             raise QueryException(
                 f"{self.label} expects an instance of {expected.__name__}, got {describe(value)}"
             )
+        tell_of_unsaved(self.label, value)
         return self.target_key(value)
 
     def operand(self, conditions: Conditions, scope: Scope) -> Operand:

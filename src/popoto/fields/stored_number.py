@@ -5,6 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any, NoReturn, SupportsIndex, TypeAlias
 
+from popoto.fields.describing import describe
 from popoto.fields.type_variables import FitsAnyAnnotation
 
 __all__ = ["F"]
@@ -21,8 +22,13 @@ class F(FitsAnyAnnotation):  # type: ignore[misc]  # Any, on purpose
     """
 
     def __init__(self, field: Any) -> None:
+        name: object = field if isinstance(field, str) else getattr(field, "name", None)
+        if not isinstance(name, str) or not name:
+            raise TypeError(
+                f"F() takes a field or its name, as in F('stock') - 1, got {describe(field)}"
+            )
         #: the field's name
-        self.name: str = field if isinstance(field, str) else field.name
+        self.name = name
         #: what is added, one by one
         self.amounts: tuple[Any, ...] = ()
 
@@ -42,8 +48,10 @@ class F(FitsAnyAnnotation):  # type: ignore[misc]  # Any, on purpose
     def __sub__(self, amount: Amount) -> F:
         if isinstance(amount, F):
             self._refuse(amount)
-        # Of a Decimal not by -amount, which rounds to the precision of the caller's context.
         taken: Any = amount
+        if not hasattr(taken, "__neg__"):
+            raise TypeError(f"{self!r}: what is taken away is a number, got {describe(taken)}")
+        # Of a Decimal not by -amount, which rounds to the precision of the caller's context.
         return self._with(taken.copy_negate() if isinstance(taken, Decimal) else -taken)
 
     def _refuse(self, *_: object) -> NoReturn:
