@@ -21,7 +21,7 @@ def tell_of_unsaved(label: str, related: Any) -> None:
         options.by_name[name].auto or getattr(related, name) is None for name in options.key_names
     ):
         tell(
-            f"{label}: {describe(related)} is not saved, or was deleted: save it first, or give its "
-            f"key {related.pk!r} as text for a record that is stored by somebody else",
+            f"{label}: {describe(related)} is not saved, or was deleted: save it first, or give "
+            f"its key {related.pk!r} as text for a record that is stored by somebody else",
             refuse=is_strict(options.strict),
         )
