@@ -188,6 +188,7 @@ def test_a_consumer_names_a_key_that_is_no_stream(
     assert isinstance(caught.value, (ModelException, ResponseError))
 
 
+@pytest.mark.single_server("on a cluster the dead letters of this key are in dead:{stream:x}")
 def test_a_consumer_tells_of_dead_letters_that_have_no_stream(
     redis_client: redis.Redis, caplog: pytest.LogCaptureFixture
 ) -> None:
