@@ -15,7 +15,7 @@ from popoto.engine.request import Plan
 from popoto.fields.keeping.entries import Carried, Entry
 from popoto.models.beside.belongings import own_keys
 from popoto.models.beside.expiry import guard_absent, left_entries, put_forgetting
-from popoto.models.beside.leftovers import UNTOLD, Place, find_places, put_removals
+from popoto.models.beside.leftovers import UNTOLD, Place, find_places
 from popoto.models.beside.pointers import put_pointer_removal
 from popoto.models.record.options import ModelOptions
 
@@ -67,7 +67,8 @@ class Former:
 
         Returns the entries that it may have left otherwise. Without a note only the key tells.
         """
-        put_removals(batch, self.places, key)
+        for family, name, item in self.places:
+            family.remove(batch, name, item, key)
         if self.note == UNTOLD:
             batch.put("HDEL", options.expiry_values_key, key)
         elif self.note:

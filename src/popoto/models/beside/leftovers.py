@@ -26,7 +26,7 @@ from popoto.engine.keys import as_text, text_of
 from popoto.engine.looking_up import looked_up
 from popoto.engine.request import Command, Plan, Request
 from popoto.engine.scanning import Scan, literally
-from popoto.engine.tree import Members, Near, Node, ScoreRange, TextMatch, key_kinds
+from popoto.engine.tree import EVERYTHING, Members, Near, Node, ScoreRange, TextMatch, key_kinds
 from popoto.fields.keeping.entries import SetEntry
 from popoto.fields.keeping.families import KeyFamily
 from popoto.models.beside.expiry import (
@@ -85,10 +85,10 @@ def take_away(
     return removed
 
 
-def _all_of(options: ModelOptions, key: str, note: bytes, node: Node | None = None) -> Batch:
+def _all_of(options: ModelOptions, key: str, note: bytes, *, is_more: bool) -> Batch:
     """Removes all that a missing record has left, as far as its note and its key tell.
 
-    `node`: where it was met, and leaves nothing either.
+    `is_more`: without a note it may have left more than is removed.
     """
     # Who comes upon it is not who has ended it.
     noting = options.noting("gone")
@@ -97,22 +97,20 @@ def _all_of(options: ModelOptions, key: str, note: bytes, node: Node | None = No
     for entry in left_entries(options, key, note):
         entry.remove(batch)
     put_removal(batch, options, key)
-    if not note and _may_leave_more(options, node):
+    if is_more and not note:
         batch.put("HSET", options.expiry_values_key, key, UNTOLD)
     return batch
 
 
-def _may_leave_more(options: ModelOptions, node: Node | None) -> bool:
+def _may_leave_more(options: ModelOptions, node: Node) -> bool:
     """Whether a record without a note may stand where neither its key nor this index tells."""
-    known = ""
+    families = _searched(options)
     match node:
-        case Members(key) | ScoreRange(key) | Near(key):
-            known = key
-        case TextMatch():
-            known = node.set_prefix
+        case Members(key) | ScoreRange(key) | Near(key) | TextMatch(set_prefix=key):
+            families = [family for family in families if not family.holds(key)]
         case _:
             pass
-    return bool(options.composites) or not all(each.holds(known) for each in _searched(options))
+    return bool(families or options.composites)
 
 
 def _told(reported: Reported) -> list[tuple[str, bytes]]:
@@ -133,7 +131,8 @@ def sweep(options: ModelOptions, due: Reported) -> Plan[int]:
     if redis_db.reads_replicas():
         return 0
     found = _told(due)
-    batches = [_all_of(options, *each) for each in found]
+    is_more = _may_leave_more(options, EVERYTHING)
+    batches = [_all_of(options, *each, is_more=is_more) for each in found]
     removed = yield from take_away(options, batches, is_asked_for=False)
     living = Batch()
     for (key, _), count in zip(found, removed, strict=True):
@@ -166,7 +165,7 @@ def repair(
     if redis_db.reads_replicas():
         return
     done = {key for key, _ in _told(swept)}
-    looked_at = key_kinds(node)
+    is_more, looked_at = _may_leave_more(options, node), key_kinds(node)
     sets: dict[str, list[str]] = {}
     for set_key, member in zip(stood[::2], stood[1::2], strict=True):
         if (text := as_text(member)) is not None:
@@ -174,7 +173,7 @@ def repair(
     batches: list[Batch] = []
     for key, note in _told(dead):
         if key not in done:
-            batch = _all_of(options, key, note, node)
+            batch = _all_of(options, key, note, is_more=is_more)
             for index_key, kind in looked_at.items():
                 put_entry_removal(batch, options, index_key, kind, key)
             for index_key in sets.get(key, []):
@@ -328,9 +327,3 @@ def _digests(options: ModelOptions, key: str, family: KeyFamily) -> Plan[list[Pl
         ]
         if cursor == b"0":
             return found
-
-
-def put_removals(batch: Batch, places: Sequence[Place], key: str) -> None:
-    """Queue the removal of the entries that were found."""
-    for family, name, item in places:
-        family.remove(batch, name, item, key)
