@@ -25,7 +25,6 @@ __all__ = [
     "ErrorEntry",
     "Resolving",
     "auto_resolve",
-    "checked_error",
     "entry_key",
     "errors_key",
     "read",
@@ -190,7 +189,7 @@ class Resolving(Adjustment):
         if found is None or found.get("resolved"):
             # Nothing is open: RESOLVE finds that, too, as long as this stays as it is.
             return True
-        error = checked_error(self.instance, predicted_in(found), self.actual)
+        error = _computed_error(self.instance, predicted_in(found), self.actual)
         self.error = _as_number(self.instance, error, self.mode)
         return True
 
@@ -203,7 +202,7 @@ class Resolving(Adjustment):
         return self.error
 
 
-def checked_error(instance: Any, predicted: Any, actual: Any) -> Any:
+def _computed_error(instance: Any, predicted: Any, actual: Any) -> Any:
     """The error as the instance's own class computes it."""
     model: Any = instance.__class__
     return model.compute_prediction_error(predicted, actual)
@@ -298,7 +297,7 @@ def resolve(instance: Any, actual: Any, pipeline: Any) -> Plan[Any]:
     found = None if stored is None else unpacked(stored)
     if exists and (found is None or found.get("resolved")):
         return pipeline
-    error = 0.0 if found is None else checked_error(instance, predicted_in(found), actual)
+    error = 0.0 if found is None else _computed_error(instance, predicted_in(found), actual)
     # What is recorded by the same pipeline or transaction stands when its turn comes.
     known = None if place in waiting else stored
     results = yield from carried_out(
