@@ -6,13 +6,14 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 from numbers import Integral, Real
-from typing import Any, Final, cast
+from typing import Any, Final, TypeGuard, cast
 
 from popoto.fields.describing import describe
 
 __all__ = [
     "MOST_RESULTS",
     "is_mapping",
+    "is_several",
     "model_in",
     "number_in",
     "pairs_in",
@@ -63,9 +64,9 @@ def records_in(given: Any, what: str) -> list[Any]:
     Raises TypeError for what cannot be gone through, for a record by itself (which gives its
     fields) and for items that are no records.
     """
-    if not _is_several(given) or _is_record(given):
+    if not is_several(given) or _is_record(given):
         raise TypeError(f"{what} takes a list of records, got {describe(given)}")
-    records = list(cast("Iterable[Any]", given))
+    records = list(given)
     for place, each in enumerate(records):
         if not _is_record(each):
             raise TypeError(
@@ -76,10 +77,10 @@ def records_in(given: Any, what: str) -> list[Any]:
 
 def pairs_in(given: Any, what: str, pair: str) -> list[tuple[Any, Any]]:
     """The pairs of a list or another iterable. Raises TypeError for what is none of such."""
-    if not _is_several(given) or _is_record(given) or is_mapping(given):
+    if not is_several(given) or _is_record(given) or is_mapping(given):
         raise TypeError(f"{what} takes a list of pairs ({pair}), got {describe(given)}")
     pairs: list[tuple[Any, Any]] = []
-    for place, each in enumerate(cast("Iterable[object]", given)):
+    for place, each in enumerate(given):
         parts = parts_of(each)
         if len(parts) != 2:
             raise TypeError(
@@ -89,7 +90,8 @@ def pairs_in(given: Any, what: str, pair: str) -> list[tuple[Any, Any]]:
     return pairs
 
 
-def _is_several(given: object) -> bool:
+def is_several(given: object) -> TypeGuard[Iterable[Any]]:
+    """Whether something can be gone through, and is no text."""
     return isinstance(given, Iterable) and not isinstance(given, (str, bytes))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import numbers
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -16,6 +16,7 @@ from popoto.embeddings.abstract import (
 from popoto.engine.codec import encoder_for
 from popoto.engine.request import Call, Plan
 from popoto.fields.describing import describe
+from popoto.fields.given import is_mapping, is_several
 from popoto.fields.keeping.stand_in import Prepared, StandIn
 from popoto.fields.vectors.keeper import Described
 from popoto.memory.text.segments import folded
@@ -145,12 +146,13 @@ def _listed(provider: Any, given: Any) -> list[Any]:
         if inspect.iscoroutine(given):
             given.close()
         raise RuntimeError(f"{who} has an async embed(), which nothing awaits: name it async_embed")
-    answer: object = given
-    is_listing = isinstance(answer, Iterable) and not isinstance(answer, (str, bytes, Mapping))
-    found: list[Any] = list(given) if is_listing else [given]
-    if is_listing and not (found and isinstance(found[0], numbers.Real)):
-        return found
-    told = "one vector" if is_listing else describe(given)
+    if is_several(given) and not is_mapping(given):
+        found = list(given)
+        if not (found and isinstance(found[0], numbers.Real)):
+            return found
+        told = "one vector"
+    else:
+        told = describe(given)
     raise RuntimeError(f"{who} returned {told}; a list of vectors, one for each text, is due")
 
 

@@ -9,6 +9,7 @@ from popoto._unknown_names import is_strict, slip_of, tell
 from popoto.exceptions import ModelException
 from popoto.fields.capped_list import is_capped
 from popoto.fields.field import Field
+from popoto.fields.given import is_several
 from popoto.fields.in_json import NotInJSON
 from popoto.models.record.record import Record
 
@@ -45,7 +46,7 @@ def to_dict(
 def _names(instance: Record, keyword: str, given: Iterable[str]) -> frozenset[str]:
     """The names that were given. What is none is left out, and told of if a field is meant."""
     options = instance._meta
-    if isinstance(given, (str, bytes)) or not isinstance(given, Iterable):
+    if not is_several(given):
         raise ModelException(
             f"{options.model_name}.to_dict({keyword}={given!r}): give a list of names"
         )

@@ -8,6 +8,7 @@ from typing import Any
 from popoto.exceptions import ModelException
 from popoto.fields.describing import describe
 from popoto.fields.field import Field
+from popoto.fields.given import is_several
 
 #: Keywords of our own in calls that take fields by keyword; tests hold this to all signatures.
 RESERVED_NAMES = frozenset(
@@ -66,7 +67,7 @@ def known_names(
     fields: Mapping[str, Field[Any]], names: Iterable[str], model_name: str, call: str, keyword: str
 ) -> list[str]:
     """Names of fields, each once. Raises ModelException for unknown ones, and for a single text."""
-    if isinstance(names, (str, bytes)) or not isinstance(names, Iterable):
+    if not is_several(names):
         raise ModelException(
             f"{model_name}.{call}({keyword}={describe(names)}): give a list of names"
         )

@@ -21,6 +21,7 @@ from popoto.exceptions import (
 )
 from popoto.fields.coercion import CoercionError
 from popoto.fields.describing import describe
+from popoto.fields.given import is_several
 from popoto.models.record.options import ModelOptions
 from popoto.models.record.record import Record
 from popoto.models.record.stored import stored_key
@@ -64,7 +65,7 @@ def expected_bytes(instance: Record, expected: Expected) -> dict[str, bytes]:
 
 
 def _checked_names(options: ModelOptions, names: bool | Iterable[str]) -> list[str]:
-    if isinstance(names, (str, bytes)) or not isinstance(names, Iterable):
+    if not is_several(names):
         raise ModelException(
             f"{options.model_name}.save(expected={describe(names)}): give True, a list of names, "
             "or a dict of values"

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any
 
 from popoto._unknown_names import is_strict, tell
 from popoto.exceptions import ModelException
 from popoto.fields.describing import describe
+from popoto.fields.given import is_mapping, is_several
 from popoto.models.reading.spec import QuerySpec
 from popoto.models.record.options import ModelOptions
 from popoto.models.record.record import Record
@@ -22,14 +23,14 @@ def instances_in(model: type[Record], what: str, given: Any) -> Iterable[Any]:
     """
     if hasattr(given, "_meta"):
         return [given]
-    rows: object = given
-    is_several = isinstance(rows, Iterable) and not isinstance(rows, (str, bytes, Mapping))
-    if not (is_several or not given):
+    if is_several(given) and not is_mapping(given):
+        return given
+    if given:
         raise ModelException(
             f"{what} takes instances of {model.__name__}, in a list or another iterable, got "
             f"{describe(given)}; nothing was written"
         )
-    return given if is_several else ()
+    return ()
 
 
 def spec_of(given: Any) -> QuerySpec | None:
@@ -40,9 +41,7 @@ def spec_of(given: Any) -> QuerySpec | None:
 
 def check_not_names(what: str, second: Any) -> None:
     """Refuse names of fields, which Django takes in the place of the number of rows in a batch."""
-    told: object = second
-    is_listing = isinstance(told, Iterable) and not isinstance(told, (bytes, Mapping))
-    names = list(second) if is_listing and not isinstance(told, str) else [second]
+    names = list(second) if is_several(second) and not is_mapping(second) else [second]
     if names and all(isinstance(name, str) and name.isidentifier() for name in names):
         raise ValueError(
             f"{what}(…, {describe(second)}): batch_size must be an int. New values are given by "
