@@ -16,6 +16,7 @@ from popoto.exceptions import UnknownNameError
 __all__ = [
     "closest",
     "is_strict",
+    "missing_attribute",
     "set_strict",
     "slip_of",
     "tell",
@@ -49,6 +50,21 @@ def closest(name: str, known: Iterable[str], what: str, further: Iterable[str] =
     names = list(known)
     near = difflib.get_close_matches(name, [*names, *further], n=1)
     return f"did you mean {near[0]!r}?" if near else f"{what} are {', '.join(names)}"
+
+
+def missing_attribute(holder: object, name: str, remedy: str = "") -> AttributeError:
+    """The error for what a class or an instance does not have, and what to write instead.
+
+    Without a remedy Python proposes a name of much the same letters, where it knows one.
+    """
+    if isinstance(holder, type):
+        what = f"type object {holder.__name__!r}"
+    else:
+        what = f"{type(holder).__name__!r} object"
+    told = f"{what} has no attribute {name!r}"
+    if remedy:
+        return AttributeError(f"{told}; {remedy}")
+    return AttributeError(told, name=name, obj=holder)
 
 
 def tell(message: str, *, refuse: bool) -> None:

@@ -6,6 +6,7 @@ import copy
 from typing import TYPE_CHECKING, Final, Self, TypeVar
 
 from popoto import redis_db
+from popoto._unknown_names import missing_attribute
 from popoto.engine.request import Plan
 from popoto.engine.run import arun, run
 from popoto.exceptions import QueryException
@@ -28,7 +29,7 @@ class QueryRuns:
         def __getattr__(self, name):
             """Names of elsewhere are told what to write here."""
             if name.startswith("_"):
-                raise AttributeError(name, name=name, obj=self)
+                raise missing_attribute(self, name)
             raise no_attribute(self, name, self._spec.options)
 
         def __or__(self, other):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, Generic, cast
 
+from popoto._unknown_names import missing_attribute
 from popoto.exceptions import QueryException
 from popoto.fields.asking.conditions import Expression
 from popoto.fields.type_variables import FitsAnyAnnotation, Value
@@ -70,11 +71,9 @@ class Comparable(FitsAnyAnnotation, Generic[Value]):  # type: ignore[misc]  # An
 
         def __getattr__(self, name):
             """Methods that columns have elsewhere are told what to write here."""
-            told = f"{type(self).__name__!r} object has no attribute {name!r}"
             written = _ELSEWHERE.get(name)
-            if written is None:
-                raise AttributeError(told, name=name, obj=self)
-            raise AttributeError(f"{told}; here it is {written.format(self.name or 'field')}")
+            remedy = f"here it is {written.format(self.name or 'field')}" if written else ""
+            raise missing_attribute(self, name, remedy)
 
         def __neg__(self):
             raise TypeError(f"an order is told by name: order_by('-{self.name}')")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from popoto._unknown_names import missing_attribute
 from popoto.models.record.options import ModelOptions
 
 __all__ = ["no_attribute", "no_attribute_of_class"]
@@ -55,7 +56,6 @@ _BY_THE_CLASS: Final = frozenset(
 
 def no_attribute(query: Any, name: str, options: ModelOptions) -> AttributeError:
     """The error for a name that a query does not have, with what to write instead."""
-    told = f"{type(query).__name__!r} object has no attribute {name!r}"
     model = options.model_name
     if name.removeprefix("async_") in _BY_THE_CLASS:
         remedy = f"{model}.{name}(…) does it"
@@ -70,12 +70,11 @@ def no_attribute(query: Any, name: str, options: ModelOptions) -> AttributeError
         remedy = f"a record is saved by itself, {model}.create(…) or record.save()"
     else:
         remedy = ""
-    return _attribute_error(told, remedy, name, query)
+    return missing_attribute(query, name, remedy)
 
 
 def no_attribute_of_class(model: Any, name: str) -> AttributeError:
     """The same of a model class. What a query has is at ``Model.query``."""
-    told = f"type object {model.__name__!r} has no attribute {name!r}"
     # A class that models are derived from has no query, and no fields.
     is_model = name != "query" and hasattr(model, "_meta")
     query: object = model.query if is_model else None
@@ -85,12 +84,4 @@ def no_attribute_of_class(model: Any, name: str) -> AttributeError:
         remedy = f"here it is, of {model.__name__}.query, {_OF_QUERIES[name]}"
     else:
         remedy = ""
-    return _attribute_error(told, remedy, name, model)
-
-
-def _attribute_error(told: str, remedy: str, name: str, holder: object) -> AttributeError:
-    error = AttributeError(f"{told}; {remedy}" if remedy else told)
-    # Where Python knows these, it proposes a name of much the same letters.
-    if not remedy:
-        error.name, error.obj = name, holder
-    return error
+    return missing_attribute(model, name, remedy)

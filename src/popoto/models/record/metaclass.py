@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from popoto._stock import is_replaced
+from popoto._unknown_names import missing_attribute
 from popoto.exceptions import ModelException
 from popoto.fields.describing import describe
 from popoto.fields.field import Field
@@ -129,8 +130,7 @@ class RecordBase(ABCMeta):
         def __getattr__(cls, name):
             """Names of elsewhere are told what to write here."""
             if name.startswith("_"):
-                told = f"type object {cls.__name__!r} has no attribute {name!r}"
-                raise AttributeError(told, name=name, obj=cls)
+                raise missing_attribute(cls, name)
             raise no_attribute_of_class(cls, name)
 
     def __setattr__(cls, name: str, value: Any) -> None:
