@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytest
@@ -69,6 +69,16 @@ OPERATIONS: dict[str, Callable[[Api, Note], Any]] = {
 }
 
 
+def put_back(client: redis.Redis, kept: Mapping[bytes, Any], stranger: bytes) -> None:
+    """All keys as they were dumped, but for one that is another program's."""
+    pipeline = client.pipeline(transaction=False)
+    pipeline.flushdb()
+    for key, dump in kept.items():
+        pipeline.restore(key, 0, dump)
+    pipeline.set(stranger, "another program's")
+    pipeline.execute()
+
+
 @pytest.mark.single_server("puts keys back as they were, without their hash tags")
 @pytest.mark.parametrize("name", OPERATIONS)
 def test_no_operation_passes_on_what_the_server_says(
@@ -81,12 +91,7 @@ def test_no_operation_passes_on_what_the_server_says(
     kept = {key: redis_client.dump(key) for key in redis_client.scan_iter()}
     assert len(kept) > 20
     for stranger in kept:
-        pipeline = redis_client.pipeline(transaction=False)
-        pipeline.flushdb()
-        for key, dump in kept.items():
-            pipeline.restore(key, 0, dump)
-        pipeline.set(stranger, "another program's")
-        pipeline.execute()
+        put_back(redis_client, kept, stranger)
         found = Note(name="a", code="a")
         found.__dict__.update(note.__dict__)
         told = ""
@@ -135,12 +140,7 @@ def test_upkeep_goes_on_without_what_memory_keeps_where_another_program_has_the_
     fill()
     kept = {key: redis_client.dump(key) for key in redis_client.scan_iter()}
     for stranger in kept:
-        pipeline = redis_client.pipeline(transaction=False)
-        pipeline.flushdb()
-        for key, dump in kept.items():
-            pipeline.restore(key, 0, dump)
-        pipeline.set(stranger, "another program's")
-        pipeline.execute()
+        put_back(redis_client, kept, stranger)
         told = ""
         try:
             UPKEEP[name](api)

@@ -2,37 +2,28 @@
 
 from __future__ import annotations
 
-from . import (
-    of_contexts,
-    of_edges,
-    of_many_notes,
-    of_memories,
-    of_notes,
-    of_questions,
-    of_rankings,
-    of_recall,
-    of_signals,
-    of_time,
-    of_upkeep,
-)
+import importlib
+
 from .deeds import DEEDS
 from .of_upkeep import LAST_LOOK
 
-__all__ = ["DEEDS", "FILES", "LAST_LOOK", "WRITING"]
+__all__ = ["DEEDS", "LAST_LOOK", "WRITING"]
 
-FILES = (
-    of_contexts,
-    of_edges,
-    of_many_notes,
-    of_memories,
-    of_notes,
-    of_questions,
-    of_rankings,
-    of_recall,
-    of_signals,
-    of_time,
-    of_upkeep,
-)
+for _name in (
+    "contexts",
+    "edges",
+    "many_notes",
+    "memories",
+    "notes",
+    "questions",
+    "rankings",
+    "recall",
+    "signals",
+    "time",
+    "upkeep",
+):
+    importlib.import_module(f"{__package__}.of_{_name}")
+
 #: What fills a model.
 WRITING = (
     "create_person",
