@@ -17,11 +17,13 @@ from popoto import (
     Field,
     GeoField,
     IndexedField,
+    IntField,
     KeyField,
     Model,
     Q,
     Relationship,
     SortedField,
+    StringField,
     UniqueField,
 )
 from popoto.fields.keeping.families import KeyFamily
@@ -242,3 +244,37 @@ def test_what_nothing_tells_of_is_noted_where_more_may_be_left(
     api(Barge.create, name="c", port="x", _ttl=0)
     assert api(Barge.query.count) == 1
     assert notes(redis_client, "Barge") == {}
+
+
+class Skiff(Model):
+    name = KeyField()
+    port = StringField(null=True)
+    masts = IntField(null=True)
+
+    class Meta:
+        indexes = ((("port", "masts"), True),)
+
+
+def test_where_a_unique_pair_stands_is_not_known_either(
+    api: Api, redis_client: redis.Redis
+) -> None:
+    api(Skiff.create, name="a", port="x", masts=1)
+    redis_client.delete("Skiff:a")
+    assert api(Skiff.query.count) == 0
+    assert notes(redis_client, "Skiff") == {b"Skiff:a": b"\x80"}
+    api(Skiff.create, name="a", port="y", masts=2)
+    assert notes(redis_client, "Skiff") == {}
+    assert redis_client.hlen(Skiff._meta.composites[0].key) == 1
+    assert api(Skiff.check_indexes)["total"] == 0
+
+
+@pytest.mark.parametrize("lookup", ["port__startswith", "port__contains", "port__iexact"])
+def test_a_text_that_was_looked_for_is_all_that_one_of_one_index_leaves(
+    api: Api, redis_client: redis.Redis, lookup: str
+) -> None:
+    for name in "ab":
+        api(Raft.create, name=name, port="home")
+    redis_client.delete("Raft:a")
+    assert [each.name for each in api(Raft.query.filter(**{lookup: "home"}).all)] == ["b"]
+    assert redis_client.smembers("$IndexF:Raft:port:home") == {b"Raft:b"}
+    assert notes(redis_client, "Raft") == {}
