@@ -21,7 +21,7 @@ from redis.exceptions import (
 )
 
 from popoto import redis_db
-from popoto._connection import decisions
+from popoto._connection import decisions, redirections
 from popoto._connection.decisions import Failure
 from popoto._connection.resending import resend
 from popoto._connection.resp import pack
@@ -291,7 +291,7 @@ def follow(topology: Topology) -> Follow:
 
     def following(outcome: Any, *more: Any) -> Told:
         deadline = time.monotonic() + 5
-        return tell(decisions.follow(topology, 7, ASKED, outcome, deadline), *more)
+        return tell(redirections.follow(topology, 7, ASKED, outcome, deadline), *more)
 
     return following
 
@@ -364,24 +364,24 @@ def test_a_redirection_that_leads_nowhere_wrote_nothing(topology: Topology, foll
         outcomes: list[Any] = [None, GONE, None, GONE]
         if isinstance(refusal, MovedError):
             outcomes = [GONE, *outcomes]
-        decision = decisions.follow(topology, 7, write, refusal, deadline)
+        decision = redirections.follow(topology, 7, write, refusal, deadline)
         told = tell(decision, *outcomes)
         assert isinstance(told.result, NothingWrittenError)
         assert "nothing was written" in str(told.result)
         assert "Nothing was sent" not in str(told.result)
     # A node that was never reached has been sent nothing.
     told = tell(
-        decisions.follow(topology, 7, write, Failure(GONE), deadline), None, GONE, None, GONE
+        redirections.follow(topology, 7, write, Failure(GONE), deadline), None, GONE, None, GONE
     )
     assert told.result is GONE
 
 
 def test_commands_for_several_nodes_of_which_one_is_gone() -> None:
     unknown = OutcomeUnknownError("lost")
-    unasked, moved = decisions.UNASKED, MovedError("7 there:2")
+    unasked, moved = redirections.UNASKED, MovedError("7 there:2")
 
     def told(*errors: Any, replies: list[Any], repeatable: bool = False) -> Any:
-        return decisions.of_several(*errors, replies=replies, repeatable=repeatable)
+        return redirections.of_several(*errors, replies=replies, repeatable=repeatable)
 
     assert told(GONE, replies=[unasked, moved]) is GONE
     for reply in (None, b"OK", ResponseError("WRONGTYPE")):
@@ -430,26 +430,26 @@ def test_a_transaction_follows_its_slot_and_is_refused_whole(topology: Topology)
     moved = MovedError("15495 elsewhere:3")
     refused = [b"OK", moved, moved, redis.exceptions.ExecAbortError("discarded")]
     carried_out = [b"OK", b"QUEUED", b"QUEUED", [1, 1]]
-    told = tell(decisions.transact(topology, commands, URL), None, refused, carried_out)
+    told = tell(redirections.transact(topology, commands, URL), None, refused, carried_out)
     assert [step.address for step in told.steps if isinstance(step, Ask)] == [THERE, ELSEWHERE]
     assert told.steps[0] is REFRESH
     assert not any(step.repeatable for step in told.steps if isinstance(step, Ask))
     assert told.result == [1, 1]
     wrong = ResponseError("unknown command")
     answers = [b"OK", wrong, b"QUEUED", redis.exceptions.ExecAbortError("discarded")]
-    assert tell(decisions.transact(topology, commands, URL), None, answers).result is wrong
-    told = tell(decisions.transact(topology, commands, URL), None, *[refused] * 16)
+    assert tell(redirections.transact(topology, commands, URL), None, answers).result is wrong
+    told = tell(redirections.transact(topology, commands, URL), None, *[refused] * 16)
     assert isinstance(told.result, NothingWrittenError)
-    told = tell(decisions.transact(topology, commands, URL), None, refused, GONE)
+    told = tell(redirections.transact(topology, commands, URL), None, refused, GONE)
     assert isinstance(told.result, NothingWrittenError)
     assert "Nothing was sent" not in str(told.result)
-    assert tell(decisions.transact(topology, commands, URL), None, GONE).result is GONE
+    assert tell(redirections.transact(topology, commands, URL), None, GONE).result is GONE
 
 
 def test_nodes_are_asked_in_turn_until_one_knows() -> None:
     topology = Topology([HERE, THERE])
     slots = [[0, 16383, [b"there", 2]]]
-    told = tell(decisions.learn_nodes(topology, URL), ResponseError("no cluster"), [slots])
+    told = tell(redirections.learn_nodes(topology, URL), ResponseError("no cluster"), [slots])
     assert [step.address for step in told.steps if isinstance(step, Ask)] == [HERE, THERE]
     assert topology.primaries == (THERE,)
     assert not topology.stale
@@ -458,13 +458,13 @@ def test_nodes_are_asked_in_turn_until_one_knows() -> None:
 def test_what_was_known_of_the_nodes_is_kept_while_none_answers(topology: Topology) -> None:
     gone = NothingWrittenError("Cannot reach the server.")
     topology.stale = True
-    assert tell(decisions.learn_nodes(topology, URL), gone, gone).result is None
+    assert tell(redirections.learn_nodes(topology, URL), gone, gone).result is None
     assert set(topology.primaries) == {HERE, THERE}
     assert topology.stale
-    told = tell(decisions.learn_nodes(Topology([HERE]), URL), gone)
+    told = tell(redirections.learn_nodes(Topology([HERE]), URL), gone)
     assert isinstance(told.result, NothingWrittenError)
     assert URL in str(told.result)
-    told = tell(decisions.learn_nodes(Topology([HERE]), URL), [[]])
+    told = tell(redirections.learn_nodes(Topology([HERE]), URL), [[]])
     assert "no node serves slots" in str(told.result)
 
 

@@ -15,7 +15,7 @@ from redis.exceptions import AskError, MovedError, ReadOnlyError, ResponseError,
 from redis.sentinel import Sentinel
 
 from popoto import redis_db
-from popoto._connection import decisions, policy, sentinels
+from popoto._connection import policy, redirections, sentinels
 from popoto._connection.routing import Topology
 from popoto._connection.sentinels import Patience, Watch, Word, is_unlike_a_word, word
 from popoto._connection.steps import REFRESH, Ask, AskSentinels, Pause, Step, carry_out
@@ -459,7 +459,7 @@ def test_keys_on_their_way_are_waited_for_longer_than_a_cluster_that_is_down(
     passing = itertools.count(1000)  # every look at the clock comes a second later
     monkeypatch.setattr(policy.time, "monotonic", lambda: float(next(passing)))
     asked = Ask(OLD, b"command", 1, repeatable=True)
-    decision = decisions.follow(topology, 7, asked, error, 1005.0, 1030.0)
+    decision = redirections.follow(topology, 7, asked, error, 1005.0, 1030.0)
     waited: list[float] = []
 
     def perform(step: Step) -> Any:
@@ -477,7 +477,7 @@ def test_keys_on_their_way_are_waited_for_longer_than_a_cluster_that_is_down(
 def test_a_transaction_waits_for_keys_on_their_way(answers: list[Any]) -> None:
     topology = Topology([OLD], 30.0)
     topology.learn([[0, 16383, [b"old", 1]]], OLD)
-    decision = decisions.transact(topology, [("INCR", "a")], "redis+cluster://old:1")
+    decision = redirections.transact(topology, [("INCR", "a")], "redis+cluster://old:1")
     assert next(decision) is REFRESH
     assert isinstance(next(decision), Ask)
     assert isinstance(decision.send(answers), Pause)
@@ -491,7 +491,7 @@ def test_a_transaction_waits_for_keys_on_their_way(answers: list[Any]) -> None:
 def test_a_transaction_that_is_refused_at_its_end_follows_its_slot() -> None:
     topology = Topology([OLD], 30.0)
     topology.learn([[0, 16383, [b"old", 1]]], OLD)
-    decision = decisions.transact(topology, [("INCR", "a")], "redis+cluster://old:1")
+    decision = redirections.transact(topology, [("INCR", "a")], "redis+cluster://old:1")
     next(decision)
     next(decision)
     asked = decision.send([b"OK", b"QUEUED", MovedError("15495 new:2")])
@@ -505,7 +505,7 @@ def test_keys_on_their_way_are_asked_for_at_both_ends_as_often_as_need_be() -> N
     asked = Ask(OLD, b"command", 1, repeatable=True)
     later = monotonic() + 30
     answers: list[Any] = [AskError("7 new:2"), TryAgainError("x")] * 20
-    decision = decisions.follow(topology, 7, asked, answers.pop(), later, later)
+    decision = redirections.follow(topology, 7, asked, answers.pop(), later, later)
     step: Any = next(decision)
     while answers:
         step = decision.send([answers.pop(0)] if isinstance(step, Ask) else None)

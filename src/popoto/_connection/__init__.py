@@ -7,7 +7,8 @@ hiding            errors of connecting without the passwords that were sent
 refusals          answers of a server that takes no writes now, or wants a password first
 policy            which commands may be repeated, how long to wait, which error a failure becomes
 routing           which node of a cluster serves a command
-decisions         what is done after an error, a redirection, a lost connection or a pause
+decisions         what is done after an error, a lost connection or a pause
+redirections      what is done on a cluster after a redirection, or for a slot on its way
 sentinels         what the sentinels of a service say about its primary, and how long that is good
 waiting           how many replicas a write waits for
 steps             what a decision may ask for, and the loops that do it, for threads and tasks

@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable, Sequence
 import redis
 from redis.exceptions import BusyLoadingError, RedisError
 
-from popoto._connection import decisions, policy
+from popoto._connection import decisions, policy, redirections
 from popoto._connection.asynchronous_pools import AsyncPool, AsyncSentinelPool
 from popoto._connection.decisions import Failure
 from popoto._connection.refusals import refused
@@ -187,7 +187,7 @@ class AsyncClusterConnection(AsyncConnection):
         """As for one server; the nodes that are concerned are asked at the same time."""
         await self._refresh()
         groups = self._topology.by_node(commands)
-        replies: list[Reply] = [decisions.UNASKED] * len(commands)
+        replies: list[Reply] = [redirections.UNASKED] * len(commands)
         told: list[Reply] = []
         tail = None if wait is None else told
         since = time.monotonic()
@@ -197,7 +197,7 @@ class AsyncClusterConnection(AsyncConnection):
             answers = await self._ask(waiting(Ask(address, data, len(indexes), repeatable), wait))
             for index, answer in zip(indexes, answers, strict=wait is None):
                 replies[index] = answer
-            left = decisions.not_carried_out(replies, indexes)
+            left = redirections.not_carried_out(replies, indexes)
             if wait is not None and len(left) < len(indexes):
                 told.append(answers[-1])
             for index in left:
@@ -212,12 +212,12 @@ class AsyncClusterConnection(AsyncConnection):
         errors = [outcome for outcome in outcomes if isinstance(outcome, BaseException)]
         if errors:
             self._topology.stale = True
-            raise decisions.of_several(*errors, replies=replies, repeatable=repeatable)
+            raise redirections.of_several(*errors, replies=replies, repeatable=repeatable)
         return replies if wait is None else [*replies, fewest(told)]
 
     async def transaction(self, commands: Sequence[Command]) -> list[Reply]:
         """Carry commands out as one transaction on the node of their keys. Never repeated."""
-        decision = decisions.transact(self._topology, commands, self.url)
+        decision = redirections.transact(self._topology, commands, self.url)
         return await carry_out_async(decision, self._perform)
 
     async def per_node(self) -> list[AsyncConnection]:
@@ -265,7 +265,7 @@ class AsyncClusterConnection(AsyncConnection):
             outcome = Failure(error)
         if not isinstance(outcome, (Failure, RedisError)):
             return outcome
-        decision = decisions.follow(self._topology, slot, asked, outcome, deadline, moved_by)
+        decision = redirections.follow(self._topology, slot, asked, outcome, deadline, moved_by)
         return await carry_out_async(decision, perform)
 
     def _telling(self, told: list[Reply]) -> Callable[[Step], Awaitable[list[Reply] | None]]:
@@ -310,5 +310,5 @@ class AsyncClusterConnection(AsyncConnection):
             return
         async with self._asking:  # one task asks for all that wait
             if topology.stale:
-                decision = decisions.learn_nodes(topology, self.url)
+                decision = redirections.learn_nodes(topology, self.url)
                 await carry_out_async(decision, self._perform)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 import redis
 from redis.exceptions import BusyLoadingError, RedisError
 
-from popoto._connection import decisions, policy
+from popoto._connection import decisions, policy, redirections
 from popoto._connection.decisions import Failure
 from popoto._connection.pools import Pool, SentinelPool, pool_for_engine
 from popoto._connection.refusals import refused
@@ -183,7 +183,7 @@ class ClusterConnection(SyncConnection):
     ) -> list[Reply]:
         """As for one server, in one round trip per node that is concerned."""
         self._refresh()
-        replies: list[Reply] = [decisions.UNASKED] * len(commands)
+        replies: list[Reply] = [redirections.UNASKED] * len(commands)
         told: list[Reply] = []
         tail = None if wait is None else told
         since = time.monotonic()
@@ -194,7 +194,7 @@ class ClusterConnection(SyncConnection):
                 answers = self._ask(ask)
                 for index, answer in zip(indexes, answers, strict=wait is None):
                     replies[index] = answer
-                left = decisions.not_carried_out(replies, indexes)
+                left = redirections.not_carried_out(replies, indexes)
                 if wait is not None and len(left) < len(indexes):
                     told.append(answers[-1])
                 for index in left:
@@ -203,7 +203,9 @@ class ClusterConnection(SyncConnection):
                     )
             except (redis.ConnectionError, redis.TimeoutError) as error:
                 self.topology.stale = True
-                raise decisions.of_several(error, replies=replies, repeatable=repeatable) from error
+                raise redirections.of_several(
+                    error, replies=replies, repeatable=repeatable
+                ) from error
         return replies if wait is None else [*replies, fewest(told)]
 
     def transaction(self, commands: Sequence[Command]) -> list[Reply]:
@@ -211,7 +213,7 @@ class ClusterConnection(SyncConnection):
 
         Raises what the server answers to a command that it cannot queue.
         """
-        return carry_out(decisions.transact(self.topology, commands, self.url), self._perform)
+        return carry_out(redirections.transact(self.topology, commands, self.url), self._perform)
 
     def per_node(self) -> list[SyncConnection]:
         """One connection per primary."""
@@ -260,7 +262,7 @@ class ClusterConnection(SyncConnection):
             outcome = Failure(error)
         if not isinstance(outcome, (Failure, RedisError)):
             return outcome
-        decision = decisions.follow(self.topology, slot, asked, outcome, deadline, moved_by)
+        decision = redirections.follow(self.topology, slot, asked, outcome, deadline, moved_by)
         return carry_out(decision, perform)
 
     def _telling(self, told: list[Reply]) -> Callable[[Step], list[Reply] | None]:
@@ -309,7 +311,7 @@ class ClusterConnection(SyncConnection):
         is_locked = self.topology.lock.acquire(timeout=policy.PATIENCE)
         try:
             if self.topology.stale:
-                carry_out(decisions.learn_nodes(self.topology, self.url), self._perform)
+                carry_out(redirections.learn_nodes(self.topology, self.url), self._perform)
         finally:
             if is_locked:
                 self.topology.lock.release()
