@@ -85,12 +85,44 @@ def node(port: int) -> redis.Redis:
 
 
 def move_slot(slot: int, source: int, target: int, ports: list[int]) -> None:
-    """Give a slot that holds no keys to another primary, and tell every node."""
-    with node(target) as client:
-        identity = client.execute_command("CLUSTER MYID").decode()
+    """Give a slot that holds no keys to another primary, tell every node, wait until all agree.
+
+    The target is told that the slot is on its way first: only then it raises its epoch, and what
+    the source still says of the slot, in a message on its way, no longer counts.
+    """
+    with node(target) as taker, node(source) as giver:
+        identity = taker.execute_command("CLUSTER MYID").decode()
+        taker.execute_command(
+            "CLUSTER SETSLOT", slot, "IMPORTING", giver.execute_command("CLUSTER MYID").decode()
+        )
     for port in sorted(ports, key=lambda port: port != target):
         with node(port) as client:
             client.execute_command("CLUSTER SETSLOT", slot, "NODE", identity)
+    for port in ports:
+        wait_until(
+            lambda port=port: (
+                _epoch_of(identity, port) == _epoch_of(identity, target)
+                and _owner_of(slot, port) == identity
+            ),
+            time.monotonic() + 60,
+            f"node {port} never saw that slot {slot} moved",
+        )
+
+
+def _epoch_of(identity: str, port: int) -> int:
+    """The configuration epoch of one node, as another one knows it."""
+    with node(port) as client:
+        lines = client.execute_command("CLUSTER NODES")
+    return int(lines[next(one for one in lines if lines[one]["node_id"] == identity)]["epoch"])
+
+
+def _owner_of(slot: int, port: int) -> str:
+    """Which node serves a slot, as one node says."""
+    with node(port) as client:
+        for first, last, owner, *_ in client.execute_command("CLUSTER SLOTS", NEVER_DECODE=[]):
+            if first <= slot <= last:
+                return str(owner[2].decode())
+    raise AssertionError(f"node {port} knows of nobody who serves slot {slot}")
 
 
 @contextmanager

@@ -328,16 +328,34 @@ def test_a_node_that_tells_no_name_is_where_the_one_is_that_was_asked(
         assert topology.primaries == (("here", 9),)
 
 
-def test_redirections_end(follow: Follow) -> None:
-    moved = [MovedError(f"7 elsewhere:{n}") for n in range(16)]
-    told = follow(moved[0], *([one] for one in moved[1:]))
-    assert told.result is moved[-1]
+def test_nodes_that_do_not_agree_are_asked_again_later(follow: Follow, topology: Topology) -> None:
+    """Each sends on to the other, as for a moment after a failover or a slot that moved."""
+    to_and_fro = [MovedError("7 there:2"), MovedError("7 here:1")] * 3
+    told = follow(to_and_fro[0], *([one] for one in to_and_fro[1:]), None, [b"x"])
+    asked, (pause, refresh, again) = told.steps[:-3], told.steps[-3:]
+    assert [step.address for step in asked if isinstance(step, Ask)] == [THERE, HERE] * 2 + [THERE]
+    assert isinstance(pause, Pause)
+    assert (refresh, again) == (REFRESH, replace(ASKED, address=THERE))
+    assert told.result == b"x"
+
+
+@pytest.mark.parametrize("repeatable", [True, False])
+def test_redirections_end(topology: Topology, repeatable: bool) -> None:
+    asked = replace(ASKED, repeatable=repeatable)
+    moved = [MovedError(f"7 elsewhere:{n}") for n in range(6)]
+    decision = redirections.follow(topology, 7, asked, moved[0], time.monotonic())
+    told = tell(decision, *([one] for one in moved[1:]))
+    assert isinstance(told.result, redis.ConnectionError)
+    assert isinstance(told.result, NothingWrittenError) is not repeatable
+    assert "do not agree who serves slot 7" in str(told.result)
+    assert "elsewhere:5" in str(told.result)
+    assert "Nothing was sent" not in str(told.result)
 
 
 def test_a_node_lost_after_the_last_redirection_makes_the_map_stale(
     follow: Follow, topology: Topology
 ) -> None:
-    asked = [AskError(f"7 elsewhere:{n}") for n in range(15)]
+    asked = [AskError(f"7 elsewhere:{n}") for n in range(redirections.REDIRECTIONS)]
     lost = OutcomeUnknownError("lost")
     told = follow(asked[0], *([one] for one in asked[1:]), lost)
     assert told.result is lost
@@ -430,20 +448,44 @@ def test_a_transaction_follows_its_slot_and_is_refused_whole(topology: Topology)
     moved = MovedError("15495 elsewhere:3")
     refused = [b"OK", moved, moved, redis.exceptions.ExecAbortError("discarded")]
     carried_out = [b"OK", b"QUEUED", b"QUEUED", [1, 1]]
-    told = tell(redirections.transact(topology, commands, URL), None, refused, carried_out)
+    told = tell(redirections.transact(topology, commands), None, refused, carried_out)
     assert [step.address for step in told.steps if isinstance(step, Ask)] == [THERE, ELSEWHERE]
     assert told.steps[0] is REFRESH
     assert not any(step.repeatable for step in told.steps if isinstance(step, Ask))
     assert told.result == [1, 1]
     wrong = ResponseError("unknown command")
     answers = [b"OK", wrong, b"QUEUED", redis.exceptions.ExecAbortError("discarded")]
-    assert tell(redirections.transact(topology, commands, URL), None, answers).result is wrong
-    told = tell(redirections.transact(topology, commands, URL), None, *[refused] * 16)
-    assert isinstance(told.result, NothingWrittenError)
-    told = tell(redirections.transact(topology, commands, URL), None, refused, GONE)
+    assert tell(redirections.transact(topology, commands), None, answers).result is wrong
+    told = tell(redirections.transact(topology, commands), None, refused, GONE)
     assert isinstance(told.result, NothingWrittenError)
     assert "Nothing was sent" not in str(told.result)
-    assert tell(redirections.transact(topology, commands, URL), None, GONE).result is GONE
+    assert tell(redirections.transact(topology, commands), None, GONE).result is GONE
+
+
+def test_a_transaction_refused_before_its_slot_is_nobodys_was_sent(topology: Topology) -> None:
+    decision = redirections.transact(topology, [("INCR", "{a}1")])
+    next(decision)
+    next(decision)
+    assert isinstance(decision.send([b"OK", TryAgainError("wait"), b"aborted"]), Pause)
+    assert next(decision) is REFRESH
+    topology.learn([], HERE)
+    with pytest.raises(NothingWrittenError, match="nothing was written"):
+        next(decision)
+
+
+def test_a_transaction_waits_for_nodes_that_do_not_agree(
+    topology: Topology, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commands = [("INCR", "{a}1")]
+    refused = [b"OK", MovedError("15495 elsewhere:3"), redis.exceptions.ExecAbortError("no")]
+    often = [refused] * (redirections.REDIRECTIONS + 1)
+    told = tell(redirections.transact(topology, commands), None, *often, None, [b"OK", b"Q", [1]])
+    assert [type(step) for step in told.steps[-3:]] == [Pause, type(REFRESH), Ask]
+    assert told.result == [1]
+    monkeypatch.setattr(redirections.policy, "PATIENCE", 0.0)
+    told = tell(redirections.transact(topology, commands), None, *often)
+    assert isinstance(told.result, NothingWrittenError)
+    assert "do not agree who serves slot 15495" in str(told.result)
 
 
 def test_nodes_are_asked_in_turn_until_one_knows() -> None:

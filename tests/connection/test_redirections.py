@@ -13,6 +13,7 @@ import redis
 from redis.crc import key_slot
 
 from popoto import redis_db
+from popoto._connection import policy
 from popoto.exceptions import NothingWrittenError, OutcomeUnknownError
 from popoto.redis_db import POPOTO_REDIS_DB
 from popoto.testing.faults import FaultProxy
@@ -93,6 +94,8 @@ def test_what_passes_is_waited_for(api: Api, proxies: list[FaultProxy], reply: b
     assert call(api, "INCR", "n") == 1
     proxies[0].answer(reply, b"INCR")
     assert call_many(api, ("INCR", "n")) == [2]
+    proxies[0].answer(b"+OK\r\n" + reply + b"-EXECABORT discarded\r\n", b"MULTI", times=2)
+    assert in_a_transaction(api, "n") == [3]
 
 
 def test_a_slot_that_moved_is_followed_and_asked_about(api: Api, proxies: list[FaultProxy]) -> None:
@@ -131,19 +134,39 @@ def test_a_transaction_follows_its_slot(api: Api, proxies: list[FaultProxy]) -> 
     assert second.accepted == 1
 
 
-def test_a_transaction_is_not_redirected_for_ever(api: Api, proxies: list[FaultProxy]) -> None:
-    first, _ = proxies
-    refused = b"+OK\r\n" + moved("n", first) + b"-EXECABORT Transaction discarded\r\n"
-    first.answer(refused, b"MULTI", times=100)
-    with pytest.raises(redis.ConnectionError, match="without end"):
-        in_a_transaction(api, "n")
+def refused_transaction(key: str, proxy: FaultProxy) -> bytes:
+    return b"+OK\r\n" + moved(key, proxy) + b"-EXECABORT Transaction discarded\r\n"
 
 
-def test_a_command_is_not_redirected_for_ever(api: Api, proxies: list[FaultProxy]) -> None:
+def test_nodes_that_do_not_agree_are_waited_for(api: Api, proxies: list[FaultProxy]) -> None:
+    """Each sends on to the other, more often than the waiting takes redirections."""
+    first, second = proxies
+    for proxy, other in ((first, second), (second, first)):
+        proxy.answer(moved("n", other), b"INCR", times=10)
+    assert call(api, "INCR", "n") == 1
+    for proxy, other in ((first, second), (second, first)):
+        proxy.answer(refused_transaction("n", other), b"MULTI", times=10)
+    assert in_a_transaction(api, "n") == [2]
+    for proxy, other in ((first, second), (second, first)):
+        proxy.answer(moved("n", other), b"INCR", times=10)
+    assert call_many(api, ("INCR", "n")) == [3]
+
+
+def test_nodes_that_never_agree_are_an_error(
+    api: Api, proxies: list[FaultProxy], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(policy, "PATIENCE", 0.1)
     first, _ = proxies
-    first.answer(moved("n", first), b"INCR", times=100)
-    with pytest.raises(redis.exceptions.MovedError):
-        call(api, "INCR", "n")
+    first.answer(moved("n", first), b"INCR", times=None)
+    first.answer(refused_transaction("n", first), b"MULTI", times=None)
+    for ask in (
+        lambda: call(api, "INCR", "n"),
+        lambda: call_many(api, ("INCR", "n")),
+        lambda: in_a_transaction(api, "n"),
+    ):
+        with pytest.raises(NothingWrittenError, match="do not agree who serves slot"):
+            ask()
+    assert call(api, "GET", "n") is None
 
 
 def test_a_node_that_is_gone_is_asked_about(api: Api, proxies: list[FaultProxy]) -> None:

@@ -477,7 +477,7 @@ def test_keys_on_their_way_are_waited_for_longer_than_a_cluster_that_is_down(
 def test_a_transaction_waits_for_keys_on_their_way(answers: list[Any]) -> None:
     topology = Topology([OLD], 30.0)
     topology.learn([[0, 16383, [b"old", 1]]], OLD)
-    decision = redirections.transact(topology, [("INCR", "a")], "redis+cluster://old:1")
+    decision = redirections.transact(topology, [("INCR", "a")])
     assert next(decision) is REFRESH
     assert isinstance(next(decision), Ask)
     assert isinstance(decision.send(answers), Pause)
@@ -491,7 +491,7 @@ def test_a_transaction_waits_for_keys_on_their_way(answers: list[Any]) -> None:
 def test_a_transaction_that_is_refused_at_its_end_follows_its_slot() -> None:
     topology = Topology([OLD], 30.0)
     topology.learn([[0, 16383, [b"old", 1]]], OLD)
-    decision = redirections.transact(topology, [("INCR", "a")], "redis+cluster://old:1")
+    decision = redirections.transact(topology, [("INCR", "a")])
     next(decision)
     next(decision)
     asked = decision.send([b"OK", b"QUEUED", MovedError("15495 new:2")])

@@ -217,7 +217,7 @@ class AsyncClusterConnection(AsyncConnection):
 
     async def transaction(self, commands: Sequence[Command]) -> list[Reply]:
         """Carry commands out as one transaction on the node of their keys. Never repeated."""
-        decision = redirections.transact(self._topology, commands, self.url)
+        decision = redirections.transact(self._topology, commands)
         return await carry_out_async(decision, self._perform)
 
     async def per_node(self) -> list[AsyncConnection]:

@@ -31,11 +31,13 @@ from popoto._connection import policy
 from popoto._connection.decisions import Failure
 from popoto._connection.resp import Command, Reply, pack
 from popoto._connection.routing import Topology, slot_of
+from popoto._connection.settings import Address
 from popoto._connection.steps import REFRESH, Ask, Pause, Steps
 from popoto.exceptions import NothingWrittenError
 
 __all__ = [
     "NOT_CARRIED_OUT",
+    "REDIRECTIONS",
     "UNASKED",
     "follow",
     "learn_nodes",
@@ -52,7 +54,9 @@ UNASKED: Final = RedisError("not sent yet")
 
 _ASKING: Final = pack([("ASKING",)])
 _CLUSTER_SLOTS: Final = pack([("CLUSTER", "SLOTS")])
-_MOST_REDIRECTIONS: Final = 16
+
+REDIRECTIONS: Final = 5
+"""How many in a row are followed at once. Nodes that send on further do not agree yet."""
 
 
 def follow(
@@ -88,8 +92,8 @@ def _followed(
 ) -> Steps[Reply]:
     first = asked
     redirections = pauses = 0
-    while redirections < _MOST_REDIRECTIONS - 1:
-        if isinstance(outcome, AskError):
+    while True:
+        if isinstance(outcome, AskError) and redirections < REDIRECTIONS:
             redirections += 1
             # The node that redirects knows best: nobody else is asked who serves what.
             asked = replace(first, address=topology.redirected(outcome, asked.address))
@@ -117,7 +121,18 @@ def _followed(
             f"{outcome}. Its keys were still on their way to another node after "
             f"{topology.migration_timeout:g} s; migration_timeout in the URL gives them longer."
         )
+    if isinstance(outcome, AskError):
+        raise _disagreement(slot, topology.redirected(outcome, asked.address))
     return outcome
+
+
+def _disagreement(slot: int | None, named: Address) -> NothingWrittenError:
+    """The error for nodes that send a command on to each other for longer than is waited."""
+    return NothingWrittenError(
+        f"The nodes of the cluster do not agree who serves slot {slot}: each sends on to another, "
+        f"the last one to {named[0]}:{named[1]}. Nothing was written. See what CLUSTER NODES says "
+        "on each."
+    )
 
 
 def not_carried_out(replies: Sequence[Reply], indexes: Sequence[int]) -> list[int]:
@@ -152,35 +167,38 @@ def _pause_on_cluster(
     return policy.waiting_pause(attempt, deadline)
 
 
-def transact(topology: Topology, commands: Sequence[Command], url: str) -> Steps[list[Reply]]:
+def transact(topology: Topology, commands: Sequence[Command]) -> Steps[list[Reply]]:
     """Carry commands out as one transaction on the node of their keys. Never repeated."""
     slot = next((slot for slot in map(slot_of, commands) if slot is not None), None)
     data = pack([("MULTI",), *commands, ("EXEC",)])
-    moved_by = time.monotonic() + topology.migration_timeout
+    now = time.monotonic()
     redirections = pauses = 0
     yield REFRESH
-    while redirections < _MOST_REDIRECTIONS:
-        asked = Ask(topology.node(slot), data, len(commands) + 2, repeatable=False)
+    while True:
         try:
+            asked = Ask(topology.node(slot), data, len(commands) + 2, repeatable=False)
             answers: list[Reply] = yield asked
         except NothingWrittenError as error:
             if redirections + pauses == 0:
                 raise
             raise policy.after_refusal(error, repeatable=False) from error
-        if topology.moved_transaction(answers, asked.address):
+        moved = topology.moved_transaction(answers, asked.address)
+        if moved is not None and redirections < REDIRECTIONS:
             redirections += 1
             continue
-        # Some of the keys are on their way, and nothing was carried out.
-        is_moving = any(isinstance(answer, (AskError, TryAgainError)) for answer in answers)
-        pause = policy.waiting_pause(pauses, moved_by) if is_moving else None
+        # Nothing was carried out where one of the commands was not for this node, or not yet.
+        why = moved or next((one for one in answers if isinstance(one, NOT_CARRIED_OUT)), None)
+        is_moving = moved is None and isinstance(why, (AskError, TryAgainError))
+        patience = topology.migration_timeout if is_moving else policy.PATIENCE
+        pause = None if why is None else policy.waiting_pause(pauses, now + patience)
         if pause is None:
+            if moved is not None:
+                raise _disagreement(slot, moved)
             return _transaction_replies(answers)
+        redirections = 0
         pauses += 1
         yield Pause(pause)
         yield REFRESH
-    raise NothingWrittenError(
-        f"The cluster at {url} redirected a transaction without end. Nothing was written."
-    )
 
 
 def _transaction_replies(answers: list[Reply]) -> list[Reply]:

@@ -191,10 +191,9 @@ class Topology:
             self.stale = True
         return address
 
-    def moved_transaction(self, answers: list[Reply], asked: Address) -> bool:
-        """Whether a transaction was refused because another node serves its keys now."""
+    def moved_transaction(self, answers: list[Reply], asked: Address) -> Address | None:
+        """Who serves the keys of a transaction, if the one that was asked does not; remembered."""
         for answer in answers:
             if isinstance(answer, MovedError):
-                self.redirected(answer, asked)
-                return True
-        return False
+                return self.redirected(answer, asked)
+        return None

@@ -213,7 +213,7 @@ class ClusterConnection(SyncConnection):
 
         Raises what the server answers to a command that it cannot queue.
         """
-        return carry_out(redirections.transact(self.topology, commands, self.url), self._perform)
+        return carry_out(redirections.transact(self.topology, commands), self._perform)
 
     def per_node(self) -> list[SyncConnection]:
         """One connection per primary."""
