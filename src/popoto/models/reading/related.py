@@ -11,7 +11,7 @@ from popoto.engine.request import Plan
 from popoto.exceptions import QueryException
 from popoto.fields.field import Field
 from popoto.fields.keeping.naming import model_of_key
-from popoto.fields.keeping.shards import every_shard
+from popoto.fields.keeping.shards import in_every_shard
 from popoto.fields.reference import is_read, is_reference, loaded
 from popoto.models.record.loading import ReadReply, new_instance, read_commands, stored_of_each
 from popoto.models.record.options import ModelOptions
@@ -66,13 +66,15 @@ def related(instance: Record, name: str) -> Plan[Any]:
 def report_referrers(model: type[Record], old_key: str, new_key: str) -> Plan[None]:
     """Warn of records that still refer to a record by the key that it no longer has.
 
-    One round trip for each model (and shard) with a relationship to this one; none without any.
+    One round trip (on a cluster to each node) for each model with a relationship to this one, and
+    one that asks for the shards of a model that has some; none without any.
     """
     for field in relationships_to(model):
-        count = 0
-        for options in (yield from every_shard(field.owner._meta)):
-            command = ("SCARD", field.value_set_prefix + old_key)
-            count += sum((yield from looked_up([command], options.shard)))
+        commands = [("SCARD", field.value_set_prefix + old_key)]
+        told = yield from in_every_shard(
+            field.owner._meta, lambda each, asked=commands: looked_up(asked, each.shard)
+        )
+        count = sum(number for (number,) in told)
         if count:
             logger.warning(
                 "%s records of %s still refer to %s, which is %s now: assign and save %s of "
