@@ -21,7 +21,7 @@ import binascii
 import datetime
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from decimal import Decimal, InvalidOperation
 from typing import Any, Final, TypeAlias, TypeVar, cast
 from zoneinfo import ZoneInfo
@@ -276,4 +276,7 @@ _FROM_JSON: dict[str, Callable[[dict[str, Json], int], object]] = {
 }
 
 #: What stands beside some tags.
-_BESIDE_TAG: Final = dict.fromkeys(("$datetime", "$time"), ("zone", "fold"))
+_BESIDE_TAG: Final[Mapping[str, tuple[str, ...]]] = {
+    "$datetime": ("zone", "fold"),
+    "$time": ("zone", "fold"),
+}
