@@ -11,7 +11,7 @@ from popoto.engine.request import Plan
 from popoto.exceptions import QueryException
 from popoto.fields.field import Field
 from popoto.fields.keeping.naming import model_of_key
-from popoto.fields.keeping.shards import in_every_shard
+from popoto.fields.keeping.shards import every_shard
 from popoto.fields.reference import is_read, is_reference, loaded
 from popoto.models.record.loading import ReadReply, new_instance, read_commands, stored_of_each
 from popoto.models.record.options import ModelOptions
@@ -70,11 +70,11 @@ def report_referrers(model: type[Record], old_key: str, new_key: str) -> Plan[No
     one that asks for the shards of a model that has some; none without any.
     """
     for field in relationships_to(model):
-        commands = [("SCARD", field.value_set_prefix + old_key)]
-        told = yield from in_every_shard(
-            field.owner._meta, lambda each, asked=commands: looked_up(asked, each.shard)
-        )
-        count = sum(number for (number,) in told)
+        views = yield from every_shard(field.owner._meta)
+        shards = [each.shard for each in views]
+        commands = [("SCARD", field.value_set_prefix + old_key)] * len(shards)
+        found = (yield from looked_up(commands, field.model_name, shards=shards)) if shards else ()
+        count = sum(found)
         if count:
             logger.warning(
                 "%s records of %s still refer to %s, which is %s now: assign and save %s of "
