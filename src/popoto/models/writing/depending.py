@@ -101,6 +101,19 @@ class Relatives:
             raise _protected(there, outcome)
 
 
+def leaving(model: type[Record], wanted: Plan[Sequence[str]], batch_size: int) -> Plan[set[str]]:
+    """The keys of all records that are to be deleted, if others may have a say in that.
+
+    Raises ProtectedError before any of them is, whichever batch it comes in.
+    """
+    if not dependants_of(model):
+        return set()
+    keys = yield from wanted
+    if len(keys) > batch_size:
+        yield from find_relatives(dict.fromkeys(keys, model))
+    return set(keys)
+
+
 def find_relatives(
     roots: Mapping[str, type[Record]],
     others: Collection[str] = (),
