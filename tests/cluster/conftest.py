@@ -70,6 +70,21 @@ def state(nodes: list[redis.Redis], redis_client: redis.Redis) -> Callable[[], r
     return lambda: copy_of(nodes, redis_client)
 
 
+@pytest.fixture
+def both(_on_the_cluster: None, server_url: str) -> Iterator[Callable[..., Any]]:
+    """`both(call)`: what it returns on the cluster, and on a single server."""
+
+    def call(what: Callable[[], Any]) -> tuple[Any, Any]:
+        here = what()
+        with redis_db.using(server_url):
+            return here, what()
+
+    yield call
+    # It is needed empty for the check of the shards.
+    with redis_db.using(server_url):
+        redis_db.get_REDIS_DB().flushall()
+
+
 def copy_of(nodes: list[redis.Redis], target: redis.Redis) -> redis.Redis:
     target.flushall()
     for (model_name, text), found in by_shard(nodes).items():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -20,39 +20,13 @@ from tests.driver import Api
 from tests.queries.test_random_queries import unshrunk
 
 from .models import Filed, Guarded, Memory, Said, holder
+from .sameness import assert_same
 
 pytestmark = [pytest.mark.cluster, pytest.mark.slow]
 
 NOW = 1_700_000_000.0
 AGENTS = ("ann", "bob", "cleo", "dan")
 WORDS = ("cat", "kitten", "rain", "garden", "tax", "due", "sleep", "play", "the")
-
-
-@pytest.fixture
-def both(_on_the_cluster: None, server_url: str) -> Iterator[Callable[..., Any]]:
-    """`both(call)`: what it returns on the cluster, and on a single server."""
-
-    def call(what: Callable[[], Any]) -> tuple[Any, Any]:
-        here = what()
-        with redis_db.using(server_url):
-            return here, what()
-
-    yield call
-    # It is needed empty for the check of the shards.
-    with redis_db.using(server_url):
-        redis_db.get_REDIS_DB().flushall()
-
-
-def told(found: list[Any], attribute: str) -> list[tuple[str, float]]:
-    return [(each.pk, getattr(each, attribute)) for each in found]
-
-
-def assert_same(answers: tuple[list[Any], list[Any]], attribute: str) -> None:
-    """The same records in the same order, and the same scores but for rounding."""
-    here, there = (told(each, attribute) for each in answers)
-    assert [key for key, _ in here] == [key for key, _ in there]
-    for (_, one), (_, other) in zip(here, there, strict=True):
-        assert math.isclose(one, other, rel_tol=1e-6, abs_tol=1e-9)
 
 
 texts = st.lists(st.sampled_from(WORDS), max_size=7).map(" ".join)
