@@ -110,6 +110,13 @@ def test_of_equal_candidates_the_first_keys_are_taken(both: Both) -> None:
     assert "Said:a:059" not in {each.pk for each in answers[0]}
 
 
+def test_candidates_are_cut_by_the_words_that_have_brought_them(both: Both) -> None:
+    """A common word counts for those that are candidates, and makes nobody one."""
+    texts = ["alpha"] * 100 + ["alpha beta"] * 60 + ["beta"] * 840 + ["one more filler"] * 2500
+    remember(both, ((AGENTS[at % 4], text, "one") for at, text in enumerate(texts)))
+    assert recalled(both, Said.query.filter(), "alpha beta") == ["alpha"] * 5
+
+
 @pytest.mark.parametrize(
     ("asked", "condition"),
     [

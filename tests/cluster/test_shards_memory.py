@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import redis
@@ -285,6 +287,83 @@ def test_what_is_asked_of_all_agents(api: Api) -> None:
         "taxes": inverse_frequency(9, 1),
         "dog": inverse_frequency(9, 0),
     }
+
+
+def stored(agent: str, name: str) -> Memory:
+    return Memory.query.get(f"Memory:{agent}:{name}") or Memory.create(agent=agent, name=name)
+
+
+def test_proposals_of_all_agents_go_and_are_told_as_on_one_server(
+    api: Api, server_url: str, counted: Callable[[], list[int]]
+) -> None:
+    ages = {("ann", "sleep"): 300, ("bob", "sleep"): 500, ("cleo", "sleep"): 20}
+    ages |= {("ann", "play"): 500, ("bob", "play"): 10, ("cleo", "play"): 400}
+    # Of one moment, in an order of keys that is not that of the shards.
+    ages |= {("ann", "rain"): 30, ("ann!", "rain"): 30}
+
+    def expired() -> list[Any]:
+        for (agent, name), age in ages.items():
+            with clock.using(NOW - age):
+                record = Memory.query.get(f"Memory:{agent}:{name}") or Memory(
+                    agent=agent, name=name
+                )
+                record.save()
+                RecallProposal.create_batch([record], "why", "p")
+        with clock.using(NOW):
+            gone = api(RecallProposal.expire_stale, Memory, "p", 60)
+            return [gone, api(RecallProposal.get_pending, Memory, "p")]
+
+    here = expired()
+    with redis_db.using(server_url):
+        there = expired()
+        redis_db.get_REDIS_DB().flushall()
+    assert here == there
+    assert here[0] == [
+        "Memory:ann:play",
+        "Memory:bob:sleep",
+        "Memory:cleo:play",
+        "Memory:ann:sleep",
+    ]
+    assert here[1] == [
+        ("Memory:ann!:rain", NOW - 30),
+        ("Memory:ann:rain", NOW - 30),
+        ("Memory:cleo:sleep", NOW - 20),
+        ("Memory:bob:play", NOW - 10),
+    ]
+    asked = counted()
+    assert RecallProposal.expire_stale(Memory, "p", 1e9) == []
+    # Which shards there are, and what is overdue in each.
+    assert asked == [1, 4]
+
+
+def test_the_highest_errors_of_all_agents_are_those_of_one_server(
+    api: Api, server_url: str
+) -> None:
+    outcomes = {"ann": "used", "bob": "dismissed", "cleo": "used"}
+
+    def errors() -> list[Any]:
+        for agent, outcome in outcomes.items():
+            for name in ("sleep", "play"):
+                record = Memory.query.get(f"Memory:{agent}:{name}") or Memory(
+                    agent=agent, name=name
+                )
+                record.save()
+                Memory.record_prediction(record, {"x": 4})
+                Memory.auto_resolve(record, outcome)
+        return [api(Memory.get_highest_errors, Memory, limit=limit) for limit in (1, 3, 9, 0)]
+
+    here = errors()
+    with redis_db.using(server_url):
+        there = errors()
+        redis_db.get_REDIS_DB().flushall()
+    assert here == there
+    # Of equal errors the greatest key comes first.
+    assert [key for key, _ in here[1]] == [
+        "Memory:bob:sleep",
+        "Memory:bob:play",
+        "Memory:cleo:sleep",
+    ]
+    assert [len(each) for each in here] == [1, 3, 6, 0]
 
 
 def test_nothing_is_known_before_there_is_any_shard(api: Api, nodes: list[redis.Redis]) -> None:

@@ -9,7 +9,7 @@ from popoto import clock
 from popoto._former_names import formerly
 from popoto.engine.batch import Batch
 from popoto.engine.looking_up import looked_up
-from popoto.engine.request import Plan
+from popoto.engine.request import Argument, Plan
 from popoto.engine.run import arun, run
 from popoto.fields.given import model_in, number_in, record_in, records_in
 from popoto.fields.keeping.adjusting import (
@@ -22,7 +22,7 @@ from popoto.fields.keeping.adjusting import (
 from popoto.fields.keeping.naming import model_name_of
 from popoto.fields.keeping.noting import put_noted
 from popoto.fields.keeping.proposals import partitions_key, pending_stem
-from popoto.fields.keeping.shards import every_shard, in_every_shard
+from popoto.fields.keeping.shards import in_every_shard
 
 __all__ = ["Proposing", "RecallProposal", "Withdrawing"]
 
@@ -89,9 +89,10 @@ class RecallProposal:
         ttl: float | None = None,
         pipeline: Any = None,
     ) -> list[str]:
-        """Remove proposals older than `ttl` seconds (`DEFAULT_TTL`); their record keys.
+        """Remove proposals older than `ttl` seconds (`DEFAULT_TTL`).
 
-        With a pipeline, the removal is queued and the keys are read at once. Two commands.
+        Their record keys, oldest first. With a pipeline, the removal is queued and the keys are
+        read at once. Two commands.
         """
         return run(
             _expiring(model_class, partition, cls.DEFAULT_TTL if ttl is None else ttl, pipeline)
@@ -213,16 +214,25 @@ def _expiring(
     check_waiting_place(pipeline)
     key = _key_of(_name_of(model_class), partition)
     latest = repr(clock.now() - number_in(ttl, "ttl (seconds)", infinite=True))
-    stale: list[str] = []
-    for options in (yield from every_shard(model_class._meta)):
-        (members,) = yield from looked_up(
-            [("ZRANGEBYSCORE", key, "-inf", latest)], options.shard, before_writing=True
-        )
-        if members:
-            command = ("ZREMRANGEBYSCORE", key, "-inf", latest)
-            yield from changed(model_class, "expire_stale()", pipeline, command, options=options)
-        stale += [member.decode("utf-8", "replace") for member in members]
-    return stale
+    command = ("ZRANGEBYSCORE", key, "-inf", latest, "WITHSCORES")
+    stale: list[tuple[float, str]] = []
+    for options, flat in (
+        yield from in_every_shard(model_class._meta, lambda each: _overdue_in(each, command))
+    ):
+        if flat:
+            removal = ("ZREMRANGEBYSCORE", key, "-inf", latest)
+            yield from changed(model_class, "expire_stale()", pipeline, removal, options=options)
+        stale += [
+            (float(moment), member.decode("utf-8", "replace"))
+            for member, moment in zip(flat[::2], flat[1::2], strict=True)
+        ]
+    return [member for _, member in sorted(stale)]
+
+
+def _overdue_in(options: Any, command: tuple[Argument, ...]) -> Plan[tuple[Any, list[bytes]]]:
+    """The options of a shard with what is overdue there, each with its moment."""
+    (flat,) = yield from looked_up([command], options.shard, before_writing=True)
+    return options, flat
 
 
 def _reading(model_class: Any, partition: str | None) -> Plan[list[tuple[str, float]]]:
