@@ -14,7 +14,7 @@ from popoto.engine import keys
 from tests.cluster_nodes import cluster_url
 from tests.driver import Api
 
-from .models import Memory, Note, holder
+from .models import Guarded, Memory, Note, holder
 
 pytestmark = [pytest.mark.cluster, pytest.mark.slow]
 
@@ -175,6 +175,22 @@ def test_a_subject_is_erased_wherever_it_is(api: Api, nodes: list[redis.Redis]) 
     assert keys_with(nodes, "spoken") == []
     assert {each.pk for each in Memory.query.all()} == {"Memory:ann:kept", "Memory:bob:kept"}
     assert api(Memory.check_indexes)["total"] == 0
+
+
+def test_what_a_former_definition_kept_of_a_subject_goes_from_every_shard(
+    api: Api, nodes: list[redis.Redis]
+) -> None:
+    for agent in ("ann", "bob"):
+        for name in ("spoken", "kept"):
+            Guarded.create(agent=agent, name=name)
+            server, tag = server_of(nodes, agent, "Guarded")
+            server.rpush(f"{tag}Guarded:{agent}:{name}::tags", "x")
+    report = api(Guarded.erase, name="spoken")
+    assert (report.records, report.is_complete) == (2, True)
+    assert keys_with(nodes, "spoken") == []
+    for agent in ("ann", "bob"):
+        server, tag = server_of(nodes, agent, "Guarded")
+        assert server.delete(f"{tag}Guarded:{agent}:kept::tags") == 1
 
 
 def test_what_is_exported_from_all_shards_is_imported_into_them(

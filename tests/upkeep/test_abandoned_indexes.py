@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import redis
 
-from popoto import IndexedField, KeyField, ListField, Model
+from popoto import IndexedField, IntField, KeyField, ListField, Model
 from tests.driver import Api
 
 from .zoo import state
@@ -76,6 +76,13 @@ class Song(Model):
     heard = ListField(max_length=2)
 
 
+class Stone(Model):
+    """Which keeps no key among those of its records."""
+
+    name = KeyField()
+    weight = IntField(default=1)
+
+
 def leave_lists(client: redis.Redis, model: str) -> None:
     """Lists of a field that was capped once, and keys of other programs that look like it."""
     for key in ("a", "gone"):
@@ -102,7 +109,7 @@ def test_lists_of_fields_that_are_not_capped_any_more_are_cleaned(
     }  # fmt: skip
 
 
-@pytest.mark.parametrize("model", [Song, Lamp])
+@pytest.mark.parametrize("model", [Song, Lamp, Stone])
 def test_they_go_with_all_records(api: Api, redis_client: redis.Redis, model: type[Model]) -> None:
     model.create(name="a")
     leave_lists(redis_client, model.__name__)
@@ -110,7 +117,7 @@ def test_they_go_with_all_records(api: Api, redis_client: redis.Redis, model: ty
     assert set(redis_client.keys(f"*{model.__name__}*")) == foreign(model.__name__)
 
 
-@pytest.mark.parametrize("model", [Song, Lamp])
+@pytest.mark.parametrize("model", [Song, Lamp, Stone])
 def test_they_go_with_an_erased_subject(
     api: Api, redis_client: redis.Redis, model: type[Model]
 ) -> None:
