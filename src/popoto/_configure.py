@@ -27,7 +27,7 @@ def configure(
     `embedding_provider`  who embeds for fields without a provider of their own
     `content_store`       where fields without a store of their own keep their texts
     `content_path`        the same, as the directory of a `FilesystemStore`, and of vectors that are
-                          kept in files; a `content_store` comes first
+                          kept in files; beside a `content_store` it is that of vectors alone
     `strict`              True: unknown keywords and `Meta` options are refused (UnknownNameError)
                           where a model's own `Meta.strict` does not say otherwise; False: a
                           warning, as at the beginning
@@ -36,20 +36,23 @@ def configure(
                           at the beginning
 
     Fields see it at once. What was stored elsewhere stays there. Touches no file and no
-    server. What is no provider or no store is told of; a flag that is not True or False raises
-    ConfigurationError, and nothing is changed then.
+    server. What is no provider or no store is told of; a flag that is not True or False, and what
+    is no path, raises ConfigurationError, and nothing is changed then.
     """
     check_provider(embedding_provider, "configure(embedding_provider=…)")
     check_store(content_store, "configure(content_store=…)")
     for name, flag in (("strict", strict), ("blocking_relationships", blocking_relationships)):
         if not isinstance(flag, bool | None):
             raise ConfigurationError(f"configure({name}=…) must be True or False, got {flag!r}")
+    given: object = content_path
+    if content_path is not None and not (given and isinstance(given, (str, os.PathLike))):
+        raise ConfigurationError(f"configure(content_path=…) must be a path, got {given!r}")
     if embedding_provider is not None:
         set_default_provider(embedding_provider)
-    if content_store is not None:
+    if content_path is not None:
+        set_content_path(content_path, content_store)
+    elif content_store is not None:
         set_default_store(content_store)
-    elif content_path is not None:
-        set_content_path(content_path)
     if strict is not None:
         set_strict(strict)
     if blocking_relationships is not None:
