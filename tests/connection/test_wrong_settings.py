@@ -16,7 +16,7 @@ from popoto import embedded, redis_db
 from popoto._connection.settings import from_arguments, from_url
 from popoto.embedded import EmbeddedServerError
 from popoto.exceptions import ConfigurationError
-from popoto.stores.default import content_path, get_default_store, set_default_store
+from popoto.stores.default import get_default_store
 from popoto.stores.filesystem import FilesystemStore
 
 
@@ -153,14 +153,3 @@ def test_what_is_no_path_of_contents_is_refused_and_changes_nothing(path: Any) -
     with pytest.raises(ConfigurationError, match="content_path"):
         popoto.configure(content_path=path, content_store=FilesystemStore("elsewhere"))
     assert get_default_store() is before
-
-
-def test_a_store_and_a_directory_are_both_kept(tmp_path: Path) -> None:
-    """The directory is that of vectors in files, then."""
-    store = FilesystemStore(tmp_path / "texts")
-    try:
-        popoto.configure(content_path=tmp_path / "vectors", content_store=store)
-        assert get_default_store() is store
-        assert content_path() == str(tmp_path / "vectors")
-    finally:
-        set_default_store(None)

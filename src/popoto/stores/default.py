@@ -40,16 +40,11 @@ def set_default_store(store: AbstractContentStore | None) -> None:
     _Default.path = None
 
 
-def set_content_path(
-    path: str | os.PathLike[str], store: AbstractContentStore | None = None
-) -> None:
-    """Keep contents, and what goes beside them, below this directory from now on.
-
-    With a `store`, contents are kept in that, and in the directory what goes beside them.
-    """
-    directory = FilesystemStore(path)
-    set_default_store(store or directory)
-    _Default.path = directory.base_path, os.environ.get(VARIABLE)
+def set_content_path(path: str | os.PathLike[str]) -> None:
+    """Keep contents, and what goes beside them, below this directory from now on."""
+    store = FilesystemStore(path)
+    set_default_store(store)
+    _Default.path = store.base_path, os.environ.get(VARIABLE)
 
 
 def content_path() -> str:
