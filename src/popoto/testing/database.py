@@ -1,5 +1,8 @@
 """The database of a session's tests, which they may empty."""
 
+# redis-py leaves many of its methods without types.
+# pyright: reportUnknownMemberType=false
+
 from __future__ import annotations
 
 import hashlib
