@@ -216,7 +216,7 @@ def test_many_words_that_many_documents_hold_score_as_the_formula_has_it() -> No
     words = numbered(60).split()
     kept = {
         str(number): " ".join(
-            drawn.choices(words, k=drawn.randint(60, 200)) + [f"own{number % 90}"]
+            [*drawn.choices(words, k=drawn.randint(60, 200)), f"own{number % 90}"]
         )
         for number in range(220)
     }
