@@ -26,7 +26,6 @@ def fill(count: int) -> None:
 
 
 @pytest.mark.slow(4)
-@pytest.mark.timeout(20)
 def test_ten_thousand_values_in_a_list(api: Api) -> None:
     fill(5000)
     names = [f"n{i:05d}" for i in range(10_000)]
@@ -36,7 +35,6 @@ def test_ten_thousand_values_in_a_list(api: Api) -> None:
 
 
 @pytest.mark.slow(4)
-@pytest.mark.timeout(20)
 def test_a_chain_of_a_thousand_alternatives(api: Api) -> None:
     fill(2000)
     plain = reduce(lambda left, right: left | right, [Q(note=i) for i in range(1000)])

@@ -21,7 +21,7 @@ from redis.exceptions import (
 )
 
 from popoto import redis_db
-from popoto._connection import decisions, redirections
+from popoto._connection import decisions, policy, redirections
 from popoto._connection.decisions import Failure
 from popoto._connection.resending import resend
 from popoto._connection.resp import pack
@@ -462,6 +462,36 @@ def test_a_transaction_follows_its_slot_and_is_refused_whole(topology: Topology)
     assert tell(redirections.transact(topology, commands), None, GONE).result is GONE
 
 
+@pytest.mark.parametrize("why", [AskError("7 there:2"), TryAgainError("x"), ClusterDownError("x")])
+@pytest.mark.parametrize("patience", [0.0, 5.0])
+@pytest.mark.parametrize("migration_timeout", [0.0, 5.0])
+def test_a_transaction_is_tried_again_for_as_long_as_its_reason_takes(
+    why: redis.ResponseError,
+    patience: float,
+    migration_timeout: float,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(policy, "PATIENCE", patience)
+    topology = Topology([HERE], migration_timeout)
+    topology.learn([[0, 16383, [b"here", 1]]], HERE)
+    decision = redirections.transact(topology, [("INCR", "a")])
+    next(decision)
+    next(decision)
+    if migration_timeout if isinstance(why, (AskError, TryAgainError)) else patience:
+        assert isinstance(decision.send([b"OK", why, b"aborted"]), Pause)
+    else:
+        with pytest.raises(type(why)):
+            decision.send([b"OK", why, b"aborted"])
+
+
+def test_an_answer_to_a_transaction_that_is_none(topology: Topology) -> None:
+    decision = redirections.transact(topology, [("INCR", "{a}1")])
+    next(decision)
+    next(decision)
+    with pytest.raises(redis.RedisError, match="Unexpected answer to EXEC"):
+        decision.send([b"OK", b"QUEUED", 1])
+
+
 def test_a_transaction_refused_before_its_slot_is_nobodys_was_sent(topology: Topology) -> None:
     decision = redirections.transact(topology, [("INCR", "{a}1")])
     next(decision)
@@ -482,7 +512,11 @@ def test_a_transaction_waits_for_nodes_that_do_not_agree(
     told = tell(redirections.transact(topology, commands), None, *often, None, [b"OK", b"Q", [1]])
     assert [type(step) for step in told.steps[-3:]] == [Pause, type(REFRESH), Ask]
     assert told.result == [1]
-    monkeypatch.setattr(redirections.policy, "PATIENCE", 0.0)
+    # After the pause as many are followed at once as before it.
+    told = tell(redirections.transact(topology, commands), None, *often, None, *often, None, GONE)
+    assert [type(step) for step in told.deeds].count(Ask) == 2 * len(often) + 1
+    assert "nothing was written" in str(told.result)
+    monkeypatch.setattr(policy, "PATIENCE", 0.0)
     told = tell(redirections.transact(topology, commands), None, *often)
     assert isinstance(told.result, NothingWrittenError)
     assert "do not agree who serves slot 15495" in str(told.result)
@@ -493,6 +527,7 @@ def test_nodes_are_asked_in_turn_until_one_knows() -> None:
     slots = [[0, 16383, [b"there", 2]]]
     told = tell(redirections.learn_nodes(topology, URL), ResponseError("no cluster"), [slots])
     assert [step.address for step in told.steps if isinstance(step, Ask)] == [HERE, THERE]
+    assert all(step.repeatable for step in told.steps if isinstance(step, Ask))
     assert topology.primaries == (THERE,)
     assert not topology.stale
 

@@ -10,8 +10,6 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-import pytest
-
 from popoto import (
     GeoField,
     IndexedField,
@@ -122,7 +120,6 @@ def read(stop: threading.Event, chosen: random.Random) -> list[str]:
     return wrong
 
 
-@pytest.mark.timeout(60)
 def test_threads() -> None:
     for number in range(COUNT):
         Ball.create(number=number, **values("red"))
@@ -139,7 +136,6 @@ def test_threads() -> None:
         assert [problem for reader in readers for problem in reader.result(20)] == []
 
 
-@pytest.mark.timeout(60)
 def test_counts_while_every_record_stays() -> None:
     """Records that change place are counted once, in one place or the other."""
     for number in range(COUNT):
@@ -183,7 +179,6 @@ def test_counts_while_every_record_stays() -> None:
         assert [reader.result(20) for reader in readers] == [[], []]
 
 
-@pytest.mark.timeout(60)
 def test_gathered_queries_do_not_mix() -> None:
     for number in range(COUNT):
         Ball.create(number=number, **values("red" if number % 4 else "blue"))

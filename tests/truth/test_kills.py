@@ -83,7 +83,7 @@ def writers(socket: str, *arguments: str, module: str = "writer") -> Iterator[Wr
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(60 + KILLS)
+@pytest.mark.timeout(300 + KILLS)
 def test_a_killed_writer_leaves_nothing_half_written(
     server_url: str, redis_client: redis.Redis
 ) -> None:
@@ -163,7 +163,7 @@ def forget_expired() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(60 + KILLS)
+@pytest.mark.timeout(300 + KILLS)
 def test_a_killed_writer_leaves_no_memory_half_written(
     server_url: str, redis_client: redis.Redis
 ) -> None:
@@ -190,7 +190,7 @@ def test_a_killed_writer_leaves_no_memory_half_written(
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(60 + KILLS)
+@pytest.mark.timeout(300 + KILLS)
 def test_a_killed_server_forgets_nothing_that_was_learned(tmp_path: Path) -> None:
     journal = tmp_path / "journal"
     journal.touch()
@@ -216,7 +216,7 @@ def test_a_killed_server_forgets_nothing_that_was_learned(tmp_path: Path) -> Non
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(60 + KILLS)
+@pytest.mark.timeout(300 + KILLS)
 @pytest.mark.parametrize("kind", ["everything", "counting"])
 def test_a_killed_server_keeps_what_it_acknowledged(tmp_path: Path, kind: str) -> None:
     journal = tmp_path / "journal"

@@ -222,8 +222,8 @@ def test_a_redirection_without_host_means_the_same_host(topology: Topology) -> N
 
 def test_a_transaction_has_moved_if_one_of_its_commands_has(topology: Topology) -> None:
     moved, other = MovedError("150 c:3"), redis.ResponseError("wrong")
-    assert topology.moved_transaction([b"OK", moved, other], ("b", 2))
+    assert topology.moved_transaction([b"OK", moved, other], ("b", 2)) == ("c", 3)
     assert topology.node(150) == ("c", 3)
-    assert topology.moved_transaction([b"OK", other, other], ("b", 2)) is False
+    assert topology.moved_transaction([b"OK", other, other], ("b", 2)) is None
     # The slot has moved between the last command and EXEC, which has carried none of them out.
-    assert topology.moved_transaction([b"OK", b"QUEUED", moved], ("b", 2))
+    assert topology.moved_transaction([b"OK", b"QUEUED", moved], ("b", 2)) == ("c", 3)

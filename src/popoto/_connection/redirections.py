@@ -114,7 +114,6 @@ def _followed(
         except (redis.ConnectionError, redis.TimeoutError) as error:
             outcome = Failure(error)
     if isinstance(outcome, Failure):
-        topology.stale = True
         raise outcome.error
     if isinstance(outcome, TryAgainError):
         return TryAgainError(
@@ -173,15 +172,17 @@ def transact(topology: Topology, commands: Sequence[Command]) -> Steps[list[Repl
     data = pack([("MULTI",), *commands, ("EXEC",)])
     now = time.monotonic()
     redirections = pauses = 0
+    was_refused = False
     yield REFRESH
     while True:
         try:
             asked = Ask(topology.node(slot), data, len(commands) + 2, repeatable=False)
             answers: list[Reply] = yield asked
         except NothingWrittenError as error:
-            if redirections + pauses == 0:
+            if not was_refused:
                 raise
             raise policy.after_refusal(error, repeatable=False) from error
+        was_refused = True
         moved = topology.moved_transaction(answers, asked.address)
         if moved is not None and redirections < REDIRECTIONS:
             redirections += 1

@@ -75,8 +75,29 @@ def use_server(url: str | None) -> None:
         redis_db.set_REDIS_DB_settings(url=url)
 
 
+class _Once(argparse.Action):
+    """Keeps the value of an option. A second one is refused: the first would be forgotten."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: object,
+        option_string: str | None = None,
+    ) -> None:
+        given: set[str] = vars(namespace).setdefault("_given", set())
+        if option_string is not None and self.dest in given:
+            raise argparse.ArgumentError(self, "it is given twice")
+        given.add(self.dest)
+        setattr(namespace, self.dest, values)
+
+
 class Parser(argparse.ArgumentParser):
     """Tells in one line what is wrong with arguments, but not what may be a connection URL."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.register("action", None, _Once)
 
     def error(self, message: str) -> NoReturn:
         """End the process with code 2."""

@@ -56,13 +56,16 @@ def add_to(commands: Commands) -> None:
 def run(options: argparse.Namespace) -> int:
     """Erase, once somebody has said yes."""
     models = find_models(options.models)
-    meant = [(model, conditions_of(model, options.subject)) for model in models]
-    meant = [(model, conditions) for model, conditions in meant if conditions]
+    asked = [(model, conditions_of(model, options.subject)) for model in models]
+    meant = [(model, conditions) for model, conditions in asked if conditions]
     if not meant:
         raise UsageProblem(
             f"no model of {no_url(options.models, 'a model')!r} says in Meta.subject whose its "
             "records are: name the field, as field=value"
         )
+    left_out = ", ".join(model.__name__ for model, conditions in asked if not conditions)
+    if left_out:
+        complain(f"not looked at, since no Meta.subject says whose their records are: {left_out}")
     use_server(options.url)
     if not (options.yes or _says_yes(meant)):
         complain("nothing was removed")

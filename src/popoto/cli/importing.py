@@ -9,14 +9,16 @@ import itertools
 import math
 import os
 import sys
+import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, BinaryIO, cast
+from typing import Any, BinaryIO, Final, cast
 
 from redis.exceptions import ResponseError
 
+from popoto._unknown_names import closest
 from popoto.cli.arguments import (
     AnyModel,
     Commands,
@@ -46,6 +48,8 @@ from popoto.models.writing.save_request import SaveRequest
 
 #: Hides the line number on an instance under way, for messages.
 _LINE = "_import_line"
+#: What a line may have.
+_ENTRIES: Final = ("model", "key", "fields", "beside", "expires", "fields_expire")
 
 
 def add_to(commands: Commands) -> None:
@@ -148,6 +152,10 @@ class Import:
     stored: int = 0
     skipped: int = 0
     expired: int = 0
+    #: values of single fields whose time is over
+    ended: int = 0
+    #: records whose fields make another key than their lines name
+    elsewhere: int = 0
     problems: int = 0
     #: the part of the input that is being read, and the bytes of its lines: what is held at once
     _part: int = 0
@@ -168,6 +176,11 @@ class Import:
         for number, what in (
             (self.skipped, "skipped, since they exist"),
             (self.expired, "left out, since they have expired"),
+            (self.ended, "values of single fields left out, since they have expired"),
+            (
+                self.elsewhere,
+                "under other keys than their lines name, since their fields make them",
+            ),
             (self.problems, "with problems: see above"),
         ):
             if number:
@@ -218,7 +231,8 @@ class Import:
         if not line.strip():
             return
         try:
-            instance, ends = self._instance(load(line))
+            entries = load(line)
+            instance, ends = self._instance(entries)
         except (BadJson, DecodeError, ModelException) as error:
             self._problem(number, error)
             return
@@ -227,8 +241,22 @@ class Import:
             return
         vars(instance)[_LINE] = number
         if ends:
+            now = time.time() * 1000
+            self.ended += sum(moment <= now for moment in ends.values())
             self._ends.append((instance, ends))
+        self._compare_key(number, entries.get("key"), instance)
         yield instance
+
+    def _compare_key(self, number: int, named: Json, instance: Any) -> None:
+        """Tell of the first record that goes elsewhere than its line says; count the others."""
+        if named is None or named == str(instance.pk):
+            return
+        if not self.elsewhere:
+            complain(
+                f"line {number}: it names the key {named!r}, but its fields make "
+                f"{str(instance.pk)!r}, which counts"
+            )
+        self.elsewhere += 1
 
     def _instance(self, line: Json) -> tuple[Any, dict[str, int]]:
         if not isinstance(line, dict):
@@ -239,6 +267,9 @@ class Import:
                 'a line is an object with "model" and "fields", as popoto export writes it, and '
                 f"this one has {', '.join(map(repr, entries)) or 'nothing'}"
             )
+        unknown = next((name for name in entries if name not in _ENTRIES), None)
+        if unknown is not None:
+            raise BadJson(f"nothing reads {unknown!r}; {closest(unknown, _ENTRIES, 'entries')}")
         model = self.models.get(str(entries.get("model")))
         fields: Json = entries.get("fields")
         if model is None:
@@ -255,10 +286,11 @@ class Import:
             min(math.ceil(moment.timestamp()), LAST_SECOND), datetime.UTC
         )
         instance = model(**values, _ttl=None, _expire_at=end)
-        if "beside" in entries and model._meta.keeps_belongings:
+        if "beside" in entries:
             decided = {name: values.get(name) for name in model._meta.index_names}
             told = belongings_of(model._meta, entries["beside"], decided)
-            vars(instance)["_belongings"] = told
+            if model._meta.keeps_belongings:
+                vars(instance)["_belongings"] = told
         return instance, _ends_of(model, entries.get("fields_expire"), values)
 
     def _values(self, model: AnyModel, fields: dict[str, Json]) -> dict[str, Any]:

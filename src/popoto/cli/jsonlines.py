@@ -10,6 +10,8 @@ they are. Everything else is an object whose first key tells what it is:
     {"$dict": [[key, value], …]}                  other keys, or a first one that begins with $
     {"$stored": "base64"}                         the stored bytes of a field without other form
 
+What would be lost is refused: a name twice in an object, a key twice in a `$dict`, what an object
+with a tag holds beside it, and finite numbers that no float holds.
 """
 
 from __future__ import annotations
@@ -19,9 +21,9 @@ import binascii
 import datetime
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from decimal import Decimal, InvalidOperation
-from typing import Any, TypeAlias, TypeVar, cast
+from typing import Any, Final, TypeAlias, TypeVar, cast
 from zoneinfo import ZoneInfo
 
 #: What the module `json` reads and writes.
@@ -54,13 +56,34 @@ def dump(value: Json) -> str:
 def load(line: str | bytes) -> Json:
     """What a line of JSON holds. Raises BadJson."""
     try:
-        return json.loads(line, parse_constant=_no_constant)
+        return json.loads(
+            line,
+            parse_constant=_no_constant,
+            parse_float=_finite,
+            object_pairs_hook=_entries,
+        )
     except (ValueError, RecursionError) as error:
         raise BadJson(f"no JSON: {error}") from error
 
 
 def _no_constant(name: str) -> Json:
     raise ValueError(f'{name} is no JSON number; write {{"$float": "{name}"}}')
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if math.isinf(number) and "inf" not in text.lower():
+        raise ValueError(f"no float holds {text[:50]}")
+    return number
+
+
+def _entries(pairs: list[tuple[str, Json]]) -> dict[str, Json]:
+    entries = dict(pairs)
+    if len(entries) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in entries if names.count(name) > 1)
+        raise ValueError(f"an object names {twice!r} twice")
+    return entries
 
 
 # Values to JSON ----------------------------------------------------------------------------
@@ -158,6 +181,11 @@ def value_of(found: Json, depth: int = 0) -> object:
     read = _FROM_JSON.get(tag)
     if read is None:
         raise BadJson(f'{tag!r} is no tag that popoto writes; other dicts are {{"$dict": [...]}}')
+    unknown = [name for name in entries if name != tag and name not in _BESIDE_TAG.get(tag, ())]
+    if unknown:
+        raise BadJson(
+            f'nothing reads {unknown[0]!r} beside {tag!r}; other dicts are {{"$dict": [...]}}'
+        )
     try:
         return read(entries, depth + 1)
     except (ValueError, TypeError, KeyError, OSError, ArithmeticError) as error:
@@ -202,7 +230,10 @@ def _decimal_from(entries: dict[str, Json], _: int) -> Decimal:
 
 def _dict_from(entries: dict[str, Json], depth: int) -> dict[Any, Any]:
     pairs = _items(entries, "$dict", depth)
-    return {key: value for key, value in pairs}  # noqa: C416 - pairs are lists of two
+    found = {key: value for key, value in pairs}  # noqa: C416 - pairs are lists of two
+    if len(found) < len(pairs):
+        raise ValueError("a key is there twice")
+    return found
 
 
 def _datetime_from(entries: dict[str, Json], _: int) -> datetime.datetime:
@@ -214,7 +245,10 @@ def _time_from(entries: dict[str, Json], _: int) -> datetime.time:
 
 
 def _in_zone(fixed: Clock, entries: dict[str, Json]) -> Clock:
-    fixed = fixed.replace(fold=1 if entries.get("fold") == 1 else 0)
+    fold = entries.get("fold", 0)
+    if fold not in (0, 1):
+        raise ValueError("fold is 0 or 1")
+    fixed = fixed.replace(fold=int(fold))
     if "zone" not in entries:
         return fixed
     # The offset is the fact; the rules of the zone may have changed since.
@@ -229,7 +263,7 @@ def _in_zone(fixed: Clock, entries: dict[str, Json]) -> Clock:
 
 
 _FROM_JSON: dict[str, Callable[[dict[str, Json], int], object]] = {
-    "$float": lambda entries, _: float(_text(entries, "$float")),
+    "$float": lambda entries, _: _finite(_text(entries, "$float")),
     "$stored": lambda entries, _: Stored(_bytes_of(entries, "$stored")),
     "$bytes": lambda entries, _: _bytes_of(entries, "$bytes"),
     "$decimal": _decimal_from,
@@ -239,4 +273,10 @@ _FROM_JSON: dict[str, Callable[[dict[str, Json], int], object]] = {
     "$datetime": _datetime_from,
     "$date": lambda entries, _: datetime.date.fromisoformat(_text(entries, "$date")),
     "$time": _time_from,
+}
+
+#: What stands beside some tags.
+_BESIDE_TAG: Final[Mapping[str, tuple[str, ...]]] = {
+    "$datetime": ("zone", "fold"),
+    "$time": ("zone", "fold"),
 }

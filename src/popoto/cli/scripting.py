@@ -64,11 +64,11 @@ def add_to(commands: Commands) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """List them, or load them."""
+    use_server(options.url)
     if not options.load:
         rows = [(each.name, each.digest, f"{len(each.text):,}") for each in SCRIPTS]
         table(("script", "digest", "bytes#"), rows)
         return DONE
-    use_server(options.url)
     nodes = redis_db.connection().per_node()
     for node in nodes:
         for script in SCRIPTS:

@@ -115,6 +115,8 @@ def _marks_of_file(name: str, models: list[AnyModel]) -> dict[str, Marks]:
                 model, key, its_mark = _read(text, known)
             except BadJson as error:
                 raise UsageProblem(f"line {number} is no line of an export: {error}") from error
+            if key in found[model].records:
+                raise UsageProblem(f"line {number} is {key!r} once more: an export has it once")
             found[model].records[key] = its_mark
     if not lines.are_complete:
         raise cannot_read(name, lines.failure or ValueError("a line of it is too long"))

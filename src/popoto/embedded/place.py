@@ -142,6 +142,11 @@ def persistent_place(directory: str | os.PathLike[str]) -> Place:
             f"The embedded server got an empty or impossible path, {given!r}. "
             "Name a directory, or pass None for a temporary server."
         )
+    if str(given).startswith("~"):
+        raise EmbeddedServerError(
+            f"The embedded server got the path {given!r}, and ~ is no directory of yours here. "
+            "Write the whole path, or expand it: Path(…).expanduser()"
+        )
     place = Place(resolved(given), persistent=True)
     place.make()
     if not os.access(place.directory, os.R_OK | os.W_OK | os.X_OK):

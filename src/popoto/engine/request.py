@@ -74,7 +74,7 @@ class Request:
     #: what was waited for, if anything, and how many replicas said that they have it
     waited: Wait | None = None
     replicas: int = 0
-    #: of reads on several shards, that of each command; `shard` is what they have in common then
+    #: of commands on several shards, that of each; `shard` is what they have in common then
     shards: Sequence[str] | None = None
 
     @classmethod

@@ -8,13 +8,13 @@ from typing import Any
 
 from popoto import redis_db
 from popoto.engine.batch import Batch
-from popoto.engine.request import Plan, Request
+from popoto.engine.request import Command, Plan, Request
 from popoto.fields.keeping.shards import by_shard
 from popoto.models.record.record import Record
 
 
 def read_hooks(model: type[Record], instances: Iterable[Any]) -> Plan[None]:
-    """Call `on_read` of instances that have it, all of one shard in one round trip.
+    """Call `on_read` of instances that have it: one round trip, on a cluster to each node.
 
     One more for what no script may call. They write, so reads of replicas call none.
     """
@@ -22,11 +22,19 @@ def read_hooks(model: type[Record], instances: Iterable[Any]) -> Plan[None]:
         return
     if redis_db.reads_replicas():
         return
+    calls: list[Command] = []
+    places: list[str] = []
+    after: list[Command] = []
+    places_after: list[str] = []
     for options, together in (yield from by_shard(model._meta, instances, attrgetter("pk"))):
         batch = Batch()
         for instance in together:
             instance.on_read(pipeline=batch)
         if batch.commands:
-            yield Request.of(batch.call(), shard=options.shard)
-        if batch.after:
-            yield Request(batch.after, options.shard)
+            calls.append(batch.call())
+            places.append(options.shard)
+        after += batch.after
+        places_after += [options.shard] * len(batch.after)
+    for commands, shards in ((calls, places), (after, places_after)):
+        if commands:
+            yield Request(commands, model._meta.shard, shards=shards)

@@ -66,13 +66,15 @@ def related(instance: Record, name: str) -> Plan[Any]:
 def report_referrers(model: type[Record], old_key: str, new_key: str) -> Plan[None]:
     """Warn of records that still refer to a record by the key that it no longer has.
 
-    One round trip for each model (and shard) with a relationship to this one; none without any.
+    One round trip (on a cluster to each node) for each model with a relationship to this one, and
+    one that asks for the shards of a model that has some; none without any.
     """
     for field in relationships_to(model):
-        count = 0
-        for options in (yield from every_shard(field.owner._meta)):
-            command = ("SCARD", field.value_set_prefix + old_key)
-            count += sum((yield from looked_up([command], options.shard)))
+        views = yield from every_shard(field.owner._meta)
+        shards = [each.shard for each in views]
+        commands = [("SCARD", field.value_set_prefix + old_key)] * len(shards)
+        found = (yield from looked_up(commands, field.model_name, shards=shards)) if shards else ()
+        count = sum(found)
         if count:
             logger.warning(
                 "%s records of %s still refer to %s, which is %s now: assign and save %s of "

@@ -21,7 +21,8 @@ from popoto.models.upkeep.records import SCAN_COUNT, read_entries
 from popoto.models.upkeep.registry import Registry
 from popoto.models.upkeep.shards import in_turn
 from popoto.models.upkeep.walk import former_lists
-from popoto.models.writing.bulk import delete_batch, leaving
+from popoto.models.writing.bulk import delete_batch
+from popoto.models.writing.depending import leaving
 from popoto.models.writing.rows import Progress, Rows, chunks, telling
 
 

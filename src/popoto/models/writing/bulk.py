@@ -32,7 +32,7 @@ from popoto.models.writing.cascading import carry_out_deletions
 from popoto.models.writing.conditions import Condition
 from popoto.models.writing.creating import save_as_defined
 from popoto.models.writing.deleting import Deletion
-from popoto.models.writing.depending import find_relatives
+from popoto.models.writing.depending import leaving
 from popoto.models.writing.given_rows import check_not_names, instances_in, tell_of_nothing
 from popoto.models.writing.operation import Operation
 from popoto.models.writing.preparing import prepared_save
@@ -323,29 +323,21 @@ def bulk_delete(
 
 
 def _deleted(model: type[Record], batches: Matches, rows: Rows) -> Plan[int]:
-    later = yield from leaving(model, batches.keys(), batches.batch_size)
+    later: set[str] = set()
+    if dependants_of(model) and not (yield from batches.are_at_most(batches.batch_size)):
+        later = yield from leaving(model, batches.keys(), batches.batch_size)
     batch = yield from batches.next()
     while batch is not None:
         rows.check_instances(model, batch)
+        if later and (yield from batches.are_at_most(0)):
+            # What else was to go has gone, or matches no more and has a say again.
+            later.clear()
         deleted = yield from delete_batch(model, batch, rows, later, batches.condition)
         # Of what was found, a record may have gone, or stopped to match, since.
         is_exact = batches.is_query and not is_replaced(model, "delete")
         rows.end_batch(deleted if is_exact else len(batch), len(batch))
         batch = yield from batches.next()
     return rows.done
-
-
-def leaving(model: type[Record], wanted: Plan[Sequence[str]], batch_size: int) -> Plan[set[str]]:
-    """The keys of all records that are to be deleted, if others may have a say in that.
-
-    Raises ProtectedError before any of them is, whichever batch it comes in.
-    """
-    if not dependants_of(model):
-        return set()
-    keys = yield from wanted
-    if len(keys) > batch_size:
-        yield from find_relatives(dict.fromkeys(keys, model))
-    return set(keys)
 
 
 def delete_batch(

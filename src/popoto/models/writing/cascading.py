@@ -29,7 +29,13 @@ from popoto.models.writing.deleting import Deletion, ReferredError
 from popoto.models.writing.depending import CHUNK, Relatives, find_relatives
 from popoto.models.writing.operation import Operation
 from popoto.models.writing.queueing import queue_up
-from popoto.models.writing.relatives import Clearing, DependantDeletion, check_others, check_shards
+from popoto.models.writing.relatives import (
+    Clearing,
+    DependantDeletion,
+    check_others,
+    check_shards,
+    referrers_first,
+)
 from popoto.models.writing.rows import chunks
 from popoto.models.writing.saving import Saving
 
@@ -109,11 +115,13 @@ class _Departure:
         roots = [each.key for each in _deletions(self.waiting)]
         # No commit sees what other shards hold.
         is_sought = is_apart
-        for _ in range(_MOST_LOOKS):
+        in_vain = 0
+        while in_vain < _MOST_LOOKS:
             try:
                 relatives = (yield from self._relatives(is_apart=is_apart)) if is_sought else ()
                 self.family.is_one_step |= bool(relatives)
-                self.family.has_relatives = bool(relatives)
+                # Who stays in another shard is seen by no commit of those that go.
+                self.family.has_relatives = is_apart or bool(relatives)
                 yield from carry_out(_in_order([*relatives, *self.waiting]), self.family)
             except BulkError as error:
                 if not all(isinstance(each.error, ReferredError) for each in error.errors):
@@ -126,7 +134,9 @@ class _Departure:
                 return self.family.done
             is_sought = True
             settled = {id(each) for each in self.family.done} | self.family.staying
-            self.waiting = [each for each in self.waiting if id(each) not in settled]
+            waiting = [each for each in self.waiting if id(each) not in settled]
+            in_vain += len(waiting) == len(self.waiting)
+            self.waiting = waiting
         raise gave_up(self.waiting[0].title, _MOST_LOOKS, self._outcome)
 
     def _spans_shards(self) -> bool:
@@ -139,9 +149,12 @@ class _Departure:
 
     @property
     def _outcome(self) -> str:
-        if not self.before:
-            return "nothing was written"
-        return f"{self.before} records that depended on it were deleted or changed before"
+        told: list[str] = []
+        if self.family.done:
+            told.append(f"{len(self.family.done)} others that were to go have been deleted before")
+        if self.before:
+            told.append(f"{self.before} records that depended on it were deleted or changed before")
+        return " and ".join(told) or "nothing was written"
 
     def _relatives(self, *, is_apart: bool) -> Plan[Sequence[Operation]]:
         """What else goes into the commit; where it cannot, it is carried out before."""
@@ -164,6 +177,8 @@ class _Departure:
         elif is_apart or found.number > MOST_TOGETHER or _deletes_itself(found):
             yield from self._look_again(roots)
             yield from self._carry_out_before(found)
+            if is_apart:
+                self.waiting = [*others, *referrers_first(_deletions(self.waiting), found)]
             return ()
         else:
             relatives = yield from _operations(found)
@@ -174,14 +189,16 @@ class _Departure:
     def _look_again(self, roots: Sequence[Deletion]) -> Plan[None]:
         """See whether all of them are to go yet, before others do for their sake."""
         conditional = {each.key: each for each in roots if each.condition is not None}
+        self.family.has_relatives = False
         for model, several in groupby(conditional.values(), key=lambda each: type(each.instance)):
             for instance in (yield from _read(model, [each.key for each in several])):
                 deletion = conditional[str(instance._redis_key)]
                 try:
                     deletion.check(instance._stored)
                 except UnmatchedError as error:
-                    self.family.has_relatives = True
                     self.family.refuse(deletion, error)
+        if any(id(each) in self.family.staying for each in roots):
+            raise _StaysError
 
     def _carry_out_before(self, found: Relatives) -> Plan[None]:
         company = Company[Operation]()

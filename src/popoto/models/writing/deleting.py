@@ -7,7 +7,7 @@ from typing import Any
 
 from popoto.engine.batch import Batch, GuardFailure, QueuedCommits, Step
 from popoto.engine.codec import Stored
-from popoto.engine.request import Reply
+from popoto.engine.request import Plan, Reply
 from popoto.exceptions import ConflictError
 from popoto.fields.keeping.commit import Commit
 from popoto.models.beside.expiry import put_removal
@@ -19,6 +19,7 @@ from popoto.models.writing.conditions import Condition
 from popoto.models.writing.hooks import call_delete_hooks
 from popoto.models.writing.keywords import check_keywords
 from popoto.models.writing.operation import Operation, text_of
+from popoto.models.writing.partition import Claimed
 
 
 class ReferredError(ConflictError):
@@ -55,9 +56,17 @@ class Deletion(Operation):
             self._guarded = list(dict.fromkeys([*self._guarded, *condition.fields(self.options)]))
         #: records that may refer to this one all the same, since their turn is still to come
         self.spared: Sequence[str] = ()
+        #: the partition of a record that was not read
+        self._claimed: Claimed | None = None
         if self.known is None:
+            self._claimed = Claimed.of(instance, "delete()")
             self.unknown_key = self.key
             self.other_keys = other_keys(instance)
+
+    def look(self, queued: QueuedCommits) -> Plan[None]:
+        if self._claimed is not None:
+            yield from self._claimed.look(self.key, queued)
+        yield from super().look(queued)
 
     def take_stored(self, stored: Mapping[str, Stored] | None) -> None:
         is_another = (
@@ -78,6 +87,8 @@ class Deletion(Operation):
         if known is None:
             return None
         batch = Batch(self.noting)
+        if self._claimed is not None:
+            self._claimed.put(batch, self.key)
         batch.guard_holds(self.key, known, self._guarded)
         for field in dependants_of(type(self.instance)):
             batch.guard("unreferred", field.value_set_prefix + self.key, *self.spared)
@@ -93,6 +104,8 @@ class Deletion(Operation):
         return batch
 
     def learn(self, failure: GuardFailure, step: Step | None) -> None:
+        if self._claimed is not None and self._claimed.learn(failure, step):
+            return
         if step is not None and failure.what == "holds":
             self.check(failure.stored(self.options.hash_names))
             self.take_stored(failure.stored(self._guarded))

@@ -21,8 +21,10 @@ from popoto.models.record.record import Record
 from popoto.models.record.sharding import shards_of
 from popoto.models.writing.rows import chunks
 
-#: How many sets, or records, one request asks for.
+#: How many records are looked for, or read, by one request.
 CHUNK = 500
+#: How many sets one request asks for in all shards: of each of these records one in each.
+_MOST_SETS = 25_000
 _MOST_HOLDERS = 1_000
 
 
@@ -99,6 +101,19 @@ class Relatives:
             raise _protected(there, outcome)
 
 
+def leaving(model: type[Record], wanted: Plan[Sequence[str]], batch_size: int) -> Plan[set[str]]:
+    """The keys of all records that are to be deleted, if others may have a say in that.
+
+    Raises ProtectedError before any of them is, whichever batch it comes in.
+    """
+    if not dependants_of(model):
+        return set()
+    keys = yield from wanted
+    if len(keys) > batch_size:
+        yield from find_relatives(dict.fromkeys(keys, model))
+    return set(keys)
+
+
 def find_relatives(
     roots: Mapping[str, type[Record]],
     others: Collection[str] = (),
@@ -110,17 +125,25 @@ def find_relatives(
 
     `others`: records that have no say, since they are written with these, or deleted later.
     `outcome`: what an error says of what was written. Without `protects` nobody is asked.
-    One round trip for each level and relationship, one more for each 500 records on a level.
+    One round trip (on a cluster to each node) for each level and relationship, one more for each
+    500 records on a level, or for 25,000 if they are looked for in each of many shards; and one
+    that asks which shards there are.
     """
     found = Relatives(roots, others)
     level: Mapping[str, type[Record]] = roots
     while level:
         deeper: dict[str, type[Record]] = {}
+        shards: dict[type[Record], list[str]] = {}
         for model in dict.fromkeys(level.values()):
             keys = [key for key, each in level.items() if each is model]
             for field in dependants_of(model):
+                if field.owner not in shards:
+                    views = yield from every_shard(field.owner._meta)
+                    shards[field.owner] = [each.shard for each in views]
                 for chunk in chunks(keys, CHUNK):
-                    for target, members in (yield from _referrers(field, chunk)):
+                    for target, members in (
+                        yield from _referrers(field, shards[field.owner], chunk)
+                    ):
                         deeper |= {
                             member: field.owner
                             for member in members
@@ -132,30 +155,32 @@ def find_relatives(
     return found
 
 
-def _referrers(field: Field[Any], keys: Sequence[str]) -> Plan[list[tuple[str, list[str]]]]:
-    """For each of these records, those that refer to it by this field."""
+def _referrers(
+    field: Field[Any], shards: Sequence[str], keys: Sequence[str]
+) -> Plan[list[tuple[str, list[str]]]]:
+    """For each of these records, those that refer to it by this field, from any of the shards."""
     found: dict[str, dict[str, None]] = {key: {} for key in keys}
-    for options in (yield from every_shard(field.owner._meta)):
-        yield from _find_referrers(field, options.shard, found)
+    for some in chunks(((shard, key) for shard in shards for key in keys), _MOST_SETS):
+        cursors: dict[tuple[str, str], Argument] = dict.fromkeys(some, 0)
+        while cursors:
+            replies = yield from looked_up(
+                [
+                    ("SSCAN", field.value_set_prefix + key, cursor, "COUNT", 1000)
+                    for (_, key), cursor in cursors.items()
+                ],
+                field.owner._meta.shard,
+                before_writing=True,
+                shards=[shard for shard, _ in cursors],
+            )
+            left: dict[tuple[str, str], Argument] = {}
+            for place, (cursor, page) in zip(cursors, replies, strict=True):
+                if page:
+                    members = (member.decode("utf-8", "surrogateescape") for member in page)
+                    found[place[1]].update(dict.fromkeys(members))
+                if int(cursor):
+                    left[place] = cursor
+            cursors = left
     return [(key, list(members)) for key, members in found.items()]
-
-
-def _find_referrers(field: Field[Any], shard: str, found: dict[str, dict[str, None]]) -> Plan[None]:
-    cursors: dict[str, Argument] = dict.fromkeys(found, 0)
-    while cursors:
-        replies = yield from looked_up(
-            [
-                ("SSCAN", field.value_set_prefix + key, cursor, "COUNT", 1000)
-                for key, cursor in cursors.items()
-            ],
-            shard,
-            before_writing=True,
-        )
-        for key, (cursor, page) in zip(list(cursors), replies, strict=True):
-            found[key].update((member.decode("utf-8", "surrogateescape"), None) for member in page)
-            cursors[key] = cursor
-            if int(cursor) == 0:
-                del cursors[key]
 
 
 def _by_field(holders: Sequence[Holder]) -> list[tuple[Field[Any], list[Holder]]]:

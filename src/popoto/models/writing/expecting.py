@@ -121,7 +121,25 @@ def said_otherwise(
     return {name: stored.get(name, b"") for name in expected}
 
 
-def conflict(
+def met_otherwise(
+    options: ModelOptions,
+    key: str,
+    expected: Mapping[str, bytes],
+    failure: GuardFailure,
+    mine: Mapping[str, Stored],
+) -> dict[str, bytes]:
+    """What was expected in the bytes that are stored and say the same. Raises ConflictError.
+
+    `failure` is that of the guard that demands it; `mine` was to be written.
+    """
+    stored = failure.stored(options.hash_names) if failure.what == "holds" else None
+    same = None if stored is None else said_otherwise(options, expected, stored)
+    if same is None:
+        raise _conflict(options, key, expected, stored, mine)
+    return same
+
+
+def _conflict(
     options: ModelOptions,
     key: str,
     expected: Mapping[str, bytes],
@@ -204,11 +222,7 @@ class Expectation(Operation):
     def learn(self, failure: GuardFailure, step: Step | None) -> None:
         if step is None or failure.what == "type":
             raise failure.error()
-        stored = failure.stored(self.options.hash_names) if failure.what == "holds" else None
-        same = None if stored is None else said_otherwise(self.options, self.expected, stored)
-        if same is None:
-            raise conflict(self.options, self.key, self.expected, stored, {})
-        self.expected = same
+        self.expected = met_otherwise(self.options, self.key, self.expected, failure, {})
 
     def finish(self, replies: Sequence[Reply]) -> Any:
         return True

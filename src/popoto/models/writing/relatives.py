@@ -77,3 +77,26 @@ def check_shards(operations: Iterable[Operation], *, is_cluster: bool) -> None:
             "records may be on different nodes, which commit nothing together. Nothing was "
             "written."
         )
+
+
+def referrers_first(deletions: Sequence[Deletion], found: Relatives) -> list[Deletion]:
+    """Deletions in an order in which records go before those that they refer to.
+
+    Commits on several shards are one after the other: who turns out to stay, as it does not match
+    any more, has a say yet. Circles have no such order.
+    """
+    by_key = {each.key: each for each in deletions}
+    order: list[Deletion] = []
+    seen: set[str] = set()
+    for key in by_key:
+        path: list[str] = [] if key in seen else [key]
+        seen.add(key)
+        while path:
+            referrers = found.referrers.get(path[-1], ())
+            other = next((each for each in referrers if each in by_key and each not in seen), None)
+            if other is None:
+                order.append(by_key[path.pop()])
+            else:
+                seen.add(other)
+                path.append(other)
+    return order

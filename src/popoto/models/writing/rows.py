@@ -267,22 +267,29 @@ class Matches:
 
     def next(self) -> Plan[list[Any] | None]:
         """The next batch, never empty, or None at the end."""
-        if self._spec is None:
-            return next(self._given, None)
-        while len(self._left) < self.batch_size:
-            page = yield from self._page(self._spec)
-            if page is None:
-                break
-            self._left += page
+        yield from self._fill(self.batch_size)
         batch, self._left = self._left[: self.batch_size], self._left[self.batch_size :]
         return batch or None
 
+    def are_at_most(self, number: int) -> Plan[bool]:
+        """Whether no more than so many are to come. Reads so far ahead."""
+        yield from self._fill(number + 1)
+        return len(self._left) <= number
+
+    def _fill(self, number: int) -> Plan[None]:
+        """Have so many at hand, if there are."""
+        while len(self._left) < number:
+            spec = self._spec
+            page = next(self._given, None) if spec is None else (yield from self._page(spec))
+            if page is None:
+                return
+            self._left += page
+
     def keys(self) -> Plan[list[str]]:
-        """The keys of all of them, in advance."""
+        """The keys of all that are to come."""
         if self._spec is None:
-            given = list(self._given)
-            self._given = iter(given)
-            instances = [each for batch in given for each in batch if hasattr(each, "_meta")]
+            self._left += [each for batch in self._given for each in batch]
+            instances = [each for each in self._left if hasattr(each, "_meta")]
             return [each.pk for each in instances if not isinstance(each, type)]
         found = yield from Execution(self._spec.changed(tracked=False)).keys()
         return [key.decode("utf-8", "surrogateescape") for key in found]

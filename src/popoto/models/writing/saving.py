@@ -22,9 +22,10 @@ from popoto.models.record.stored_form import changed_values, encoded, encoded_va
 from popoto.models.writing.change import Change
 from popoto.models.writing.claims import matched, taken
 from popoto.models.writing.contents import as_commit, settle_contents
-from popoto.models.writing.expecting import conflict, expected_bytes, next_version, said_otherwise
+from popoto.models.writing.expecting import expected_bytes, met_otherwise, next_version
 from popoto.models.writing.hooks import call_delete_hooks
 from popoto.models.writing.operation import already_exists, looked_up, not_stored, read_stored
+from popoto.models.writing.partition import Claimed
 from popoto.models.writing.save_request import SaveRequest
 from popoto.models.writing.unconfirmed import not_carried_out
 
@@ -41,6 +42,7 @@ class Saving(Change):
     #: whether no key field has a value, so that it must not replace a record that has none either
     has_no_key = False
     _is_sure = False  #: whether it has been looked at
+    _claimed: Claimed | None = None  #: the partition of a record that was not read
 
     def __init__(
         self, instance: Record, request: SaveRequest, names: list[str] | None, key: str
@@ -55,6 +57,7 @@ class Saving(Change):
             self.names = names
             if self.known is None:
                 self.unknown_key = self.key
+                self._claimed = Claimed.of(instance, f"save(update_fields={names!r})", names)
         if self.known is not None:
             self.old_key = instance._redis_key or self.key
         #: whether the key was to change, even where the record turns out to be gone
@@ -109,6 +112,8 @@ class Saving(Change):
 
     def look(self, queued: QueuedCommits) -> Plan[None]:
         options, key, old_key = self.options, self.key, self.old_key
+        if self._claimed is not None:
+            yield from self._claimed.look(old_key, queued)
         if self.instance._unconfirmed:
             yield from self.confirm(queued)
         values, *lists, note, is_listed, taken_key = yield from looked_up(
@@ -170,6 +175,8 @@ class Saving(Change):
         batch = Batch(self.noting)
         options, known = self.options, self.known
         self.shows = False
+        if self._claimed is not None:
+            self._claimed.put(batch, self.old_key)
         if self.changed and options.version_field is not None:
             self.changed.update(next_version(options, known))
         if known is None:
@@ -263,8 +270,12 @@ class Saving(Change):
         what = failure.what
         if step is None or what == "type":
             raise failure.error()
+        if self._claimed is not None and self._claimed.learn(failure, step):
+            return
         if self.expected and (step is self._expectation or what == "exists"):
-            self._learn_unexpected(failure)
+            self.expected = met_otherwise(
+                self.options, self.old_key, self.expected, failure, self.changed
+            )
         elif what in ("claim", "slot"):
             raise taken(self.options, step, failure)
         elif what == "matched":
@@ -287,16 +298,6 @@ class Saving(Change):
             self.former.follow()
         if self.former.is_wanted:
             self.is_ready = False
-
-    def _learn_unexpected(self, failure: GuardFailure) -> None:
-        """Raise the conflict, unless the stored bytes say in another form what was expected."""
-        stored = failure.stored(self.options.hash_names) if failure.what == "holds" else None
-        if stored is not None:
-            same = said_otherwise(self.options, self.expected, stored)
-            if same is not None:
-                self.expected = same
-                return
-        raise conflict(self.options, self.old_key, self.expected, stored, self.changed)
 
     def _start_anew(self) -> None:
         """The record is gone: write it whole, if that is what the caller wants."""

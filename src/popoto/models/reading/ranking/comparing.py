@@ -43,6 +43,15 @@ class Search:
         keeper: VectorKeeper = field.keeper_in(shard)
         return cls.among_seen(field, (yield from keeper.seen()), vector)
 
+    @classmethod
+    def positive(cls, field: AnyField, vector: Array, shard: str) -> Plan[dict[str, float]]:
+        """The similarities of a shard's records to a question, as far as they are positive."""
+        search = yield from cls.of(field, vector, shard)
+        if search is None:
+            return {}
+        yield from search.compare()
+        return dict(search.view.best(search.similar, least=0.0, above=True))
+
     @staticmethod
     def vector_of(field: AnyField, text: str) -> Plan[Array | None]:
         """The vector of a question; None without a provider, and for one of length 0."""

@@ -12,6 +12,7 @@ from popoto.engine.request import Plan
 from popoto.engine.together import together
 from popoto.engine.tree import Everything
 from popoto.exceptions import QueryException
+from popoto.fields.keeping.shards import all_asked
 from popoto.fields.vectors.keeper import VectorKeeper
 from popoto.memory.vectors.arrays import HAS_NUMPY, Array
 from popoto.models.reading.calls import Reading, Row
@@ -40,11 +41,7 @@ from popoto.models.reading.spreading import in_each_shard
 from popoto.models.record.options import ModelOptions
 from popoto.models.record.record_keys import told_by_key
 
-__all__ = [
-    "matcher_of_keys",
-    "semantic_search",
-    "similarities",
-]
+__all__ = ["matcher_of_keys", "semantic_search"]
 
 #: How many records the first request reads beyond those that are wanted, if conditions decide.
 _FIRST_WINDOW = 64
@@ -118,27 +115,28 @@ def _best(
 
 def _with_indexes(spec: QuerySpec, text: str, asked: Scoring) -> Plan[list[Any]]:
     """The ranking by further signals, to which similarity is added. Nothing where there is none."""
-    similar = yield from similarities(spec, text)
+    similar = yield from _similarities(spec, text)
     if not similar:
         return []
     return (yield from composite_score(spec, replace(asked, similarity_boost=similar)))
 
 
-def similarities(spec: QuerySpec, text: Any) -> Plan[dict[str, float]]:
+def _similarities(spec: QuerySpec, text: Any) -> Plan[dict[str, float]]:
     """The positive similarities of a model's records to a text, by record key."""
     if not asked_text(spec.options, text, "semantic_search"):
         return {}
     field = embedding_field(spec)
     vector = yield from Search.vector_of(field, text)
-    found: dict[str, float] = {}
     if vector is None:
-        return found
-    for each in (yield from in_each_shard(spec)):
-        search = yield from Search.of(field, vector, each.options.shard)
-        if search is not None:
-            yield from search.compare()
-            found.update(search.view.best(search.similar, least=0.0, above=True))
-    return found
+        return {}
+    asked = yield from in_each_shard(spec)
+    if field.store != "server":
+        # Files are one store for all shards.
+        asked = asked[:1]
+    told = yield from all_asked(
+        asked, lambda each: Search.positive(field, vector, each.options.shard)
+    )
+    return {key: score for some in told for key, score in some.items()}
 
 
 # What is asked for -----------------------------------------------------------------------------
