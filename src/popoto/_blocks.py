@@ -83,13 +83,22 @@ _begun: ContextVar[tuple[tuple[Block, AbstractContextManager[None]], ...]] = Con
 )
 
 
-def block(function: Callable[P, Generator[None]]) -> Callable[P, Block]:
-    """A generator of one yield as the block that it describes, as by `contextmanager`."""
+def block(function: Callable[P, Generator[None]], title: str = "") -> Callable[P, Block]:
+    """A generator of one yield as the block that it describes, as by `contextmanager`.
+
+    `title` is what users call it, if that is not the function's name. Arguments are counted and
+    named when the block is made, not when it is entered.
+    """
     manager = contextmanager(function)
+    parameters = inspect.signature(function)
 
     @functools.wraps(function)
     def begun(*arguments: P.args, **keywords: P.kwargs) -> Block:
-        return Block(function.__name__, lambda: manager(*arguments, **keywords))
+        try:
+            parameters.bind(*arguments, **keywords)
+        except TypeError as error:
+            raise TypeError(f"{title or function.__name__}(): {error}") from None
+        return Block(title or function.__name__, lambda: manager(*arguments, **keywords))
 
     return begun
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from contextvars import ContextVar
+from functools import partial
 
-from popoto._blocks import block
+from popoto._blocks import Block, block
 
 __all__ = ["acting_as", "actor"]
 
@@ -17,8 +18,7 @@ def actor() -> str | None:
     return _actor.get()
 
 
-@block
-def acting_as(name: str) -> Generator[None]:
+def acting_as(name: str) -> Block:
     """Within the block, changes of records are those of `name`: an agent, a user, a job.
 
     Of this thread or task alone; tasks that are started within the block begin with it. Models that
@@ -30,6 +30,11 @@ def acting_as(name: str) -> Generator[None]:
         raise TypeError(f"an actor is named by a text, got {name!r}")
     if not name:
         raise ValueError("an actor's name must not be empty")
+    return _acting_as(name)
+
+
+@partial(block, title="acting_as")
+def _acting_as(name: str) -> Generator[None]:
     token = _actor.set(name)
     try:
         yield

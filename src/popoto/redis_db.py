@@ -39,6 +39,7 @@ from popoto._connection.asynchronous import AsyncConnection
 from popoto._connection.asynchronous_clients import AsyncClient
 from popoto._connection.clients import Client, client_of_pool, make_client
 from popoto._connection.environment import settings_of
+from popoto._connection.option_values import refuse_url
 from popoto._connection.replicas import reads_replicas, replica_reads, with_replica
 from popoto._connection.resp import Argument, Command, Reply
 from popoto._connection.settings import from_arguments, from_url, with_database
@@ -80,7 +81,6 @@ __all__ = [
 ]
 
 logger = logging.getLogger("POPOTO-REDIS_DB")
-
 #: What is read from the environment, here and where it is needed.
 _VARIABLES: Final = (
     "POPOTO_CONTENT_PATH",
@@ -217,7 +217,7 @@ def get_REDIS_DB() -> redis.Redis:  # noqa: N802
 
 
 def set_REDIS_DB_settings(  # noqa: N802
-    env_partition_name: str = "",  # noqa: ARG001
+    env_partition_name: str = "",
     *args: Any,
     url: str | None = None,
     **kwargs: Any,
@@ -227,15 +227,15 @@ def set_REDIS_DB_settings(  # noqa: N802
     Takes the arguments of `redis.Redis`, of which those not given have redis-py's defaults
     (localhost:6379, database 0) and not the previous values, with `wait_for_replicas` and
     `replica_timeout`; or `url` instead, in the forms of REDIS_URL. `replica_url` names a replica,
-    as REDIS_REPLICA_URL does. `socket_timeout` and
-    `socket_connect_timeout` default to 5 s; None means no limit. `retry` and its kin are
-    accepted and not used, since they would repeat writes.
-    `env_partition_name` has no effect.
+    as REDIS_REPLICA_URL does. `socket_timeout` and `socket_connect_timeout` default to 5 s; None
+    means no limit. `retry` and its kin are accepted and not used, since they would repeat
+    writes. `env_partition_name` has no effect.
 
     Opens no connection. Raises TypeError for an unknown argument, ConfigurationError for
     `decode_responses=True` or a bad URL. The async client follows unless it was configured
     by `set_async_redis_db_settings`. Commands under way end on the old server.
     """
+    refuse_url(env_partition_name)
     _client.become(_client_of(args, url, kwargs))
 
 
@@ -258,7 +258,7 @@ async def get_async_redis_db() -> redis_asyncio.Redis:
 
 
 async def set_async_redis_db_settings(
-    env_partition_name: str = "",  # noqa: ARG001
+    env_partition_name: str = "",
     *args: Any,
     url: str | None = None,
     **kwargs: Any,
@@ -269,6 +269,7 @@ async def set_async_redis_db_settings(
     sync settings again after `_POPOTO_ASYNC_REDIS_DB = None`.
     """
     global _POPOTO_ASYNC_REDIS_DB, _async_target  # noqa: PLW0603
+    refuse_url(env_partition_name)
     target = Target(_client_of(args, url, kwargs))
     for known in (_async_target, target_of(_client)):
         before = known.forget() if known is not None else None

@@ -83,7 +83,6 @@ async def test_sentinels_asked_asynchronously() -> None:
 
 def test_embedded_urls() -> None:
     assert from_url("embedded://").directory is None
-    assert from_url("embedded:///").directory is None
     assert from_url("embedded:///var/lib/my%20data?db=2").directory == "/var/lib/my data"
     assert from_url("embedded:///var/lib/my%20data?db=2").options["db"] == 2
 

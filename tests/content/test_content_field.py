@@ -576,7 +576,8 @@ def test_configure_sets_what_it_is_given(tmp_path: Path, counting: CountingStore
     store = get_default_store()
     assert isinstance(store, FilesystemStore)
     assert store.base_path == str(tmp_path / "x")
-    configure(content_store=counting, content_path=tmp_path / "y")
+    with pytest.warns(UserWarning, match="nothing reads the content_path"):
+        configure(content_store=counting, content_path=tmp_path / "y")
     assert get_default_store() is counting
     configure(embedding_provider=None, content_path=None)
     assert get_default_store() is counting

@@ -92,7 +92,8 @@ def test_the_directory_comes_from_the_environment(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("POPOTO_CONTENT_PATH", "~/x")
-    assert FilesystemStore().base_path == str(tmp_path / "~" / "x")
+    with pytest.warns(UserWarning, match="a directory named ~ in the current one"):
+        assert FilesystemStore().base_path == str(tmp_path / "~" / "x")
     monkeypatch.delenv("POPOTO_CONTENT_PATH")
     monkeypatch.setenv("HOME", str(tmp_path))
     assert FilesystemStore().base_path == str(tmp_path / ".popoto" / "content")

@@ -311,6 +311,32 @@ def test_naming_the_index_indexes_what_is_stored(redis_client: redis.Redis) -> N
     assert (list(search("apple")), list(search("cherry"))) == (["a"], [])
 
 
+def test_tokens_are_any_texts(api: Api) -> None:
+    save(SMALL)
+    for given in ("ccc", ["ccc"], {"ccc"}, iter(["ccc"])):
+        assert api(BM25Field.filter_selective_tokens, Doc, "words", given) == ["ccc"]
+    for nothing in (None, [], ()):
+        assert api(BM25Field.filter_selective_tokens, Doc, "words", nothing) == []
+        assert api(BM25Field.get_idf, Doc, "words", nothing) == {}
+    for wrong in (5, b"ccc", [b"ccc"], [None], {"ccc": 1}):
+        for method in (BM25Field.get_idf, BM25Field.filter_selective_tokens):
+            with pytest.raises(TypeError, match="tokens must be a list of texts"):
+                api(method, Doc, "words", wrong)
+    with pytest.raises(TypeError, match="min_idf must be a number"):
+        api(BM25Field.filter_selective_tokens, Doc, "words", ["ccc"], "1")
+
+
+@pytest.mark.parametrize("given", [None, "Doc", 5])
+def test_what_is_no_model_is_named(api: Api, given: Any) -> None:
+    for call in (
+        lambda: api(BM25Field.search, given, "words", "ccc"),
+        lambda: api(BM25Field.get_idf, given, "words", ["ccc"]),
+        lambda: api(BM25Field.recompute_stats, given, "words"),
+    ):
+        with pytest.raises(TypeError, match="BM25Field takes a model"):
+            call()
+
+
 def test_a_text_without_words_leaves_the_index(redis_client: redis.Redis) -> None:
     doc = Doc.create(name="a", text="apple")
     Doc.create(name="b", text="the and for")

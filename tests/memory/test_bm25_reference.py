@@ -196,3 +196,31 @@ def test_a_search_reads_few_of_many_postings(redis_client: redis.Redis) -> None:
     stats: Any = redis_client.info("commandstats")
     asked = sum(each["calls"] for name, each in stats.items() if name.startswith("cmdstat_z"))
     assert asked < 30
+
+
+def numbered(count: int) -> str:
+    return " ".join(f"word{number}" for number in range(count))
+
+
+def test_a_question_of_thousands_of_words_is_answered_in_time() -> None:
+    # The server asked about each word's documents by each word: 5,000 of them kept it for a minute.
+    kept = {"a": numbered(6_000), "b": numbered(3), "c": "word7"}
+    for name, text in kept.items():
+        Page.create(name=name, text=text)
+    same(BM25Field.search(Page, "words", numbered(5_000)), scores(kept, numbered(5_000)), 10)
+
+
+def test_many_words_that_many_documents_hold_score_as_the_formula_has_it() -> None:
+    # More longer sets of postings than are walked, and shorter ones beside them.
+    drawn = random.Random(4)
+    words = numbered(60).split()
+    kept = {
+        str(number): " ".join(
+            [*drawn.choices(words, k=drawn.randint(60, 200)), f"own{number % 90}"]
+        )
+        for number in range(220)
+    }
+    Page.bulk_create([Page(name=name, text=text) for name, text in kept.items()])
+    question = numbered(60) + " own7 own8 own9"
+    for limit in (3, 300):
+        same(BM25Field.search(Page, "words", question, limit=limit), scores(kept, question), limit)

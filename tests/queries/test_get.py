@@ -38,6 +38,12 @@ def make(api: Api, **changes: Any) -> Book:
     return api(Book.create, **{**values, **changes})
 
 
+def told(asked: Callable[[], Any]) -> Any:
+    """The record that is found though another key stands beside its own."""
+    with pytest.warns(UserWarning, match="takes one key"):
+        return asked()
+
+
 def test_every_form_of_a_key(api: Api, round_trips: Counter) -> None:
     book = make(api)
     key = "Book:5:a{&#58;}b"
@@ -51,7 +57,7 @@ def test_every_form_of_a_key(api: Api, round_trips: Counter) -> None:
             api(Book.query.get, db_key=book.db_key),
             api(Book.query.get, redis_key=key),
             api(Book.query.get, redis_key=key.encode()),
-            api(Book.query.get, "Book:6:other", redis_key=key),
+            told(lambda: api(Book.query.get, "Book:6:other", redis_key=key)),
             api(Book.query.get, shelf="a:b", number=5),
             api(Book.query.get, shelf="a:b", number="5"),
             api(Book.query.get, shelf="a:b", number=5.0),

@@ -93,7 +93,8 @@ def test_a_value_and_a_condition_must_both_hold(api: Api) -> None:
 def test_by_position_a_record_key_may_come_second(api: Api) -> None:
     ann = api(User.create, name="ann", age=30)
     assert api(User.query.get, None, "User:ann") == ann
-    assert api(User.query.get, "bob", "User:ann") == ann
+    with pytest.warns(UserWarning, match="takes one key, got 'User:ann' and 'bob'"):
+        assert api(User.query.get, "bob", "User:ann") == ann
     with pytest.raises(TypeError, match="takes Q objects"):
         api(User.query.get, "User:ann", "User:ann", "bob")
 
@@ -105,8 +106,9 @@ def test_the_keywords_for_keys_take_keys(api: Api) -> None:
     assert api(User.query.get, b"ann") is None
     assert api(User.query.get, db_key="User:ann").name == "ann"
     assert api(User.query.get, redis_key=b"User:ann").name == "ann"
-    # A key that is named counts, whatever stands beside it.
-    assert api(User.query.get, "bob", redis_key="User:ann").name == "ann"
+    # A key that is named counts, whatever stands beside it, which is told of.
+    with pytest.warns(UserWarning, match="takes one key"):
+        assert api(User.query.get, "bob", redis_key="User:ann").name == "ann"
     assert api(User.query.get, db_key=DB_key("User", "ann")).name == "ann"
 
 

@@ -124,6 +124,23 @@ def test_the_quality_is_always_asked_for() -> None:
     assert result.metadata["quality"].fok_score == 0.1
 
 
+def test_the_assembler_in_use_is_a_copy_and_is_asked_by_name(api: Api) -> None:
+    class Named(Inner):
+        def assemble(self, **options: Any) -> AssemblyResult:
+            return super().assemble(**options)
+
+        async def async_assemble(self, **options: Any) -> AssemblyResult:
+            return super().assemble(**options)
+
+    given = Named({"a": 0.5, "b": 0.5})
+    given.samples = [0.1]
+    assembler = adaptive(given, window_size=1)
+    assert assembler.inner is given
+    api(assembler.assemble, {"q": "x"})
+    assert assembler.inner is not given
+    assert assembler.inner.score_weights == assembler.current_weights != given.score_weights
+
+
 def test_defaults() -> None:
     quality = RetrievalQuality(fok_score=0.6, avg_confidence=0.5)
     assert _default_quality_metric(quality) == pytest.approx(0.3)

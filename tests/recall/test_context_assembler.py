@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Any
@@ -146,6 +147,32 @@ def test_quality_by_other_yardsticks(api: Api, three: list[U]) -> None:
 def test_quality_is_of_one_class(api: Api, three: list[U], four: list[F]) -> None:
     with pytest.raises(TypeError, match="F, U"):
         quality(api, [three[0], four[0]])
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        *(({"query_cues": cues}, "query_cues must be a dict") for cues in ("alpha", ["alpha"], 5)),
+        *(({"max_items": most}, "max_items must be") for most in (None, "3", math.nan)),
+        *(({"surfacing_threshold": least}, "surfacing_threshold") for least in (None, "0.5")),
+        *(({"score_weights": weights}, "score_weights must be") for weights in ("s", ["s"])),
+        *(({"score_weights": {"s": weight}}, "weight of 's'") for weight in (None, math.nan)),
+    ],
+)
+def test_what_cannot_measure_is_named(
+    api: Api, three: list[U], options: dict[str, Any], told: str
+) -> None:
+    with pytest.raises((TypeError, ValueError), match=told):
+        quality(api, three, **options)
+
+
+def test_quality_is_of_records(api: Api, three: list[U]) -> None:
+    for wrong in ("alpha", [three[0].pk], [None], three[0], 5):
+        with pytest.raises(TypeError, match="takes a list of records"):
+            quality(api, wrong)
+    assert quality(api, None) == quality(api, iter(())) == RetrievalQuality()
+    asked = ({"a": "alpha"}, {"s": 1})
+    assert quality(api, iter(three), *asked) == quality(api, three, *asked)
 
 
 def test_stale_records(api: Api, redis_client: redis.Redis) -> None:

@@ -419,6 +419,30 @@ def test_what_succeeds_often_enough_becomes_an_entry(redis_client: redis.Redis) 
 
 
 @pytest.mark.parametrize(
+    ("told", "kept"),
+    [
+        *(('["restart", "web"]', '["restart", "web"]'), ("5", "5"), ('"web"', '"web"')),
+        *(("null", {}), ("", {}), ("[1", {})),
+    ],
+)
+def test_what_is_no_object_is_kept_as_its_text(told: str, kept: Any) -> None:
+    (made,) = learn(events(8, action_spec=told))
+    assert made.action_spec == kept
+
+
+def test_an_entry_is_created_with_its_value(
+    redis_client: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # A process that ended between two steps left an entry that was worth the time of its creation.
+    async def ended(*_: object) -> None:
+        raise asyncio.CancelledError
+
+    monkeypatch.setattr(policy_cache, "async_initialize_q_value", ended)
+    (made,) = learn(events(8))
+    assert redis_client.zscore(index("default"), made.pk) == pytest.approx(0.675584, rel=1e-5)
+
+
+@pytest.mark.parametrize(
     ("successes", "failures", "made"),
     [
         *((0, 0, 0), (2, 0, 0), (5, 0, 0), (6, 0, 1), (2, 8, 0)),

@@ -120,6 +120,15 @@ def test_words_score_as_the_formula_has_it(api: Api, seed: int) -> None:
     assert scores == sorted(scores, reverse=True)
 
 
+def test_a_question_of_thousands_of_words_is_answered_in_time(api: Api) -> None:
+    def numbered(count: int) -> str:
+        return " ".join(f"word{number}" for number in range(count))
+
+    Worded.create(name="a", text=numbered(12_000))
+    Worded.create(name="b", text=numbered(3))
+    assert set(names(api(Worded.query.recall, numbered(10_000)))) == {"a", "b"}
+
+
 def test_what_is_near_in_meaning_is_found_beside_what_has_the_words(api: Api) -> None:
     found = api(filled(Both).query.recall, "cat")
     assert names(found) == ["sleep", "play", "rain"]

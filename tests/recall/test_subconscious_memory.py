@@ -7,7 +7,9 @@ from typing import Any
 import pytest
 
 from popoto import (
+    AssemblyResult,
     ConfidenceField,
+    ContextAssembler,
     CyclicDecayField,
     DecayingSortedField,
     FloatField,
@@ -109,6 +111,25 @@ def test_what_was_written_behind_the_memories_stays(api: Api, memory: Subconscio
     api(memory.inject_context, given)
     assert given[0]["content"].startswith("Be brief.\n\nRelevant context:\n[\n")
     assert "has cut" not in given[0]["content"]
+
+
+def test_the_assembler_is_asked_by_name(
+    api: Api, memory: SubconsciousMemory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # As 1.6 asks it, for those who put something in its place.
+    seen: list[dict[str, Any]] = []
+
+    def assemble(_: ContextAssembler, **asked: Any) -> AssemblyResult:
+        seen.append(asked)
+        return AssemblyResult()
+
+    async def async_assemble(_: ContextAssembler, **asked: Any) -> AssemblyResult:
+        return assemble(_, **asked)
+
+    monkeypatch.setattr(ContextAssembler, "assemble", assemble)
+    monkeypatch.setattr(ContextAssembler, "async_assemble", async_assemble)
+    api(memory.inject_context, [user("When do we deploy?")])
+    assert seen == [{"query_cues": {"topic": "When do we deploy?"}, "agent_id": "ada"}]
 
 
 def test_nothing_to_inject(api: Api, memory: SubconsciousMemory) -> None:

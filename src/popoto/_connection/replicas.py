@@ -110,7 +110,10 @@ def with_replica(settings: Settings, url: str | None) -> Settings:
             f"{settings.url}: a cluster and sentinels tell their replicas; leave replica_url "
             "(REDIS_REPLICA_URL) out."
         )
-    found = from_url(url)
+    try:
+        found = from_url(url)
+    except ConfigurationError as error:
+        raise ConfigurationError(f"replica_url (REDIS_REPLICA_URL): {error}") from None
     if found.kind != "single":
         raise ConfigurationError(
             "replica_url (REDIS_REPLICA_URL) names one server: redis://, rediss:// or unix://."

@@ -17,6 +17,15 @@ from redis.backoff import NoBackoff
 from redis.connection import AbstractConnection, UnixDomainSocketConnection
 from redis.retry import Retry
 
+from popoto._connection.option_values import (
+    WITHOUT_TEXT,
+    check_arguments,
+    check_flag,
+    check_values,
+    refuse_address,
+    refuse_decoding,
+    say_once,
+)
 from popoto._connection.urls import (
     BadUrl,
     UrlParts,
@@ -94,6 +103,9 @@ class Settings:
 
 def from_url(url: str) -> Settings:
     """Read a connection URL. Raises ConfigurationError, which is a ValueError."""
+    given: object = url
+    if not isinstance(given, str):
+        raise ConfigurationError(f"A connection URL is text, and not of type {type(url).__name__}.")
     try:
         return _read(url)
     except BadUrl as error:
@@ -137,13 +149,15 @@ def from_arguments(arguments: Sequence[object], options: Mapping[str, object]) -
     wait = take_wait(own)
     bound = inspect.signature(redis.Redis).bind(*arguments, **own)
     given = dict(bound.arguments)
-    _refuse_decoding(given.get("decode_responses"))
-    pool = given.pop("connection_pool", None)
-    if isinstance(pool, redis.ConnectionPool):
-        _refuse_decoding(pool.connection_kwargs.get("decode_responses"))
+    refuse_decoding(given.get("decode_responses"))
     for name in ("retry", "retry_on_timeout", "retry_on_error", "single_connection_client"):
         given.pop(name, None)
-    _check_given_host(given.get("host"))
+    check_arguments(given)
+    pool = given.pop("connection_pool", None)
+    if isinstance(pool, redis.ConnectionPool):
+        refuse_decoding(pool.connection_kwargs.get("decode_responses"))
+    elif pool is not None:
+        raise ConfigurationError(f"connection_pool is a redis.ConnectionPool, and not {pool!r}.")
     given.setdefault("socket_timeout", DEFAULT_TIMEOUT)
     given.setdefault("socket_connect_timeout", DEFAULT_TIMEOUT)
     given.setdefault("protocol", 2)
@@ -171,10 +185,11 @@ _OF_ONE_POOL: Final = frozenset(
 
 def with_database(settings: Settings, number: int) -> Settings:
     """The same place, another database. Raises ConfigurationError for a cluster, which has one."""
+    given: object = number
+    if not isinstance(given, int) or isinstance(given, bool) or number < 0:
+        raise ConfigurationError(f"Databases are numbered from 0, not {number!r}.")
     if settings.kind == "cluster" and number != 0:
         raise ConfigurationError(f"{settings.url}: a cluster has only database 0.")
-    if number < 0:
-        raise ConfigurationError(f"Databases are numbered from 0, not {number}.")
     if settings.kind == "cluster":
         return settings
     options = settings.options | {"db": number}
@@ -204,7 +219,7 @@ def _single(parts: UrlParts) -> Settings:
             raise BadUrl("it names a host where unix:///path/to/socket has three slashes")
         if not parts.path:
             raise BadUrl("it names no socket: unix:///path/to/socket")
-        options["path"] = unquote(parts.path)
+        say_once(options, "path", unquote(parts.path))
     else:
         _take_address(parts, options)
         _take_database(parts.path, options)
@@ -218,8 +233,9 @@ def _take_address(parts: UrlParts, options: Options) -> None:
         raise BadUrl("it names several hosts; those of a cluster go to redis+cluster://")
     host, port = addresses[0]
     if host:
-        options["host"] = host
+        say_once(options, "host", host)
     if port:
+        say_once(options, "port", str(port))
         options["port"] = port
     options.setdefault("host", "localhost")
     options.setdefault("port", 6379)
@@ -232,12 +248,16 @@ def _embedded(parts: UrlParts) -> Settings:
             "write embedded:// for a server in memory, "
             "or embedded:///path/to/directory (three slashes) for one that keeps its data"
         )
+    path = unquote(parts.path)
+    if path and not path.strip("/"):
+        raise BadUrl("it names no directory: write embedded:// for a server in memory")
+    if path.startswith("/~"):
+        raise BadUrl("~ is no directory of yours here: write its whole path")
     options = _options(parts)
-    options["path"] = "/not-started-yet"
+    say_once(options, "path", "/not-started-yet")
     options.setdefault("db", 0)
     wait = wait_of_url(options)
-    path = unquote(parts.path)
-    directory = path if path.strip("/") else None
+    directory = path or None
     return Settings("embedded", parts.masked(), options, directory=directory, wait=wait)
 
 
@@ -248,6 +268,7 @@ def _cluster(parts: UrlParts) -> Settings:
     options = _options(parts)
     if options.pop("db", 0) != 0:
         raise BadUrl("a cluster has only database 0")
+    refuse_address(options)
     wait, patience = wait_of_url(options), migration_timeout_of_url(options)
     return Settings(
         "cluster", parts.masked(), options, addresses, wait=wait, migration_timeout=patience
@@ -260,6 +281,7 @@ def _sentinel(parts: UrlParts) -> Settings:
         raise BadUrl("it names no service: redis+sentinel://host:port,host:port/service/db")
     options = _options(parts)
     _take_database(database, options)
+    refuse_address(options)
     sentinel_options: Options = {
         name.removeprefix("sentinel_"): options.pop(name)
         for name in _SENTINEL_OPTIONS & options.keys()
@@ -293,8 +315,7 @@ def _addresses(parts: UrlParts, default_port: int) -> tuple[Address, ...]:
     return tuple((host, port or default_port) for host, port in addresses)
 
 
-# redis-py leaves it without types.
-_parsed = cast(
+_parsed = cast(  # redis-py leaves it without types
     "Callable[[str], Options]",
     redis.connection.parse_url,  # pyright: ignore[reportUnknownMemberType]
 )
@@ -303,13 +324,13 @@ _parsed = cast(
 def _options(parts: UrlParts) -> Options:
     """The options of the query, as redis-py reads them, and the credentials."""
     options = _options_of_query(parts)
-    _refuse_decoding(options.pop("decode_responses", None))
+    refuse_decoding(options.pop("decode_responses", None))
     for name in ("retry_on_timeout", "retry_on_error"):
         options.pop(name, None)
     if parts.user:
-        options["username"] = unquote(parts.user)
+        say_once(options, "username", unquote(parts.user))
     if parts.password:
-        options["password"] = unquote(parts.password)
+        say_once(options, "password", unquote(parts.password))
     connection_class = _connection_class(parts.scheme)
     if connection_class is not redis.Connection:
         options["connection_class"] = connection_class
@@ -326,15 +347,20 @@ def _connection_class(scheme: str) -> type[AbstractConnection]:
 
 
 def _options_of_query(parts: UrlParts) -> Options:
-    known = accepted_options(_connection_class(parts.scheme)) - _OF_ONE_POOL
-    known |= _POOL_OPTIONS | _SENTINEL_OPTIONS | _WAIT_OPTIONS
+    known = accepted_options(_connection_class(parts.scheme)) - _OF_ONE_POOL - WITHOUT_TEXT
+    known |= _POOL_OPTIONS | _WAIT_OPTIONS
     if parts.scheme.endswith("+cluster"):
         known |= _CLUSTER_OPTIONS
+    if parts.scheme.endswith("+sentinel"):
+        known |= _SENTINEL_OPTIONS
     unknown = [name for name, _ in parts.pairs if name not in known]
     if unknown:
         raise BadUrl(f"redis-py knows no option of that name{nearest(unknown, known)}")
     options: Options = {}
     for name, pair in parts.pairs:
+        if name in options:
+            raise BadUrl(f"its option {name} is there twice")
+        check_flag(name, unquote_plus(pair.partition("=")[2]))
         try:
             found: Options = dict(_parsed(f"redis://?{pair}"))
         except ValueError as error:
@@ -343,6 +369,7 @@ def _options_of_query(parts: UrlParts) -> Options:
             # Older releases of redis-py take the quoting away twice.
             found[name] = unquote_plus(pair.partition("=")[2])
         options = found | options
+    check_values(options)
     return options
 
 
@@ -361,25 +388,8 @@ def _take_database(path: str, options: Options) -> None:
     if database and not (database.isascii() and database.isdigit()):
         raise BadUrl("what follows the last / is no database number")
     if database:
-        options.setdefault("db", int(database))
-
-
-def _check_given_host(host: object) -> None:
-    try:
-        check_host(str(host or ""))
-    except BadUrl as error:
-        reason = str(error)
-    else:
-        return
-    raise ConfigurationError(f"The argument host cannot be used: {reason}. A URL goes to url=...")
-
-
-def _refuse_decoding(value: object) -> None:
-    if value and str(value).lower() not in ("false", "0", "no", "n", "f"):
-        raise ConfigurationError(
-            "decode_responses=True cannot be used: stored values are bytes that are not text. "
-            "Leave it out; fields decode what they read."
-        )
+        say_once(options, "db", str(int(database)))
+        options["db"] = int(database)
 
 
 def is_unix(options: Mapping[str, object]) -> bool:

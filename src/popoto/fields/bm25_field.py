@@ -21,6 +21,7 @@ from popoto.fields.documents.frequencies import inverse_frequencies, recomputed
 from popoto.fields.documents.renewing import Reindexing
 from popoto.fields.documents.texts import brings_words, text_of, words_believed
 from popoto.fields.field import Field
+from popoto.fields.given import model_in, number_in, texts_in
 from popoto.fields.keeping.commit import Commit
 from popoto.fields.keeping.entries import Entry
 from popoto.fields.keeping.families import KeyFamily
@@ -253,8 +254,9 @@ class BM25Field(PartitionedFieldMixin[str], ValuelessFieldMixin[str], Field[str]
         **partition: Any,
     ) -> list[str]:
         """The words that tell at least so much, in their order. As `get_idf`."""
-        found = cls.get_idf(model, field_name, tokens, **partition)
-        return [token for token in tokens if found[token] >= min_idf]
+        asked, least = _selection(tokens, min_idf)
+        found = cls.get_idf(model, field_name, asked, **partition)
+        return [token for token in asked if found[token] >= least]
 
     @classmethod
     async def async_filter_selective_tokens(
@@ -266,8 +268,9 @@ class BM25Field(PartitionedFieldMixin[str], ValuelessFieldMixin[str], Field[str]
         **partition: Any,
     ) -> list[str]:
         """`filter_selective_tokens` for asyncio."""
-        found = await cls.async_get_idf(model, field_name, tokens, **partition)
-        return [token for token in tokens if found[token] >= min_idf]
+        asked, least = _selection(tokens, min_idf)
+        found = await cls.async_get_idf(model, field_name, asked, **partition)
+        return [token for token in asked if found[token] >= least]
 
     @classmethod
     @formerly(model_class="model")
@@ -276,12 +279,12 @@ class BM25Field(PartitionedFieldMixin[str], ValuelessFieldMixin[str], Field[str]
 
         One command, O(documents).
         """
-        run(recomputed(model._meta.by_name.get(field_name), partition))
+        run(recomputed(_model(model)._meta.by_name.get(field_name), partition))
 
     @classmethod
     async def async_recompute_stats(cls, model: Any, field_name: str, **partition: Any) -> None:
         """`recompute_stats` for asyncio."""
-        await arun(recomputed(model._meta.by_name.get(field_name), partition))
+        await arun(recomputed(_model(model)._meta.by_name.get(field_name), partition))
 
 
 def _ranked(
@@ -293,7 +296,9 @@ def _ranked(
     partition: Mapping[str, Any],
 ) -> Plan[list[tuple[str, float]]]:
     # The model does it, as it has the queries.
-    query = model.query.filter(**partition) if partition else model.query
+    query = _model(model).query
+    if partition:
+        query = query.filter(**partition)
     plan: Plan[list[tuple[str, float]]] = query._keyword_ranking(
         query_text, field_name, limit, allowed_keys
     )
@@ -301,8 +306,17 @@ def _ranked(
 
 
 def _named(model: Any, field_name: str) -> BM25Field:
-    field: BM25Field = model.query._keyword_field(field_name)
+    field: BM25Field = _model(model).query._keyword_field(field_name)
     return field
+
+
+def _model(given: Any) -> Any:
+    return model_in(given, "BM25Field")
+
+
+def _selection(tokens: Any, min_idf: Any) -> tuple[list[str], float]:
+    """Which words are to tell how much at least. Raises TypeError."""
+    return texts_in(tokens, "tokens"), number_in(min_idf, "min_idf", infinite=True)
 
 
 def _analyzer(given: object) -> Analyzer:

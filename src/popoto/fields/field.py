@@ -20,7 +20,7 @@ from popoto.fields.asking.asked import Asked
 from popoto.fields.deferred import read_deferred
 from popoto.fields.describing import describe
 from popoto.fields.elsewhere import remedy_for
-from popoto.fields.keywords import check_keywords
+from popoto.fields.keywords import check_given, check_keywords
 from popoto.fields.on_delete import OnDelete
 from popoto.fields.spelling import FORMS, SPELLED
 from popoto.fields.type_variables import Value
@@ -47,6 +47,15 @@ class FieldBase(type):
         super().__init__(name, bases, namespace)
         if "field_class_key" not in namespace:
             cls.field_class_key = DB_key(keys.field_prefix(name))
+
+    if not TYPE_CHECKING:
+        # Type checkers read the signatures of the constructors.
+
+        def __call__(cls, *given, **options):
+            """Values without a keyword are told which one they want, where none is taken so."""
+            if given:
+                check_given(cls, given)
+            return super().__call__(*given, **options)
 
 
 class Field(Asked[Value], Generic[Value], metaclass=FieldBase):

@@ -12,6 +12,7 @@ from popoto.fields.describing import describe
 
 __all__ = [
     "MOST_RESULTS",
+    "dict_in",
     "is_mapping",
     "is_several",
     "model_in",
@@ -21,6 +22,7 @@ __all__ = [
     "record_in",
     "records_in",
     "results_wanted",
+    "texts_in",
 ]
 
 #: More results than any server holds; beyond it numbers are no places of an index any more.
@@ -88,6 +90,33 @@ def pairs_in(given: Any, what: str, pair: str) -> list[tuple[Any, Any]]:
             )
         pairs.append((parts[0], parts[1]))
     return pairs
+
+
+def texts_in(given: Any, what: str) -> list[str]:
+    """The texts of a list or another iterable; one by itself is one. None holds none.
+
+    Raises TypeError for what cannot be gone through, and for items that are no texts.
+    """
+    if given is None:
+        return []
+    if isinstance(given, str):
+        return [given]
+    if not is_several(given) or is_mapping(given):
+        raise TypeError(f"{what} must be a list of texts, got {describe(given)}")
+    texts: list[str] = list(given)
+    for place, each in enumerate(texts):
+        if not isinstance(each, str):
+            raise TypeError(
+                f"{what} must be a list of texts, and item {place} is none: {describe(each)}"
+            )
+    return texts
+
+
+def dict_in(given: Any, what: str) -> dict[str, Any]:
+    """What is given by name; nothing for None. Raises TypeError for anything but a mapping."""
+    if given is not None and not is_mapping(given):
+        raise TypeError(f"{what} must be a dict, got {describe(given)}")
+    return dict(given or {})
 
 
 def is_several(given: object) -> TypeGuard[Iterable[Any]]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import inspect
+from collections.abc import Iterator, Mapping, Sequence
+from inspect import Parameter
 from typing import Any
 
 from popoto._unknown_names import closest, is_strict, tell
@@ -26,6 +28,29 @@ def check_keywords(field: Any, options: Mapping[str, Any]) -> None:
         tell(
             f"{kind}({name}={describe(options[name])}) has no effect; {remedy}", refuse=is_strict()
         )
+
+
+def check_given(kind: type[Any], given: Sequence[Any]) -> None:
+    """Refuse values without a keyword where the constructor takes none so. Raises TypeError."""
+    parameters = list(inspect.signature(kind.__init__).parameters.values())[1:]
+    by_place = (
+        Parameter.POSITIONAL_ONLY,
+        Parameter.POSITIONAL_OR_KEYWORD,
+        Parameter.VAR_POSITIONAL,
+    )
+    if any(each.kind in by_place for each in parameters):
+        return
+    value = given[0]
+    if isinstance(value, type):
+        keyword = f"type={value.__name__}"
+    else:
+        has_length = getattr(kind, "value_type", None) in (str, list)
+        is_length = has_length and isinstance(value, int) and not isinstance(value, bool)
+        keyword = f"{'max_length' if is_length else 'default'}={describe(value)}"
+    raise TypeError(
+        f"{kind.__name__} takes its options by keyword, as {kind.__name__}({keyword}), got "
+        f"{describe(value)} without one"
+    )
 
 
 def unknown_source(label: str, source: str, model: Any) -> str:

@@ -25,7 +25,7 @@ from popoto.models.reading.given import as_condition, is_condition
 from popoto.models.reading.spec import Nulls, QuerySpec
 from popoto.models.record.further import refuses_unknown
 from popoto.models.record.record import Record
-from popoto.models.record.record_keys import key_value
+from popoto.models.record.record_keys import key_value, one_key
 from popoto.redis_db import POPOTO_REDIS_DB
 
 __all__ = ["POPOTO_REDIS_DB", "Query", "QueryBuilder", "QueryException"]
@@ -105,16 +105,15 @@ class Query(TypedTuples, QueryOperations, Generic[Row]):
                 conditions.append(as_condition(each, self.options))
         # By position, they are a key or a value, and a `redis_key`.
         value, second, *_ = (*keys, None, None)
-        named = [key for key in (redis_key, second, db_key) if key is not None]
-        if not named and value is not None:
+        key = one_key(self.options, (redis_key, second, db_key, value))
+        if key is value and value is not None:
             lookup = key_value(self.options, value)
-            if lookup is None:
-                named = [value]
-            elif lookup.keys() & lookups.keys():
-                conditions.append(Q(**lookup))
-            else:
-                lookups = {**lookup, **lookups}
-        key = named[0] if named else None
+            if lookup is not None:
+                key = None
+                if lookup.keys() & lookups.keys():
+                    conditions.append(Q(**lookup))
+                else:
+                    lookups = {**lookup, **lookups}
         return get(self.model_class, key, conditions, lookups, attach=attach)
 
     @overload

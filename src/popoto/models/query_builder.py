@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Callable, Generator, Iterable, Iterator, Mapping
-from typing import Any, Generic, Literal, SupportsIndex, TypeVar, cast, overload
+from typing import Any, Generic, Literal, Never, SupportsIndex, TypeVar, cast, overload
 
 from popoto.engine.request import Plan
 from popoto.exceptions import QueryException
@@ -195,9 +195,9 @@ class QueryBuilder(TypedTuples, QueryOperations, Generic[Row]):
         """Do not call the records' read hooks."""
         return self._with(tracked=False)
 
-    def using(self, *, replica: bool) -> QueryBuilder[Row]:
+    def using(self, *given: Never, replica: bool | None = None) -> QueryBuilder[Row]:
         """Ask replicas, or the primary; see `QueryRuns.using`."""
-        return self._with(replica=replica)
+        return self._with(replica=self._asked_replica(given, replica))
 
     def select_related(self, *names: str) -> QueryBuilder[Row]:
         """Read the records that these relationships refer to along with the results.

@@ -5,9 +5,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from decimal import Decimal
-from typing import Any
+from typing import Any, Never
 
+from popoto.fields.describing import describe
 from popoto.fields.field import LEFT_OUT
 from popoto.models.query_rankings import QueryRankings
 from popoto.models.reading import aggregating
@@ -91,18 +93,20 @@ class QueryOperations(QueryRankings):
         number: int = await self._model.async_bulk_delete(results, batch_size=batch_size)
         return number
 
-    def update(self, **changes: Any) -> int:
+    def update(self, *given: Never, **changes: Any) -> int:
         """Set these fields of the results; returns how many were changed. See `bulk_update`.
 
         A value may be ``F("stock") - 1``, of the number that is stored then. A record that has
         stopped matching is left out.
         """
+        self._check_changes(given)
         self._check_writes("update()")
         number: int = self._model.bulk_update(self._results_of(), **changes)
         return number
 
-    async def async_update(self, **changes: Any) -> int:
+    async def async_update(self, *given: Never, **changes: Any) -> int:
         """`update` for asyncio."""
+        self._check_changes(given)
         self._check_writes("update()")
         number: int = await self._model.async_bulk_update(self._results_of(), **changes)
         return number
@@ -134,6 +138,14 @@ class QueryOperations(QueryRankings):
         self._check_writes("renew_ttl()")
         query = self._results_of()
         return await self._arun(renew_all(self._model, query, ttl, expire_at, batch_size))
+
+    def _check_changes(self, given: Sequence[object]) -> None:
+        """Raises TypeError for values without names, such as a whole dict."""
+        if given:
+            raise TypeError(
+                f"{self._spec.options.model_name}: update() takes values by keyword, as "
+                f"update(field=value), or update(**values) of a dict; got {describe(given[0])}"
+            )
 
     @property
     def _model(self) -> Any:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import copy
-from typing import TYPE_CHECKING, Final, Self, TypeVar
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Final, Never, Self, TypeVar
 
 from popoto import redis_db
 from popoto._unknown_names import missing_attribute
 from popoto.engine.request import Plan
 from popoto.engine.run import arun, run
 from popoto.exceptions import QueryException
+from popoto.fields.describing import describe
 from popoto.models.reading.spec import QuerySpec
 from popoto.models.record.elsewhere import no_attribute
 
@@ -40,7 +42,7 @@ class QueryRuns:
         def __invert__(self):
             raise TypeError(f"{self!r}: a query is not negated; {_COMBINE}, or call exclude(…)")
 
-    def using(self, *, replica: bool) -> Self:
+    def using(self, *given: Never, replica: bool | None = None) -> Self:
         """Ask replicas (True) or the primary (False), who is asked if nothing is said.
 
         A replica may not have the latest writes yet; see docs/high-availability.md. Nothing is
@@ -49,8 +51,18 @@ class QueryRuns:
         known and neither a cluster nor sentinels can tell.
         """
         found = copy.copy(self)
-        found._spec = self._spec.changed(replica=replica)
+        found._spec = self._spec.changed(replica=self._asked_replica(given, replica))
         return found
+
+    def _asked_replica(self, given: Sequence[object], replica: bool | None) -> bool:
+        """What `using` was told. Raises TypeError for anything but a flag."""
+        if given or not isinstance(replica, bool):
+            raise TypeError(
+                f"{self._spec.options.model_name}: using() takes replica=True or replica=False, "
+                f"got {describe(given[0] if given else replica)}; another server is asked within "
+                "`with popoto.redis_db.using(url):`"
+            )
+        return replica
 
     def _run(self, plan: Plan[T]) -> T:
         if not self._spec.replica:

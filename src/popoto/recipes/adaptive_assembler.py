@@ -36,7 +36,7 @@ class AdaptiveAssembler:
     Two states take turns: one window of calls measures the weights there are, the next one a
     candidate, in which a bit of one weight has moved to another: with fewer than two weights there
     is nothing to learn. Each weight stays from 0.05 to 0.9. The assembler that was handed in is
-    never changed: a shallow copy has other weights.
+    never changed: a shallow copy, `inner` from then on, has other weights.
 
     `window_size`          how many calls are judged together;
                            `Defaults.ADAPTIVE_QUALITY_WINDOW_SIZE`
@@ -71,7 +71,7 @@ class AdaptiveAssembler:
                 f"quality_metric must be a function of a RetrievalQuality, got "
                 f"{describe(quality_metric)}"
             )
-        self._inner = inner
+        self.inner = inner
         size = Defaults.ADAPTIVE_QUALITY_WINDOW_SIZE if window_size is None else window_size
         self._window_size = size
         if number_in(size, "window_size") < 1 or size != int(size):
@@ -128,7 +128,7 @@ class AdaptiveAssembler:
     @property
     def current_weights(self) -> dict[str, float]:
         """A copy of the weights that are in use."""
-        return dict(self._inner.score_weights)
+        return dict(self.inner.score_weights)
 
     @property
     def baseline_quality(self) -> float | None:
@@ -144,8 +144,10 @@ class AdaptiveAssembler:
         self, query_cues: Mapping[str, Any] | None = None, **options: Any
     ) -> AssemblyResult:
         """As the assembler's own, always with the quality."""
-        inner = self._inner
-        result: AssemblyResult = inner.assemble(query_cues, **{**options, "assess_quality": True})
+        inner = self.inner
+        result: AssemblyResult = inner.assemble(
+            query_cues=query_cues, **{**options, "assess_quality": True}
+        )
         self._learn(result, inner)
         return result
 
@@ -153,9 +155,9 @@ class AdaptiveAssembler:
         self, query_cues: Mapping[str, Any] | None = None, **options: Any
     ) -> AssemblyResult:
         """`assemble` for asyncio."""
-        inner = self._inner
+        inner = self.inner
         result: AssemblyResult = await inner.async_assemble(
-            query_cues, **{**options, "assess_quality": True}
+            query_cues=query_cues, **{**options, "assess_quality": True}
         )
         self._learn(result, inner)
         return result
@@ -176,7 +178,7 @@ class AdaptiveAssembler:
             logger.warning("quality_metric gave %r, so that this call does not count", sample)
             return
         with self._lock:
-            if inner is self._inner:
+            if inner is self.inner:
                 self._take(sample)
 
     def _take(self, sample: float) -> None:
@@ -207,9 +209,9 @@ class AdaptiveAssembler:
             self._use(self._original)
 
     def _use(self, weights: Mapping[str, float]) -> None:
-        inner = copy.copy(self._inner)
+        inner = copy.copy(self.inner)
         inner.score_weights = dict(weights)
-        self._inner = inner
+        self.inner = inner
 
     def _propose_candidate(self) -> dict[str, float] | None:
         """Weights of which one has given a bit to another; None where that changes nothing."""

@@ -325,24 +325,27 @@ async def _crystallized(group: _Group, told: Mapping[str, str], successes: int, 
         "state_fingerprint": state_fingerprint,
         "action_type": action_type,
     }
-    # The server decides whether there is one: another consumer may have come as far.
-    entry, is_new = await PolicyEntry.async_get_or_create(
+    # The server decides whether there is one: another consumer may have come as far. The value
+    # comes with it: a process that ends in between would leave an entry that is worth the time.
+    await PolicyEntry.async_get_or_create(
         **names,
         defaults={
-            "state_features": _object(told.get("state_features")),
-            "action_spec": _object(told.get("action_spec")),
+            "state_features": _features(told.get("state_features")),
+            "action_spec": _features(told.get("action_spec")),
+            "expected_value": bound,
         },
     )
-    if is_new:
-        await async_initialize_q_value(entry, bound)
 
 
-def _object(text: str | None) -> dict[str, Any]:
+def _features(text: str | None) -> dict[str, Any] | str:
+    """The object that a JSON text tells, empty where it tells none; another value as its text."""
     try:
         found: Any = json.loads(text or "{}")
     except ValueError:
         return {}
-    return cast("dict[str, Any]", found) if isinstance(found, dict) else {}
+    if text is None or found is None:
+        return {}
+    return cast("dict[str, Any]", found) if isinstance(found, dict) else text
 
 
 async def temporal_discovery_handler(entries: Entries) -> list[tuple[int, float, float]]:

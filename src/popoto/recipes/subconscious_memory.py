@@ -126,7 +126,7 @@ class SubconsciousMemory:
         """
         if not _are_any(messages):
             return messages, AssemblyResult()
-        result = self._assembler.assemble(_cues_of(messages), agent_id=self.agent_id)
+        result = self._assembler.assemble(query_cues=_cues_of(messages), agent_id=self.agent_id)
         return self._injected(messages, result)
 
     async def async_inject_context(
@@ -135,7 +135,9 @@ class SubconsciousMemory:
         """`inject_context` for asyncio."""
         if not _are_any(messages):
             return messages, AssemblyResult()
-        result = await self._assembler.async_assemble(_cues_of(messages), agent_id=self.agent_id)
+        result = await self._assembler.async_assemble(
+            query_cues=_cues_of(messages), agent_id=self.agent_id
+        )
         return self._injected(messages, result)
 
     def _injected(

@@ -14,6 +14,7 @@ from collections.abc import Generator, Iterable
 from pathlib import Path
 
 from popoto.stores.abstract import AbstractContentStore, ContentReferenceError
+from popoto.stores.paths import base_of
 
 if os.name == "posix":  # the package can be imported anywhere; the store refuses other platforms
     import fcntl
@@ -69,14 +70,9 @@ class FilesystemStore(AbstractContentStore):
             raise NotImplementedError(
                 "FilesystemStore needs Linux or macOS: write an AbstractContentStore of your own"
             )
-        if base_path is None:
-            base_path = (
-                os.environ.get("POPOTO_CONTENT_PATH")
-                or Path("~", ".popoto", "content").expanduser()
-            )
         if "/" in extension or "\0" in extension:
             raise ValueError(f"extension={extension!r}: an extension is part of a file's name")
-        self.base_path = os.path.abspath(base_path)
+        self.base_path = base_of(base_path)
         self.extension = extension
 
     # The interface ----------------------------------------------------------------------

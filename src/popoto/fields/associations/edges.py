@@ -204,7 +204,8 @@ class EdgeChange(Adjustment):
             raise ModelException(
                 f"{self.options.model_name}: an edge joins records of one shard "
                 f"(Meta.shard_by is {self.options.shard_by!r}), and {self.pk!r} and {other!r} may "
-                "be on different nodes of the cluster; nothing was written"
+                "be on different nodes of the cluster; nothing was written. Give both the same "
+                f"{self.options.shard_by}, or leave Meta.shard_by out"
             )
 
     def put(self, batch: Batch, key: str, values: Mapping[str, Any]) -> None:

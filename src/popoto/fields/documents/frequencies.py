@@ -8,6 +8,7 @@ from typing import Any, Protocol, cast
 from popoto.engine.looking_up import looked_up
 from popoto.engine.request import Plan, Request, ScriptCall
 from popoto.exceptions import QueryException
+from popoto.fields.given import texts_in
 from popoto.fields.keeping.shards import every_shard, in_every_shard
 from popoto.memory.bm25.documents import lengths_key
 from popoto.memory.bm25.formula import inverse_frequency
@@ -31,7 +32,7 @@ def inverse_frequencies(
     field: Indexing, tokens: str | Sequence[str], partition: Mapping[str, Any]
 ) -> Plan[dict[str, float]]:
     """The plan of `BM25Field.get_idf`; see there."""
-    asked = [tokens] if isinstance(tokens, str) else list(tokens)
+    asked = texts_in(tokens, "tokens")
     if not asked:
         return {}
     stem = _stem(field, partition)

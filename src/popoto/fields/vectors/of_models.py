@@ -28,7 +28,9 @@ class VectorsOfModels:
         """All vectors of a model as unit vectors, one a row, and their record keys.
 
         Those of its first embedding field; ``(None, [])`` where there are none. Reads what has
-        changed since they were last asked for.
+        changed since they were last asked for. Nobody looks whether the records are still there:
+        one that has expired, or was deleted by another program, is among them until its vector is
+        collected.
         """
         return run(_loaded(model_class))
 

@@ -6,6 +6,8 @@
 -- the walks end.
 
 local STEP = 2 ^ -32
+-- Of the documents of more terms, hardly any can be left out: all are looked at, which costs less then.
+local MOST_WALKS = 32
 -- A walk reads so many postings at once, and more each time.
 local PAGE, LARGEST_PAGE = 32, 1000
 

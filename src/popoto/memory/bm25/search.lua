@@ -73,21 +73,20 @@ local function find_best()
   if root.kind == 'keys' or (root.kind ~= 'all' and not condition) then
     return take_all(find(root))
   end
-  local longer = {}
+  local short, longer = {}, {}
   for _, term in ipairs(terms) do
-    if term.holders <= 128 then
-      take_all(call('ZRANGE', term.key, 0, -1))
-    else
-      longer[#longer + 1] = term
-    end
+    local among = term.holders <= 128 and short or longer
+    among[#among + 1] = term
   end
+  take_holders(short)
   if #longer == 0 or is_foretold(longer) then
     return
-  elseif postings > FEW then
+  end
+  if postings > FEW and #longer <= MOST_WALKS then
     return walk_postings(longer)
   end
+  take_holders(longer)
   for _, term in ipairs(longer) do
-    take_all(call('ZRANGE', term.key, 0, -1))
     met_in_longer = met_in_longer + term.holders
   end
 end

@@ -102,16 +102,16 @@ for index = 1, take() + 0 do
 end
 
 local function meet_all_of(chosen)
-  local walked = {}
+  local short, longer = {}, {}
   for _, term in ipairs(chosen) do
-    if postings <= FEW or term.holders <= 128 then
-      take_all(call('ZRANGE', term.key, 0, -1))
-    else
-      walked[#walked + 1] = term
-    end
+    local among = (postings <= FEW or term.holders <= 128) and short or longer
+    among[#among + 1] = term
   end
-  if walked[1] then
-    walk_postings(walked)
+  take_holders(short)
+  if #longer > MOST_WALKS then
+    take_holders(longer)
+  elseif longer[1] then
+    walk_postings(longer)
   end
 end
 
@@ -123,7 +123,7 @@ local function find_best()
     return true
   end
   -- A copy: sums are made in the order of the question, in every call.
-  local by_holders = {unpack(known)}
+  local by_holders = followed({}, known)
   table.sort(by_holders, function(one, other)
     return one.holders < other.holders or one.holders == other.holders and one.place < other.place
   end)
@@ -137,24 +137,6 @@ local function find_best()
     meet_all_of(common)
   end
   return wanted_is == 'best'
-end
-
--- What the words say of each of these records.
-local function words_of(members, sizes)
-  local sums = {}
-  for place = 1, #members do
-    sums[place] = 0
-  end
-  for _, term in ipairs(terms) do
-    local found = looked_up('ZMSCORE', term.key, members)
-    for place = 1, #members do
-      if found[place] then
-        local length = tonumber(sizes[place] or 1)
-        sums[place] = sums[place] + term_score(term, frequency_of(found[place]), length)
-      end
-    end
-  end
-  return sums
 end
 
 local members, is_all = {}, true
@@ -174,8 +156,8 @@ elseif #terms > 0 and most > 0 then
   end
 end
 
-local sizes = lengths and looked_up('ZMSCORE', lengths, members) or {}
-local words = words_of(members, sizes)
+local sizes = lengths and sizes_of(members) or {}
+local words = sums_of(members, sizes)
 local told = {}
 for index, signal in ipairs(signals) do
   told[index] = signal.is.of(signal, members)

@@ -20,6 +20,8 @@ from popoto.engine.request import Call
 CREATE_ONLY = "_create_only"
 #: Set likewise: the lookup that no stored record may match.
 UNMATCHED = "_unmatched"
+#: Set meanwhile by the stock `save` that it calls.
+REACHED = "_stock_save_reached"
 
 
 _TWIN: Final = "async_"

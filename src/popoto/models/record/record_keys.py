@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from itertools import product
 from typing import Any
 
+from popoto._unknown_names import is_strict, tell
 from popoto.engine import keys
 from popoto.engine.db_key import DB_key
 from popoto.engine.moments import later_text
@@ -47,6 +48,33 @@ def record_key(options: ModelOptions, key: Any) -> str | None:
     if name != options.model_name:
         raise QueryException(f"{options.model_name}: {_of_another_model(options, key)}")
     return key
+
+
+def one_key(options: ModelOptions, given: Sequence[Any]) -> Any:
+    """The first key of those that were given. Others that are not the same are told of.
+
+    Raises QueryException where the first is no record key either, so that nothing is found.
+    """
+    several = [each for each in given if each is not None]
+    texts = [_text(options, each) for each in several] if len(several) > 1 else []
+    if len(set(texts)) > 1:
+        names = ", ".join(f"{name}=…" for name in options.key_names)
+        told = (
+            f"{options.model_name}: get() takes one key, got {describe(several[0])} and "
+            f"{describe(several[-1])}: write get({names}), or get_many([…]) for several records"
+        )
+        is_key = texts[0].startswith(options.model_name + keys.SEPARATOR)
+        if not is_key:
+            raise QueryException(told)
+        tell(f"{told}; the first one counts", refuse=is_strict(options.strict))
+    return several[0] if several else None
+
+
+def _text(options: ModelOptions, given: Any) -> str:
+    try:
+        return record_key(options, given) or str(given)
+    except QueryException:
+        return str(given)
 
 
 def other_spellings(options: ModelOptions, values: Mapping[str, Any]) -> Sequence[str]:

@@ -8,6 +8,7 @@ from contextvars import ContextVar
 from types import MappingProxyType
 from typing import Any, TypeVar
 
+from popoto._unknown_names import warn_caller
 from popoto.engine.request import Call, Plan
 from popoto.exceptions import (
     AlreadyExistsError,
@@ -22,7 +23,7 @@ from popoto.models.reading.absence import Absence, absence
 from popoto.models.reading.by_pk import PK, with_key_field
 from popoto.models.reading.getting import get
 from popoto.models.record.further import check_further, set_further
-from popoto.models.record.overridden import CREATE_ONLY, UNMATCHED, is_own, own_call
+from popoto.models.record.overridden import CREATE_ONLY, REACHED, UNMATCHED, is_own, own_call
 from popoto.models.record.record import Record
 from popoto.models.writing.save_request import SaveRequest
 from popoto.models.writing.single import save
@@ -92,10 +93,24 @@ def save_as_defined(
     state[CREATE_ONLY] = request.create_only
     state[UNMATCHED] = request.unmatched
     try:
-        return (yield own_call(instance, "save", **arguments))
+        result: Any = yield own_call(instance, "save", **arguments)
+        if request.pipeline is None and result is not False:
+            _tell_if_lost(instance)
+        return result
     finally:
+        state.pop(REACHED, None)
         state.pop(CREATE_ONLY, None)
         state.pop(UNMATCHED, None)
+
+
+def _tell_if_lost(instance: Record) -> None:
+    """Tell of a new record that the `save` of its class has not stored."""
+    if not instance._is_persisted and REACHED not in vars(instance):
+        name = instance._meta.model_name
+        warn_caller(
+            f"{name}: the save() of its class has not called super().save(), so nothing was "
+            "stored; return False from it where that is meant"
+        )
 
 
 def _create_as_defined(

@@ -7,6 +7,7 @@ from typing import Any
 from popoto.engine.request import Plan
 from popoto.exceptions import UniquenessError
 from popoto.models.record.checking import logger
+from popoto.models.record.overridden import REACHED, UNMATCHED
 from popoto.models.record.record import Record
 from popoto.models.writing.carrying import carry_out
 from popoto.models.writing.cascading import carry_out_deletions, queue_deletion
@@ -25,6 +26,10 @@ _ALONE: Company[Operation] = Company()
 
 def save(instance: Record, request: SaveRequest) -> Plan[Any]:
     """The plan of `Model.save`; see there."""
+    state = vars(instance)
+    if UNMATCHED in state:
+        # The `save` of its class was called, and has called this one.
+        state[REACHED] = True
     if request.pipeline is not None:
         check_pipeline(request.pipeline)
     names = None

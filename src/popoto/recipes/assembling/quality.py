@@ -10,6 +10,7 @@ from typing import Any, Final, Self
 from popoto.engine.looking_up import looked_up
 from popoto.engine.request import Argument, Plan
 from popoto.engine.run import arun, run
+from popoto.fields.given import dict_in, number_in, records_in
 from popoto.memory.confidence.formula import Evidence
 
 __all__ = [
@@ -69,7 +70,7 @@ class RetrievalQuality:
         surfacing_threshold: float = 0.5,
     ) -> Self:
         """The quality of records of one class (else TypeError). One command."""
-        yardstick = Yardstick(score_weights, max_items, surfacing_threshold)
+        yardstick = Yardstick.checked(score_weights, max_items, surfacing_threshold)
         found: Self = run(_of_records(cls, records, query_cues, yardstick))
         return found
 
@@ -83,7 +84,7 @@ class RetrievalQuality:
         surfacing_threshold: float = 0.5,
     ) -> Self:
         """`from_records` for asyncio."""
-        yardstick = Yardstick(score_weights, max_items, surfacing_threshold)
+        yardstick = Yardstick.checked(score_weights, max_items, surfacing_threshold)
         found: Self = await arun(_of_records(cls, records, query_cues, yardstick))
         return found
 
@@ -111,26 +112,38 @@ class Yardstick:
     max_items: int
     threshold: float
 
+    @classmethod
+    def checked(cls, weights: Any, max_items: Any, threshold: Any) -> Self:
+        """Raises TypeError for what is no dict of numbers or no number, ValueError for NaN."""
+        by_name = dict_in(weights, "score_weights")
+        for name, weight in by_name.items():
+            number_in(weight, f"the weight of {name!r}")
+        number_in(max_items, "max_items", infinite=True)
+        number_in(threshold, "surfacing_threshold", infinite=True)
+        return cls(None if weights is None else by_name, max_items, threshold)
+
 
 def _of_records(
     cls: type[RetrievalQuality],
-    records: Sequence[Any],
+    records: Sequence[Any] | None,
     cues: Mapping[str, Any] | None,
     yardstick: Yardstick,
 ) -> Plan[Any]:
-    if not records:
+    cues = dict_in(cues, "query_cues")
+    several = records_in(() if records is None else records, "RetrievalQuality.from_records()")
+    if not several:
         return cls()
     models: list[Any] = []
-    for record in records:
+    for record in several:
         model: Any = record.__class__
         if model not in models:
             models.append(model)
     if len(models) > 1:
         names = ", ".join(sorted(model.__name__ for model in models))
         raise TypeError(f"the records are of several classes: {names}")
-    known = yield from familiarity(models[0], list((cues or {}).values()))
+    known = yield from familiarity(models[0], list(cues.values()))
     found: RetrievalQuality = yield from measured(
-        models[0], records, records, Cue.all_of(cues or {}, known), yardstick
+        models[0], several, several, Cue.all_of(cues, known), yardstick
     )
     return found if cls is RetrievalQuality else cls(**vars(found))
 
