@@ -6,7 +6,16 @@ from typing import Any
 
 import pytest
 
-from popoto import CyclicDecayField, KeyField, Model, ModelException, clock, transaction
+from popoto import (
+    ConfidenceField,
+    CyclicDecayField,
+    KeyField,
+    Model,
+    ModelException,
+    StringField,
+    clock,
+    transaction,
+)
 from popoto.redis_db import POPOTO_REDIS_DB, get_async_redis_db
 from tests.cluster_nodes import stored_keys
 from tests.driver import Api
@@ -124,3 +133,32 @@ def test_models_are_not_mixed_up(api: Api, ports: list[int]) -> None:
     with pytest.raises(ModelException, match="one shard, not Cycle, Memory"):
         api(together.commit)
     assert {key.decode().partition("}")[0] for key in stored_keys(ports)} == {"{Memory", "{Cycle"}
+
+
+def test_evidence_of_every_shard_moves_to_partitions(api: Api) -> None:
+    def claim(partition: str | None) -> Any:
+        class Claim(Model):
+            agent = KeyField()
+            topic = StringField(default="work")
+            sure = ConfidenceField(partition_by=partition or ())
+
+            class Meta:
+                shard_by = "agent"
+
+        return Claim
+
+    former = claim(None)
+    for agent in ("ann", "bob", "cleo"):
+        record = former.create(agent=agent, topic="rest" if agent == "bob" else "work")
+        ConfidenceField.update_confidence(record, "sure", 0.9)
+    divided = claim("topic")
+    report = api(ConfidenceField.migrate_to_partitioned, divided, "sure", dry_run=True)
+    assert (report["total"], report["migrated"]) == (3, 0)
+    report = api(ConfidenceField.migrate_to_partitioned, divided, "sure")
+    assert report == {
+        "total": 3, "migrated": 3, "errors": [], "partitions": {"work": 2, "rest": 1},
+    }  # fmt: skip
+    for record in divided.query.all():
+        assert ConfidenceField.get_confidence(record, "sure") == 0.9
+    assert api(ConfidenceField.migrate_to_partitioned, divided, "sure")["total"] == 0
+    assert divided.check_indexes()["total"] == 0

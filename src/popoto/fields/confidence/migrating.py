@@ -12,6 +12,7 @@ from popoto.engine.request import Plan, Reply, Request
 from popoto.fields.confidence.evidence import Confidence
 from popoto.fields.keeping.adjusting import Adjustment, carried_out
 from popoto.fields.keeping.noting import put_noted
+from popoto.fields.keeping.shards import every_shard
 
 __all__ = ["migrate"]
 
@@ -20,31 +21,33 @@ _PAGE = 500
 
 def migrate(model_class: Any, field: Confidence, *, dry_run: bool) -> Plan[dict[str, Any]]:
     """The plan of `ConfidenceField.migrate_to_partitioned`; see there."""
-    options = model_class._meta
-    (members,) = yield from looked_up(
-        [("HKEYS", field.data_key)], options.shard, before_writing=True
-    )
     report: dict[str, Any] = {
-        "total": len(members),
+        "total": 0,
         "migrated": 0,
         "errors": [],
         "partitions": {},
     }
-    for first in range(0, len(members), _PAGE):
-        page = [member.decode("utf-8", "replace") for member in members[first : first + _PAGE]]
-        yield from _migrate_page(model_class, field, page, report, dry_run=dry_run)
+    for options in (yield from every_shard(model_class._meta)):
+        (members,) = yield from looked_up(
+            [("HKEYS", field.data_key)], options.shard, before_writing=True
+        )
+        report["total"] += len(members)
+        for first in range(0, len(members), _PAGE):
+            page = [member.decode("utf-8", "replace") for member in members[first : first + _PAGE]]
+            yield from _migrate_page(options, field, page, report, dry_run=dry_run)
     return report
 
 
 def _migrate_page(
-    model_class: Any,
+    options: Any,
     field: Confidence,
     page: Sequence[str],
     report: dict[str, Any],
     *,
     dry_run: bool,
 ) -> Plan[None]:
-    options, names = model_class._meta, field.partition_by
+    """The evidence of some records of one shard."""
+    names = field.partition_by
     replies = yield Request(
         [command for member in page for command in (("EXISTS", member), ("HMGET", member, *names))],
         options.shard,
@@ -68,7 +71,7 @@ def _migrate_page(
         report["partitions"][label] = report["partitions"].get(label, 0) + 1
         if not dry_run:
             held = {name: raw for name, raw in zip(names, stored, strict=True) if raw is not None}
-            moves.append(_Moving(model_class, field, member, key, held))
+            moves.append(_Moving(options, field, member, key, held))
     yield from carried_out(moves)
     for move in moves:
         if move.problem is None:
@@ -86,13 +89,14 @@ class _Moving(Adjustment):
 
     def __init__(
         self,
-        model_class: Any,
+        options: Any,
         field: Confidence,
         member: str,
         key: str,
         stored: Mapping[str, bytes],
     ) -> None:
-        super().__init__(model_class)
+        super().__init__(options.model)
+        self.options = options
         self.field = field
         self.member = member
         self.target = key
