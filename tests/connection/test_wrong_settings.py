@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import subprocess
 import sys
@@ -156,13 +155,10 @@ def test_what_is_no_path_of_contents_is_refused_and_changes_nothing(path: Any) -
     assert get_default_store() is before
 
 
-@pytest.mark.parametrize("name", ["POPOTO_REDIS_DB", "_POPOTO_ASYNC_REDIS_DB"])
-def test_a_url_in_the_place_of_a_client_is_refused(
-    name: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(redis_db, name, "redis://h:7000")
+async def test_a_url_in_the_place_of_a_client_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(redis_db, "POPOTO_REDIS_DB", "redis://h:7000")
     with pytest.raises(ConfigurationError, match=r"set_REDIS_DB_settings\(url=...\)"):
-        if name == "POPOTO_REDIS_DB":
-            redis_db.connection()
-        else:
-            asyncio.run(redis_db.async_connection())
+        redis_db.connection()
+    monkeypatch.setattr(redis_db, "_POPOTO_ASYNC_REDIS_DB", "redis://h:7000")
+    with pytest.raises(ConfigurationError, match=r"set_REDIS_DB_settings\(url=...\)"):
+        await redis_db.async_connection()
