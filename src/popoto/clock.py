@@ -5,9 +5,13 @@ All of popoto's own times are seconds since 1970 as a float (Unix time, UTC).
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
+from decimal import Decimal
+from numbers import Real
+from typing import Any
 
 __all__ = ["now", "using"]
 
@@ -20,12 +24,26 @@ def now() -> float:
     return float(_sources[-1]()) if _sources else time.time()
 
 
-@contextmanager
-def using(source: Callable[[], float] | float) -> Generator[None]:
+def using(source: Callable[[], float] | float) -> AbstractContextManager[None]:
     """Within the block, take the time from a function, or let it stand at one moment.
 
-    Of the whole process, threads and tasks included; the server's own time (expiry) goes on.
+    Of the whole process, threads and tasks included; the server's own time (expiry) goes on. Raises
+    TypeError for what is neither, ValueError for a moment that is not finite.
     """
+    given: Any = source
+    if not callable(given):
+        if isinstance(given, bool) or not isinstance(given, (Real, Decimal)):
+            raise TypeError(
+                "clock.using() takes seconds since 1970, or a function that returns them, got "
+                f"{given!r}; of a datetime that is its timestamp()"
+            )
+        if not math.isfinite(given):
+            raise ValueError(f"clock.using() takes a finite number of seconds, got {given!r}")
+    return _using(source)
+
+
+@contextmanager
+def _using(source: Callable[[], float] | float) -> Generator[None]:
     _sources.append(source if callable(source) else lambda: source)
     try:
         yield

@@ -1,9 +1,9 @@
 """The pytest plugin (`-p no:popoto` disables it): tests use a database that is theirs alone.
 
-From the start of a session the process leads to a test database of the server that it is
-configured for: number 15, or the ini option `popoto_test_db`, or the environment variable
-POPOTO_TEST_DB. That opens no connection. Where tests define models or send a command, the
-database is emptied before each test and after the last one.
+While tests are collected, and from the first one on, the process leads to a test database of
+the server that it is configured for: number 15, or the ini option `popoto_test_db`, or the
+environment variable POPOTO_TEST_DB. That opens no connection. Where tests define models or send
+a command, the database is emptied before each test and after the last one.
 
 It is emptied through a connection of the plugin's own, and only after it was found empty
 once, or with the mark of an earlier session that did not end properly (a file in the cache
@@ -21,42 +21,35 @@ server.
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import logging
 import os
-import threading
 import warnings
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Generator, Iterator
 from contextlib import suppress
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
-import redis
 
 from popoto import redis_db
 from popoto._connection.asynchronous_clients import AsyncClient, make_async_client
 from popoto._connection.clients import Client, make_client
-from popoto._connection.pools import Pool
-from popoto._connection.settings import Options, Settings, from_url, with_database
+from popoto._connection.settings import from_url, with_database
 from popoto.embedded import EmbeddedServer
 from popoto.embedded import start as start_embedded
-from popoto.exceptions import NothingWrittenError, PopotoException
+from popoto.exceptions import NothingWrittenError
 from popoto.models.record import known_models
 from popoto.testing import DEFAULT_TEST_DATABASE
+from popoto.testing.database import OPTION, VARIABLE, TestDatabase, TestDatabaseError
 from popoto.testing.places import Place
 
 logger = logging.getLogger("POPOTO-PYTEST")
 
-OPTION = "popoto_test_db"
-VARIABLE = "POPOTO_TEST_DB"
 
+class _Default(str):
+    """The number that nobody has chosen, which the same number in an ini file is not."""
 
-class TestDatabaseError(PopotoException):
-    """The tests have no database that may be emptied. Nothing was written to one."""
-
-    __test__ = False
+    __slots__ = ()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -64,7 +57,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addini(
         OPTION,
         f"the database that popoto's tests use and empty, never 0 (environment: {VARIABLE})",
-        default=str(DEFAULT_TEST_DATABASE),
+        default=_Default(DEFAULT_TEST_DATABASE),
     )
 
 
@@ -88,7 +81,7 @@ def database_number(config: pytest.Config) -> int:
 def _is_chosen(config: pytest.Config) -> bool:
     """Whether somebody has named the database, as opposed to the default."""
     named = os.environ.get(VARIABLE, "").strip()
-    return bool(named) or str(config.getini(OPTION)).strip() != str(DEFAULT_TEST_DATABASE)
+    return bool(named) or not isinstance(config.getini(OPTION), _Default)
 
 
 def choose_database(config: pytest.Config, in_use: int, worker: int) -> int:
@@ -108,100 +101,15 @@ def choose_database(config: pytest.Config, in_use: int, worker: int) -> int:
     return max(wanted, in_use) + 1 + worker - len(candidates)
 
 
-class _TestDatabase:
-    """The database of this session's tests: claimed at the first use, then emptied for each."""
+_EMPTIED = ", and no test finds them, since the database is emptied before each"
 
-    def __init__(self, original: Settings, number: int, mark: Path | None) -> None:
-        self.original = original
-        self.number = number
-        self.problem: Exception | None = None
-        self.is_claimed = False
-        self.is_empty = False
-        #: whether a test was stopped by the problem
-        self.is_needed = False
-        self._lock = threading.RLock()
-        try:
-            self.settings = with_database(original, number)
-        except ValueError:
-            self.settings = from_url(f"redis://127.0.0.1:6379/{number}")
-            self.problem = TestDatabaseError(
-                f"{original.url} is a cluster, which has only database 0, and tests never empty "
-                "that. Use the fixture popoto_server, or REDIS_URL=embedded://"
-            )
-        self.client = make_client(self.settings)
-        self.mark = None if mark is None else mark / _mark_name(self.settings)
-        self.pool: redis.ConnectionPool | None = None
-
-    def install(self) -> None:
-        """Lead the process to the test database. Opens no connection."""
-        client = make_client(self.settings)
-        pool = client.connection_pool
-        if isinstance(pool, Pool):
-            pool.locate = self._before_connecting(pool.locate)
-        self.pool = pool
-        _global_client().become(client)
-
-    @property
-    def is_installed(self) -> bool:
-        """Whether nobody has led the process elsewhere meanwhile."""
-        return _global_client().connection_pool is self.pool
-
-    def _before_connecting(self, locate: Callable[[], Options] | None) -> Callable[[], Options]:
-        def prepared() -> Options:
-            with self._lock:
-                if not self.is_empty:
-                    self.is_needed = True
-                    self.empty()
-            return {} if locate is None else locate()
-
-        return prepared
-
-    def empty(self) -> None:
-        """Empty the database. Raises TestDatabaseError, and NothingWrittenError without server."""
-        if self.problem is not None:
-            raise self.problem
-        try:
-            if not self.is_claimed:
-                self._claim()
-            self.client.flushdb()
-        except (NothingWrittenError, TestDatabaseError) as error:
-            self.problem = error
-            raise
-        self.is_empty = True
-
-    def _claim(self) -> None:
-        if self.client.dbsize() and not (self.mark is not None and self.mark.exists()):
-            raise TestDatabaseError(
-                f"{self.settings.url} is not empty, and not known as a test database, so tests do "
-                f"not touch it. If nothing in it is needed, empty it once (redis-cli -n "
-                f"{self.number} FLUSHDB); or choose another one with the ini option {OPTION} or "
-                f"the environment variable {VARIABLE}; or set REDIS_URL=embedded://"
-            )
-        if self.mark is not None:
-            self.mark.write_text(f"{self.settings.url}\n")
-        self.is_claimed = True
-        logger.info("The tests use %s", self.settings.url)
-
-    def finish(self) -> None:
-        """Give the database back, empty. Raises whatever stands in the way."""
-        if self.is_claimed:
-            self.client.flushdb()
-            if self.mark is not None:
-                self.mark.unlink(missing_ok=True)
-        self.client.close()
-
-
-_DATABASE = pytest.StashKey[_TestDatabase]()
+_DATABASE = pytest.StashKey[TestDatabase]()
 
 _AT_REST = pytest.StashKey[Place]()
 # Where the process leads between the tests, as far as fixtures that outlive a test have decided.
 
 _BEFORE = pytest.StashKey[dict[pytest.FixtureDef[Any], Place]]()
 # Where it led before fixtures changed that, which are still there.
-
-
-def _mark_name(settings: Settings) -> str:
-    return hashlib.sha256(settings.url.encode()).hexdigest()[:16]
 
 
 def _global_client() -> Client:
@@ -226,17 +134,45 @@ def _models_are_defined() -> bool:
     return any(not model.__module__.startswith("popoto.") for model in known_models.all_models())
 
 
+def _find_database(config: pytest.Config) -> TestDatabase:
+    """That of the server to which the process leads. Raises ValueError for a wrong choice."""
+    original = _global_client().current_settings()
+    number = choose_database(config, int(original.options.get("db") or 0), _worker(config))
+    cache = getattr(config, "cache", None)
+    return TestDatabase(original, number, None if cache is None else cache.mkdir("popoto"))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection(session: pytest.Session) -> Generator[None, object, object]:
+    """What modules do while they are imported reaches the tests' database, and no real data."""
+    before = Place.current()
+    try:
+        database = _find_database(session.config)
+    except ValueError:  # told by the tests
+        return (yield)
+    database.install()
+    try:
+        return (yield)
+    finally:
+        if database.is_installed:
+            before.lead_back()
+        if number := database.size():
+            _warn(
+                session.config,
+                f"{number} keys were written while modules were imported{_EMPTIED}: write them in "
+                "a fixture",
+            )
+        database.client.close()
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _popoto_test_db(request: pytest.FixtureRequest) -> Iterator[int]:
     """The number of the tests' database. The process leads there until the session ends."""
     config = request.config
-    original = _global_client().current_settings()
-    number = choose_database(config, int(original.options.get("db") or 0), _worker(config))
-    cache = getattr(config, "cache", None)
-    database = _TestDatabase(original, number, None if cache is None else cache.mkdir("popoto"))
+    database = _find_database(config)
     config.stash[_DATABASE] = database
     database.install()
-    yield number
+    yield database.number
     try:
         database.finish()
     except Exception as error:  # noqa: BLE001  # whatever it is, the tests have passed or failed by now
@@ -258,9 +194,20 @@ def pytest_fixture_setup(
 ) -> Generator[None, object, object]:
     """Note where the process led before a fixture that leads it elsewhere."""
     before = Place.current()
+    database = request.config.stash.get(_DATABASE, None)
+    if database is not None and (fixturedef.scope == "function" or not database.is_installed):
+        database = None
+    number = 0 if database is None else database.size()
     try:
         return (yield)
     finally:
+        if database is not None and database.is_installed and database.size() > number:
+            _warn(
+                request.config,
+                f"{database.size() - number} keys were written by the fixture "
+                f"{fixturedef.argname!r} (scope {fixturedef.scope!r}){_EMPTIED}: give it the scope "
+                "'function'",
+            )
         if not before.is_current():
             request.config.stash.setdefault(_BEFORE, {})[fixturedef] = before
             if fixturedef.scope != "function":
@@ -285,8 +232,8 @@ def _popoto_flush_db(request: pytest.FixtureRequest, _popoto_test_db: int) -> It
     stash = request.config.stash
     database = stash[_DATABASE]
     stash[_AT_REST] = Place.current()
-    is_due = database.is_installed and "popoto_server" not in request.fixturenames
-    if is_due and (database.is_claimed or _models_are_defined()):
+    is_used = "popoto_server" not in request.fixturenames and _models_are_defined()
+    if database.is_installed and (database.is_claimed or is_used):
         with suppress(NothingWrittenError, TestDatabaseError):  # told by the test that connects
             database.empty()
     yield
@@ -318,13 +265,17 @@ def _popoto_private_server() -> Generator[EmbeddedServer]:
 
 @pytest.fixture
 def popoto_server(
-    _popoto_private_server: EmbeddedServer, _popoto_reset_async: None
+    request: pytest.FixtureRequest,
+    _popoto_private_server: EmbeddedServer,
+    _popoto_reset_async: None,
 ) -> EmbeddedServer:
     """A private embedded server, empty; the process leads there during the test.
 
     `popoto_server.url` is its address. One server serves all tests of a process that ask for
     it, one after the other. Needs `popoto[embedded]`; starting takes some 80 ms, once.
     """
+    if hasattr(request, "param"):
+        raise pytest.UsageError(f"popoto_server takes no parameter, got {request.param!r}")
     server = _popoto_private_server
     server.ensure_running()
     private = make_client(from_url(server.url))

@@ -572,3 +572,103 @@ def test_a_server_that_ends_with_the_last_test_is_told_as_a_warning(tmp_path: Pa
         )
     assert "1 passed, 1 warning" in outcome.text, outcome.text
     assert "was not emptied after the last test" in outcome.text
+
+
+WRITES_TOO_EARLY = """
+    import popoto
+    import pytest
+    from popoto import redis_db
+
+    class Thing(popoto.Model):
+        name = popoto.KeyField()
+
+    Thing.create(name="imported")
+
+    @pytest.fixture(scope="module")
+    def of_the_module():
+        Thing.create(name="a")
+        Thing.create(name="b")
+
+    @pytest.fixture(scope="module")
+    def reads_only():
+        return Thing.query.count()
+
+    @pytest.fixture
+    def of_the_test():
+        Thing.create(name="c")
+
+    def test_one(of_the_module, reads_only, of_the_test):
+        assert [each.name for each in Thing.query.all()] == ["c"]
+
+    class TestClass:
+        @classmethod
+        def setup_class(cls):
+            Thing.create(name="d")
+
+        def test_two(self):
+            assert Thing.query.count() == 0
+"""
+
+
+def test_what_no_test_will_find_is_told_of_and_reaches_no_real_data(
+    session: Session, server_url: str
+) -> None:
+    with database(server_url, 0) as production:
+        production.set("precious", 1)
+    outcome = session.run(WRITES_TOO_EARLY)
+    assert outcome.counts(passed=2), outcome.text
+    assert occupied(server_url) == {0: [b"precious"]}
+    told = " ".join(outcome.text.split())
+    assert "keys were written while modules were imported, and no test finds them" in told
+    assert "keys were written by the fixture 'of_the_module' (scope 'module')" in told
+    assert "setup_class" in told
+    assert told.count("keys were written") == 3
+
+
+def test_a_module_that_configures_its_server_when_it_is_imported_keeps_it(
+    session: Session, server_url: str
+) -> None:
+    outcome = session.run(
+        f"""
+        from popoto import redis_db
+
+        redis_db.set_REDIS_DB_settings(url={server_url + "?db=3"!r})
+
+        def test_one():
+            found = redis_db.get_REDIS_DB().connection_pool.connection_kwargs["db"]
+            assert found == 15
+            assert redis_db.get_REDIS_DB().ping()
+        """
+    )
+    assert outcome.counts(passed=1), outcome.text
+
+
+def test_a_default_that_is_chosen_is_a_choice(session: Session, server_url: str) -> None:
+    session.url = f"{server_url}?db=15"
+    outcome = session.run(TWO_TESTS.format(number=14))
+    assert outcome.counts(passed=2), outcome.text
+    outcome = session.run(TWO_TESTS.format(number=14), ini="popoto_test_db = 15")
+    assert outcome.code == 1
+    assert "is the database that the connection URL names" in outcome.text
+
+
+def test_something_else_of_the_name_of_the_private_server(session: Session) -> None:
+    outcome = session.run(
+        """
+        import popoto
+        import pytest
+
+        class Thing(popoto.Model):
+            name = popoto.KeyField()
+
+        @pytest.mark.parametrize("popoto_server", [1, 2])
+        def test_one(popoto_server):
+            Thing.create(name="a")
+
+        @pytest.mark.parametrize("popoto_server", ["redis://elsewhere"], indirect=True)
+        def test_two(popoto_server):
+            pass
+        """
+    )
+    assert outcome.counts(passed=2, error=1), outcome.text
+    assert "popoto_server takes no parameter, got 'redis://elsewhere'" in outcome.text

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import warnings
 from typing import Any
 
@@ -17,10 +18,12 @@ from popoto import (
     Relationship,
     SortedField,
     StringField,
+    clock,
 )
-from popoto.exceptions import QueryException, UnknownNameError
+from popoto.exceptions import ConfigurationError, QueryException, UnknownNameError
 from popoto.stores.default import get_default_store, set_default_store
 from popoto.stores.filesystem import FilesystemStore
+from popoto.testing.faults import FaultProxy, crashes
 from tests.driver import Api
 
 
@@ -186,3 +189,52 @@ def test_a_path_beside_a_store_is_told_of(tmp_path: Any) -> None:
         assert get_default_store() is store
     finally:
         set_default_store(None)
+
+
+@pytest.mark.parametrize(("replicas", "timeout"), [("x", 1), (-1, 1), (True, 1), (1, 0), (1, "x")])
+def test_replicas_to_wait_for_are_checked_where_they_are_said(replicas: Any, timeout: Any) -> None:
+    with pytest.raises(ConfigurationError):
+        popoto.wait_for_replicas(replicas, timeout)
+
+
+def test_a_moment_is_checked_where_it_is_said() -> None:
+    wrong: Any
+    for wrong in ("x", True, None, datetime.datetime(2026, 1, 1)):
+        with pytest.raises(TypeError, match=r"seconds since 1970.*timestamp"):
+            clock.using(wrong)
+    with pytest.raises(ValueError, match="finite"):
+        clock.using(float("nan"))
+    with clock.using(5):
+        assert clock.now() == 5.0
+
+
+def nothing() -> None:
+    """What a child process does."""
+
+
+@pytest.mark.parametrize(("times", "within"), [(0, 1.0), (-1, 1.0), (1, 0.0), (1, float("nan"))])
+def test_crashes_that_could_not_happen_are_refused(times: int, within: float) -> None:
+    with pytest.raises(ValueError, match="times of 1 or more"):
+        list(crashes(nothing, times=times, within=within))
+
+
+@pytest.mark.parametrize(
+    ("order", "given", "options"),
+    [
+        ("delay", (-1,), {}),
+        ("delay", ("x",), {}),
+        ("delay", (float("inf"),), {}),
+        ("lose_reply", (5,), {}),
+        ("lose_reply", ("GET",), {"times": 0}),
+        ("cut", ("GET",), {"times": -1}),
+        ("cut", ("GET",), {"chance": 3}),
+        ("cut", ("GET",), {"chance": 0.0}),
+        ("stall", ("GET",), {"after": -2}),
+        ("answer", ("text",), {}),
+    ],
+)
+def test_faults_that_could_not_happen_are_refused(
+    server_url: str, order: str, given: Any, options: Any
+) -> None:
+    with FaultProxy(server_url) as proxy, pytest.raises((TypeError, ValueError)):
+        getattr(proxy, order)(*given, **options)

@@ -136,13 +136,13 @@ def persistent_place(directory: str | os.PathLike[str]) -> Place:
     Raises `EmbeddedServerError` if it is no directory, if it is not this user's own, and if
     somebody else could put another one in its place.
     """
-    given = os.fspath(directory)
+    given = os.fsdecode(directory)
     if not given or "\0" in given:
         raise EmbeddedServerError(
             f"The embedded server got an empty or impossible path, {given!r}. "
             "Name a directory, or pass None for a temporary server."
         )
-    if str(given).startswith("~"):
+    if given.startswith("~"):
         raise EmbeddedServerError(
             f"The embedded server got the path {given!r}, and ~ is no directory of yours here. "
             "Write the whole path, or expand it: Path(…).expanduser()"

@@ -10,6 +10,7 @@ import threading
 from types import TracebackType
 from typing import Self
 
+from popoto.embedded import losing
 from popoto.embedded.binary import require_supported_platform
 from popoto.embedded.errors import EmbeddedServerError
 from popoto.embedded.joining import Seat, join
@@ -85,11 +86,7 @@ class EmbeddedServer:
         temporary directory that held them instead was removed. Raises `EmbeddedServerError` if the
         server cannot be started or this use was closed.
         """
-        if self._is_closed:
-            raise EmbeddedServerError(
-                f"This use of the embedded server of {self.directory!r} is closed. "
-                "Call start() for a new one."
-            )
+        self._check_open()
         self._membership.enter(self)
 
     def close(self) -> None:
@@ -103,6 +100,7 @@ class EmbeddedServer:
             self._membership.leave(self)
 
     def __enter__(self) -> Self:
+        self._check_open()
         return self
 
     def __exit__(
@@ -112,6 +110,13 @@ class EmbeddedServer:
         traceback: TracebackType | None,
     ) -> None:
         self.close()
+
+    def _check_open(self) -> None:
+        if self._is_closed:
+            raise EmbeddedServerError(
+                f"This use of the embedded server of {self.directory!r} is closed. "
+                "Call start() for a new one."
+            )
 
     def __repr__(self) -> str:
         return f"<EmbeddedServer {self.url}{' closed' if self._is_closed else ''}>"
@@ -166,13 +171,21 @@ class _Membership:
                 if not self.place.persistent and seat.starts != starts:
                     self._warn_of_loss()
                 return
+            if self.place.persistent and not seat.is_current():
+                losing.tell_of_replaced(self.place)
             seat.connection.close()
             self.seat = None
         is_owner = self.place.persistent or self.owner == os.getpid()
         if is_owner:
             self.place.make()
+        is_new = losing.has_no_data(self.place)
         self.seat = join(self.place, may_start=is_owner)
         self.socket_path = self.seat.server_path
+        if self.place.persistent and self.seat.supervisor:
+            if is_new:
+                losing.tell_of_unread(self.place)
+            else:
+                losing.tell_of_torn_log(self.place)
         if seat is not None and self.seat.supervisor and not self.place.persistent:
             self._warn_of_loss()
 

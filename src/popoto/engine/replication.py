@@ -10,8 +10,9 @@ from __future__ import annotations
 from collections.abc import Generator, Iterable, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass
+from functools import partial
 
-from popoto._blocks import block
+from popoto._blocks import Block, block
 from popoto.engine.outcome import wrote_nothing
 from popoto.engine.request import Reply, Request
 from popoto.exceptions import NotReplicatedError
@@ -22,8 +23,7 @@ __all__ = ["Shortfall", "heard", "missing", "most_demanding", "wait_for_replicas
 _asked_for: ContextVar[Wait | None] = ContextVar("popoto_replicas", default=None)
 
 
-@block
-def wait_for_replicas(replicas: int, timeout: float = DEFAULT_REPLICA_TIMEOUT) -> Generator[None]:
+def wait_for_replicas(replicas: int, timeout: float = DEFAULT_REPLICA_TIMEOUT) -> Block:
     """Let every write inside the `with` block wait until so many replicas have it.
 
     In this thread or task and those it starts; instead of what the model and the connection
@@ -33,7 +33,12 @@ def wait_for_replicas(replicas: int, timeout: float = DEFAULT_REPLICA_TIMEOUT) -
     primary. Costs no round trip; it takes as long as the replicas do. Raises
     ConfigurationError, which is a ValueError, for a number or time that is none.
     """
-    token = _asked_for.set(checked_wait(replicas, timeout))
+    return _waiting(checked_wait(replicas, timeout))
+
+
+@partial(block, title="wait_for_replicas")
+def _waiting(wait: Wait) -> Generator[None]:
+    token = _asked_for.set(wait)
     try:
         yield
     finally:

@@ -50,9 +50,13 @@ def crashes(
     be pickled; each child has connections of its own. Its module is imported once, and children
     are forked from there, which takes some milliseconds each. What it prints goes to stderr.
 
-    Raises ValueError for a function that has no name to be found by, RuntimeError with the child's
-    traceback if one fails by itself.
+    Raises ValueError for a function that has no name to be found by, and for numbers of which no
+    crash comes; RuntimeError with the child's traceback if one fails by itself.
     """
+    if times < 1 or not within > 0:
+        raise ValueError(
+            f"crashes() needs times of 1 or more and a positive within, got {times} and {within}"
+        )
     name = _name_of(work)
     instants = random.Random(seed)
     with _Launcher(name, arguments) as launcher:

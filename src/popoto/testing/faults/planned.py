@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 import threading
 from collections.abc import Callable
@@ -58,6 +59,26 @@ class Fault:
     #: Done as soon as what is held back may go on; awaited in the thread of the proxy.
     due: Future[None] = field(default_factory=Future[None])
     _was_answered: threading.Event = field(default_factory=threading.Event)
+
+    def __post_init__(self) -> None:
+        """Raises ValueError or TypeError for an order that could never be carried out."""
+        if not (self.matching is None or isinstance(self.matching, (str, bytes))) and not callable(
+            self.matching
+        ):
+            raise TypeError(
+                "an order names commands by their name, by bytes or by a function, not by "
+                f"{self.matching!r}"
+            )
+        if self.times is not None and self.times < 1:
+            raise ValueError(f"times must be 1 or more, or None for all, got {self.times!r}")
+        if self.after < 0:
+            raise ValueError(f"after must be 0 or more, got {self.after!r}")
+        if not 0.0 < self.chance <= 1.0:
+            raise ValueError(f"chance must be above 0 and at most 1, got {self.chance!r}")
+        if not 0.0 <= self.seconds < math.inf:
+            raise ValueError(f"seconds must be 0 or more, got {self.seconds!r}")
+        if not isinstance(self.reply, bytes):
+            raise TypeError(f"a reply is given in bytes, as b'+OK\\r\\n', got {self.reply!r}")
 
     def wait(self, seconds: float = _WAIT_SECONDS) -> None:
         """Returns when it has befallen a command. Raises TimeoutError."""
