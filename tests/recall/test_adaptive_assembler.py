@@ -160,7 +160,7 @@ def test_the_same_samples_in_another_order_are_as_good() -> None:
     for _ in range(6):
         assembler.assemble()
     assert assembler.current_weights != {"a": 0.5, "b": 0.5}
-    assert assembler.baseline_quality == 0.2
+    assert assembler.baseline_quality == pytest.approx(0.2)
 
 
 def test_defaults() -> None:
