@@ -43,6 +43,7 @@ from .tagging import (
     value_of,
     within_length,
 )
+from .usual_moments import usual_moment
 
 __all__ = [
     "MAX_DEPTH",
@@ -291,6 +292,14 @@ def _tree_decoder(
     return decode
 
 
+def _moment_decoder(decode_any: Decoder) -> Decoder:
+    def decode(raw: bytes) -> object:
+        moment = usual_moment(raw)
+        return decode_any(raw) if moment is None else moment
+
+    return decode
+
+
 def _converted(
     type_: type, convert: Callable[[object], object], value: object, raw: bytes
 ) -> object:
@@ -366,7 +375,7 @@ _DECODERS: dict[type, Decoder] = {
     dict: _tree_decoder(dict, _no_conversion, _dict_or_value),
     set: _tree_decoder(set, lambda value: items_as_set(_elements(value))),
     tuple: _tree_decoder(tuple, lambda value: tuple(_elements(value))),
-    datetime: _tree_decoder(datetime, _no_conversion),
+    datetime: _moment_decoder(_tree_decoder(datetime, _no_conversion)),
     date: _tree_decoder(date, _no_conversion),
     time: _tree_decoder(time, _no_conversion),
 }

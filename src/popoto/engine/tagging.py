@@ -400,9 +400,9 @@ def _untag_decimal(tree: Map, _: int) -> object:
 
 # 1.6 writes years before 1000 with fewer than four digits; month and day always have two.
 _DATE_FORM = re.compile(r"[0-9]{5,8}")
-_CLOCK = r"(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]\.[0-9]{6}"
-_TIME_FORM = re.compile(_CLOCK)
-_DATETIME_FORM = re.compile(rf"[0-9]{{5,8}}T{_CLOCK}")
+CLOCK = r"(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]\.[0-9]{6}"
+_TIME_FORM = re.compile(CLOCK)
+_DATETIME_FORM = re.compile(rf"[0-9]{{5,8}}T{CLOCK}")
 # As popoto 1.8.2 and later write them: a fraction only where there is one, the offset behind it.
 _ISO_CLOCK = (
     r"(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](?:\.[0-9]{6})?"
