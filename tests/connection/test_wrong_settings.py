@@ -153,3 +153,12 @@ def test_what_is_no_path_of_contents_is_refused_and_changes_nothing(path: Any) -
     with pytest.raises(ConfigurationError, match="content_path"):
         popoto.configure(content_path=path, content_store=FilesystemStore("elsewhere"))
     assert get_default_store() is before
+
+
+async def test_a_url_in_the_place_of_a_client_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(redis_db, "POPOTO_REDIS_DB", "redis://h:7000")
+    with pytest.raises(ConfigurationError, match=r"set_REDIS_DB_settings\(url=...\)"):
+        redis_db.connection()
+    monkeypatch.setattr(redis_db, "_POPOTO_ASYNC_REDIS_DB", "redis://h:7000")
+    with pytest.raises(ConfigurationError, match=r"set_REDIS_DB_settings\(url=...\)"):
+        await redis_db.async_connection()

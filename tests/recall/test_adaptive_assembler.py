@@ -141,6 +141,28 @@ def test_the_assembler_in_use_is_a_copy_and_is_asked_by_name(api: Api) -> None:
     assert assembler.inner.score_weights == assembler.current_weights != given.score_weights
 
 
+def test_samples_of_a_candidate_have_a_window_of_their_own() -> None:
+    inner = Inner({"a": 0.5, "b": 0.5})
+    inner.samples = [0.1, 0.1, 0.3, 0.2, 0.3]
+    assembler = adaptive(inner, window_size=2)
+    seen: list[tuple[int, int]] = []
+    for _ in range(5):
+        assembler.assemble()
+        seen.append((len(assembler._current_window), len(assembler._candidate_window)))
+    assert seen == [(1, 0), (0, 0), (0, 1), (0, 0), (1, 0)]
+
+
+def test_the_same_samples_in_another_order_are_as_good() -> None:
+    inner = Inner({"a": 0.5, "b": 0.5})
+    # Added up from the left, the candidate's three are less by the last digit.
+    inner.samples = [0.1, 0.2, 0.3, 0.3, 0.2, 0.1]
+    assembler = adaptive(inner)
+    for _ in range(6):
+        assembler.assemble()
+    assert assembler.current_weights != {"a": 0.5, "b": 0.5}
+    assert assembler.baseline_quality == pytest.approx(0.2)
+
+
 def test_defaults() -> None:
     quality = RetrievalQuality(fok_score=0.6, avg_confidence=0.5)
     assert _default_quality_metric(quality) == pytest.approx(0.3)

@@ -18,6 +18,7 @@ from popoto import EmbeddingField, KeyField, Model, StringField
 from popoto.fields import embedding_field
 from popoto.fields.embedding_field import invalidate_cache
 from popoto.memory.vectors.files import VectorDirectory
+from popoto.redis_db import get_REDIS_DB
 from tests.driver import Api
 from tests.vectors.provider import TABLE, Known
 
@@ -65,6 +66,23 @@ def test_a_delete_removes_file_and_entry(api: Api, e: Any, directory: Path) -> N
     api(saved.delete)
     assert [each.name for each in (directory / "E").iterdir()] == ["_index.json"]
     assert embedding_field._read_index("E") == {}
+
+
+def test_a_move_in_a_pipeline_takes_the_vector_along(api: Api, e: Any) -> None:
+    api(e.create, name="x", text="a")
+    pipeline = get_REDIS_DB().pipeline()
+    record = api(e.query.get, name="x")
+    record.name = "z"
+    api(record.save, pipeline=pipeline, migrate_key=True)
+    # Nobody is told whether the pipeline is executed.
+    assert found(e) == ["x"]
+    pipeline.execute()
+    assert found(e) == ["z"]
+    pipeline = get_REDIS_DB().pipeline()
+    api(api(e.query.get, name="z").delete, pipeline=pipeline)
+    assert found(e) == ["z"]
+    pipeline.execute()
+    assert found(e) == []
 
 
 def test_vectors_that_are_made_anew_leave_nothing_of_who_is_gone(

@@ -93,12 +93,20 @@ def check_nothing_left(reader: ReplyReader) -> None:
 #: Small numbers as text, which is quicker to look up than to make.
 _digits = cast("Callable[[object], str | None]", {n: str(n) for n in range(1024)}.get)
 
+_are_texts: Final = frozenset[type]((str, bytes)).issuperset
+
 
 def pack(commands: Sequence[Command]) -> bytes:
     """The bytes that ask for these commands, in order. Raises redis.DataError."""
     if len(commands) == 1:
         return _pack_one(_texts(commands[0]))
-    return b"".join([_pack_one(_texts(command)) for command in commands])
+    # Many are mostly those that read records, whose arguments are texts already.
+    return b"".join(
+        [
+            _pack_one(tuple(command) if _are_texts(map(type, command)) else _texts(command))
+            for command in commands
+        ]
+    )
 
 
 def without_numbers(command: Sequence[Any]) -> tuple[Any, ...]:

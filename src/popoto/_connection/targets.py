@@ -85,7 +85,15 @@ _CLUSTER_CLIENTS: Final = (redis.RedisCluster, redis_asyncio.RedisCluster)
 
 
 def is_mock(client: object) -> bool:
-    """Whether it is no client of redis-py, though it may say that it is one."""
+    """Whether it is no client of redis-py, though it may say that it is one.
+
+    Raises ConfigurationError for a URL, which nobody would connect to.
+    """
+    if type(client) in (str, bytes):
+        raise ConfigurationError(
+            "A URL stands where a client is expected (popoto.redis_db.POPOTO_REDIS_DB): call "
+            "set_REDIS_DB_settings(url=...) instead"
+        )
     return not issubclass(type(client), (*_CLIENTS, *_CLUSTER_CLIENTS))
 
 

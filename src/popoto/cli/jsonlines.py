@@ -56,12 +56,9 @@ def dump(value: Json) -> str:
 def load(line: str | bytes) -> Json:
     """What a line of JSON holds. Raises BadJson."""
     try:
-        return json.loads(
-            line,
-            parse_constant=_no_constant,
-            parse_float=_finite,
-            object_pairs_hook=_entries,
-        )
+        if isinstance(line, bytes):
+            line = line.decode(json.detect_encoding(line), "surrogatepass")
+        return _DECODER.decode(line)
     except (ValueError, RecursionError) as error:
         raise BadJson(f"no JSON: {error}") from error
 
@@ -84,6 +81,12 @@ def _entries(pairs: list[tuple[str, Json]]) -> dict[str, Json]:
         twice = next(name for name in entries if names.count(name) > 1)
         raise ValueError(f"an object names {twice!r} twice")
     return entries
+
+
+#: Made once: `json.loads` with options makes one for each line.
+_DECODER: Final = json.JSONDecoder(
+    parse_constant=_no_constant, parse_float=_finite, object_pairs_hook=_entries
+)
 
 
 # Values to JSON ----------------------------------------------------------------------------

@@ -353,6 +353,9 @@ class EmbeddingField(VectorsOfModels, Field[int]):
     def follow(self, moved: Sequence[tuple[str, str | None]]) -> Plan[None]:
         return self.keeper.follow(moved)
 
+    def precede(self, moving: Sequence[tuple[str, str]]) -> Plan[None]:
+        return self.keeper.precede(moving)
+
     def put_back(self, replaced: Mapping[str, Any]) -> Plan[None]:
         return self.keeper.put_back(replaced)
 

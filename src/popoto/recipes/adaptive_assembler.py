@@ -6,6 +6,7 @@ import copy
 import logging
 import math
 import random
+import statistics
 import threading
 from collections.abc import Callable, Mapping
 from typing import Any, Final
@@ -90,7 +91,9 @@ class AdaptiveAssembler:
         self._original: dict[str, float] = dict(inner.score_weights)
         self._baseline: float | None = None
         self._is_testing = False
+        #: samples of the weights that are kept, and those of a candidate
         self._current_window: list[float] = []
+        self._candidate_window: list[float] = []
         self._margin = number_in(margin, "margin", infinite=True)
         self._lock = threading.Lock()
         if state is not None:
@@ -105,7 +108,7 @@ class AdaptiveAssembler:
                 "kept": dict(self._original),
                 "baseline": self._baseline,
                 "testing": self._is_testing,
-                "window": list(self._current_window),
+                "window": list(self._window),
             }
 
     def _restore(self, state: Mapping[str, Any]) -> None:
@@ -123,7 +126,11 @@ class AdaptiveAssembler:
         self._use({name: float(state["weights"][name]) for name in self._original})
         self._baseline = state["baseline"]
         self._is_testing = bool(state["testing"])
-        self._current_window = [float(sample) for sample in state["window"]]
+        self._window[:] = [float(sample) for sample in state["window"]]
+
+    @property
+    def _window(self) -> list[float]:
+        return self._candidate_window if self._is_testing else self._current_window
 
     @property
     def current_weights(self) -> dict[str, float]:
@@ -182,10 +189,11 @@ class AdaptiveAssembler:
                 self._take(sample)
 
     def _take(self, sample: float) -> None:
-        self._current_window.append(sample)
-        if len(self._current_window) >= self._window_size:
-            mean = sum(self._current_window) / len(self._current_window)
-            self._current_window = []
+        self._window.append(sample)
+        if len(self._window) >= self._window_size:
+            # Exact, so that the order of samples decides nothing between two windows.
+            mean = statistics.fmean(self._window)
+            self._window.clear()
             if self._is_testing:
                 self._judge(mean)
             else:

@@ -62,6 +62,13 @@ class Written(Kept):
         """
         yield from ()
 
+    def precede(self, moving: Sequence[tuple[str, str]]) -> Plan[None]:
+        """Records may come to be stored under the second keys, once a caller's pipeline has run.
+
+        What is kept of them has to be found under both: nobody is told whether that happens.
+        """
+        yield from ()
+
     def put_back(self, replaced: Mapping[str, Any]) -> Plan[None]:
         """Let what is kept outside the server be as it was, by record key (`Prepared.replaced`).
 

@@ -91,19 +91,27 @@ class FollowedDirectory:
         """Remove the vectors of these records."""
         self.save({}, keys)
 
-    def rename(self, moved: Iterable[tuple[str, str]]) -> None:
+    def rename(self, moved: Sequence[tuple[str, str]]) -> None:
         """Let other keys have the vectors of these, unless they have their own already."""
         with self.directory.locked():
-            vectors: dict[str, Array] = {}
-            for old, new in moved:
-                if self.directory.signature_of(new) is None:
-                    try:
-                        vectors[new] = self.directory.load(vector_name(old))
-                    except (OSError, ValueError):
-                        continue
-            if vectors:
-                self.directory.save(vectors)
+            self._copy(moved)
             self.directory.delete(old for old, _ in moved)
+
+    def copy(self, moving: Sequence[tuple[str, str]]) -> None:
+        """Let other keys have the vectors of these as well, unless they have their own already."""
+        with self.directory.locked():
+            self._copy(moving)
+
+    def _copy(self, moving: Sequence[tuple[str, str]]) -> None:
+        vectors: dict[str, Array] = {}
+        for old, new in moving:
+            if self.directory.signature_of(new) is None:
+                try:
+                    vectors[new] = self.directory.load(vector_name(old))
+                except (OSError, ValueError):
+                    continue
+        if vectors:
+            self.directory.save(vectors)
 
     def _take_own(
         self,
@@ -296,6 +304,9 @@ class FileKeeper(VectorKeeper):
             yield Call(lambda: self.followed.rename(renamed))
         if gone:
             yield Call(lambda: self.followed.delete(gone))
+
+    def precede(self, moving: Sequence[tuple[str, str]]) -> Plan[None]:
+        yield Call(lambda: self.followed.copy(moving))
 
     def forgetting(self, subject: Subject) -> Plan[Trace]:
         trace: Trace = yield Call(lambda: self._forgotten(subject))

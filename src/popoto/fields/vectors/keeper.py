@@ -149,6 +149,10 @@ class VectorKeeper(ABC):
         """Records have left their first keys for the second ones, or for good."""
         yield from ()
 
+    def precede(self, moving: Sequence[tuple[str, str]]) -> Plan[None]:
+        """Records may leave their first keys for the second ones, and need their vectors there."""
+        yield from ()
+
     @abstractmethod
     def forgetting(self, subject: Subject) -> Plan[Trace]:
         """Forget the vectors of erased records, also in the memory of other processes."""

@@ -28,7 +28,8 @@ local function add_term(term, members, sizes, place_of, sums)
     local length = tonumber(sizes[place] or 1)
     sums[place] = sums[place] + term_score(term, frequency_of(posting), length)
   end
-  if not term.postings and term.holders > #members then
+  -- A posting that has to be read costs about as much as two questions, one that was read half of one.
+  if term.holders > (term.postings and 2 or 0.5) * #members then
     in_chunks(members, function(first, last)
       for index, posting in ipairs(call('ZMSCORE', term.key, unpack(members, first, last))) do
         if posting then

@@ -112,6 +112,18 @@ def take_back(operations: Iterable[Operation]) -> Plan[None]:
             logger.warning("%s: what was prepared could not be undone: %s", field.label, error)
 
 
+def let_precede(operation: Operation) -> Plan[None]:
+    """Tell fields that keep something outside the server where a record may soon be found.
+
+    For an operation that waits in a caller's pipeline. What a record leaves for good stays, as the
+    pipeline may be dropped: it is collected later.
+    """
+    old, new = (operation.options.following_fields and operation.left) or ("", None)
+    if new is not None:
+        for field in operation.options.following_fields:
+            yield from field.precede([(old, new)])
+
+
 def let_follow(operations: Iterable[Operation]) -> Plan[None]:
     """Tell fields that keep something outside the server which keys records have left."""
     moved: dict[int, tuple[AnyField, list[tuple[str, str | None]]]] = {}

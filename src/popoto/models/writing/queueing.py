@@ -17,7 +17,7 @@ from popoto.exceptions import ModelException
 from popoto.fields.describing import describe
 from popoto.fields.keeping.shards import register
 from popoto.models.writing.claims import claim_of
-from popoto.models.writing.contents import prepare_contents
+from popoto.models.writing.contents import let_precede, prepare_contents
 from popoto.models.writing.operation import Operation
 
 _SLIP = "; all else, the values of fields too, is given by keyword"
@@ -56,6 +56,7 @@ def queue_up(operation: Operation, pipeline: Any) -> Plan[Any]:
         queue(pipeline, batch, operation.options.shard)
         operation.leave(queued)
         queued.note(operation.keys)
+        yield from let_precede(operation)
     operation.queue_up()
     return pipeline
 
