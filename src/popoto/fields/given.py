@@ -13,6 +13,7 @@ from popoto.fields.describing import describe
 __all__ = [
     "MOST_RESULTS",
     "dict_in",
+    "flag_in",
     "is_mapping",
     "is_several",
     "model_in",
@@ -34,6 +35,13 @@ def results_wanted(limit: Any) -> int:
     if isinstance(limit, bool) or not isinstance(limit, Integral):
         raise TypeError(f"limit must be an int, got {describe(limit)}")
     return min(int(limit), MOST_RESULTS)
+
+
+def flag_in(given: Any, what: str) -> bool:
+    """True or False. Raises TypeError for a text, which "no" is too, and for a list or dict."""
+    if isinstance(given, (str, bytes, Iterable)):
+        raise TypeError(f"{what} is True or False, got {describe(given)}")
+    return bool(given)
 
 
 def number_in(given: Any, name: str, *, infinite: bool = False) -> float:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from popoto.fields.given import flag_in
 from popoto.models.record import as_dict, json_schema
 from popoto.models.record.record import Record
 
@@ -34,7 +35,15 @@ class AsDictMethods(Record, is_base=True):
         as lists, members of an Enum as their values; NaN and infinities as text. Raises
         ModelException for a value that has no such form.
         """
-        return as_dict.to_dict(self, include, exclude, relationships, max_depth, in_json=json)
+        what = f"{self._meta.model_name}.to_dict"
+        return as_dict.to_dict(
+            self,
+            include,
+            exclude,
+            relationships is not False and flag_in(relationships, f"{what}(relationships=…)"),
+            max_depth,
+            in_json=json is not False and flag_in(json, f"{what}(json=…)"),
+        )
 
     def __iter__(self) -> Iterator[tuple[str, Any]]:
         """Names and values of `to_dict(json=True)`: `dict(record)`, which FastAPI asks for."""

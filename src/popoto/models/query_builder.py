@@ -15,6 +15,7 @@ from popoto.exceptions import QueryException
 from popoto.fields.asking.conditions import Filter, Q
 from popoto.fields.describing import describe
 from popoto.fields.field import Field
+from popoto.fields.given import flag_in
 from popoto.models.query_operations import QueryOperations
 from popoto.models.reading.aggregating import field_name
 from popoto.models.reading.chunks import Chunks
@@ -64,6 +65,7 @@ class TypedTuples(ABC):
         With `flat` the values of the one field that is named, without tuples around them;
         TypeError where there are several.
         """
+        flat = flag_in(flat, "values_list(flat=…)")
         if flat and len(names) > 1:
             raise TypeError(
                 f"values_list(flat=True) gives the values of one field, got {len(names)}: leave "

@@ -89,6 +89,19 @@ class Subscriber(ABC):
         for name in ("sub_channel_names", "sub_channel_patterns"):
             if isinstance(getattr(self, name), (str, bytes)):
                 raise SubscriberException(f"{type(self).__name__}.{name} must be a list of names")
+        if args and type(self).__init__ is Subscriber.__init__:
+            tell(
+                f"{type(self).__name__}({args[0]!r}): a Subscriber takes nothing by position, so "
+                "it has no effect; channels are those of sub_channel_names",
+                refuse=is_strict(),
+            )
+        for name in self.sub_channel_names:
+            if isinstance(name, str) and ("*" in name or "?" in name):
+                tell(
+                    f"{type(self).__name__}.sub_channel_names: {name!r} is a channel of just that "
+                    "name; patterns go into sub_channel_patterns",
+                    refuse=is_strict(),
+                )
         self._is_closed = False
         self._is_reading = False
         self._early: deque[dict[str, Any]] = deque()

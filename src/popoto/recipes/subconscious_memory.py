@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import reduce
 from typing import Any, Final, TypeAlias, TypeGuard, cast
 
-from popoto._unknown_names import is_strict, slip_of, tell
+from popoto._unknown_names import closest, is_strict, slip_of, tell
 from popoto.exceptions import QueryException
 from popoto.fields.asking.conditions import Q
 from popoto.fields.describing import describe
@@ -100,6 +100,13 @@ class SubconsciousMemory:
         self.keeps_repeated = keeps_repeated
         self.output_format = output_format
         fields = getattr(getattr(self.model_class, "_meta", None), "by_name", ())
+        if fields and importance_field not in (None, "importance", *fields):
+            tell(
+                f"SubconsciousMemory(importance_field={importance_field!r}): "
+                f"{self.model_class.__name__} has no such field, so importance is not stored; "
+                f"{closest(str(importance_field), fields, 'fields')}",
+                refuse=is_strict(self.model_class._meta.strict),
+            )
         shows_content = output_format == "content" or content_field in fields
         self._assembler = ContextAssembler(
             self.model_class,

@@ -12,6 +12,7 @@ from typing import Any, Final, TypeVar
 from redis.exceptions import NoScriptError, ResponseError
 
 from popoto import redis_db
+from popoto._unknown_names import warn_caller
 from popoto.engine.outcome import wrong_kind
 from popoto.engine.request import Argument, ScriptCall
 from popoto.engine.scripts import RECLAIM
@@ -86,6 +87,19 @@ class StreamConsumer:
         clock: Callable[[], float] = time.time,
         sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
     ) -> None:
+        names = {
+            "stream_key": stream_key,
+            "group_name": group_name,
+            "consumer_name": consumer_name,
+        }
+        for name, text in names.items():
+            if not isinstance(text, (str, bytes)) or not text:
+                raise ValueError(f"{name} must be a text that is not empty, got {text!r}")
+        if dead_letter_exact and dead_letter_max_length is None:
+            warn_caller(
+                "StreamConsumer(dead_letter_exact=True) has no effect without "
+                "dead_letter_max_length: all dead letters are kept"
+            )
         if not callable(handler):
             raise TypeError(
                 f"handler must be a function of a list of entries, got {handler!r}: every entry "

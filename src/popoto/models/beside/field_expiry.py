@@ -7,6 +7,7 @@ import math
 
 import redis.exceptions
 
+from popoto._blocks import tell_of_write
 from popoto.engine.looking_up import asked
 from popoto.engine.request import Argument, Plan, Request
 from popoto.exceptions import ModelException, NotStoredError, ValidationError
@@ -77,6 +78,8 @@ def _asked(
     """The answer for the one field; a record that is gone has none, or an empty list."""
     try:
         writes = command != "HPTTL"
+        if writes:
+            tell_of_write(options.model_name)
         request = Request.of(
             (command, key, *arguments, "FIELDS", 1, name),
             shard=options.shard,

@@ -13,6 +13,7 @@ from popoto.engine.codec import Stored
 from popoto.engine.request import Plan, Request
 from popoto.exceptions import QueryException
 from popoto.fields.asking.conditions import Q
+from popoto.fields.given import flag_in
 from popoto.models.reading.by_pk import PK, key_of, with_key_field
 from popoto.models.reading.executing import Execution
 from popoto.models.reading.fixing import check_fixed
@@ -230,6 +231,7 @@ def get_many(
             f"{options.model_name}.query.get_many({redis_keys!r}): give a list of keys; "
             "get() takes a single one"
         )
+    skip_none = flag_in(skip_none, f"{options.model_name}.query.get_many(skip_none=…)")
     wanted, values = _wanted(options, redis_keys or ())
     found: list[Any] = []
     for first in range(0, len(wanted), _GET_MANY_CHUNK):

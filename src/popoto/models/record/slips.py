@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import datetime
 import difflib
 import inspect
 from collections.abc import Iterator, Mapping, Sequence
+from decimal import Decimal
 from types import CodeType, FunctionType
 from typing import Any, Final
 
@@ -68,6 +70,15 @@ _MARKS: Final = ("__sa_validators__", "_marshmallow_hook")
 _SET_BY_META: Final = {"_ttl": "Meta.ttl", "_expire_at": "save(expire_at=…)"}
 
 
+#: Types that are no values of a class's own: who writes one in its body means a field.
+_HELD_BY_FIELDS: Final = frozenset(
+    {
+        *(bool, int, float, str, bytes, list, dict, set, tuple),
+        *(Decimal, datetime.date, datetime.datetime, datetime.time),
+    }
+)
+
+
 class Body(dict[str, Any]):
     """The namespace of a class body, which remembers the fields that it has lost again."""
 
@@ -107,8 +118,23 @@ def tell_of_slips(cls: type, options: ModelOptions, body: Mapping[str, Any]) -> 
         for field in options.by_name.values():
             for problem in field.without_effect(cls):
                 tell(problem, refuse=refuse)
+    if options.history is not None and not options.abstract and not _has_memory(cls, options):
+        tell(
+            f"{cls.__name__}.Meta.history notes what becomes of memory fields (confidence, decay, "
+            "cycles, edges) and mixins, and the model has none; values of other fields are not "
+            "noted",
+            refuse=refuse,
+        )
     for problem in _idle_settings(cls, options, body):
         tell(f"{cls.__name__}.{problem}", refuse=refuse)
+
+
+def _has_memory(cls: type, options: ModelOptions) -> bool:
+    """Whether records have anything beside them that changes without a save."""
+    words = ("confidence", "decay", "cyclic", "edges")
+    return any(options.listed(word) for word in words) or any(
+        base.__name__ in ("AccessTrackerMixin", "PredictionLedgerMixin") for base in cls.__mro__
+    )
 
 
 def tell_of_lost(cls: type, options: ModelOptions, lost: Mapping[str, Field[Any]]) -> None:
@@ -222,6 +248,11 @@ def _idle_settings(cls: type, options: ModelOptions, body: Mapping[str, Any]) ->
             yield (
                 f"{name} is set anew on every instance, so it has no effect here; use "
                 + (_SET_BY_META[name])
+            )
+        elif isinstance(value, type) and value in _HELD_BY_FIELDS and not name.startswith("_"):
+            yield (
+                f"{name} = {value.__name__} makes no field, so values of it are not stored; write "
+                f"{name}: {value.__name__}, or {name} = Field(type={value.__name__})"
             )
         elif name in known and known[name] not in bases and not options.abstract:
             yield (

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from popoto.engine.looking_up import members_of
 from popoto.engine.request import Plan
 from popoto.exceptions import ModelException
+from popoto.fields.given import flag_in
 from popoto.fields.keeping.shards import every_shard
 from popoto.fields.vectors.embedding import described_by, embedded
 from popoto.fields.vectors.keeper import Described, VectorKeeper
@@ -31,6 +32,7 @@ def embed_missing(model: type[Record], batch_size: int) -> Plan[int]:
 def reembed(model: type[Record], batch_size: int, *, anew: bool) -> Plan[int]:
     """The plan of `Model.reembed`; see there."""
     chunks((), batch_size)
+    anew = flag_in(anew, f"{model._meta.model_name}.reembed(anew=…)")
     done = 0
     views = yield from every_shard(model._meta)
     for field in _fields(model):

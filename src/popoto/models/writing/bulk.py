@@ -19,6 +19,7 @@ from popoto.exceptions import (
 from popoto.fields.coercion import CoercionError
 from popoto.fields.describing import describe
 from popoto.fields.field import LeftOut
+from popoto.fields.given import flag_in
 from popoto.fields.stored_number import F
 from popoto.models.record.checking import refusal
 from popoto.models.record.dependants import dependants_of
@@ -121,6 +122,7 @@ def bulk_create(
 
     Each is saved as `request` says; a plain save by default.
     """
+    keep = flag_in(keep, f"{model._meta.model_name}.bulk_create(keep=…)")
     rows = Rows(f"{model._meta.model_name}.bulk_create", on_error=on_error, progress=progress)
     creating = _created(model, instances, batch_size, rows, request or SaveRequest(), keep=keep)
     return (yield from telling(rows, creating))

@@ -19,6 +19,7 @@ from popoto.exceptions import (
     UniquenessError,
 )
 from popoto.fields.describing import describe
+from popoto.fields.given import flag_in
 from popoto.models.reading.absence import Absence, absence
 from popoto.models.reading.by_pk import PK, with_key_field
 from popoto.models.reading.getting import get
@@ -48,6 +49,8 @@ def create(
     instance = model(**values)
     if unmatched is None:
         unmatched = _taken_over(model)
+    if overwrite is not False:
+        overwrite = flag_in(overwrite, f"{model._meta.model_name}.create(overwrite=…)")
     request = SaveRequest(pipeline, create_only=not overwrite, unmatched=unmatched)
     yield from save_as_defined(instance, request)
     return instance if pipeline is None else pipeline

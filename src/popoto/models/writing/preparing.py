@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from popoto._stock import stock
-from popoto._unknown_names import warn_caller
+from popoto._unknown_names import is_strict, tell, warn_caller
 from popoto.engine.codec import NIL
 from popoto.exceptions import (
     KeyMutationError,
@@ -19,7 +19,6 @@ from popoto.models.record import overridden
 from popoto.models.record.checking import coerce_and_check, logger, refusal
 from popoto.models.record.field_names import known_names
 from popoto.models.record.further import tell_of_attributes
-from popoto.models.record.options import ModelOptions
 from popoto.models.record.record import Record
 from popoto.models.writing.keywords import check_keywords
 from popoto.models.writing.restoring import Restoring
@@ -130,11 +129,25 @@ def is_skipped(instance: Record, names: Sequence[str] | None) -> bool:
     return False
 
 
-def checked_names(options: ModelOptions, names: Iterable[str]) -> list[str]:
-    """The names of a partial save, each once. Raises ModelException for unknown ones."""
-    return known_names(
+def checked_names(instance: Record, names: Iterable[str]) -> list[str]:
+    """The names of a partial save, each once. Raises ModelException for unknown ones.
+
+    Tells of a dict with other values than the instance has, which are not written.
+    """
+    options = instance._meta
+    found = known_names(
         options.by_name, names, options.model_name, call="save", keyword="update_fields"
     )
+    if isinstance(names, Mapping):
+        for name in found:
+            if _coerced(options.by_name[name], names[name]) != getattr(instance, name):
+                tell(
+                    f"{options.model_name}.save(update_fields={{{name!r}: …}}) names fields, and "
+                    f"sets none: what the record holds is written; set record.{name}, or call "
+                    f"{options.model_name}.query.update({name}=…)",
+                    refuse=is_strict(options.strict),
+                )
+    return found
 
 
 def check_key_change(instance: Record) -> None:

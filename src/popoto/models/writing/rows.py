@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
@@ -51,6 +52,15 @@ def chunks(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
     return iter(lambda: list(islice(source, min(size, sys.maxsize))), [])
 
 
+def _check_told(what: str, told: object) -> None:
+    """Raise TypeError for what cannot be called, and for a coroutine function, never awaited."""
+    if told is not None and (not callable(told) or inspect.iscoroutinefunction(told)):
+        raise TypeError(
+            f"{what} takes a plain function, which is called as the operation goes on, got "
+            f"{describe(told)}; nothing was written"
+        )
+
+
 class Rows(Company[Operation]):
     """The rows of a bulk operation. Those refused are told one by one, or raised at once."""
 
@@ -65,6 +75,8 @@ class Rows(Company[Operation]):
         progress: Progress | None = None,
         skips_missing: bool = False,
     ) -> None:
+        for name, told in (("progress", progress), ("on_error", on_error)):
+            _check_told(f"{what}({name}=…)", told)
         self.what = what
         self._on_error = on_error
         self._progress = progress

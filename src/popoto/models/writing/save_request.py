@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
+from popoto.fields.given import flag_in
 from popoto.models.reading.absence import Absence
 from popoto.models.writing.conditions import Condition
 from popoto.models.writing.expecting import Expected
+
+_FLAGS: Final = ("ignore_errors", "skip_auto_now", "migrate_key", "recreate")
 
 
 @dataclass(slots=True)
@@ -32,3 +35,10 @@ class SaveRequest:
     #: that of the query whose results are changed
     condition: Condition | None = None
     hook_arguments: dict[str, Any] = field(default_factory=dict[str, Any])
+
+    def __post_init__(self) -> None:
+        """Raise TypeError for a flag that is none: a list of names in its place, or "no"."""
+        if self.ignore_errors is self.skip_auto_now is self.migrate_key is self.recreate is False:
+            return
+        for name in _FLAGS:
+            flag_in(getattr(self, name), f"save({name}=…)")

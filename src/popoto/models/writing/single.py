@@ -34,7 +34,7 @@ def save(instance: Record, request: SaveRequest) -> Plan[Any]:
         check_pipeline(request.pipeline)
     names = None
     if request.update_fields is not None:
-        names = checked_names(instance._meta, request.update_fields)
+        names = checked_names(instance, request.update_fields)
         if not names:
             return 0 if request.pipeline is None else request.pipeline
     nothing = False if request.pipeline is None else request.pipeline

@@ -53,7 +53,7 @@ def saving(instance: Record, request: SaveRequest) -> Operation:
     """A save, checked and formatted at once."""
     names = None
     if request.update_fields is not None:
-        names = checked_names(instance._meta, request.update_fields)
+        names = checked_names(instance, request.update_fields)
         if not names:
             return Nothing(instance, 0)
     kind = Creation if request.create_only else Saving

@@ -7,6 +7,7 @@ from typing import Any
 
 from popoto._unknown_names import warn_caller
 from popoto.exceptions import UnsavedError
+from popoto.fields.keeping.naming import model_of_key
 from popoto.models.record.further import refuses_unknown
 from popoto.models.record.record import Record
 from popoto.models.writing.operation import Operation
@@ -37,10 +38,21 @@ def tell_of_unsaved_targets(operations: Iterable[Operation]) -> None:
             warn_caller(problem)
 
 
-def _unsaved_targets(saving: Saving) -> Iterable[tuple[Record, str]]:
+def _unsaved_targets(saving: Saving) -> Iterable[tuple[Record | None, str]]:
     values = vars(saving.instance)
+    given: dict[str, str] = values.get("_references", {})
     for field in saving.options.listed("relationship"):
         if saving.partial and field.name not in saving.names:
+            continue
+        if field.name in given:
+            wanted = field.known_target
+            key = given[field.name]
+            if wanted is not None and model_of_key(wanted, key) is None:
+                problem = (
+                    f"{field.label} refers to {key!r}, which is no key of {wanted.__name__} or of "
+                    "a model derived from it, so that it leads to nothing"
+                )
+                yield None, problem
             continue
         target: Any = values.get(field.name)
         # The key of a record, which may look like one, says on its own where it leads to.

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from numbers import Integral, Real
 from typing import Any, Final, cast
 
-from popoto.engine.keys import is_shared, text_of
+from popoto._unknown_names import warn_caller
+from popoto.engine.keys import SEPARATOR, is_shared, text_of
 from popoto.exceptions import NoTextError, QueryException
 from popoto.fields.describing import describe
 from popoto.fields.given import MOST_RESULTS, is_mapping
@@ -36,6 +37,7 @@ __all__ = [
     "number_of_results",
     "partition_of",
     "refuse_order",
+    "tell_of_no_keys",
     "text_of_key",
     "the_field",
 ]
@@ -223,8 +225,22 @@ def text_of_key(key: Any) -> str:
 
 
 def checked_boost(options: ModelOptions, what: str, given: Any) -> dict[str, float]:
-    """Numbers by record key. Raises QueryException."""
-    return {
+    """Numbers by record key. Raises QueryException, and tells of what can be no key."""
+    numbers = {
         text_of_key(key): checked_number(options, f"{what} of {key!r}", number)
         for key, number in checked_mapping(options, what, given).items()
     }
+    tell_of_no_keys(options, what, numbers)
+    return numbers
+
+
+def tell_of_no_keys(options: ModelOptions, what: str, given: Collection[str]) -> None:
+    """Tell of texts of which none can be a record's key, such as values of a key field.
+
+    Among keys such a text is no mistake: edges lead to any text.
+    """
+    if given and not any(SEPARATOR in key for key in given):
+        warn_caller(
+            f"{options.model_name}.query.{what}: {next(iter(given))!r} is the key of no record, "
+            "nor is any other of these, so they have no effect; use record.pk"
+        )

@@ -63,6 +63,12 @@ def top_by_decay(
             f"1.0; {closest(base, options.by_name, 'fields')}",
             refuse=is_strict(options.strict),
         )
+    elif base and options.by_name[base].type in (str, bytes, list, dict, set, tuple):
+        tell(
+            f"{options.model_name}: base_score_field={base!r} holds no numbers, so every record "
+            "counts 1.0",
+            refuse=is_strict(options.strict),
+        )
     execution = Execution(spec)
     count = number_of_results(execution, "n", n)
     now, story = clock.now(), Story()

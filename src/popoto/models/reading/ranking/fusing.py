@@ -20,6 +20,7 @@ from popoto.models.reading.ranking.asked import (
     checked_filter,
     checked_limit,
     refuse_order,
+    tell_of_no_keys,
 )
 from popoto.models.reading.ranking.scored import Accepts, Scored, finished
 from popoto.models.reading.spec import QuerySpec
@@ -46,6 +47,7 @@ def fuse(
     _check_number(options, "k", k)
     _check_weights(options, lists, weights)
     scores = reciprocal_ranks(lists, k, weights or {})
+    tell_of_no_keys(options, "fuse()", scores)
     ranked = sorted(scores.items(), key=lambda each: each[1], reverse=True)
     accepts = checked_filter(options, post_filter)
     if accepts is not None:
