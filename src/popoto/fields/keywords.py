@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import datetime
 import inspect
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from inspect import Parameter
-from typing import Any
+from typing import Any, Final
 
+from popoto import clock
 from popoto._unknown_names import closest, is_strict, tell
 from popoto.exceptions import ModelException
 from popoto.fields.describing import describe
+
+#: Seconds within which a default that was worked out for a class is that of its definition.
+_JUST_NOW: Final = 5.0
 
 
 def check_keywords(field: Any, options: Mapping[str, Any]) -> None:
@@ -22,6 +28,13 @@ def check_keywords(field: Any, options: Mapping[str, Any]) -> None:
     for name, value in options.items():
         if isinstance(field.field_defaults.get(name), bool) and not _is_flag(value):
             raise ModelException(f"{kind}({name}={value!r}): {name} is True or False")
+    if _is_now(options.get("default")):
+        tell(
+            f"{kind}(default={describe(options['default'])}) is the moment at which the class is "
+            "made, the same for every record; give the function itself, such as "
+            "default=datetime.now, or auto_now_add=True",
+            refuse=is_strict(),
+        )
     if "max_length" in options:
         _check_max_length(kind, field.max_length)
     for name, remedy in _idle(field, options):
@@ -57,6 +70,17 @@ def unknown_source(label: str, source: str, model: Any) -> str:
     """What is to be said of a `source` that a model does not have."""
     hint = closest(source, model._meta.by_name, "fields")
     return f"{label}: its source {source!r} is no field of the model, so nothing is indexed; {hint}"
+
+
+def _is_now(default: object) -> bool:
+    """Whether a default is the present moment: a function that was called, not given."""
+    moments: list[float] = []
+    if isinstance(default, datetime.datetime):
+        with suppress(OverflowError, OSError, ValueError):
+            moments = [default.timestamp(), default.replace(tzinfo=datetime.UTC).timestamp()]
+    elif isinstance(default, float):
+        moments = [default]
+    return any(abs(moment - clock.now()) < _JUST_NOW for moment in moments)
 
 
 def _is_flag(value: object) -> bool:

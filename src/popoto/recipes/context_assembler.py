@@ -12,6 +12,7 @@ from popoto.engine.request import Plan
 from popoto.engine.run import arun, run
 from popoto.fields.constants import Defaults
 from popoto.fields.describing import describe
+from popoto.fields.given import flag_in
 from popoto.models.reading.ranking.asked import checked_count, checked_number
 from popoto.recipes.assembling.asked import Asked, checked_dict
 from popoto.recipes.assembling.choosing import Budget, length_as_tokens, within
@@ -220,6 +221,7 @@ class ContextAssembler:
         filters: Mapping[str, Any] | None,
         assess_quality: bool,
     ) -> Plan[AssemblyResult]:
+        assess_quality = flag_in(assess_quality, "assemble(assess_quality=…)")
         start = time.perf_counter()
         asked = self._asked(cues, agent_id, filters)
         found = yield from gathered(asked)

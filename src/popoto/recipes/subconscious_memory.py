@@ -12,7 +12,7 @@ from popoto._unknown_names import closest, is_strict, slip_of, tell
 from popoto.exceptions import QueryException
 from popoto.fields.asking.conditions import Q
 from popoto.fields.describing import describe
-from popoto.fields.given import number_in
+from popoto.fields.given import flag_in, number_in
 from popoto.fields.observation import ObservationProtocol
 from popoto.memory.text.sentences import sentences
 from popoto.recipes.context_assembler import AssemblyResult, ContextAssembler
@@ -97,7 +97,7 @@ class SubconsciousMemory:
         self.content_field = content_field
         self.importance_field = importance_field
         self.agent_id_field = agent_id_field
-        self.keeps_repeated = keeps_repeated
+        self.keeps_repeated = flag_in(keeps_repeated, "keeps_repeated")
         self.output_format = output_format
         fields = getattr(getattr(self.model_class, "_meta", None), "by_name", ())
         if fields and importance_field not in (None, "importance", *fields):

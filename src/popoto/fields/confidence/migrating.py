@@ -10,6 +10,7 @@ from popoto.engine.codec import DecodeError
 from popoto.engine.looking_up import looked_up
 from popoto.engine.request import Plan, Reply, Request
 from popoto.fields.confidence.evidence import Confidence
+from popoto.fields.given import flag_in
 from popoto.fields.keeping.adjusting import Adjustment, carried_out
 from popoto.fields.keeping.noting import put_noted
 from popoto.fields.keeping.shards import every_shard
@@ -21,6 +22,7 @@ _PAGE = 500
 
 def migrate(model_class: Any, field: Confidence, *, dry_run: bool) -> Plan[dict[str, Any]]:
     """The plan of `ConfidenceField.migrate_to_partitioned`; see there."""
+    dry_run = flag_in(dry_run, "migrate_to_partitioned(dry_run=…)")
     report: dict[str, Any] = {
         "total": 0,
         "migrated": 0,

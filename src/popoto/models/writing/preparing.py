@@ -139,8 +139,13 @@ def checked_names(instance: Record, names: Iterable[str]) -> list[str]:
         options.by_name, names, options.model_name, call="save", keyword="update_fields"
     )
     if isinstance(names, Mapping):
+        given: Mapping[str, Any] = names
         for name in found:
-            if _coerced(options.by_name[name], names[name]) != getattr(instance, name):
+            value = given[name]
+            # `dict.fromkeys(names)` holds nothing but names.
+            if value is not None and (
+                _coerced(options.by_name[name], value) != getattr(instance, name)
+            ):
                 tell(
                     f"{options.model_name}.save(update_fields={{{name!r}: …}}) names fields, and "
                     f"sets none: what the record holds is written; set record.{name}, or call "

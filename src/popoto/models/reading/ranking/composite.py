@@ -13,6 +13,7 @@ from popoto.engine.request import Argument, Plan, Request, ScriptCall
 from popoto.engine.tree import Keys, Node, Nothing, ScoreRange, all_of, encode, in_parts
 from popoto.exceptions import QueryException
 from popoto.fields.describing import describe
+from popoto.fields.given import flag_in
 from popoto.fields.keeping.shards import all_asked
 from popoto.memory.composite.signals import COMPOSITE, Signal, given
 from popoto.models.beside.leftovers import repair, sweep
@@ -83,6 +84,7 @@ def _best(
         return None
     rule = checked_rule(options, asked.aggregate)
     temperature = checked_temperature(options, asked.temperature)
+    normalize = flag_in(asked.normalize, "normalize")
     least = None
     if asked.min_score is not None:
         least = checked_number(options, "min_score", asked.min_score, infinite=True)
@@ -97,14 +99,14 @@ def _best(
         if isinstance(fetch.operand.node, Nothing) or count <= execution.offset:
             return []
         nodes = yield from _candidates(fetch)
-        span: Span = "own" if asked.normalize else ""
+        span: Span = "own" if normalize else ""
         return [_Ranking(fetch, signals, rule, now, least, node, span) for node in nodes]
 
     told = yield from all_asked((yield from in_each_shard(spec)), rankings_of)
     rankings: list[_Ranking] = [each for several in told for each in several]
     if not rankings:
         return None
-    if asked.normalize and len(rankings) > 1:
+    if normalize and len(rankings) > 1:
         rankings = yield from _on_one_scale(rankings)
 
     def best(first: int, last: int) -> Plan[list[Scored]]:

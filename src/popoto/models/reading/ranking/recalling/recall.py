@@ -6,6 +6,7 @@ from typing import Any
 
 from popoto.engine.request import Plan
 from popoto.engine.tree import Nothing
+from popoto.fields.given import flag_in
 from popoto.models.reading.executing import Execution
 from popoto.models.reading.ranking.asked import (
     asked_text,
@@ -35,6 +36,7 @@ __all__ = ["recall", "recall_ranking"]
 
 def recall(spec: QuerySpec, asked: Recalling, *, explain: bool = False) -> Plan[list[Any]]:
     """The plan of `recall`; see `popoto.models.query_rankings`."""
+    explain = flag_in(explain, "recall(explain=…)")
     recalling = yield from _recalled(spec, asked)
     if recalling.late is not None:
         recalling.compare((yield from recalling.late.read()))
