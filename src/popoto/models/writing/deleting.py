@@ -104,8 +104,8 @@ class Deletion(Operation):
         return batch
 
     def learn(self, failure: GuardFailure, step: Step | None) -> None:
-        if self._claimed is not None and self._claimed.learn(failure, step):
-            return
+        if self._claimed is not None:
+            self._claimed.learn(failure, step)
         if step is not None and failure.what == "holds":
             self.check(failure.stored(self.options.hash_names))
             self.take_stored(failure.stored(self._guarded))

@@ -48,15 +48,10 @@ class Claimed:
         """Demand it, before anything else is."""
         self._guard = batch.guards[batch.guard_holds(key, self._values, self._values)]
 
-    def learn(self, failure: GuardFailure, step: Step | None) -> bool:
-        """Whether just this has failed, and may be tried again.
-
-        Raises ModelException for a record of another partition.
-        """
-        if step is not self._guard or failure.what != "holds":
-            return False
-        self._check(failure.stored(self._instance._meta.hash_names))
-        return True
+    def learn(self, failure: GuardFailure, step: Step | None) -> None:
+        """Raises ModelException if this has failed since the record is of another partition."""
+        if step is self._guard and failure.what == "holds":
+            self._check(failure.stored(self._instance._meta.hash_names))
 
     def look(self, key: str, queued: QueuedCommits) -> Plan[None]:
         """See it before the write is queued. Raises ModelException as `learn`. One round trip."""

@@ -270,8 +270,8 @@ class Saving(Change):
         what = failure.what
         if step is None or what == "type":
             raise failure.error()
-        if self._claimed is not None and self._claimed.learn(failure, step):
-            return
+        if self._claimed is not None:
+            self._claimed.learn(failure, step)
         if self.expected and (step is self._expectation or what == "exists"):
             self.expected = met_otherwise(
                 self.options, self.old_key, self.expected, failure, self.changed
