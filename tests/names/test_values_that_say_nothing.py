@@ -15,6 +15,7 @@ from popoto import (
     ConfidenceField,
     DatetimeField,
     DecayingSortedField,
+    EmbeddingField,
     Field,
     FloatField,
     IntField,
@@ -166,6 +167,23 @@ def test_a_reference_to_a_record_of_another_model(ann: Any) -> None:
     with pytest.raises(UnsavedError, match="nothing was written"):
         Note.create(name="a", sender="Letter:x")
     assert Note.query.count() == 0
+
+
+def test_an_update_to_a_record_of_another_model() -> None:
+    letter = Letter.create(name="a")
+    told = r"Letter.sender refers to 'Letter:x', which is no key of Person"
+    with pytest.warns(UserWarning, match=told):
+        Letter.query.update(sender="Letter:x")
+    with pytest.warns(UserWarning, match=told):
+        Letter.bulk_update([letter], sender="Letter:x")
+    with pytest.warns(UserWarning, match=told):
+        Letter.update_or_create(name="a", defaults={"sender": "Letter:x"})
+
+
+def test_an_embedding_of_nothing() -> None:
+    body = {"name": KeyField(), "vector": EmbeddingField(), "__module__": "notes"}
+    with pytest.warns(UserWarning, match="vector has no source, so nothing is embedded"):
+        type(Model)("Sketch", (Model,), body)
 
 
 @pytest.mark.parametrize("kind", [int, str, float, datetime.datetime, list])

@@ -141,7 +141,13 @@ class EmbeddingField(VectorsOfModels, Field[int]):
 
     def without_effect(self, model: Any) -> Iterator[str]:
         source = self.source
-        if source is not None and source not in model._meta.by_name and not hasattr(model, source):
+        if source is None:
+            if self.auto_embed:
+                yield (
+                    f"{self.label} has no source, so nothing is embedded; name the field of the "
+                    "text, by source=…"
+                )
+        elif source not in model._meta.by_name and not hasattr(model, source):
             yield unknown_source(self.label, source, model)
 
     def bind(self, model_name: str, name: str) -> None:

@@ -39,7 +39,7 @@ def results_wanted(limit: Any) -> int:
 
 def flag_in(given: Any, what: str) -> bool:
     """True or False. Raises TypeError for a text, which "no" is too, and for a list or dict."""
-    if isinstance(given, (str, bytes, Iterable)):
+    if isinstance(given, (str, bytes)) or is_several(given):
         raise TypeError(f"{what} is True or False, got {describe(given)}")
     return bool(given)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 from popoto._stock import stock
 from popoto._unknown_names import is_strict, tell, warn_caller
@@ -15,6 +15,7 @@ from popoto.exceptions import (
     ValidationError,
 )
 from popoto.fields.describing import describe
+from popoto.fields.given import is_mapping
 from popoto.models.record import overridden
 from popoto.models.record.checking import coerce_and_check, logger, refusal
 from popoto.models.record.field_names import known_names
@@ -138,8 +139,8 @@ def checked_names(instance: Record, names: Iterable[str]) -> list[str]:
     found = known_names(
         options.by_name, names, options.model_name, call="save", keyword="update_fields"
     )
-    if isinstance(names, Mapping):
-        given: Mapping[str, Any] = names
+    if is_mapping(names):
+        given = cast("Mapping[str, Any]", names)
         for name in found:
             value = given[name]
             # `dict.fromkeys(names)` holds nothing but names.

@@ -8,6 +8,7 @@ from typing import Any
 from popoto._unknown_names import warn_caller
 from popoto.exceptions import UnsavedError
 from popoto.fields.keeping.naming import model_of_key
+from popoto.fields.reference import is_reference
 from popoto.models.record.further import refuses_unknown
 from popoto.models.record.record import Record
 from popoto.models.writing.operation import Operation
@@ -44,9 +45,10 @@ def _unsaved_targets(saving: Saving) -> Iterable[tuple[Record | None, str]]:
     for field in saving.options.listed("relationship"):
         if saving.partial and field.name not in saving.names:
             continue
-        if field.name in given:
+        target: Any = values.get(field.name)
+        key = str(target) if is_reference(target) else given.get(field.name)
+        if key is not None and (target is None or is_reference(target)):
             wanted = field.known_target
-            key = given[field.name]
             if wanted is not None and model_of_key(wanted, key) is None:
                 problem = (
                     f"{field.label} refers to {key!r}, which is no key of {wanted.__name__} or of "
@@ -54,7 +56,6 @@ def _unsaved_targets(saving: Saving) -> Iterable[tuple[Record | None, str]]:
                 )
                 yield None, problem
             continue
-        target: Any = values.get(field.name)
         # The key of a record, which may look like one, says on its own where it leads to.
         if not issubclass(type(target), Record) or target._is_stored:
             continue
