@@ -45,9 +45,9 @@ def _unsaved_targets(saving: Saving) -> Iterable[tuple[Record | None, str]]:
     for field in saving.options.listed("relationship"):
         if saving.partial and field.name not in saving.names:
             continue
-        target: Any = values.get(field.name)
-        key = str(target) if is_reference(target) else given.get(field.name)
-        if key is not None and (target is None or is_reference(target)):
+        named: Any = values[field.name] if field.name in values else given.get(field.name)
+        if type(named) is str or is_reference(named):
+            key = str(named)
             wanted = field.known_target
             if wanted is not None and model_of_key(wanted, key) is None:
                 problem = (
@@ -56,6 +56,7 @@ def _unsaved_targets(saving: Saving) -> Iterable[tuple[Record | None, str]]:
                 )
                 yield None, problem
             continue
+        target: Any = values.get(field.name)
         # The key of a record, which may look like one, says on its own where it leads to.
         if not issubclass(type(target), Record) or target._is_stored:
             continue
