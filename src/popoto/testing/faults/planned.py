@@ -69,12 +69,12 @@ class Fault:
                 "an order names commands by their name, by bytes or by a function, not by "
                 f"{self.matching!r}"
             )
-        if self.times is not None and self.times < 1:
-            raise ValueError(f"times must be 1 or more, or None for all, got {self.times!r}")
+        if self.times is not None and self.times < 0:
+            raise ValueError(f"times must be 0 or more, or None for all, got {self.times!r}")
         if self.after < 0:
             raise ValueError(f"after must be 0 or more, got {self.after!r}")
-        if not 0.0 < self.chance <= 1.0:
-            raise ValueError(f"chance must be above 0 and at most 1, got {self.chance!r}")
+        if not 0.0 <= self.chance <= 1.0:
+            raise ValueError(f"chance must be between 0 and 1, got {self.chance!r}")
         if not 0.0 <= self.seconds < math.inf:
             raise ValueError(f"seconds must be 0 or more, got {self.seconds!r}")
         if not isinstance(self.reply, bytes):
