@@ -72,6 +72,15 @@ def unknown_source(label: str, source: str, model: Any) -> str:
     return f"{label}: its source {source!r} is no field of the model, so nothing is indexed; {hint}"
 
 
+def idle_source(field: Any, model: Any) -> Iterator[str]:
+    """What is to be said of an embedding that is made of nothing."""
+    source = field.source
+    if source is None and field.auto_embed:
+        yield f"{field.label} has no source, so nothing is embedded; name the field by source=…"
+    elif source and source not in model._meta.by_name and not hasattr(model, source):
+        yield unknown_source(field.label, source, model)
+
+
 def _is_now(default: object) -> bool:
     """Whether a default is the present moment: a function that was called, not given."""
     moments: list[float] = []
