@@ -47,7 +47,7 @@ class Publisher(ABC):  # noqa: B024  # a base class, and of use by itself
         if any("__init__" in vars(base) for base in following if base is not object):
             super().__init__(*args, **kwargs)
             return
-        if args and type(self).__init__ is Publisher.__init__:
+        if args and isinstance(args[0], str) and type(self).__init__ is Publisher.__init__:
             tell(
                 f"{type(self).__name__}({args[0]!r}): a Publisher takes channel_name=… alone, so "
                 "it has no effect",

@@ -89,7 +89,7 @@ class Subscriber(ABC):
         for name in ("sub_channel_names", "sub_channel_patterns"):
             if isinstance(getattr(self, name), (str, bytes)):
                 raise SubscriberException(f"{type(self).__name__}.{name} must be a list of names")
-        if args and type(self).__init__ is Subscriber.__init__:
+        if args and isinstance(args[0], str) and type(self).__init__ is Subscriber.__init__:
             tell(
                 f"{type(self).__name__}({args[0]!r}): a Subscriber takes nothing by position, so "
                 "it has no effect; channels are those of sub_channel_names",
