@@ -7,7 +7,7 @@ says something else than what happens, fails.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -252,12 +252,18 @@ def lost_with_the_server(trial: Trial) -> Exception | None:
     return trial.call()
 
 
+def without_patience(trial: Trial) -> None:
+    redis_db.set_REDIS_DB_settings(host="127.0.0.1", port=trial.proxy.port, socket_timeout=0.3)
+
+
 def no_reply(trial: Trial) -> Exception | None:
+    without_patience(trial)
     trial.proxy.stall(trial.act.mark)
     return trial.call()
 
 
 def late(trial: Trial) -> Exception | None:
+    without_patience(trial)
     held = trial.proxy.hold(trial.act.mark)
     error = trial.call()
     held.deliver()
@@ -315,14 +321,6 @@ def assert_is(cell: str, error: Exception | None, *, is_changed: bool, writes: b
 
 
 READS = {"get", "all", "count", "refresh", "get_confidence", "get_linked"}
-
-
-@pytest.fixture
-def proxy(server_url: str) -> Iterator[FaultProxy]:
-    with FaultProxy(server_url) as proxy:
-        redis_db.set_REDIS_DB_settings(host="127.0.0.1", port=proxy.port, socket_timeout=0.3)
-        yield proxy
-        redis_db.set_REDIS_DB_settings()
 
 
 @pytest.mark.slow
