@@ -81,7 +81,8 @@ def test_it_tells_where_the_search_stopped() -> None:
     with clock.using(NOW):
         by_two = everybody.top_by_decay(n=5).explain()
         by_time = everybody.top_by_decay(n=5, base_score_field="").explain()
-        by_another = everybody.top_by_decay(n=5, base_score_field="name").explain()
+        with pytest.warns(UserWarning, match="'name' holds no numbers"):
+            by_another = everybody.top_by_decay(n=5, base_score_field="name").explain()
         by_keys = everybody.top_by_decay(n=5, base_score_field="", decay_rate=0).explain()
         some = everybody.filter(name__startswith="n00").top_by_decay(n=5).explain()
         none = everybody.filter(name="missing").top_by_decay(n=5).explain()

@@ -73,11 +73,9 @@ def unknown_source(label: str, source: str, model: Any) -> str:
 
 
 def idle_source(field: Any, model: Any) -> Iterator[str]:
-    """What is to be said of an embedding that is made of nothing."""
+    """What is to be said of the source of an embedding that a model does not have."""
     source = field.source
-    if source is None and field.auto_embed:
-        yield f"{field.label} has no source, so nothing is embedded; name the field by source=…"
-    elif source and source not in model._meta.by_name and not hasattr(model, source):
+    if source and source not in model._meta.by_name and not hasattr(model, source):
         yield unknown_source(field.label, source, model)
 
 

@@ -118,23 +118,8 @@ def tell_of_slips(cls: type, options: ModelOptions, body: Mapping[str, Any]) -> 
         for field in options.by_name.values():
             for problem in field.without_effect(cls):
                 tell(problem, refuse=refuse)
-    if options.history is not None and not options.abstract and not _has_memory(cls, options):
-        tell(
-            f"{cls.__name__}.Meta.history notes what becomes of memory fields (confidence, decay, "
-            "cycles, edges) and mixins, and the model has none; values of other fields are not "
-            "noted",
-            refuse=refuse,
-        )
     for problem in _idle_settings(cls, options, body):
         tell(f"{cls.__name__}.{problem}", refuse=refuse)
-
-
-def _has_memory(cls: type, options: ModelOptions) -> bool:
-    """Whether records have anything beside them that changes without a save."""
-    words = ("confidence", "decay", "cyclic", "edges")
-    return any(options.listed(word) for word in words) or any(
-        base.__name__ in ("AccessTrackerMixin", "PredictionLedgerMixin") for base in cls.__mro__
-    )
 
 
 def tell_of_lost(cls: type, options: ModelOptions, lost: Mapping[str, Field[Any]]) -> None:

@@ -39,6 +39,12 @@ def tell_of_unsaved_targets(operations: Iterable[Operation]) -> None:
             warn_caller(problem)
 
 
+def _is_stored(field: Any, instance: Record, key: str) -> bool:
+    """Whether the record that is stored refers to this key already."""
+    stored = instance._stored.get(field.name)
+    return stored is not None and field.decode(stored) == key
+
+
 def _unsaved_targets(saving: Saving) -> Iterable[tuple[Record | None, str]]:
     values = vars(saving.instance)
     given: dict[str, str] = values.get("_references", {})
@@ -49,7 +55,8 @@ def _unsaved_targets(saving: Saving) -> Iterable[tuple[Record | None, str]]:
         if type(named) is str or is_reference(named):
             key = str(named)
             wanted = field.known_target
-            if wanted is not None and model_of_key(wanted, key) is None:
+            is_new = not _is_stored(field, saving.instance, key)
+            if is_new and wanted is not None and model_of_key(wanted, key) is None:
                 problem = (
                     f"{field.label} refers to {key!r}, which is no key of {wanted.__name__} or of "
                     "a model derived from it, so that it leads to nothing"
