@@ -27,6 +27,7 @@ from popoto import (
     StreamConsumer,
     StringField,
     Subscriber,
+    clock,
     transaction,
 )
 from popoto.exceptions import UnknownNameError, UnsavedError
@@ -205,6 +206,8 @@ def test_a_default_that_is_some_moment() -> None:
     DatetimeField(default=datetime.datetime.min)
     DatetimeField(default=datetime.datetime.now)
     FloatField(default=float("nan"))
+    with clock.using(lambda: 1.0):
+        FloatField(default=0.5)
 
 
 def test_an_expiry_that_goes_past_a_transaction(ann: Any) -> None:

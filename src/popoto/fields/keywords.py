@@ -16,6 +16,8 @@ from popoto.fields.describing import describe
 
 #: Seconds within which a default that was worked out for a class is that of its definition.
 _JUST_NOW: Final = 5.0
+#: Fewer seconds than from 1970 to 2001 are a number, also where a test has set the clock back.
+_SECONDS_OF_A_MOMENT: Final = 1e9
 
 
 def check_keywords(field: Any, options: Mapping[str, Any]) -> None:
@@ -85,7 +87,7 @@ def _is_now(default: object) -> bool:
     if isinstance(default, datetime.datetime):
         with suppress(OverflowError, OSError, ValueError):
             moments = [default.timestamp(), default.replace(tzinfo=datetime.UTC).timestamp()]
-    elif isinstance(default, float):
+    elif isinstance(default, float) and default > _SECONDS_OF_A_MOMENT:
         moments = [default]
     return any(abs(moment - clock.now()) < _JUST_NOW for moment in moments)
 
