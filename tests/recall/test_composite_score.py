@@ -324,7 +324,7 @@ def test_it_is_one_round_trip_that_leaves_nothing(
     before = sorted(redis_client.keys())
     with round_trips() as seen:
         query.composite_score(
-            {"rel": 1, "conf": 1, "access_count": 1}, co_occurrence_boost={"a": 1}
+            {"rel": 1, "conf": 1, "access_count": 1}, co_occurrence_boost={"M:x:a": 1}
         )
     assert seen.sends == 1
     assert sorted(redis_client.keys()) == before
