@@ -5,6 +5,18 @@ local most = wanted
 local best = {}
 local seen = {}
 
+-- Those of these documents that were not met before; from now on they were.
+local function unseen(members)
+  local fresh = {}
+  for _, member in ipairs(members) do
+    if not seen[member] then
+      seen[member] = true
+      fresh[#fresh + 1] = member
+    end
+  end
+  return fresh
+end
+
 local function comes_before(score, member, other)
   return score > other.score or (score == other.score and member < other.member)
 end

@@ -138,13 +138,7 @@ end
 
 -- Documents that were not met before, with their lengths and what this walk adds to them.
 local function met(from, run, members)
-  local fresh = {}
-  for _, member in ipairs(members) do
-    if not seen[member] then
-      seen[member] = true
-      fresh[#fresh + 1] = member
-    end
-  end
+  local fresh = unseen(members)
   met_in_longer = met_in_longer + #fresh
   local candidates = {}
   for place, length in ipairs(fresh[1] and call('ZMSCORE', lengths, unpack(fresh)) or {}) do

@@ -71,13 +71,7 @@ end
 
 -- Take documents into account that were not seen before.
 local function take_all(members)
-  local fresh = {}
-  for _, member in ipairs(members) do
-    if not seen[member] then
-      seen[member] = true
-      fresh[#fresh + 1] = member
-    end
-  end
+  local fresh = unseen(members)
   for place, sum in ipairs(sums_of(fresh, sizes_of(fresh))) do
     if sum > 0 then
       offer(fresh[place], sum)
