@@ -484,6 +484,18 @@ def test_a_transaction_is_tried_again_for_as_long_as_its_reason_takes(
             decision.send([b"OK", why, b"aborted"])
 
 
+def test_a_transaction_asks_anew_who_serves_its_slot_of_a_cluster_that_was_down(
+    topology: Topology,
+) -> None:
+    decision = redirections.transact(topology, [("INCR", "{a}1")])
+    next(decision)
+    next(decision)
+    assert not topology.stale
+    assert isinstance(decision.send([b"OK", ClusterDownError("down"), b"aborted"]), Pause)
+    assert topology.stale
+    assert next(decision) is REFRESH
+
+
 def test_an_answer_to_a_transaction_that_is_none(topology: Topology) -> None:
     decision = redirections.transact(topology, [("INCR", "{a}1")])
     next(decision)

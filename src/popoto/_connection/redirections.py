@@ -188,10 +188,10 @@ def transact(topology: Topology, commands: Sequence[Command]) -> Steps[list[Repl
             redirections += 1
             continue
         # Nothing was carried out where one of the commands was not for this node, or not yet.
-        why = moved or next((one for one in answers if isinstance(one, NOT_CARRIED_OUT)), None)
+        why = next((one for one in answers if isinstance(one, NOT_CARRIED_OUT)), None)
         is_moving = moved is None and isinstance(why, (AskError, TryAgainError))
         patience = topology.migration_timeout if is_moving else policy.PATIENCE
-        pause = None if why is None else policy.waiting_pause(pauses, now + patience)
+        pause = _pause_on_cluster(topology, why, pauses, now + patience)
         if pause is None:
             if moved is not None:
                 raise _disagreement(slot, moved)
