@@ -212,6 +212,8 @@ def test_an_index_of_a_field_that_there_is_not_is_told_of() -> None:
         made(text=StringField(), words=BM25Field(source="txt"))
     with pytest.warns(UserWarning, match=r"Box\.vector: its source 'txt' is no field.*'text'"):
         made(text=StringField(), vector=EmbeddingField(source="txt"))
+    with pytest.warns(UserWarning, match=r"Box\.vector: its source '' is no field"):
+        made(text=StringField(), vector=EmbeddingField(source=""))
 
 
 def test_what_cannot_embed_or_keep_texts_is_told_of() -> None:

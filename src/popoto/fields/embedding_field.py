@@ -26,7 +26,7 @@ from popoto.fields.keeping.forgetting import Subject, Trace
 from popoto.fields.keeping.proposals import ProposalEntry, pending_family
 from popoto.fields.keeping.renewing import Renewal
 from popoto.fields.keeping.stand_in import StandIn
-from popoto.fields.keywords import idle_source
+from popoto.fields.keywords import unknown_source
 from popoto.fields.vectors.by_word import WordKeeper
 from popoto.fields.vectors.catching_up import embed_records
 from popoto.fields.vectors.embedding import Embedded, Unembedded, Unvectored
@@ -140,7 +140,9 @@ class EmbeddingField(VectorsOfModels, Field[int]):
         check_provider(self._provider, f"{kind}(provider=…)")
 
     def without_effect(self, model: Any) -> Iterator[str]:
-        yield from idle_source(self, model)
+        source = self.source
+        if source is not None and source not in model._meta.by_name and not hasattr(model, source):
+            yield unknown_source(self.label, source, model)
 
     def bind(self, model_name: str, name: str) -> None:
         super().bind(model_name, name)

@@ -74,13 +74,6 @@ def unknown_source(label: str, source: str, model: Any) -> str:
     return f"{label}: its source {source!r} is no field of the model, so nothing is indexed; {hint}"
 
 
-def idle_source(field: Any, model: Any) -> Iterator[str]:
-    """What is to be said of the source of an embedding that a model does not have."""
-    source = field.source
-    if source and source not in model._meta.by_name and not hasattr(model, source):
-        yield unknown_source(field.label, source, model)
-
-
 def _is_now(default: object) -> bool:
     """Whether a default is the present moment: a function that was called, not given."""
     moments: list[float] = []
