@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
 from popoto._connection.urls import BadUrl, check_host
@@ -69,12 +69,18 @@ _VALUES: Final[Mapping[str, tuple[str, Callable[[Any], bool]]]] = {
 }
 
 
-def check_values(options: Mapping[str, Any]) -> None:
-    """Raises BadUrl, which tells the option and not its value."""
+def _wrong(options: Mapping[str, Any]) -> Iterator[tuple[str, str, Any]]:
+    """The options that have no value of theirs, with what it has to be and what it is."""
     for name, (what, is_right) in _VALUES.items():
         value = _as_number(name, options.get(name))
         if value is not None and not is_right(value):
-            raise BadUrl(f"its option {name} has to be {what}")
+            yield name, what, value
+
+
+def check_values(options: Mapping[str, Any]) -> None:
+    """Raises BadUrl, which tells the option and not its value."""
+    for name, what, _ in _wrong(options):
+        raise BadUrl(f"its option {name} has to be {what}")
 
 
 def check_flag(name: str, text: str) -> None:
@@ -107,10 +113,8 @@ def check_arguments(given: Mapping[str, Any]) -> None:
     Refused as well: what redis-py passes over where another argument says something else.
     """
     _check_host(given.get("host"))
-    for name, (what, is_right) in _VALUES.items():
-        value = _as_number(name, given.get(name))
-        if value is not None and not is_right(value):
-            raise ConfigurationError(f"The argument {name} has to be {what}, and not {value!r}.")
+    for name, what, value in _wrong(given):
+        raise ConfigurationError(f"The argument {name} has to be {what}, and not {value!r}.")
     if given.get("unix_socket_path") is not None:
         _refuse_beside(
             "unix_socket_path", [name for name in ("host", "port", "ssl") if given.get(name)]

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
 __all__ = [
+    "CLOCK",
     "LONE_SURROGATE",
     "MAX_DEPTH",
     "MAX_DIGITS",
