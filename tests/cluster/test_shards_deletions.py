@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import pytest
 
 from popoto.exceptions import ProtectedError
+from popoto.models.writing import cascading
 from popoto.models.writing.deleting import Deletion
 from popoto.models.writing.depending import Relatives
 from popoto.models.writing.relatives import referrers_first
@@ -84,6 +85,31 @@ def test_an_error_tells_what_has_gone_before(
     else:
         assert "1 others that were to go have been deleted before" in told
         assert left == {"ann", "bob"}
+
+
+def test_it_goes_on_for_as_long_as_one_goes_each_time(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What ends it is a look after which nothing has gone, and not the number of looks."""
+    monkeypatch.setattr(cascading, "_MOST_LOOKS", 2)
+    for agent in "abcdef":
+        Note.create(agent=agent, number=0, topic="old")
+    numbers, left = itertools.count(1), 6
+
+    def refer_to_the_others() -> None:
+        nonlocal left
+        notes = Note.query.filter(topic="old").all()
+        if len(notes) < left:
+            left = len(notes)
+            for note in notes:
+                Note.create(agent=note.agent, number=next(numbers), reply_to=note)
+
+    with monkeypatch.context() as patch:
+        before_each_commit(patch, refer_to_the_others)
+        assert api(Note.query.filter(topic="old").delete) == 6
+    assert next(numbers) > 5
+    assert Note.query.filter(topic="old").count() == 0
+    assert {each.reply_to for each in Note.query.all()} == {None}
 
 
 def test_records_go_before_those_that_they_refer_to() -> None:

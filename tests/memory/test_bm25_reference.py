@@ -224,3 +224,14 @@ def test_many_words_that_many_documents_hold_score_as_the_formula_has_it() -> No
     question = numbered(60) + " own7 own8 own9"
     for limit in (3, 300):
         same(BM25Field.search(Page, "words", question, limit=limit), scores(kept, question), limit)
+
+
+def test_many_documents_that_were_named_score_as_the_formula_has_it() -> None:
+    """Words are asked about them, more of them than one request asks for."""
+    kept = {f"{number:04}": "apple " * (1 + number % 7) + "x" * 9 for number in range(1_300)}
+    Page.bulk_create([Page(name=name, text=text) for name, text in kept.items()])
+    named = [name for name in kept if name != "0003"]
+    found = BM25Field.search(
+        Page, "words", "apple", limit=1_300, allowed_keys=[f"Page:{name}" for name in named]
+    )
+    same(found, [each for each in scores(kept, "apple") if each[0] != "0003"], 1_300)

@@ -85,6 +85,21 @@ def test_a_move_in_a_pipeline_takes_the_vector_along(api: Api, e: Any) -> None:
     assert found(e) == []
 
 
+def test_a_vector_that_is_made_of_another_text_stays_in_a_move_in_a_pipeline(
+    api: Api, e: Any
+) -> None:
+    api(e.create, name="x", text="a")
+    pipeline = get_REDIS_DB().pipeline()
+    record = api(e.query.get, name="x")
+    record.name, record.text = "z", "b"
+    api(record.save, pipeline=pipeline, migrate_key=True)
+    pipeline.execute()
+    invalidate_cache()
+    rows, keys = EmbeddingField.load_embeddings(e)
+    row = rows[keys.index("E:z")]
+    assert row.tolist() == pytest.approx(np.array(TABLE["b"]) / np.linalg.norm(TABLE["b"]))
+
+
 def test_vectors_that_are_made_anew_leave_nothing_of_who_is_gone(
     api: Api, e: Any, directory: Path, redis_client: redis.Redis
 ) -> None:
