@@ -30,6 +30,5 @@ def test_the_page_has_the_rows_that_the_script_prints() -> None:
     assert [row.split(" | ")[0] for row in rows if row.split(" | ")[0] not in stated] == []
     told = re.findall(r"^\| `(\w+)` \|.*\| ([\d,]+) \|$", done.stdout, re.MULTILINE)
     sizes = {model: int(number.replace(",", "")) for model, number in told}
-    # A plain record is some hundreds of bytes, and a vector of 384 numbers 1,536 more. What the
-    # server holds for its clients comes and goes meanwhile, which is tens of kilobytes in all.
+    # A plain record is some hundreds of bytes, and a vector of 384 numbers 1,536 more.
     assert sizes["Remembered"] > max(1536, sizes["Bare"])
