@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from typing import Any, TypeAlias
 
@@ -59,7 +60,8 @@ def unit(vector: Array) -> Array:
     """The vector with length 1. That of length 0 stays as it is."""
     np = numpy()
     # In float64: squares of large numbers of float32 are infinite there.
-    length = float(np.linalg.norm(vector.astype(np.float64)))
+    wide = vector.astype(np.float64)
+    length = math.sqrt(wide @ wide)
     return vector.copy() if not length else (vector / length).astype(np.float32)
 
 

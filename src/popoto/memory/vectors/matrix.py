@@ -90,7 +90,7 @@ class View:
         """
         np = numpy()
         passing = similarities > least if above else similarities >= least
-        places = np.flatnonzero(passing)
+        (places,) = passing.nonzero()
         scores = similarities[places]
         done, wanted = 0, 4
         while done < len(places):
@@ -99,7 +99,7 @@ class View:
             if wanted < len(places):
                 # All that are as good as the last one, so that keys decide among them.
                 border = np.partition(scores, len(scores) - wanted)[len(scores) - wanted]
-                chosen = np.flatnonzero(scores >= border)
+                (chosen,) = (scores >= border).nonzero()
             pairs: list[tuple[float, int]] = list(
                 zip(scores[chosen].tolist(), places[chosen].tolist(), strict=True)
             )

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
+from itertools import chain, islice
 from typing import Any
 
 from popoto.engine.outcome import other_model
@@ -11,7 +12,7 @@ from popoto.engine.request import Call, Plan
 from popoto.fields.vectors.embedding import answered, described_by, embedded, provider_failure
 from popoto.fields.vectors.keeper import Described, Seen, VectorKeeper
 from popoto.memory.vectors.arrays import Array
-from popoto.memory.vectors.matrix import View
+from popoto.memory.vectors.matrix import Found, View
 from popoto.models.reading.planning import AnyField
 
 __all__ = ["Search", "refuse_others"]
@@ -34,6 +35,8 @@ class Search:
     vector: Array
     #: the similarity of each row, once it was needed
     similar: Array = None
+    #: the first of the best by these, if they were asked for already, and all that come after them
+    _first: tuple[list[Found], Iterator[Found]] | None = None
     #: whether the nearest that were found are all that there are
     has_all: bool = False
 
@@ -50,7 +53,7 @@ class Search:
         if search is None:
             return {}
         yield from search.compare()
-        return dict(search.view.best(search.similar, least=0.0, above=True))
+        return dict(search.best(0.0))
 
     @staticmethod
     def vector_of(field: AnyField, text: str) -> Plan[Array | None]:
@@ -90,7 +93,7 @@ class Search:
         if one.matrix is not other.matrix or self.view.numbering != foreseen.view.numbering:
             return
         if one.moment == other.moment:
-            self.view, self.similar = foreseen.view, foreseen.similar
+            self.view, self.similar, self._first = foreseen.view, foreseen.similar, foreseen._first
             return
         changed = one.matrix.changed_since(foreseen.view)
         if changed is not None:
@@ -110,6 +113,20 @@ class Search:
         if self.similar is None:
             work = self.view.work
             self.similar = yield from _at_ease(work, lambda: self.view.similarities(self.vector))
+
+    def best(self, least: float) -> Iterator[Found]:
+        """Those from `least` on (above it, if that is 0), best first, once they are compared."""
+        first, self._first = self._first, None
+        if first is not None and least == 0:
+            return chain(*first)
+        return self.view.best(self.similar, least=least, above=least == 0)
+
+    def first(self, count: int) -> list[Found]:
+        """The first of the best above 0, which `best` need not look for again."""
+        found = self.best(0.0)
+        first = list(islice(found, count))
+        self._first = first, found
+        return first
 
     def among(self, keys: Collection[str]) -> Plan[dict[str, float]]:
         """The similarities of these records, as far as they have a vector."""

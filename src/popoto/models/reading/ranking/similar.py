@@ -240,10 +240,9 @@ class _Ranked:
         return boost if similarity is None else self._join((similarity, boost))
 
     def _scored(self) -> Iterator[tuple[str, float]]:
-        view, similar = self.search.view, self.search.similar
         # Those that a negative least score lets in as well.
         least = 0.0 if self._least is None else min(float(self._least), 0.0)
-        found = view.best(similar, least=least, above=least == 0.0)
+        found = self.search.best(least)
         if not self._boost:
             return found
         totals = dict(found)
@@ -301,8 +300,7 @@ def _searched(
     foreseen = Search.foreseen(field, vector, shard)
     if foreseen is None:
         return Search.among_seen(field, (yield from keeper.seen()), vector), None
-    best = foreseen.view.best(foreseen.similar, least=0.0, above=True)
-    keys = [key for key, _ in islice(best, _first_window(fetch, count))]
+    keys = [key for key, _ in foreseen.first(_first_window(fetch, count))]
     seen, rows = yield from together(keeper.seen(), _read_ahead(fetch, keys, reading))
     found = Search.among_seen(field, seen, vector)
     if found is not None:
