@@ -16,7 +16,7 @@ from popoto.fields.confidence.migrating import migrate
 from popoto.fields.constants import Defaults
 from popoto.fields.describing import describe
 from popoto.fields.field import Field
-from popoto.fields.given import pairs_in, record_in
+from popoto.fields.given import field_named, model_in, pairs_in, record_in
 from popoto.fields.keeping.adjusting import carried_out
 from popoto.fields.keeping.entries import CompanionEntry, Entry
 from popoto.fields.keeping.families import KeyFamily, companion_family
@@ -127,14 +127,14 @@ class ConfidenceField(PartitionedFieldMixin[float], Field[float]):
     @formerly(model_instance="instance")
     def get_data_hash_key(self, instance: Any, field_name: str) -> str:
         """The hash that the current values of an instance lead to."""
-        field = self.in_model(instance)
+        field = self.in_model(record_in(instance, "get_data_hash_key()"))
         return field.partition_key([getattr(instance, name) for name in field.partition_by])
 
     def get_data_hash_key_from_values(
         self, model_class: Any, field_name: str, **values: Any
     ) -> str:
         """The hash of the partition with these values. Raises QueryException where one lacks."""
-        field = self.in_model(model_class)
+        field = self.in_model(model_in(model_class, "get_data_hash_key_from_values()"))
         missing = [name for name in field.partition_by if values.get(name) is None]
         if missing:
             raise QueryException(
@@ -146,7 +146,7 @@ class ConfidenceField(PartitionedFieldMixin[float], Field[float]):
     @formerly(model_instance="instance")
     def get_old_data_hash_key(self, instance: Any, field_name: str) -> str | None:
         """The hash that the last saved or loaded values lead to; None for an unsaved instance."""
-        if not instance._stored:
+        if not record_in(instance, "get_old_data_hash_key()")._stored:
             return None
         field, saved = self.in_model(instance), instance._saved_field_values
         return field.partition_key([saved.get(name) for name in field.partition_by])
@@ -222,9 +222,11 @@ class ConfidenceField(PartitionedFieldMixin[float], Field[float]):
                 f"the confidence of {field_name!r} is that of a record, and "
                 f"{describe(model_or_instance)} is none: load it first"
             )
-        field = options.by_name.get(field_name)
+        field = field_named(options, field_name)
         if not isinstance(field, ConfidenceField):
-            raise TypeError(f"{field_name!r} is not a ConfidenceField of {options.model_name}")
+            raise TypeError(
+                f"{describe(field_name)} is not a ConfidenceField of {options.model_name}"
+            )
         return field
 
     # Reading --------------------------------------------------------------------
@@ -313,10 +315,11 @@ def _checked_signal(signal: Any) -> float:
 
 
 def _migration(model_class: Any, field_name: str, *, dry_run: bool) -> Plan[dict[str, Any]]:
-    field = model_class._meta.by_name.get(field_name)
+    options = model_in(model_class, "migrate_to_partitioned()")._meta
+    field = field_named(options, field_name)
     if not isinstance(field, ConfidenceField) or not field.partition_by:
         raise ModelException(
-            f"{model_class.__name__}: {field_name!r} is no ConfidenceField with partition_by, so "
-            "there is nothing to migrate to"
+            f"{options.model_name}: {describe(field_name)} is no ConfidenceField with "
+            "partition_by, so there is nothing to migrate to"
         )
     return migrate(model_class, field, dry_run=dry_run)

@@ -15,6 +15,7 @@ from popoto.fields.adapting import text_in_key
 from popoto.fields.constants import TemporalPeriod
 from popoto.fields.decaying_sorted_field import DecayingSortedField
 from popoto.fields.describing import describe
+from popoto.fields.given import model_in, record_in
 from popoto.fields.keeping.commit import Commit
 from popoto.fields.keeping.entries import CompanionEntry, Entry
 from popoto.fields.keeping.families import KeyFamily, companion_family
@@ -108,13 +109,13 @@ class CyclicDecayField(DecayingSortedField):
     @formerly(model_instance="instance")
     def get_cycles_hash_key(self, instance: Any, field_name: str) -> str:
         """The hash of cycles that the current values of an instance lead to."""
-        field = self.in_model(instance)
+        field = self.in_model(record_in(instance, "get_cycles_hash_key()"))
         return field.cycles_key([getattr(instance, name) for name in field.partition_by])
 
     @formerly(model_instance="instance")
     def get_pressure_hash_key(self, instance: Any, field_name: str) -> str:
         """The hash of pressure that the current values of an instance lead to."""
-        field = self.in_model(instance)
+        field = self.in_model(record_in(instance, "get_pressure_hash_key()"))
         return field.pressure_key([getattr(instance, name) for name in field.partition_by])
 
     @classmethod
@@ -134,7 +135,8 @@ class CyclicDecayField(DecayingSortedField):
     @classmethod
     def _partition_of(cls, model_class: Any, field_name: str, values: Sequence[Any]) -> str:
         parts = (keys.escape(text_in_key(value)) for value in values)
-        stem = f"{cls.field_class_key}:{model_class._meta.model_name}:{field_name}"
+        options = model_in(model_class, "the key of a partition")._meta
+        stem = f"{cls.field_class_key}:{options.model_name}:{field_name}"
         return keys.SEPARATOR.join((stem, *parts))
 
     # What is kept ---------------------------------------------------------------

@@ -78,7 +78,7 @@ class DecayingSortedField(SortedFieldMixin[float], Field[float]):
         super().check_options(options)
         rate: object = self.decay_rate
         if not is_number(rate):
-            raise ModelException(f"decay_rate must be a number, got {describe(rate)}")
+            raise ModelException(f"decay_rate must be > 0, a finite number, got {describe(rate)}")
         if rate <= 0:
             raise ModelException(f"decay_rate must be > 0, got {rate!r}")
         base: object = self.base_score_field

@@ -14,7 +14,6 @@ from popoto.fields.describing import describe
 from popoto.fields.fingerprints.consulting import words_of
 from popoto.fields.fingerprints.field import FingerprintField
 from popoto.fields.frequency_sketch import FrequencySketch
-from popoto.fields.keeping.naming import class_name_of
 from popoto.memory.bloom.formula import MOST_BITS, BloomForm
 from popoto.memory.bloom.scripts import ASK_FILTER, FILL
 
@@ -155,15 +154,19 @@ class ExistenceFilter(FingerprintField):
         return await arun(self._filled(model_class))
 
     def _batch(self, model_class: Any, fingerprints: Iterable[Any]) -> Plan[dict[Any, bool]]:
+        given: Any = fingerprints
+        if not isinstance(given, Iterable):
+            raise TypeError(f"{self.label}: a batch is a list of texts, got {describe(given)}")
         asked = list(dict.fromkeys(fingerprints))
         found = yield from self._asked(model_class, asked)
         return dict(zip(asked, found, strict=True))
 
     def _asked(self, model_class: Any, fingerprints: list[Any]) -> Plan[list[bool]]:
+        field = self.field_in(model_class)
         model_class._meta.isolation.check_at_large(
             "an existence filter", "query.filter(…).exists()"
         )
-        return (yield from self._found(model_class, fingerprints))
+        return (yield from field._found(model_class, fingerprints))
 
     def _found(
         self, model_class: Any, fingerprints: list[Any], options: Any = None
@@ -188,15 +191,16 @@ class ExistenceFilter(FingerprintField):
         return [1 in replies for replies in zip(*shards, strict=True)]
 
     def _filled(self, model_class: Any) -> Plan[float]:
+        field = self.field_in(model_class)
         model_class._meta.isolation.check_at_large(
             "an existence filter", "query.filter(…).exists()"
         )
-        arguments: list[Argument] = [self.bloom.area, self.mark(1), self.mark(2)]
-        call = ScriptCall(FILL, self._keys(model_class), arguments)
+        arguments: list[Argument] = [field.bloom.area, field.mark(1), field.mark(2)]
+        call = ScriptCall(FILL, field._keys(model_class), arguments)
         # Of several shards each has a filter of its own: the fullest one errs most often.
-        shards = yield from self.asking(model_class._meta, [call])
-        return float(max((bits for (bits,) in shards), default=0) / self.bloom.bits)
+        shards = yield from field.asking(model_class._meta, [call])
+        return float(max((bits for (bits,) in shards), default=0) / field.bloom.bits)
 
     def _keys(self, model_class: Any) -> list[str]:
-        key = self.key_of(class_name_of(model_class))
+        key = self.key_of(model_class._meta.model_name)
         return [key, str(self.keys_beside(key)[0])]

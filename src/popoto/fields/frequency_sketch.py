@@ -11,7 +11,6 @@ from popoto.exceptions import ModelException
 from popoto.fields.describing import describe
 from popoto.fields.fingerprints.consulting import words_of
 from popoto.fields.fingerprints.field import FingerprintField
-from popoto.fields.keeping.naming import class_name_of
 from popoto.memory.sketch.formula import SketchForm
 from popoto.memory.sketch.scripts import ASK_SKETCH
 
@@ -89,12 +88,13 @@ class FrequencySketch(FingerprintField):
         return await arun(self._frequency(model_class, fingerprint))
 
     def _frequency(self, model_class: Any, fingerprint: Any) -> Plan[int]:
-        model_class._meta.isolation.check_at_large("a frequency sketch", "query.filter(…).count()")
-        arguments: list[Argument] = [*self.form()]
-        for each in self.with_places(words_of(fingerprint)):
+        field, options = self.field_in(model_class), model_class._meta
+        options.isolation.check_at_large("a frequency sketch", "query.filter(…).count()")
+        arguments: list[Argument] = [*field.form()]
+        for each in field.with_places(words_of(fingerprint)):
             arguments += each
-        call = ScriptCall(ASK_SKETCH, [self.key_of(class_name_of(model_class))], arguments)
-        return sum(int(count) for (count,) in (yield from self.asking(model_class._meta, [call])))
+        call = ScriptCall(ASK_SKETCH, [field.key_of(options.model_name)], arguments)
+        return sum(int(count) for (count,) in (yield from field.asking(options, [call])))
 
 
 def _check_number(name: str, value: object, most: int) -> None:

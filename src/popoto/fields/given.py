@@ -13,6 +13,7 @@ from popoto.fields.describing import describe
 __all__ = [
     "MOST_RESULTS",
     "dict_in",
+    "field_named",
     "flag_in",
     "is_mapping",
     "is_several",
@@ -83,6 +84,11 @@ def records_in(given: Any, what: str) -> list[Any]:
                 f"{what} takes a list of records, and item {place} is none: {describe(each)}"
             )
     return records
+
+
+def field_named(options: Any, name: object) -> Any:
+    """The field of a model that a caller names; None where it has none, whatever the name is."""
+    return options.by_name.get(name) if isinstance(name, str) else None
 
 
 def pairs_in(given: Any, what: str, pair: str) -> list[tuple[Any, Any]]:

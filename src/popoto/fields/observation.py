@@ -19,6 +19,7 @@ from popoto.fields.access_tracker import AccessTrackerMixin, Confirming, Discard
 from popoto.fields.confidence.evidence import Learning
 from popoto.fields.constants import Defaults
 from popoto.fields.cycles.adjusting import Amplifying, Releasing
+from popoto.fields.describing import describe
 from popoto.fields.given import records_in
 from popoto.fields.keeping.adjusting import Adjustment, Touching, carried_out
 from popoto.fields.prediction_ledger import PredictionLedgerMixin
@@ -142,9 +143,10 @@ def _observing(
             f"{{record.pk: 'acted'}}, got {outcome_map!r}"
         )
     for key, outcome in outcome_map.items():
-        if outcome not in VALID_OUTCOMES:
+        if not isinstance(outcome, str) or outcome not in VALID_OUTCOMES:
             raise ValueError(
-                f"Invalid outcome {outcome!r} for {key!r}; outcomes are {sorted(VALID_OUTCOMES)}"
+                f"Invalid outcome {describe(outcome)} for {key!r}; outcomes are "
+                f"{sorted(VALID_OUTCOMES)}"
             )
     instances = records_in(given, "on_context_used()")
     outcomes = _by_key(instances, outcome_map)

@@ -12,6 +12,7 @@ from popoto.fields.keeping.entries import CompanionEntry, Entry
 from popoto.fields.keeping.families import KeyFamily, companion_family
 from popoto.fields.keeping.naming import model_name_of
 from popoto.fields.keeping.proposals import ProposalEntry, pending_family
+from popoto.fields.mixin_settings import check_kind, check_numbers
 from popoto.fields.predictions import ledger, summaries
 from popoto.fields.predictions.summaries import GroupBy
 from popoto.memory.prediction.formula import prediction_error
@@ -57,6 +58,12 @@ class PredictionLedgerMixin:
         Override it for an error of your own.
         """
         return prediction_error(predicted, actual)
+
+    @classmethod
+    def _check_model(cls) -> None:
+        check_numbers(cls, "_pl_confidence_error_threshold", "_pl_confidence_low_signal")
+        check_kind(cls, "_pl_partition", str, "a name")
+        check_kind(cls, "_pl_auto_resolve_errors", Mapping, "a dict of outcomes and numbers")
 
     # Keys -------------------------------------------------------------------------
 

@@ -25,6 +25,7 @@ from popoto.fields.asking.stored_values import by_record
 from popoto.fields.asking.value_sets import VALUE_SET_LOOKUPS, value_sets
 from popoto.fields.coercion import CoercionError, coerce
 from popoto.fields.describing import describe
+from popoto.fields.given import field_named, record_in
 from popoto.fields.keeping.adding import ServerAddition, server_addition
 from popoto.fields.keeping.entries import Entry, ScoreEntry
 from popoto.fields.keeping.families import KeyFamily
@@ -219,7 +220,13 @@ class SortedFieldMixin(PartitionedFieldMixin[MixedIn]):
     @classmethod
     def get_partitioned_sortedset_db_key(cls, model_instance: Any, field_name: str) -> DB_key:
         """The key of the sorted set that an instance belongs to."""
-        field = model_instance._meta.by_name[field_name]
+        options = record_in(model_instance, "get_partitioned_sortedset_db_key()")._meta
+        field = field_named(options, field_name)
+        if not isinstance(field, SortedFieldMixin):
+            raise ModelException(
+                f"{options.model_name} has no sorted field {describe(field_name)}, so it has no "
+                f"sorted set; fields are {', '.join(options.by_name)}"
+            )
         values = field.partition_values(
             {name: getattr(model_instance, name) for name in field.partition_by}
         )

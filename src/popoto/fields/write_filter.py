@@ -16,6 +16,7 @@ from popoto.fields.keeping.commit import Commit
 from popoto.fields.keeping.entries import Carried, CompanionEntry, Entry
 from popoto.fields.keeping.families import KeyFamily, companion_family
 from popoto.fields.keeping.naming import model_name_of
+from popoto.fields.mixin_settings import check_numbers
 from popoto.memory.composite import signals
 from popoto.memory.composite.signals import Signal
 
@@ -33,6 +34,10 @@ class WriteFilterMixin:
     """
 
     _write_filter_score: float
+
+    @classmethod
+    def _check_model(cls) -> None:
+        check_numbers(cls, "_wf_min_threshold", "_wf_priority_threshold")
 
     def compute_filter_score(self) -> Any:
         """How much the record is worth keeping: a number.

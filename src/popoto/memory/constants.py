@@ -5,16 +5,24 @@ The values are those of popoto 1.6.1 (where its documentation names others, its 
 
 from __future__ import annotations
 
+from decimal import Decimal
+from numbers import Real
+
 from popoto._unknown_names import closest, is_strict, tell
 
 __all__ = ["Defaults", "InteractionWeight", "TemporalPeriod"]
 
 
 class _Known(type):
-    """Tells of names to which somebody assigns, and that nothing reads."""
+    """Tells of names to which somebody assigns, and that nothing reads; refuses no numbers."""
 
     def __setattr__(cls, name: str, value: object) -> None:
-        if not name.startswith("_") and not hasattr(cls, name):
+        if name.isupper() and hasattr(cls, name):
+            if isinstance(value, bool) or not isinstance(value, (Real, Decimal)):
+                raise TypeError(f"{cls.__name__}.{name} must be a number, got {value!r:.70}")
+            if value != value:  # noqa: PLR0124 - NaN alone
+                raise ValueError(f"{cls.__name__}.{name} must be a number, got NaN")
+        elif not name.startswith("_") and not hasattr(cls, name):
             names = [each for each in dir(cls) if each.isupper()]
             tell(
                 f"{cls.__name__} has no {name!r}, so nothing reads it; "
@@ -29,7 +37,7 @@ class Defaults(metaclass=_Known):
 
     Plain class attributes: assign to them before the model class is made for what fields
     take at construction, at any time for what is taken at each call (all others). A name that
-    there is not gives a warning.
+    there is not gives a warning; TypeError or ValueError for what is no number.
     """
 
     #: Exponent of the decay of `DecayingSortedField` and `CyclicDecayField`; above 0.

@@ -12,6 +12,7 @@ from popoto.engine.looking_up import looked_up
 from popoto.engine.request import Argument, Plan, Reply
 from popoto.exceptions import UnsavedError
 from popoto.fields.adapting import text_in_key
+from popoto.fields.describing import describe
 from popoto.fields.keeping.adjusting import Adjustment
 from popoto.fields.keeping.noting import put_noted
 from popoto.fields.keeping.shards import in_every_shard
@@ -169,8 +170,10 @@ def readable(stored: bytes | None, record: str) -> Evidence | None:
         return None
 
 
-def filtered(model_class: Any, field: Confidence, pattern: str) -> Plan[dict[str, dict[str, Any]]]:
+def filtered(model_class: Any, field: Confidence, pattern: Any) -> Plan[dict[str, dict[str, Any]]]:
     """The evidence in the hash without partition, of the record keys that a pattern matches."""
+    if not isinstance(pattern, str):
+        raise TypeError(f"pattern must be a text such as 'User:*', got {describe(pattern)}")
     model_class._meta.isolation.check_at_large(
         "get_confidence_filtered()", "get_confidence_data(record)"
     )

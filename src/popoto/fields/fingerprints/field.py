@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 from popoto.engine.batch import Batch, KeyArgument
 from popoto.engine.keys import SEPARATOR
@@ -22,6 +22,7 @@ from popoto.fields.fingerprints.consulting import (
 from popoto.fields.fingerprints.renewing import Renewing
 from popoto.fields.keeping.commit import Commit
 from popoto.fields.keeping.families import KeyFamily
+from popoto.fields.keeping.naming import class_name_of
 from popoto.fields.keeping.shards import in_every_shard
 from popoto.fields.valueless_field_mixin import ValuelessFieldMixin
 from popoto.memory.commands import put
@@ -151,6 +152,17 @@ class FingerprintField(ValuelessFieldMixin[None], Field[None]):
         return fingerprint_of(self.fingerprint_fn, instance, key)
 
     # Asking -------------------------------------------------------------------------
+
+    def field_in(self, model_class: Any) -> Self:
+        """The field as that model has it. Raises AttributeError (no model), TypeError (none)."""
+        name = class_name_of(model_class)
+        field = self.in_model(model_class)
+        if field is self and model_class._meta.by_name.get(self.name) is not self:
+            raise TypeError(
+                f"{self.label} knows the words of {self.model_name}, and {name} has no "
+                f"{type(self).__name__} {self.name!r}: pass the model whose words are asked for"
+            )
+        return field
 
     def asking(self, options: Any, calls: Sequence[ScriptCall]) -> Plan[list[list[Any]]]:
         """The replies of scripts that read the words of a model, of each shard. One round trip."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from popoto.engine.keys import SEPARATOR
+from popoto.fields.describing import describe
 
 
 def model_name_of(model: Any) -> str:
@@ -14,9 +15,9 @@ def model_name_of(model: Any) -> str:
 
 
 def class_name_of(model_class: Any) -> str:
-    """The same of a class alone. Raises AttributeError for an instance, as popoto 1.6 does."""
-    if not isinstance(model_class, type):
-        raise AttributeError(f"a model class is expected, got {model_class!r}")  # noqa: TRY004
+    """The same of a class alone. Raises AttributeError for anything else, as popoto 1.6 does."""
+    if not isinstance(model_class, type) or not hasattr(model_class, "_meta"):
+        raise AttributeError(f"a model class is expected, got {describe(model_class)}")
     return model_name_of(model_class)
 
 

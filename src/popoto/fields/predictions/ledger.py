@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self, cast
 
@@ -311,8 +311,8 @@ def auto_resolve(instance: Any, outcome: str, pipeline: Any) -> Plan[Any]:
     """The plan of `auto_resolve`."""
     _check(instance, "auto_resolve()")
     errors = instance._pl_auto_resolve_errors
-    if outcome not in errors:
-        raise ValueError(f"Invalid outcome {outcome!r}; outcomes are {sorted(errors)}")
+    if not isinstance(outcome, Hashable) or outcome not in errors:
+        raise ValueError(f"Invalid outcome {describe(outcome)}; outcomes are {sorted(errors)}")
     resolving = Resolving(instance, errors[outcome], "observed")
     resolving.noting = instance._meta.noting("auto_resolve", outcome)
     results = yield from carried_out([resolving], pipeline, skips_missing=True)

@@ -28,6 +28,9 @@ def tokenize(text: str, unique: bool = True) -> list[str]:
     """
     if not text:
         return []
+    given: object = text
+    if not isinstance(given, str):
+        raise AttributeError(f"words are those of a text, got one of type {type(given).__name__}")  # noqa: TRY004
     words = [
         word
         for word in _RUNS.findall(text.lower())

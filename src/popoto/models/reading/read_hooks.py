@@ -26,7 +26,9 @@ def read_hooks(model: type[Record], instances: Iterable[Any]) -> Plan[None]:
     places: list[str] = []
     after: list[Command] = []
     places_after: list[str] = []
-    for options, together in (yield from by_shard(model._meta, instances, attrgetter("pk"))):
+    # A record that is handed out twice, as its key was asked for twice, was read once.
+    once = {instance.pk: instance for instance in instances}.values()
+    for options, together in (yield from by_shard(model._meta, once, attrgetter("pk"))):
         batch = Batch()
         for instance in together:
             instance.on_read(pipeline=batch)

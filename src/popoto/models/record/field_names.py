@@ -71,19 +71,19 @@ def known_names(
         raise ModelException(
             f"{model_name}.{call}({keyword}={describe(names)}): give a list of names"
         )
-    found = list(dict.fromkeys(names))
+    found = list(names)
     for name in found:
         known_field(fields, name, f"{model_name}.{call}({keyword}=…)")
-    return found
+    return list(dict.fromkeys(found))
 
 
-def known_field(fields: Mapping[str, Field[Any]], name: str, where: str) -> Field[Any]:
+def known_field(fields: Mapping[str, Field[Any]], name: object, where: str) -> Field[Any]:
     """The field of that name. Raises ModelException, which says `where` it was asked for."""
-    field = fields.get(name)
+    field = fields.get(name) if isinstance(name, str) else None
     if field is None:
         expiry = ". An expiry is a record's own: save(ttl=…), save(expire_at=…), renew_ttl()"
         hint = expiry if name in ("ttl", "expire_at") else ""
         raise ModelException(
-            f"{where}: Unknown field {name!r}; fields are {', '.join(fields)}{hint}"
+            f"{where}: Unknown field {describe(name)}; fields are {', '.join(fields)}{hint}"
         )
     return field

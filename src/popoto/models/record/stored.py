@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from popoto.exceptions import UnsavedError
+from popoto.fields.describing import describe
+from popoto.fields.given import field_named
 from popoto.models.record.options import AnyField, ModelOptions
 from popoto.models.record.record import Record
 
 
-def named_field(options: ModelOptions, name: str) -> AnyField:
+def named_field(options: ModelOptions, name: object) -> AnyField:
     """The field of that name. Raises AttributeError where there is none."""
-    field = options.by_name.get(name)
-    if field is None:
+    found: AnyField | None = field_named(options, name)
+    if found is None:
         raise AttributeError(
-            f"{options.model_name} has no field {name!r}; fields are {', '.join(options.by_name)}"
+            f"{options.model_name} has no field {describe(name)}; "
+            f"fields are {', '.join(options.by_name)}"
         )
-    return field
+    return found
 
 
 def stored_key(instance: Record, what: str) -> str:

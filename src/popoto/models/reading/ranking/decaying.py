@@ -16,6 +16,7 @@ from popoto.engine.request import Argument, Plan, Request, ScriptCall
 from popoto.engine.tree import AllOf, ScoreRange
 from popoto.exceptions import QueryException
 from popoto.fields.describing import describe
+from popoto.fields.given import field_named
 from popoto.memory.decay.scripts import TOP
 from popoto.memory.hashing import new_version
 from popoto.models.beside.leftovers import repair
@@ -50,13 +51,17 @@ def top_by_decay(
     field_name: str | None,
     n: Any,
     decay_rate: Any,
-    base_score_field: str | None,
+    base_score_field: Any,
 ) -> Plan[Ranked[Any]]:
     """The plan of `top_by_decay`; see `popoto.models.query_rankings`."""
     options = spec.options
     field = _decay_field(options, field_name)
     rate = field.decay_rate if decay_rate is None else _checked_rate(options, decay_rate)
     base = field.base_score_field if base_score_field is None else base_score_field
+    if base is not None and not isinstance(base, str):
+        raise QueryException(
+            f"{options.model_name}: base_score_field must be a field's name, got {describe(base)}"
+        )
     if base and base not in options.by_name:
         tell(
             f"{options.model_name}: base_score_field={base!r} is no field, so every record counts "
@@ -118,7 +123,7 @@ def _decay_field(options: ModelOptions, name: str | None) -> AnyField:
     """The field by which to rank: the named one, or the only one. Raises QueryException."""
     if name is None:
         return the_field(options, "decay", "DecayingSortedField", "rank by decay")
-    field = options.by_name.get(name)
+    field: AnyField | None = field_named(options, name)
     if field is None:
         raise QueryException(
             f"{options.model_name} has no field {describe(name)}; "
