@@ -223,3 +223,99 @@ def test_what_needs_no_record_follows_one_that_moves_too(
     assert redis_client.keys("*Whole:old*") == []
     assert redis_client.llen("$AT:Whole:staged:Whole:new") == staged
     assert len(RecallProposal.get_pending(Whole)) == pending
+
+
+class Ranked(PredictionLedgerMixin, Model):
+    name = KeyField()
+    count = IntField(default=0)
+    sure = ConfidenceField(initial_confidence=0.8)
+    rank = DecayingSortedField(base_score_field="sure")
+
+
+def is_disproved(record: Any, together: Any) -> None:
+    Ranked.resolve_prediction(record, {"x": 9}, pipeline=together)
+
+
+def keeps_its_key(record: Any, together: Any) -> None:
+    record.count += 1
+    together.save(record)
+
+
+def moves_away(record: Any, together: Any) -> None:
+    record.name = "new"
+    together.save(record, migrate_key=True)
+
+
+def is_ranked_anew(record: Any, together: Any) -> None:
+    together.save(record, update_fields=["rank"])
+
+
+def is_set(record: Any, together: Any) -> None:
+    record.sure = 0.3
+    together.save(record, update_fields=["sure", "rank"])
+
+
+@pytest.fixture
+def ranked() -> Any:
+    record = Ranked.create(name="a")
+    Ranked.record_prediction(record, {"x": 1})
+    return record
+
+
+@pytest.mark.parametrize("learns", [learn, is_disproved])
+@pytest.mark.parametrize(
+    ("writes", "learns_first"), [(moves_away, True), (moves_away, False), (is_ranked_anew, True)]
+)
+def test_a_transaction_writes_no_base_score_that_it_learns(
+    ranked: Any, learns: Any, writes: Any, learns_first: bool
+) -> None:
+    """It was written as it had been before: rankings went by that from then on."""
+    together = transaction()
+    for step in (learns, writes) if learns_first else (writes, learns):
+        step(ranked, together)
+    with pytest.raises(ModelException, match=r"'sure' is the base score of Ranked\.rank"):
+        together.commit()
+    assert Ranked.query.get(name="a").sure == 0.8
+    learns(Ranked.query.get(name="a"), None)
+    assert Ranked.check_indexes()["total"] == 0
+
+
+@pytest.mark.parametrize("learns", [learn, is_disproved])
+@pytest.mark.parametrize(
+    ("writes", "learns_first"),
+    [
+        (keeps_its_key, True),
+        (keeps_its_key, False),
+        (is_set, True),
+        (is_set, False),
+        (is_ranked_anew, False),
+    ],
+)
+def test_otherwise_both_are_done(ranked: Any, learns: Any, writes: Any, learns_first: bool) -> None:
+    with transaction() as together:
+        for step in (learns, writes) if learns_first else (writes, learns):
+            step(ranked, together)
+    assert Ranked.check_indexes()["total"] == 0
+    expected = 0.2 if learns is is_disproved else 0.9
+    assert ConfidenceField.get_confidence(ranked, "sure") == pytest.approx(expected)
+    if writes is is_set and learns_first:
+        expected = 0.3
+    assert Ranked.query.get(name="a").sure == pytest.approx(expected)
+
+
+def test_a_pipeline_refuses_a_save_behind_a_resolution_that_lowers_confidence(ranked: Any) -> None:
+    pipeline = get_redis().pipeline()
+    is_disproved(ranked, pipeline)
+    with pytest.raises(ModelException, match=r"cannot wait in this pipeline behind .*'sure'"):
+        change(ranked, pipeline)
+    pipeline.execute()
+    assert ConfidenceField.get_confidence(ranked, "sure") == pytest.approx(0.2)
+
+
+def test_a_resolution_that_lowers_none_is_in_the_way_of_none(ranked: Any) -> None:
+    pipeline = get_redis().pipeline()
+    Ranked.resolve_prediction(ranked, {"x": 1}, pipeline=pipeline)
+    change(ranked, pipeline)
+    pipeline.execute()
+    assert Ranked.query.get(name="a").count == 1
+    assert Ranked.check_indexes()["total"] == 0

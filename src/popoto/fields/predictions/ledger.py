@@ -152,6 +152,8 @@ class Resolving(Adjustment):
             for field in instance._meta.listed("confidence")
         ]
         self.names = tuple(dict.fromkeys(name for each in self.feedback for name in each.names))
+        if self.error > instance._pl_confidence_error_threshold:
+            self.computed = tuple(each.field.name for each in self.feedback)
 
     def missing(self, key: str) -> Exception:
         return self.unsaved()

@@ -75,11 +75,39 @@ def _refuse_moves_of_what_is_adjusted(operations: Sequence[Operation]) -> None:
                 )
 
 
+def _refuse_writes_of_what_is_learned(operations: Sequence[Operation]) -> None:
+    """Refuse to write a base score anew while the confidence that it is learns.
+
+    A save that moves the record, or names the decay field, has the score as it was before.
+    """
+    for each in operations:
+        learned = each.adjustment.computed if isinstance(each, Adjusting) else ()
+        for other in operations if learned else ():
+            if not isinstance(other, Change) or each.key not in other.keys:
+                continue
+            is_moved = other.old_key != other.key
+            for field in other.options.listed("decay"):
+                # What moves comes behind whatever stands beside it.
+                is_behind = is_moved or each.position < other.position
+                is_written = is_behind and (
+                    is_moved or (other.partial and field.name in other.names)
+                )
+                base = field.base_score_field
+                if is_written and base in learned and base not in other.changed:
+                    raise ModelException(
+                        f"{each.what} of {each.key!r} and the {other.title} cannot be in one "
+                        f"transaction: {base!r} is the base score of {field.label}, which is "
+                        "written here, and is not known before that is done; nothing was "
+                        "written. Do one after the other"
+                    )
+
+
 def commit(operations: Sequence[Operation]) -> Plan[list[Any]]:
     """Carry all operations out in one step; their results, in order."""
     for position, operation in enumerate(operations):
         operation.position = position
     _refuse_moves_of_what_is_adjusted(operations)
+    _refuse_writes_of_what_is_learned(operations)
     tell_of_unsaved_targets(operations)
     company = _Together(len(operations))
     yield from carry_out_deletions(operations, company, is_transaction=True)
