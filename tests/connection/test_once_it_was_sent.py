@@ -338,7 +338,7 @@ async def test_a_task_that_is_cancelled_leaves_its_save_in_doubt(
     berth = await Berth.async_create(name="a")
     silent = proxy.stall(b"EVALSHA")
     task = asyncio.create_task(changed(berth, text="x").async_save())
-    await asyncio.to_thread(silent.wait, 5)
+    await asyncio.to_thread(silent.wait, 60)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
