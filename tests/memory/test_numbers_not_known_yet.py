@@ -319,3 +319,38 @@ def test_a_resolution_that_lowers_none_is_in_the_way_of_none(ranked: Any) -> Non
     pipeline.execute()
     assert Ranked.query.get(name="a").count == 1
     assert Ranked.check_indexes()["total"] == 0
+
+
+@pytest.mark.parametrize("recorded", ["before", "in the pipeline", "behind the move"])
+def test_a_pipeline_resolves_the_prediction_of_a_record_that_it_moves(
+    ranked: Any, recorded: str
+) -> None:
+    """The error was 0, as nothing stands under the new key yet."""
+    pipeline = get_redis().pipeline()
+    if recorded == "in the pipeline":
+        Ranked.record_prediction(ranked, {"x": 3}, pipeline=pipeline)
+    ranked.name = "b"
+    ranked.save(migrate_key=True, pipeline=pipeline)
+    ranked.name = "c"
+    ranked.save(migrate_key=True, pipeline=pipeline)
+    if recorded == "behind the move":
+        Ranked.record_prediction(ranked, {"x": 3}, pipeline=pipeline)
+    Ranked.resolve_prediction(ranked, {"x": 4}, pipeline=pipeline)
+    pipeline.execute()
+    error = 0.75 if recorded == "before" else 0.25
+    assert Ranked.get_highest_errors(Ranked) == [("Ranked:c", error)]
+    found = Ranked.get_prediction_data(ranked)
+    assert found is not None
+    assert (found["resolved"], found["prediction_error"]) == (True, error)
+
+
+def test_nothing_is_open_where_a_pipeline_has_resolved_it_before_the_move(ranked: Any) -> None:
+    pipeline = get_redis().pipeline()
+    Ranked.auto_resolve(ranked, "used", pipeline=pipeline)
+    ranked.name = "b"
+    ranked.save(migrate_key=True, pipeline=pipeline)
+    waiting = len(pipeline)
+    assert Ranked.resolve_prediction(ranked, {"x": 4}, pipeline=pipeline) is pipeline
+    assert len(pipeline) == waiting
+    pipeline.execute()
+    assert Ranked.get_highest_errors(Ranked) == [("Ranked:b", 0.3)]

@@ -314,8 +314,6 @@ class QueuedCommits:
     server holds now. Kept on the pipeline, for as long as its commands are queued.
     """
 
-    __slots__ = ("_stack", "beside", "computed", "records", "taught", "versions", "written")
-
     def __init__(self, stack: object) -> None:
         self._stack = stack
         #: record key -> stored bytes by field name, or None for a deleted record
@@ -326,8 +324,10 @@ class QueuedCommits:
         self.written: dict[str, dict[str, Stored]] = {}
         #: record key -> fields whose values the server will compute, and what does so
         self.computed: dict[str, dict[str, str]] = {}
-        #: what will stand beside records, as those note it who have to know
-        self.beside: dict[object, bytes | None] = {}
+        #: (what, record key) -> what will stand beside it, as those note it who have to know
+        self.beside: dict[tuple[str, str], bytes | None] = {}
+        #: record key -> the one under which the server has what a commit moves there
+        self.origins: dict[str, str] = {}
         #: prefixes of the shards whose nodes are sent a script's text by this pipeline, with
         #: the script's digest
         self.taught: set[tuple[str, str]] = set()
@@ -340,6 +340,9 @@ class QueuedCommits:
     def move(self, key: str, new_key: str) -> None:
         """A commit renames a record."""
         self.written[new_key] = self.written.get(key, {})
+        self.origins[new_key] = self.origins.pop(key, key)
+        for what, each in [place for place in self.beside if place[1] == key]:
+            self.beside[what, new_key] = self.beside.pop((what, each))
         self.remove(key)
 
     def remove(self, key: str) -> None:

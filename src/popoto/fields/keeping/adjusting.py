@@ -25,6 +25,7 @@ __all__ = [
     "carried_out",
     "changed",
     "check_waiting_place",
+    "key_until_then",
     "waiting_beside",
 ]
 
@@ -132,8 +133,8 @@ class Collector:
     """What takes adjustments in place of a pipeline: a transaction."""
 
     def __init__(self) -> None:
-        #: what will stand beside records, as those note it who have to know
-        self.beside: dict[object, bytes | None] = {}
+        #: (what, record key) -> what will stand beside it, as those note it who have to know
+        self.beside: dict[tuple[str, str], bytes | None] = {}
 
 
 def check_waiting_place(pipeline: Any) -> None:
@@ -147,7 +148,7 @@ def check_waiting_place(pipeline: Any) -> None:
         )
 
 
-def waiting_beside(pipeline: Any) -> dict[object, bytes | None]:
+def waiting_beside(pipeline: Any) -> dict[tuple[str, str], bytes | None]:
     """What adjustments that wait in a pipeline or transaction have noted; later ones build on it.
 
     Without one nothing waits. Raises TypeError for what is neither.
@@ -156,6 +157,13 @@ def waiting_beside(pipeline: Any) -> dict[object, bytes | None]:
     if isinstance(pipeline, Collector):
         return pipeline.beside
     return QueuedCommits.of(pipeline).beside if hasattr(pipeline, "command_stack") else {}
+
+
+def key_until_then(pipeline: Any, key: str) -> str:
+    """The key under which the server has a record until a pipeline has moved it to `key`."""
+    if pipeline is None or not hasattr(pipeline, "command_stack"):
+        return key
+    return QueuedCommits.of(pipeline).origins.get(key, key)
 
 
 class Touching(Adjustment):

@@ -17,7 +17,12 @@ from popoto.engine.request import Plan, Reply
 from popoto.fields.confidence.evidence import Learning
 from popoto.fields.describing import describe
 from popoto.fields.given import record_in
-from popoto.fields.keeping.adjusting import Adjustment, carried_out, waiting_beside
+from popoto.fields.keeping.adjusting import (
+    Adjustment,
+    carried_out,
+    key_until_then,
+    waiting_beside,
+)
 from popoto.fields.keeping.entries import CompanionEntry
 from popoto.memory.commands import put, told
 
@@ -258,7 +263,7 @@ def record(instance: Any, predicted: Any, pipeline: Any) -> Plan[Any]:
 
 def _place(instance: Any) -> tuple[str, str]:
     """By what the prediction of a record is known that waits in a pipeline or a transaction."""
-    return "prediction", entry_key(instance._meta.model_name, instance.pk)
+    return "prediction", instance.pk
 
 
 def note_resolved(instance: Any, pipeline: Any) -> None:
@@ -291,8 +296,9 @@ def resolve(instance: Any, actual: Any, pipeline: Any) -> Plan[Any]:
     waiting, place = waiting_beside(pipeline), _place(instance)
     exists, stored = True, waiting.get(place)
     if place not in waiting:
+        key = key_until_then(pipeline, instance.pk)
         exists, stored = yield from looked_up(
-            [("EXISTS", instance.pk), ("HGET", place[1], instance.pk)],
+            [("EXISTS", key), ("HGET", entry_key(instance._meta.model_name, key), key)],
             instance._meta.shard,
             before_writing=True,
         )
