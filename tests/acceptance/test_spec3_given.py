@@ -212,10 +212,8 @@ def test_words_are_those_of_a_text(given: Any) -> None:
 # ── Numbers ──────────────────────────────────────────────────────────────────
 
 
-@pytest.mark.parametrize("rate", [float("-inf"), float("nan"), "0.5", None, True, False, -1, 0])
-def test_every_message_says_that_a_rate_is_above_0(
-    rate: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.parametrize("rate", [float("-inf"), -1, 0, 0.0, None])
+def test_a_rate_is_above_0(rate: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     if rate is None:
         monkeypatch.setattr(Defaults, "DECAY_RATE", -1)
     with pytest.raises(ModelException, match="decay_rate must be > 0"):

@@ -77,10 +77,10 @@ class DecayingSortedField(SortedFieldMixin[float], Field[float]):
     def check_options(self, options: Mapping[str, Any]) -> None:
         super().check_options(options)
         rate: object = self.decay_rate
-        if not is_number(rate):
-            raise ModelException(f"decay_rate must be > 0, a finite number, got {describe(rate)}")
-        if rate <= 0:
+        if isinstance(rate, (int, float)) and not isinstance(rate, bool) and rate <= 0:
             raise ModelException(f"decay_rate must be > 0, got {rate!r}")
+        if not is_number(rate):
+            raise ModelException(f"decay_rate must be a number, got {describe(rate)}")
         base: object = self.base_score_field
         if base is not None and not isinstance(base, str):
             raise ModelException(f"base_score_field must be a field's name, got {describe(base)}")

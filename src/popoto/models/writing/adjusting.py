@@ -145,7 +145,9 @@ def adjust(
     places: list[int] = []
     for place, each in enumerate(adjustments):
         try:
-            operations.append(_operation_of(each))
+            operation = _operation_of(each)
+            operation.skips_missing = skips_missing
+            operations.append(operation)
             places.append(place)
         except UnsavedError:
             if not skips_missing:
@@ -180,7 +182,11 @@ def carry_or_queue(
     check_pipeline(pipeline)
     if pipeline is not None:
         for operation in operations:
-            yield from queue_up(operation, pipeline)
+            try:
+                yield from queue_up(operation, pipeline)
+            except (NotStoredError, UnsavedError):
+                if not operation.skips_missing:
+                    raise
         return []
     by_model: dict[str, list[Operation]] = {}
     for operation in operations:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from popoto.engine.request import Plan, Reply
-from popoto.exceptions import ModelException
+from popoto.exceptions import ModelException, NotStoredError, UnsavedError
 from popoto.models.record.record import Record
 from popoto.models.writing.adjusting import Adjusting
 from popoto.models.writing.cascading import carry_out_deletions
@@ -29,6 +29,8 @@ class _Together(Company[Operation]):
         self._number = number
 
     def refuse(self, operation: Operation, error: ModelException) -> None:
+        if operation.skips_missing and isinstance(error, (NotStoredError, UnsavedError)):
+            return
         error.add_note(
             f"Operation {operation.position} of the transaction, {operation.title}; none of its "
             f"{self._number} operations was carried out."
@@ -83,7 +85,7 @@ def _refuse_writes_of_what_is_learned(operations: Sequence[Operation]) -> None:
     for each in operations:
         learned = each.adjustment.computed if isinstance(each, Adjusting) else ()
         for other in operations if learned else ():
-            if not isinstance(other, Change) or each.key not in other.keys:
+            if not isinstance(other, Saving) or each.key not in other.keys:
                 continue
             is_moved = other.old_key != other.key
             for field in other.options.listed("decay"):
