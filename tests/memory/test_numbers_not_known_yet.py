@@ -354,3 +354,14 @@ def test_nothing_is_open_where_a_pipeline_has_resolved_it_before_the_move(ranked
     assert len(pipeline) == waiting
     pipeline.execute()
     assert Ranked.get_highest_errors(Ranked) == [("Ranked:b", 0.3)]
+
+
+def test_a_record_may_learn_and_be_touched() -> None:
+    """Only what writes a base score anew is refused, and a touch does not."""
+
+    record = Ranked.create(name="a")
+    with transaction() as together:
+        ConfidenceField.update_confidence(record, "sure", 0.9, pipeline=together)
+        record.touch("rank", pipeline=together)
+    assert ConfidenceField.get_confidence(record, "sure") == 0.9
+    assert Ranked.check_indexes()["total"] == 0

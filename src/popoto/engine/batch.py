@@ -193,22 +193,22 @@ class Batch(Pipeline):
     def call(
         self,
         *,
-        raises: bool | str = False,
+        raises: bool = False,
         every: bool = False,
         replies: bool = True,
         checks: bool = False,
     ) -> ScriptCall:
         """The call that commits this batch.
 
-        `raises`: a failed guard is a server error ("skips": unless a record is gone). `every`: all
-        failed guards are reported, not just the first; see `failures`. Without `replies` as
-        well, the commands' own replies are left out, and what many records ask of one key goes
-        as one command.
+        `raises`: a failed guard is a server error. `every`: all failed guards are
+        reported, not just the first; see `failures`. Without `replies` as well, the commands'
+        own replies are left out, and what many records ask of one key goes as one command.
         `checks`: as well, and nothing is carried out.
         """
         keys = Declared()
         mode = "error" if raises else "data" if not every else "every" if replies else "many"
-        mode = "check" if checks else "skips" if raises == "skips" else mode
+        if checks:
+            mode = "check"
         together = mode in ("many", "check")
         arguments: list[Argument] = [
             mode,
@@ -383,16 +383,16 @@ def prefix_in(pipeline: Pipeline, shard: str) -> str:
     return shard_prefix(shard, is_cluster=raw.is_cluster)
 
 
-def queue(pipeline: Pipeline, batch: Batch, shard: str, *, skips: bool = False) -> None:
+def queue(pipeline: Pipeline, batch: Batch, shard: str) -> None:
     """Append a commit on one shard to a pipeline that the caller will execute.
 
     The first one for a shard carries the script's text, since a transaction cannot recover
     from an emptied script cache; those after it go by digest. A guard that fails
-    when the pipeline runs is an error of its `execute()`; not a record that is gone, with `skips`.
+    when the pipeline runs is an error of its `execute()`.
     """
     queued = QueuedCommits.of(pipeline)
     prefix = prefix_in(pipeline, shard)
-    call = batch.call(raises="skips" if skips else True)
+    call = batch.call(raises=True)
     lesson = prefix, call.script.digest
     append(pipeline, *call.command(prefix, by_text=lesson not in queued.taught))
     queued.taught.add(lesson)

@@ -17,7 +17,8 @@ class _Known(type):
     """Tells of names to which somebody assigns, and that nothing reads; refuses no numbers."""
 
     def __setattr__(cls, name: str, value: object) -> None:
-        if name.isupper() and hasattr(cls, name):
+        # HASH_VERSION says itself, where it is read, which numbers it may be.
+        if name.isupper() and name != "HASH_VERSION" and hasattr(cls, name):
             if isinstance(value, bool) or not isinstance(value, (Real, Decimal)):
                 raise TypeError(f"{cls.__name__}.{name} must be a number, got {value!r:.70}")
             if value != value:  # noqa: PLR0124 - NaN alone

@@ -145,9 +145,7 @@ def adjust(
     places: list[int] = []
     for place, each in enumerate(adjustments):
         try:
-            operation = _operation_of(each)
-            operation.skips_missing = skips_missing
-            operations.append(operation)
+            operations.append(_operation_of(each))
             places.append(place)
         except UnsavedError:
             if not skips_missing:
@@ -182,11 +180,7 @@ def carry_or_queue(
     check_pipeline(pipeline)
     if pipeline is not None:
         for operation in operations:
-            try:
-                yield from queue_up(operation, pipeline)
-            except (NotStoredError, UnsavedError):
-                if not operation.skips_missing:
-                    raise
+            yield from queue_up(operation, pipeline)
         return []
     by_model: dict[str, list[Operation]] = {}
     for operation in operations:

@@ -30,8 +30,6 @@ class Operation:
     position: int = 0
     #: whether it waits in a pipeline of the caller's own
     queued: bool = False
-    #: whether it is left out where its record is not stored
-    skips_missing: bool = False
     #: what the caller is given for it, once it has been carried out
     result: Any = None
     #: what it is called as the cause of a change, in histories

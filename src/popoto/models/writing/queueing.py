@@ -53,7 +53,7 @@ def queue_up(operation: Operation, pipeline: Any) -> Plan[Any]:
     if batch is not None:
         _refuse_what_is_computed(operation, batch, queued)
         yield from _check_claims_now(operation, batch)
-        queue(pipeline, batch, operation.options.shard, skips=operation.skips_missing)
+        queue(pipeline, batch, operation.options.shard)
         operation.leave(queued)
         queued.note(operation.keys)
         yield from let_precede(operation)

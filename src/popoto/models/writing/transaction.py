@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from popoto.engine.request import Plan, Reply
-from popoto.exceptions import ModelException, NotStoredError, UnsavedError
+from popoto.exceptions import ModelException
 from popoto.models.record.record import Record
 from popoto.models.writing.adjusting import Adjusting
 from popoto.models.writing.cascading import carry_out_deletions
@@ -29,8 +29,6 @@ class _Together(Company[Operation]):
         self._number = number
 
     def refuse(self, operation: Operation, error: ModelException) -> None:
-        if operation.skips_missing and isinstance(error, (NotStoredError, UnsavedError)):
-            return
         error.add_note(
             f"Operation {operation.position} of the transaction, {operation.title}; none of its "
             f"{self._number} operations was carried out."

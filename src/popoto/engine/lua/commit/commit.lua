@@ -4,7 +4,6 @@
 -- ARGV   prefix       put before a record key found on the server (cluster hash tag, or "")
 --        mode         "data": the first failed guard is returned; "error": it is raised (a
 --                     pipeline of the caller's own, where nobody would look at the reply);
---                     "skips": the same, but that a record is gone is returned;
 --                     "every": all failed guards are returned; "many": as well, and the commands
 --                     are carried out without their replies (a batch of many records); "check":
 --                     as well, and nothing is carried out
@@ -141,7 +140,7 @@ for position = 1, count do
   end
   at = last + 1
 end
-if problems and (mode == 'error' or mode == 'skips') then
+if problems and mode == 'error' then
   return redis.error_reply('POPOTO the write was carried out, except for ' .. problems[1])
 elseif problems then
   replies[1] = 3

@@ -11,7 +11,7 @@ local function make_refusing()
     if prefix ~= '' and string.sub(details[1] or '', 1, #prefix) == prefix then
       details[1] = string.sub(details[1], #prefix + 1)
     end
-    if mode == 'error' or (mode == 'skips' and what ~= 'exists') then
+    if mode == 'error' then
       return redis.error_reply('POPOTO ' .. what .. ' guard failed, nothing was written: '
         .. tostring(details[1] or ''))
     end
