@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Container
-from typing import Any
+from collections.abc import Container, Iterable
+from typing import Any, cast
 
 from popoto._unknown_names import is_strict, tell
 from popoto.exceptions import SubscriberException
-from popoto.fields.given import is_several
 
 __all__ = ["Channels", "channels_of", "tell_of_arguments", "tell_of_channels"]
 
@@ -43,9 +42,9 @@ def channels_of(subscriber: Any) -> Channels:
 
 
 def _channels_in(given: Any, what: str) -> tuple[str | bytes, ...]:
-    if not is_several(given):
+    if isinstance(given, (str, bytes)) or not isinstance(given, Iterable):
         raise SubscriberException(f"{what} must be a list of names")
-    names: tuple[Any, ...] = tuple(given)
+    names = tuple(cast("Iterable[Any]", given))
     for name in names:
         if not isinstance(name, (str, bytes)):
             raise SubscriberException(
