@@ -311,7 +311,9 @@ _FOLLOWING_LOCK = threading.Lock()
 def followed(model_name: str, place: tuple[str, str]) -> Following:
     """What is in memory of the vectors of one place. That of few shards is, the latest."""
     with _FOLLOWING_LOCK:
-        found = _FOLLOWING.setdefault((model_name, place), Following())
+        found = _FOLLOWING.get((model_name, place))
+        if found is None:
+            found = _FOLLOWING[model_name, place] = Following()
         _FOLLOWING.move_to_end((model_name, place))
         shards = [each for each in _FOLLOWING if each[1][0]]
         for each in shards[:-_MOST_SHARDS]:

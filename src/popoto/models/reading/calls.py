@@ -221,9 +221,9 @@ class QueryCalls:
         commands: list[Command] = []
         for key in record_keys:
             commands.append(("HMGET", key, *reading.hash_names))
-            text = text_of(key)
             commands += [
-                ("LRANGE", capped_list_key(text, name), 0, -1) for name in reading.list_names
+                ("LRANGE", capped_list_key(text_of(key), name), 0, -1)
+                for name in reading.list_names
             ]
         self.sent += 1
         try:

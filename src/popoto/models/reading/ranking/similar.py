@@ -145,6 +145,8 @@ def _similarities(spec: QuerySpec, text: Any) -> Plan[dict[str, float]]:
 def _checked(options: ModelOptions, asked: Scoring) -> Scoring:
     """The same with floats for its least score and what it adds. Raises QueryException."""
     least = asked.min_score
+    if least is None and asked.co_occurrence_boost is None and asked.post_filter is None:
+        return asked
     if least is not None:
         least = checked_number(options, "min_score", least, infinite=True)
     boost = checked_boost(options, "co_occurrence_boost", asked.co_occurrence_boost)
