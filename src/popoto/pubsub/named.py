@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Container, Iterable
-from typing import Any, cast
+from typing import Any
 
 from popoto._unknown_names import is_strict, tell
 from popoto.exceptions import SubscriberException
@@ -42,9 +42,10 @@ def channels_of(subscriber: Any) -> Channels:
 
 
 def _channels_in(given: Any, what: str) -> tuple[str | bytes, ...]:
-    if isinstance(given, (str, bytes)) or not isinstance(given, Iterable):
+    is_several = isinstance(given, Iterable) and not isinstance(given, (str, bytes))
+    if not is_several:
         raise SubscriberException(f"{what} must be a list of names")
-    names = tuple(cast("Iterable[Any]", given))
+    names: tuple[Any, ...] = tuple(given)
     for name in names:
         if not isinstance(name, (str, bytes)):
             raise SubscriberException(
