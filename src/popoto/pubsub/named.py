@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable
+from collections.abc import Container
 from typing import Any
 
 from popoto._unknown_names import is_strict, tell
@@ -42,8 +42,7 @@ def channels_of(subscriber: Any) -> Channels:
 
 
 def _channels_in(given: Any, what: str) -> tuple[str | bytes, ...]:
-    is_several = isinstance(given, Iterable) and not isinstance(given, (str, bytes))
-    if not is_several:
+    if isinstance(given, (str, bytes)) or not hasattr(given, "__iter__"):
         raise SubscriberException(f"{what} must be a list of names")
     names: tuple[Any, ...] = tuple(given)
     for name in names:
