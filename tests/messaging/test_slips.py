@@ -106,7 +106,7 @@ def test_the_channel_of_a_publisher_under_another_name_is_told_of() -> None:
 
 
 def test_what_a_constructor_does_nothing_with_is_told_of() -> None:
-    with pytest.warns(UserWarning, match="takes no such argument") as told:
+    with pytest.warns(UserWarning, match="a Subscriber takes no") as told:
         Subscriber(["north"], handle=print).close()
     assert [str(each.message).partition(":")[0] for each in told] == [
         "Subscriber(['north'])",

@@ -54,7 +54,14 @@ def _channels_in(given: Any, what: str) -> tuple[str | bytes, ...]:
 
 
 def tell_of_arguments(
-    given_to: object, args: tuple[Any, ...], kwargs: dict[str, Any], is_own: bool, remedy: str
+    given_to: object,
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+    *,
+    is_own: bool,
+    by_position: str,
+    by_keyword: str,
+    remedy: str,
 ) -> None:
     """Tell of arguments that reach a constructor of ours, and that it does nothing with.
 
@@ -63,11 +70,11 @@ def tell_of_arguments(
     """
     name = type(given_to).__name__
     told = [
-        *(() if is_own else (f"{name}({each!r})" for each in args)),
-        *(f"{name}({each}=…)" for each in kwargs if not is_own or "chan" in each),
+        *(() if is_own else (f"{name}({each!r}): {by_position}" for each in args)),
+        *(f"{name}({each}=…): {by_keyword}" for each in kwargs if not is_own or "chan" in each),
     ]
     for each in told:
-        tell(f"{each}: {remedy}", refuse=is_strict())
+        tell(f"{each}, so it has no effect{remedy}", refuse=is_strict())
 
 
 def tell_of_channels(cls: type, meant: str, told: Container[str]) -> None:

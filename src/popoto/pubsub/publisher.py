@@ -57,8 +57,10 @@ class Publisher(ABC):  # noqa: B024  # a base class, and of use by itself
             self,
             args,
             kwargs,
-            type(self).__init__ is not Publisher.__init__,
-            "a Publisher takes channel_name=… alone, so it has no effect",
+            is_own=type(self).__init__ is not Publisher.__init__,
+            by_position="a Publisher takes channel_name=… alone",
+            by_keyword="a Publisher takes channel_name=… alone",
+            remedy="",
         )
 
     @property

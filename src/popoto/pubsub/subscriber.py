@@ -89,9 +89,11 @@ class Subscriber(ABC):
             self,
             args,
             kwargs,
-            type(self).__init__ is not Subscriber.__init__,
-            "a Subscriber takes no such argument, so it has no effect; its channels are "
-            "sub_channel_names and sub_channel_patterns, and it calls its method handle()",
+            is_own=type(self).__init__ is not Subscriber.__init__,
+            by_position="a Subscriber takes nothing by position",
+            by_keyword="a Subscriber takes no such keyword",
+            remedy="; its channels are sub_channel_names and sub_channel_patterns, and it calls "
+            "its method handle()",
         )
         self._is_closed = False
         self._is_reading = False

@@ -77,6 +77,11 @@ def no_attribute_of_class(model: Any, name: str) -> AttributeError:
     """The same of a model class. What a query has is at ``Model.query``."""
     # A class that models are derived from has no query, and no fields.
     is_model = name != "query" and hasattr(model, "_meta")
+    if is_model and name == "Meta":
+        remedy = "options are inherited by themselves: write class Meta: without a base"
+        return missing_attribute(model, name, remedy)
+    # An abstract one has nobody to ask.
+    is_model = is_model and not model._meta.abstract
     query: object = model.query if is_model else None
     if is_model and hasattr(type(query), name):
         remedy = f"{model.__name__}.query.{name} is there"
