@@ -102,7 +102,7 @@ def group_of(replicas: int, sentinels: int = 0) -> Iterator[Group]:
             for process in group.processes.values():
                 process.kill()
             for process in group.processes.values():
-                process.wait(10)
+                process.wait(120)
 
 
 def _commands(group: Group, directory: Path) -> Iterator[tuple[int, list[str]]]:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tools.mutants.changes import mutants_of
+from tools.mutants.lua_changes import lua_mutants_of
 
 ROOT = Path(__file__).parents[1]
 MODULE = '''"""A module."""
@@ -33,7 +34,16 @@ def told(number: int) -> str:
 def never() -> int:
     return 5
 '''
+SCRIPT = """from popoto.engine.scripts import Script
+
+TWO = Script.joined("two", "part.lua", package="demo")
+"""
 TESTS = """import pytest
+import redis
+from popoto import embedded
+from popoto.engine.request import ScriptCall
+
+from demo.script import TWO
 from demo import MOST, small, told
 from demo.beginning import begin
 
@@ -50,6 +60,12 @@ def test_small():
 
 def test_told():
     assert told(1) == "small"
+
+
+def test_script():
+    call = ScriptCall(TWO, [], [])
+    with embedded.start() as server, redis.Redis.from_url(server.url) as client:
+        assert client.eval(call.script.text, 0) == 2
 
 
 def test_value():
@@ -76,6 +92,51 @@ def test_every_kind_of_change_is_made_once(tmp_path: Path) -> None:
     }
 
 
+PART = """-- part.lua: 1 + 1 in a comment.
+local call = redis.call
+
+local function total(names)
+  local sum = -1
+  for index = 1, #names do
+    if names[index] then
+      sum = sum + (call('STRLEN', names[index]) or 0)
+    end
+  end
+  if sum > 2.5 and not names.all then
+    error('more than 2')
+  end
+  call('SET', KEYS[1],
+    sum)
+  return sum
+end
+
+return true
+"""
+
+
+def test_every_kind_of_change_of_a_script_is_made_once(tmp_path: Path) -> None:
+    (tmp_path / "part.lua").write_text(PART)
+    found = lua_mutants_of(tmp_path, "part.lua")
+    assert {(each.line, each.place, each.after) for each in found} == {
+        (5, "total", "local sum = -2"),
+        (6, "total", "for index = 2, #names do"),
+        (7, "total", "if not (names[index]) then"),
+        (8, "total", "sum = sum - (call('STRLEN', names[index]) or 0)"),
+        (8, "total", "sum = sum + (call('STRLEN', names[index]) and 0)"),
+        (8, "total", "sum = sum + (call('STRLEN', names[index]) or 1)"),
+        (8, "total", "(left out)"),
+        (11, "total", "if sum >= 2.5 and not names.all then"),
+        (11, "total", "if sum > (2.5 + 1) and not names.all then"),
+        (11, "total", "if sum > 2.5 or not names.all then"),
+        (11, "total", "if sum > 2.5 and  names.all then"),
+        (12, "total", "(left out)"),
+        (14, "total", "call('SET', KEYS[2],"),
+        (16, "total", "return nil"),
+        (19, "total", "return false"),
+    }
+    assert all(each.text.count(b"\n") == PART.count("\n") for each in found)
+
+
 @pytest.mark.slow(30)
 @pytest.mark.traced(0)
 def test_survivors_are_told_with_line_and_change(tmp_path: Path) -> None:
@@ -85,6 +146,8 @@ def test_survivors_are_told_with_line_and_change(tmp_path: Path) -> None:
     (package / "__init__.py").write_text(f"{module}\n\nMOST = 7\n")
     (package / "beginning.py").write_text("def begin():\n    return 1\n")
     (package / "limits.py").write_text("LIMIT = 3\n")
+    (package / "part.lua").write_text("local two = 1 + 1\nlocal unused = 0\nreturn two\n")
+    (package / "script.py").write_text(SCRIPT)
     (tmp_path / "tests").mkdir()
     (tmp_path / "tests" / "test_demo.py").write_text(TESTS)
     command = [sys.executable, "-m", "tools.mutants", "src/demo", "tests", "--root", str(tmp_path)]
@@ -96,9 +159,12 @@ def test_survivors_are_told_with_line_and_change(tmp_path: Path) -> None:
         assert '  - raise ValueError("too large")\n  + pass' in done.stdout
         assert "src/demo/__init__.py:20 never  (not run by these tests)" in done.stdout
         assert "return (number <= LIMIT)" not in done.stdout
+        # Of a script.
+        assert "  - local unused = 0\n  + local unused = 1" in done.stdout
+        assert "local two = 1 - 1" not in done.stdout
         # A module of which nothing is left to be carried out once it was imported.
         assert "LIMIT = 4" not in done.stdout
         # One that carries out other things, and a test that looks at a value alone.
         assert "MOST = 8" not in done.stdout
     # What was found out stays known.
-    assert "15 changes, 0 of them to be tried" in done.stdout
+    assert "23 changes, 0 of them to be tried" in done.stdout

@@ -295,7 +295,8 @@ def test_all_batches_are_written_and_the_time_is_spent_once(api: Api) -> None:
     start = time.monotonic()
     with pytest.raises(NotReplicatedError), waiting(api, 1, 0.3) as patient:
         patient(Berth.bulk_create, berths, batch_size=1)
-    assert time.monotonic() - start < 2
+    # Each for itself they would take 9 s.
+    assert time.monotonic() - start < 8
     assert api(Berth.query.count) == 30
 
 

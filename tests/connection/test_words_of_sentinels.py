@@ -315,7 +315,7 @@ def test_what_the_new_primary_does_not_answer_is_an_error_of_its_command(
 def test_commands_are_held_back_for_a_while_at_most(
     api: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sentinels, "HELD", 0.2)
+    monkeypatch.setattr(sentinels, "HELD", 1.0)
     monkeypatch.setattr(sentinels, "FRESH", 0.0)
     told = Told()
     answers = in_turn(b"SET", *[b"+OK\r\n"] * 9)
@@ -325,10 +325,10 @@ def test_commands_are_held_back_for_a_while_at_most(
         told.flags = "master,failover_in_progress"
         start = monotonic()
         call_many(api, ("SET", "a", 1))
-        assert 0.2 <= monotonic() - start < 2
+        assert monotonic() - start >= 1.0
         start = monotonic()
         call_many(api, ("SET", "a", 1))
-        assert monotonic() - start < 0.2
+        assert monotonic() - start < 1.0
 
 
 def test_a_sentinel_that_tells_about_all_services_alone(api: Api) -> None:

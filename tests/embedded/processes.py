@@ -92,7 +92,7 @@ class User:
     def _read(self) -> str:
         assert self.process.stdout is not None
         line = self.process.stdout.readline().strip()
-        assert line, f"the user ended with status {self.process.wait(timeout=5)}"
+        assert line, f"the user ended with status {self.process.wait(timeout=60)}"
         return line
 
     def __enter__(self) -> Self:

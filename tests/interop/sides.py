@@ -149,8 +149,8 @@ class PublishedSide:
             self._process.wait(timeout=5)
         except subprocess.TimeoutExpired:
             self._process.kill()
-            self._process.wait(timeout=5)
-        self._collector.join(timeout=5)
+            self._process.wait(timeout=60)
+        self._collector.join(timeout=60)
 
 
 def peer_folder(version: str) -> str:

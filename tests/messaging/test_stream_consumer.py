@@ -373,7 +373,7 @@ async def test_it_runs_until_it_is_stopped(redis_client: redis.Redis) -> None:
             one.stop()
 
     one.handler = handle
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(120):
         await one.run()
     assert not one._running
     assert worker.batches == [["1"], ["2"], ["3"]]
@@ -395,7 +395,7 @@ async def test_errors_are_logged_and_followed_by_a_pause(
         one.stop()
 
     one = consumer(handle, sleep=sleep)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(120):
         await one.run()
     assert pauses == [1.0]
     assert "bad" in caplog.text
@@ -410,7 +410,7 @@ async def test_without_blocking_it_rests_when_there_is_nothing() -> None:
         one.stop()
 
     one = consumer(Worker(), sleep=sleep)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(120):
         await one.run()
     assert pauses == [0.1]
 

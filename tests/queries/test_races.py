@@ -132,8 +132,8 @@ def test_threads() -> None:
         time.sleep(SECONDS)
         stop.set()
         for writer in writers:
-            writer.result(20)
-        assert [problem for reader in readers for problem in reader.result(20)] == []
+            writer.result(120)
+        assert [problem for reader in readers for problem in reader.result(120)] == []
 
 
 def test_counts_while_every_record_stays() -> None:
@@ -175,8 +175,8 @@ def test_counts_while_every_record_stays() -> None:
         time.sleep(SECONDS)
         stop.set()
         for writer in writers:
-            writer.result(20)
-        assert [reader.result(20) for reader in readers] == [[], []]
+            writer.result(120)
+        assert [reader.result(120) for reader in readers] == [[], []]
 
 
 def test_gathered_queries_do_not_mix() -> None:

@@ -278,7 +278,7 @@ def test_one_block_is_entered_by_several_tasks_and_threads_at_once() -> None:
 
     def act() -> None:
         with bot:
-            both_begun.wait(10)
+            both_begun.wait(120)
             seen.append(actor())
         seen.append(actor())
 

@@ -5,7 +5,8 @@
 A change that the tests notice is killed. One that they do not notice has survived: a test is
 missing, or the change makes no difference, which `explained.txt` says with its reason. Each
 change is made in a private copy of src/. Of the tests, those run that carried out the line in
-question when nothing was changed; the first that fails ends the run. What was found out is kept in
+question when nothing was changed, or called the script; the first that fails ends the run.
+Modules of Python and parts of Lua scripts are changed (`--only lua`). What was found out is kept in
 .mutants/, so an interrupted run goes on where it was, and one after new tests repeats survivors
 only.
 """
@@ -20,11 +21,13 @@ from collections import Counter
 from pathlib import Path
 
 from tools.mutants.changes import Mutant, mutants_of
+from tools.mutants.lua_changes import lua_mutants_of
 from tools.mutants.notes import Notes, explanations
 from tools.mutants.trials import Trials
 from tools.mutants.witnesses import Witnesses
 
 ROOT = Path(__file__).parents[2]
+CHANGES = {".py": mutants_of, ".lua": lua_mutants_of}
 
 
 def main() -> int:
@@ -32,7 +35,7 @@ def main() -> int:
     given = _arguments()
     root: Path = given.root
     os.chdir(root)
-    mutants = _mutants(root, given.package)
+    mutants = _mutants(root, given.package, given.only)
     if given.sample:
         mutants = random.Random(given.seed).sample(mutants, min(given.sample, len(mutants)))
     witnesses = Witnesses(root, given.tests)
@@ -63,6 +66,7 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="make mutants", description=__doc__.splitlines()[0])
     parser.add_argument("package", help="a directory or a file below src/")
     parser.add_argument("tests", nargs="+", help="directories or files of tests")
+    parser.add_argument("--only", choices=[each[1:] for each in CHANGES], help="of this language")
     parser.add_argument("--sample", type=int, default=0, help="try so many only, drawn by lot")
     parser.add_argument("--seed", type=int, default=1, help="which ones are drawn")
     parser.add_argument("--jobs", type=int, default=2, help="how many are tried side by side")
@@ -71,10 +75,15 @@ def _arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _mutants(root: Path, package: str) -> list[Mutant]:
+def _mutants(root: Path, package: str, only: str | None) -> list[Mutant]:
     start = root / package
-    paths = sorted(start.rglob("*.py")) if start.is_dir() else [start]
-    return [each for path in paths for each in mutants_of(root, str(path.relative_to(root)))]
+    below = start.rglob("*") if start.is_dir() else [start]
+    paths = sorted(
+        path for path in below if path.suffix in CHANGES and only in (None, path.suffix[1:])
+    )
+    return [
+        each for path in paths for each in CHANGES[path.suffix](root, str(path.relative_to(root)))
+    ]
 
 
 def _report(mutants: list[Mutant], outcomes: dict[str, str]) -> None:

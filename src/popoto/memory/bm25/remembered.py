@@ -237,7 +237,9 @@ def remembered(stem: str, shard: str = "") -> Remembered | None:
     if not HAS_NUMPY:
         return None
     with _KNOWN_LOCK:
-        found = _KNOWN.setdefault((shard, stem), Remembered(stem))
+        found = _KNOWN.get((shard, stem))
+        if found is None:
+            found = _KNOWN[shard, stem] = Remembered(stem)
         _KNOWN.move_to_end((shard, stem))
         return found
 
