@@ -360,3 +360,39 @@ def test_what_is_no_list_is_refused_by_name_in_a_stored_record_too(api: Api, wro
     with pytest.raises(ValidationError, match=r"Diary.log: invalid value"):
         api(diary.save)
     assert api(Diary.query.get, name="a").log == ["x"]
+
+
+NO_LISTS = ["abc", b"ab", {"a": 1}, 5, 1.5, 0, "", b"", False]
+
+
+@pytest.mark.parametrize("wrong", NO_LISTS)
+def test_what_is_no_list_is_refused_by_a_new_record_as_by_an_uncapped_field(
+    api: Api, wrong: Any
+) -> None:
+    for name in ("log", "entries"):
+        with pytest.raises(ValidationError, match=rf"{name}: invalid value .* expected list"):
+            Chronicle(name="a", **{name: wrong})
+
+
+@pytest.mark.parametrize("wrong", [0, "", b"", False, {}])
+def test_nothing_of_another_type_is_no_empty_list(api: Api, wrong: Any) -> None:
+    api(Chronicle.create, name="a")
+    found = api(Chronicle.query.filter(name="a").first)
+    found.log = wrong
+    with pytest.raises(ValidationError, match=r"log: invalid value .* expected list"):
+        api(found.save, update_fields=["log"])
+
+
+def test_a_default_that_is_no_list_is_refused_by_name() -> None:
+    class Wrong(Model):
+        name = KeyField()
+        log = ListField(max_length=3, default="abc")
+
+    with pytest.raises(ValidationError, match=r"Wrong.log: invalid value 'abc'"):
+        Wrong(name="a")
+
+
+class Chronicle(Model):
+    name = KeyField()
+    log = ListField(max_length=3)
+    entries = ListField()

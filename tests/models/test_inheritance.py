@@ -76,3 +76,15 @@ def test_one_field_object_under_two_names_is_two_fields(api: Api) -> None:
     assert (card.front, card.back) == ("a", "b")
     assert api(Card.query.filter(front="a").count) == 1
     assert api(Card.query.filter(front="b").count) == 0
+
+
+def test_a_field_that_replaces_another_stands_in_its_place_here_and_further_down() -> None:
+    class Shelf(Thing):
+        size = StringField(default="wide")
+        depth = IntField(default=0)
+
+    class Rack(Shelf):
+        pass
+
+    assert Shelf._meta.field_names == ["name", "size", "depth"]
+    assert Rack._meta.field_names == Shelf._meta.field_names

@@ -472,3 +472,21 @@ def test_distances_from_nowhere_are_refused(api: Api) -> None:
     with pytest.raises(QueryException, match=r"Kiosk\.place: .*super\(\)\.filter_query"):
         api(Kiosk.query.filter(**asked).all)
     assert [each.name for each in api(Kiosk.query.filter(place_radius=3).all)] == ["a", "e"]
+
+
+class Announced(Field):
+    """Announces a lookup that nothing answers."""
+
+    def get_filter_query_params(self, field_name: str) -> set[str]:
+        return {f"{field_name}__near"}
+
+
+def test_an_announced_lookup_that_nothing_answers_is_refused_by_what_is_missing(api: Api) -> None:
+    class Stall(Model):
+        name = KeyField()
+        place = Announced()
+
+    with pytest.raises(
+        QueryException, match=r"Stall.place .* announces the lookup place__near and"
+    ):
+        api(Stall.query.count, place__near="a")

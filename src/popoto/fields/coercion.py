@@ -41,6 +41,14 @@ def is_list(value: object) -> TypeGuard[list[Any] | tuple[Any, ...]]:
     return isinstance(value, (list, tuple))
 
 
+def is_falsy(value: object) -> bool:
+    """Whether a value counts as none; what has no truth of its own, such as an array, does not."""
+    try:
+        return not value
+    except (TypeError, ValueError):
+        return False
+
+
 def coerce(type_: type, value: object) -> object:
     """`value` itself when it is an instance of `type_`, else what it stands for as one.
 

@@ -9,6 +9,7 @@ from popoto.engine import keys
 from popoto.engine.codec import DecodeError, EncodeError, Stored, decoder_for
 from popoto.exceptions import ModelException
 from popoto.fields.capped_list import CappedListProxy, encode_items, is_capped, read_items
+from popoto.fields.coercion import CoercionError
 from popoto.fields.type_variables import Items
 from popoto.fields.typed_field import TypedField
 from popoto.fields.valued import leaves_exact
@@ -67,8 +68,8 @@ class ListField(TypedField[Items]):
         capacity = self.max_length
 
         def encode(value: Any) -> tuple[bytes, ...]:
-            if not value:
-                return encode_items(())
+            if value is None:
+                return ()
             given: object = value
             if not isinstance(given, list):
                 raise EncodeError(f"expected list, got {type(given).__name__}")
@@ -98,7 +99,12 @@ class ListField(TypedField[Items]):
     def assigned_value(self, instance: Any, value: Any) -> Any:
         if self.in_hash or (is_capped(value) and value.belongs_to(instance)):
             return value
-        return CappedListProxy(value or (), self, instance)
+        try:
+            items = () if value is None else self.coerce(value)
+        except CoercionError:
+            # The check that follows refuses it, with what was given.
+            return value
+        return CappedListProxy(items, self, instance)
 
     def loaded_value(self, instance: Any, value: Any) -> Any:
         return value if self.in_hash else CappedListProxy(value, self, instance)
@@ -108,8 +114,7 @@ class ListField(TypedField[Items]):
             items = read_items(self, instance)
             instance._stored[self.name] = items
             return self.loaded_value(instance, self.decode(items))
-        value = self.make_default()
-        return value if self.in_hash else CappedListProxy(value or (), self, instance)
+        return self.assigned_value(instance, self.make_default())
 
     companion_kind = "list"
 

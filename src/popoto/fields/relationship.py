@@ -9,7 +9,7 @@ from weakref import WeakSet
 
 from popoto._stock import stock
 from popoto.engine.blocking import check_may_block
-from popoto.engine.codec import DecodeError, decoder_for, encoder_for
+from popoto.engine.codec import DecodeError, EncodeError, decoder_for, encoder_for
 from popoto.engine.db_key import DB_key
 from popoto.engine.keys import SEPARATOR
 from popoto.exceptions import ModelException, QueryException, StoredDataError
@@ -17,6 +17,7 @@ from popoto.fields.asking.lookups import storable
 from popoto.fields.asking.operands import Conditions, Operand, Scope
 from popoto.fields.asking.referring import OWN_LOOKUPS, referring
 from popoto.fields.asking.unsaved import tell_of_unsaved
+from popoto.fields.coercion import is_falsy
 from popoto.fields.describing import describe
 from popoto.fields.field import Field
 from popoto.fields.keeping.entries import Entry, SetEntry
@@ -30,6 +31,8 @@ from popoto.fields.type_variables import Target
 __all__ = ["UNSET", "Relationship", "Unset"]
 
 logger = logging.getLogger("POPOTO.Relationship")
+
+NO_TARGET = "a model instance or a record key is expected"
 
 _encode_text = encoder_for(str)
 _decode_text = decoder_for(str)
@@ -189,11 +192,12 @@ class Relationship(Field["Target | str | None"], Generic[Target]):
         return (lambda value: _encode_text(self.target_key(value))), _decode_text
 
     def target_key(self, value: Any) -> str | None:
-        """The key of a value: of a record, or the key itself."""
+        """The key of a value: of a record, or the key itself. Raises EncodeError for another."""
         if value is None or isinstance(value, str):
             return None if value is None else str(value)
-        key: str = value._redis_key or value.db_key.redis_key
-        return key
+        if not hasattr(value, "db_key"):
+            raise EncodeError(NO_TARGET)
+        return str(value._redis_key or value.db_key.redis_key)
 
     @overload
     def __get__(self, instance: None, owner: Any = None) -> Self: ...
@@ -259,21 +263,17 @@ class Relationship(Field["Target | str | None"], Generic[Target]):
         return default() if callable(default) and not hasattr(default, "_meta") else default
 
     def assigned_value(self, instance: Any, value: Any) -> Any:
-        if not value and not hasattr(value, "_meta"):
-            return None
-        if isinstance(value, str):
-            if ":" not in value:
-                raise ModelException(
-                    f"{self.label} expects model instance or redis_key, and {describe(value)} is "
-                    "no record key (Model:key)"
-                )
+        if isinstance(value, str) and ":" in value:
             instance.__dict__.setdefault("_references", {})[self.name] = str(value)
             return UNSET
-        if not hasattr(value, "_meta"):
-            raise ModelException(
-                f"{self.label} expects model instance or redis_key, got {describe(value)}"
-            )
-        return value
+        if hasattr(value, "_meta"):
+            return value
+        if is_falsy(value):
+            return None
+        hint = ", which is no record key (Model:key)" if isinstance(value, str) else ""
+        raise ModelException(
+            f"{self.label} expects model instance or redis_key, got {describe(value)}{hint}"
+        )
 
     def coerce(self, value: Any) -> Any:
         return Reference(self, value) if type(value) is str and ":" in value else value
@@ -284,7 +284,7 @@ class Relationship(Field["Target | str | None"], Generic[Target]):
         if isinstance(value, str):
             return None if ":" in value else "it is no record key (Model:key)"
         if not hasattr(value, "_meta") or not hasattr(value, "db_key"):
-            return "a model instance or a record key is expected"
+            return NO_TARGET
         expected = self.model
         if not isinstance(value, expected):
             return f"an instance of {expected.__name__} is expected"

@@ -71,11 +71,17 @@ def storable(field: Askable, operand: str) -> str:
 def unsupported(field: Askable, lookup: str, hint: str = "") -> QueryException:
     """The error for a lookup that the field does not have."""
     known = sorted(field.get_filter_query_params(field.name) | {field.name})
-    close = difflib.get_close_matches(f"{field.name}__{lookup}", known, n=1)
+    asked = f"{field.name}__{lookup}"
+    if asked in known:
+        return QueryException(
+            f"{field.label} ({type(field).__name__}) announces the lookup {asked} and has no "
+            "filter_query that answers it: that is not allowed on base Field"
+        )
+    close = difflib.get_close_matches(asked, known, n=1)
     nearest = f" Did you mean {close[0]!r}?" if close else ""
     return QueryException(
-        f"{field.label} ({type(field).__name__}) does not support the lookup "
-        f"{field.name}__{lookup}; it supports {', '.join(known)}.{nearest}{hint}"
+        f"{field.label} ({type(field).__name__}) does not support the lookup {asked}; "
+        f"it supports {', '.join(known)}.{nearest}{hint}"
     )
 
 

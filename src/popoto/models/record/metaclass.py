@@ -291,14 +291,12 @@ def _all_fields(
     *,
     with_auto_key: bool,
 ) -> dict[str, Field[Any]]:
-    """Inherited fields, then own ones."""
+    """Inherited fields, then own ones; one that replaces another takes its place in the order."""
     found = dict(inherited)
     for name in cls.__dict__:
         if name in found and name not in own:
             del found[name]
-    for name, field in own.items():
-        found.pop(name, None)
-        found[name] = field
+    found.update(own)
     auto_key = found.pop(AUTO_KEY, None)
     if not any(field.key for field in found.values()) and with_auto_key:
         found[AUTO_KEY] = auto_key or AutoKeyField()

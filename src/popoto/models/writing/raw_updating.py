@@ -16,6 +16,7 @@ from popoto.exceptions import (
 )
 from popoto.fields.coercion import CoercionError
 from popoto.fields.describing import describe
+from popoto.fields.field import Field
 from popoto.fields.keeping.noting import put_noted
 from popoto.fields.keeping.shards import by_shard
 from popoto.models.record.field_names import known_field
@@ -107,7 +108,7 @@ def _raw(options: ModelOptions, name: str, value: Any) -> Stored:
             f"{field.label} is kept in a list of its own: raw_update cannot set it"
         )
     try:
-        encoded = field.encode(field.coerce(value))
+        encoded = _encoded(field, value)
     except (CoercionError, EncodeError) as error:
         raise ValidationError(
             f"{field.label}: invalid value {describe(value)}: {error}; nothing was written",
@@ -118,4 +119,13 @@ def _raw(options: ModelOptions, name: str, value: Any) -> Stored:
     reason = field.unready(encoded)
     if reason is not None:
         raise ModelException(f"{field.label} {reason}: raw_update cannot set it; use bulk_update")
+    return encoded
+
+
+def _encoded(field: Field[Any], value: Any) -> Stored:
+    """The bytes. Raises CoercionError or EncodeError, also for what no relationship refers to."""
+    coerced = field.coerce(value)
+    if field.is_reference and (problem := field.problem(coerced, null_check=False)):
+        raise EncodeError(problem)
+    encoded: Stored = field.encode(coerced)
     return encoded
