@@ -61,7 +61,7 @@ def no_attribute(query: Any, name: str, options: ModelOptions) -> AttributeError
         remedy = f"{model}.{name}(…) does it"
     elif name in _OF_QUERIES:
         remedy = f"here it is {_OF_QUERIES[name]}"
-    elif twin := _twin(type(query), name):
+    elif twin := _twin(query.__class__, name):
         remedy = f"here it is {twin}()"
     elif name in options.by_name:
         remedy = (
@@ -96,7 +96,7 @@ def no_attribute_of_class(model: Any, name: str) -> AttributeError:
     return missing_attribute(model, name, remedy)
 
 
-def _twin(kind: type, name: str) -> str:
+def _twin(kind: Any, name: str) -> str:
     """The asyncio twin of a method that Django calls `aget`, if the class has it; else ""."""
     twin = f"async_{name[1:]}"
     has_it = name.startswith("a") and any(twin in vars(base) for base in kind.__mro__)
