@@ -21,6 +21,7 @@ from popoto import (
     ObservationProtocol,
     Relationship,
     SortedField,
+    erase,
 )
 from popoto.exceptions import UnknownNameError
 from tests.driver import Api
@@ -213,3 +214,32 @@ async def test_reads_are_noted_of_a_record() -> None:
     with pytest.raises(TypeError, match=r"on_read\(\) takes a record"):
         await ObservationProtocol.async_on_read(given)
     ObservationProtocol.on_read(Team.create(name="a"))
+
+
+def test_a_record_is_no_subject_of_texts(api: Api) -> None:
+    class Person(Model):
+        name = KeyField()
+
+        class Meta:
+            subject = "name"
+
+    person = Person.create(name="ann")
+    with pytest.raises(ModelException, match="give the value that tells whose"):
+        api(Person.erase, name=person)
+    with pytest.raises(ModelException, match="nothing was removed"):
+        erase(person, [Person])
+    assert Person.query.count() == 1
+
+
+def test_twins_have_other_names_than_in_django() -> None:
+    query: Any = Team.query
+    model: Any = Team
+    for slip, told in (
+        (lambda: query.aget, r"async_get\(\)"),
+        (lambda: query.filter().afirst, r"async_first\(\)"),
+        (lambda: model.acreate, r"Team\.async_create\(\)"),
+    ):
+        with pytest.raises(AttributeError, match=told):
+            slip()
+    with pytest.raises(AttributeError, match=r"has no attribute 'anothing'$"):
+        _ = model.anothing

@@ -11,7 +11,10 @@ from popoto.models.record.further import refuses_unknown
 
 def query_of(model: Any) -> Any:
     """The value of `Model.query`."""
-    return _OfAbstract() if model._meta.abstract else Query(model)
+    if model._meta.abstract:
+        return _OfAbstract()
+    query: Query[Any] = Query(model)
+    return query
 
 
 class _OfAbstract:
