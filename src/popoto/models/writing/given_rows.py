@@ -30,11 +30,6 @@ def instances_in(model: type[Record], what: str, given: Any) -> Iterable[Any]:
             f"{what} takes instances of {model.__name__}, in a list or another iterable, got "
             f"{describe(given)}; nothing was written"
         )
-    tell(
-        f"{what}: {describe(given)} holds no instances of {model.__name__}, so nothing is written; "
-        "give a list or another iterable, which may be empty",
-        refuse=is_strict(model._meta.strict),
-    )
     return ()
 
 
