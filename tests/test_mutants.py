@@ -96,7 +96,7 @@ PART = """-- part.lua: 1 + 1 in a comment.
 local call = redis.call
 
 local function total(names)
-  local sum = -1
+  local sum = -1 + 0
   for index = 1, #names do
     if names[index] then
       sum = sum + (call('STRLEN', names[index]) or 0)
@@ -118,7 +118,8 @@ def test_every_kind_of_change_of_a_script_is_made_once(tmp_path: Path) -> None:
     (tmp_path / "part.lua").write_text(PART)
     found = lua_mutants_of(tmp_path, "part.lua")
     assert {(each.line, each.place, each.after) for each in found} == {
-        (5, "total", "local sum = -2"),
+        (5, "total", "local sum = -2 + 0"),
+        (5, "total", "local sum = -1 + 1"),
         (6, "total", "for index = 2, #names do"),
         (7, "total", "if not (names[index]) then"),
         (8, "total", "sum = sum - (call('STRLEN', names[index]) or 0)"),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import zip_longest
 from pathlib import Path
 
 from pygments.lexers.scripting import LuaLexer
@@ -137,9 +138,10 @@ def _changes(
 
 def _of_words(line: _Line) -> Iterator[tuple[int, int, str]]:
     previous: _Token | None = None
-    for token in line.tokens:
+    for token, following in zip_longest(line.tokens, line.tokens[1:]):
         other = _MARKS.get(token.text) or _WORDS.get(token.text)
-        if other is None and previous is not None and previous.is_value:
+        # What 0 is added to becomes a number, and nothing else.
+        if other is None and previous is not None and previous.is_value and not _is_0(following):
             other = _SUMS.get(token.text)
         if token.kind in Number:
             other = _one_more(token.text)
@@ -148,6 +150,10 @@ def _of_words(line: _Line) -> Iterator[tuple[int, int, str]]:
         if other is not None:
             yield token.start, token.end, other
         previous = token
+
+
+def _is_0(token: _Token | None) -> bool:
+    return token is not None and token.text == "0"
 
 
 def _one_more(number: str) -> str | None:
