@@ -16,28 +16,29 @@ from typing import Any, ParamSpec, TypeVar, cast
 
 from popoto._unknown_names import warn_caller
 
-__all__ = ["Block", "Collection", "block", "tell_of_write"]
+__all__ = ["Block", "Collection", "Passage", "block", "tell_of_write"]
 
 P = ParamSpec("P")
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
-class Block(AbstractContextManager[None]):
+class Passage(AbstractContextManager[None]):
     """A `with` block, also a decorator of functions and coroutine functions.
 
-    It may be entered again, also within itself, and in several threads and tasks at once.
+    Of the whole process: it may be left in another thread or task than it was entered in.
     """
 
     def __init__(self, title: str, begin: Callable[[], AbstractContextManager[None]]) -> None:
         self._title = title
         self._begin = begin
         self._is_used = False
+        self._entered: list[AbstractContextManager[None]] = []
 
     def __enter__(self) -> None:
         self._is_used = True
         begun = self._begin()
         begun.__enter__()
-        _begun.set((*_begun.get(), (self, begun)))
+        self._entered.append(begun)
 
     def __exit__(
         self,
@@ -45,13 +46,7 @@ class Block(AbstractContextManager[None]):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> bool | None:
-        entered = _begun.get()
-        places = [place for place, (block, _) in enumerate(entered) if block is self]
-        if not places:
-            raise RuntimeError(f"{self._title}() was entered in another thread or task than this")
-        place = places[-1]
-        _begun.set(entered[:place] + entered[place + 1 :])
-        return entered[place][1].__exit__(kind, error, trace)
+        return self._entered.pop().__exit__(kind, error, trace)
 
     def __call__(self, function: Function) -> Function:
         """The function, each call of it in a block of its own."""
@@ -75,6 +70,33 @@ class Block(AbstractContextManager[None]):
                 f"{self._title}() was called and not entered, so it had no effect: write "
                 f"with {self._title}(…): around what it is meant for"
             )
+
+
+class Block(Passage):
+    """A block of one thread or task.
+
+    It may be entered again, also within itself, and in several threads and tasks at once.
+    """
+
+    def __enter__(self) -> None:
+        self._is_used = True
+        begun = self._begin()
+        begun.__enter__()
+        _begun.set((*_begun.get(), (self, begun)))
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> bool | None:
+        entered = _begun.get()
+        places = [place for place, (block, _) in enumerate(entered) if block is self]
+        if not places:
+            raise RuntimeError(f"{self._title}() was entered in another thread or task than this")
+        place = places[-1]
+        _begun.set(entered[:place] + entered[place + 1 :])
+        return entered[place][1].__exit__(kind, error, trace)
 
 
 #: What this thread or task has entered and not left yet, the innermost last.

@@ -74,19 +74,25 @@ def tell(message: str, *, refuse: bool) -> None:
     warn_caller(message)
 
 
-def tell_of_slips(cls: type, known: Iterable[str]) -> None:
-    """Tell of attributes in the body of a class that look like a known one, and are none."""
+def tell_of_slips(cls: type, known: Iterable[str]) -> set[str]:
+    """Tell of attributes in the body of a class that look like a known one, and are none.
+
+    Returns the names of these.
+    """
     names = list(known)
+    told: set[str] = set()
     for name in vars(cls):
         if name.startswith("__") or any(hasattr(base, name) for base in cls.__mro__[1:]):
             continue
         near = difflib.get_close_matches(name, names, n=1, cutoff=0.85)
         meant = near[0] if near else slip_of(name, names)
         if meant is not None:
+            told.add(name)
             tell(
                 f"{cls.__name__}.{name}: nothing reads it; did you mean {meant!r}?",
                 refuse=_strict,
             )
+    return told
 
 
 def tell_of_class(given: object, method: str, where: str) -> bool:

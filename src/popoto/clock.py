@@ -13,6 +13,8 @@ from decimal import Decimal
 from numbers import Real
 from typing import Any
 
+from popoto._blocks import Passage
+
 __all__ = ["now", "using"]
 
 #: The wall clock, unless `using` says otherwise.
@@ -39,7 +41,7 @@ def using(source: Callable[[], float] | float) -> AbstractContextManager[None]:
             )
         if not math.isfinite(given):
             raise ValueError(f"clock.using() takes a finite number of seconds, got {given!r}")
-    return _using(source)
+    return Passage("clock.using", lambda: _using(source))
 
 
 @contextmanager

@@ -28,18 +28,18 @@ import difflib
 import logging
 import os
 from collections.abc import Generator
-from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, Final
 
 import redis
 import redis.asyncio as redis_asyncio
 
+from popoto._blocks import block
 from popoto._connection.asynchronous import AsyncConnection
 from popoto._connection.asynchronous_clients import AsyncClient
 from popoto._connection.clients import Client, client_of_pool, make_client
 from popoto._connection.environment import settings_of
-from popoto._connection.option_values import refuse_url
+from popoto._connection.option_values import check_first
 from popoto._connection.replicas import reads_replicas, replica_reads, with_replica
 from popoto._connection.resp import Argument, Command, Reply
 from popoto._connection.settings import from_arguments, from_url, with_database
@@ -196,19 +196,19 @@ async def async_connection(*, reads: bool = False) -> AsyncConnection:
     return client.replica_reads() if reads and reads_replicas() else client.raw
 
 
-@contextmanager
-def using(place: str | redis.Redis | redis_asyncio.Redis) -> Generator[None]:
+def _using(place: str | redis.Redis | redis_asyncio.Redis) -> Generator[None]:
     """Use another server inside the `with` block, in this thread or task and those it starts.
 
-    `place` is a connection URL or a redis-py client. Models, `POPOTO_REDIS_DB` and the
-    functions of this module follow, sync and async. The connections are kept for the next
-    time the same place is used. Raises ConfigurationError for a bad URL.
+    `place`: a URL or a redis-py client, whose connections are kept. Raises ConfigurationError.
     """
     token = _override.set(target_of(place))
     try:
         yield
     finally:
         _override.reset(token)
+
+
+using = block(_using, "redis_db.using")
 
 
 def get_REDIS_DB() -> redis.Redis:  # noqa: N802
@@ -235,7 +235,7 @@ def set_REDIS_DB_settings(  # noqa: N802
     `decode_responses=True` or a bad URL. The async client follows unless it was configured
     by `set_async_redis_db_settings`. Commands under way end on the old server.
     """
-    refuse_url(env_partition_name)
+    check_first(env_partition_name, args, url, kwargs)
     _client.become(_client_of(args, url, kwargs))
 
 
@@ -269,7 +269,7 @@ async def set_async_redis_db_settings(
     sync settings again after `_POPOTO_ASYNC_REDIS_DB = None`.
     """
     global _POPOTO_ASYNC_REDIS_DB, _async_target  # noqa: PLW0603
-    refuse_url(env_partition_name)
+    check_first(env_partition_name, args, url, kwargs)
     target = Target(_client_of(args, url, kwargs))
     for known in (_async_target, target_of(_client)):
         before = known.forget() if known is not None else None

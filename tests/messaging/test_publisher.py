@@ -72,7 +72,12 @@ def test_the_channel_is_the_class_name_unless_it_is_given(api: Api, heard: Heard
 
 
 def test_arguments_of_other_kinds_are_accepted() -> None:
-    assert Publisher(1, two=2).channel_name == "Publisher"
+    with pytest.warns(UserWarning, match="takes channel_name=… alone") as told:
+        assert Publisher(1, two=2).channel_name == "Publisher"
+    assert [str(each.message).partition(":")[0] for each in told] == [
+        "Publisher(1)",
+        "Publisher(two=…)",
+    ]
 
 
 def test_a_subclass_may_hand_on_its_arguments() -> None:
@@ -89,14 +94,20 @@ def test_the_number_of_receivers_is_returned(api: Api) -> None:
 
 def test_without_data_the_last_data_of_this_instance_are_sent(api: Api, heard: Heard) -> None:
     news = News()
-    assert api(news.publish) is None
-    assert api(news.publish, {}) is None
+    for nothing in ((), ({},)):
+        with pytest.warns(UserWarning, match="nothing is sent") as told:
+            assert api(news.publish, *nothing) is None
+        assert len(told) == 1
     assert heard.nothing()
     api(news.publish, {"a": 1})
     assert heard.next() == ("News", {"a": 1})
     api(news.publish)
     assert heard.next() == ("News", {"a": 1})
-    assert api(News().publish) is None
+    with pytest.warns(UserWarning, match="sends once more what this instance sent last"):
+        api(news.publish, {})
+    assert heard.next() == ("News", {"a": 1})
+    with pytest.warns(UserWarning, match="nothing is sent"):
+        assert api(News().publish) is None
     assert heard.nothing()
 
 
@@ -117,7 +128,8 @@ def test_data_that_msgpack_does_not_know_are_an_error_and_not_remembered(api: Ap
     news = News()
     with pytest.raises(PublisherException, match=r"News cannot publish.*to_dict\(\)"):
         api(news.publish, {"a": object()})
-    assert api(news.publish) is None
+    with pytest.warns(UserWarning, match="nothing is sent"):
+        assert api(news.publish) is None
 
 
 def test_a_pipeline_is_given_back_with_the_message_in_it(api: Api, heard: Heard) -> None:

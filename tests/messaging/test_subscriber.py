@@ -72,7 +72,8 @@ def test_it_has_a_pubsub_of_its_own() -> None:
 
 def test_a_subscriber_without_channels_hears_nothing() -> None:
     with Subscriber() as nobody:
-        assert nobody() is None
+        with pytest.warns(UserWarning, match="no channels to wait for"):
+            assert nobody() is None
         with pytest.raises(SubscriberException, match="sub_channel_names"):
             nobody.listen()
 

@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
+import uuid
 from collections import deque
 from collections.abc import Callable, Iterable
+from datetime import date
 from decimal import Decimal
 from typing import Any
 
 import pytest
 import redis
 
-from popoto import IndexedField, IntField, KeyField, ListField, Model, Q, SortedField
+from popoto import (
+    AutoKeyField,
+    IndexedField,
+    IntField,
+    KeyField,
+    ListField,
+    Model,
+    Q,
+    SortedField,
+)
+from popoto.exceptions import QueryException
 from tests.driver import Api
 
 
@@ -99,3 +111,47 @@ def test_both_zeros_are_one_place_in_the_order(
         assert [int(level.name[0]) for level in found] == [4, 0, 1, 2, 3, 5][:limit]
         found = api(Level.query.order_by("value").limit(limit).all)
         assert [int(level.name[0]) for level in found] == [5, 0, 1, 2, 3, 4][:limit]
+
+
+class Ticket(Model):
+    code = AutoKeyField()
+    seat = IntField()
+
+
+class Strip(Model):
+    code = AutoKeyField(auto_uuid_length=8)
+    name = KeyField()
+
+
+class Named(Model):
+    code = KeyField()
+    name = KeyField(default="a")
+
+
+OF_NO_RECORD = [5, True, 1.5, Decimal("1.5"), date(2024, 1, 2), uuid.UUID(int=4)]
+
+
+@pytest.mark.parametrize("model", [Ticket, Strip, Named])
+@pytest.mark.parametrize("operand", OF_NO_RECORD)
+def test_what_is_no_text_is_no_key_of_text_made_or_given(
+    api: Api, model: type[Model], operand: Any
+) -> None:
+    api(
+        model.create,
+        **({"code": "a"} if model is Named else {} if model is Ticket else {"name": "a"}),
+    )
+    query = model.query
+    for lookups in ({"code": operand}, {"code__in": [operand]}):
+        assert api(query.count, **lookups) == 0
+        assert api(query.filter(**lookups).all) == []
+        assert api(query.get, **lookups) is None
+        assert api(query.count, ~Q(**lookups)) == 1
+    assert api(query.count, code__ne=operand) == 1
+
+
+@pytest.mark.parametrize("model", [Ticket, Strip, Named])
+@pytest.mark.parametrize("operand", [[1], {}, b"x", object()])
+def test_what_has_no_text_is_refused_by_name(api: Api, model: type[Model], operand: Any) -> None:
+    for lookups in ({"code": operand}, {"code__in": [operand]}, {"code__ne": operand}):
+        with pytest.raises(QueryException, match=rf"{model.__name__}\.code"):
+            api(model.query.filter(**lookups).all)

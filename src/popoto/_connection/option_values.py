@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from popoto._connection.urls import BadUrl, check_host
+from popoto._unknown_names import warn_caller
 from popoto.exceptions import ConfigurationError
 
 __all__ = [
     "WITHOUT_TEXT",
     "check_arguments",
+    "check_first",
     "check_flag",
     "check_values",
     "refuse_address",
     "refuse_decoding",
-    "refuse_url",
     "say_once",
 ]
+
+#: Arguments that name a server.
+_SERVERS: Final = ("host", "port", "db", "unix_socket_path", "connection_pool")
 
 WITHOUT_TEXT: Final = frozenset(
     {
@@ -101,10 +105,27 @@ def refuse_address(options: Mapping[str, Any]) -> None:
         raise BadUrl("its hosts and ports stand before the path, and are no options")
 
 
-def refuse_url(env_partition_name: object) -> None:
-    """The first argument of popoto 1.6 has no effect: a URL there would not be used."""
+def check_first(
+    env_partition_name: object, args: Sequence[object], url: str | None, given: Mapping[str, Any]
+) -> None:
+    """The first argument of popoto 1.6 has no effect: what is meant for a server is not used.
+
+    Raises ConfigurationError for a URL, and for a host of which only the port is left. Tells of
+    a name without any server.
+    """
     if isinstance(env_partition_name, str) and "://" in env_partition_name:
         raise ConfigurationError("A URL goes to url=...: the first argument has no effect.")
+    if args and isinstance(args[0], int):
+        raise ConfigurationError(
+            f"The first argument has no effect, so that {args[0]} would be the host: give "
+            f"host={env_partition_name!r}, port={args[0]} by name."
+        )
+    names_server = args or url is not None or any(name in given for name in _SERVERS)
+    if env_partition_name and not names_server:
+        warn_caller(
+            f"{env_partition_name!r} is the first argument, which has no effect, so the server is "
+            "the one at localhost; give host=… or url=… by name"
+        )
 
 
 def check_arguments(given: Mapping[str, Any]) -> None:

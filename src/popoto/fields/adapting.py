@@ -73,9 +73,11 @@ def adapted(kind: type[Any]) -> Adapted | None:
 
 def is_field_type(kind: Any, valid: Collection[type]) -> bool:
     """Whether a field that takes these types may have this one."""
+    if not isinstance(kind, type):
+        return False
     if kind in valid:
         return kind is not Enum
-    return Enum in valid and isinstance(kind, type) and issubclass(kind, Enum) and len(kind) > 0
+    return Enum in valid and issubclass(kind, Enum) and len(kind) > 0
 
 
 def names_of(valid: Collection[type]) -> str:

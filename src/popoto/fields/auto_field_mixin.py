@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar
 
 from popoto.exceptions import ModelException
+from popoto.fields.coercion import coerce
 from popoto.fields.describing import describe
 from popoto.fields.field import Field
 from popoto.fields.keeping.entries import Entry
@@ -64,7 +65,7 @@ class AutoFieldMixin(Field[str]):
 
     def check_options(self, options: Mapping[str, Any]) -> None:
         super().check_options(options)
-        if self.strategy not in self._generators:
+        if self.strategy not in tuple(self._generators):
             raise ValueError(
                 f"Invalid strategy {self.strategy!r} for AutoKeyField: use one of "
                 f"{', '.join(map(repr, self._generators))}"
@@ -115,6 +116,10 @@ class AutoFieldMixin(Field[str]):
     def coerce(self, value: Any) -> Any:
         # A number is no identifier: do not turn it into text.
         return value
+
+    def coerce_asked(self, value: Any) -> Any:
+        # It may be asked for, as any key may, and is not found.
+        return coerce(str, value)
 
     @property
     def keeps_value_sets(self) -> bool:

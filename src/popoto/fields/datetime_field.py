@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import datetime
+from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar
 
 from popoto._stock import stock
 from popoto.fields.field import Field
 from popoto.fields.valued import leaves_exact
+from popoto.fields.zone import check_zone, idle_zone
 
 
 class DatetimeField(Field[datetime.datetime]):
@@ -33,6 +35,14 @@ class DatetimeField(Field[datetime.datetime]):
     def __init__(self, **options: Any) -> None:
         options["type"] = datetime.datetime
         super().__init__(**options)
+
+    def check_options(self, options: Mapping[str, Any]) -> None:
+        super().check_options(options)
+        check_zone(self)
+
+    def without_effect(self, model: Any) -> Iterator[str]:
+        yield from super().without_effect(model)
+        yield from idle_zone(self)
 
     @leaves_exact
     def problem(self, value: Any, *, null_check: bool = True) -> str | None:

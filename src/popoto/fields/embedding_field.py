@@ -68,13 +68,11 @@ class EmbeddingField(VectorsOfModels, Field[int]):
     `on_failure`  what a save does when the provider fails. "raise" (the default for files): nothing
                   is written, RuntimeError. "save" (the default on the server): the record is saved
                   without a vector, and `embed_missing` makes it later
-
     `search`      how `semantic_search` finds the nearest. "exact": every vector is compared.
                   "approximate": by an index of neighbours in memory, for which usearch is needed
                   (``pip install 'popoto[usearch]'``). "auto": so from `approximate_from` vectors
                   on, if usearch is installed. "server": a vector set on the server (Redis 8)
                   names them, and this process keeps no vectors; "exact" where there are none
-
     `late_interaction`  whether the vectors of words are kept, too, by which `recall` compares its
                   best candidates with a question word by word. None: where the provider makes
                   them (a `LateInteractionProvider`). 48 bytes for each telling word of a text, at
@@ -125,6 +123,8 @@ class EmbeddingField(VectorsOfModels, Field[int]):
     def check_options(self, options: Mapping[str, Any]) -> None:
         super().check_options(options)
         kind = type(self).__name__
+        if self.source is not None and not isinstance(self.source, str):
+            raise ModelException(f"{kind}(source={self.source!r}): give the name of a field")
         if self.store not in _KEEPERS:
             raise ModelException(
                 f"{kind}(store={self.store!r}): vectors are kept in 'files' or on the 'server'"

@@ -73,6 +73,17 @@ class EventStreamMixin:
                 f"{name}._stream_max_length must be a number of entries, 0 or more, or None to "
                 f"keep all, got {length!r}"
             )
+        if length == 0:
+            tell(
+                f"{name}._stream_max_length = 0 keeps no event; None keeps all",
+                refuse=is_strict(settings._meta.strict),
+            )
+        if cls._stream_name.startswith("stream:"):
+            tell(
+                f"{name}._stream_name = {cls._stream_name!r}: the stream is stream:NAME, so that "
+                f"its key is 'stream:{cls._stream_name}'; leave out the prefix",
+                refuse=is_strict(settings._meta.strict),
+            )
         if isinstance(cls._stream_metadata_fields, (str, bytes)):
             raise ModelException(
                 f"{name}._stream_metadata_fields must be a tuple of field names, "

@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, ClassVar
 
+from popoto._unknown_names import warn_caller
 from popoto.engine.request import Argument, Plan, ScriptCall
 from popoto.engine.run import arun, run
 from popoto.exceptions import ModelException
@@ -157,6 +158,11 @@ class ExistenceFilter(FingerprintField):
         given: Any = fingerprints
         if not isinstance(given, Iterable):
             raise TypeError(f"{self.label}: a batch is a list of texts, got {describe(given)}")
+        if isinstance(fingerprints, (str, bytes)):
+            warn_caller(
+                f"{self.label}: {describe(fingerprints)} is one text, so each of its letters is "
+                "looked for; give a list of texts, or ask might_exist()"
+            )
         asked = list(dict.fromkeys(fingerprints))
         found = yield from self._asked(model_class, asked)
         return dict(zip(asked, found, strict=True))

@@ -133,6 +133,11 @@ def dict_in(given: Any, what: str) -> dict[str, Any]:
     return dict(given or {})
 
 
+def is_text(given: object) -> bool:
+    """Whether something is text, as names are, whatever its annotation says."""
+    return isinstance(given, str)
+
+
 def is_several(given: object) -> TypeGuard[Iterable[Any]]:
     """Whether something can be gone through, and is no text."""
     return isinstance(given, Iterable) and not isinstance(given, (str, bytes))

@@ -20,7 +20,7 @@ from popoto.fields.confidence.evidence import Learning
 from popoto.fields.constants import Defaults
 from popoto.fields.cycles.adjusting import Amplifying, Releasing
 from popoto.fields.describing import describe
-from popoto.fields.given import records_in
+from popoto.fields.given import record_in, records_in
 from popoto.fields.keeping.adjusting import Adjustment, Touching, carried_out
 from popoto.fields.prediction_ledger import PredictionLedgerMixin
 from popoto.fields.predictions.ledger import Resolving, note_resolved
@@ -69,12 +69,16 @@ class ObservationProtocol:
         """A record was read: stage it, if its model tracks accesses. One command."""
         if hasattr(instance, "on_read"):
             instance.on_read(pipeline=pipeline)
+        else:
+            record_in(instance, "on_read()")
 
     @staticmethod
     async def async_on_read(instance: Any, pipeline: Any = None) -> None:
         """`on_read` for asyncio."""
         if hasattr(instance, "async_on_read"):
             await instance.async_on_read(pipeline=pipeline)
+        else:
+            record_in(instance, "on_read()")
 
     @staticmethod
     def on_surfaced(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from itertools import product
 from typing import Any, ClassVar
@@ -34,6 +34,7 @@ from popoto.fields.partitioned_field_mixin import PartitionedFieldMixin
 from popoto.fields.spelling import spellings
 from popoto.fields.type_variables import MixedIn
 from popoto.fields.valued import Valued
+from popoto.fields.zone import check_zone, idle_zone
 from popoto.memory.composite import signals
 from popoto.memory.composite.signals import Signal
 
@@ -89,6 +90,7 @@ class SortedFieldMixin(PartitionedFieldMixin[MixedIn]):
             )
         if self.max_length is not None:
             raise ModelException(f"{type(self).__name__} has no max_length")
+        check_zone(self)
         if self.tz is not None and not issubclass(self.type, datetime.date):
             raise ModelException(f"{type(self).__name__}(tz=…) needs the type datetime or date")
         for name in ("key", "auto", "indexed", "value"):
@@ -97,6 +99,10 @@ class SortedFieldMixin(PartitionedFieldMixin[MixedIn]):
                     f"{type(self).__name__} cannot take {name}={describe(getattr(self, name))}; "
                     "a sorted field that is part of the record key is a SortedKeyField"
                 )
+
+    def without_effect(self, model: Any) -> Iterator[str]:
+        yield from super().without_effect(model)
+        yield from idle_zone(self)
 
     @property
     def never_null(self) -> str:

@@ -31,6 +31,7 @@ from popoto.models.base_in_place import InPlaceMethods
 from popoto.models.base_memory import MemoryMethods
 from popoto.models.base_related import RelatedMethods
 from popoto.models.query import Query
+from popoto.models.query_of_model import query_of
 from popoto.models.record import assigning, checking, overridden
 from popoto.models.record.composites import INDEX_HASH_LENGTH
 from popoto.models.record.further import not_constructed, set_further
@@ -65,7 +66,7 @@ class ModelBase(RecordBase):
         """A model, or a class that models are derived from."""
         cls: Any = super().__new__(mcs, *arguments, **keywords)
         if "_meta" in vars(cls):
-            cls.query = cls.objects = Query(cls)
+            cls.query = cls.objects = query_of(cls)
         return cls
 
 

@@ -12,9 +12,10 @@ from typing import Any, TypeVar
 import redis.asyncio.client
 import redis.client
 
-from popoto._unknown_names import is_strict, tell
+from popoto._unknown_names import tell_of_slips, warn_caller
 from popoto.exceptions import PublisherException
 from popoto.pubsub.messages import packed
+from popoto.pubsub.named import tell_of_arguments, tell_of_channels
 from popoto.redis_db import POPOTO_REDIS_DB, get_async_redis_db
 
 __all__ = ["Publisher", "PublisherException"]
@@ -39,6 +40,11 @@ class Publisher(ABC):  # noqa: B024  # a base class, and of use by itself
     _publish_data: Any = None
     """What `publish()` without data sends: the last data of this instance."""
 
+    def __init_subclass__(cls, **keywords: Any) -> None:
+        super().__init_subclass__(**keywords)
+        if "channel_name" not in vars(cls):
+            tell_of_channels(cls, "channel_name", tell_of_slips(cls, ("channel_name",)))
+
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         if "channel_name" in kwargs:
             self.channel_name = kwargs.pop("channel_name")
@@ -47,18 +53,15 @@ class Publisher(ABC):  # noqa: B024  # a base class, and of use by itself
         if any("__init__" in vars(base) for base in following if base is not object):
             super().__init__(*args, **kwargs)
             return
-        if args and isinstance(args[0], str) and type(self).__init__ is Publisher.__init__:
-            tell(
-                f"{type(self).__name__}({args[0]!r}): a Publisher takes channel_name=… alone, so "
-                "it has no effect",
-                refuse=is_strict(),
-            )
-        for name in (each for each in kwargs if "chan" in each):
-            tell(
-                f"{type(self).__name__}({name}=…): a Publisher takes channel_name alone, so it "
-                "has no effect",
-                refuse=is_strict(),
-            )
+        tell_of_arguments(
+            self,
+            args,
+            kwargs,
+            is_own=type(self).__init__ is not Publisher.__init__,
+            by_position="a Publisher takes channel_name=… alone",
+            by_keyword="a Publisher takes channel_name=… alone",
+            remedy="",
+        )
 
     @property
     def channel_name(self) -> str:
@@ -103,29 +106,43 @@ class Publisher(ABC):  # noqa: B024  # a base class, and of use by itself
     ) -> int | AnyPipeline | None:
         """`publish` for asyncio."""
         message = self._message(data, channel_name)
-        if message is None or pipeline is not None:
-            return self.publish(data, channel_name, pipeline)
+        if message is None:
+            return pipeline
+        if pipeline is not None:
+            pipeline.publish(*message)
+            return pipeline
         receivers: Any = await (await get_async_redis_db()).publish(*message)
         return int(receivers)
 
-    def _message(self, data: Any, channel_name: str | None) -> tuple[str, bytes] | None:
+    def _message(self, data: Any, channel_name: str | None) -> tuple[str | bytes, bytes] | None:
         """The channel and the payload, or None for nothing to send."""
-        if data is None or data == {}:
+        name = type(self).__name__
+        is_left_out = data is None or data == {}
+        if is_left_out and not (self._publish_data is None or self._publish_data == {}):
+            if data is not None:
+                warn_caller(
+                    f"{name}.publish({{}}) sends once more what this instance sent last, as "
+                    "without data; an empty dict cannot be sent"
+                )
             data = self._publish_data
-        if data is None or data == {}:
-            return None
-        channel = channel_name or self.channel_name
-        if not channel:
-            raise PublisherException(
-                f"{type(self).__name__}: missing channel to publish to; set channel_name"
+        elif is_left_out:
+            warn_caller(
+                f"{name}.publish(): there is nothing to send, so nothing is sent; give data that "
+                "are not empty, such as record.to_dict()"
             )
+            return None
+        channel: Any = channel_name or self.channel_name
+        if not channel:
+            raise PublisherException(f"{name}: missing channel to publish to; set channel_name")
+        if not isinstance(channel, (str, bytes)):
+            raise PublisherException(f"{name}: a channel is named by a text, and not {channel!r}")
         try:
             payload = packed(data)
         except (TypeError, ValueError, OverflowError) as error:
             raise PublisherException(
-                f"{type(self).__name__} cannot publish to {channel!r}: {error}; "
+                f"{name} cannot publish to {channel!r}: {error}; "
                 "give plain data, such as record.to_dict()"
             ) from error
         self._publish_data = data
-        logger.debug("%s publishes %d bytes to %r", type(self).__name__, len(payload), channel)
+        logger.debug("%s publishes %d bytes to %r", name, len(payload), channel)
         return channel, payload

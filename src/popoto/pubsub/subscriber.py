@@ -11,7 +11,7 @@ import inspect
 import logging
 from abc import ABC
 from collections import deque
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Collection, Iterator
 from contextlib import suppress
 from typing import Any, ClassVar, Final, Self
 
@@ -24,6 +24,7 @@ from popoto import redis_db
 from popoto._unknown_names import is_strict, tell, tell_of_slips
 from popoto.exceptions import SubscriberException
 from popoto.pubsub.messages import unpacked
+from popoto.pubsub.named import channels_of, tell_of_arguments, tell_of_channels
 from popoto.redis_db import POPOTO_REDIS_DB
 
 __all__ = ["POPOTO_REDIS_DB", "Subscriber", "SubscriberException"]
@@ -74,34 +75,26 @@ class Subscriber(ABC):
 
     pubsub: redis.client.PubSub
 
+    _is_closed: bool | None = None
+    """None as long as `__init__` was not called."""
+
     def __init_subclass__(cls, **keywords: Any) -> None:
         super().__init_subclass__(**keywords)
-        tell_of_slips(cls, ("sub_channel_names", "sub_channel_patterns", "pre_handle"))
+        told = tell_of_slips(cls, ("sub_channel_names", "sub_channel_patterns", "pre_handle"))
+        if not (cls.sub_channel_names or cls.sub_channel_patterns):
+            tell_of_channels(cls, "sub_channel_names", told)
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        # Others may be for a class of the user's own.
-        for name in (each for each in kwargs if "chan" in each):
-            tell(
-                f"{type(self).__name__}({name}=…): a Subscriber takes no such keyword, so it "
-                "has no effect; channels are those of sub_channel_names and sub_channel_patterns",
-                refuse=is_strict(),
-            )
-        for name in ("sub_channel_names", "sub_channel_patterns"):
-            if isinstance(getattr(self, name), (str, bytes)):
-                raise SubscriberException(f"{type(self).__name__}.{name} must be a list of names")
-        if args and isinstance(args[0], str) and type(self).__init__ is Subscriber.__init__:
-            tell(
-                f"{type(self).__name__}({args[0]!r}): a Subscriber takes nothing by position, so "
-                "it has no effect; channels are those of sub_channel_names",
-                refuse=is_strict(),
-            )
-        for name in self.sub_channel_names:
-            if isinstance(name, str) and ("*" in name or "?" in name):
-                tell(
-                    f"{type(self).__name__}.sub_channel_names: {name!r} is a channel of just that "
-                    "name; patterns go into sub_channel_patterns",
-                    refuse=is_strict(),
-                )
+        tell_of_arguments(
+            self,
+            args,
+            kwargs,
+            is_own=type(self).__init__ is not Subscriber.__init__,
+            by_position="a Subscriber takes nothing by position",
+            by_keyword="a Subscriber takes no such keyword",
+            remedy="; its channels are sub_channel_names and sub_channel_patterns, and it calls "
+            "its method handle()",
+        )
         self._is_closed = False
         self._is_reading = False
         self._early: deque[dict[str, Any]] = deque()
@@ -134,6 +127,8 @@ class Subscriber(ABC):
         message = self._read(_UNDER_WAY)
         if message is not None:
             self._dispatch(message)
+        elif not self._hears and self.pubsub.connection is None:
+            tell(self._no_channels(), refuse=is_strict())
 
     def listen(self) -> None:
         """Handle messages as they come, until another thread or a handler calls `close()`.
@@ -150,7 +145,8 @@ class Subscriber(ABC):
                 for handler in (self.pre_handle, self.handle):
                     result = handler(channel, data)
                     if inspect.isawaitable(result):
-                        await result
+                        result = await result
+                    _check_has_run(result)
             except Exception as error:  # noqa: BLE001  # of any kind: raised again as ours
                 self._after_handler(channel, error)
 
@@ -208,27 +204,43 @@ class Subscriber(ABC):
         await self.aclose()
 
     def _open(self) -> None:
+        self._heard = names, patterns = channels_of(self)
         self._client = redis_db.get_REDIS_DB()
         self._pool = self._client.connection_pool
         self.pubsub = self._client.pubsub()
-        if self.sub_channel_names:
-            self.pubsub.subscribe(*self.sub_channel_names)
+        if names:
+            self.pubsub.subscribe(*names)
             # From the confirmation on, which the first poll takes, nothing is missed.
             connection: Any = self.pubsub.connection
             connection.can_read(timeout=_REST_OF_A_MESSAGE)
-        if self.sub_channel_patterns:
-            self.pubsub.psubscribe(*self.sub_channel_patterns)
-            self._wait_for_patterns()
+        if patterns:
+            self.pubsub.psubscribe(*patterns)
+            self._wait_for(patterns)
 
-    def _wait_for_patterns(self) -> None:
+    def _changes(self) -> Iterator[tuple[str, list[str | bytes]]]:
+        """What a subscription has to do for names that have come or gone since."""
+        before = self._heard
+        asked = (self.sub_channel_names, self.sub_channel_patterns)
+        if before == tuple(tuple(each) if isinstance(each, list) else each for each in asked):
+            return
+        self._heard = channels_of(self)
+        for now, then, prefix in zip(self._heard, before, ("", "p"), strict=True):
+            added = [name for name in now if name not in then]
+            gone = [name for name in then if name not in now]
+            if added:
+                yield f"{prefix}subscribe", added
+            if gone:
+                yield f"{prefix}unsubscribe", gone
+
+    def _wait_for(self, patterns: Collection[str | bytes]) -> None:
         """Return when all patterns are confirmed; what comes meanwhile is kept."""
-        unconfirmed = set(self.sub_channel_patterns)
+        unconfirmed = len(set(patterns))
         while unconfirmed:
             event: Any = self.pubsub.get_message(timeout=_REST_OF_A_MESSAGE)
             if event is None:
                 return
             if event["type"] == "psubscribe":
-                unconfirmed.discard(event["channel"].decode("utf-8", "surrogateescape"))
+                unconfirmed -= 1
             else:
                 self._early.append(event)
 
@@ -244,15 +256,18 @@ class Subscriber(ABC):
         """The subscription of the running loop, on the server that is current."""
         client = await redis_db.get_async_redis_db()
         if self._async_pubsub is not None and client is self._async_client:
+            for method, channels in self._changes():
+                await getattr(self._async_pubsub, method)(*channels)
             return self._async_pubsub
         await self._close_async()
         self.pubsub.close()
         self._async_client = client
         pubsub: redis.asyncio.client.PubSub = client.pubsub()
-        if self.sub_channel_names:
-            await pubsub.subscribe(*self.sub_channel_names)
-        if self.sub_channel_patterns:
-            await pubsub.psubscribe(*self.sub_channel_patterns)
+        self._heard = names, patterns = channels_of(self)
+        if names:
+            await pubsub.subscribe(*names)
+        if patterns:
+            await pubsub.psubscribe(*patterns)
         self._async_pubsub = pubsub
         return pubsub
 
@@ -265,12 +280,20 @@ class Subscriber(ABC):
 
     def _check_channels(self, pubsub: Any) -> None:
         if not self._hears and pubsub.connection is None:
-            raise SubscriberException(
-                f"{type(self).__name__} has no channels to wait for: set sub_channel_names or "
-                "sub_channel_patterns"
-            )
+            raise SubscriberException(self._no_channels())
+
+    def _no_channels(self) -> str:
+        return (
+            f"{type(self).__name__} has no channels to wait for: set sub_channel_names or "
+            "sub_channel_patterns"
+        )
 
     def _check_open(self) -> None:
+        if self._is_closed is None:
+            raise SubscriberException(
+                f"the __init__ of {type(self).__name__} did not call super().__init__(), which "
+                "subscribes"
+            )
         if self._is_closed:
             raise SubscriberException(f"{type(self).__name__} is closed; make a new one")
 
@@ -282,6 +305,9 @@ class Subscriber(ABC):
         connection: Any = self.pubsub.connection
         if self._client.connection_pool is not self._pool or (connection is None and self._hears):
             self._reopen()
+            connection = self.pubsub.connection
+        for method, channels in self._changes():
+            getattr(self.pubsub, method)(*channels)
             connection = self.pubsub.connection
         if self._early:
             return self._message(self._early.popleft())
@@ -362,3 +388,10 @@ def _check_is_done(result: object) -> None:
         if inspect.iscoroutine(result):
             result.close()
         raise TypeError("it is an async handler, which async_listen() awaits, and nothing else")
+    _check_has_run(result)
+
+
+def _check_has_run(result: object) -> None:
+    """Refuse a handler with a `yield`, whose body nobody runs."""
+    if inspect.isgenerator(result) or inspect.isasyncgen(result):
+        raise TypeError("it is a handler with a yield, so that calling it does nothing")

@@ -38,6 +38,12 @@ _LATENESS: Final = 1.0
 """Seconds by which the server may end a wait late: it looks at its `hz`, 1 to 500 a second."""
 
 
+_NEVER_RUN: Final = (
+    "{} has a yield, so nothing of it runs when it is called: entries would be acknowledged "
+    "unseen; handle them in a plain or async function without yield"
+)
+
+
 class StreamConsumer:
     """Hands the entries of a stream to a handler, each at least once, sharing with its group.
 
@@ -105,6 +111,8 @@ class StreamConsumer:
                 f"handler must be a function of a list of entries, got {handler!r}: every entry "
                 "would fail, and end among the dead letters"
             )
+        if inspect.isgeneratorfunction(handler) or inspect.isasyncgenfunction(handler):
+            raise TypeError(_NEVER_RUN.format(f"the handler {handler!r}"))
         if batch_size < 1:
             raise ValueError(f"batch_size must be 1 or more, got {batch_size!r}")
         numbers = {
@@ -306,7 +314,9 @@ class StreamConsumer:
     async def _handle(self, connection: redis_db.AsyncConnection, entries: list[Entry]) -> None:
         result = self.handler(entries)
         if inspect.isawaitable(result):
-            await result
+            result = await result
+        if inspect.isgenerator(result) or inspect.isasyncgen(result):
+            raise TypeError(_NEVER_RUN.format(f"what {self.handler!r} returned"))
         ids = [entry_id for entry_id, _ in entries]
         await connection.call(("XACK", self.stream_key, self.group_name, *ids), repeatable=True)
 

@@ -63,10 +63,14 @@ class Asked(Written, Comparable[Value], Generic[Value]):
         """The circle that conditions are about, as an `Operand` tells it; nothing if in none."""
         return {}
 
+    def coerce_asked(self, value: Any) -> Any:
+        """A value to compare with, in this field's type. Raises CoercionError."""
+        return self.coerce(value)
+
     def coerce_operand(self, lookup: str, value: Any) -> Any:
         """A lookup's operand in this field's type. Raises QueryException."""
         try:
-            value = self.coerce(value)
+            value = self.coerce_asked(value)
             # A moment keeps its zone: data of before may stand under the text of that.
             is_moment = self.is_spelled and isinstance(value, (Real.datetime, Real.time))
             value = plain(self.type, value) if is_moment else self.canonical(value)

@@ -93,7 +93,7 @@ def _is_null(field: Placed, wanted: bool) -> Operand:
 
 def _near(field: Placed, given: dict[str, Any]) -> Operand:
     unit = given.get("_radius_unit", "m")
-    if unit not in METRES:
+    if not isinstance(unit, str) or unit not in METRES:
         raise QueryException(
             f"{field.label}: {field.name}_radius_unit must be one of m, km, ft, mi, "
             f"got {describe(unit)}"

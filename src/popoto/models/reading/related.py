@@ -9,7 +9,9 @@ from typing import Any
 from popoto.engine.looking_up import looked_up
 from popoto.engine.request import Plan
 from popoto.exceptions import QueryException
+from popoto.fields.describing import describe
 from popoto.fields.field import Field
+from popoto.fields.given import is_text
 from popoto.fields.keeping.naming import model_of_key
 from popoto.fields.keeping.shards import every_shard
 from popoto.fields.reference import is_read, is_reference, loaded
@@ -48,7 +50,8 @@ def check_related(options: ModelOptions, names: Sequence[str]) -> None:
     What lies behind the first one is known once records are: they may be of derived models.
     """
     for name in names:
-        first = name if name in options.by_name else str(name).partition("__")[0]
+        is_whole = not is_text(name) or name in options.by_name
+        first = name if is_whole else name.partition("__")[0]
         _relationship(options, first)
 
 
@@ -91,11 +94,12 @@ def report_referrers(model: type[Record], old_key: str, new_key: str) -> Plan[No
 
 
 def _relationship(options: ModelOptions, name: str) -> Field[Any]:
-    field = options.by_name.get(name)
+    field = options.by_name.get(name) if is_text(name) else None
     if field is None or not field.is_reference:
         known = ", ".join(sorted(options.relationship_field_names)) or "none"
         raise QueryException(
-            f"{options.model_name} has no Relationship {name!r}; its relationships are: {known}"
+            f"{options.model_name} has no Relationship {describe(name)}; its relationships are: "
+            f"{known}"
         )
     return field
 

@@ -97,6 +97,12 @@ def _apply_annotation(model_name: str, name: str, field: Field[Any], annotation:
     if said.type is object or said.type is field.type or _fits(field, said):
         return
     accepts: Callable[[type], bool] = field.takes_type
+    if field.is_reference:
+        raise ModelException(
+            f"{model_name}.{name} is annotated {described(said.type or annotation)}, but its "
+            f"{type(field).__name__} refers to one record: annotate that model; records that "
+            "refer to this one are a query, model.related_name"
+        )
     if said.type is not None and not field.type_given and accepts(said.type):
         field.type = said.type
         return
@@ -125,7 +131,10 @@ def _apply_null(label: str, field: Field[Any], said: ValueType) -> None:
 
 def _fits(field: Field[Any], said: ValueType) -> bool:
     """Whether a field may have this annotation though its values are of a type of its own."""
-    if field.is_reference or field.valid_types is None:
+    if field.is_reference:
+        # It may be called what it is stored as, a key; it is no number, and no list.
+        return not said.is_storable or said.type in (str, object)
+    if field.valid_types is None:
         return True
     if not said.is_storable and any(is_replaced(type(field), name) for name in _DECIDING):
         return True

@@ -50,7 +50,8 @@ def _names(instance: Record, keyword: str, given: Iterable[str]) -> frozenset[st
         raise ModelException(
             f"{options.model_name}.to_dict({keyword}={given!r}): give a list of names"
         )
-    names = frozenset(given)
+    # What is no text names no field, whether or not a set could hold it.
+    names = frozenset(each if isinstance(each, str) else str(each) for each in given)
     for name in sorted(names - options.by_name.keys(), key=str):
         meant = slip_of(str(name), options.by_name)
         if meant is not None:

@@ -61,6 +61,8 @@ def no_attribute(query: Any, name: str, options: ModelOptions) -> AttributeError
         remedy = f"{model}.{name}(…) does it"
     elif name in _OF_QUERIES:
         remedy = f"here it is {_OF_QUERIES[name]}"
+    elif twin := _twin(query.__class__, name):
+        remedy = f"here it is {twin}()"
     elif name in options.by_name:
         remedy = (
             "it is a field of its records: take one with first() or get(…), or "
@@ -77,11 +79,25 @@ def no_attribute_of_class(model: Any, name: str) -> AttributeError:
     """The same of a model class. What a query has is at ``Model.query``."""
     # A class that models are derived from has no query, and no fields.
     is_model = name != "query" and hasattr(model, "_meta")
+    if is_model and name == "Meta":
+        remedy = "options are inherited by themselves: write class Meta: without a base"
+        return missing_attribute(model, name, remedy)
+    # An abstract one has nobody to ask.
+    is_model = is_model and not model._meta.abstract
     query: object = model.query if is_model else None
-    if is_model and hasattr(type(query), name):
+    if is_model and (twin := _twin(model, name)):
+        remedy = f"here it is {model.__name__}.{twin}()"
+    elif is_model and hasattr(type(query), name):
         remedy = f"{model.__name__}.query.{name} is there"
     elif is_model and name in _OF_QUERIES:
         remedy = f"here it is, of {model.__name__}.query, {_OF_QUERIES[name]}"
     else:
         remedy = ""
     return missing_attribute(model, name, remedy)
+
+
+def _twin(kind: Any, name: str) -> str:
+    """The asyncio twin of a method that Django calls `aget`, if the class has it; else ""."""
+    twin = f"async_{name[1:]}"
+    has_it = name.startswith("a") and any(twin in vars(base) for base in kind.__mro__)
+    return twin if has_it else ""

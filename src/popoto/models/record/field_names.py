@@ -8,7 +8,7 @@ from typing import Any
 from popoto.exceptions import ModelException
 from popoto.fields.describing import describe
 from popoto.fields.field import Field
-from popoto.fields.given import is_several
+from popoto.fields.given import is_several, is_text
 
 #: Keywords of our own in calls that take fields by keyword; tests hold this to all signatures.
 RESERVED_NAMES = frozenset(
@@ -71,15 +71,15 @@ def known_names(
         raise ModelException(
             f"{model_name}.{call}({keyword}={describe(names)}): give a list of names"
         )
-    found = list(names)
-    for name in found:
+    given = list(names)
+    for name in given:
         known_field(fields, name, f"{model_name}.{call}({keyword}=…)")
-    return list(dict.fromkeys(found))
+    return list(dict.fromkeys(given))
 
 
 def known_field(fields: Mapping[str, Field[Any]], name: object, where: str) -> Field[Any]:
     """The field of that name. Raises ModelException, which says `where` it was asked for."""
-    field = fields.get(name) if isinstance(name, str) else None
+    field = fields.get(name) if is_text(name) else None
     if field is None:
         expiry = ". An expiry is a record's own: save(ttl=…), save(expire_at=…), renew_ttl()"
         hint = expiry if name in ("ttl", "expire_at") else ""

@@ -8,7 +8,7 @@ from types import FunctionType
 from typing import Any, Final
 
 from popoto._stock import is_replaced
-from popoto._unknown_names import closest, is_strict, slip_of, tell
+from popoto._unknown_names import closest, is_strict, slip_of, tell, warn_caller
 from popoto.exceptions import ModelException
 from popoto.fields.describing import describe
 from popoto.fields.field import LEFT_OUT, Field, LeftOut
@@ -80,6 +80,11 @@ def ask_expiry(instance: Record, *, ttl: Any = LEFT_OUT, expire_at: Any = LEFT_O
     """Let the next save set this expiry, whatever the instance asked for before."""
     if isinstance(ttl, LeftOut) and isinstance(expire_at, LeftOut):
         return
+    if type(ttl) is int and ttl <= 0:
+        warn_caller(
+            f"{instance._meta.model_name}: ttl={ttl} means that the record has expired already, "
+            "so that it is gone at once; ttl=None means that it does not expire"
+        )
     instance._ttl = None if isinstance(ttl, LeftOut) else ttl
     instance._expire_at = None if isinstance(expire_at, LeftOut) else expire_at
     if instance._meta.ttl_policy != "reset":
@@ -230,6 +235,11 @@ def _hint(cls: type[Record], name: str) -> str | None:
         )
     if (found is not None and not is_plural) or _is_declared(cls, name):
         return None
+    if name in _OF_CALLS:
+        return (
+            f"{model_name}({name}=…): {name!r} is a keyword of other calls and no field, so it has "
+            "no effect here"
+        )
     further = EXPIRY.values() if name.startswith("_") else (*EXPIRY, *_OF_CALLS)
     return (
         f"{model_name}({name}=…): {model_name} has no field {name!r}, so the value is not stored; "

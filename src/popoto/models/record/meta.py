@@ -60,11 +60,15 @@ _RECORD_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
 
 
 def inherited_settings(cls: Any) -> dict[str, Any]:
-    """The options of the bases' `Meta`, except those of one class alone."""
+    """The options of the bases' `Meta`, of plain classes too, except those of one class alone."""
     settings: dict[str, Any] = {}
     bases: Sequence[type] = cls.__mro__[1:]
     for base in reversed(bases):
-        settings.update(vars(base).get("_settings", {}))
+        meta: Any = vars(base).get("Meta")
+        if "_settings" in vars(base):
+            settings.update(vars(base)["_settings"])
+        elif isinstance(meta, type):
+            settings.update(own_settings(base.__name__, meta, settings))
     for name in _NOT_INHERITED:
         settings.pop(name, None)
     return settings

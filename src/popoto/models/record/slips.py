@@ -30,6 +30,8 @@ _ACTS: Final = ("init", "create", "save", "saved", "update", "delete", "deleted"
 _CALLED_ELSEWHERE: Final = frozenset(
     f"{twin}{time}_{act}" for twin in ("", "async_") for time in _TIMES for act in _ACTS
 )
+#: What other libraries call to look at values; with a field's name behind it, too.
+_CHECKS_ELSEWHERE: Final = ("clean", "full_clean", "clean_fields", "validate", "validate_unique")
 #: By the mixin that reads them, settings and hooks that a model's body may have.
 SETTINGS: Final[Mapping[str, Sequence[str]]] = {
     "AccessTrackerMixin": ("_max_access_log", "_track_reads", "_max_staged"),
@@ -187,17 +189,28 @@ def _tell_of_hook(cls: type, name: str, body: Mapping[str, Any]) -> None:
     if name in HOOKS or any(name in vars(base) for base in bases):
         return
     near = difflib.get_close_matches(name, HOOKS, n=1, cutoff=_LIKENESS)
-    if not near and name not in _CALLED_ELSEWHERE:
+    is_check = _is_check(cls, name, body[name])
+    if not (near or is_check or name in _CALLED_ELSEWHERE) or _is_spoken_of(name, body):
         return
-    if _is_spoken_of(name, body):
-        return
-    meant = (
-        f"did you mean {near[0]!r}?"
-        if near
-        else "what is to run with every save goes into pre_save() or into a save() of the class's "
-        "own, and with every delete into a delete()"
-    )
+    if near:
+        meant = f"did you mean {near[0]!r}?"
+    elif is_check:
+        meant = "checks of values go into pre_save(), or into an is_valid()"
+    else:
+        meant = (
+            "what is to run with every save goes into pre_save() or into a save() of the class's "
+            "own, and with every delete into a delete()"
+        )
     warn_caller(f"{cls.__name__}.{name}(): popoto calls no method of this name; {meant}")
+
+
+def _is_check(cls: Any, name: str, function: Any) -> bool:
+    """Whether a method looks at values as other libraries have it: by its name, and by raising."""
+    check, _, field = name.partition("_")
+    is_named_so = name in _CHECKS_ELSEWHERE or (
+        check in _CHECKS_ELSEWHERE and field in cls._meta.by_name
+    )
+    return is_named_so and any(each.endswith("Error") for each in _names_in(function))
 
 
 def _is_spoken_of(name: str, body: Mapping[str, Any]) -> bool:

@@ -22,6 +22,7 @@ from popoto.engine.scanning import Scan, literally
 from popoto.exceptions import ModelException
 from popoto.fields.coercion import CoercionError
 from popoto.fields.content.forgetting import references_in
+from popoto.fields.describing import describe
 from popoto.fields.history.forgetting import forget_in_histories
 from popoto.fields.keeping.commit import defined_by_bases
 from popoto.fields.keeping.forgetting import Subject, Trace
@@ -345,6 +346,11 @@ def _coerced(field: Any, value: Any) -> Any:
         raise ModelException(f"{field.label}: None says of no record whose it is")
     if field.is_reference:
         return str(getattr(value, "pk", value))
+    if hasattr(value, "_meta"):
+        raise ModelException(
+            f"{field.label} is no reference to records, so {describe(value)} is nobody there: give "
+            "the value that tells whose a record is; nothing was removed"
+        )
     try:
         return field.canonical(field.coerce(value))
     except CoercionError as error:

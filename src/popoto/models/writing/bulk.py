@@ -370,13 +370,18 @@ def delete_batch(
 
 
 def _deleted_by_themselves(instances: Sequence[Any], rows: Rows) -> Plan[int]:
-    """Delete through the `delete` that the model's class defines itself."""
+    """Delete through the `delete` that the model's class defines itself.
+
+    One that returns nothing has deleted the record if that is not stored any more.
+    """
     deleted = 0
     for position, instance in enumerate(instances, rows.seen):
+        was_stored = instance._is_stored
         try:
             deleting = _deleting_itself(instance)
             is_gone = partial(_is_gone, instance)
-            deleted += bool((yield from rows.written_by_itself(position, deleting, is_gone)))
+            result = yield from rows.written_by_itself(position, deleting, is_gone)
+            deleted += bool(result) or (result is None and was_stored and is_gone())
         except CommandRefusedError:
             # Of a delete that was carried out.
             raise

@@ -6,7 +6,7 @@ from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from types import MappingProxyType
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from popoto._unknown_names import warn_caller
 from popoto.engine.request import Call, Plan
@@ -278,6 +278,12 @@ def _check_defaults(model: type[Record], call: str, defaults: object) -> None:
             f"{model._meta.model_name}.{call}: defaults must be a dict of values by field, got "
             f"{describe(defaults)}; what is looked for is given by keyword, field=value"
         )
+    for name in cast("Mapping[object, object]", defaults or {}):
+        if not isinstance(name, str):
+            raise TypeError(
+                f"{model._meta.model_name}.{call}: defaults are values by the names of fields, "
+                f"and {describe(name)} is no name"
+            )
 
 
 def _refuse_key_changes(instance: Record, changes: Mapping[str, Any]) -> None:
