@@ -77,7 +77,7 @@ def known_names(
     return list(dict.fromkeys(given))
 
 
-def known_field(fields: Mapping[str, Field[Any]], name: object, where: str) -> Field[Any]:
+def known_field(fields: Mapping[str, Field[Any]], name: str, where: str) -> Field[Any]:
     """The field of that name. Raises ModelException, which says `where` it was asked for."""
     field = fields.get(name) if is_text(name) else None
     if field is None:
