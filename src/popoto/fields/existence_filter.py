@@ -168,7 +168,7 @@ class ExistenceFilter(FingerprintField):
         return dict(zip(asked, found, strict=True))
 
     def _asked(self, model_class: Any, fingerprints: list[Any]) -> Plan[list[bool]]:
-        field = self.field_in(model_class)
+        field = self._field_in(model_class)
         model_class._meta.isolation.check_at_large(
             "an existence filter", "query.filter(…).exists()"
         )
@@ -197,7 +197,7 @@ class ExistenceFilter(FingerprintField):
         return [1 in replies for replies in zip(*shards, strict=True)]
 
     def _filled(self, model_class: Any) -> Plan[float]:
-        field = self.field_in(model_class)
+        field = self._field_in(model_class)
         model_class._meta.isolation.check_at_large(
             "an existence filter", "query.filter(…).exists()"
         )

@@ -88,7 +88,7 @@ class FrequencySketch(FingerprintField):
         return await arun(self._frequency(model_class, fingerprint))
 
     def _frequency(self, model_class: Any, fingerprint: Any) -> Plan[int]:
-        field, options = self.field_in(model_class), model_class._meta
+        field, options = self._field_in(model_class), model_class._meta
         options.isolation.check_at_large("a frequency sketch", "query.filter(…).count()")
         arguments: list[Argument] = [*field.form()]
         for each in field.with_places(words_of(fingerprint)):

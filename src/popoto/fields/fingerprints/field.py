@@ -153,7 +153,7 @@ class FingerprintField(ValuelessFieldMixin[None], Field[None]):
 
     # Asking -------------------------------------------------------------------------
 
-    def field_in(self, model_class: Any) -> Self:
+    def _field_in(self, model_class: Any) -> Self:
         """The field as that model has it. Raises AttributeError (no model), TypeError (none)."""
         name = class_name_of(model_class)
         field = self.in_model(model_class)
