@@ -11,7 +11,7 @@ import importlib
 import json
 import os
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -45,14 +45,8 @@ def pytest_sessionfinish() -> None:
     """Write down the tests by the text of each part."""
     by_text: defaultdict[str, set[str]] = defaultdict(set)
     for script, tests in _calls.items():
-        for text in _parts(script):
+        for text in script.part_texts().values():
             by_text[text] |= tests - {""}
     Path(os.environ[VARIABLE]).write_text(
         json.dumps({text: sorted(tests) for text, tests in by_text.items()})
     )
-
-
-def _parts(script: Any) -> Iterable[str]:
-    lines = script.text.splitlines(keepends=True)
-    ends = [*(start - 1 for start in script.starts[1:]), len(lines)]
-    return ("".join(lines[start - 1 : end]) for start, end in zip(script.starts, ends, strict=True))

@@ -83,7 +83,7 @@ class Script:
         pay nothing for that. `keyed` are those of the new commands that name further keys,
         `apart` those that neither read nor write what other commands do.
         """
-        own = self._own_parts()
+        own = self.part_texts()
         last = self.parts[-1]
         ending = {last: own.pop(last)}
         texts = own | {part: _read(package, part) for part in parts} | ending
@@ -94,7 +94,7 @@ class Script:
 
         What servers make anew for each call is then no more than calls of one kind need.
         """
-        own, theirs = self._own_parts(), whole._own_parts()
+        own, theirs = self.part_texts(), whole.part_texts()
         kept = {part: theirs[part] for part in theirs if part in own or part in parts}
         some = self._of(name, kept, whole.keyed, whole.apart)
         return replace(some, _whole=whole)
@@ -104,11 +104,12 @@ class Script:
 
         So a ranking finds its candidates as query.lua does, which learns no word for it.
         """
-        own = self._own_parts()
+        own = self.part_texts()
         del own[self.parts[-1]]
         return self._of(name, own | {part: _read(package, part) for part in parts})
 
-    def _own_parts(self) -> dict[str, str]:
+    def part_texts(self) -> dict[str, str]:
+        """The text of each part, by its name, in order."""
         lines = self.text.splitlines(keepends=True)
         ends = [*(start - 1 for start in self.starts[1:]), len(lines)]
         return {

@@ -11,7 +11,7 @@ from popoto.engine.request import Plan
 from popoto.exceptions import QueryException
 from popoto.fields.describing import describe
 from popoto.fields.field import Field
-from popoto.fields.given import is_text
+from popoto.fields.given import field_named, is_text
 from popoto.fields.keeping.naming import model_of_key
 from popoto.fields.keeping.shards import every_shard
 from popoto.fields.reference import is_read, is_reference, loaded
@@ -94,7 +94,7 @@ def report_referrers(model: type[Record], old_key: str, new_key: str) -> Plan[No
 
 
 def _relationship(options: ModelOptions, name: str) -> Field[Any]:
-    field = options.by_name.get(name) if is_text(name) else None
+    field: Field[Any] | None = field_named(options, name)
     if field is None or not field.is_reference:
         known = ", ".join(sorted(options.relationship_field_names)) or "none"
         raise QueryException(
