@@ -355,3 +355,18 @@ def test_any_history_is_searched_as_a_table_is(data: strategies.DataObject) -> N
             assert {each.name for each in found} == {
                 name for name, text in table.items() if text in ("a", "b")
             }
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ({"min_score": "much"}, "min_score must be a number"),
+        ({"co_occurrence_boost": 3}, "co_occurrence_boost must be"),
+        ({"post_filter": 3}, "post_filter must be a function"),
+    ],
+)
+def test_each_setting_is_checked_though_no_other_is_given(
+    api: Api, filled: Any, given: dict[str, Any], told: str
+) -> None:
+    with pytest.raises(QueryException, match=told):
+        api(filled.query.semantic_search, "up", **given)
