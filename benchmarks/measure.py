@@ -41,14 +41,18 @@ GROUPS = {
         *("create_memory", "touch", "update_confidence", "link", "on_context_used"),
         *("top_by_decay_1000", "top_by_decay_10000", "top_by_decay_100000"),
         *("top_by_cycles_1000", "top_by_cycles_10000", "top_by_cycles_100000"),
-        "composite_score_10000",
+        *("composite_score_1000", "composite_score_10000", "composite_score_100000"),
     ),
     "search": (
         *("keyword_search_1000", "keyword_search_10000", "keyword_search_100000"),
         *("semantic_search_1000", "semantic_search_10000", "semantic_search_100000"),
         *("semantic_search_written_1000", "semantic_search_written_10000"),
         "semantic_search_written_100000",
-        "recall_10000",
+        *("recall_1000", "recall_10000", "recall_100000"),
+    ),
+    "context": (
+        *("assemble_1000", "assemble_10000", "assemble_100000"),
+        *("assemble_weighed_1000", "assemble_weighed_10000", "assemble_weighed_100000"),
     ),
 }
 OPERATIONS = tuple(name for names in GROUPS.values() for name in names)

@@ -1,0 +1,20 @@
+"""assemble 10000: a context of 10 of 10000 texts, beside NumPy and one fetch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import redis
+
+from benchmarks.recalling import assembled_by_hand, assembled_by_popoto
+
+COUNT = 10000
+TIMES = 21
+
+
+def by_hand(client: redis.Redis, count: int) -> Iterator[object]:
+    yield from assembled_by_hand(client, count, TIMES)
+
+
+def by_popoto(client: redis.Redis, count: int) -> Iterator[object]:
+    yield from assembled_by_popoto(client, count, TIMES)
