@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from popoto import clock
-from popoto._unknown_names import is_strict, slip_of, tell
+from popoto._unknown_names import closest, is_strict, tell
 from popoto.engine.batch import Batch, append, prefix_in
 from popoto.engine.request import Plan, Request, tagged
 from popoto.engine.run import arun, run
@@ -78,24 +78,28 @@ class EventStreamMixin:
                 f"{name}._stream_max_length = 0 keeps no event; None keeps all",
                 refuse=is_strict(settings._meta.strict),
             )
+        if cls._stream_exact_length not in (True, False):
+            raise ModelException(
+                f"{name}._stream_exact_length is True or False, got {cls._stream_exact_length!r}"
+            )
         if cls._stream_name.startswith("stream:"):
             tell(
                 f"{name}._stream_name = {cls._stream_name!r}: the stream is stream:NAME, so that "
                 f"its key is 'stream:{cls._stream_name}'; leave out the prefix",
                 refuse=is_strict(settings._meta.strict),
             )
-        if isinstance(cls._stream_metadata_fields, (str, bytes)):
+        if not isinstance(cls._stream_metadata_fields, (tuple, list, set, frozenset, dict)):
             raise ModelException(
                 f"{name}._stream_metadata_fields must be a tuple of field names, "
                 f"got {cls._stream_metadata_fields!r}"
             )
         fields = settings._meta.by_name
         for each in cls._stream_metadata_fields:
-            meant = None if hasattr(cls, str(each)) else slip_of(str(each), fields)
-            if meant is not None:
+            # What instances have an attribute for is sent along, too.
+            if not hasattr(cls, str(each)):
                 tell(
                     f"{name}._stream_metadata_fields names {each!r}, which is no field, so events "
-                    f"have no value for it; did you mean {meant!r}?",
+                    f"have no value for it; {closest(str(each), fields, 'fields')}",
                     refuse=is_strict(),
                 )
 
