@@ -89,8 +89,8 @@ _VARIABLES: Final = (
     "POPOTO_TEST_DB",
 )
 
-_OTHERWISE: Final = dict.fromkeys(("STRICT", "BLOCKING_RELATIONSHIPS"), "popoto.configure(…)")
-_OTHERWISE |= {name: name for name in ("REDIS_URL", "REDIS_REPLICA_URL", "BEGINNING_OF_TIME")}
+_CONFIGURED = ("STRICT", "BLOCKING_RELATIONSHIPS")
+_WITHOUT_PREFIX = ("REDIS_URL", "REDIS_REPLICA_URL", "BEGINNING_OF_TIME")
 
 ENCODING: Final = "utf-8"
 """How text becomes bytes in keys and values."""
@@ -110,8 +110,8 @@ def _tell_of_variables() -> None:
         if not name.startswith("POPOTO_") or name in _VARIABLES:
             continue
         near = difflib.get_close_matches(name, _VARIABLES, n=1, cutoff=0.85)
-        if (elsewhere := name.removeprefix("POPOTO_")) in _OTHERWISE:
-            near = [_OTHERWISE[elsewhere]]
+        if (elsewhere := name.removeprefix("POPOTO_")) in _CONFIGURED + _WITHOUT_PREFIX:
+            near = ["popoto.configure(…)" if elsewhere in _CONFIGURED else elsewhere]
         if near:
             logger.warning("popoto does not read %s; did you mean %s?", name, near[0])
 

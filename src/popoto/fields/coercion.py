@@ -215,10 +215,14 @@ def _to_decimal(value: object) -> object:
     return Decimal(cast("SupportsIndex", value).__index__(), _EXACT)
 
 
+def _is_mapping(value: object) -> bool:
+    return isinstance(value, Mapping)
+
+
 def _to_str(value: object) -> object:
     if _is_bytes_like(value):
         raise _refusal("str", value, "decode the bytes first")
-    if getattr(value, "ndim", 0) or isinstance(value, Mapping):
+    if getattr(value, "ndim", 0) or _is_mapping(value):
         raise _refusal("str", value, "convert it first: a long one is cut short")
     # A class without a text of its own would be stored as its repr.
     if isinstance(value, int | float) or type(value).__str__ is not object.__str__:

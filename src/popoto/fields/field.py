@@ -48,6 +48,7 @@ class FieldBase(type):
         super().__init__(name, bases, namespace)
         if "field_class_key" not in namespace:
             cls.field_class_key = DB_key(keys.field_prefix(name))
+        tell_of_field_hooks(cls)
 
     if not TYPE_CHECKING:
         # Type checkers read the signatures of the constructors.
@@ -217,10 +218,6 @@ class Field(Asked[Value], Generic[Value], metaclass=FieldBase):
         #: Whether the text of a record key tells the value.
         self.told_by_key = self.key and self.type in (str, int) and not has_own_texts
 
-    def __init_subclass__(cls, **options: Any) -> None:
-        super().__init_subclass__(**options)
-        tell_of_field_hooks(cls)
-
     def __setattr__(self, name: str, value: Any) -> None:
         if self.is_finished and name in FIXED and value is not getattr(self, name, LEFT_OUT):
             tell(
@@ -228,7 +225,7 @@ class Field(Asked[Value], Generic[Value], metaclass=FieldBase):
                 "have no effect; write it into the class",
                 refuse=is_strict(),
             )
-        super().__setattr__(name, value)
+        object.__setattr__(self, name, value)
 
     def copy_for(self, model_name: str) -> Self:
         """A copy for another model (inheritance, or a field object used twice)."""

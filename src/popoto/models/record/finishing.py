@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from popoto._unknown_names import is_strict, tell
 from popoto.fields.describing import describe
+from popoto.fields.field import Field
 
 #: Options from which more follows when a model is made.
 _READ_ONCE: Final = frozenset({"ttl", "indexes", "unique_together"})
@@ -15,7 +16,7 @@ _READ_ONCE: Final = frozenset({"ttl", "indexes", "unique_together"})
 class Finishing:
     """Options of a model that know when its class is finished."""
 
-    by_name: Mapping[str, Any]
+    by_name: Mapping[str, Field[Any]]
     model_name: str
     strict: bool | None
     is_finished: bool = False

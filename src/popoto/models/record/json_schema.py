@@ -74,7 +74,8 @@ def _shown(record: Record, info: Any) -> Any:
     is_cut = info.include is not None or info.exclude is not None
     if info.mode == "python" and not (is_cut or info.exclude_none or info.exclude_defaults):
         return record
-    shown = record.to_dict() if info.mode == "python" else dict(record)
+    whole: Any = record  # with `to_dict`, which is added to models above this folder
+    shown: dict[str, Any] = whole.to_dict() if info.mode == "python" else dict(whole)
     if info.exclude_defaults:
         fields = record._options.explicit_fields
         for name in [
@@ -88,18 +89,20 @@ def _shown(record: Record, info: Any) -> Any:
 
 def _cut(value: Any, include: Any, exclude: Any) -> Any:
     """A value without what is not wanted of it: names of a dict, places of a list, further down."""
-    if isinstance(value, dict):
-        parts: Any = cast("dict[str, Any]", value).items()
-    elif isinstance(value, list) and (include is not None or exclude is not None):
-        parts = enumerate(cast("list[Any]", value))
-    else:
+    is_dict = _is_a(value, dict)
+    if not is_dict and (not _is_a(value, list) or include is exclude is None):
         return value
+    parts: Any = value.items() if is_dict else enumerate(value)
     kept = [
         (name, _cut(part, _below(include, name), _below(exclude, name)))
         for name, part in parts
         if (include is None or _names(include, name)) and not _names(exclude, name, whole=True)
     ]
-    return dict(kept) if isinstance(value, dict) else [part for _, part in kept]
+    return dict(kept) if is_dict else [part for _, part in kept]
+
+
+def _is_a(value: object, kind: type) -> bool:
+    return isinstance(value, kind)
 
 
 def _names(given: Any, name: object, *, whole: bool = False) -> bool:
@@ -111,9 +114,9 @@ def _names(given: Any, name: object, *, whole: bool = False) -> bool:
 
 def _below(given: Any, name: object) -> Any:
     """What is said of the parts of a name; None if it is meant as a whole, or not at all."""
-    if not isinstance(given, Mapping):
+    if not _is_a(given, Mapping):
         return None
-    found = cast("Mapping[Any, Any]", given).get(name, given.get("__all__"))
+    found = given.get(name, given.get("__all__"))
     return None if found is True or found is ... else found
 
 

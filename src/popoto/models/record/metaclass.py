@@ -39,6 +39,7 @@ from popoto.models.record.reversing import attach_all
 from popoto.models.record.sharding import options_of
 from popoto.models.record.slips import (
     Body,
+    is_field_in_tuple,
     tell_of_assignment,
     tell_of_lost,
     tell_of_mixins,
@@ -212,7 +213,7 @@ def _own_fields(model_name: str, namespace: dict[str, Any]) -> dict[str, Field[A
                 f"{model_name}.{name} is the field class {value.__name__}: write "
                 f"{name} = {value.__name__}() to make a field"
             )
-        elif isinstance(value, tuple) and [*map(_is_field, value)] == [True]:
+        elif is_field_in_tuple(value):
             raise ModelException(
                 f"{model_name}.{name} is a tuple that holds a field: take the comma away"
             )

@@ -14,6 +14,7 @@ from popoto._unknown_names import is_strict, tell, warn_caller
 from popoto.exceptions import ModelException
 from popoto.fields.describing import describe
 from popoto.fields.field import Field
+from popoto.models.record.annotations import is_field_class
 from popoto.models.record.meta import META_OPTIONS
 from popoto.models.record.options import ModelOptions
 
@@ -127,6 +128,12 @@ def tell_of_slips(cls: type, options: ModelOptions, body: Mapping[str, Any]) -> 
         tell(f"{cls.__name__}.{problem}", refuse=refuse)
 
 
+def is_field_in_tuple(value: Any) -> bool:
+    """Whether it is what a comma behind a field makes of it."""
+    parts: tuple[object, ...] = value if isinstance(value, tuple) else ()
+    return len(parts) == 1 and isinstance(parts[0], Field)
+
+
 def tell_of_mixins(cls: type, options: ModelOptions) -> None:
     """Tell of what the plain classes that a model is derived from define to no effect.
 
@@ -138,17 +145,13 @@ def tell_of_mixins(cls: type, options: ModelOptions) -> None:
     for base in cls.__mro__[1:]:
         if base in known or base.__module__.partition(".")[0] != package:
             continue
-        body = {
+        body: dict[str, Any] = {
             name: value
             for name, value in vars(base).items()
             if not isinstance(value, (Field, type(None))) and not hasattr(Field, name)
         }
         for name, value in body.items():
-            is_field = isinstance(value, type) and issubclass(value, Field)
-            is_tuple = isinstance(value, tuple) and [isinstance(each, Field) for each in value] == [
-                True
-            ]
-            if is_field or is_tuple:
+            if is_field_class(value) or is_field_in_tuple(value):
                 raise ModelException(
                     f"{base.__name__}.{name}, a base of {cls.__name__}, is no field: write "
                     f"{name} = SomeField(), without a comma behind it"
