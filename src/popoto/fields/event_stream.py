@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from popoto import clock
-from popoto._unknown_names import closest, is_strict, tell
+from popoto._unknown_names import is_strict, slip_of, tell
 from popoto.engine.batch import Batch, append, prefix_in
 from popoto.engine.request import Plan, Request, tagged
 from popoto.engine.run import arun, run
@@ -95,11 +95,11 @@ class EventStreamMixin:
             )
         fields = settings._meta.by_name
         for each in cls._stream_metadata_fields:
-            # What instances have an attribute for is sent along, too.
-            if not hasattr(cls, str(each)):
+            meant = None if hasattr(cls, str(each)) else slip_of(str(each), fields)
+            if meant is not None:
                 tell(
                     f"{name}._stream_metadata_fields names {each!r}, which is no field, so events "
-                    f"have no value for it; {closest(str(each), fields, 'fields')}",
+                    f"have no value for it; did you mean {meant!r}?",
                     refuse=is_strict(),
                 )
 

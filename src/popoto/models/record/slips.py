@@ -130,7 +130,7 @@ def tell_of_slips(cls: type, options: ModelOptions, body: Mapping[str, Any]) -> 
 
 def is_field_in_tuple(value: Any) -> bool:
     """Whether it is what a comma behind a field makes of it."""
-    parts: tuple[object, ...] = value if isinstance(value, tuple) else ()
+    parts = list(value) if issubclass(type(value), tuple) else []
     return len(parts) == 1 and isinstance(parts[0], Field)
 
 
