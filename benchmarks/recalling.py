@@ -140,7 +140,7 @@ def assembled_by_hand(client: redis.Redis, count: int, times: int) -> Iterator[o
 def assembled_by_popoto(client: redis.Redis, count: int, times: int) -> Iterator[object]:
     fill(client, count)
     invalidate_cache()
-    assembler = ContextAssembler(Recalled, {}, max_items=BEST)
+    assembler = ContextAssembler(Recalled, {}, max_items=BEST, retrieval_mode="hybrid")
     assembler.assemble({"topic": questions()[0]})
     yield
     while True:

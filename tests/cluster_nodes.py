@@ -41,18 +41,16 @@ def cluster(
     server program, by default the embedded one.
     """
     with tempfile.TemporaryDirectory(prefix="popoto-cluster-") as directory:
-        ports = free_ports(nodes + replicas)
+        ports: list[int] = []
         processes: list[subprocess.Popen[bytes]] = []
+        deadline = time.monotonic() + timeout
         try:
-            for port in ports:
-                home = Path(directory) / str(port)
-                home.mkdir()
-                processes.append(_start(binary or server_binary(), home, port, node_timeout))
-            deadline = time.monotonic() + timeout
-            for port in ports:
-                wait_until(
-                    lambda port=port: _answers(port), deadline, f"node {port} does not answer"
+            for _ in range(nodes + replicas):
+                port, process = _started(
+                    binary or server_binary(), Path(directory), node_timeout, deadline
                 )
+                ports.append(port)
+                processes.append(process)
             _join(ports, nodes)
             _follow(ports, nodes, deadline)
             for port in ports:
@@ -153,6 +151,23 @@ def slot_on_the_move(
             move_slot(slot, source, target, ports)
 
 
+def _started(
+    binary: Path, directory: Path, node_timeout: int, deadline: float
+) -> tuple[int, subprocess.Popen[bytes]]:
+    """A node that answers, and its port. What has just been free may be somebody else's now."""
+    while True:
+        (port,) = free_ports(1)
+        home = Path(tempfile.mkdtemp(dir=directory))
+        process = _start(binary, home, port, node_timeout)
+        wait_until(
+            lambda port=port, process=process: process.poll() is not None or _is(process, port),
+            deadline,
+            f"node {port} does not answer: {home / 'log'}",
+        )
+        if process.poll() is None:
+            return port, process
+
+
 def _start(binary: Path, home: Path, port: int, node_timeout: int) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
         [
@@ -202,11 +217,12 @@ def _bus_port(port: int) -> int:
         return int(client.execute_command("CONFIG GET", "cluster-port")["cluster-port"])
 
 
-def _answers(port: int) -> bool:
+def _is(process: subprocess.Popen[bytes], port: int) -> bool:
+    """Whether it is this process that answers at the port."""
     with node(port) as client:
         try:
-            return bool(client.ping())
-        except redis.ConnectionError:
+            return bool(client.info("server")["process_id"] == process.pid)
+        except redis.RedisError:
             return False
 
 

@@ -46,7 +46,7 @@ class Group:
 
     def fail_over(self) -> None:
         """Ask a sentinel for a planned failover, as soon as it knows the replicas well enough."""
-        wait_until(self._asks_for_failover, time.monotonic() + 20, "no replica to promote")
+        wait_until(self._asks_for_failover, time.monotonic() + 120, "no replica to promote")
 
     def _asks_for_failover(self) -> bool:
         with node(self.sentinels[0]) as sentinel:
@@ -66,7 +66,7 @@ class Group:
                     lambda server=server: (
                         server.info("replication")["slave_repl_offset"] >= written
                     ),
-                    time.monotonic() + 30,
+                    time.monotonic() + 120,
                     "a replica stays behind",
                 )
 
@@ -94,7 +94,7 @@ def group_of(replicas: int, sentinels: int = 0) -> Iterator[Group]:
             for port, arguments in _commands(group, Path(directory))
         )
         try:
-            deadline = time.monotonic() + 20
+            deadline = time.monotonic() + 120
             wait_until(lambda: _follow(group), deadline, "the replicas do not follow")
             wait_until(lambda: _watch(group), deadline, "the sentinels do not know everyone")
             yield group

@@ -98,6 +98,7 @@ def test_round_trips_and_commands_are_counted(
     assert span.status.status_code is StatusCode.ERROR
 
 
+@pytest.mark.single_server("a key that tells no shard is looked for in all of a cluster's")
 def test_a_bare_request_is_a_span_too(spans: InMemorySpanExporter, api: Api) -> None:
     """One that no operation of a model has made."""
     assert DB_key("Thing", "a").exists() is False

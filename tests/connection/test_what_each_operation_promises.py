@@ -255,7 +255,7 @@ def lost_with_the_server(trial: Trial) -> Exception | None:
 def without_patience(trial: Trial) -> None:
     """Wait for no reply for long, but for what follows the one that does not come: that is to
     arrive in time on a busy machine."""
-    redis_db.set_REDIS_DB_settings(host="127.0.0.1", port=trial.proxy.port, socket_timeout=0.6)
+    redis_db.set_REDIS_DB_settings(host="127.0.0.1", port=trial.proxy.port, socket_timeout=1)
 
 
 def no_reply(trial: Trial) -> Exception | None:

@@ -42,6 +42,13 @@ class Heard:
         self.pubsub = client.pubsub()
         self.pubsub.psubscribe("*")
         self.pubsub.get_message(timeout=60)
+        # On a cluster what an earlier test has sent by another node may come only now.
+        nodes: list[redis.Redis] = getattr(client, "nodes", [client])
+        for node in nodes:
+            node.publish("begin", msgpack.packb(None))
+        for _ in nodes:
+            while self.next()[0] != "begin":
+                pass
 
     def next(self) -> tuple[str, object]:
         event = self.pubsub.get_message(timeout=60)

@@ -126,6 +126,7 @@ class Vetoed(popoto.Model):
         return False
 
 
+@pytest.mark.single_server("its records are of several models, which no step covers on a cluster")
 def test_what_a_hook_keeps_from_being_saved_has_a_result_too(api: Api) -> None:
     """That of a save says so, and that of a creation is the instance, as outside."""
     transaction = popoto.transaction()

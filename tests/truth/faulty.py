@@ -12,6 +12,7 @@ import redis
 from hypothesis import strategies as st
 from hypothesis.stateful import rule
 
+from popoto import redis_db
 from popoto.testing.faults import FaultProxy
 from tests.truth.machine import Machine
 
@@ -26,9 +27,17 @@ class FaultyMachine(Machine):
         super().__init__(client)
         self.proxy = proxy
         self.proxy.calm()
+        self.wait_for_replies(1)
+
+    def wait_for_replies(self, seconds: float) -> None:
+        redis_db.set_REDIS_DB_settings(
+            host="127.0.0.1", port=self.proxy.port, socket_timeout=seconds
+        )
 
     def teardown(self) -> None:
         self.proxy.calm()
+        # From now on each reply comes, however busy the machine is.
+        self.wait_for_replies(60)
         super().teardown()
 
     @rule(
@@ -49,10 +58,6 @@ class FaultyMachine(Machine):
     def settle_after(self, error: Exception) -> None:
         self.proxy.calm()
         super().settle_after(error)
-
-    def ask_everything(self) -> None:
-        self.proxy.calm()
-        super().ask_everything()
 
     def attempt(self, expected: Any, step: Any) -> Any:
         try:

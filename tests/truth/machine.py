@@ -33,6 +33,8 @@ Values: TypeAlias = dict[str, Any]
 NAMES = tuple(Thing._meta.fields)
 KEYS = ("part", "number")
 CAPACITY = 3
+#: Errors after which a step may have been carried out or not.
+UNKNOWN = (redis.ConnectionError, redis.TimeoutError)
 
 REFUSED: list[Values] = [
     {"weight": math.nan},
@@ -74,8 +76,11 @@ class Copy:
     """One client's object."""
 
     instance: Any
-    #: fields whose value waited in a pipeline that was (True) or may have been discarded
-    waiting: dict[str, Any] = field(default_factory=dict[str, Any])
+    #: fields whose value waited in a pipeline, or went to the server, and may not be stored; and
+    #: which stored values are not another writer's (None: nobody can say)
+    waiting: dict[str, tuple[Any, ...] | None] = field(
+        default_factory=dict[str, "tuple[Any, ...] | None"]
+    )
 
     @property
     def attributes(self) -> Values:
@@ -92,6 +97,15 @@ class Copy:
         if self.base:
             return str(self.instance._redis_key)
         return key_of(self.attributes)
+
+    def doubt(self, names: Iterable[str] | None) -> None:
+        """Values of these fields, or of those that have changed, may be stored or not."""
+        attributes = self.attributes
+        if names is None:
+            names = changed_names(self.base, attributes)
+        for name in names if self.base else ():
+            known = self.waiting.get(name, ())
+            self.waiting[name] = None if known is None else (*known, attributes[name])
 
     @property
     def ends_at_once(self) -> bool:
@@ -131,6 +145,14 @@ def is_another(value: Any, before: Any) -> bool:
     if value != before or isinstance(value, bool) != isinstance(before, bool):
         return True
     return type(value) is type(before) is float and str(value) != str(before)
+
+
+def changed_names(base: Values, attributes: Values) -> list[str]:
+    """What a save of the whole writes."""
+    known: Values = {"recent": [], **base}
+    return [
+        name for name in NAMES if name not in known or is_another(attributes[name], known[name])
+    ]
 
 
 @dataclass
@@ -193,17 +215,11 @@ def expected_save(
     if key != old and key in stored:
         raise Refused
     if names is None:
-        unknown: Values = {"recent": []}
-        names = [
-            name
-            for name in NAMES
-            if name not in {**unknown, **base}
-            or is_another(attributes[name], {**unknown, **base}[name])
-        ]
+        names = changed_names(base, attributes)
         loose: Values = {}
         for name, before in copy.waiting.items():
             if name not in names and current[name] != attributes[name]:
-                if before is not None and current[name] == before[0]:
+                if any(not is_another(current[name], each) for each in before or ()):
                     names.append(name)
                 else:
                     loose[name] = attributes[name]
@@ -285,7 +301,7 @@ def rule(**strategies: Any) -> Callable[[Rule], Rule]:
             machine.after = machine.fading = None
             try:
                 return step(machine, **drawn)
-            except (redis.ConnectionError, redis.TimeoutError) as error:
+            except UNKNOWN as error:
                 machine.settle_after(error)
                 return multiple() if "target" in strategies else None
 
@@ -371,6 +387,10 @@ class Machine(RuleBasedStateMachine):
             if expected is None or not expected.may_clash:
                 raise
             expected = None
+        except UNKNOWN as error:
+            if not isinstance(error, NothingWrittenError):
+                copy.doubt(names)
+            raise
         finally:
             if expected is not None:
                 expected.carry_out(self.stored)
@@ -510,6 +530,7 @@ class Machine(RuleBasedStateMachine):
         keys: set[str] = set()
         refused = False
         moved: list[tuple[Copy, Values]] = []
+        saved: list[Copy] = []
         for copy, new, new_key, step in steps:
             key = copy.key
             if key in keys or key_of(copy.attributes) in keys or copy.waiting:
@@ -533,6 +554,7 @@ class Machine(RuleBasedStateMachine):
                 assert taking & keys or self.is_refused(view, copy, migrate=step == "move")
                 continue
             keys |= taking
+            saved.append(copy)
             try:
                 saving = expected_save(view, copy, None, migrate=step == "move", claims={})
             except Refused:
@@ -541,7 +563,12 @@ class Machine(RuleBasedStateMachine):
                 # Where a key was taken before, another record may not come at the same time.
                 refused = refused or (saving.key != saving.old and saving.key in self.stored)
                 saving.carry_out(view)
-        self.carry_out_together(joined, view, refused or self.shares_values(view), is_async)
+        try:
+            self.carry_out_together(joined, view, refused or self.shares_values(view), is_async)
+        except UNKNOWN as error:
+            for copy in saved if not isinstance(error, NothingWrittenError) else ():
+                copy.doubt(None)
+            raise
         for copy, before in moved:
             if copy.base and key_of(copy.attributes) != copy.instance._redis_key:
                 self.assign(copy, before)

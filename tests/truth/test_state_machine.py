@@ -14,7 +14,6 @@ import redis
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import RuleBasedStateMachine, run_state_machine_as_test
 
-from popoto import redis_db
 from popoto.testing.faults import FaultProxy
 from tests.truth.definitions import DefinitionsMachine
 from tests.truth.faulty import FaultyMachine
@@ -57,7 +56,6 @@ def test_steps_are_whole_or_not_at_all_when_replies_are_lost_or_late(
     redis_client: redis.Redis, server_url: str
 ) -> None:
     with FaultProxy(server_url) as proxy:
-        redis_db.set_REDIS_DB_settings(host="127.0.0.1", port=proxy.port, socket_timeout=1)
         try_histories(lambda: FaultyMachine(redis_client, proxy), EXAMPLES // 3, 20)
 
 

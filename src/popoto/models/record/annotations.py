@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 import sys
 import types
@@ -278,7 +279,8 @@ def _is_method(value: object) -> bool:
     """Whether a value is what the annotation is about: a method, a property, no default."""
     if isinstance(value, types.FunctionType):
         return value.__code__.co_argcount > 0
-    return hasattr(type(value), "__get__")
+    # A partial is called for the default; since Python 3.13 its type has that method, too.
+    return hasattr(type(value), "__get__") and not isinstance(value, functools.partial)
 
 
 def _set_default(field: Field[Any], label: str, default: Any) -> None:
