@@ -93,7 +93,11 @@ def _is_a(said: Any, kind: type[Any]) -> bool:
 
 def _is_indexed_anyway(field: Any, wanted: Any) -> bool:
     is_so_by_class = field.field_defaults.get("key") or field.field_defaults.get("unique")
-    return field.keeps_own_index or (wanted is False and bool(is_so_by_class) and not field.auto)
+    return (
+        field.is_reference
+        or field.keeps_own_index
+        or (wanted is False and bool(is_so_by_class) and not field.auto)
+    )
 
 
 def check_given(kind: type[Any], given: Sequence[Any]) -> None:
