@@ -18,6 +18,9 @@ from popoto._unknown_names import warn_caller
 
 __all__ = ["Block", "Collection", "Passage", "block", "tell_of_write"]
 
+#: What tells of a result that nothing has run of yet.
+_RUNS_LATER = (inspect.isgenerator, inspect.isasyncgen, inspect.iscoroutine)
+
 P = ParamSpec("P")
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -49,9 +52,16 @@ class Passage(AbstractContextManager[None]):
         return self._entered.pop().__exit__(kind, error, trace)
 
     def __call__(self, function: Function) -> Function:
-        """The function, each call of it in a block of its own."""
+        """The function, each call of it in a block of its own.
+
+        Raises TypeError for what would do its work when the block is over: a function with a
+        `yield`, a class, a property.
+        """
         self._is_used = True
         called: Any = function
+        runs_later = inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function)
+        if runs_later or isinstance(function, type) or not callable(function):
+            raise TypeError(self._too_late(f"{function!r} does its work"))
 
         async def awaited(*arguments: Any, **keywords: Any) -> Any:
             with self._begin():
@@ -59,10 +69,22 @@ class Passage(AbstractContextManager[None]):
 
         def returned(*arguments: Any, **keywords: Any) -> Any:
             with self._begin():
-                return called(*arguments, **keywords)
+                found = called(*arguments, **keywords)
+            if any(runs(found) for runs in _RUNS_LATER):
+                close = getattr(found, "close", None)  # so that nobody waits for it
+                if close is not None:
+                    close()
+                raise TypeError(self._too_late(f"what {function!r} has returned runs"))
+            return found
 
         wrapper: Any = awaited if inspect.iscoroutinefunction(function) else returned
         return cast("Function", functools.wraps(function)(wrapper))
+
+    def _too_late(self, what: str) -> str:
+        return (
+            f"{self._title}() decorates functions and coroutine functions, and {what} when its "
+            f"block is over; write with {self._title}(…): inside of it"
+        )
 
     def __del__(self) -> None:
         if not self._is_used:

@@ -89,7 +89,8 @@ _VARIABLES: Final = (
     "POPOTO_TEST_DB",
 )
 
-_WITHOUT_PREFIX: Final = ("REDIS_URL", "REDIS_REPLICA_URL", "BEGINNING_OF_TIME")
+_CONFIGURED = ("STRICT", "BLOCKING_RELATIONSHIPS")
+_WITHOUT_PREFIX = ("REDIS_URL", "REDIS_REPLICA_URL", "BEGINNING_OF_TIME")
 
 ENCODING: Final = "utf-8"
 """How text becomes bytes in keys and values."""
@@ -108,11 +109,9 @@ def _tell_of_variables() -> None:
     for name in os.environ:
         if not name.startswith("POPOTO_") or name in _VARIABLES:
             continue
-        elsewhere = name.removeprefix("POPOTO_")
-        if elsewhere in _WITHOUT_PREFIX:
-            near = [elsewhere]
-        else:
-            near = difflib.get_close_matches(name, _VARIABLES, n=1, cutoff=0.85)
+        near = difflib.get_close_matches(name, _VARIABLES, n=1, cutoff=0.85)
+        if (elsewhere := name.removeprefix("POPOTO_")) in _CONFIGURED + _WITHOUT_PREFIX:
+            near = ["popoto.configure(…)" if elsewhere in _CONFIGURED else elsewhere]
         if near:
             logger.warning("popoto does not read %s; did you mean %s?", name, near[0])
 

@@ -88,7 +88,12 @@ def check_values(options: Mapping[str, Any]) -> None:
 
 
 def check_flag(name: str, text: str) -> None:
-    """Raises BadUrl where an option that is on or off says neither: redis-py takes it for on."""
+    """Raises BadUrl where an option that is on or off says neither: redis-py takes it for on.
+
+    Of any option where it has no value: redis-py passes over it.
+    """
+    if not text:
+        raise BadUrl(f"its option {name} has no value")
     if name in _FLAGS and text.lower() not in _YES | _NO:
         raise BadUrl(f"its option {name} has to be true or false")
 
@@ -133,7 +138,13 @@ def check_arguments(given: Mapping[str, Any]) -> None:
 
     Refused as well: what redis-py passes over where another argument says something else.
     """
+    if given.get("host") == "":
+        raise ConfigurationError(
+            "The argument host is empty, which redis-py takes for localhost: give a host, or leave "
+            "it out."
+        )
     _check_host(given.get("host"))
+    _check_tls(given)
     for name, what, value in _wrong(given):
         raise ConfigurationError(f"The argument {name} has to be {what}, and not {value!r}.")
     if given.get("unix_socket_path") is not None:
@@ -142,6 +153,18 @@ def check_arguments(given: Mapping[str, Any]) -> None:
         )
     if given.get("connection_pool") is not None:
         _refuse_beside("connection_pool", [name for name in given if name != "connection_pool"])
+
+
+def _check_tls(given: Mapping[str, Any]) -> None:
+    """Refuse an `ssl` that is no flag, and options of TLS where there is none."""
+    on = given.get("ssl")
+    if on is not None and (not isinstance(on, int) or on not in (0, 1)):
+        raise ConfigurationError(f"The argument ssl has to be True or False, and not {on!r}.")
+    idle = [name for name in given if name.startswith("ssl_") and given[name] is not None]
+    if idle and not on:
+        raise ConfigurationError(
+            f"The arguments {', '.join(sorted(idle))} have no effect without ssl=True."
+        )
 
 
 def _as_number(name: str, value: Any) -> Any:

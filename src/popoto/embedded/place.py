@@ -137,6 +137,11 @@ def persistent_place(directory: str | os.PathLike[str]) -> Place:
     somebody else could put another one in its place.
     """
     given = os.fsdecode(directory)
+    if "://" in given:
+        raise EmbeddedServerError(
+            f"The embedded server got {given!r}, a URL, where a directory is meant: give the path "
+            "behind it"
+        )
     if not given or "\0" in given:
         raise EmbeddedServerError(
             f"The embedded server got an empty or impossible path, {given!r}. "

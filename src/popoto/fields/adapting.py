@@ -16,7 +16,7 @@ from enum import Enum
 from typing import Any, NamedTuple
 
 from popoto.engine.codec import DecodeError, EncodeError, Stored, decoder_for, encoder_for
-from popoto.fields.coercion import CoercionError
+from popoto.fields.coercion import CoercionError, tell_of_nanoseconds
 from popoto.fields.describing import describe
 from popoto.fields.spelling import FORMS
 
@@ -64,7 +64,7 @@ def adapted(kind: type[Any]) -> Adapted | None:
     if kind is uuid.UUID:
         return Adapted(kind, str, _to_uuid)
     if kind is datetime.timedelta:
-        return Adapted(kind, str, _to_timedelta)
+        return Adapted(kind, _text_of_duration, _to_timedelta)
     if isinstance(kind, type) and issubclass(kind, Enum):
         value = functools.partial(_to_member, kind)
         return Adapted(kind, _value_of_member, value, _problem_of(kind))
@@ -93,6 +93,8 @@ def text_in_key(value: Any) -> str:
     form = FORMS.get(value.__class__)
     if form is not None:
         return str(form(value))
+    if isinstance(value, datetime.timedelta):
+        return datetime.timedelta.__str__(value)
     return str(value.value if isinstance(value, Enum) else value)
 
 
@@ -121,6 +123,12 @@ def _to_uuid(value: object) -> uuid.UUID:
         return uuid.UUID(value)
     except ValueError as error:
         raise _refusal(uuid.UUID, value) from error
+
+
+def _text_of_duration(value: datetime.timedelta) -> str:
+    """The text of a duration, also of one that has a text of its own, such as a pandas one."""
+    tell_of_nanoseconds(value, getattr(value, "nanoseconds", 0))
+    return datetime.timedelta.__str__(value)
 
 
 def _to_timedelta(value: object) -> datetime.timedelta:

@@ -10,19 +10,35 @@ text.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Iterable, Mapping
-from datetime import date, datetime, time
+from datetime import date, datetime, time, timedelta
 from decimal import Context, Decimal, InvalidOperation
 from enum import Enum
 from typing import Any, SupportsFloat, SupportsIndex, SupportsInt, TypeGuard, cast
 
+from popoto._unknown_names import warn_caller
 from popoto.engine.codec import MAX_DIGITS, MAX_INT, MIN_INT
 from popoto.engine.plain import unwrapped
 from popoto.fields.describing import describe
 from popoto.fields.stored_number import F
 
-__all__ = ["CHECKED_TYPES", "CoercionError", "coerce", "describe", "is_list", "look_at_exact"]
+__all__ = [
+    "CHECKED_TYPES",
+    "CoercionError",
+    "coerce",
+    "describe",
+    "is_list",
+    "look_at_exact",
+    "tell_of_nanoseconds",
+]
 
+#: Digits of a second beyond the sixth, of which one is no nought.
+_BEYOND_MICROSECONDS = re.compile(r"[.,]\d{6}0*[1-9]")
+#: What Python takes for a time with a fraction and no dot: a moment in seconds, say.
+_MORE_THAN_A_TIME = re.compile(r"T?\d{7,}")
+#: One byte an item: other memory is the inside of a machine.
+_BYTE_FORMATS = frozenset("Bbc")
 _BOOLEAN_TEXTS = {"true": True, "1": True, "false": False, "0": False}
 # What the caller's own context traps must not decide what is accepted.
 _EXACT = Context(traps=[InvalidOperation])
@@ -119,7 +135,23 @@ def _is_storable(value: object) -> object:
 def _is_moment(value: object) -> object:
     if value != value:  # noqa: PLR0124 - NaT, the only one that differs from itself
         raise _refusal("date", value, "it is no point in time")
+    if type(value) is not datetime:
+        tell_of_nanoseconds(value, getattr(value, "nanosecond", 0))
     return value
+
+
+def tell_of_nanoseconds(value: object, lost: object) -> None:
+    """Tell of what a moment or a duration has beyond its microseconds: it is not stored."""
+    if lost:
+        warn_caller(
+            f"{describe(value)} is stored to the microsecond, and what it has beyond that is "
+            "lost; round it, or keep nanoseconds in a field of ints"
+        )
+
+
+def _measures_time(value: object) -> bool:
+    """Whether a scalar of numpy is a moment or a duration, a number of whichever unit."""
+    return getattr(getattr(value, "dtype", None), "kind", "") in {"M", "m"}
 
 
 def _is_number(value: object) -> object:
@@ -157,6 +189,8 @@ def _to_int(value: object) -> object:
 
 
 def _to_float(value: object) -> object:
+    if _measures_time(value):
+        raise _refusal("float", value)
     text = _text(value)
     number = float(cast("SupportsFloat", value) if text is None else text)
     if math.isinf(number):
@@ -181,9 +215,15 @@ def _to_decimal(value: object) -> object:
     return Decimal(cast("SupportsIndex", value).__index__(), _EXACT)
 
 
+def _is_mapping(value: object) -> bool:
+    return isinstance(value, Mapping)
+
+
 def _to_str(value: object) -> object:
     if _is_bytes_like(value):
         raise _refusal("str", value, "decode the bytes first")
+    if getattr(value, "ndim", 0) or _is_mapping(value):
+        raise _refusal("str", value, "convert it first: a long one is cut short")
     # A class without a text of its own would be stored as its repr.
     if isinstance(value, int | float) or type(value).__str__ is not object.__str__:
         return str(value)
@@ -196,6 +236,8 @@ def _to_bool(value: object) -> object:
         if (known := _BOOLEAN_TEXTS.get(text.lower())) is not None:
             return known
         raise _refusal("bool", value, "the texts for bool are true, false, 1 and 0")
+    if _measures_time(value) or isinstance(value, timedelta):
+        raise _refusal("bool", value)
     # Numbers have a truth value of their own; that of a container is only its length.
     if hasattr(type(value), "__bool__") and not hasattr(type(value), "__len__"):
         return bool(value)
@@ -207,7 +249,10 @@ def _to_bytes(value: object) -> object:
         raise _refusal("bytes", value, "encode the text first")
     if isinstance(value, list | tuple | range) or hasattr(type(value), "__bytes__"):
         return bytes(cast("Iterable[SupportsIndex]", value))
-    return bytes(memoryview(cast("bytes", value)))
+    view = memoryview(cast("bytes", value))
+    if view.format not in _BYTE_FORMATS or getattr(value, "ndim", 1) == 0:
+        raise _refusal("bytes", value, "its memory would be stored; give its bytes, as tobytes()")
+    return bytes(view)
 
 
 def _elements(expected: str, value: object) -> Iterable[object]:
@@ -255,7 +300,11 @@ def _to_date(value: object) -> object:
 
 def _to_datetime(value: object) -> object:
     text = _text(value)
-    return _inside(datetime, value) if text is None else datetime.fromisoformat(text)
+    if text is None:
+        return _inside(datetime, value)
+    moment = datetime.fromisoformat(text)
+    tell_of_nanoseconds(text, _BEYOND_MICROSECONDS.search(text))
+    return moment
 
 
 def _inside(type_: type, value: object) -> object:
@@ -269,7 +318,11 @@ def _inside(type_: type, value: object) -> object:
 def _to_time(value: object) -> object:
     text = _text(value)
     if text is not None:
-        return time.fromisoformat(text)
+        if _MORE_THAN_A_TIME.match(text):
+            raise _refusal("time", value, "it has more digits than hours, minutes and seconds")
+        found = time.fromisoformat(text)
+        tell_of_nanoseconds(text, _BEYOND_MICROSECONDS.search(text))
+        return found
     if isinstance(value, int) and not isinstance(value, bool):
         return time(value)
     raise _refusal("time", value)

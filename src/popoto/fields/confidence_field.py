@@ -44,6 +44,7 @@ class ConfidenceField(PartitionedFieldMixin[float], Field[float]):
     native asyncio twin, ``async_…``.
     """
 
+    takes_no_type: ClassVar[bool] = True
     option_defaults: ClassVar[dict[str, Any]] = {"type": float, "initial_confidence": None}
     shown_keywords: ClassVar[tuple[str, ...]] = ("initial_confidence",)
 

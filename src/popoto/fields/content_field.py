@@ -56,6 +56,10 @@ class ContentField(UnindexedFieldMixin[str], Field[str]):
     caller: `async_preload` first where that would take too long.
     """
 
+    @property
+    def is_orderable(self) -> bool:
+        return False  # its text is elsewhere
+
     option_defaults: ClassVar[dict[str, Any]] = {"null": True}
     values_are = "content"
     has_no_lookups = "is kept in a content store and has no lookups"

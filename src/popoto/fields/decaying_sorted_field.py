@@ -47,6 +47,7 @@ class DecayingSortedField(SortedFieldMixin[float], Field[float]):
     without looking at all of them; popoto 1.6 does not keep it (`rebuild_indexes()` does).
     """
 
+    takes_auto_now: ClassVar[bool] = False
     option_defaults: ClassVar[dict[str, Any]] = {"decay_rate": None, "base_score_field": None}
     shown_keywords: ClassVar[tuple[str, ...]] = ("decay_rate", "base_score_field")
 

@@ -78,13 +78,17 @@ class EventStreamMixin:
                 f"{name}._stream_max_length = 0 keeps no event; None keeps all",
                 refuse=is_strict(settings._meta.strict),
             )
+        if cls._stream_exact_length not in (True, False):
+            raise ModelException(
+                f"{name}._stream_exact_length is True or False, got {cls._stream_exact_length!r}"
+            )
         if cls._stream_name.startswith("stream:"):
             tell(
                 f"{name}._stream_name = {cls._stream_name!r}: the stream is stream:NAME, so that "
                 f"its key is 'stream:{cls._stream_name}'; leave out the prefix",
                 refuse=is_strict(settings._meta.strict),
             )
-        if isinstance(cls._stream_metadata_fields, (str, bytes)):
+        if not isinstance(cls._stream_metadata_fields, (tuple, list, set, frozenset, dict)):
             raise ModelException(
                 f"{name}._stream_metadata_fields must be a tuple of field names, "
                 f"got {cls._stream_metadata_fields!r}"

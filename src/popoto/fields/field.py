@@ -20,7 +20,8 @@ from popoto.fields.asking.asked import Asked
 from popoto.fields.deferred import read_deferred
 from popoto.fields.describing import describe
 from popoto.fields.elsewhere import remedy_for
-from popoto.fields.keywords import check_given, check_keywords
+from popoto.fields.hook_names import tell_of_field_hooks
+from popoto.fields.keywords import FIXED, check_given, check_keywords, tell_of_nature
 from popoto.fields.on_delete import OnDelete
 from popoto.fields.spelling import FORMS, SPELLED
 from popoto.fields.type_variables import Value
@@ -47,6 +48,7 @@ class FieldBase(type):
         super().__init__(name, bases, namespace)
         if "field_class_key" not in namespace:
             cls.field_class_key = DB_key(keys.field_prefix(name))
+        tell_of_field_hooks(cls)
 
     if not TYPE_CHECKING:
         # Type checkers read the signatures of the constructors.
@@ -55,7 +57,10 @@ class FieldBase(type):
             """Values without a keyword are told which one they want, where none is taken so."""
             if given:
                 check_given(cls, given)
-            return super().__call__(*given, **options)
+            field = super().__call__(*given, **options)
+            if options:
+                tell_of_nature(field, options)
+            return field
 
 
 class Field(Asked[Value], Generic[Value], metaclass=FieldBase):
@@ -108,6 +113,14 @@ class Field(Asked[Value], Generic[Value], metaclass=FieldBase):
     is_inherited: bool = False
     #: The model class that the field belongs to, once that exists.
     owner: Any = None
+    #: Whether its values, if it has any, are of no type that a caller could choose.
+    takes_no_type: ClassVar[bool] = False
+    #: Whether it is found by an index of its own, whatever `indexed` says.
+    keeps_own_index: ClassVar[bool] = False
+    #: Whether a caller decides about `auto_now`, where the field has it.
+    takes_auto_now: ClassVar[bool] = True
+    #: Whether that class is finished, so that what follows from options was worked out.
+    is_finished: bool = False
 
     def __init__(
         self,
@@ -205,9 +218,19 @@ class Field(Asked[Value], Generic[Value], metaclass=FieldBase):
         #: Whether the text of a record key tells the value.
         self.told_by_key = self.key and self.type in (str, int) and not has_own_texts
 
+    def __setattr__(self, name: str, value: Any) -> None:
+        if self.is_finished and name in FIXED and value is not getattr(self, name, LEFT_OUT):
+            tell(
+                f"{self.label}.{name} = {describe(value)} comes after its model was made, and may "
+                "have no effect; write it into the class",
+                refuse=is_strict(),
+            )
+        object.__setattr__(self, name, value)
+
     def copy_for(self, model_name: str) -> Self:
         """A copy for another model (inheritance, or a field object used twice)."""
         twin = copy.copy(self)
+        twin.is_finished = False
         twin.bind(model_name, self.name)
         return twin
 

@@ -38,6 +38,7 @@ class GeoField(Field[Coordinates]):
             value: tuple[float | None, float | None] | list[float] | None,
         ) -> None: ...
 
+    keeps_own_index: ClassVar[bool] = True
     option_defaults: ClassVar[dict[str, Any]] = {"type": tuple, "default": NOWHERE}
     valid_types = None
 

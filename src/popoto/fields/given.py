@@ -8,6 +8,7 @@ from decimal import Decimal
 from numbers import Integral, Real
 from typing import Any, Final, TypeGuard, cast
 
+from popoto.engine.plain import unwrapped
 from popoto.fields.describing import describe
 
 __all__ = [
@@ -39,10 +40,11 @@ def results_wanted(limit: Any) -> int:
 
 
 def flag_in(given: Any, what: str) -> bool:
-    """True or False. Raises TypeError for a text, which "no" is too, and for a list or dict."""
-    if isinstance(given, (str, bytes)) or is_several(given):
+    """True or False; 1, 0 and None will do. Raises TypeError for anything else, such as "no"."""
+    found = unwrapped(given)
+    if found is not None and not (isinstance(found, int) and found in (0, 1)):
         raise TypeError(f"{what} is True or False, got {describe(given)}")
-    return bool(given)
+    return bool(found)
 
 
 def number_in(given: Any, name: str, *, infinite: bool = False) -> float:

@@ -11,9 +11,17 @@ from typing import Any, Final
 
 from popoto import clock
 from popoto._unknown_names import closest, is_strict, tell
+from popoto.engine.plain import real_type
 from popoto.exceptions import ModelException
 from popoto.fields.describing import describe
 
+#: Options from which more follows when a model is made, so that they stay as they are.
+FIXED: Final = frozenset(
+    {
+        *("type", "key", "unique", "auto", "indexed", "sorted", "max_length", "partition_by"),
+        *("on_delete", "related_name", "initial_confidence", "strategy", "auto_uuid_length"),
+    }
+)
 #: Seconds within which a default that was worked out for a class is that of its definition.
 _JUST_NOW: Final = 5.0
 #: Fewer seconds than from 1970 to 2001 are a number, also where a test has set the clock back.
@@ -43,6 +51,49 @@ def check_keywords(field: Any, options: Mapping[str, Any]) -> None:
         tell(
             f"{kind}({name}={describe(options[name])}) has no effect; {remedy}", refuse=is_strict()
         )
+
+
+def tell_of_nature(field: Any, given: Mapping[str, Any]) -> None:
+    """Tell of keywords that say otherwise than what a field is by its class.
+
+    `given` are those of the caller. Raises UnknownNameError where what does nothing is refused.
+    """
+    for name, remedy in _against_nature(field, given):
+        tell(
+            f"{type(field).__name__}({name}={describe(given[name])}) has no effect; {remedy}",
+            refuse=is_strict(),
+        )
+
+
+def _against_nature(field: Any, given: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    said = given.get("type")
+    if said is not None and not hasattr(field, "value_type"):
+        if field.takes_no_type and said is not float:
+            yield "type", "it has no values of a type of yours"
+        elif not _is_a(real_type(said), field.type):
+            yield "type", f"its values are of type {field.type.__name__}; Field(type=…) takes any"
+    if given.get("null") is False and hasattr(field, "follows_from"):
+        yield "null", "it has no value that could be missing"
+    if "indexed" in given and _is_indexed_anyway(field, given["indexed"]):
+        yield "indexed", "it keeps the index that it needs by itself"
+    if given.get("sorted") is False and "sorted" in field.registries:
+        yield "sorted", "a field without an order is an IndexedField, or a plain Field"
+    for name in ("auto_now", "auto_now_add"):
+        if given.get(name) is not None and not field.takes_auto_now:
+            yield name, "every save sets it to the moment of the save (but skip_auto_now=True)"
+
+
+def _is_a(said: Any, kind: type[Any]) -> bool:
+    """Whether a field of this kind has values of the type that was said, or of one under it."""
+    if said is kind or not isinstance(said, type):
+        return said is kind
+    # A bool is no number here, and a date keeps no time of day.
+    return issubclass(said, kind) and said not in (bool, datetime.datetime)
+
+
+def _is_indexed_anyway(field: Any, wanted: Any) -> bool:
+    is_so_by_class = field.field_defaults.get("key") or field.field_defaults.get("unique")
+    return field.keeps_own_index or (wanted is False and bool(is_so_by_class) and not field.auto)
 
 
 def check_given(kind: type[Any], given: Sequence[Any]) -> None:

@@ -64,6 +64,7 @@ class Relationship(Field["Target | str | None"], Generic[Target]):
     ``__in``, ``__ne``, and ``__`` + any lookup of the related model.
     """
 
+    keeps_own_index: ClassVar[bool] = True
     option_defaults: ClassVar[dict[str, Any]] = {
         "type": str,
         "model": None,

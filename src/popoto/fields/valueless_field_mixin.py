@@ -16,6 +16,7 @@ class ValuelessFieldMixin(UnindexedFieldMixin[MixedIn]):
     has_no_lookups = "keeps no values and has no lookups"
     #: From what follows what it keeps, for messages.
     follows_from: ClassVar[str]
+    takes_no_type: ClassVar[bool] = True
     takes_no_default: ClassVar[str] = "it keeps no values"
 
     @property

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from popoto._unknown_names import is_strict, tell
+from popoto.fields.describing import describe
 from popoto.fields.given import flag_in
 from popoto.models.record import as_dict, json_schema
 from popoto.models.record.record import Record
@@ -36,6 +38,11 @@ class AsDictMethods(Record, is_base=True):
         ModelException for a value that has no such form.
         """
         what = f"{self._meta.model_name}.to_dict"
+        if max_depth is not None and relationships is False:
+            tell(
+                f"{what}(max_depth={describe(max_depth)}) has no effect without relationships=True",
+                refuse=is_strict(self._meta.strict),
+            )
         return as_dict.to_dict(
             self,
             include,

@@ -15,6 +15,7 @@ from popoto.engine.keys import text_of
 from popoto.engine.request import Call, Plan
 from popoto.exceptions import QueryException
 from popoto.fields.asking.conditions import Filter, Q
+from popoto.fields.given import flag_in
 from popoto.models.beside.leftovers import sweep_missing
 from popoto.models.query_builder import QueryBuilder, TypedTuples
 from popoto.models.query_operations import QueryOperations
@@ -365,7 +366,7 @@ class Query(TypedTuples, QueryOperations, Generic[Row]):
                 "filter(…).keys() takes conditions",
                 refuse=refuses_unknown(options),
             )
-        if catchall:
+        if flag_in(catchall, "keys(catchall=…)"):
             options.isolation.check_at_large("keys(catchall=True)", "filter(…).keys()")
             logger.warning("keys(catchall=True) scans every key of the server")
             pattern = f"*{options.model_name}*"
@@ -374,7 +375,7 @@ class Query(TypedTuples, QueryOperations, Generic[Row]):
                 lambda: _unique_scan(pattern),
             )
             return found
-        if clean:
+        if flag_in(clean, "keys(clean=…)"):
             self._check_writes("keys(clean=True)")
             logger.warning("keys(clean=True) is deprecated, use clean_indexes()")
             yield from sweep_missing(options)

@@ -95,7 +95,13 @@ class QueryBuilder(TypedTuples, QueryOperations, Generic[Row]):
         self._waiting: set[int] = set()
 
     def _with(self, **changes: Any) -> QueryBuilder[Any]:
-        return QueryBuilder(self._spec.changed(**changes))
+        spec = self._spec.changed(**changes)
+        if spec.values is not None and spec.related:
+            raise TypeError(
+                "select_related() is for records, and values() and values_list() give values of "
+                "fields; leave one out"
+            )
+        return QueryBuilder(spec)
 
     # Building ------------------------------------------------------------------------
 

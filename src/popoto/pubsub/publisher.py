@@ -131,7 +131,7 @@ class Publisher(ABC):  # noqa: B024  # a base class, and of use by itself
                 "are not empty, such as record.to_dict()"
             )
             return None
-        channel: Any = channel_name or self.channel_name
+        channel: Any = self.channel_name if channel_name is None else channel_name
         if not channel:
             raise PublisherException(f"{name}: missing channel to publish to; set channel_name")
         if not isinstance(channel, (str, bytes)):

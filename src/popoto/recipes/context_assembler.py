@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from popoto._unknown_names import warn_caller
 from popoto.engine.request import Plan
 from popoto.engine.run import arun, run
 from popoto.fields.constants import Defaults
@@ -170,7 +171,14 @@ class ContextAssembler:
         self.content_field = content_field
         self.suppression_signal = suppression_signal
         self.proactive_items = proactive_items
-        self.strict_budget = strict_budget
+        self.strict_budget = flag_in(strict_budget, "ContextAssembler(strict_budget=…)")
+        if self.strict_budget and max_tokens is None:
+            warn_caller("ContextAssembler(strict_budget=True) has no effect without max_tokens")
+        if confidence_gate_mode != "refuse" and confidence_gate_threshold is None:
+            warn_caller(
+                f"ContextAssembler(confidence_gate_mode={confidence_gate_mode!r}) has no effect "
+                "without confidence_gate_threshold"
+            )
         self.agent_id_field = agent_id_field
         # Said here already, though settings may change until they are used.
         self._asked(None, None, None)

@@ -13,6 +13,8 @@ __all__ = ["base_of"]
 def base_of(given: str | os.PathLike[str] | None) -> str:
     """The absolute path of a directory that was given; without one, what the environment names."""
     named = os.environ.get("POPOTO_CONTENT_PATH") if given is None else given
+    if given is not None and not os.fspath(given):
+        raise ValueError("a directory is expected, and not an empty text; None is the usual one")
     path = os.fsdecode(named or Path("~", ".popoto", "content").expanduser())
     if path.startswith("~"):
         warn_caller(

@@ -101,6 +101,8 @@ class StreamConsumer:
         for name, text in names.items():
             if not isinstance(text, (str, bytes)) or not text:
                 raise ValueError(f"{name} must be a text that is not empty, got {text!r}")
+        if dead_letter_exact not in (True, False):
+            raise TypeError(f"dead_letter_exact is True or False, got {dead_letter_exact!r}")
         if dead_letter_exact and dead_letter_max_length is None:
             warn_caller(
                 "StreamConsumer(dead_letter_exact=True) has no effect without "

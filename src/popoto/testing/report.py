@@ -128,6 +128,8 @@ class RecallReport:
         Its message has the measures that fall short, and the questions that lack most with what
         was missed. Raises ValueError for a measure that there is not, and one that is no part of 1.
         """
+        if not least:
+            raise TypeError("assert_at_least() asserts nothing: give measures, as recall_at_5=0.6")
         measures = self.measures
         for name, value in least.items():
             if name not in measures:

@@ -21,6 +21,7 @@ from popoto.fields.coordinates import (
     within_cells,
 )
 from popoto.fields.describing import describe
+from popoto.fields.given import flag_in
 
 #: The lookups of a geo field. Those of a place follow the field's name without "__".
 PLACE_LOOKUPS = (
@@ -135,7 +136,11 @@ def _near(field: Placed, given: dict[str, Any]) -> Operand:
 
     operand = Operand(node, test, is_exact, frozenset({name}))
     operand.extra["near"] = node
-    if given.get("_with_distances"):
+    try:
+        wants = flag_in(given.get("_with_distances"), f"{field.name}_with_distances")
+    except TypeError as error:
+        raise QueryException(f"{field.label}: {error}") from error
+    if wants:
         operand.extra["distance_unit"] = unit
     return operand
 

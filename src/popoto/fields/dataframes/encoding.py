@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 from typing import TYPE_CHECKING, Any, cast
 
+from popoto._unknown_names import warn_caller
 from popoto.engine.codec import NIL, EncodeError
 from popoto.engine.tagging import PAYLOAD, Map, pack, tree_of
 from popoto.fields.dataframes.forms import (
@@ -16,6 +17,7 @@ from popoto.fields.dataframes.forms import (
     TAG,
     ZONE_NAME,
 )
+from popoto.fields.describing import describe
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -35,6 +37,11 @@ class Encoder:
             return NIL
         if not isinstance(frame, self.pandas.DataFrame):
             raise EncodeError(f"expected DataFrame, got {type(frame).__name__}")
+        if frame.attrs:
+            warn_caller(
+                f"the attrs of a DataFrame are not stored, {describe(frame.attrs)} neither; keep "
+                "them in a field of their own"
+            )
         exact = {
             "index": self._labels(frame.index, "the index"),
             "columns": self._labels(frame.columns, "the columns' labels"),

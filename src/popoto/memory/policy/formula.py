@@ -58,6 +58,8 @@ def compute_fingerprint(
     counted = dict(features)
     if include_fields is not None:
         counted = {name: features[name] for name in include_fields}
+    if include_timestamp not in (True, False, None):
+        raise TypeError(f"include_timestamp is True or False, got {include_timestamp!r}")
     if include_timestamp:
         counted["__hour_bucket__"] = int(clock.now()) // 3600
     text = json.dumps(counted, sort_keys=True, default=str)

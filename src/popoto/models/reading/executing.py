@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from typing import Any
 
+from popoto._unknown_names import is_strict, tell
 from popoto.engine.request import Plan
 from popoto.fields.asking.operands import Operand
 from popoto.models.reading import ordering
@@ -72,6 +73,12 @@ class Execution:
             check_fixed(self.options, spec.conditions)
         planner = Planner(spec.model, spec.answered_by_index)
         operand: Operand = yield from planner.compile(spec.conditions)
+        if planner.wants_distances and "distance_unit" not in operand.extra:
+            tell(
+                f"{self.options.model_name}: distances are known of records within one circle, "
+                "which all conditions ask for, not within or without several; these have none",
+                refuse=is_strict(self.options.strict),
+            )
         return operand
 
     def count(self) -> Plan[int]:
@@ -88,7 +95,14 @@ class Execution:
 
     def keys(self) -> Plan[list[bytes]]:
         fetch, order = yield from self.compile()
-        return (yield from fetch.keys(order, self.offset, self.limit))
+        computed = self.spec.computed_sort
+        if computed is None:
+            return (yield from fetch.keys(order, self.offset, self.limit))
+        rows = yield from fetch.rows(self.reading(), order)
+        end = None if self.limit is None else self.offset + self.limit
+        found = [*zip(self.shaped(fetch, rows), [row.key for row in rows], strict=True)]
+        found.sort(key=lambda pair: computed[0](pair[0]), reverse=computed[1])
+        return [key.encode("utf-8", "surrogateescape") for _, key in found[self.offset : end]]
 
     def reading(self) -> Reading:
         if self.spec.values is None:

@@ -76,6 +76,8 @@ class Planner:
         self.model = model
         self.answered_by_index = answered_by_index
         self.options: ModelOptions = model._meta
+        #: whether distances are asked for, be it within a part of the conditions
+        self.wants_distances = False
         #: all conditions of the query
         self._whole: Sequence[Q] = ()
 
@@ -288,6 +290,8 @@ class Planner:
             )
             if self._is_choice_of_partitions(target, conditions):
                 return by_record(target, conditions)
+        if target.wants_distances(conditions):
+            self.wants_distances = True
         return target.operand(conditions, scope)
 
     def _is_choice_of_partitions(self, target: AnyField, conditions: list[tuple[str, Any]]) -> bool:

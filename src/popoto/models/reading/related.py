@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from popoto.engine.looking_up import looked_up
@@ -47,12 +48,25 @@ def attach_references(instances: Sequence[Any], names: Sequence[str]) -> Plan[No
 def check_related(options: ModelOptions, names: Sequence[str]) -> None:
     """Raise QueryException for names that lead over no Relationship, however little is found.
 
-    What lies behind the first one is known once records are: they may be of derived models.
+    What lies behind the first one may be one of a derived model alone.
     """
     for name in names:
         is_whole = not is_text(name) or name in options.by_name
-        first = name if is_whole else name.partition("__")[0]
-        _relationship(options, first)
+        first, _, rest = (name, "", "") if is_whole else name.partition("__")
+        target = getattr(_relationship(options, first), "known_target", None)
+        if rest and target is not None:
+            _check_deeper(target, rest)
+
+
+def _check_deeper(target: Any, name: str) -> None:
+    """Raise QueryException unless a model, or one derived from it, has what is behind it."""
+    derived: list[Any] = list(target.__subclasses__())
+    for model in derived:
+        derived += model.__subclasses__()
+        with suppress(QueryException):
+            check_related(model._meta, [name])
+            return
+    check_related(target._meta, [name])
 
 
 def related(instance: Record, name: str) -> Plan[Any]:

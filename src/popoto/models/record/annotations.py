@@ -11,10 +11,11 @@ import inspect
 import sys
 import types
 import typing
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final
 
 from popoto._stock import is_replaced
+from popoto._unknown_names import is_strict, tell
 from popoto.exceptions import ModelException
 from popoto.fields.coercion import CoercionError
 from popoto.fields.describing import describe
@@ -64,6 +65,10 @@ def stored_annotations(cls: Any) -> dict[str, Any]:
 # Fields that are written down -------------------------------------------------------------
 
 
+#: Packages whose objects in an annotation say which values are allowed.
+_CHECKED_ELSEWHERE: Final = frozenset({"pydantic", "annotated_types", "sqlmodel", "msgspec"})
+
+
 def apply_annotations(
     model_name: str, cls: Any, own: Mapping[str, Field[Any]], annotations: Mapping[str, Any]
 ) -> None:
@@ -74,6 +79,8 @@ def apply_annotations(
         annotation = evaluated(annotations[name], cls)
         if annotation is not None:
             _apply_annotation(model_name, name, field, annotation)
+            details = value_type(annotation).details
+            _tell_of_details(f"{model_name}.{name}", details, field, cls)
         else:
             _apply_null(f"{model_name}.{name}", field, unevaluated(annotations[name]))
 
@@ -106,6 +113,12 @@ def _apply_annotation(model_name: str, name: str, field: Field[Any], annotation:
         )
     if said.type is not None and not field.type_given and accepts(said.type):
         field.type = said.type
+        if field.max_length is not None and field.limits_nothing:
+            tell(
+                f"{model_name}.{name}: max_length={field.max_length} has no effect; it limits "
+                f"texts, and values are of type {field.type.__name__}",
+                refuse=is_strict(),
+            )
         return
     raise ModelException(
         f"{model_name}.{name} is annotated {described(said.type or annotation)}, but its "
@@ -207,6 +220,7 @@ def _made(model_name: str, name: str, annotation: Any, cls: Any, api: type) -> F
     evaluates = evaluated(annotation, cls)
     said = ValueType(None, is_optional=False) if evaluates is None else value_type(evaluates)
     written: Field[Any] | None = next(filter(_is_field, said.details), None)
+    _tell_of_details(label, said.details, written, cls)
     if written is not None:
         # ``name: Annotated[str, KeyField()]``
         field: Field[Any] = written.copy_for(model_name)
@@ -226,6 +240,29 @@ def _made(model_name: str, name: str, annotation: Any, cls: Any, api: type) -> F
     if name in values:
         _set_default(field, label, values[name])
     return field
+
+
+def _tell_of_details(
+    label: str, details: Sequence[Any], written: Field[Any] | None, cls: Any
+) -> None:
+    """Tell of what `Annotated` adds to an annotation, and nothing here reads.
+
+    Raises ModelException for a second field, and for a field class.
+    """
+    for detail in details:
+        if detail is written:
+            continue
+        if _is_field(detail) or is_field_class(detail):
+            raise ModelException(
+                f"{label}: Annotated has one field, made by a call, such as KeyField(); leave "
+                f"{described(detail)} out"
+            )
+        if type(detail).__module__.partition(".")[0] in _CHECKED_ELSEWHERE:
+            tell(
+                f"{label}: nothing reads {described(detail)} of its annotation; check values in "
+                "is_valid() of the model",
+                refuse=is_strict(getattr(cls, "_settings", {}).get("strict")),
+            )
 
 
 def _is_field(value: object) -> typing.TypeGuard[Field[Any]]:

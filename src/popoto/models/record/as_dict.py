@@ -51,7 +51,10 @@ def _names(instance: Record, keyword: str, given: Iterable[str]) -> frozenset[st
             f"{options.model_name}.to_dict({keyword}={given!r}): give a list of names"
         )
     # What is no text names no field, whether or not a set could hold it.
-    names = frozenset(each if isinstance(each, str) else str(each) for each in given)
+    names = frozenset(
+        each.name if isinstance(each, Field) else each if isinstance(each, str) else str(each)
+        for each in given
+    )
     for name in sorted(names - options.by_name.keys(), key=str):
         meant = slip_of(str(name), options.by_name)
         if meant is not None:

@@ -131,6 +131,9 @@ def _hint_of_attribute(cls: type[Record], name: str) -> str | None:
     if name in EXPIRY:
         return f"write save({name}=…), or set {EXPIRY[name]!r}, for an end of the record"
     meant = slip_of(name, cls._meta.by_name)
+    if meant is None and name.removesuffix("_id") in cls._meta.relationship_field_names:
+        # Django's name for the key of a related record.
+        meant = name.removesuffix("_id")
     return None if meant is None else f"did you mean {meant!r}?"
 
 

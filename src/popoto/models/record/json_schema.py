@@ -9,6 +9,7 @@ from functools import partial
 from typing import Any, Final, cast
 from uuid import UUID
 
+from popoto._unknown_names import tell
 from popoto.models.record.from_json import is_required, record_of
 from popoto.models.record.record import Record
 
@@ -55,8 +56,68 @@ def core_schema(source: type[Record]) -> Any:
     """How Pydantic takes and shows records: instances, and mappings to make them of."""
     from pydantic_core import core_schema as schemas  # optional
 
-    shown = schemas.plain_serializer_function_ser_schema(dict, when_used="json")
+    shown = schemas.plain_serializer_function_ser_schema(_shown, info_arg=True)
     return schemas.no_info_plain_validator_function(partial(_taken, source), serialization=shown)
+
+
+def _shown(record: Record, info: Any) -> Any:
+    """What Pydantic shows of a record, with its own keywords for what is left out.
+
+    In Python, without any of them, that is the record.
+    """
+    if info.exclude_unset:
+        tell(
+            f"{record._meta.model_name}: exclude_unset has no effect on records, which do not know "
+            "what was set; exclude_defaults leaves out what is as a new record has it",
+            refuse=False,
+        )
+    is_cut = info.include is not None or info.exclude is not None
+    if info.mode == "python" and not (is_cut or info.exclude_none or info.exclude_defaults):
+        return record
+    whole: Any = record  # with `to_dict`, which is added to models above this folder
+    shown: dict[str, Any] = whole.to_dict() if info.mode == "python" else dict(whole)
+    if info.exclude_defaults:
+        fields = record._options.explicit_fields
+        for name in [
+            each for each in shown if getattr(record, each) == fields[each].make_default()
+        ]:
+            del shown[name]
+    if info.exclude_none:
+        shown = {name: value for name, value in shown.items() if value is not None}
+    return _cut(shown, info.include, info.exclude)
+
+
+def _cut(value: Any, include: Any, exclude: Any) -> Any:
+    """A value without what is not wanted of it: names of a dict, places of a list, further down."""
+    is_dict = _is_a(value, dict)
+    if not is_dict and (not _is_a(value, list) or include is exclude is None):
+        return value
+    parts: Any = value.items() if is_dict else enumerate(value)
+    kept = [
+        (name, _cut(part, _below(include, name), _below(exclude, name)))
+        for name, part in parts
+        if (include is None or _names(include, name)) and not _names(exclude, name, whole=True)
+    ]
+    return dict(kept) if is_dict else [part for _, part in kept]
+
+
+def _is_a(value: object, kind: type) -> bool:
+    return isinstance(value, kind)
+
+
+def _names(given: Any, name: object, *, whole: bool = False) -> bool:
+    """Whether a name is among those of `include` or `exclude`, of which type ever that is."""
+    if given is None or (name not in given and "__all__" not in given):
+        return False
+    return not whole or _below(given, name) is None
+
+
+def _below(given: Any, name: object) -> Any:
+    """What is said of the parts of a name; None if it is meant as a whole, or not at all."""
+    if not _is_a(given, Mapping):
+        return None
+    found = given.get(name, given.get("__all__"))
+    return None if found is True or found is ... else found
 
 
 def _taken(model: type[Record], value: object) -> Record:

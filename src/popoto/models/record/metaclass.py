@@ -37,7 +37,14 @@ from popoto.models.record.options import ModelOptions
 from popoto.models.record.overridden import add_twins
 from popoto.models.record.reversing import attach_all
 from popoto.models.record.sharding import options_of
-from popoto.models.record.slips import Body, tell_of_assignment, tell_of_lost, tell_of_slips
+from popoto.models.record.slips import (
+    Body,
+    is_field_in_tuple,
+    tell_of_assignment,
+    tell_of_lost,
+    tell_of_mixins,
+    tell_of_slips,
+)
 
 AUTO_KEY = "_auto_key"
 #: Names of methods that came after popoto 1.6, whose models may have fields of these names.
@@ -110,6 +117,8 @@ class RecordBase(ABCMeta):
         options.adopt_mixins(cls)
         tell_of_lost(cls, options, lost)
         tell_of_slips(cls, options, namespace)
+        tell_of_mixins(cls, options)
+        options.finish()
         take_back = take_note(cls)
         try:
             attach_all(cls)
@@ -135,9 +144,18 @@ class RecordBase(ABCMeta):
 
     def __setattr__(cls, name: str, value: Any) -> None:
         options: object = vars(cls).get("_meta")
-        if isinstance(options, ModelOptions) and name in options.by_name:
+        if isinstance(options, ModelOptions) and (name in options.by_name or name == "Meta"):
             tell_of_assignment(cls, options, name, value)
         super().__setattr__(name, value)
+
+    def __delattr__(cls, name: str) -> None:
+        options: object = vars(cls).get("_meta")
+        if isinstance(options, ModelOptions) and name in options.by_name:
+            raise ModelException(
+                f"del {cls.__name__}.{name}: {name!r} is a field of a class that is finished, and "
+                "its values could be reached no more; change the body of the class"
+            )
+        super().__delattr__(name)
 
 
 def _check_keywords(model_name: str, bases: tuple[type, ...], keywords: Iterable[str]) -> None:
@@ -194,6 +212,10 @@ def _own_fields(model_name: str, namespace: dict[str, Any]) -> dict[str, Field[A
             raise ModelException(
                 f"{model_name}.{name} is the field class {value.__name__}: write "
                 f"{name} = {value.__name__}() to make a field"
+            )
+        elif is_field_in_tuple(value):
+            raise ModelException(
+                f"{model_name}.{name} is a tuple that holds a field: take the comma away"
             )
     taken: set[int] = set()
     for name, field in found.items():
@@ -295,6 +317,12 @@ def _all_fields(
     found = dict(inherited)
     for name in cls.__dict__:
         if name in found and name not in own:
+            if not _is_kept(cls.__dict__[name]):
+                raise ModelException(
+                    f"{cls.__name__}.{name} = {describe(cls.__dict__[name])} would take the place "
+                    f"of the field of a base, whose values would be lost; write {name} = "
+                    f"{type(found[name]).__name__}(default=…) for another default"
+                )
             del found[name]
     found.update(own)
     auto_key = found.pop(AUTO_KEY, None)

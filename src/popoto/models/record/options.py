@@ -23,6 +23,7 @@ from popoto.memory.recall.declared import Recall
 from popoto.models.record.composites import CompositeIndex, composite_digest
 from popoto.models.record.decision import Decision
 from popoto.models.record.field_names import check_field_name, check_parameters
+from popoto.models.record.finishing import Finishing, is_filled
 from popoto.models.record.isolation import Isolation
 from popoto.models.record.reversing import attach, check_free
 from popoto.redis_db import Wait
@@ -33,7 +34,7 @@ AnyField = Field[Any]
 _MOST_DECISIONS = 256
 
 
-class ModelOptions(InShards):
+class ModelOptions(Finishing, InShards):
     """Fields and `Meta` options of one model, and what follows from them.
 
     Derived facts are computed once, and again after `add_field`.
@@ -180,6 +181,7 @@ class ModelOptions(InShards):
                 self._registries.setdefault(word, []).append(field)
         self.key_names: list[str] = sorted(name for name, field in fields.items() if field.key)
         self.key_fields: list[AnyField] = [fields[name] for name in self.key_names]
+        self.fills_key = any(map(is_filled, self.key_fields))
         self.spelled_keys = [field for field in self.key_fields if field.is_spelled]
         self.hash_names: list[str] = [name for name, field in fields.items() if field.in_hash]
         self.list_names: list[str] = [name for name, field in fields.items() if not field.in_hash]

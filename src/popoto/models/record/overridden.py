@@ -14,7 +14,9 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from popoto._stock import is_replaced
+from popoto._unknown_names import warn_caller
 from popoto.engine.request import Call
+from popoto.fields.describing import describe
 
 #: Set on an instance while its own `save` runs for `create()`; see `Model.save`.
 CREATE_ONLY = "_create_only"
@@ -55,7 +57,13 @@ def pre_save(instance: Any, **arguments: Any) -> Any:
 
 def is_valid(instance: Any, names: Sequence[str] | None) -> bool:
     """What the class says of an instance's values: of all, or of some fields."""
-    return bool(instance.is_valid() if names is None else instance._is_valid_in(names))
+    found: object = instance.is_valid() if names is None else instance._is_valid_in(names)
+    if found and not isinstance(found, int):
+        warn_caller(
+            f"{type(instance).__name__}.is_valid() returns {describe(found)}, which counts as "
+            "True; return True or False, or raise what is to be told"
+        )
+    return bool(found)
 
 
 async def in_thread(method: Callable[..., Any], further: Mapping[str, Any], **options: Any) -> Any:

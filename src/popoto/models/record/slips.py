@@ -14,6 +14,7 @@ from popoto._unknown_names import is_strict, tell, warn_caller
 from popoto.exceptions import ModelException
 from popoto.fields.describing import describe
 from popoto.fields.field import Field
+from popoto.models.record.annotations import is_field_class
 from popoto.models.record.meta import META_OPTIONS
 from popoto.models.record.options import ModelOptions
 
@@ -51,6 +52,8 @@ SETTINGS: Final[Mapping[str, Sequence[str]]] = {
         "compute_prediction_error",
     ),
 }
+#: How names begin that are settings of a mixin and nothing else.
+_PREFIXES: Final = ("_stream_", "_pl_", "_wf_")
 #: What the inner class of a model is called elsewhere.
 _OPTIONS_ELSEWHERE: Final = frozenset({"Config", "Metadata", "Options"})
 #: What other libraries read in the body of a class, and what does the same here.
@@ -86,12 +89,13 @@ class Body(dict[str, Any]):
 
     def __init__(self) -> None:
         super().__init__()
-        #: fields whose names something else has taken in the same body
-        self.lost: dict[str, Field[Any]] = {}
+        #: fields, and a Meta, whose names something else has taken in the same body
+        self.lost: dict[str, Any] = {}
 
     def __setitem__(self, name: str, value: Any) -> None:
         earlier: object = self.get(name)
-        if isinstance(earlier, Field) and earlier is not value:
+        is_lost = isinstance(earlier, Field) or (name == "Meta" and isinstance(earlier, type))
+        if is_lost and earlier is not value:
             self.lost[name] = earlier
         super().__setitem__(name, value)
 
@@ -109,7 +113,7 @@ def tell_of_slips(cls: type, options: ModelOptions, body: Mapping[str, Any]) -> 
             _check_is_plain(cls, name, plain)
         _tell_of_elsewhere(cls, name, body, refuse=refuse)
         if isinstance(value, FunctionType) and not name.startswith("_"):
-            _tell_of_hook(cls, name, body)
+            _tell_of_hook(cls, name, body, options)
         elif isinstance(value, type) and _looks_like_meta(name, value):
             tell(
                 f"{cls.__name__}.{name}: options go into a class named Meta, so this one has no "
@@ -124,10 +128,59 @@ def tell_of_slips(cls: type, options: ModelOptions, body: Mapping[str, Any]) -> 
         tell(f"{cls.__name__}.{problem}", refuse=refuse)
 
 
-def tell_of_lost(cls: type, options: ModelOptions, lost: Mapping[str, Field[Any]]) -> None:
-    """Tell of fields whose names something else has taken in the same body."""
+def is_field_in_tuple(value: Any) -> bool:
+    """Whether it is what a comma behind a field makes of it."""
+    parts = list(value) if issubclass(type(value), tuple) else []
+    return len(parts) == 1 and isinstance(parts[0], Field)
+
+
+def tell_of_mixins(cls: type, options: ModelOptions) -> None:
+    """Tell of what the plain classes that a model is derived from define to no effect.
+
+    Of classes of the same package alone: others are there for more than this model. Raises
+    ModelException for what was meant to be a field, and UnknownNameError as `tell_of_slips`.
+    """
+    package = cls.__module__.partition(".")[0]
+    known = {each for parent in options.parents for each in parent.__mro__}
+    for base in cls.__mro__[1:]:
+        if base in known or base.__module__.partition(".")[0] != package:
+            continue
+        body: dict[str, Any] = {
+            name: value
+            for name, value in vars(base).items()
+            if not isinstance(value, (Field, type(None))) and not hasattr(Field, name)
+        }
+        for name, value in body.items():
+            if is_field_class(value) or is_field_in_tuple(value):
+                raise ModelException(
+                    f"{base.__name__}.{name}, a base of {cls.__name__}, is no field: write "
+                    f"{name} = SomeField(), without a comma behind it"
+                )
+            if isinstance(value, FunctionType) and not name.startswith("_"):
+                _tell_of_hook(base, name, body, options)
+            elif isinstance(value, type) and _looks_like_meta(name, value) and name != "Meta":
+                tell(
+                    f"{base.__name__}.{name}: options go into a class named Meta, so this one has "
+                    "no effect",
+                    refuse=is_strict(options.strict),
+                )
+            elif name in _SET_BY_META and name not in options.by_name:
+                tell(
+                    f"{base.__name__}.{name} is set anew on every instance, so it has no effect "
+                    f"here; use {_SET_BY_META[name]}",
+                    refuse=is_strict(options.strict),
+                )
+
+
+def tell_of_lost(cls: type, options: ModelOptions, lost: Mapping[str, Any]) -> None:
+    """Tell of fields, or of a Meta, whose names something else has taken in the same body."""
     for name, field in lost.items():
-        if name in vars(cls):
+        if name == "Meta":
+            tell(
+                f"{cls.__name__} has two classes Meta, so the first is dropped; make them one",
+                refuse=is_strict(options.strict),
+            )
+        elif name in vars(cls):
             tell(
                 f"{cls.__name__}.{name} is defined twice in the class, so the first, the "
                 f"{type(field).__name__}, is dropped; give them two names",
@@ -136,7 +189,14 @@ def tell_of_lost(cls: type, options: ModelOptions, lost: Mapping[str, Field[Any]
 
 
 def tell_of_assignment(cls: type, options: ModelOptions, name: str, value: object) -> None:
-    """Tell of something that is assigned to a finished class in the place of a field."""
+    """Tell of something that is assigned to a finished class for a field, or for Meta."""
+    if name == "Meta":
+        tell(
+            f"{cls.__name__}.Meta = {describe(value)} has no effect on a class that is finished; "
+            "write it into the body of the class",
+            refuse=is_strict(options.strict),
+        )
+        return
     field = options.by_name[name]
     if value is not field:
         tell(
@@ -184,12 +244,12 @@ def _looks_like_meta(name: str, inner: type) -> bool:
     return is_meant and any(option in vars(inner) for option in META_OPTIONS)
 
 
-def _tell_of_hook(cls: type, name: str, body: Mapping[str, Any]) -> None:
+def _tell_of_hook(cls: type, name: str, body: Mapping[str, Any], options: ModelOptions) -> None:
     bases: Sequence[type] = cls.__mro__[1:]
     if name in HOOKS or any(name in vars(base) for base in bases):
         return
     near = difflib.get_close_matches(name, HOOKS, n=1, cutoff=_LIKENESS)
-    is_check = _is_check(cls, name, body[name])
+    is_check = _is_check(options, name, body[name])
     if not (near or is_check or name in _CALLED_ELSEWHERE) or _is_spoken_of(name, body):
         return
     if near:
@@ -204,11 +264,11 @@ def _tell_of_hook(cls: type, name: str, body: Mapping[str, Any]) -> None:
     warn_caller(f"{cls.__name__}.{name}(): popoto calls no method of this name; {meant}")
 
 
-def _is_check(cls: Any, name: str, function: Any) -> bool:
+def _is_check(options: ModelOptions, name: str, function: Any) -> bool:
     """Whether a method looks at values as other libraries have it: by its name, and by raising."""
     check, _, field = name.partition("_")
     is_named_so = name in _CHECKS_ELSEWHERE or (
-        check in _CHECKS_ELSEWHERE and field in cls._meta.by_name
+        check in _CHECKS_ELSEWHERE and field in options.by_name
     )
     return is_named_so and any(each.endswith("Error") for each in _names_in(function))
 
@@ -261,6 +321,8 @@ def _idle_settings(cls: type, options: ModelOptions, body: Mapping[str, Any]) ->
             near = difflib.get_close_matches(name, own, n=1, cutoff=_LIKENESS_OF_SETTINGS)
             if near:
                 yield f"{name} is no setting of its mixins; did you mean {near[0]!r}?"
+            elif own and name.startswith(_PREFIXES):
+                yield f"{name} is no setting of its mixins, which are {', '.join(own)}"
 
 
 def _is_setting(cls: type, name: str, value: object, options: ModelOptions) -> bool:

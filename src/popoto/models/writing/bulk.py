@@ -11,7 +11,6 @@ from popoto._stock import is_replaced
 from popoto.engine.request import Plan
 from popoto.exceptions import (
     CommandRefusedError,
-    KeyMutationError,
     ModelException,
     UniquenessError,
     ValidationError,
@@ -23,7 +22,6 @@ from popoto.fields.given import flag_in
 from popoto.fields.stored_number import F
 from popoto.models.record.checking import refusal
 from popoto.models.record.dependants import dependants_of
-from popoto.models.record.field_names import known_field
 from popoto.models.record.options import ModelOptions
 from popoto.models.record.overridden import own_call
 from popoto.models.record.record import Record
@@ -34,7 +32,12 @@ from popoto.models.writing.conditions import Condition
 from popoto.models.writing.creating import save_as_defined
 from popoto.models.writing.deleting import Deletion
 from popoto.models.writing.depending import leaving
-from popoto.models.writing.given_rows import check_not_names, instances_in, tell_of_nothing
+from popoto.models.writing.given_rows import (
+    check_not_names,
+    check_updates,
+    instances_in,
+    tell_of_nothing,
+)
 from popoto.models.writing.operation import Operation
 from popoto.models.writing.preparing import prepared_save
 from popoto.models.writing.rows import Matches, OnError, Progress, Rows, chunks, telling
@@ -210,7 +213,7 @@ def bulk_update(
 ) -> Plan[int]:
     """The plan of `Model.bulk_update`; see there."""
     options = model._meta
-    _check_updates(options, updates)
+    check_updates(options, updates)
     what = f"{options.model_name}.bulk_update"
     check_not_names(what, batch_size)
     batches = Matches(model, what, given, batch_size)
@@ -260,17 +263,6 @@ def told(model: type[Record], updates: dict[str, Any], name: str, given: Any) ->
         return given
     updates[name] = given
     return None
-
-
-def _check_updates(options: ModelOptions, updates: dict[str, Any]) -> None:
-    for name, value in updates.items():
-        field = known_field(options.by_name, name, f"{options.model_name}.bulk_update")
-        if field.key:
-            raise KeyMutationError(
-                f"{field.label} is part of the record key: bulk_update cannot "
-                f"change it to {describe(value)}; set it on each record and call "
-                "save(migrate_key=True)"
-            )
 
 
 def _coerced(options: ModelOptions, name: str, value: Any) -> Any:

@@ -195,7 +195,13 @@ class _Work(Generic[Op]):
         company = self.company
         options = operations[0].options
         late = refuse_when_late(options, batches)
-        commits = [call.batch.call(every=True, replies=company.needs_replies) for call in calls]
+        commits = [
+            call.batch.call(
+                every=True,
+                replies=company.needs_replies or any(each.needs_reply for each in call.operations),
+            )
+            for call in calls
+        ]
         try:
             replies: list[CommitReply] = yield Request.write(
                 *commits,

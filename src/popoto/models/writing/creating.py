@@ -23,7 +23,7 @@ from popoto.fields.given import flag_in
 from popoto.models.reading.absence import Absence, absence
 from popoto.models.reading.by_pk import PK, with_key_field
 from popoto.models.reading.getting import get
-from popoto.models.record.further import check_further, set_further
+from popoto.models.record.further import EXPIRY, check_further, set_further
 from popoto.models.record.overridden import CREATE_ONLY, REACHED, UNMATCHED, is_own, own_call
 from popoto.models.record.record import Record
 from popoto.models.writing.save_request import SaveRequest
@@ -248,7 +248,10 @@ def update_or_create(
 ) -> Plan[tuple[M, bool]]:
     """The plan of `Model.update_or_create`."""
     _check_defaults(model, "update_or_create", defaults)
-    changes = dict(defaults or {})
+    by_name = model._meta.by_name
+    expiry = {name: lookup[name] for name in EXPIRY if name in lookup and name not in by_name}
+    # No record is found by its end: that is set on the one that is found, too.
+    changes = {**expiry, **(defaults or {})}
     lookup = _by_fields(model, lookup)
     values = _new_values(model, lookup, changes)
     tries = 0

@@ -6,14 +6,15 @@ from collections.abc import Iterable
 from typing import Any
 
 from popoto._unknown_names import is_strict, tell
-from popoto.exceptions import ModelException
+from popoto.exceptions import KeyMutationError, ModelException
 from popoto.fields.describing import describe
 from popoto.fields.given import is_mapping, is_several
 from popoto.models.reading.spec import QuerySpec
+from popoto.models.record.field_names import known_field
 from popoto.models.record.options import ModelOptions
 from popoto.models.record.record import Record
 
-__all__ = ["check_not_names", "instances_in", "spec_of", "tell_of_nothing"]
+__all__ = ["check_not_names", "check_updates", "instances_in", "spec_of", "tell_of_nothing"]
 
 
 def instances_in(model: type[Record], what: str, given: Any) -> Iterable[Any]:
@@ -47,6 +48,29 @@ def check_not_names(what: str, second: Any) -> None:
             f"{what}(…, {describe(second)}): batch_size must be an int. New values are given by "
             f"name, {what}(records, {names[0]}=…); to write what was changed in each record, call "
             f"{what.replace('update', 'create')}(records)"
+        )
+
+
+def check_updates(options: ModelOptions, updates: dict[str, Any]) -> None:
+    """Refuse names that cannot be given new values, and tell of those that keep none."""
+    for name, value in updates.items():
+        field = known_field(options.by_name, name, f"{options.model_name}.bulk_update")
+        if field.key:
+            raise KeyMutationError(
+                f"{field.label} is part of the record key: bulk_update cannot "
+                f"change it to {describe(value)}; set it on each record and call "
+                "save(migrate_key=True)"
+            )
+        _tell_of_moment(options, field, value)
+
+
+def _tell_of_moment(options: ModelOptions, field: Any, value: Any) -> None:
+    """Tell of a new value for a field that every write sets to its own moment."""
+    if getattr(field, "auto_now", False):
+        tell(
+            f"{field.label} = {describe(value)} has no effect: every save sets it to the moment "
+            "of the save; raw_update() writes a value without that",
+            refuse=is_strict(options.strict),
         )
 
 

@@ -69,6 +69,7 @@ def take_expiry(
         else:
             asked[name] = value
     if asked:
+        vars(instance)["_asked_expiry"] = True
         ask_expiry(instance, **asked)
 
 

@@ -24,6 +24,8 @@ class Operation:
     once the batch has been carried out it calls `finish`.
     """
 
+    #: whether its result follows from the reply of one of its commands
+    needs_reply: bool = False
     #: what it does, for messages
     what: str
     #: its place among the operations that are carried out with it

@@ -79,6 +79,8 @@ def _prepared(
             skip_auto_now=request.skip_auto_now,
             ignore_errors=request.ignore_errors,
         )
+        if instance._meta.fills_key and goes_on:
+            key = _filled_key(instance, request)
     else:
         goes_on = overridden.pre_save(
             instance,
@@ -102,6 +104,14 @@ def _prepared(
         _warn_of_no_key(instance, key)
         saving.has_no_key = request.create_only is not False
     return saving
+
+
+def _filled_key(instance: Record, request: SaveRequest) -> str:
+    """The key once the time is filled in that is a part of it. Raises KeyMutationError."""
+    key = instance._record_key
+    if instance._is_stored and key != instance._redis_key and not request.migrate_key:
+        check_key_change(instance)
+    return key
 
 
 def _warn_of_no_key(instance: Record, key: str) -> None:

@@ -30,7 +30,7 @@ from popoto.models.reading.calls import Row as FoundRow
 from popoto.models.reading.executing import Execution
 from popoto.models.reading.fetching import Fetch
 from popoto.models.reading.pages import Pages
-from popoto.models.reading.spec import QuerySpec
+from popoto.models.reading.spec import QuerySpec, check_values
 from popoto.models.record.record import Record
 from popoto.models.writing.company import Company, gave_up
 from popoto.models.writing.conditions import Condition
@@ -313,6 +313,8 @@ class Matches:
                 raise QueryException(
                     f"{spec.options.model_name}: a query for values() gives no records to change"
                 )
+            if spec.only is not None:
+                check_values(spec.options, spec.only, "only")
             if spec.model is not self.model:
                 raise ModelException(
                     f"{self.model.__name__}: the query is one for {spec.options.model_name}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from popoto.engine.request import Plan
-from popoto.exceptions import UniquenessError
+from popoto.exceptions import ModelException, UniquenessError
 from popoto.models.record.checking import logger
 from popoto.models.record.overridden import REACHED, UNMATCHED
 from popoto.models.record.record import Record
@@ -36,8 +36,10 @@ def save(instance: Record, request: SaveRequest) -> Plan[Any]:
     if request.update_fields is not None:
         names = checked_names(instance, request.update_fields)
         if not names:
+            _check_expiry_is_written(instance)
             return 0 if request.pipeline is None else request.pipeline
     nothing = False if request.pipeline is None else request.pipeline
+    state.pop("_asked_expiry", None)
     saving = prepared_save(instance, request, names)
     if saving is None:
         return nothing
@@ -52,6 +54,15 @@ def save(instance: Record, request: SaveRequest) -> Plan[Any]:
             raise
         logger.error("%s", error)
         return nothing
+
+
+def _check_expiry_is_written(instance: Record) -> None:
+    """Refuse an expiry that was asked for with a save of no field, which writes nothing."""
+    if vars(instance).pop("_asked_expiry", False):
+        raise ModelException(
+            f"{instance._meta.model_name}.save(update_fields=[], ttl=…): a save of no field writes "
+            "nothing; renew_ttl() sets an expiry alone"
+        )
 
 
 def delete(instance: Record, pipeline: Any, hook_arguments: dict[str, Any]) -> Plan[Any]:

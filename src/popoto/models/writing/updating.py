@@ -163,6 +163,7 @@ class Updating(Saving):
         self._places = {}
         for name in by_server:
             self._put_addition(batch, name)
+        self.needs_reply = bool(by_server)
         if doubtful:
             batch.guard_holds(self.old_key, dict.fromkeys(doubtful, _NOT_KNOWN), doubtful)
         return batch

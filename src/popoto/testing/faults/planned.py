@@ -77,6 +77,12 @@ class Fault:
             raise ValueError(f"chance must be between 0 and 1, got {self.chance!r}")
         if not 0.0 <= self.seconds < math.inf:
             raise ValueError(f"seconds must be 0 or more, got {self.seconds!r}")
+        if type(self.size) is not int or self.size < 0:
+            raise ValueError(f"keep_bytes must be a number of bytes, 0 or more, got {self.size!r}")
+        if self.is_reset not in (True, False):
+            raise TypeError(f"reset is True or False, got {self.is_reset!r}")
+        if self.then is not None and not callable(self.then):
+            raise TypeError(f"then is a function, which is called, got {self.then!r}")
         if not isinstance(self.reply, bytes):
             raise TypeError(f"a reply is given in bytes, as b'+OK\\r\\n', got {self.reply!r}")
 

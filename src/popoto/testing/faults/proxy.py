@@ -101,6 +101,8 @@ class FaultProxy:
         **when: Unpack[When],
     ) -> Fault:
         """Commands reach the server later, or their replies the client. What follows waits too."""
+        if of_replies not in (True, False):
+            raise TypeError(f"of_replies is True or False, got {of_replies!r}")
         kind: Kind = "delay reply" if of_replies else "delay"
         return self._plan.add(Fault(kind, matching, seconds=seconds, **when))
 

@@ -53,6 +53,8 @@ def number_of_results(execution: Execution, name: str, n: Any) -> int:
     if isinstance(n, bool) or not isinstance(n, Real):
         raise TypeError(f"{name} must be an int, got {describe(n)}")
     number = as_number(n)
+    if math.isfinite(number) and number != int(number):
+        raise TypeError(f"{name} must be an int, got {describe(n)}")
     if not math.isfinite(number):
         raise QueryException(f"{execution.options.model_name}: {name} must be finite, got {n!r}")
     return capped(execution, min(int(number), MOST_RESULTS))
