@@ -67,7 +67,7 @@ def proxy(server_url: str) -> Iterator[FaultProxy]:
 
 def lose_patience(proxy: FaultProxy) -> None:
     """Wait for no reply for long: what is to succeed comes before, on a busy machine too."""
-    redis_db.set_REDIS_DB_settings(host="127.0.0.1", port=proxy.port, socket_timeout=0.6)
+    redis_db.set_REDIS_DB_settings(host="127.0.0.1", port=proxy.port, socket_timeout=1)
 
 
 @pytest.fixture

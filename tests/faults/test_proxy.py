@@ -376,8 +376,9 @@ def test_nothing_is_left_when_it_ends(server_url: str) -> None:
     with FaultProxy(server_url) as proxy, redis.Redis(port=proxy.port) as client:
         client.ping()
         held = proxy.hold("ECHO")
-        client.connection_pool.get_connection().send_command("ECHO", "x")
-        held.wait()
+        with socket.create_connection(("127.0.0.1", proxy.port), 5) as connection:
+            connection.sendall(b"*2\r\n$4\r\nECHO\r\n$1\r\nx\r\n")
+            held.wait()
     assert threading.active_count() == before
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection(("127.0.0.1", proxy.port), 1)

@@ -123,11 +123,7 @@ class Link:
         if self._own or self._last is None:
             self._say(reply)
             return
-        # The end goes out with the reply, so that the client sees both at once.
-        if cork := getattr(socket, "TCP_CORK", None):
-            _socket_of(self._to_client).setsockopt(socket.IPPROTO_TCP, cork, 1)
-        self._say(reply)
-        await self._end(self._last)
+        await self._end(self._last, reply)
 
     async def _hand_over(self, request: bytes, fault: Fault | None) -> None:
         self._is_stream |= any(word.upper() in _STREAMS for word in words_of(request)[:1])
@@ -207,9 +203,16 @@ class Link:
             await self._to_client.drain()
             await asyncio.sleep(fault.seconds)
 
-    async def _end(self, fault: Fault) -> None:
+    async def _end(self, fault: Fault, last: bytes = b"") -> None:
         if fault.then is not None:
             await asyncio.to_thread(fault.then)
+        if last:
+            # The end goes out with the last reply, so that the client sees both at once: a cork
+            # holds back what is sent for 200 ms at most.
+            if cork := getattr(socket, "TCP_CORK", None):
+                _socket_of(self._to_client).setsockopt(socket.IPPROTO_TCP, cork, 1)
+            self._say(last)
+            self._to_client.close()
         if fault.is_reset:
             _reset(self._to_client)
         fault.has_come()
