@@ -40,6 +40,8 @@ class ClusterClient(redis.Redis):
         super().__init__(port=ports[0])
         self.nodes = [node(port) for port in ports[:primaries]]
         self._models: set[str] = set()
+        #: names of no model, until something else is asked
+        self._strangers: set[str] = set()
         #: the models whose events go into a stream, by what the names of its keys begin with
         self._streams: dict[str, str] = {}
 
@@ -49,6 +51,7 @@ class ClusterClient(redis.Redis):
         super().close()
 
     def execute_command(self, *args: Any, **options: Any) -> Any:
+        self.forget_strangers()
         name = str(args[0]).upper().split(" ")[0]
         if name == "KEYS":
             return self._keys(args[1])
@@ -114,9 +117,14 @@ class ClusterClient(redis.Redis):
         model = rest.partition(":")[0] if family.startswith("$") else family
         return model if self._is_model(model) else None
 
+    def forget_strangers(self) -> None:
+        """Models may have been defined meanwhile."""
+        self._strangers.clear()
+
     def _is_model(self, name: str) -> bool:
-        if name not in self._models:
+        if name not in self._models and name not in self._strangers:
             self._look_at_models()
+            self._strangers.update({name} - self._models)
         return name in self._models
 
     def _look_at_models(self) -> None:
@@ -143,6 +151,7 @@ class ClusterPipeline(redis.client.Pipeline):
     def execute(self, raise_on_error: bool = True) -> list[Any]:
         queued: list[tuple[Words, dict[str, Any]]] = list(self.command_stack)
         self.reset()
+        self.owner.forget_strangers()
         named = [self.owner.physical(words, looks=False) for words, _ in queued]
         whole = self.whole and len({slot for _, slot in named}) == 1
         replies: list[Any] = [None] * len(queued)

@@ -48,20 +48,19 @@ UNSET = Unset()
 class Relationship(Field["Target | str | None"], Generic[Target]):
     """A reference, stored as the target's key.
 
-    ``Relationship(Person)``, or a class name as text for a model that is defined
-    later (``"self"`` for the model itself). A value is a record, its key as text, or
-    None. Records loaded by `get` read the target at the first access of the
-    attribute (one command, then cached; None while the target is missing). In results
-    of `filter` and `all` it is a `Reference`: the key as text, and the record, which is read
-    when anything of it is asked for. Either raises BlockingReadError where an event loop is
-    running; `select_related` and `async_related` read without blocking it.
+    ``Relationship(Person)``, or a class name as text for a model that is defined later (``"self"``
+    for the model itself). A value is a record, its key as text, or None. Records loaded by `get`
+    read the target at the first access of the attribute (one command, then cached; None while the
+    target is missing). In results of `filter` and `all` it is a `Reference`: the key as text, and
+    the record, which is read when anything of it is asked for. Either raises BlockingReadError
+    where an event loop is running; `select_related` and `async_related` read without blocking it.
 
     `related_name`: how records of the related model call those that refer to them; by default
     the plural of the class's name, ``"+"`` for none. `on_delete`: what becomes of these when
     the related record is deleted (`DO_NOTHING`, `CASCADE`, `SET_NULL`, `PROTECT`).
 
-    Keyword lookups: the field itself (a record, its key or None), ``__isnull``,
-    ``__in``, ``__ne``, and ``__`` + any lookup of the related model.
+    Keyword lookups: the field itself (a record, its key or None), ``__isnull``, ``__in``, ``__ne``,
+    and ``__`` + any lookup of the related model.
     """
 
     option_defaults: ClassVar[dict[str, Any]] = {
