@@ -206,7 +206,9 @@ def test_options_that_cannot_work(options: dict[str, Any], message: str) -> None
 
 def test_options_are_kept_and_forced(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Defaults, "DECAY_RATE", 0.25)
-    field = DecayingSortedField(type=int, auto_now=False, partition_by="agent")
+    with pytest.warns(UserWarning, match="has no effect") as told:
+        field = DecayingSortedField(type=int, auto_now=False, partition_by="agent")
+    assert len(told) == 2
     assert (field.type, field.auto_now, field.null, field.default) == (float, True, False, None)
     assert (field.decay_rate, field.base_score_field, field.partition_by) == (
         0.25,

@@ -172,13 +172,6 @@ class ContextAssembler:
         self.suppression_signal = suppression_signal
         self.proactive_items = proactive_items
         self.strict_budget = flag_in(strict_budget, "ContextAssembler(strict_budget=…)")
-        if self.strict_budget and max_tokens is None:
-            warn_caller("ContextAssembler(strict_budget=True) has no effect without max_tokens")
-        if confidence_gate_mode != "refuse" and confidence_gate_threshold is None:
-            warn_caller(
-                f"ContextAssembler(confidence_gate_mode={confidence_gate_mode!r}) has no effect "
-                "without confidence_gate_threshold"
-            )
         self.agent_id_field = agent_id_field
         # Said here already, though settings may change until they are used.
         self._asked(None, None, None)
@@ -186,6 +179,13 @@ class ContextAssembler:
         self._suppression()
         check_agent_field(options_of(model_class), agent_id_field)
         tell_of_settings(model_class, score_weights, output_format)
+        if self.strict_budget and max_tokens is None:
+            warn_caller("ContextAssembler(strict_budget=True) has no effect without max_tokens")
+        if confidence_gate_mode != "refuse" and confidence_gate_threshold is None:
+            warn_caller(
+                f"ContextAssembler(confidence_gate_mode={confidence_gate_mode!r}) has no effect "
+                "without confidence_gate_threshold"
+            )
         self._render()
 
     # Assembling -----------------------------------------------------------------

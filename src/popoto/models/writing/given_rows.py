@@ -9,6 +9,7 @@ from popoto._unknown_names import is_strict, tell
 from popoto.exceptions import KeyMutationError, ModelException
 from popoto.fields.describing import describe
 from popoto.fields.given import is_mapping, is_several
+from popoto.fields.stored_number import F
 from popoto.models.reading.spec import QuerySpec
 from popoto.models.record.field_names import known_field
 from popoto.models.record.options import ModelOptions
@@ -66,7 +67,7 @@ def check_updates(options: ModelOptions, updates: dict[str, Any]) -> None:
 
 def _tell_of_moment(options: ModelOptions, field: Any, value: Any) -> None:
     """Tell of a new value for a field that every write sets to its own moment."""
-    if getattr(field, "auto_now", False):
+    if getattr(field, "auto_now", False) and not isinstance(value, F):  # which is refused
         tell(
             f"{field.label} = {describe(value)} has no effect: every save sets it to the moment "
             "of the save; raw_update() writes a value without that",

@@ -48,12 +48,13 @@ _RULES: Final = ("SUM", "MIN", "MAX")
 def number_of_results(execution: Execution, name: str, n: Any) -> int:
     """How many records to find: `n`, or fewer where the query has a limit.
 
-    `name` is that of the argument. Raises TypeError, or QueryException where it is not finite.
+    `name` is that of the argument: an `n` is cut to a whole number, as in popoto 1.6. Raises
+    TypeError, or QueryException where it is not finite.
     """
     if isinstance(n, bool) or not isinstance(n, Real):
         raise TypeError(f"{name} must be an int, got {describe(n)}")
     number = as_number(n)
-    if math.isfinite(number) and number != int(number):
+    if name != "n" and math.isfinite(number) and number != int(number):
         raise TypeError(f"{name} must be an int, got {describe(n)}")
     if not math.isfinite(number):
         raise QueryException(f"{execution.options.model_name}: {name} must be finite, got {n!r}")
