@@ -39,8 +39,10 @@ def test_a_block_decorates_nothing_that_runs_later(made: Any) -> None:
 def test_what_a_decorated_function_hands_on_to_run_later_is_refused() -> None:
     async def later() -> None: ...
 
+    running = later()
     with pytest.raises(TypeError, match="inside of it"):
-        clock.using(5)(lambda: later())()  # noqa: PLW0108
+        clock.using(5)(lambda: running)()
+    assert running.cr_frame is None, "it is closed, so that nobody is told that it never ran"
 
 
 def test_an_empty_text_is_no_place() -> None:
