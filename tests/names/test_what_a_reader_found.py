@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import datetime
 import types
+from collections.abc import Callable
 from typing import Annotated, Any
 
 import pytest
+import redis
 
+import popoto
 from popoto import (
     AutoKeyField,
     BM25Field,
@@ -250,8 +253,12 @@ def test_an_expiry_is_never_dropped() -> None:
     with pytest.raises(ModelException, match="renew_ttl"):
         ann.save(update_fields=[], ttl=60)
 
+    with pytest.raises(ModelException, match="renew_ttl"):
+        popoto.transaction().save(ann, update_fields=[], ttl=60)
+    with pytest.raises(ModelException, match="nope"):
+        ann.save(update_fields=["nope"], ttl=60)
     ann.save(ttl=60)
-    assert ann.save(update_fields=[]) == 0  # what was asked for before was set
+    assert ann.save(update_fields=[]) == 0  # what was asked for before has been answered
 
 
 class Counted(Model):
@@ -266,6 +273,23 @@ def test_a_number_that_is_added_in_bulk_is_shown(model: Any) -> None:
     ann.visits = F("visits") + 1
     model.bulk_create([ann])
     assert ann.visits == 1
+
+
+@pytest.mark.single_server("counts what one server sends")
+def test_sums_that_nobody_sees_are_not_sent(redis_client: redis.Redis) -> None:
+    Counted.bulk_create([Counted(name=f"n{number}") for number in range(500)])
+
+    def sent(update: Callable[[], object]) -> int:
+        before = redis_client.info("stats")["total_net_output_bytes"]
+        assert update() == 500
+        return int(redis_client.info("stats")["total_net_output_bytes"] - before)
+
+    everyone = Counted.query.all()
+    set_anew = sent(lambda: Counted.query.update(visits=1))
+    added = sent(lambda: Counted.query.update(visits=F("visits") + 1))
+    assert added < set_anew + 1000
+    assert sent(lambda: Counted.bulk_update(everyone, visits=F("visits") + 1)) > 1000
+    assert {each.visits for each in everyone} == {3}
 
 
 def test_a_moment_that_every_save_sets_is_told_of() -> None:

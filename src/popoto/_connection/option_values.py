@@ -138,11 +138,6 @@ def check_arguments(given: Mapping[str, Any]) -> None:
 
     Refused as well: what redis-py passes over where another argument says something else.
     """
-    if given.get("host") == "":
-        raise ConfigurationError(
-            "The argument host is empty, which redis-py takes for localhost: give a host, or leave "
-            "it out."
-        )
     _check_host(given.get("host"))
     _check_tls(given)
     for name, what, value in _wrong(given):
@@ -182,6 +177,11 @@ def _refuse_beside(name: str, others: list[str]) -> None:
 
 
 def _check_host(host: object) -> None:
+    if host == "":
+        raise ConfigurationError(
+            "The argument host is empty, which redis-py takes for localhost: give a host, or leave "
+            "it out."
+        )
     try:
         check_host(str(host or ""))
     except BadUrl as error:

@@ -21,6 +21,7 @@ from popoto._unknown_names import warn_caller
 from popoto.engine.codec import MAX_DIGITS, MAX_INT, MIN_INT
 from popoto.engine.plain import unwrapped
 from popoto.fields.describing import describe
+from popoto.fields.given import is_mapping
 from popoto.fields.stored_number import F
 
 __all__ = [
@@ -215,14 +216,10 @@ def _to_decimal(value: object) -> object:
     return Decimal(cast("SupportsIndex", value).__index__(), _EXACT)
 
 
-def _is_mapping(value: object) -> bool:
-    return isinstance(value, Mapping)
-
-
 def _to_str(value: object) -> object:
     if _is_bytes_like(value):
         raise _refusal("str", value, "decode the bytes first")
-    if getattr(value, "ndim", 0) or _is_mapping(value):
+    if getattr(value, "ndim", 0) or is_mapping(value):
         raise _refusal("str", value, "convert it first: a long one is cut short")
     # A class without a text of its own would be stored as its repr.
     if isinstance(value, int | float) or type(value).__str__ is not object.__str__:

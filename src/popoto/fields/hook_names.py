@@ -6,6 +6,7 @@ import difflib
 from types import FunctionType
 from typing import Any, Final
 
+from popoto._spoken_names import is_spoken_of
 from popoto._unknown_names import is_strict, tell
 
 _HOOKS: Final = (
@@ -38,25 +39,16 @@ def tell_of_field_hooks(cls: type) -> None:
     if cls.__module__.partition(".")[0] == "popoto":
         return
     body: dict[str, Any] = dict(vars(cls))
-    codes = [getattr(_plain(value), "__code__", _NoCode) for value in body.values()]
-    spoken = {each for code in codes for each in code.co_names}
     for name, value in body.items():
-        if not isinstance(_plain(value), FunctionType) or name.startswith("_") or name in spoken:
+        function = getattr(value, "__func__", value)
+        if not isinstance(function, FunctionType) or name.startswith("_"):
             continue
         if name in _HOOKS or any(hasattr(base, name) for base in cls.__mro__[1:]):
             continue
         near = difflib.get_close_matches(name, _HOOKS, n=1, cutoff=0.8)
         hint = f"did you mean {near[0]!r}?" if near else _ELSEWHERE.get(name)
-        if hint is not None:
+        if hint is not None and not is_spoken_of(name, body):
             tell(
                 f"{cls.__name__}.{name}(): popoto calls no method of this name; {hint}",
                 refuse=is_strict(),
             )
-
-
-def _plain(value: Any) -> Any:
-    return getattr(value, "__func__", value)
-
-
-class _NoCode:
-    co_names: tuple[str, ...] = ()

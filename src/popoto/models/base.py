@@ -232,7 +232,6 @@ class Model(
         that no hook takes. One command, one round trip; one more for each time another writer
         changed the record's indexed values meanwhile.
         """
-        take_expiry(self, kwargs, ttl, expire_at)
         return run(
             single.save(
                 self,
@@ -246,6 +245,7 @@ class Model(
                     unmatched=self._unmatched,
                     expected=expected,
                     recreate=recreate,
+                    asks_expiry=take_expiry(self, kwargs, ttl, expire_at),
                     hook_arguments=kwargs,
                 ),
             )
@@ -279,7 +279,6 @@ class Model(
                 expected=expected,
                 recreate=recreate,
             )
-        take_expiry(self, kwargs, ttl, expire_at)
         return await arun(
             single.save(
                 self,
@@ -293,6 +292,7 @@ class Model(
                     unmatched=self._unmatched,
                     expected=expected,
                     recreate=recreate,
+                    asks_expiry=take_expiry(self, kwargs, ttl, expire_at),
                     hook_arguments=kwargs,
                 ),
             )

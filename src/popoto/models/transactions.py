@@ -84,13 +84,13 @@ class Transaction(Collecting):
     ) -> None:
         """Save an instance as it is now; arguments, checks and result as of `Model.save`."""
         _check_record(instance, "save")
-        take_expiry(instance, kwargs, ttl, expire_at)
         request = SaveRequest(
             skip_auto_now=skip_auto_now,
             update_fields=update_fields,
             migrate_key=migrate_key,
             expected=expected,
             recreate=recreate,
+            asks_expiry=take_expiry(instance, kwargs, ttl, expire_at),
             hook_arguments=kwargs,
         )
         self.collect(transaction_plans.saving(instance, request))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from popoto.engine.keys import SEPARATOR
@@ -27,10 +28,13 @@ def model_of_key(model: Any, key: str) -> Any:
     Of several definitions of one name the latest.
     """
     name, _, _ = key.partition(SEPARATOR)
+    return next((each for each in with_derived(model) if model_name_of(each) == name), None)
+
+
+def with_derived(model: Any) -> Iterator[Any]:
+    """The model and those derived from it, the nearest first; of one base the latest first."""
     waiting = [model]
     while waiting:
         each = waiting.pop(0)
-        if model_name_of(each) == name:
-            return each
+        yield each
         waiting += reversed(each.__subclasses__())
-    return None

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from typing import Any
 
 from popoto.engine.looking_up import looked_up
@@ -13,7 +12,7 @@ from popoto.exceptions import QueryException
 from popoto.fields.describing import describe
 from popoto.fields.field import Field
 from popoto.fields.given import field_named, is_text
-from popoto.fields.keeping.naming import model_of_key
+from popoto.fields.keeping.naming import model_of_key, with_derived
 from popoto.fields.keeping.shards import every_shard
 from popoto.fields.reference import is_read, is_reference, loaded
 from popoto.models.record.loading import ReadReply, new_instance, read_commands, stored_of_each
@@ -60,13 +59,15 @@ def check_related(options: ModelOptions, names: Sequence[str]) -> None:
 
 def _check_deeper(target: Any, name: str) -> None:
     """Raise QueryException unless a model, or one derived from it, has what is behind it."""
-    derived: list[Any] = list(target.__subclasses__())
-    for model in derived:
-        derived += model.__subclasses__()
-        with suppress(QueryException):
+    problems: list[QueryException] = []
+    for model in with_derived(target):
+        try:
             check_related(model._meta, [name])
+        except QueryException as problem:
+            problems.append(problem)
+        else:
             return
-    check_related(target._meta, [name])
+    raise problems[0]  # that of the model itself
 
 
 def related(instance: Record, name: str) -> Plan[Any]:

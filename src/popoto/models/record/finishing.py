@@ -42,4 +42,4 @@ class Finishing:
 
 def is_filled(field: Any) -> bool:
     """Whether a save fills a field with the time."""
-    return getattr(field, "auto_now", False) or getattr(field, "auto_now_add", False)
+    return field.stamps_writes or getattr(field, "auto_now_add", False)

@@ -11,6 +11,7 @@ from popoto._unknown_names import closest
 from popoto.exceptions import ModelException
 from popoto.fields.coercion import CoercionError
 from popoto.fields.field import Field
+from popoto.models.record.finishing import is_filled
 from popoto.models.record.record import Record
 
 #: What is wrong with a value: the type of the error, the field, the value, and a message.
@@ -19,8 +20,7 @@ Problem = tuple[str, str | None, Any, str]
 
 def is_required(field: Field[Any]) -> bool:
     """Whether a record has to be given a value here."""
-    is_made = field.auto or field.stamps_writes or getattr(field, "auto_now_add", False)
-    if is_made or field.default is not None:
+    if field.auto or is_filled(field) or field.default is not None:
         return False
     return (field.key and not field.null_given) or not field.null
 

@@ -7,9 +7,10 @@ import difflib
 import inspect
 from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
-from types import CodeType, FunctionType
+from types import FunctionType
 from typing import Any, Final
 
+from popoto._spoken_names import is_spoken_of, names_in
 from popoto._unknown_names import is_strict, tell, warn_caller
 from popoto.exceptions import ModelException
 from popoto.fields.describing import describe
@@ -225,7 +226,7 @@ def _tell_of_elsewhere(cls: type, name: str, body: Mapping[str, Any], *, refuse:
     plain: object = getattr(body[name], "__func__", body[name])
     bases: Sequence[type] = cls.__mro__[1:]
     if name in _READ_ELSEWHERE:
-        if any(name in vars(base) for base in bases) or _is_spoken_of(name, body):
+        if any(name in vars(base) for base in bases) or is_spoken_of(name, body):
             return
         hint = _READ_ELSEWHERE[name]
     elif type(plain).__name__ == _PROXY or any(hasattr(plain, mark) for mark in _MARKS):
@@ -250,7 +251,7 @@ def _tell_of_hook(cls: type, name: str, body: Mapping[str, Any], options: ModelO
         return
     near = difflib.get_close_matches(name, HOOKS, n=1, cutoff=_LIKENESS)
     is_check = _is_check(options, name, body[name])
-    if not (near or is_check or name in _CALLED_ELSEWHERE) or _is_spoken_of(name, body):
+    if not (near or is_check or name in _CALLED_ELSEWHERE) or is_spoken_of(name, body):
         return
     if near:
         meant = f"did you mean {near[0]!r}?"
@@ -270,30 +271,7 @@ def _is_check(options: ModelOptions, name: str, function: Any) -> bool:
     is_named_so = name in _CHECKS_ELSEWHERE or (
         check in _CHECKS_ELSEWHERE and field in options.by_name
     )
-    return is_named_so and any(each.endswith("Error") for each in _names_in(function))
-
-
-def _is_spoken_of(name: str, body: Mapping[str, Any]) -> bool:
-    """Whether methods of a class body call a name, or may."""
-    return any(name in _names_in(value) for value in body.values())
-
-
-def _names_in(value: Any) -> Iterator[str]:
-    """The names that a method of a class body speaks of."""
-    value = getattr(value, "fget", value)
-    function = inspect.unwrap(getattr(value, "__func__", value)) if callable(value) else value
-    code: object = getattr(function, "__code__", None)
-    if isinstance(code, CodeType):
-        yield from _names_of(code)
-
-
-def _names_of(code: CodeType) -> Iterator[str]:
-    yield from code.co_names
-    for constant in code.co_consts:
-        if isinstance(constant, str):
-            yield constant
-        elif isinstance(constant, CodeType):
-            yield from _names_of(constant)
+    return is_named_so and any(each.endswith("Error") for each in names_in(function))
 
 
 def _idle_settings(cls: type, options: ModelOptions, body: Mapping[str, Any]) -> Iterator[str]:

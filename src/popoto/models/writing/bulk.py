@@ -227,8 +227,6 @@ def bulk_update(
         skips_missing=batches.is_query,
     )
     values = {name: _coerced(options, name, value) for name, value in updates.items()}
-    # The sums that instances are to have are told by replies.
-    rows.needs_replies = not batches.is_query and any(type(each) is F for each in values.values())
     return (yield from telling(rows, _updated(model, batches, rows, values)))
 
 

@@ -196,11 +196,7 @@ class _Work(Generic[Op]):
         options = operations[0].options
         late = refuse_when_late(options, batches)
         commits = [
-            call.batch.call(
-                every=True,
-                replies=company.needs_replies or any(each.needs_reply for each in call.operations),
-            )
-            for call in calls
+            call.batch.call(every=True, replies=_needs_replies(company, call)) for call in calls
         ]
         try:
             replies: list[CommitReply] = yield Request.write(
@@ -354,6 +350,13 @@ def _checked_together(calls: Sequence[Joined[Op]]) -> list[list[Joined[Op]]]:
         found[-1].append(call)
         size += call.size
     return found
+
+
+def _needs_replies(company: Company[Op], call: Joined[Op]) -> bool:
+    """Whether a call is to answer each command by itself."""
+    if company.needs_replies or not company.is_seen:
+        return company.needs_replies
+    return any(operation.needs_reply for operation in call.operations)
 
 
 def _is_unclear(operation: Operation) -> bool:

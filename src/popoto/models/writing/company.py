@@ -18,6 +18,8 @@ class Company(Generic[Op]):
     is_one_step = True
     #: whether results follow from the replies of commands, which then come one by one
     needs_replies = True
+    #: whether somebody has the instances, and looks at what they hold afterwards
+    is_seen = True
     #: whether stored bytes may show that they were carried out, if they all say so
     may_show = True
 

@@ -46,14 +46,14 @@ def given(**keywords: Any) -> dict[str, Any]:
 
 def take_expiry(
     instance: Record, further: dict[str, Any], ttl: Lifetime, expire_at: Moment
-) -> None:
-    """Let a save set the expiry that its keywords ask for.
+) -> bool:
+    """Let a save set the expiry that its keywords ask for. Whether they do.
 
     A hook that has a keyword of such a name gets it instead, among the `further` ones. Raises
     UnknownNameError where a field has the name, since it would not be written.
     """
     if ttl is LEFT_OUT and expire_at is LEFT_OUT:
-        return
+        return False
     named, _ = taken_by(_takers(instance, "save"))
     asked: dict[str, Any] = {}
     for name, value in given(ttl=ttl, expire_at=expire_at).items():
@@ -69,8 +69,8 @@ def take_expiry(
         else:
             asked[name] = value
     if asked:
-        vars(instance)["_asked_expiry"] = True
         ask_expiry(instance, **asked)
+    return bool(asked)
 
 
 def check_keywords(instance: Record, method: str, names: Iterable[str]) -> None:

@@ -24,7 +24,7 @@ class Operation:
     once the batch has been carried out it calls `finish`.
     """
 
-    #: whether its result follows from the reply of one of its commands
+    #: whether what its instance holds afterwards follows from the reply of one of its commands
     needs_reply: bool = False
     #: what it does, for messages
     what: str

@@ -140,7 +140,24 @@ def is_skipped(instance: Record, names: Sequence[str] | None) -> bool:
     return False
 
 
-def checked_names(instance: Record, names: Iterable[str]) -> list[str]:
+def names_of(instance: Record, request: SaveRequest) -> list[str] | None:
+    """The fields that a save writes; None for all of them.
+
+    Raises ModelException for unknown ones, and where an expiry is asked for and no field is named:
+    such a save writes nothing.
+    """
+    if request.update_fields is None:
+        return None
+    names = _checked_names(instance, request.update_fields)
+    if request.asks_expiry and not names:
+        raise ModelException(
+            f"{instance._meta.model_name}.save(update_fields=[], ttl=…): a save of no field writes "
+            "nothing; renew_ttl() sets an expiry alone"
+        )
+    return names
+
+
+def _checked_names(instance: Record, names: Iterable[str]) -> list[str]:
     """The names of a partial save, each once. Raises ModelException for unknown ones.
 
     Tells of a dict with other values than the instance has, which are not written.

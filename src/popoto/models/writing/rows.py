@@ -82,6 +82,8 @@ class Rows(Company[Operation]):
         self._progress = progress
         #: leave out records that are gone, instead of reporting them
         self._skips_missing = skips_missing
+        # Those that are left out come of a query, whose results nobody has.
+        self.is_seen = not skips_missing
         self._errors: list[RowError] = []
         #: positions of rows that `on_error` was told
         self.refused: set[int] = set()

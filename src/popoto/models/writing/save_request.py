@@ -34,6 +34,8 @@ class SaveRequest:
     recreate: bool = False
     #: that of the query whose results are changed
     condition: Condition | None = None
+    #: whether it is to set an expiry of its own
+    asks_expiry: bool = False
     hook_arguments: dict[str, Any] = field(default_factory=dict[str, Any])
 
     def __post_init__(self) -> None:

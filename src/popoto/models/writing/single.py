@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from popoto.engine.request import Plan
-from popoto.exceptions import ModelException, UniquenessError
+from popoto.exceptions import UniquenessError
 from popoto.models.record.checking import logger
 from popoto.models.record.overridden import REACHED, UNMATCHED
 from popoto.models.record.record import Record
@@ -15,7 +15,7 @@ from popoto.models.writing.company import Company
 from popoto.models.writing.deleting import Deletion
 from popoto.models.writing.incrementing import Increment
 from popoto.models.writing.operation import Operation
-from popoto.models.writing.preparing import checked_names, prepared_save
+from popoto.models.writing.preparing import names_of, prepared_save
 from popoto.models.writing.queueing import check_pipeline, queue_up
 from popoto.models.writing.save_request import SaveRequest
 from popoto.models.writing.unsaved_targets import tell_of_unsaved_targets
@@ -32,14 +32,10 @@ def save(instance: Record, request: SaveRequest) -> Plan[Any]:
         state[REACHED] = True
     if request.pipeline is not None:
         check_pipeline(request.pipeline)
-    names = None
-    if request.update_fields is not None:
-        names = checked_names(instance, request.update_fields)
-        if not names:
-            _check_expiry_is_written(instance)
-            return 0 if request.pipeline is None else request.pipeline
+    names = names_of(instance, request)
+    if names == []:
+        return 0 if request.pipeline is None else request.pipeline
     nothing = False if request.pipeline is None else request.pipeline
-    state.pop("_asked_expiry", None)
     saving = prepared_save(instance, request, names)
     if saving is None:
         return nothing
@@ -54,15 +50,6 @@ def save(instance: Record, request: SaveRequest) -> Plan[Any]:
             raise
         logger.error("%s", error)
         return nothing
-
-
-def _check_expiry_is_written(instance: Record) -> None:
-    """Refuse an expiry that was asked for with a save of no field, which writes nothing."""
-    if vars(instance).pop("_asked_expiry", False):
-        raise ModelException(
-            f"{instance._meta.model_name}.save(update_fields=[], ttl=…): a save of no field writes "
-            "nothing; renew_ttl() sets an expiry alone"
-        )
 
 
 def delete(instance: Record, pipeline: Any, hook_arguments: dict[str, Any]) -> Plan[Any]:

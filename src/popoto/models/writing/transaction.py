@@ -13,7 +13,7 @@ from popoto.models.writing.cascading import carry_out_deletions
 from popoto.models.writing.change import Change
 from popoto.models.writing.company import Company
 from popoto.models.writing.operation import Nothing, Operation
-from popoto.models.writing.preparing import checked_names, prepared_save
+from popoto.models.writing.preparing import names_of, prepared_save
 from popoto.models.writing.save_request import SaveRequest
 from popoto.models.writing.saving import Saving
 from popoto.models.writing.unsaved_targets import tell_of_unsaved_targets
@@ -51,11 +51,9 @@ class Creation(Saving):
 
 def saving(instance: Record, request: SaveRequest) -> Operation:
     """A save, checked and formatted at once."""
-    names = None
-    if request.update_fields is not None:
-        names = checked_names(instance, request.update_fields)
-        if not names:
-            return Nothing(instance, 0)
+    names = names_of(instance, request)
+    if names == []:
+        return Nothing(instance, 0)
     kind = Creation if request.create_only else Saving
     return prepared_save(instance, request, names, kind) or Nothing(
         instance, instance if request.create_only else False
