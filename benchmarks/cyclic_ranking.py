@@ -10,6 +10,7 @@ from collections.abc import Iterator
 import msgpack
 import redis
 
+from benchmarks.by_hand import records
 from popoto import CyclicDecayField, KeyField, Model, StringField, TemporalPeriod
 
 RANKING = "$CyclicDecayF:Recurring:relevance"
@@ -51,15 +52,12 @@ def ranked_by_hand(client: redis.Redis, count: int, times: int) -> Iterator[obje
     fill(client, count)
     yield
     while True:
-        found: list[object] = []
+        found: list[dict[bytes, bytes]] = []
         for _ in range(times):
             moments, cycles = client.zrange(RANKING, 0, -1, withscores=True), client.hgetall(CYCLES)
             now = time.time()
             scores = ((score(moment, cycles[key], now), key) for key, moment in moments)
-            with client.pipeline(transaction=False) as pipeline:
-                for _, key in heapq.nlargest(BEST, scores):
-                    pipeline.hgetall(key)
-                found = pipeline.execute()
+            found = records(client, (key for _, key in heapq.nlargest(BEST, scores)))
         yield tuple(sorted(msgpack.unpackb(each[b"name"]) for each in found))
 
 

@@ -6,14 +6,13 @@ written back, which loses updates of other processes.
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 import msgpack
 import redis
 
+from benchmarks.by_hand import learn
 from benchmarks.memory import EVIDENCE, RANKING, Remembered, key_of, saved, store
 from popoto import ObservationProtocol
 
@@ -45,14 +44,6 @@ def use_by_hand(client: redis.Redis, numbers: Sequence[int]) -> None:
             pipeline.hset(key, mapping=fields)
             pipeline.hset(EVIDENCE, key, msgpack.packb(evidence))
         pipeline.execute()
-
-
-def learn(evidence: dict[str, Any], signal: float) -> None:
-    evidence["evidence_count"] += 1
-    evidence["corroborations" if signal >= 0.5 else "contradictions"] += 1
-    evidence["confidence"] += (signal - evidence["confidence"]) / math.sqrt(
-        evidence["evidence_count"]
-    )
 
 
 def by_popoto(client: redis.Redis, count: int) -> Iterator[object]:

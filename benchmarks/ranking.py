@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import msgpack
 import redis
 
+from benchmarks.by_hand import records
 from benchmarks.memory import ALL, RANKING, TEXT, Remembered, key_of
 
 YEAR = 365 * 86_400
@@ -34,13 +35,10 @@ def ranked_by_hand(client: redis.Redis, count: int, times: int) -> Iterator[obje
     fill(client, count)
     yield
     while True:
-        found: list[object] = []
+        found: list[dict[bytes, bytes]] = []
         for _ in range(times):
             keys = client.zrevrange(RANKING, 0, BEST - 1)
-            with client.pipeline(transaction=False) as pipeline:
-                for key in keys:
-                    pipeline.hgetall(key)
-                found = pipeline.execute()
+            found = records(client, keys)
         yield len(found)
 
 

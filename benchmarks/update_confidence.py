@@ -5,12 +5,12 @@ By hand the evidence is read, computed and written back, which loses updates of 
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 
 import msgpack
 import redis
 
+from benchmarks.by_hand import learn
 from benchmarks.memory import EVIDENCE, Remembered, key_of, saved, store
 from popoto import ConfidenceField
 
@@ -25,10 +25,7 @@ def by_hand(client: redis.Redis, count: int) -> Iterator[object]:
     for number in range(count):
         key = key_of(number)
         found = msgpack.unpackb(client.hget(EVIDENCE, key))
-        found["evidence_count"] += 1
-        found["corroborations"] += 1
-        step = (SIGNAL - found["confidence"]) / math.sqrt(found["evidence_count"])
-        found["confidence"] += step
+        learn(found, SIGNAL)
         with client.pipeline() as pipeline:
             pipeline.hset(EVIDENCE, key, msgpack.packb(found))
             pipeline.hset(key, "certainty", msgpack.packb(found["confidence"]))

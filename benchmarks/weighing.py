@@ -6,7 +6,6 @@ By hand all of it is read and computed by the client, which loses updates of oth
 from __future__ import annotations
 
 import json
-import math
 import random
 import time
 from collections.abc import Iterator, Sequence
@@ -15,6 +14,7 @@ from typing import Any
 import msgpack
 import redis
 
+from benchmarks.by_hand import learn, records
 from popoto import (
     AccessTrackerMixin,
     ConfidenceField,
@@ -79,18 +79,11 @@ def best_by_hand(client: redis.Redis, most: int) -> list[bytes]:
     return sorted(keys, key=totals.__getitem__, reverse=True)[:most]
 
 
-def records(client: redis.Redis, keys: Sequence[bytes]) -> list[dict[bytes, bytes]]:
-    with client.pipeline(transaction=False) as pipeline:
-        for key in keys:
-            pipeline.hgetall(key)
-        return pipeline.execute()
-
-
 def weighed_by_hand(client: redis.Redis, count: int, times: int) -> Iterator[object]:
     fill(client, count)
     yield
     while True:
-        found: list[Any] = []
+        found: list[dict[bytes, bytes]] = []
         for _ in range(times):
             found = records(client, best_by_hand(client, BEST))
         yield len(found)
@@ -130,10 +123,7 @@ def take_effect(client: redis.Redis, shown: Sequence[bytes], others: Sequence[by
             pipeline.expire(STAGED.encode() + key, 86_400)
         for key, stored in zip(others, client.hmget(EVIDENCE, others), strict=True):
             evidence = msgpack.unpackb(stored)
-            evidence["evidence_count"] += 1
-            evidence["contradictions"] += 1
-            step = (NOT_SHOWN - evidence["confidence"]) / math.sqrt(evidence["evidence_count"])
-            evidence["confidence"] += step
+            learn(evidence, NOT_SHOWN)
             pipeline.hset(key, "certainty", msgpack.packb(evidence["confidence"]))
             pipeline.hset(EVIDENCE, key, msgpack.packb(evidence))
         pipeline.execute()
