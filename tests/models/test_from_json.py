@@ -163,3 +163,17 @@ async def test_the_description_says_what_a_body_needs() -> None:
     assert body["required"] == ["sku", "price"]
     answer = path["responses"]["201"]["content"]["application/json"]["schema"]
     assert answer["required"] == list(answer["properties"])
+
+
+@pytest.mark.parametrize("option", ["auto_now", "auto_now_add"])
+@pytest.mark.parametrize("kind", [DatetimeField, SortedField])
+def test_what_a_save_fills_in_need_not_be_given(kind: Any, option: str) -> None:
+    class Visit(Model):
+        name = KeyField()
+        at = kind(type=datetime, null=False, **{option: True})
+
+    body = TypeAdapter(Visit).json_schema(mode="validation")
+    assert "at" not in body.get("required", [])
+    visit = TypeAdapter(Visit).validate_python({"name": "a"})
+    visit.save()
+    assert isinstance(visit.at, datetime)

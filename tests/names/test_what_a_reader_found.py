@@ -222,6 +222,14 @@ def test_hooks_of_fields_that_nothing_calls_are_told_of() -> None:
         type(StringField)("Own", (StringField,), {"validate": lambda self: None})
 
 
+def test_a_method_of_a_field_that_its_hook_calls_is_none() -> None:
+    def hook(self: Any, field_value: Any, **_: Any) -> Any:
+        return [self.clean(each) for each in field_value]
+
+    body = {"clean": lambda self, value: value, "format_value_pre_save": hook}
+    assert type(StringField)("Own", (StringField,), body)().clean("a") == "a"
+
+
 def told(fields: Any) -> Any:
     attributes = {"name": KeyField(), "__module__": __name__, "_stream_metadata_fields": fields}
     return ModelBase("Told", (EventStreamMixin, Model), attributes)
@@ -257,6 +265,8 @@ def test_an_expiry_is_never_dropped() -> None:
         popoto.transaction().save(ann, update_fields=[], ttl=60)
     with pytest.raises(ModelException, match="nope"):
         ann.save(update_fields=["nope"], ttl=60)
+    ann.save(update_fields=["visits"], ttl=1000)
+    assert (ann.remaining_ttl() or 0) > 500
     ann.save(ttl=60)
     assert ann.save(update_fields=[]) == 0  # what was asked for before has been answered
 
@@ -340,6 +350,8 @@ def test_names_are_looked_at_whatever_is_asked_for() -> None:
     Person.create(name="bob", city=Town.create(name="t", mayor=ann))
     (bob,) = Person.query.filter(name="bob").select_related("city__mayor")
     assert bob.city.mayor.name == "ann"
+    with pytest.raises(QueryException, match=r"\bCity\b"):
+        Person.query.select_related("city__nope").all()
     with pytest.raises(TypeError, match="select_related"):
         Person.query.select_related("city").values("name")
 
